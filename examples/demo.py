@@ -1,0 +1,206 @@
+"""What `make demo` runs: a server, a run started over HTTP, the run followed live in the terminal, its report.
+
+    python examples/demo.py            a census of the standard library
+    python examples/demo.py src        a census of the Python source in src
+
+Exits with the code of `reactor watch`: 0 when the run completed.
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections import deque
+from pathlib import Path
+from queue import Empty, Queue
+from types import FrameType
+from typing import IO, Any, Final, NoReturn
+from urllib.parse import urljoin
+
+REPO: Final = Path(__file__).resolve().parent.parent
+LIMIT: Final = 120.0
+"""Seconds for everything."""
+STOP_LIMIT: Final = 10.0
+"""Seconds the server gets to drain after SIGTERM."""
+READY: Final = re.compile(r"reactor: serving on (http://\S+)")
+
+# Loopback is never behind a proxy, whatever http_proxy says.
+open_url = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+
+
+class DemoFailed(Exception):
+    """The demo cannot go on; the message says why."""
+
+
+class Deadline:
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._end = time.monotonic() + seconds
+
+    def left(self, doing: str) -> float:
+        """Seconds left, or DemoFailed."""
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise DemoFailed(f"the time limit of {self.seconds:.0f} s passed while {doing}")
+        return left
+
+
+class Server:
+    """`reactor serve` on a free port, as a child process: a context manager that always stops it."""
+
+    def __init__(self, file: str) -> None:
+        self.command = [sys.executable, "-m", "web.cli", "serve", file, "--port", "0"]
+        self.lines: deque[str] = deque(maxlen=200)
+        """The last lines it printed."""
+        self._arrived: Queue[str | None] = Queue()
+
+    def __enter__(self) -> "Server":
+        self.process = subprocess.Popen(
+            self.command,
+            cwd=REPO,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            # Ctrl-C reaches the demo only, which then stops the server in good order.
+            start_new_session=True,
+        )
+        assert self.process.stdout is not None
+        # Read to the end: a server with a full pipe would stand still.
+        self._reader = threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True)
+        self._reader.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(STOP_LIMIT)
+            except subprocess.TimeoutExpired:
+                say(f"the server did not stop within {STOP_LIMIT:.0f} s of SIGTERM: killed")
+                self.process.kill()
+                self.process.wait()
+        self._reader.join(1)
+
+    def wait_until_ready(self, deadline: Deadline) -> str:
+        """The URL it serves on."""
+        while True:
+            try:
+                line = self._arrived.get(timeout=deadline.left("the server started"))
+            except Empty:
+                continue
+            if line is None:
+                code = self.process.wait(deadline.left("the server ended"))
+                raise DemoFailed(f"the server ended with exit code {code} before it was ready{self.printed()}")
+            if match := READY.search(line):
+                return match[1]
+
+    def printed(self) -> str:
+        return "; it printed:\n" + "\n".join(f"    {line}" for line in self.lines) if self.lines else ""
+
+    def _read(self, output: IO[str]) -> None:
+        for line in output:
+            self.lines.append(line.rstrip())
+            self._arrived.put(line)
+        self._arrived.put(None)
+
+
+def request(url: str, deadline: Deadline, body: object = None) -> tuple[Any, str | None]:
+    """GET, or POST of `body`: the answered JSON, and the Location."""
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"Accept": "application/json", "Content-Type": "application/json"}
+    try:
+        question = urllib.request.Request(url, data, headers)
+        with open_url(question, timeout=deadline.left(f"asking {url}")) as answer:
+            return json.load(answer), answer.headers["Location"]
+    except urllib.error.HTTPError as error:
+        with error:
+            raise DemoFailed(f"{url} answered {error.code}: {problem(error.read(10_000))}") from None
+    except OSError as error:
+        raise DemoFailed(f"{url} did not answer: {error}") from None
+    except ValueError as error:
+        raise DemoFailed(f"{url} did not answer with JSON: {error}") from None
+
+
+def problem(body: bytes) -> str:
+    """The sentence in an `application/problem+json`."""
+    text = body.decode(errors="replace")
+    try:
+        return str(json.loads(text)["detail"])
+    except (ValueError, KeyError, TypeError):
+        return text.strip()
+
+
+def watch(url: str, deadline: Deadline) -> int:
+    """`reactor watch` in the foreground, with this terminal; its exit code."""
+    with subprocess.Popen([sys.executable, "-m", "web.cli", "watch", url], cwd=REPO) as watcher:
+        try:
+            return watcher.wait(deadline.left("the run was started"))
+        except subprocess.TimeoutExpired:
+            raise DemoFailed(f"the run did not end within the time limit of {deadline.seconds:.0f} s") from None
+        finally:
+            if watcher.poll() is None:
+                watcher.terminate()
+                try:
+                    watcher.wait(2)
+                except subprocess.TimeoutExpired:
+                    watcher.kill()
+
+
+def demo(root: str | None) -> int:
+    deadline = Deadline(LIMIT)
+    say("starting: reactor serve examples/census.py --port 0")
+    with Server("examples/census.py") as server:
+        base = server.wait_until_ready(deadline)
+        start = urljoin(base, "/api/v1/workflows/census/runs")
+        say(f"POST {start}")
+        given = {} if root is None else {"root": str(Path(root).resolve())}
+        answer, location = request(start, deadline, {"input": given})
+        run = urljoin(base, location or f"/api/v1/runs/{answer['run_id']}")
+        say(f"reactor watch {run}")
+        code = watch(run, deadline)
+        if code == 0:
+            report, _ = request(f"{run}/tasks/report/output", deadline)
+            print(f"\n{report['text']}\n", flush=True)
+            say(f"done; the run {answer['run_id']} was served, streamed and stored by one process")
+        elif server.process.poll() is not None:
+            say(f"the server ended with exit code {server.process.returncode} during the run{server.printed()}")
+        else:
+            say(f"the run did not complete: reactor watch ended with exit code {code}")
+    # A signal that ended `watch` is told the way shells do.
+    return code if code >= 0 else 128 - code
+
+
+def say(text: str) -> None:
+    print(f"demo: {text}", file=sys.stderr, flush=True)
+
+
+def stop(number: int, _: FrameType | None) -> NoReturn:
+    sys.exit(128 + number)
+
+
+def main() -> int:
+    if len(sys.argv) > 2 or any(argument.startswith("-") for argument in sys.argv[1:]):
+        print("usage: python examples/demo.py [FOLDER]", file=sys.stderr)
+        return 2
+    # So that the server is stopped on the way out.
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        return demo(sys.argv[1] if len(sys.argv) == 2 else None)
+    except DemoFailed as error:
+        say(str(error))
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,136 @@
+"""Every option of a task, once: a morning round of weather stations.
+
+reactor run examples/features.py
+reactor run examples/features.py fail=true            one station does not answer
+reactor run examples/features.py 'settings={"warm": 35}'
+
+open_line -> stations -> measure[0..5] -> convert[0..5] -> summary -+-> heat_warning   (when it is warm)
+                |            |                              |  |    '-> all_quiet      (when it is not)
+                '------------+------------------------------+  '------> archive
+                             '-> hang_up <------------------'           (whatever happened)
+"""
+
+import asyncio
+import time
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from reactor import Context, Workflow
+
+flow = Workflow("features")
+
+
+# --- inputs of a run --------------------------------------------------------------------------------------------
+
+
+class Settings(BaseModel):
+    """An input may have any type pydantic knows: it is checked before the run starts, and documented over HTTP."""
+
+    stations: list[str] = Field(
+        default=["Aasen", "Birken", "Calw", "Dahlem", "Erfurt", "Fichtel"], min_length=1, max_length=100
+    )
+    warm: float = Field(default=20.0, description="degrees Celsius from which there is a warning")
+
+
+DEFAULTS = Settings()
+
+
+# --- sync and async bodies, order without data ------------------------------------------------------------------
+
+
+# `async def` runs on the event loop.
+@flow.task
+async def open_line() -> None:
+    await asyncio.sleep(0.1)
+
+
+# `after` waits for a task whose output is not needed. `settings` names no task: it is an input of the run.
+@flow.task(after="open_line")
+async def stations(settings: Settings = DEFAULTS) -> list[str]:
+    return settings.stations
+
+
+# --- one child per item -----------------------------------------------------------------------------------------
+
+
+# `map` runs the body once per item of a list, at most `concurrency` at a time. The parameter named like the upstream is
+# then one item. `def` runs in a thread: it may block, and needs no `await` for `ctx`.
+@flow.task(map="stations", concurrency=3)
+def measure(stations: str, ctx: Context, fail: bool = False) -> dict[str, Any]:
+    for step in range(1, 5):
+        time.sleep(0.1)
+        ctx.progress(step / 4, f"{stations}: sensor {step} of 4")
+    if fail and ctx.map_index == 2:
+        raise ConnectionError(f"station {stations} does not answer")
+    return {"station": stations, "fahrenheit": 50.0 + 3 * len(stations) + (ctx.map_index or 0)}
+
+
+# Mapping over a mapped task pairs by index: convert[i] starts when measure[i] is done, not when all of them are.
+@flow.task(map={"reading": "measure"})
+async def convert(reading: dict[str, Any], ctx: Context) -> dict[str, Any]:
+    await asyncio.sleep(0.1)
+    celsius = round((reading["fahrenheit"] - 32) * 5 / 9, 1)
+    # An event of your own, on the same stream and in the same log: lower case words joined by dots.
+    await ctx.emit("weather.measured", {"station": reading["station"], "celsius": celsius})
+    return {"station": reading["station"], "celsius": celsius}
+
+
+# --- all children as a list -------------------------------------------------------------------------------------
+
+
+# `needs` gives an upstream's output another name. `meta` is free JSON for whoever looks at the workflow.
+@flow.task(needs={"readings": "convert"}, meta={"title": "Sum up", "owner": "weather desk"})
+def summary(readings: list[dict[str, Any]], ctx: Context) -> dict[str, Any]:
+    hottest = max(readings, key=lambda reading: reading["celsius"])
+    mean = round(sum(reading["celsius"] for reading in readings) / len(readings), 1)
+    ctx.log.info("summed up", stations=len(readings), owner=ctx.meta["owner"])
+    return {"mean": mean, "hottest": hottest}
+
+
+# --- branches ---------------------------------------------------------------------------------------------------
+
+
+# The parameters of a condition are bound like those of a body.
+def is_warm(summary: dict[str, Any], settings: Settings = DEFAULTS) -> bool:
+    return summary["hottest"]["celsius"] >= settings.warm
+
+
+def is_cool(summary: dict[str, Any], settings: Settings = DEFAULTS) -> bool:
+    return not is_warm(summary, settings)
+
+
+@flow.task(when=is_warm)
+async def heat_warning(summary: dict[str, Any]) -> str:
+    return f"{summary['hottest']['station']} reports {summary['hottest']['celsius']} °C"
+
+
+# The condition is false: the task is skipped, with reason `condition`, and so is what would depend on it.
+@flow.task(when=is_cool)
+async def all_quiet(summary: dict[str, Any]) -> str:
+    return f"a mean of {summary['mean']} °C, nowhere too warm"
+
+
+# --- when something fails ---------------------------------------------------------------------------------------
+
+
+# With `fail=true`, measure[2] fails and its siblings finish. What depends on it is skipped: convert[2], summary, this.
+@flow.task
+async def archive(summary: dict[str, Any]) -> str:
+    await asyncio.sleep(0.2)
+    return f"archived a mean of {summary['mean']} °C"
+
+
+# "run": once all upstreams have ended, whatever the end. A parameter whose upstream has no output is its default.
+# As a task that knows about the failure has run, the failure counts as handled, and the run completes.
+@flow.task(after=["stations", "measure"], on_upstream_failure="run")
+async def hang_up(ctx: Context, summary: dict[str, Any] | None = None) -> dict[str, Any]:
+    measured = ctx.upstreams["measure"]
+    if measured.status != "completed":
+        await ctx.log.warning("a station failed", status=measured.status)
+    return {"measure": measured.status, "summary": ctx.upstreams["summary"].status, "has_result": summary is not None}
+
+
+if __name__ == "__main__":
+    for task, output in flow.run({"fail": False}).items():
+        print(f"{task}: {output}")

@@ -1,0 +1,49 @@
+"""Every limit of the engine on one screen. Nothing here is a setting; settings have these as their edges."""
+
+import re
+from typing import Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+# Sizes. Real SSE clients break on lines above 64 KiB, so an event stays well below that.
+MAX_EVENT_BYTES: Final = 48 * KIB
+MAX_INLINE_BYTES: Final = 32 * KIB
+"""An output, a task list or the outputs of a run above this are stored beside the event and referenced."""
+MAX_INPUT_PREVIEW_BYTES: Final = 4 * KIB
+MAX_ERROR_CHARS: Final = 4_000
+PREVIEW_CHARS: Final = 500
+
+# The window: the backpressure of a run.
+WINDOW_EVENTS: Final = 1_000
+WINDOW_BYTES: Final = 1 * MIB
+CROWDED: Final = 2
+"""An ``emit`` that nobody awaits raises once this many windows are waiting."""
+
+# What stays in memory.
+RING_EVENTS: Final = 2 * WINDOW_EVENTS
+RING_BYTES: Final = 2 * MIB
+MEMORY_LOG_EVENTS: Final = 100_000
+MEMORY_LOG_BYTES: Final = 64 * MIB
+MEMORY_LOG_ENDED_RUNS: Final = 1_000
+READ_EVENTS: Final = 1_000
+"""How many events one read of the log brings at most."""
+
+# Tasks.
+MAX_TASKS: Final = 1_000_000
+THREADS: Final = 32
+ABANDONED_THREADS: Final = 32
+PROGRESS_PER_SECOND: Final = 20
+SLOW_CALLBACK_SECONDS: Final = 0.1
+
+# Stopping.
+CANCEL_GRACE_SECONDS: Final = 10.0
+DRAIN_GRACE_SECONDS: Final = 2.0
+
+# Names.
+RUN_ID: Final = re.compile(r"[A-Za-z0-9._~-]{1,64}")
+TASK_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.~-]{0,63}")
+WORKFLOW_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._~-]{0,63}")
+EVENT_TYPE: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*")
+EVENT_TYPE_CHARS: Final = 64
+RESERVED_EVENT_PREFIXES: Final = ("run.", "task.", "stream.", "log.", "llm.", "tool.", "budget.")

@@ -1,0 +1,258 @@
+"""``Engine``: owns the log and the open runs; starts, finds, and drains them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import structlog
+from reactivex import Observable
+from reactivex.subject import Subject
+
+from reactor import bounds
+from reactor.clock import SystemClock
+from reactor.errors import EngineClosed, RunExists, UnknownRun, UnknownWorkflow
+from reactor.events import Event, Window
+from reactor.execution import Execution, Host
+from reactor.executors.threads import ThreadExecutor
+from reactor.feed import Feed
+from reactor.follow import report
+from reactor.graph import Graph
+from reactor.logs import open_log
+from reactor.operators.guarded import guarded
+from reactor.operators.unwindow import unwindow
+from reactor.ports import Clock, EventLog, RunRecord
+from reactor.run import Run
+from reactor.values import dumps
+from reactor.workflow import Workflow
+
+logger = structlog.get_logger("reactor")
+
+MAX_META_BYTES = 8 * bounds.KIB
+
+
+class Engine:
+    """Runs workflows on the current event loop.
+
+        async with Engine("memory://", workflows=[flow]) as engine:
+            run = await engine.start(flow, {"root": "src"})
+
+    - ``log``: the URL of an event log, or one of your own (``reactor.ports.EventLog``).
+    - ``workflows``: those that are found by name; ``start`` registers too.
+    - ``resources``: shared pools and clients, as ``ctx.resources``.
+    - ``grace``: seconds open runs get at the end of ``async with``.
+    - ``tracebacks``: put them into ``task.failed`` events; off, since events are shown to users.
+    """
+
+    def __init__(
+        self,
+        log: str | EventLog = "memory://",
+        *,
+        workflows: Iterable[Workflow] = (),
+        resources: Mapping[str, Any] | None = None,
+        grace: float = bounds.DRAIN_GRACE_SECONDS,
+        tracebacks: bool = False,
+        clock: Clock | None = None,
+    ) -> None:
+        self.log = open_log(log) if isinstance(log, str) else log
+        self.clock: Clock = clock or SystemClock()
+        self._resources = resources or {}
+        self._grace = grace
+        self._tracebacks = tracebacks
+        self._workflows: dict[str, Workflow] = {}
+        self._open: dict[str, Run] = {}
+        self._executions: dict[str, Execution] = {}
+        self._host: Host | None = None
+        self._draining = False
+        self._windows: Subject[Window] = Subject()
+        for workflow in workflows:
+            self.register(workflow)
+
+    # --- life ---
+
+    async def __aenter__(self) -> Self:
+        if self._host is not None:
+            raise EngineClosed("this engine was entered before; make a new one")
+        loop = asyncio.get_running_loop()
+        await self.log.open()
+        self._host = Host(
+            self.log, self.clock, loop, ThreadExecutor(loop), self._resources, tracebacks=self._tracebacks
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # an exception, or Ctrl-C: nobody waits for results any more
+        await self.drain(self._grace if kind is None else 0.0)
+
+    async def drain(self, grace: float | None = None) -> None:
+        """Accepts no new runs, gives the open ones ``grace`` seconds, then cancels them (reason ``shutdown``)."""
+        if self._host is None or self._draining:
+            return
+        self._draining = True
+        grace = self._grace if grace is None else grace
+        await self._wait_for_runs(grace)
+        for execution in list(self._executions.values()):
+            execution.cancel("shutdown", by=None, grace=min(grace, bounds.DRAIN_GRACE_SECONDS))
+        await self._wait_for_runs(None)
+        self._windows.on_completed()
+        await self._host.threads.close()
+        await self.log.close()
+
+    async def _wait_for_runs(self, seconds: float | None) -> None:
+        waiting = [asyncio.ensure_future(run.ended()) for run in self._open.values()]
+        if not waiting:
+            return
+        done, pending = await asyncio.wait(waiting, timeout=seconds)
+        for late in pending:
+            late.cancel()
+        for run in done:
+            if not run.cancelled() and (error := run.exception()) is not None:
+                logger.error("run could not be waited for", error=str(error))
+
+    @property
+    def is_accepting(self) -> bool:
+        """True between entering and draining."""
+        return self._host is not None and not self._draining
+
+    # --- workflows ---
+
+    def register(self, workflow: Workflow) -> Graph:
+        """Validates a workflow and makes it known by its name; raises WorkflowError."""
+        graph = workflow.validate()
+        known = self._workflows.setdefault(workflow.name, workflow)
+        if known is not workflow and known.validate().fingerprint != graph.fingerprint:
+            raise ValueError(f"two different workflows are named {workflow.name!r}")
+        return graph
+
+    @property
+    def workflows(self) -> Mapping[str, Workflow]:
+        """The registered ones by name."""
+        return self._workflows
+
+    def workflow(self, name: str) -> Workflow:
+        """Raises UnknownWorkflow."""
+        workflow = self._workflows.get(name)
+        if workflow is None:
+            known = ", ".join(map(repr, self._workflows)) or "none"
+            raise UnknownWorkflow(f"there is no workflow {name[:100]!r}; registered: {known}", workflow=name)
+        return workflow
+
+    # --- runs ---
+
+    async def start(
+        self,
+        workflow: Workflow | str,
+        input: Mapping[str, Any] | None = None,
+        *,
+        run_id: str | None = None,
+        meta: Mapping[str, Any] | None = None,
+    ) -> Run:
+        """Starts a run; returns once its ``run.started`` is in the log.
+
+        Raises WorkflowError, InputError, RunExists, UnknownWorkflow, EngineClosed, or ValueError for a bad ``run_id``
+        or ``meta``; then nothing was started.
+        """
+        host = self._host
+        if host is None or self._draining:
+            raise EngineClosed(
+                "the engine is draining" if self._draining else "enter the engine first: async with Engine(...)"
+            )
+        graph = self.register(self.workflow(workflow) if isinstance(workflow, str) else workflow)
+        inputs = graph.validate_input({} if input is None else input)
+        run_id = new_run_id() if run_id is None else check_run_id(run_id)
+        meta = check_meta(meta or {})
+        await self._check_new(run_id)
+        feed = Feed(run_id, self.log, self.clock)
+        execution = Execution(host, graph, feed, inputs, meta, ended=self._ended)
+        run = self._open[run_id] = Run(feed, execution)
+        self._executions[run_id] = execution
+        feed.windows.subscribe(self._windows.on_next)
+        execution.start()
+        await execution.committed()
+        if execution.lost_with is not None:
+            raise execution.lost_with
+        return run
+
+    async def _check_new(self, run_id: str) -> None:
+        if run_id not in self._open:
+            try:
+                await self.log.record(run_id)
+            except UnknownRun:
+                # the log may have been asked on another thread meanwhile
+                if run_id not in self._open:
+                    return
+        raise RunExists(f"there is a run {run_id!r} already", run_id=run_id)
+
+    def _ended(self, execution: Execution) -> None:
+        self._open.pop(execution.run_id, None)
+        self._executions.pop(execution.run_id, None)
+
+    async def get(self, run_id: str) -> Run:
+        """The run of this id, open or ended; raises UnknownRun."""
+        run = self._open.get(run_id)
+        if run is not None:
+            return run
+        return Run(await Feed.load(run_id, self.log, self.clock, closed="not_recovered"), None)
+
+    async def list(
+        self, *, status: str | None = None, workflow: str | None = None, before: str | None = None, limit: int = 100
+    ) -> list[RunRecord]:
+        """Runs, newest first; ``before`` is the id the previous page ended with. Raises UnknownRun for a bad one."""
+        return await self.log.records(status=status, workflow=workflow, before=before, limit=limit)
+
+    @property
+    def open_runs(self) -> int:
+        """Runs that have not ended."""
+        return len(self._open)
+
+    @property
+    def events(self) -> Observable[Event]:
+        """Hot: the events of all runs as they are committed, from now on."""
+        return self._windows.pipe(unwindow(), guarded(report("*"), run_id="*"))
+
+
+def new_run_id() -> str:
+    """A time-ordered id, as UUID version 7 (RFC 9562)."""
+    milliseconds = time.time_ns() // 1_000_000
+    value = (milliseconds << 80) | (0x7 << 76) | (int.from_bytes(os.urandom(10)) & ((1 << 76) - 1))
+    value = (value & ~(0x3 << 62)) | (0x2 << 62)
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def check_run_id(run_id: str) -> str:
+    """The id itself; raises ValueError with what an id may be."""
+    if not bounds.RUN_ID.fullmatch(run_id):
+        raise ValueError(f"{run_id[:100]!r} is no run id: 1 to 64 letters, digits and . _ ~ -")
+    return run_id
+
+
+def check_meta(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """The meta itself; raises ValueError where it is not JSON or above 8 KiB."""
+    try:
+        size = len(dumps(dict(meta)))
+    except (TypeError, RecursionError) as error:
+        raise ValueError(f"the meta of a run must be JSON: {error}") from error
+    if size > MAX_META_BYTES:
+        raise ValueError(f"the meta of a run has {size:,} bytes, the limit is {MAX_META_BYTES:,}")
+    return dict(meta)
+
+
+def run_once(workflow: Workflow, input: Mapping[str, Any]) -> dict[str, Any]:
+    """``workflow.run(input)``: a loop, an engine and a memory log for one run."""
+
+    async def main() -> dict[str, Any]:
+        async with Engine(workflows=[workflow]) as engine:
+            return await (await engine.start(workflow, input))
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(main())
+    raise RuntimeError(f"{workflow.name}.run() needs its own loop; here: await (await engine.start(workflow, input))")

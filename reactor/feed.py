@@ -1,0 +1,135 @@
+"""Publish: what has been committed of one run, as everybody may see it.
+
+A feed keeps the folded state, a ring of recent windows and the hot subject of windows. It knows no subscriber's
+position: each has its own cursor and reads what it lacks, from the ring or from the log.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+
+from reactivex.subject import Subject
+
+from reactor.bounds import READ_EVENTS, RING_BYTES, RING_EVENTS
+from reactor.events import TERMINAL, Control, Event, Message, Window
+from reactor.ports import Clock, EventLog
+from reactor.state import RunState, evolve
+
+
+class Feed:
+    """The published side of one run.
+
+    - ``windows``: hot Observable of windows as they are committed; completes when the feed closes.
+    - ``closed``: None while events may come; then ``"end"`` after the terminal event, or why else (``shutdown``, ``log``).
+    """
+
+    def __init__(self, run_id: str, log: EventLog, clock: Clock) -> None:
+        self.run_id = run_id
+        self.state = RunState(run_id)
+        self.closed: str | None = None
+        self.windows: Subject[Window] = Subject()
+        self._log = log
+        self._clock = clock
+        self._ring: deque[Window] = deque()
+        self._ring_events = 0
+        self._ring_bytes = 0
+
+    @classmethod
+    async def load(cls, run_id: str, log: EventLog, clock: Clock, *, closed: str) -> Feed:
+        """The feed of a run nobody in this process is writing; raises UnknownRun."""
+        feed = cls(run_id, log, clock)
+        state = await log.base(run_id)
+        while events := await log.read(run_id, state.seq, READ_EVENTS):
+            for event in events:
+                evolve(state, event)
+        feed.state = state
+        feed.closed = "end" if state.has_ended else closed
+        feed.windows.on_completed()
+        return feed
+
+    @property
+    def last_seq(self) -> int:
+        """The last published event; what is in the open window does not count."""
+        return self.state.seq
+
+    def publish(self, window: Window) -> None:
+        """Shows a committed window to everybody: state first, so that whoever is told finds it up to date."""
+        for event in window:
+            evolve(self.state, event)
+        self._ring.append(window)
+        self._ring_events += len(window)
+        self._ring_bytes += sum(len(event.json) for event in window)
+        while len(self._ring) > 1 and (self._ring_events > RING_EVENTS or self._ring_bytes > RING_BYTES):
+            oldest = self._ring.popleft()
+            self._ring_events -= len(oldest)
+            self._ring_bytes -= sum(len(event.json) for event in oldest)
+        if window[-1].type in TERMINAL:
+            self.closed = "end"  # known to a subscriber while it handles the last window
+        self.windows.on_next(window)
+        if self.closed:
+            self.windows.on_completed()
+
+    def close(self, reason: str) -> None:
+        """Nothing more will be published here, although the run has not ended."""
+        if self.closed is None:
+            self.closed = reason
+            self.windows.on_completed()
+
+    def recent(self, after: int) -> Window | None:
+        """What the ring has after a cursor: at most one window, empty when caught up, None when only the log has it."""
+        if after >= self.last_seq:
+            return ()
+        if not self._ring or after + 1 < self._ring[0][0].seq:
+            return None
+        at = bisect_right(self._ring, after, key=_first_seq) - 1
+        window = self._ring[max(at, 0)]
+        if after >= window[-1].seq:  # exactly at a seam
+            window = self._ring[at + 1]
+        skip = after + 1 - window[0].seq
+        return window[skip:] if skip > 0 else window
+
+    async def read(self, after: int) -> list[Message]:
+        """The next published messages after a cursor, empty when caught up. Where the log was trimmed: a ``stream.gap``.
+
+        Does not suspend when the answer is in the ring, so "caught up" and what the caller does next are one step.
+        """
+        recent = self.recent(after)
+        if recent is not None:
+            return list(recent)
+        events = await self._log.read(self.run_id, after, READ_EVENTS)
+        if events and events[0].seq > after + 1:
+            return [self.gap(after + 1, events[0].seq - 1, "trimmed"), *events]
+        return list(events)
+
+    async def blob(self, seq: int) -> bytes | None:
+        """The payload stored beside event ``seq``."""
+        return await self._log.blob(self.run_id, seq)
+
+    async def event(self, seq: int) -> Event | None:
+        """One event by its number; None where it is not, or no longer, in the log."""
+        events = await self._log.read(self.run_id, seq - 1, 1)
+        return events[0] if events and events[0].seq == seq else None
+
+    async def state_at(self, seq: int) -> RunState:
+        """The state as of event ``seq``, folded anew from the log's base; the caller owns it."""
+        state = await self._log.base(self.run_id)
+        while state.seq < seq:
+            events = await self._log.read(self.run_id, state.seq, min(READ_EVENTS, seq - state.seq))
+            if not events:
+                break
+            for event in events:
+                evolve(state, event)
+        return state
+
+    def gap(self, start: int, end: int, reason: str) -> Control:
+        """What a subscriber is told instead of the events it cannot have (or, with ``ahead``, of a cursor that is none)."""
+        return self.control("stream.gap", {"from": start, "to": end, "reason": reason})
+
+    def control(self, type: str, data: dict[str, object]) -> Control:
+        """A message of the stream itself."""
+        return Control(type, self.run_id, self._clock.now().decode(), data)
+
+
+def _first_seq(window: Window) -> int:
+    return window[0].seq

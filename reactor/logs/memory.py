@@ -1,0 +1,183 @@
+"""The log in memory: everything of a run up to its bounds, then trimmed behind a base state."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from itertools import islice
+
+import structlog
+
+from reactor import bounds
+from reactor.errors import UnknownRun
+from reactor.events import Event, Window
+from reactor.ports import RunRecord
+from reactor.state import RUN_ENDED, RUN_STATUS, RunState, evolve
+
+logger = structlog.get_logger("reactor")
+
+
+class MemoryLog:
+    """Implements ``EventLog``. At most ``max_events`` and ``max_bytes`` a run; ``max_ended`` ended runs, oldest go first."""
+
+    def __init__(
+        self,
+        *,
+        max_events: int = bounds.MEMORY_LOG_EVENTS,
+        max_bytes: int = bounds.MEMORY_LOG_BYTES,
+        max_ended: int = bounds.MEMORY_LOG_ENDED_RUNS,
+    ) -> None:
+        self._max_events = max_events
+        self._max_bytes = max_bytes
+        self._max_ended = max_ended
+        self._runs: OrderedDict[str, _Run] = OrderedDict()
+        self._ended: OrderedDict[str, None] = OrderedDict()
+
+    async def open(self) -> None:
+        """Nothing to open."""
+
+    async def close(self) -> None:
+        """Keeps what it has: runs stay readable after their engine ended."""
+
+    def append(self, run_id: str, window: Window) -> asyncio.Future[None]:
+        run = self._runs.get(run_id)
+        if run is None:
+            run = self._runs[run_id] = _Run(run_id)
+        run.append(window)
+        if run.count > self._max_events or run.bytes > self._max_bytes:
+            run.trim(self._max_events, self._max_bytes)
+        if run.status in RUN_ENDED:
+            self._forget_oldest(run_id)
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
+
+    async def read(self, run_id: str, after: int, limit: int) -> list[Event]:
+        return self._run(run_id).read(after, limit)
+
+    async def base(self, run_id: str) -> RunState:
+        return self._run(run_id).copy_base()
+
+    async def blob(self, run_id: str, seq: int) -> bytes | None:
+        return self._run(run_id).blobs.get(seq)
+
+    async def record(self, run_id: str) -> RunRecord:
+        return self._run(run_id).record()
+
+    async def records(
+        self, *, status: str | None, workflow: str | None, before: str | None, limit: int
+    ) -> list[RunRecord]:
+        newest_first = iter(reversed(self._runs.values()))
+        if before is not None:
+            self._run(before)
+            for run in newest_first:
+                if run.run_id == before:
+                    break
+        found = (
+            run.record() for run in newest_first if status in (None, run.status) and workflow in (None, run.workflow)
+        )
+        return list(islice(found, limit))
+
+    def _run(self, run_id: str) -> _Run:
+        run = self._runs.get(run_id)
+        if run is None:
+            raise UnknownRun(f"there is no run {run_id!r}", run_id=run_id)
+        return run
+
+    def _forget_oldest(self, run_id: str) -> None:
+        self._ended[run_id] = None
+        while len(self._ended) > self._max_ended:
+            oldest, _ = self._ended.popitem(last=False)
+            del self._runs[oldest]
+
+
+class _Run:
+    """The events of one run as parallel lists: a third of the memory of a list of Events."""
+
+    __slots__ = (
+        "base",
+        "blobs",
+        "bytes",
+        "created",
+        "first",
+        "json",
+        "run_id",
+        "status",
+        "task_ids",
+        "types",
+        "version",
+        "workflow",
+    )
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        self.workflow = ""
+        self.version = ""
+        self.status = "pending"
+        self.created = ""
+        self.first = 1
+        self.bytes = 0
+        self.json: list[bytes] = []
+        self.types: list[str] = []
+        self.task_ids: list[str | None] = []
+        self.blobs: dict[int, bytes] = {}
+        self.base = RunState(run_id)
+
+    @property
+    def count(self) -> int:
+        return len(self.json)
+
+    @property
+    def last(self) -> int:
+        return self.first + len(self.json) - 1
+
+    def append(self, window: Window) -> None:
+        if window[0].seq > self.last + 1:
+            raise ValueError(f"window {window[0].seq} of run {self.run_id} leaves a gap after {self.last}")
+        for event in window:
+            if event.seq <= self.last:
+                continue  # keyed (run, seq): a repeat is harmless
+            self.json.append(event.json)
+            self.types.append(event.type)
+            self.task_ids.append(event.task_id)
+            self.bytes += len(event.json)
+            if event.blob is not None:
+                self.blobs[event.seq] = event.blob
+                self.bytes += len(event.blob)
+            if event.type in RUN_STATUS:
+                self._run_event(event)
+
+    def _run_event(self, event: Event) -> None:
+        self.status = RUN_STATUS[event.type]
+        if event.type == "run.started":
+            body = event.decode()
+            self.workflow = body["data"]["workflow"]
+            self.version = body["data"]["version"]
+            self.created = body["time"]
+
+    def read(self, after: int, limit: int) -> list[Event]:
+        start = max(after + 1 - self.first, 0)
+        return [self.event(i) for i in range(start, min(start + limit, len(self.json)))]
+
+    def event(self, index: int) -> Event:
+        return Event(self.first + index, self.run_id, self.types[index], self.task_ids[index], self.json[index])
+
+    def trim(self, max_events: int, max_bytes: int) -> None:
+        """Folds the oldest events into the base until a tenth of the bounds is free again: trims are rare, not one an append."""
+        cut = 0
+        kept_bytes = self.bytes
+        while cut < self.count - 1 and (self.count - cut > max_events * 0.9 or kept_bytes > max_bytes * 0.9):
+            event = self.event(cut)
+            evolve(self.base, event)
+            kept_bytes -= len(event.json) + len(self.blobs.pop(event.seq, b""))
+            cut += 1
+        del self.json[:cut], self.types[:cut], self.task_ids[:cut]
+        self.first += cut
+        self.bytes = kept_bytes
+        logger.warning("memory log trimmed", run_id=self.run_id, events=cut, first_kept=self.first)
+
+    def copy_base(self) -> RunState:
+        return self.base.copy()
+
+    def record(self) -> RunRecord:
+        return RunRecord(self.run_id, self.workflow, self.version, self.status, self.created, self.first, self.last)

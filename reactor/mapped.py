@@ -1,0 +1,131 @@
+"""A mapped task: an observable of its fan-out and of all its children's drafts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+
+from reactor.actor import Actor, Scope, TaskActor, describe_error
+from reactor.binding import UPSTREAM
+from reactor.events import Draft
+from reactor.graph import Node
+from reactor.operators.merge_tasks import merge_tasks
+from reactor.state import mapped_status, outcome_of
+
+
+class MappedActor(Actor):
+    """Fans out over its source's list as soon as it is there; completes when all children ended.
+
+    Over another mapped task it pairs by index: it fans out when that one does, and child i waits for child i.
+    Its output is the ordered list of its children's; a child skipped by its own condition is left out.
+    """
+
+    def __init__(self, scope: Scope, node: Node, upstreams: dict[str, Actor]) -> None:
+        super().__init__(scope, node, node.name, upstreams)
+        source = upstreams[node.map_source or ""]
+        takes_whole_list = any(p.kind == UPSTREAM and p.source == node.map_source for p in node.parameters)
+        self.source = source
+        self.pairs_with = source if isinstance(source, MappedActor) and not takes_whole_list else None
+        self.children: list[TaskActor] = []
+        self.has_fanned_out = False
+        self._paired: list[MappedActor] = []
+        """Mapped tasks that wait for this one to fan out."""
+
+    def wait_for(self, upstreams: Iterable[Actor]) -> None:
+        source = self.pairs_with
+        if source is not None and not source.has_fanned_out and not source.has_ended:
+            source._paired.append(self)  # pyright: ignore[reportPrivateUsage]  # of its own class
+            self._waiting += 1
+        super().wait_for(upstream for upstream in upstreams if upstream is not source)
+
+    def begin(self) -> None:
+        if self.has_ended:
+            return
+        blocker = self._blocked()
+        if blocker is not None:
+            self.skip_after(blocker)
+            return
+        if self.pairs_with is not None:
+            self._fan_out([self._child(i, pair=child) for i, child in enumerate(self.pairs_with.children)])
+            return
+        items = self.source.output
+        if isinstance(items, (list, tuple)):
+            listed: list[Any] = list(items)  # pyright: ignore[reportUnknownArgumentType]  # a body's output
+            self._fan_out([self._child(i, item=item) for i, item in enumerate(listed)])
+        else:
+            self._fail(TypeError(f"map over {self.source.task_id!r} needs a list, not {type(items).__name__}"))
+
+    def _blocked(self) -> Actor | None:
+        # without a list there is nothing to map, whatever the policy says
+        source = self.source
+        there = source.status == "completed" if self.pairs_with is None else self.pairs_with.has_fanned_out
+        if not there:
+            return source
+        return self.blocked_by(upstream for upstream in self.upstreams.values() if upstream is not source)
+
+    def _child(self, index: int, *, item: Any = None, pair: Actor | None = None) -> TaskActor:
+        return TaskActor(self.scope, self.node, self.upstreams, map_index=index, item=item, pair=pair)
+
+    def _fan_out(self, children: list[TaskActor]) -> None:
+        self.children = children
+        self.has_fanned_out = True
+        self.status = "running"
+        self.scope.total_tasks += len(children)
+        self.emit(self.draft("task.mapped", b'{"count":%d}' % len(children)))
+        if self._observer is not None:
+            merge_tasks(children).subscribe(self._observer.on_next, self._observer.on_error, self._all_ended)
+        self._tell_paired()
+
+    def _tell_paired(self) -> None:
+        paired, self._paired = self._paired, []
+        for mapped in paired:
+            mapped.upstream_ended()
+
+    def _all_ended(self) -> None:
+        tally: dict[str, int] = {}
+        for child in self.children:
+            outcome = outcome_of(child.status, child.reason)
+            tally[outcome] = tally.get(outcome, 0) + 1
+            if outcome != "completed" and child.because is not None and child.reason != "condition":
+                self.because = self.because or child.because
+                self.error = self.error or child.error
+        self.output = [child.output for child in self.children if child.status == "completed"]
+        if self.node.name in self.scope.leaves:
+            self.encoded = b"[%b]" % b",".join(child.encoded or b"null" for child in self.children if child.encoded)
+        self.end(mapped_status(tally), None)
+
+    def _fail(self, error: Exception) -> None:
+        self.error = describe_error(error)
+        self.because = self.task_id
+        data = {"error": self.error, "duration_ms": 0.0, "mapped": True}
+        self.end("failed", self.draft("task.failed", orjson.dumps(data)))
+
+    def skipped_draft(self, **extra: Any) -> Draft:
+        return super().skipped_draft(mapped=True, **extra)
+
+    def settle(self) -> None:
+        self._tell_paired()  # it ended without fanning out: they are skipped too
+        self.upstreams = {}
+
+    def cancel(self, reason: str) -> None:
+        if self.has_ended:
+            return
+        if self.has_fanned_out:
+            for child in self.children:
+                child.cancel(reason)
+            return
+        self.reason = reason
+        self.because = self.task_id
+        data = {"reason": reason, "stop_ms": 0.0, "stopped": True, "mapped": True}
+        self.end("cancelled", self.draft("task.cancelled", orjson.dumps(data)))
+
+    def abandon(self) -> None:
+        for child in self.children:
+            child.abandon()
+
+    def dispose(self) -> None:
+        self._observer = None
+        for child in self.children:
+            child.dispose()

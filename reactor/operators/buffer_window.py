@@ -1,0 +1,199 @@
+"""``buffer_window``: THE backpressure of a run."""
+
+from __future__ import annotations
+
+from asyncio import Future
+from collections import deque
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any, TypeVar
+
+from reactivex import Observable, abc
+from reactivex.disposable import CompositeDisposable, SerialDisposable
+
+from reactor.bounds import CROWDED, WINDOW_BYTES, WINDOW_EVENTS
+
+T = TypeVar("T")
+
+
+class Ready:
+    """An awaitable that is done: one shared object, so an ``emit`` that need not wait allocates nothing."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[None, None, None]:
+        return
+        yield  # pragma: no cover  # makes this a generator that ends at once
+
+
+READY = Ready()
+
+
+class Room:
+    """What the open window of a run still takes: the one place where producers wait.
+
+    ``full`` at the high-water mark: no new task starts, ``wait()`` blocks. ``crowded`` at twice that: somebody
+    emits without awaiting.
+    """
+
+    __slots__ = ("_callbacks", "_future", "bytes", "events", "max_bytes", "max_events")
+
+    def __init__(self, max_events: int = WINDOW_EVENTS, max_bytes: int = WINDOW_BYTES) -> None:
+        if max_events < 1 or max_bytes < 1:
+            raise ValueError(f"a window holds at least one event and one byte, not {max_events} and {max_bytes}")
+        self.max_events = max_events
+        self.max_bytes = max_bytes
+        self.events = 0
+        self.bytes = 0
+        self._future: Future[None] | None = None
+        self._callbacks: deque[Callable[[], None]] = deque()
+
+    @property
+    def full(self) -> bool:
+        return self.events >= self.max_events or self.bytes >= self.max_bytes
+
+    @property
+    def crowded(self) -> bool:
+        return self.events >= CROWDED * self.max_events or self.bytes >= CROWDED * self.max_bytes
+
+    def wait(self, new_future: Callable[[], Future[None]]) -> Awaitable[None]:
+        """Done as soon as there is room; all who wait share one future."""
+        if not self.full:
+            return READY
+        if self._future is None or self._future.done():  # done: one of those who wait was cancelled, and it with them
+            self._future = new_future()
+        return _Shared(self._future)
+
+    def when_free(self, callback: Callable[[], None]) -> None:
+        """Calls back once, from whatever makes room."""
+        self._callbacks.append(callback)
+
+    def add(self, size: int) -> None:
+        self.events += 1
+        self.bytes += size
+
+    def remove(self, events: int, size: int) -> None:
+        self.events -= events
+        self.bytes -= size
+        if not self.full:
+            self.release()
+
+    def release(self) -> None:
+        """Wakes everybody who waits (also when the log is lost: they find out by their next emit)."""
+        future, self._future = self._future, None
+        if future is not None and not future.done():
+            future.set_result(None)
+        for _ in range(len(self._callbacks)):
+            self._callbacks.popleft()()
+
+
+class _Shared:
+    """Awaits a shared future without owning it: cancelling one who waits cancels nobody else."""
+
+    __slots__ = ("_future",)
+
+    def __init__(self, future: Future[None]) -> None:
+        self._future = future
+
+    def __await__(self) -> Generator[Any, None, None]:
+        mine: Future[None] = self._future.get_loop().create_future()
+
+        def wake(_: Future[None]) -> None:
+            if not mine.done():
+                mine.set_result(None)
+
+        self._future.add_done_callback(wake)
+        try:
+            yield from mine
+        finally:
+            self._future.remove_done_callback(wake)
+
+
+def buffer_window(
+    room: Room, ready: Observable[Any], *, size: Callable[[T], int], scheduler: abc.SchedulerBase
+) -> Callable[[Observable[T]], Observable[list[T]]]:
+    """Collects items into a window, which closes as soon as the consumer can take one.
+
+        source  --a-b-------c-d-e-----f--|
+        ready   ----------r---------r------r
+        output  -[a]------[b,c?]...            one window under way; the next fills meanwhile
+
+    The first window closes at the end of the scheduler turn that opened it. From then on a window closes when
+    ``ready`` says that the last one is done with, or as soon as something comes if it already said so. A window
+    holds at most ``room.max_events`` items and ``room.max_bytes``, and at least one item. What waits is counted in
+    ``room``, which is where producers are held back; nothing is ever dropped.
+
+    Completion of the source hands out what is left, window by window, then completes. An error of the source is
+    passed on at once: what is left was never taken.
+
+    Example: ``events.pipe(buffer_window(room, committed, size=len, scheduler=AsyncIOScheduler(loop)))``
+    """
+
+    def operator(source: Observable[T]) -> Observable[list[T]]:
+        def subscribe(
+            observer: abc.ObserverBase[list[T]], subscribe_scheduler: abc.SchedulerBase | None = None
+        ) -> abc.DisposableBase:
+            waiting: deque[T] = deque()
+            turn = SerialDisposable()
+            idle = True
+            scheduled = False
+            ended = False
+
+            def close(*_: Any) -> None:
+                nonlocal idle, scheduled
+                scheduled = False
+                if not idle:
+                    return
+                if not waiting:
+                    if ended:
+                        observer.on_completed()
+                    return
+                idle = False
+                window, total = _take(waiting, size, room)
+                room.remove(len(window), total)
+                observer.on_next(window)
+
+            def soon() -> None:
+                nonlocal scheduled
+                if idle and not scheduled:
+                    scheduled = True
+                    turn.disposable = scheduler.schedule(close)
+
+            def on_next(item: T) -> None:
+                waiting.append(item)
+                room.add(size(item))
+                if idle and not scheduled:
+                    soon()
+
+            def on_ready(_: Any) -> None:
+                nonlocal idle
+                idle = True
+                if waiting or ended:
+                    close()
+
+            def on_completed() -> None:
+                nonlocal ended
+                ended = True
+                soon()
+
+            return CompositeDisposable(
+                turn,
+                ready.subscribe(on_ready, observer.on_error),
+                source.subscribe(on_next, observer.on_error, on_completed, scheduler=subscribe_scheduler),
+            )
+
+        return Observable(subscribe)
+
+    return operator
+
+
+def _take(waiting: deque[T], size: Callable[[T], int], room: Room) -> tuple[list[T], int]:
+    """The longest window within the bounds; always at least one item."""
+    window = [waiting.popleft()]
+    total = size(window[0])
+    while waiting and len(window) < room.max_events:
+        following = size(waiting[0])
+        if total + following > room.max_bytes:
+            break
+        window.append(waiting.popleft())
+        total += following
+    return window, total

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+from reactivex import Observable
+from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
+from reactivex.disposable import SingleAssignmentDisposable
+
+from reactor.bounds import SLOW_CALLBACK_SECONDS
+from reactor.errors import SlowSubscriber
+
+T = TypeVar("T")
+
+
+def guarded(
+    report: Callable[[Exception], None],
+    *,
+    clock: Callable[[], float] = time.perf_counter,
+    limit: float = SLOW_CALLBACK_SECONDS,
+    run_id: str = "",
+) -> Callable[[Observable[T]], Observable[T]]:
+    """A subscriber that raises, or twice holds the loop above ``limit`` seconds, is detached; its source never notices.
+
+        source  --a--b--c--d--|
+                    guarded(report)            the subscriber raises on b
+        result  --a--b                         report: what it raised
+
+    Without it an exception in one subscriber reaches whoever emits, and the subscribers after it miss the event; if
+    the source was emitting while being subscribed, Rx even makes it the *source's* error and ends whatever merges
+    it. So it stands first on every subscription to the bus: it catches what anything after it raises, in all three
+    callbacks.
+
+    A slow callback is reported as ``SlowSubscriber`` each time; the second time the subscriber is detached first
+    and gets it as its ``on_error``. One that raises is reported and told nothing. ``report`` is the engine's and
+    must not raise.
+
+        >>> from reactivex.subject import Subject
+        >>> source = Subject[int]()
+        >>> _ = source.pipe(guarded(lambda error: print("detached:", error))).subscribe(lambda n: print(1 // n))
+        >>> _ = source.subscribe(lambda n: print("unharmed by", n))
+        >>> for n in (1, 0, 1): source.on_next(n)
+        1
+        unharmed by 1
+        detached: integer division or modulo by zero
+        unharmed by 0
+        unharmed by 1
+    """
+
+    def operator(source: Observable[T]) -> Observable[T]:
+        def subscribe(observer: ObserverBase[T], scheduler: SchedulerBase | None = None) -> DisposableBase:
+            # disposed before it is assigned, if the source emits while it is being subscribed
+            subscription = SingleAssignmentDisposable()
+            warned = False
+
+            def deliver(callback: Callable[..., None], *values: object) -> None:
+                if subscription.is_disposed:
+                    return
+                began = clock()
+                try:
+                    callback(*values)
+                except Exception as error:
+                    subscription.dispose()
+                    report(error)
+                    return
+                took = clock() - began
+                if took > limit:
+                    slow(took)
+
+            def slow(took: float) -> None:
+                nonlocal warned
+                detach, warned = warned, True
+                error = _slow_subscriber(took, limit, run_id, detach)
+                if not detach or subscription.is_disposed:
+                    report(error)
+                    return
+                subscription.dispose()
+                report(error)
+                try:
+                    observer.on_error(error)
+                except Exception as raised:
+                    if raised is not error:  # one without on_error raises what it was given
+                        report(raised)
+
+            subscription.disposable = source.subscribe(
+                partial(deliver, observer.on_next),
+                partial(deliver, observer.on_error),
+                partial(deliver, observer.on_completed),
+                scheduler=scheduler,
+            )
+            return subscription
+
+        return Observable(subscribe)
+
+    return operator
+
+
+def _slow_subscriber(took: float, limit: float, run_id: str, detached: bool) -> SlowSubscriber:
+    consequence = "it is detached" if detached else "the next time it is detached; off_loop() gives it a thread"
+    subject = f"A subscriber of run {run_id}" if run_id else "A subscriber"
+    return SlowSubscriber(
+        f"{subject} held the event loop for {took:.3f} s, above {limit:.3f} s: {consequence}", run_id=run_id
+    )

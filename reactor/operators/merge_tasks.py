@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TypeVar
+
+from reactivex import Observable
+from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
+from reactivex.disposable import Disposable
+
+T = TypeVar("T")
+
+
+def merge_tasks(sources: Sequence[Observable[T]]) -> Observable[T]:
+    """Everything all sources say, as they say it; completes when the last one has, errors with the first that does.
+
+        a       --1-----2--|
+        b       -----3---------4--|
+                    merge_tasks([a, b])
+        result  --1--3--2------4--|
+
+    The merge into the bus: made for 50,000 tasks, each of which completes. ``reactivex.merge`` searches a list at
+    every completion, which is quadratic; here a completion is one deletion from a dict, and a source that ended is
+    let go. The sources are subscribed in order. An error disposes all others before it passes; no sources at all
+    complete at once. A failed task is a *value*; ``on_error`` here is a bug of the engine.
+
+        >>> from reactivex import of
+        >>> merge_tasks([of("a", "b"), of("c")]).subscribe(print, on_completed=lambda: print("done")).dispose()
+        a
+        b
+        c
+        done
+    """
+    sources = tuple(sources)
+
+    def subscribe(observer: ObserverBase[T], scheduler: SchedulerBase | None = None) -> DisposableBase:
+        # those that have not ended; None: not subscribed yet, or saying something while it is being subscribed
+        live: dict[int, DisposableBase | None] = dict.fromkeys(range(len(sources)))
+
+        def dispose() -> None:
+            subscriptions = list(live.values())
+            live.clear()
+            for subscription in subscriptions:
+                if subscription is not None:
+                    subscription.dispose()
+
+        def on_error(error: Exception) -> None:
+            dispose()
+            observer.on_error(error)
+
+        def on_completed(index: int) -> None:
+            if live.pop(index, observer) is not observer and not live:
+                observer.on_completed()
+
+        if not sources:
+            observer.on_completed()
+        for index, source in enumerate(sources):
+            if index not in live:
+                break  # an earlier one failed at once
+            subscription = source.subscribe(
+                observer.on_next, on_error, partial(on_completed, index), scheduler=scheduler
+            )
+            if index in live:
+                live[index] = subscription
+            else:
+                subscription.dispose()
+        return Disposable(dispose)
+
+    return Observable(subscribe)

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from reactivex import Observable
+from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
+
+from reactor.events import Control, Message
+from reactor.state import RunState, evolve
+
+
+def to_state(run_id: str | None = None) -> Callable[[Observable[Message]], Observable[RunState]]:
+    """The state of the run after each of its events: ``scan(evolve)``, from the state before the first one.
+
+        source  --e1-----e2--gap--e3-----|
+                    to_state()
+        result  --s(1)---s(2)-----s(3)---|
+
+    It is the *same* object each time, folded in place, because copying 50,000 tasks for every event would cost more
+    than the run: read what you need at once, or keep ``state.to_dict()``. Every subscription folds its own. Control
+    messages are no events and change nothing. ``run_id`` picks one run where the source carries several; without it
+    the run is that of the first event. What ``evolve`` raises is an ``on_error``.
+
+        >>> from reactivex import from_iterable
+        >>> from reactor.events import Draft, Event
+        >>> cancelling = Draft("run.cancelling", b'{"reason":"asked","by":"me"}')
+        >>> event = Event.numbered(1, "r", b"2026-11-21T02:51:00.000000Z", cancelling)
+        >>> from_iterable([event]).pipe(to_state()).subscribe(lambda state: print(state.status, state.reason)).dispose()
+        cancelling asked
+    """
+
+    def operator(source: Observable[Message]) -> Observable[RunState]:
+        def subscribe(observer: ObserverBase[RunState], scheduler: SchedulerBase | None = None) -> DisposableBase:
+            state: RunState | None = None
+
+            def on_next(message: Message) -> None:
+                nonlocal state
+                if isinstance(message, Control) or (run_id is not None and message.run_id != run_id):
+                    return
+                try:
+                    state = evolve(RunState(message.run_id) if state is None else state, message)
+                except Exception as error:
+                    observer.on_error(error)
+                else:
+                    observer.on_next(state)
+
+            return source.subscribe(on_next, observer.on_error, observer.on_completed, scheduler=scheduler)
+
+        return Observable(subscribe)
+
+    return operator

@@ -1,0 +1,149 @@
+"""The way of an event inside a run: number -> window -> append -> publish.
+
+    drafts ──number──▶ events ──buffer_window──▶ windows ──append──▶ committed windows ──▶ publish
+
+Each stage is an operator; the run's drafts go in at one end and only what is in the log comes out at the other.
+"""
+
+from __future__ import annotations
+
+from asyncio import AbstractEventLoop, Future
+from collections.abc import Awaitable, Callable
+
+import structlog
+from reactivex import Observable, abc
+from reactivex.disposable import CompositeDisposable, Disposable
+from reactivex.scheduler.eventloop import AsyncIOScheduler
+from reactivex.subject import Subject
+
+from reactor.errors import LogLost
+from reactor.events import TERMINAL, Draft, Event, Window
+from reactor.operators.buffer_window import Room, buffer_window
+from reactor.ports import Clock, EventLog
+
+logger = structlog.get_logger("reactor")
+
+
+class Pipeline:
+    """The single writer of one run. ``write`` is its only entrance, ``publish`` its only exit."""
+
+    def __init__(
+        self,
+        run_id: str,
+        log: EventLog,
+        clock: Clock,
+        loop: AbstractEventLoop,
+        *,
+        publish: Callable[[Window], None],
+        lost: Callable[[Exception], None],
+        room: Room | None = None,
+    ) -> None:
+        self.room = room or Room()
+        self._loop = loop
+        self._drafts: Subject[Draft] = Subject()
+        committed: Subject[None] = Subject()
+
+        def publish_then_take_next(window: Window) -> None:
+            publish(window)
+            committed.on_next(None)
+
+        self._subscription = self._drafts.pipe(
+            number(run_id, clock),
+            buffer_window(self.room, committed, size=event_size, scheduler=AsyncIOScheduler(loop)),
+            append(run_id, log),
+        ).subscribe(publish_then_take_next, lost)
+
+    def write(self, draft: Draft) -> None:
+        """Numbers a draft and puts it into the open window. The terminal one seals the pipeline."""
+        self._drafts.on_next(draft)
+        if draft.type in TERMINAL:
+            self._drafts.on_completed()
+
+    def wait(self) -> Awaitable[None]:
+        """Awaitable: done as soon as the window has room."""
+        return self.room.wait(self._loop.create_future)
+
+    def dispose(self) -> None:
+        """Writes nothing more; what waits in the window is gone."""
+        self._subscription.dispose()
+        self.room.release()
+
+
+def event_size(event: Event) -> int:
+    """Bytes an event costs a window."""
+    return len(event.json)
+
+
+def number(run_id: str, clock: Clock) -> Callable[[Observable[Draft]], Observable[Event]]:
+    """Gives each draft its seq, 1, 2, 3 ..., and its time. After the terminal event there are no more numbers."""
+
+    def operator(source: Observable[Draft]) -> Observable[Event]:
+        def subscribe(
+            observer: abc.ObserverBase[Event], scheduler: abc.SchedulerBase | None = None
+        ) -> abc.DisposableBase:
+            seq = 0
+            sealed = False
+
+            def on_next(draft: Draft) -> None:
+                nonlocal seq, sealed
+                if sealed:
+                    logger.warning("event after the end of the run dropped", run_id=run_id, type=draft.type)
+                    return
+                seq += 1
+                sealed = draft.type in TERMINAL
+                observer.on_next(Event.numbered(seq, run_id, clock.now(), draft))
+
+            return source.subscribe(on_next, observer.on_error, observer.on_completed, scheduler=scheduler)
+
+        return Observable(subscribe)
+
+    return operator
+
+
+def append(run_id: str, log: EventLog) -> Callable[[Observable[list[Event]]], Observable[list[Event]]]:
+    """Passes a window on once it is in the log. The source hands out the next one only when asked to, so one is under way.
+
+    A refused window is ``on_error(LogLost)``: nothing after it can be published either.
+    """
+
+    def operator(source: Observable[list[Event]]) -> Observable[list[Event]]:
+        def subscribe(
+            observer: abc.ObserverBase[list[Event]], scheduler: abc.SchedulerBase | None = None
+        ) -> abc.DisposableBase:
+            disposed = False
+
+            def on_next(window: list[Event]) -> None:
+                def done(future: Future[None]) -> None:
+                    if disposed:
+                        return
+                    error = None if future.cancelled() else future.exception()
+                    if error is None and not future.cancelled():
+                        for event in window:
+                            event.blob = None  # it is in the log; the ring need not hold it
+                        observer.on_next(window)
+                    else:
+                        lost = LogLost(
+                            f"the log refused events {window[0].seq} to {window[-1].seq} of run {run_id}: "
+                            f"{error or 'cancelled'}",
+                            run_id=run_id,
+                        )
+                        lost.__cause__ = error
+                        observer.on_error(lost)
+
+                try:
+                    appended = log.append(run_id, window)
+                except Exception as error:  # an adapter that raises instead of failing its future is no different
+                    observer.on_error(LogLost(f"the log raised for run {run_id}: {error}", run_id=run_id))
+                else:
+                    appended.add_done_callback(done)
+
+            def dispose() -> None:
+                nonlocal disposed
+                disposed = True
+
+            subscription = source.subscribe(on_next, observer.on_error, observer.on_completed, scheduler=scheduler)
+            return CompositeDisposable(subscription, Disposable(dispose))
+
+        return Observable(subscribe)
+
+    return operator

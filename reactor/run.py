@@ -1,0 +1,133 @@
+"""``Run``: the caller's handle on one execution of a workflow, open or ended."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Generator
+from typing import Any
+
+import orjson
+
+from reactor.bounds import CANCEL_GRACE_SECONDS
+from reactor.errors import LogLost, RunCancelled, RunEnded, RunFailed, UnknownTask
+from reactor.events import Message
+from reactor.execution import Execution
+from reactor.feed import Feed
+from reactor.follow import Follow, RunEvents, iterate
+from reactor.state import RunState
+
+
+class Run:
+    """Follow it, await it, cancel it; any number of each.
+
+    - ``run.events``: Observable of its events, from the first on, then live; completes with the run.
+    - ``async for event in run``: the same, pulled.
+    - ``await run``: ``{task: output}`` of the tasks nobody depends on that completed; raises RunFailed, RunCancelled
+      or LogLost.
+    """
+
+    def __init__(self, feed: Feed, execution: Execution | None) -> None:
+        self.feed = feed
+        self._execution = execution
+
+    @property
+    def id(self) -> str:
+        return self.feed.run_id
+
+    @property
+    def status(self) -> str:
+        """``pending running cancelling completed failed cancelled``, as committed."""
+        return self.feed.state.status
+
+    @property
+    def state(self) -> RunState:
+        """The fold of everything committed so far. It is the run's own and moves on: read it, or ``copy()`` it."""
+        return self.feed.state
+
+    @property
+    def events(self) -> RunEvents:
+        return self.events_after(0)
+
+    def events_after(self, cursor: int) -> RunEvents:
+        """The events with ``seq > cursor``, then live."""
+        return RunEvents(Follow(self.feed, cursor))
+
+    async def __aiter__(self) -> AsyncIterator[Message]:
+        async for window in iterate(self.feed):
+            for message in window:
+                yield message
+
+    def __await__(self) -> Generator[Any, None, dict[str, Any]]:
+        return self._outcome().__await__()
+
+    async def ended(self) -> RunState:
+        """Waits for the terminal event, whichever it is; raises LogLost where there will be none in this process."""
+        async for _ in iterate(self.feed, self.feed.last_seq):
+            pass
+        return self.feed.state
+
+    async def _outcome(self) -> dict[str, Any]:
+        state = await self.ended()
+        if state.status == "completed":
+            return await self.outputs()
+        if state.status == "failed":
+            raise self._failure(state)
+        if state.status == "cancelled":
+            raise RunCancelled(
+                f"run {self.id} was cancelled: {state.reason}", run_id=self.id, reason=state.reason or ""
+            )
+        raise LogLost(f"run {self.id} is {state.status} and nobody here goes on with it", run_id=self.id)
+
+    def _failure(self, state: RunState) -> RunFailed:
+        errors = {id: task.error for id, task in state.tasks.items() if task.error is not None}
+        first = state.error or {}
+        sentence = f"task {first.get('task_id')} failed with {first.get('type')}: {first.get('message')}"
+        return RunFailed(f"run {self.id}: {sentence}", run_id=self.id, errors=errors)
+
+    async def outputs(self) -> dict[str, Any]:
+        """``{task: output}`` of the last tasks that completed; empty before the run did."""
+        if self._execution is not None and self.status == "completed":
+            actors = self._execution.actors  # the values themselves, not their JSON
+            return {
+                name: actors[name].output for name in self._execution.graph.leaves if actors[name].encoded is not None
+            }
+        if self.status != "completed":
+            return {}
+        event = await self.feed.event(self.feed.last_seq)
+        if event is None or "outputs" in event.data:
+            return {} if event is None else event.data["outputs"]
+        return orjson.loads(await self.feed.blob(event.seq) or b"{}")
+
+    async def output(self, task_id: str) -> bytes:
+        """The JSON of a task's output, however large; raises UnknownTask where there is none (yet)."""
+        task = self.state.tasks.get(task_id)
+        event = await self.feed.event(task.seq) if task is not None and task.status == "completed" else None
+        if event is None or event.type != "task.completed":
+            what = "no such task" if task is None else f"its status is {task.status}, there is no output"
+            raise UnknownTask(f"task {task_id!r} of run {self.id}: {what}", run_id=self.id, task_id=task_id)
+        if "output" in event.data:
+            return orjson.dumps(event.data["output"])
+        return await self.feed.blob(event.seq) or b"null"
+
+    async def cancel(
+        self, grace: float = CANCEL_GRACE_SECONDS, *, reason: str = "requested", by: str | None = None
+    ) -> None:
+        """Cancels and waits until it is proven: every body stopped, or is named as abandoned ``grace`` seconds later.
+
+        Raises RunEnded when the run had ended before.
+        """
+        await self.request_cancel(grace, reason=reason, by=by)
+        await self.ended()
+
+    async def request_cancel(
+        self, grace: float = CANCEL_GRACE_SECONDS, *, reason: str = "requested", by: str | None = None
+    ) -> None:
+        """The same, but returns as soon as ``run.cancelling`` is in the log."""
+        if grace < 0:
+            raise ValueError(f"grace is a number of seconds from 0, not {grace}")
+        if self._execution is None or self.feed.closed:
+            raise RunEnded(f"run {self.id} is {self.status} already", run_id=self.id, status=self.status)
+        self._execution.cancel(reason, by=by, grace=grace)
+        await self._execution.committed()
+
+    def __repr__(self) -> str:
+        return f"<Run {self.id} of {self.state.workflow}, {self.status} at {self.feed.last_seq}>"

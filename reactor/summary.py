@@ -1,0 +1,106 @@
+"""The first and the last event of a run, from its graph and its actors. Pure: values in, drafts out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import orjson
+
+from reactor import bounds
+from reactor.actor import Actor, TaskActor
+from reactor.events import Draft
+from reactor.graph import Graph
+from reactor.mapped import MappedActor
+
+
+def started_draft(
+    graph: Graph, run_id: str, input_json: Mapping[str, bytes], meta: Mapping[str, Any], total_tasks: int
+) -> Draft:
+    """``run.started``. An input or a task list too large for an event goes beside it (``input_ref``, ``tasks_ref``)."""
+    data: dict[str, Any] = {
+        "workflow": graph.name,
+        "version": graph.version,
+        "fingerprint": graph.fingerprint,
+        "total_tasks": total_tasks,
+    }
+    if meta:
+        data["meta"] = dict(meta)
+    large: dict[str, bytes] = {}
+    room = bounds.MAX_INLINE_BYTES
+    parts = {"input": json_object(input_json), "tasks": orjson.dumps([node.describe() for node in graph.nodes])}
+    for name, json in parts.items():
+        if len(json) <= room:
+            data[name] = orjson.Fragment(json)
+            room -= len(json)
+        else:
+            data[f"{name}_ref"] = f"runs/{run_id}"
+            large[name] = json
+    return Draft("run.started", orjson.dumps(data), blob=json_object(large) if large else None)
+
+
+def terminal_draft(
+    run_id: str,
+    graph: Graph,
+    actors: Mapping[str, Actor],
+    *,
+    cancelled: str | None,
+    duration_ms: float,
+    task_time_ms: float,
+) -> Draft:
+    """``run.completed``, ``run.failed`` or ``run.cancelled``: the outputs or the error, and the totals."""
+    bodies = list(bodies_of(actors.values()))
+    failure = first_unhandled(graph, actors)
+    data: dict[str, Any] = {
+        "total_tasks": len(bodies),
+        **{
+            status: sum(b.status == status for b in bodies)
+            for status in ("completed", "failed", "skipped", "cancelled")
+        },
+        "duration_ms": round(duration_ms, 3),
+        "task_time_ms": round(task_time_ms, 3),
+        "speedup": round(task_time_ms / duration_ms, 2) if duration_ms else 0.0,
+    }
+    if cancelled is not None:
+        abandoned = sum(body.was_abandoned for body in bodies)
+        return Draft("run.cancelled", orjson.dumps({"reason": cancelled, "abandoned": abandoned, **data}))
+    if failure is not None:
+        return Draft("run.failed", orjson.dumps({"error": _error_of(failure), **data}))
+    outputs = json_object({name: actors[name].encoded for name in graph.leaves})
+    if len(outputs) <= bounds.MAX_INLINE_BYTES:
+        return Draft("run.completed", orjson.dumps({"outputs": orjson.Fragment(outputs), **data}))
+    reference = {"outputs_ref": f"runs/{run_id}", "size": len(outputs), **data}
+    return Draft("run.completed", orjson.dumps(reference), blob=outputs)
+
+
+def bodies_of(actors: Iterable[Actor]) -> Iterator[TaskActor]:
+    """Every task that runs a body: unmapped ones, and the children of mapped ones."""
+    for actor in actors:
+        if isinstance(actor, MappedActor):
+            yield from actor.children
+        elif isinstance(actor, TaskActor):
+            yield actor
+
+
+def first_unhandled(graph: Graph, actors: Mapping[str, Actor]) -> Actor | None:
+    """A failed task none of whose dependents ran with ``on_upstream_failure="run"``; looked for through skipped ones."""
+    handled: set[str] = set()
+    for node in reversed(graph.nodes):  # dependents first
+        ran = actors[node.name].status in ("completed", "failed")
+        if (ran and node.runs_on_failure) or (not ran and node.name in handled):
+            handled.update(node.upstreams)
+    failed = (actors[node.name] for node in graph.nodes if actors[node.name].status == "failed")
+    return next((actor for actor in failed if actor.task_id not in handled), None)
+
+
+def _error_of(actor: Actor) -> dict[str, Any]:
+    error = actor.error or {"type": "Exception", "message": ""}
+    where = actor.because or actor.task_id
+    return {"type": error["type"], "message": error["message"], "task_id": where}
+
+
+def json_object(members: Mapping[str, bytes | None]) -> bytes:
+    """A JSON object from members that are JSON already."""
+    return b"{%b}" % b",".join(
+        b"%b:%b" % (orjson.dumps(name), json) for name, json in members.items() if json is not None
+    )

@@ -1,0 +1,170 @@
+"""Define: ``Workflow`` collects tasks; ``Task`` is one of them, and stays callable.
+
+    flow = Workflow("census")
+
+    @flow.task
+    async def modules(root: str) -> list[str]: ...
+
+    @flow.task(map="modules")
+    def measure(modules: str) -> dict: ...
+
+Names may refer forward; the workflow is validated and frozen at first use, or by ``flow.validate()``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, Literal, ParamSpec, TypedDict, TypeVar, Unpack, overload
+
+from reactor.bounds import TASK_NAME, WORKFLOW_NAME
+from reactor.errors import WorkflowError
+from reactor.graph import Graph
+from reactor.values import dumps
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_RESERVED = frozenset({"ctx", "run"})
+"""Names a task cannot have: the context's parameter, and the run itself in streams."""
+
+
+class TaskOptions(TypedDict, total=False):
+    """The options of a task; ``Workflow.task`` says what each does."""
+
+    name: str | None
+    after: str | Task[..., Any] | Sequence[str | Task[..., Any]]
+    needs: Mapping[str, str | Task[..., Any]]
+    when: Callable[..., Any] | None
+    map: str | Task[..., Any] | Mapping[str, str | Task[..., Any]] | None
+    concurrency: int | None
+    on_upstream_failure: Literal["skip", "run"]
+    meta: Mapping[str, Any]
+
+
+class Task(Generic[P, R]):
+    """One task of a workflow: a function and how it is run. Calling it calls the function, as in a unit test."""
+
+    __slots__ = ("after", "concurrency", "function", "map", "meta", "name", "needs", "on_upstream_failure", "when")
+
+    def __init__(self, function: Callable[P, R], options: TaskOptions) -> None:
+        after = options.get("after", ())
+        self.function = function
+        self.name = options.get("name") or getattr(function, "__name__", type(function).__name__)
+        self.after: tuple[str | Task[..., Any], ...] = (after,) if isinstance(after, (str, Task)) else tuple(after)
+        self.needs = dict(options.get("needs") or {})
+        self.when = options.get("when")
+        self.map = options.get("map")
+        self.concurrency = options.get("concurrency")
+        self.on_upstream_failure: str = options.get("on_upstream_failure", "skip")
+        self.meta = dict(options.get("meta") or {})
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self.function(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<Task {self.name}>"
+
+
+class Workflow:
+    """A DAG of tasks under a name and version; recovery matches both.
+
+    Raises WorkflowError, with the names involved, for whatever can be wrong with the parts; what can be wrong with the
+    whole (a cycle, an unknown upstream) is raised by ``validate()``.
+    """
+
+    def __init__(self, name: str, version: str = "1") -> None:
+        if not WORKFLOW_NAME.fullmatch(name):
+            raise WorkflowError(
+                f"{name!r} is not a workflow name: 1 to 64 letters, digits and . _ ~ -", workflow=name, task=None
+            )
+        self.name = name
+        self.version = version
+        self._tasks: dict[str, Task[..., Any]] = {}
+        self._graph: Graph | None = None
+
+    @property
+    def tasks(self) -> Mapping[str, Task[..., Any]]:
+        """The tasks by name, in order of definition."""
+        return self._tasks
+
+    @overload
+    def task(self, function: Callable[P, R], /, **options: Unpack[TaskOptions]) -> Task[P, R]: ...
+
+    @overload
+    def task(self, /, **options: Unpack[TaskOptions]) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+
+    def task(
+        self, function: Callable[P, R] | None = None, /, **options: Unpack[TaskOptions]
+    ) -> Task[P, R] | Callable[[Callable[P, R]], Task[P, R]]:
+        """Adds a task. A parameter of the function is its upstream's output, or an input of the run if no task has its name.
+
+        - ``name``: instead of the function's.
+        - ``after``: tasks to wait for without taking their output.
+        - ``needs``: parameter -> the task whose output it takes, where the names differ.
+        - ``when``: a function whose parameters bind like the body's; false skips the task.
+        - ``map``: an upstream (or ``{parameter: upstream}``) whose list is fanned out, one child ``name[i]`` an item,
+          as soon as the list is there; over another mapped task, child by child.
+        - ``concurrency``: how many bodies of this task run at once in one run.
+        - ``on_upstream_failure``: ``"skip"`` (default), or ``"run"``: once all upstreams ended, whatever the end.
+        - ``meta``: JSON for those who watch.
+        """
+
+        unknown = options.keys() - TaskOptions.__annotations__.keys()
+        if unknown:
+            known = ", ".join(TaskOptions.__annotations__)
+            raise TypeError(f"flow.task has no option {', '.join(map(repr, sorted(unknown)))}; it knows {known}")
+
+        def add(function: Callable[P, R]) -> Task[P, R]:
+            task = Task(function, options)
+            self._add(task)
+            return task
+
+        return add if function is None else add(function)
+
+    def _add(self, task: Task[..., Any]) -> None:
+        if problem := self._problem(task):
+            raise WorkflowError(f"workflow {self.name!r}: {problem}", workflow=self.name, task=task.name)
+        self._tasks[task.name] = task
+
+    def _problem(self, task: Task[..., Any]) -> str | None:
+        if self._graph is not None:
+            return f"task {task.name!r} comes too late, the workflow is frozen since its first use"
+        if not callable(task.function):
+            return f"task {task.name!r} is {task.function!r}, not a function"
+        if not TASK_NAME.fullmatch(task.name):
+            return f"{task.name!r} is not a task name: a letter or _, then up to 63 letters, digits and . _ ~ -"
+        if task.name in _RESERVED:
+            return f"the task name {task.name!r} is reserved"
+        if task.name in self._tasks:
+            return f"there are two tasks named {task.name!r}"
+        limit = task.concurrency
+        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):  # pyright: ignore[reportUnnecessaryIsInstance]  # users without a type checker
+            return f"concurrency of task {task.name!r} must be a whole number from 1, not {limit!r}"
+        if task.on_upstream_failure not in ("skip", "run"):
+            return (
+                f"on_upstream_failure of task {task.name!r} must be 'skip' or 'run', not {task.on_upstream_failure!r}"
+            )
+        try:
+            dumps(task.meta)
+        except (TypeError, RecursionError):
+            return f"meta of task {task.name!r} is not JSON"
+        return None
+
+    def validate(self) -> Graph:
+        """The frozen graph; raises WorkflowError for a cycle, an unknown upstream, or a parameter that cannot be bound."""
+        if self._graph is None:
+            self._graph = Graph.of(self.name, self.version, self._tasks)
+        return self._graph
+
+    def run(self, input: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Runs to the end on a loop and a memory log of its own, and returns the outputs of the last tasks.
+
+        Raises RunFailed, or RuntimeError inside a running loop (there: ``await engine.start(...)``).
+        """
+        # the engine knows workflows; only this convenience knows the engine
+        from reactor.engine import run_once
+
+        return run_once(self, input or {})
+
+    def __repr__(self) -> str:
+        return f"<Workflow {self.name} {self.version}, {len(self._tasks)} tasks>"

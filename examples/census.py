@@ -15,12 +15,13 @@ Every output is plain JSON: that is what lets a run be followed over HTTP and be
 import ast
 import os
 import sysconfig
+import threading
 import warnings
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from reactor import Context, Workflow
 
@@ -37,6 +38,10 @@ BANDS: Final = {"1-5": 5, "6-10": 10, "11-20": 20, "21-50": 50, "over 50": 10**9
 # Sources of others may hold invalid escapes; the compiler's remarks on them are not this program's output.
 SOURCE_NAME: Final = "<census>"
 warnings.filterwarnings("ignore", module=SOURCE_NAME)
+
+# CPython before 3.11.8 and 3.12.2 counts depth in a tree for all threads together (python/cpython#106905): of two
+# trees built at once, one may end as "SystemError: AST constructor recursion depth mismatch".
+PARSER: Final = threading.Lock()
 
 
 # --- which modules there are ------------------------------------------------------------------------------------
@@ -139,7 +144,8 @@ def parse_module(path: Path, file: str) -> tuple[dict[str, Any], list[dict[str, 
     try:
         source = path.read_bytes()
         record["lines"] = len(source.splitlines())
-        tree = ast.parse(source, SOURCE_NAME)
+        with PARSER:
+            tree = ast.parse(source, SOURCE_NAME)
         facts = Facts(name, name if is_package else name.rpartition(".")[0])
         facts.visit_all(tree)
     except SyntaxError as error:
@@ -200,10 +206,11 @@ class Facts:
             if isinstance(node, ast.If) and is_never_on_import(node.test):
                 body_scope = scope._replace(deferred=True)
             for field in node._fields:
-                value = getattr(node, field, None)
+                value: Any = getattr(node, field, None)
                 below = body_scope if field == "body" else scope
                 if isinstance(value, list):
-                    stack += [(child, below) for child in value if isinstance(child, ast.AST)]
+                    children = cast("list[object]", value)
+                    stack += [(child, below) for child in children if isinstance(child, ast.AST)]
                 elif isinstance(value, ast.AST) and not isinstance(value, ast.expr_context | ast.operator):
                     stack.append((value, below))
 
@@ -240,9 +247,12 @@ class Facts:
         (self.deferred if scope.deferred else self.imports).update(names)
 
     def docstring(self, node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> None:
-        match node.body:
-            case [ast.Expr(value=ast.Constant(value=str())) as first, *_]:
+        first = node.body[0] if node.body else None
+        match first:
+            case ast.Expr(value=ast.Constant(value=str())):
                 self.docstring_lines.update(range(first.lineno, (first.end_lineno or first.lineno) + 1))
+            case _:
+                pass
 
     def code_lines(self, source: bytes) -> int:
         """Lines that are neither blank, nor a comment, nor part of a docstring."""
@@ -275,7 +285,8 @@ def is_never_on_import(test: ast.expr) -> bool:
             return True
         case ast.Compare(left=ast.Name(id="__name__"), ops=[ast.Eq()]):
             return True
-    return False
+        case _:
+            return False
 
 
 def decisions(node: ast.AST) -> int:
@@ -289,7 +300,8 @@ def decisions(node: ast.AST) -> int:
             return 1 + len(conditions)
         case ast.match_case(pattern=pattern, guard=guard):
             return 0 if guard is None and is_wildcard(pattern) else 1
-    return 0
+        case _:
+            return 0
 
 
 def is_wildcard(pattern: ast.pattern) -> bool:
@@ -492,7 +504,8 @@ def written(figures: dict[str, Any]) -> Iterator[str]:
     yield "  " + "   ".join(f"{name}: {count:,}" for name, count in figures["complexity"]["bands"].items())
     for kind, title in (("importing", "Import cycles"), ("deferred", "Cycles closed by a deferred import")):
         found = figures["cycles"][kind]
-        yield from section(f"{title}: {found['count']}, through {found['modules']} modules")
+        count = f"{found['count']}, through {found['modules']} modules" if found["count"] else "none"
+        yield from section(f"{title}: {count}")
         yield from (f"  {cycle['size']:>7,}  {arrows(cycle['example'])}" for cycle in found["largest"][:5])
 
 

@@ -58,7 +58,8 @@ class Server:
         self.command = [sys.executable, "-m", "web.cli", "serve", file, "--port", "0"]
         self.lines: deque[str] = deque(maxlen=200)
         """The last lines it printed."""
-        self._arrived: Queue[str | None] = Queue()
+        self._url: Queue[str | None] = Queue(1)
+        """Where it serves, once; None when its output ended before it said so."""
 
     def __enter__(self) -> "Server":
         self.process = subprocess.Popen(
@@ -92,25 +93,30 @@ class Server:
 
     def wait_until_ready(self, deadline: Deadline) -> str:
         """The URL it serves on."""
-        while True:
-            try:
-                line = self._arrived.get(timeout=deadline.left("the server started"))
-            except Empty:
-                continue
-            if line is None:
-                code = self.process.wait(deadline.left("the server ended"))
-                raise DemoFailed(f"the server ended with exit code {code} before it was ready{self.printed()}")
-            if match := READY.search(line):
-                return match[1]
+        try:
+            url = self._url.get(timeout=deadline.left("the server started"))
+        except Empty:
+            raise DemoFailed(f"the server was not ready within {deadline.seconds:.0f} s{self.printed()}") from None
+        if url is not None:
+            return url
+        try:
+            code = self.process.wait(STOP_LIMIT)
+        except subprocess.TimeoutExpired:
+            raise DemoFailed(f"the server closed its output before it was ready{self.printed()}") from None
+        raise DemoFailed(f"the server ended with exit code {code} before it was ready{self.printed()}")
 
     def printed(self) -> str:
         return "; it printed:\n" + "\n".join(f"    {line}" for line in self.lines) if self.lines else ""
 
     def _read(self, output: IO[str]) -> None:
+        ready = False
         for line in output:
             self.lines.append(line.rstrip())
-            self._arrived.put(line)
-        self._arrived.put(None)
+            if not ready and (match := READY.search(line)):
+                ready = True
+                self._url.put(match[1])
+        if not ready:
+            self._url.put(None)
 
 
 def request(url: str, deadline: Deadline, body: object = None) -> tuple[Any, str | None]:
@@ -170,7 +176,7 @@ def demo(root: str | None) -> int:
         if code == 0:
             report, _ = request(f"{run}/tasks/report/output", deadline)
             print(f"\n{report['text']}\n", flush=True)
-            say(f"done; the run {answer['run_id']} was served, streamed and stored by one process")
+            say("done")
         elif server.process.poll() is not None:
             say(f"the server ended with exit code {server.process.returncode} during the run{server.printed()}")
         else:

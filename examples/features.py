@@ -1,13 +1,15 @@
 """Every option of a task, once: a morning round of weather stations.
 
-reactor run examples/features.py
-reactor run examples/features.py fail=true            one station does not answer
-reactor run examples/features.py 'settings={"warm": 35}'
+    reactor run examples/features.py
+    reactor run examples/features.py fail=true                  one station does not answer
+    reactor run examples/features.py 'settings={"warm": 35}'    the other branch
 
-open_line -> stations -> measure[0..5] -> convert[0..5] -> summary -+-> heat_warning   (when it is warm)
-                |            |                              |  |    '-> all_quiet      (when it is not)
-                '------------+------------------------------+  '------> archive
-                             '-> hang_up <------------------'           (whatever happened)
+    open_line -> stations -> measure[0..5] -> convert[0..5] -> summary -+-> heat_warning   (when it is warm)
+                                   |                                    +-> all_quiet      (when it is not)
+                                   |                                    +-> archive
+                                   '------------------------------------'-> hang_up        (whatever happened)
+
+Read it from top to bottom: each section says one thing more.
 """
 
 import asyncio
@@ -123,7 +125,7 @@ async def archive(summary: dict[str, Any]) -> str:
 
 # "run": once all upstreams have ended, whatever the end. A parameter whose upstream has no output is its default.
 # As a task that knows about the failure has run, the failure counts as handled, and the run completes.
-@flow.task(after=["stations", "measure"], on_upstream_failure="run")
+@flow.task(after="measure", on_upstream_failure="run")
 async def hang_up(ctx: Context, summary: dict[str, Any] | None = None) -> dict[str, Any]:
     measured = ctx.upstreams["measure"]
     if measured.status != "completed":

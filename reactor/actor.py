@@ -384,7 +384,8 @@ class TaskActor(Actor):
         held, self._held = self._held, []
         for slots in held:
             slots.release()
-        self.upstreams, self._item, self._pair, self._job = {}, None, None, None
+        self.upstreams = dict[str, Actor]()
+        self._item = self._pair = self._job = None
 
     # --- what it says ---
 

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import Any, Final, NamedTuple, get_type_hints
+from typing import Any, Final, NamedTuple, cast, get_type_hints
 
 import orjson
 from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
@@ -157,12 +157,9 @@ def validate_input(workflow: str, inputs: Mapping[str, RunInput], given: object)
         raise InputError(
             f"the input of workflow {workflow!r} must be an object, not {_kind(given)}", workflow=workflow, problems=[]
         )
-    problems: list[dict[str, Any]] = []
+    mapping = cast(Mapping[Any, Any], given)
+    problems = [_unknown(name, inputs) for name in mapping if name not in inputs]
     values: dict[str, Any] = {}
-    mapping: Mapping[Any, Any] = given
-    for name in mapping:
-        if name not in inputs:
-            problems.append(_unknown(name, inputs))
     for spec in inputs.values():
         if spec.name in mapping:
             try:

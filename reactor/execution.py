@@ -223,7 +223,7 @@ class Execution:
     # --- stopping ---
 
     def cancel(self, reason: str, *, by: str | None, grace: float) -> None:
-        """``run.cancelling`` at once; what has not begun ends, bodies are told; after ``grace`` seconds they are abandoned.
+        """``run.cancelling`` at once: what has not begun ends, bodies are told, and abandoned ``grace`` seconds later.
 
         A second cancel may only shorten the grace.
         """

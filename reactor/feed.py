@@ -21,7 +21,7 @@ class Feed:
     """The published side of one run.
 
     - ``windows``: hot Observable of windows as they are committed; completes when the feed closes.
-    - ``closed``: None while events may come; then ``"end"`` after the terminal event, or why else (``shutdown``, ``log``).
+    - ``closed``: None while events may come; then ``"end"`` after the terminal event, or why else (``log``).
     """
 
     def __init__(self, run_id: str, log: EventLog, clock: Clock) -> None:
@@ -90,7 +90,7 @@ class Feed:
         return window[skip:] if skip > 0 else window
 
     async def read(self, after: int) -> list[Message]:
-        """The next published messages after a cursor, empty when caught up. Where the log was trimmed: a ``stream.gap``.
+        """The next published messages after a cursor, empty when caught up; a ``stream.gap`` where the log was trimmed.
 
         Does not suspend when the answer is in the ring, so "caught up" and what the caller does next are one step.
         """
@@ -123,7 +123,7 @@ class Feed:
         return state
 
     def gap(self, start: int, end: int, reason: str) -> Control:
-        """What a subscriber is told instead of the events it cannot have (or, with ``ahead``, of a cursor that is none)."""
+        """What a subscriber is told instead of events it cannot have, or (``ahead``) of a cursor that is none."""
         return self.control("stream.gap", {"from": start, "to": end, "reason": reason})
 
     def control(self, type: str, data: dict[str, object]) -> Control:

@@ -107,7 +107,7 @@ class MappedActor(Actor):
 
     def settle(self) -> None:
         self._tell_paired()  # it ended without fanning out: they are skipped too
-        self.upstreams = {}
+        self.upstreams = dict[str, Actor]()
 
     def cancel(self, reason: str) -> None:
         if self.has_ended:

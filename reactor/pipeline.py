@@ -101,7 +101,7 @@ def number(run_id: str, clock: Clock) -> Callable[[Observable[Draft]], Observabl
 
 
 def append(run_id: str, log: EventLog) -> Callable[[Observable[list[Event]]], Observable[list[Event]]]:
-    """Passes a window on once it is in the log. The source hands out the next one only when asked to, so one is under way.
+    """Passes a window on once it is in the log. One is under way: the source hands out the next when asked to.
 
     A refused window is ``on_error(LogLost)``: nothing after it can be published either.
     """

@@ -70,7 +70,7 @@ class TaskState:
 
 @dataclass(slots=True)
 class RunState:
-    """A run as of event ``seq``. ``total_tasks`` counts tasks that run a body: unmapped ones and children known so far."""
+    """A run as of event ``seq``. ``total_tasks`` counts bodies: unmapped tasks, and children known so far."""
 
     run_id: str
     seq: int = 0

@@ -83,7 +83,7 @@ def bodies_of(actors: Iterable[Actor]) -> Iterator[TaskActor]:
 
 
 def first_unhandled(graph: Graph, actors: Mapping[str, Actor]) -> Actor | None:
-    """A failed task none of whose dependents ran with ``on_upstream_failure="run"``; looked for through skipped ones."""
+    """A failed task with no dependent (looked for through skipped ones) that ran with ``on_upstream_failure="run"``."""
     handled: set[str] = set()
     for node in reversed(graph.nodes):  # dependents first
         ran = actors[node.name].status in ("completed", "failed")

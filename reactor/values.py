@@ -45,10 +45,10 @@ def _jsonable(value: Any) -> Any:
 
 def is_plain(value: Any) -> bool:
     """True for None, bool, 64-bit int, finite float, str, and lists and str-keyed dicts of these, by exact type."""
-    stack = [value]
+    stack: list[Any] = [value]
     while stack:
         item = stack.pop()
-        kind = type(item)
+        kind: Any = type(item)
         if item is None or kind is bool or kind is str:
             continue
         if kind is int:

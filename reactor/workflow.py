@@ -96,7 +96,7 @@ class Workflow:
     def task(
         self, function: Callable[P, R] | None = None, /, **options: Unpack[TaskOptions]
     ) -> Task[P, R] | Callable[[Callable[P, R]], Task[P, R]]:
-        """Adds a task. A parameter of the function is its upstream's output, or an input of the run if no task has its name.
+        """Adds a task. A parameter takes the output of the task of its name, or is an input of the run.
 
         - ``name``: instead of the function's.
         - ``after``: tasks to wait for without taking their output.
@@ -151,7 +151,7 @@ class Workflow:
         return None
 
     def validate(self) -> Graph:
-        """The frozen graph; raises WorkflowError for a cycle, an unknown upstream, or a parameter that cannot be bound."""
+        """The frozen graph; raises WorkflowError for a cycle, an unknown upstream, a parameter that cannot be bound."""
         if self._graph is None:
             self._graph = Graph.of(self.name, self.version, self._tasks)
         return self._graph

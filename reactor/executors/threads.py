@@ -21,7 +21,7 @@ Done = Callable[[Any, BaseException | None], None]
 
 
 class ThreadExecutor:
-    """Implements ``Executor``. Starts a thread where no idle one is; how many may run at once is the caller's to limit."""
+    """Implements ``Executor``: a thread for each body. How many may run at once is the caller's to limit."""
 
     def __init__(self, loop: AbstractEventLoop) -> None:
         self._loop = loop

@@ -18,7 +18,7 @@ logger = structlog.get_logger("reactor")
 
 
 class MemoryLog:
-    """Implements ``EventLog``. At most ``max_events`` and ``max_bytes`` a run; ``max_ended`` ended runs, oldest go first."""
+    """Implements ``EventLog``: ``max_events`` and ``max_bytes`` a run, and the last ``max_ended`` ended runs."""
 
     def __init__(
         self,
@@ -163,7 +163,7 @@ class _Run:
         return Event(self.first + index, self.run_id, self.types[index], self.task_ids[index], self.json[index])
 
     def trim(self, max_events: int, max_bytes: int) -> None:
-        """Folds the oldest events into the base until a tenth of the bounds is free again: trims are rare, not one an append."""
+        """Folds the oldest events into the base until a tenth of the bounds is free, so trims are rare."""
         cut = 0
         kept_bytes = self.bytes
         while cut < self.count - 1 and (self.count - cut > max_events * 0.9 or kept_bytes > max_bytes * 0.9):

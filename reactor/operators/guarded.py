@@ -73,7 +73,7 @@ def guarded(
                 nonlocal warned
                 detach, warned = warned, True
                 error = _slow_subscriber(took, limit, run_id, detach)
-                if not detach or subscription.is_disposed:
+                if not detach:
                     report(error)
                     return
                 subscription.dispose()

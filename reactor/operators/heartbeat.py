@@ -55,13 +55,10 @@ def heartbeat(
             heard = now()
 
             def ring(*_: object) -> None:
-                nonlocal heard
-                time = now()
-                rest = heard + period - time
+                rest = heard + period - now()
                 if RESOLUTION < rest <= period:  # more than a period: the clock was set back, so nothing is known
                     timer.disposable = scheduler.schedule_relative(rest, ring)
                     return
-                heard = time
                 timer.disposable = scheduler.schedule_relative(period, ring)
                 observer.on_next(beat)
 
@@ -70,17 +67,10 @@ def heartbeat(
                 heard = now()
                 observer.on_next(item)
 
-            def on_error(error: Exception) -> None:
-                timer.dispose()
-                observer.on_error(error)
-
-            def on_completed() -> None:
-                timer.dispose()
-                observer.on_completed()
-
             timer.disposable = scheduler.schedule_relative(period, ring)
             return CompositeDisposable(
-                timer, source.subscribe(on_next, on_error, on_completed, scheduler=subscribe_scheduler)
+                timer,
+                source.subscribe(on_next, observer.on_error, observer.on_completed, scheduler=subscribe_scheduler),
             )
 
         return Observable(subscribe)

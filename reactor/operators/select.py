@@ -90,7 +90,7 @@ def _compile(patterns: str | Sequence[str], argument: str) -> re.Pattern[str]:
 def _regex(glob: str) -> str:
     # Each part between two stars is taken where it is found first and never looked for again (``(?>…)``), which is
     # always right for a glob; plain ``.*`` would let ``*a*a*a*a*b`` from a URL take hours.
-    first, *rest = (re.escape(part).replace(r"\?", ".") for part in re.split(r"\*+", glob))
+    first, *rest = (re.escape(part).replace(r"\?", ".") for part in glob.split("*"))
     if not rest:
         return first
     return first + "".join(f"(?>.*?{part})" for part in rest[:-1]) + ".*" + rest[-1]

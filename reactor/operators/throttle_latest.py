@@ -124,16 +124,12 @@ def throttle_latest(
                 disarm_when_empty()
                 observer.on_next(item)
 
-            def end() -> None:
-                timer.dispose()
-                leave(partial(held.pop, Flush.ALL))
-
             def on_error(error: Exception) -> None:
-                end()
+                leave(partial(held.pop, Flush.ALL))
                 observer.on_error(error)
 
             def on_completed() -> None:
-                end()
+                leave(partial(held.pop, Flush.ALL))
                 observer.on_completed()
 
             return CompositeDisposable(

@@ -210,6 +210,25 @@ def test_a_slow_subscriber_is_named_once_and_detached_the_second_time() -> None:
     assert source.observers == []
 
 
+def test_it_is_detached_before_it_is_reported() -> None:
+    """Whoever hears the report finds the subscriber gone, whether it raised or was slow."""
+    time, source, left = Time(), Subject[float](), list[int]()
+
+    def on_item(seconds: float) -> None:
+        time.take(seconds)
+        if seconds == 0.0:
+            raise ZeroDivisionError
+
+    piped = source.pipe(guarded(lambda _: left.append(len(source.observers)), clock=time))
+    piped.subscribe(on_item, lambda _: None)
+    source.on_next(0.2)
+    source.on_next(0.2)
+    assert left == [1, 0]
+    piped.subscribe(on_item)
+    source.on_next(0.0)
+    assert left == [1, 0, 0]
+
+
 def test_the_limit_is_the_callers() -> None:
     """``limit`` seconds are allowed, more are not; without a run the sentence names none."""
     time, source, reported = Time(), Subject[float](), list[Exception]()
@@ -255,6 +274,18 @@ def test_a_slow_end_is_reported_and_nothing_follows_it() -> None:
     source.on_completed()
     assert [type(error) for error in reported] == [SlowSubscriber, SlowSubscriber]
     assert ends == ["done"]
+
+
+def test_the_scheduler_is_passed_on() -> None:
+    """The source sees the scheduler of whoever subscribes."""
+    scheduler, seen = TestScheduler(), list[Any]()
+
+    def remember(_: Any, scheduler: Any = None) -> Disposable:
+        seen.append(scheduler)
+        return Disposable()
+
+    Observable[int](remember).pipe(guarded(never)).subscribe(scheduler=scheduler)
+    assert seen == [scheduler]
 
 
 def test_the_example_is_true() -> None:

@@ -113,6 +113,31 @@ def test_a_subscriber_may_leave_on_a_beat() -> None:
     assert armed(scheduler) == 0
 
 
+def test_a_subscriber_that_raises_on_a_beat_does_not_stop_the_heart() -> None:
+    """What a beat sets off downstream cannot end the beats: the timer is set before the beat is said."""
+    scheduler, source = TestScheduler(), Subject[int]()
+
+    def on_item(_: object) -> None:
+        raise ZeroDivisionError
+
+    source.pipe(heartbeat(50.0, "♥", scheduler=scheduler)).subscribe(on_item)
+    with pytest.raises(ZeroDivisionError):
+        scheduler.advance_by(50.0)
+    assert armed(scheduler) == 1
+
+
+def test_the_scheduler_of_the_subscription_is_passed_on() -> None:
+    """The source sees the scheduler of whoever subscribes, not that of the heartbeat."""
+    mine, theirs, seen = TestScheduler(), TestScheduler(), list[Any]()
+
+    def remember(_: Any, scheduler: Any = None) -> Disposable:
+        seen.append(scheduler)
+        return Disposable()
+
+    Observable[int](remember).pipe(heartbeat(50.0, 0, scheduler=mine)).subscribe(scheduler=theirs)
+    assert seen == [theirs]
+
+
 def test_an_item_sets_no_timer() -> None:
     """A thousand items in a period cost one timer, not a thousand."""
     scheduler, source = Timers(), Subject[int]()

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reactivex import Observable
 from reactivex import operators as ops
+from reactivex.disposable import Disposable
 from reactivex.subject import Subject
 from reactivex.testing import ReactiveTest, TestScheduler
 
@@ -294,6 +296,18 @@ def test_a_subscriber_that_raises_does_not_stop_the_others_time() -> None:
     assert said == ["a1", "b1", "a2?", "b2?"]
 
 
+def test_the_scheduler_of_the_subscription_is_passed_on() -> None:
+    """The source sees the scheduler of whoever subscribes, not that of the throttle."""
+    mine, theirs, seen = TestScheduler(), TestScheduler(), list[Any]()
+
+    def remember(_: Any, scheduler: Any = None) -> Disposable:
+        seen.append(scheduler)
+        return Disposable()
+
+    Observable[str](remember).pipe(throttled(mine)).subscribe(scheduler=theirs)
+    assert seen == [theirs]
+
+
 def test_each_subscription_throttles_for_itself() -> None:
     """Two subscribers of one pipeline do not share what cools."""
     scheduler, source, first, second = TestScheduler(), Subject[str](), list[str](), list[str]()
@@ -385,7 +399,7 @@ steps = st.lists(
 @settings(max_examples=300)
 @given(steps, st.sampled_from(["completed", "error"]))
 def test_the_laws_of_the_throttle(script: list[tuple[float, str, str]], end: str) -> None:
-    """Transitions pass at once, in order; progress is superseded, never reordered, doubled, too frequent, late or lost."""
+    """Transitions pass at once, in order; progress is superseded, never reordered, doubled, crowded, late or lost."""
     scheduler, source = TestScheduler(), Subject[Item]()
     sent: list[tuple[float, Item]] = []
     got: list[tuple[float, Item]] = []

@@ -3,6 +3,8 @@ import importlib
 from typing import Any
 
 import orjson
+from reactivex import Observable
+from reactivex.disposable import Disposable
 from reactivex.subject import Subject
 from reactivex.testing import ReactiveTest, TestScheduler
 
@@ -102,6 +104,18 @@ def test_an_error_passes() -> None:
     source.pipe(to_state()).subscribe(on_error=errors.append)
     source.on_error(error)
     assert errors == [error]
+
+
+def test_the_scheduler_is_passed_on() -> None:
+    """The source sees the scheduler of whoever subscribes."""
+    scheduler, seen = TestScheduler(), list[Any]()
+
+    def remember(_: Any, scheduler: Any = None) -> Disposable:
+        seen.append(scheduler)
+        return Disposable()
+
+    Observable[Message](remember).pipe(to_state()).subscribe(scheduler=scheduler)
+    assert seen == [scheduler]
 
 
 def test_the_example_is_true() -> None:

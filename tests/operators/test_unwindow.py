@@ -3,7 +3,9 @@ import importlib
 from collections.abc import Iterator, Sequence
 from typing import Any, overload
 
+from reactivex import Observable
 from reactivex import operators as ops
+from reactivex.disposable import Disposable
 from reactivex.subject import Subject
 from reactivex.testing import ReactiveTest, TestScheduler
 
@@ -85,6 +87,18 @@ def test_a_window_costs_no_subscription() -> None:
     result = scheduler.start(lambda: hot.pipe(unwindow()), disposed=239.5)
     assert [message.value.value for message in result.messages] == [i for n in range(30) for i in (n, -n)]
     assert hot.subscriptions == [subscribe(200, 239.5)]
+
+
+def test_the_scheduler_is_passed_on() -> None:
+    """The source sees the scheduler of whoever subscribes."""
+    scheduler, seen = TestScheduler(), list[Any]()
+
+    def remember(_: Any, scheduler: Any = None) -> Disposable:
+        seen.append(scheduler)
+        return Disposable()
+
+    Observable[Sequence[int]](remember).pipe(unwindow()).subscribe(scheduler=scheduler)
+    assert seen == [scheduler]
 
 
 def test_the_example_is_true() -> None:

@@ -1,0 +1,67 @@
+"""The application: ``create_app`` for a service of its own, ``mount`` into one there is."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+
+from aiohttp import web
+
+from reactor.engine import Engine
+from reactor.workflow import Workflow
+from web.body import LOOPBACK
+from web.keys import ENGINE, HOSTS
+from web.problems import problems
+from web.routes import events, health, runs
+from web.routes import workflows as definitions
+from web.streams import STREAMS, Streams
+
+PREFIX = "/api/v1"
+
+
+def create_app(
+    engine: Engine, workflows: Iterable[Workflow] = (), *, allowed_hosts: Iterable[str] = ()
+) -> web.Application:
+    """An aiohttp application that serves ``workflows`` under ``/api/v1``.
+
+    Enters the engine when it starts, unless that was done, and drains it when it stops. ``allowed_hosts``: names other
+    than loopback under which runs may be started here (``*``: any). Raises WorkflowError for a bad workflow.
+    """
+    app = web.Application(middlewares=[problems])
+    mount(app, engine, workflows, allowed_hosts=allowed_hosts)
+    return app
+
+
+def mount(
+    app: web.Application,
+    engine: Engine,
+    workflows: Iterable[Workflow] = (),
+    *,
+    prefix: str = PREFIX,
+    allowed_hosts: Iterable[str] = (),
+) -> None:
+    """The same inside an existing application, under ``prefix``. ``web.stream`` then works in its handlers too."""
+    for workflow in workflows:
+        engine.register(workflow)
+    api = web.Application(middlewares=[problems])
+    api[ENGINE] = engine
+    api[HOSTS] = LOOPBACK | frozenset(allowed_hosts)
+    api[STREAMS] = app[STREAMS] = Streams()
+    for resource in (definitions.routes, runs.routes, events.routes, health.routes):
+        api.add_routes(resource())
+    api.cleanup_ctx.append(_engine_life)
+    app.on_shutdown.append(_close_streams)
+    app.add_subapp(prefix, api)
+
+
+async def _engine_life(api: web.Application) -> AsyncIterator[None]:
+    engine = api[ENGINE]
+    if engine.is_accepting:
+        yield  # entered by whoever made it, who also leaves it
+        return
+    async with engine:
+        yield
+
+
+async def _close_streams(app: web.Application) -> None:
+    """Before the server waits for its handlers: open streams would hold it for as long as they like."""
+    app[STREAMS].close("shutdown")

@@ -1,0 +1,217 @@
+"""Clients of a run that asked for the same share one pipeline and the bytes it makes.
+
+    run's windows ──select──throttle──encode──heartbeat──▶ ring of frames ◀── offset of each client
+
+A client is an offset into the frames and a cursor into the log. One that keeps up takes frames from here; one that
+falls behind the ring reads the log again, by its cursor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from typing import Final, NamedTuple
+
+from reactivex import Observable
+from reactivex import operators as ops
+from reactivex.abc import SchedulerBase
+from reactivex.scheduler.eventloop import AsyncIOScheduler
+
+from reactor.events import Control, Event, Message
+from reactor.feed import Feed
+from reactor.operators.heartbeat import heartbeat
+from reactor.operators.select import matcher, select
+from reactor.operators.throttle_latest import event_flushes, event_key, throttle_latest
+from reactor.operators.unwindow import unwindow
+from web import sse
+from web.query import StreamOptions
+
+RING_FRAMES: Final = 2_000
+RING_BYTES: Final = 1024 * 1024
+PRIVATE_RING_BYTES: Final = 64 * 1024
+"""Of a client beyond ``MAX_SHARED``: it is served from the log as soon as it does not keep up."""
+MAX_SHARED: Final = 64
+"""Shared pipelines a run."""
+
+
+class Frame(NamedTuple):
+    """Bytes on the wire. ``seq`` is the event's own (0: none), ``position`` the last seq the pipeline had seen then."""
+
+    seq: int
+    position: int
+    data: bytes
+
+
+class Late(NamedTuple):
+    """A held progress event that leaves after others: its frame carries no id, because ids only grow."""
+
+    event: Message
+
+
+def compose(
+    windows: Observable[Sequence[Event]], options: StreamOptions, loop: asyncio.AbstractEventLoop
+) -> Observable[tuple[int, bytes]]:
+    """The live pipeline of a stream: (seq of the event or 0, its frame)."""
+    scheduler = AsyncIOScheduler(loop)
+    return windows.pipe(
+        unwindow(),
+        select(options.types, options.tasks),
+        throttled(options.throttle, scheduler, loop.time),
+        ops.map(encode),
+        heartbeat(options.heartbeat, (0, sse.HEARTBEAT), scheduler=scheduler, clock=loop.time),
+    )
+
+
+def throttled(
+    period_ms: float | None, scheduler: SchedulerBase, clock: Callable[[], float]
+) -> Callable[[Observable[Message]], Observable[Message | Late]]:
+    """``throttle_latest`` for what is progress only, or nothing at all."""
+    if period_ms is None:
+        return _unthrottled
+    return throttle_latest(period_ms / 1000, key=_key, flushes=_flushes, late=_late, scheduler=scheduler, clock=clock)
+
+
+def _unthrottled(source: Observable[Message]) -> Observable[Message | Late]:
+    return source.pipe(ops.map(lambda message: message))
+
+
+def _key(item: Message | Late) -> object:
+    return event_key(item.event if isinstance(item, Late) else item)
+
+
+def _flushes(item: Message | Late) -> object:
+    return event_flushes(item.event if isinstance(item, Late) else item)
+
+
+def _late(item: Message | Late) -> Message | Late:
+    return item if isinstance(item, Late) else Late(item)
+
+
+def encode(item: Message | Late) -> tuple[int, bytes]:
+    """(seq, frame): the bytes that were made for the log, with an id unless it leaves late."""
+    message = item.event if isinstance(item, Late) else item
+    if isinstance(message, Control):
+        return 0, sse.control_frame(message)
+    return message.seq, sse.frame_without_id(message) if isinstance(item, Late) else sse.frame(message)
+
+
+def encode_replay(messages: Sequence[Message], options: StreamOptions) -> bytes:
+    """What a client gets of messages read from the log: filtered; under a throttle, superseded progress left out."""
+    matches = matcher(options.types, options.tasks)
+    selected: Iterable[Message] = (message for message in messages if matches(message))
+    if options.throttle is not None:
+        selected = conflate(list(selected))
+    return b"".join(encode(message)[1] for message in selected)
+
+
+def conflate(messages: Sequence[Message]) -> list[Message]:
+    """Drops progress that later progress of the same task follows, before anything else of that task does."""
+    kept: list[Message] = []
+    superseded: set[object] = set()
+    for message in reversed(messages):
+        key = event_key(message)
+        if key is None:
+            superseded.discard(event_flushes(message))
+            kept.append(message)
+        elif key not in superseded:
+            superseded.add(key)
+            kept.append(message)
+    kept.reverse()
+    return kept
+
+
+class Channel:
+    """One pipeline of a feed and its recent frames. Loop thread only.
+
+    ``wake`` of each joined client is called when there is something new, or nothing more to come.
+    """
+
+    def __init__(self, feed: Feed, options: StreamOptions, ring_bytes: int = RING_BYTES) -> None:
+        self.feed = feed
+        self.completed = False
+        self._frames: deque[Frame] = deque()
+        self._first = 0
+        self._bytes = 0
+        self._ring_bytes = ring_bytes
+        self._wakes: set[Callable[[], None]] = set()
+        self._told = False
+        """All clients were woken since the last of them read: a window of 1,000 frames wakes them once."""
+        loop = asyncio.get_running_loop()
+        self._subscription = compose(feed.windows, options, loop).subscribe(
+            self._add, lambda _: self._complete(), self._complete
+        )
+
+    @property
+    def clients(self) -> int:
+        return len(self._wakes)
+
+    @property
+    def end(self) -> int:
+        """The offset after the last frame: where a client joins that has read the log to the last published event."""
+        return self._first + len(self._frames)
+
+    def join(self, wake: Callable[[], None]) -> None:
+        self._wakes.add(wake)
+
+    def leave(self, wake: Callable[[], None]) -> None:
+        """The last one out ends the pipeline."""
+        self._wakes.discard(wake)
+        if not self._wakes:
+            self._subscription.dispose()
+
+    def read(self, offset: int) -> list[Frame] | None:
+        """The frames from an offset on; None where they are gone and the log must be read."""
+        self._told = False
+        if offset < self._first:
+            return None
+        return list(islice(self._frames, offset - self._first, None))
+
+    def _add(self, item: tuple[int, bytes]) -> None:
+        seq, data = item
+        self._frames.append(Frame(seq, self.feed.last_seq, data))
+        self._bytes += len(data)
+        while len(self._frames) > 1 and (len(self._frames) > RING_FRAMES or self._bytes > self._ring_bytes):
+            self._bytes -= len(self._frames.popleft().data)
+            self._first += 1
+        if not self._told:
+            self._told = True
+            self._wake_all()
+
+    def _complete(self) -> None:
+        self.completed = True
+        self._wake_all()
+
+    def _wake_all(self) -> None:
+        for wake in tuple(self._wakes):
+            wake()
+
+
+class Channels:
+    """The shared pipelines of all runs that are being watched."""
+
+    def __init__(self) -> None:
+        self._by_feed: dict[Feed, dict[StreamOptions, Channel]] = {}
+
+    def join(self, feed: Feed, options: StreamOptions, wake: Callable[[], None]) -> Channel:
+        """The channel for these options, made if there is none. Call it when caught up, without suspending since."""
+        shared = self._by_feed.setdefault(feed, {})
+        channel = shared.get(options.shared)
+        if channel is None:
+            if len(shared) < MAX_SHARED:
+                channel = shared[options.shared] = Channel(feed, options)
+            else:
+                channel = Channel(feed, options, PRIVATE_RING_BYTES)
+        channel.join(wake)
+        return channel
+
+    def leave(self, channel: Channel, options: StreamOptions, wake: Callable[[], None]) -> None:
+        channel.leave(wake)
+        if channel.clients:
+            return
+        shared = self._by_feed.get(channel.feed, {})
+        if shared.get(options.shared) is channel:
+            del shared[options.shared]
+        if not shared:
+            self._by_feed.pop(channel.feed, None)

@@ -1,0 +1,66 @@
+"""``/runs``: what became of a run, and stopping it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+
+from reactor.state import RUN_ENDED
+from web.body import guard_change, json_object, json_response
+from web.keys import ENGINE
+from web.problems import Problem
+from web.query import page
+from web.result import full, listed, summary
+
+STATUSES = ("pending", "running", "cancelling", *sorted(RUN_ENDED))
+
+
+def routes() -> list[web.RouteDef]:
+    return [
+        web.get("/runs", list_runs),
+        web.get("/runs/{id}", get_run),
+        web.get("/runs/{id}/tasks/{task}/output", get_output),
+        web.post("/runs/{id}/cancel", cancel_run),
+    ]
+
+
+async def list_runs(request: web.Request) -> web.Response:
+    """A page, newest first; ``cursor`` of the next one is null at the end."""
+    query = request.query
+    for name in query:
+        if name not in ("status", "workflow", "limit", "cursor"):
+            raise Problem(400, f"there is no parameter {name[:50]!r} here; there are status, workflow, limit, cursor")
+    status = query.get("status")
+    if status is not None and status not in STATUSES:
+        raise Problem(400, f"status is {status[:50]!r}, but must be one of {', '.join(STATUSES)}")
+    limit = page(query)
+    records = await request.app[ENGINE].list(
+        status=status, workflow=query.get("workflow"), before=query.get("cursor"), limit=limit
+    )
+    cursor = records[-1].run_id if len(records) == limit else None
+    return json_response({"runs": [listed(record) for record in records], "cursor": cursor})
+
+
+async def get_run(request: web.Request) -> web.Response:
+    run = await request.app[ENGINE].get(request.match_info["id"])
+    return json_response(await full(run))
+
+
+async def get_output(request: web.Request) -> web.Response:
+    run = await request.app[ENGINE].get(request.match_info["id"])
+    return web.Response(body=await run.output(request.match_info["task"]), content_type="application/json")
+
+
+async def cancel_run(request: web.Request) -> web.Response:
+    """202 once ``run.cancelling`` is in the log; again 202 while it lasts, 409 after the end."""
+    guard_change(request)
+    body = await json_object(request, {"grace", "reason"}) if request.can_read_body else {}
+    grace, reason = body.get("grace", 10.0), body.get("reason", "requested")
+    if isinstance(grace, bool) or not isinstance(grace, (int, float)) or not 0 <= grace <= 3600:
+        raise Problem(422, "grace must be 0 to 3600 seconds")
+    if not isinstance(reason, str) or len(reason) > 200:
+        raise Problem(422, "reason must be a string of at most 200 characters")
+    run = await request.app[ENGINE].get(request.match_info["id"])
+    await asyncio.shield(asyncio.ensure_future(run.request_cancel(float(grace), reason=reason, by=request.remote)))
+    return json_response(summary(run), 202)

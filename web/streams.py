@@ -1,0 +1,117 @@
+"""All open streams of a process: one timer looks at every transport, one call wakes them all for a shutdown."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+from weakref import WeakKeyDictionary
+
+import structlog
+from aiohttp import web
+
+from web.channel import Channels
+from web.query import StreamOptions
+
+logger = structlog.get_logger("reactor.web")
+
+SEND_TIMEOUT: Final = 30.0
+"""Seconds one write may take before its client counts as stalled: aborted, to resume by its cursor."""
+LOOK_SECONDS: Final = 0.5
+CLOSING_SECONDS: Final = 1.5
+"""How long a client may take to read ``stream.closing``."""
+
+
+class Client:
+    """One open stream: what it asked for, why it shall close, since when it writes."""
+
+    __slots__ = ("_event", "closing", "options", "request", "writing_since")
+
+    def __init__(self, request: web.Request, options: StreamOptions) -> None:
+        self.request = request
+        self.options = options
+        self.closing: str | None = None
+        """``gone``, or the reason a ``stream.closing`` gives."""
+        self.writing_since: float | None = None
+        self._event = asyncio.Event()
+
+    def wake(self) -> None:
+        self._event.set()
+
+    async def wait(self) -> None:
+        """Until woken since the last wait."""
+        await self._event.wait()
+        self._event.clear()
+
+    def close(self, reason: str) -> None:
+        if self.closing is None:
+            self.closing = reason
+            self.wake()
+
+    @property
+    def is_gone(self) -> bool:
+        transport = self.request.transport
+        return transport is None or transport.is_closing()
+
+    def abort(self) -> None:
+        transport = self.request.transport
+        if transport is not None:
+            transport.abort()
+
+
+class Streams:
+    """The open streams. Its timer runs while there are any."""
+
+    def __init__(self) -> None:
+        self.channels = Channels()
+        self.is_closing = False
+        self._clients: set[Client] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._clients)
+
+    def add(self, client: Client) -> None:
+        self._clients.add(client)
+        if self.is_closing:
+            client.close("shutdown")
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
+
+    def remove(self, client: Client) -> None:
+        self._clients.discard(client)
+        if not self._clients and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def close(self, reason: str = "shutdown") -> None:
+        """Tells every stream to close, and aborts those that cannot take it."""
+        self.is_closing = True
+        for client in self._clients:
+            client.close(reason)
+        asyncio.get_running_loop().call_later(CLOSING_SECONDS, self._abort_all)
+
+    def _abort_all(self) -> None:
+        for client in tuple(self._clients):
+            client.abort()
+
+    def _look(self) -> None:
+        """Not left to aiohttp: a waiting handler is not told of a disconnect unless the host application wants it."""
+        now = asyncio.get_running_loop().time()
+        for client in self._clients:
+            if client.is_gone:
+                client.close("gone")
+            elif client.writing_since is not None and now - client.writing_since > SEND_TIMEOUT:
+                logger.info("stalled client aborted", path=client.request.path)
+                client.abort()
+        self._timer = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
+
+
+STREAMS: Final = web.AppKey("reactor_streams", Streams)
+
+_of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Streams] = WeakKeyDictionary()
+
+
+def streams_of(request: web.Request) -> Streams:
+    """The streams of the application this request belongs to; of the loop, where nothing of ours is mounted."""
+    streams = request.config_dict.get(STREAMS)
+    return streams if streams is not None else _of_loop.setdefault(asyncio.get_running_loop(), Streams())

@@ -8,7 +8,7 @@ NaN into null without a word, so it is never asked to judge.
 from __future__ import annotations
 
 import math
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import orjson
 from pydantic import BaseModel, TypeAdapter
@@ -48,7 +48,7 @@ def is_plain(value: Any) -> bool:
     stack: list[Any] = [value]
     while stack:
         item = stack.pop()
-        kind: Any = type(item)
+        kind = cast(object, type(item))  # exact types: a subclass (an enum, a named tuple) would not come back
         if item is None or kind is bool or kind is str:
             continue
         if kind is int:

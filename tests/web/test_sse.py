@@ -46,7 +46,8 @@ VECTORS: dict[str, tuple[bytes, list[Frame]]] = {
     "field-id-null": (b"id: ok\nid: a\0b\ndata: x\n\nid: \0\n\ndata: y\n\n", [message("x", "ok"), message("y", "ok")]),
     "field-id-without-data": (b"id: 7\n\ndata: x\n\n", [message("x", "7")]),
     "field-parsing": (
-        b"data:\0\ndata:  2\rData:1\ndata\0:2\ndata:1\r\0data:4\nda-ta:3\rdata_5\ndata:3\rdata:\r\n data:32\ndata:4\n\n",
+        b"data:\0\ndata:  2\rData:1\ndata\0:2\ndata:1\r\0data:4\n"
+        b"da-ta:3\rdata_5\ndata:3\rdata:\r\n data:32\ndata:4\n\n",
         [message("\0\n 2\n1\n3\n\n4")],
     ),
     "field-unknown": (

@@ -1,0 +1,69 @@
+"""``reactor serve``: one server process from start to drain."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Sequence
+from ipaddress import ip_address
+
+from aiohttp import web
+
+from reactor.engine import Engine
+from reactor.workflow import Workflow
+from web.app import create_app
+
+STREAMS_CLOSE_SECONDS = 2.0
+"""How long the server waits for open streams at its end."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server on ``host``."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+async def serve(
+    engine: Engine,
+    workflows: Sequence[Workflow],
+    host: str,
+    port: int,
+    *,
+    allowed_hosts: Sequence[str] = (),
+    ready: Callable[[str], None],
+) -> None:
+    """Serves until SIGINT or SIGTERM, then drains; a second signal ends the process at once.
+
+    ``ready(url)`` is called when connections are accepted; ``port`` 0 takes a free one. Raises OSError where the address
+    cannot be had.
+    """
+    app = create_app(engine, workflows, allowed_hosts=allowed_hosts)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=STREAMS_CLOSE_SECONDS)
+    stop = asyncio.Event()
+    _on_signals(stop)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        ready(_url(runner))
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+
+
+def _url(runner: web.AppRunner) -> str:
+    host, port = runner.addresses[0][:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _on_signals(stop: asyncio.Event) -> None:
+    def on_signal(number: int) -> None:
+        if stop.is_set():
+            os._exit(128 + number)  # whoever asks twice means it: no clean-up, no waiting for threads
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on_signal, number)

@@ -194,6 +194,14 @@ class Channels:
     def __init__(self) -> None:
         self._by_feed: dict[Feed, dict[StreamOptions, Channel]] = {}
 
+    def count_of(self, feed: Feed) -> int:
+        """Shared pipelines of a run."""
+        return len(self._by_feed.get(feed, {}))
+
+    def clients_of(self, feed: Feed) -> int:
+        """Clients that follow a run live through shared pipelines."""
+        return sum(channel.clients for channel in self._by_feed.get(feed, {}).values())
+
     def join(self, feed: Feed, options: StreamOptions, wake: Callable[[], None]) -> Channel:
         """The channel for these options, made if there is none. Call it when caught up, without suspending since."""
         shared = self._by_feed.setdefault(feed, {})

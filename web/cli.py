@@ -147,7 +147,9 @@ async def _watch(url: str, *, json: bool) -> int:
     notice = Console(stderr=True)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         with _view(json) as view:
-            async for frame in follow_url(url, session=session, on_connection=lambda text: notice.print(text, markup=False)):
+            async for frame in follow_url(
+                url, session=session, on_connection=lambda text: notice.print(text, markup=False)
+            ):
                 if frame.id and frame.event not in ("run.state", "stream.end", "stream.gap"):
                     view.show(Event.from_json(frame.data.encode()))
             status = view.state.status if view.state.seq else await _status(session, url)

@@ -30,10 +30,11 @@ CONNECT_SECONDS: Final = 10.0
 RETRY_SECONDS: Final = 1.0
 """The first wait, until the server says ``retry:``."""
 BACKOFF_SECONDS: Final = 10.0
+SHORTEST_WAIT_SECONDS: Final = 0.1
 LONGEST_WAIT_SECONDS: Final = 300.0
-"""A server may ask for longer waits than our own backoff has, but not for any."""
+"""A server may ask for waits outside of our own backoff, but not for a busy loop and not for a year."""
 JITTER: Final = 0.25
-"""Waits are longer by up to this share, never shorter than asked: a thousand clients must not come back at once."""
+"""Share of a wait left to chance, so that a thousand clients do not come back at once."""
 MAX_PROBLEM_BYTES: Final = 64 * 1024
 MAX_DETAIL_CHARS: Final = 500
 
@@ -143,7 +144,7 @@ class _Place:
         return {**headers, "Last-Event-ID": self.last_id} if self.last_id else headers
 
     def admits(self, frame: Frame) -> bool:
-        """Moves to the frame; False if it was seen before. Ids of a vocabulary are ``<seq>.<k>``, the last ``<seq>``."""
+        """Moves to the frame; False if it was seen before. Ids are ``<seq>``, or ``<seq>.<k>`` before it."""
         if frame.event == "stream.gap" and _envelope_data(frame).get("reason") == "ahead":
             self.last_id, self._seen = "", (0, math.inf)  # the run has fewer events than we saw: all of them follow
         if not frame.id:
@@ -159,10 +160,11 @@ class _Place:
         return True
 
     def wait(self, asked: float) -> float:
-        """Seconds before the next attempt: the server's word or our backoff, whichever is longer, plus jitter."""
-        backoff = min(BACKOFF_SECONDS, self.retry * 2 ** min(max(0, self.failures - 1), 30))
-        wait = max(asked, self.retry, backoff) * (1 + JITTER * random.random())
-        return min(wait, max(asked, self.retry, BACKOFF_SECONDS), LONGEST_WAIT_SECONDS)
+        """Seconds before the next attempt: never less than the server asked for, more with every failure in a row."""
+        floor = max(asked, self.retry, SHORTEST_WAIT_SECONDS)
+        backoff = min(BACKOFF_SECONDS, max(self.retry, SHORTEST_WAIT_SECONDS) * 2 ** min(max(0, self.failures - 1), 30))
+        ceiling = max(backoff, floor * (1 + JITTER))
+        return min(LONGEST_WAIT_SECONDS, random.uniform(max(floor, ceiling * (1 - JITTER)), ceiling))
 
 
 async def _connection(
@@ -180,11 +182,12 @@ async def _connection(
             await _require_stream(url, response)
             if again:
                 notify(f"connected, after {place.last_id}" if place.last_id else "connected")
-            async for frame in _frames(response, place, heartbeat):
-                if frame.event == "stream.closing":
-                    raise _closing(url, frame)
-                if place.admits(frame):
-                    yield frame
+            async with aclosing(_frames(response, place, heartbeat)) as frames:
+                async for frame in frames:
+                    if frame.event == "stream.closing":
+                        raise _closing(url, frame)
+                    if place.admits(frame):
+                        yield frame
     except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
         raise StreamRefused(url, None, "it is no http:// or https:// URL") from error
     except aiohttp.ClientConnectorCertificateError as error:

@@ -35,7 +35,9 @@ def load_workflow(target: str) -> Workflow:
     workflows = load_workflows(target)
     if len(workflows) > 1:
         names = ", ".join(workflow.name for workflow in workflows)
-        raise LoadError(f"{target} defines {len(workflows)} workflows ({names}); name one: {target}:{workflows[0].name}")
+        raise LoadError(
+            f"{target} defines {len(workflows)} workflows ({names}); name one: {target}:{workflows[0].name}"
+        )
     return workflows[0]
 
 

@@ -78,8 +78,10 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         if status is None:
             logger.exception("bug in a handler", method=request.method, path=request.path)
             return problem_response(500, "something is broken here; the server's log has the details")
-        members = {name: value for name, value in vars(error).items() if value is not None and name != "add_note"}
-        return problem_response(status, str(error), **members)
+        ids = {name: value for name, value in vars(error).items() if value is not None}
+        if "status" in ids:  # of the run; the member of this name is HTTP's
+            ids["run_status"] = ids.pop("status")
+        return problem_response(status, str(error), **ids)
 
 
 def _of_http_error(request: web.Request, error: web.HTTPException) -> web.StreamResponse:

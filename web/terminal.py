@@ -6,14 +6,29 @@ them is markup, and whatever could move a cursor, change a colour or reorder tex
 
 from __future__ import annotations
 
+import json as stdlib_json
+import time
 import unicodedata
-from typing import Any, Final, TypeAlias
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime
+from heapq import nsmallest
+from threading import Lock
+from typing import Any, Final, Protocol, Self, TypeAlias, cast
 
 import orjson
+from rich.console import Console, Group, RenderableType
+from rich.highlighter import JSONHighlighter
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
 from reactor.events import PROGRESS_LIKE, Control, Event
+from reactor.state import RUN_STATUS, TASK_STATUS, RunState, TaskState, evolve
 
-Shown: TypeAlias = Event | Control | dict[str, Any]
+Message: TypeAlias = Event | Control
+Shown: TypeAlias = Message | dict[str, Any]
 """What a view takes: an event, a control message, or the envelope of either as a dict."""
 
 EXIT_CODES: Final = {"completed": 0, "failed": 1, "cancelled": 3}
@@ -45,10 +60,8 @@ _QUIET: Final = PROGRESS_LIKE | {"task.chunk", "task.spent", "run.state", "strea
 """Types without a plain line: there is one for everything that changes, not for everything that moves."""
 _STATUS: Final = {
     "run.paused": "paused",
-    "run.resumed": "running",
     "task.retrying": "retrying",
     "task.waiting": "waiting",
-    "task.received": "running",
     **RUN_STATUS,
     **TASK_STATUS,
 }
@@ -100,30 +113,22 @@ def _told(error: Any) -> str:
 # --- lines ------------------------------------------------------------------------------------------------------
 
 
-def json_line(event: Event | Control) -> str:
+def json_line(event: Message) -> str:
     """The event's JSON exactly, as it is in the log."""
     return event.json.decode()
 
 
-def plain_line(event: Event | Control) -> str | None:
-    """``12:00:01.123 ✓ measure[3] completed in 4.1 ms``, the time in UTC; None for what has no line (progress, chunks)."""
+def plain_line(event: Message) -> str | None:
+    """``12:00:01.123 ✓ measure[3] completed in 4.1 ms``, in UTC; None for what has no line (progress, chunks)."""
     if event.type in _QUIET:
         return None
     status = _STATUS.get(event.type)
     symbol = LOOKS[status][0] if status else LOOKS["pending"][0]
-    words = _SAY.get(event.type, _say_custom)(event, event.data)
+    words = _SAY.get(event.type, _say_status if status else _say_custom)(event, event.data)
     return printable(f"{event.time[11:23]} {symbol} {event.task_id or 'run'} {words}").rstrip()
 
 
-def _say_run_started(event: Event | Control, data: dict[str, Any]) -> str:
-    return f"{event.run_id} of {data.get('workflow')} started, {data.get('total_tasks')} tasks"
-
-
-def _say_started(event: Event | Control, data: dict[str, Any]) -> str:
-    return f"started, attempt {event.attempt}" if (event.attempt or 1) > 1 else "started"
-
-
-def _say_ended(event: Event | Control, data: dict[str, Any]) -> str:
+def _say_status(event: Message, data: dict[str, Any]) -> str:
     """Status, duration, error or reason, of a run or a task."""
     words = _STATUS[event.type]
     spent = data.get("duration_ms", data.get("stop_ms"))
@@ -138,41 +143,22 @@ def _say_ended(event: Event | Control, data: dict[str, Any]) -> str:
     return f"{words}: {why}{because}" if why else words + because
 
 
-def _say_retrying(event: Event | Control, data: dict[str, Any]) -> str:
-    return f"attempt {data.get('next_attempt')} in {duration(data.get('delay_ms'))}: {_told(data.get('error'))}"
-
-
-def _say_log(event: Event | Control, data: dict[str, Any]) -> str:
+def _say_log(event: Message, data: dict[str, Any]) -> str:
     fields = cast("dict[str, Any]", data.get("fields") or {})
     return " ".join([f"{data.get('level')}: {data.get('message')}", *(f"{k}={v}" for k, v in fields.items())])
 
 
-def _say_custom(event: Event | Control, data: dict[str, Any]) -> str:
+def _say_custom(event: Message, data: dict[str, Any]) -> str:
     text = orjson.dumps(data).decode()
     return f"{event.type} {text if len(text) <= DATA_CHARS else text[:DATA_CHARS] + '…'}"
 
 
-_SAY: Final[dict[str, Callable[[Event | Control, dict[str, Any]], str]]] = {
-    "run.started": _say_run_started,
-    "run.paused": _say_ended,
-    "run.resumed": lambda event, data: f"resumed: {data['reason']}" if data.get("reason") else "resumed",
-    "run.cancelling": _say_ended,
-    "run.completed": _say_ended,
-    "run.failed": _say_ended,
-    "run.cancelled": _say_ended,
-    "task.started": _say_started,
+_SAY: Final[dict[str, Callable[[Message, dict[str, Any]], str]]] = {
+    "run.started": lambda event, data: f"{event.run_id} of {data['workflow']} started, {data['total_tasks']} tasks",
+    "task.started": lambda event, data: "started" + (f", attempt {event.attempt}" if event.attempt != 1 else ""),
     "task.mapped": lambda event, data: f"mapped over {data.get('count')} items",
-    "task.retrying": _say_retrying,
-    "task.waiting": lambda event, data: f"waiting for input: {data.get('prompt') or ''}",
-    "task.received": lambda event, data: "received its input",
-    "task.completed": _say_ended,
-    "task.failed": _say_ended,
-    "task.skipped": _say_ended,
-    "task.cancelled": _say_ended,
     "log.created": _say_log,
-    "stream.gap": lambda event, data: (
-        f"events {data.get('from')} to {data.get('to')} are missing: {data.get('reason')}"
-    ),
+    "stream.gap": lambda event, data: f"events {data.get('from')} to {data.get('to')} missing: {data.get('reason')}",
 }
 
 
@@ -183,7 +169,7 @@ def render_run(state: RunState, *, now: float, height: int) -> RenderableType:
     """A run as at most ``height`` lines: header, bar, tasks. ``now`` is in Unix seconds; nothing else is read.
 
     Tasks stand in the order of their definition. Where there are more than lines, what runs comes first, then what
-    failed, then what ended last, and the rest is counted. Children of mapped tasks appear while they run or if they failed.
+    failed, then what ended last, and the rest is counted. Of mapped children those that run or failed show.
     """
     ended = state.completed + state.failed + state.skipped + state.cancelled
     symbol, style = LOOKS.get(state.status, LOOKS["pending"])
@@ -306,7 +292,7 @@ def open_view(console: Console, *, json: bool) -> View:
     return LineView(console, plain_line)
 
 
-def _message(shown: Shown) -> Event | Control:
+def _message(shown: Shown) -> Message:
     if not isinstance(shown, dict):
         return shown
     if shown.get("seq") is not None:
@@ -314,7 +300,7 @@ def _message(shown: Shown) -> Event | Control:
     return Control(shown["type"], shown["run_id"], shown["time"], shown["data"])
 
 
-def _fold(state: RunState, message: Event | Control) -> None:
+def _fold(state: RunState, message: Message) -> None:
     if not isinstance(message, Event):
         return
     state.run_id = message.run_id
@@ -324,10 +310,17 @@ def _fold(state: RunState, message: Event | Control) -> None:
     evolve(state, message)
 
 
-class LineView:
-    """One line per event, as ``line`` makes it. Nothing of it passes through rich: no wrapping, no colours."""
+def _write(console: Console, line: str) -> None:
+    """Past rich: no wrapping, no colours; what the file's encoding lacks is a question mark."""
+    encoding = getattr(console.file, "encoding", None) or "utf-8"
+    console.file.write(line.encode(encoding, "replace").decode(encoding) + "\n")
+    console.file.flush()
 
-    def __init__(self, console: Console, line: Callable[[Event | Control], str | None]) -> None:
+
+class LineView:
+    """One line per event, as ``line`` makes it, or none."""
+
+    def __init__(self, console: Console, line: Callable[[Message], str | None]) -> None:
         self.state = RunState("")
         self._console = console
         self._line = line
@@ -336,10 +329,7 @@ class LineView:
         message = _message(event)
         _fold(self.state, message)
         if (line := self._line(message)) is not None:
-            file = self._console.file
-            encoding = getattr(file, "encoding", None) or "utf-8"
-            file.write(line.encode(encoding, "replace").decode(encoding) + "\n")
-            file.flush()
+            _write(self._console, line)
 
     def __enter__(self) -> Self:
         return self
@@ -393,7 +383,7 @@ def print_outputs(console: Console, outputs: dict[str, Any]) -> None:
         elif console.is_terminal:
             console.print(Text(printable(value, keep="\n\t")), soft_wrap=True)
         else:
-            console.file.write(value + "\n")
+            _write(console, value)
 
 
 def _json_text(value: Any) -> Text:

@@ -111,6 +111,14 @@ class RunState:
         }
         return replace(self, tasks=tasks)
 
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> RunState:
+        """The state of a ``to_dict``; fields of a later version are left out."""
+        state = cls(**{name: value for name, value in fields.items() if name in cls.__slots__ and name != "tasks"})
+        for id, task in fields.get("tasks", {}).items():
+            state.tasks[id] = TaskState(**{name: task[name] for name in TaskState.__slots__ if name in task})
+        return state
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; carries no outputs."""
         fields = {name: getattr(self, name) for name in self.__slots__ if name != "tasks"}

@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager
 from typing import Annotated, Any, NoReturn
 
 import aiohttp
+import orjson
 import structlog
 import typer
 from rich.console import Console
@@ -150,8 +151,8 @@ async def _watch(url: str, *, json: bool) -> int:
             async for frame in follow_url(
                 url, session=session, on_connection=lambda text: notice.print(text, markup=False)
             ):
-                if frame.id and frame.event not in ("run.state", "stream.end", "stream.gap"):
-                    view.show(Event.from_json(frame.data.encode()))
+                if frame.event != "stream.end":
+                    view.show(orjson.loads(frame.data))
             status = view.state.status if view.state.seq else await _status(session, url)
     return exit_code(status)
 

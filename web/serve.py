@@ -37,8 +37,8 @@ async def serve(
 ) -> None:
     """Serves until SIGINT or SIGTERM, then drains; a second signal ends the process at once.
 
-    ``ready(url)`` is called when connections are accepted; ``port`` 0 takes a free one. Raises OSError where the address
-    cannot be had.
+    ``ready(url)`` is called when connections are accepted; ``port`` 0 takes a free one. Raises OSError where the
+    address cannot be had.
     """
     app = create_app(engine, workflows, allowed_hosts=allowed_hosts)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=STREAMS_CLOSE_SECONDS)

@@ -116,7 +116,10 @@ class RunState:
         """The state of a ``to_dict``; fields of a later version are left out."""
         state = cls(**{name: value for name, value in fields.items() if name in cls.__slots__ and name != "tasks"})
         for id, task in fields.get("tasks", {}).items():
-            state.tasks[id] = TaskState(**{name: task[name] for name in TaskState.__slots__ if name in task})
+            known = {name: task[name] for name in TaskState.__slots__ if name in task}
+            if "tally" in known:
+                known["tally"] = dict(known["tally"])  # folded in place, so never the caller's
+            state.tasks[id] = TaskState(**known)
         return state
 
     def to_dict(self) -> dict[str, Any]:

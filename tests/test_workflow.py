@@ -96,7 +96,7 @@ def test_a_task_on_itself_is_a_cycle_too() -> None:
 
 def test_an_unknown_upstream_is_named_with_the_nearest_known_one() -> None:
     """In after, needs and map alike."""
-    with bad("task 'b': after names 'fetsch', which is no task of this workflow, did you mean 'fetch'?"):
+    with bad(r"task 'b': after names 'fetsch', which is no task of this workflow, did you mean 'fetch'\?"):
         flow_of(fetch=[], b=["fetsch"]).validate()
     for options in ({"needs": {"x": "nope"}}, {"map": {"x": "nope"}}, {"map": "x"}):
         flow = Workflow("flow")
@@ -160,7 +160,8 @@ def test_parameters_that_cannot_be_bound_are_refused() -> None:
 def test_a_default_that_is_not_json_is_refused() -> None:
     """It could not be shown, stored or sent."""
     flow = Workflow("flow")
-    flow.task(lambda x=object(): x, name="a")
+    marker = object()
+    flow.task(lambda x=marker: x, name="a")
     with bad("the default of parameter 'x' of task 'a' is not JSON: object"):
         flow.validate()
 
@@ -270,7 +271,7 @@ def test_run_runs_to_the_end_without_a_loop() -> None:
 
 async def test_run_inside_a_loop_says_what_to_do_there() -> None:
     """It cannot block the loop it is on."""
-    with pytest.raises(RuntimeError, match="await engine.start"):
+    with pytest.raises(RuntimeError, match=r"await engine\.start"):
         flow_of("a").run()
 
 

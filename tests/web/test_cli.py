@@ -193,7 +193,8 @@ def test_a_file_with_a_cycle_or_a_syntax_error_is_told_with_its_place(tmp_path: 
     broken.write_text("def (:\n")
     cycle = tmp_path / "cycle.py"
     cycle.write_text(
-        "from reactor import Workflow\nflow = Workflow('f')\nflow.task(lambda b: b, name='a')\nflow.task(lambda a: a, name='b')\n"
+        "from reactor import Workflow\nflow = Workflow('f')\n"
+        "flow.task(lambda b: b, name='a')\nflow.task(lambda a: a, name='b')\n"
     )
     raises = tmp_path / "raises.py"
     raises.write_text("1 / 0\n")

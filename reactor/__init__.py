@@ -2,16 +2,16 @@
 
 The way of an event, which is also the way through the files:
 
-    define      workflow, binding, graph      a validated DAG, frozen
-    run         actor, mapped, context        one observable a task: waits, runs its body, says what happens
-    wire        slots, summary, execution     what starts when; first and last event; one open run
-    number      pipeline                      seq 1, 2, 3 ... by the run's single writer
-    window      operators/buffer_window       the backpressure: one window commits while the next fills
-    append      logs/                         only what is in the log is ever seen by anybody
-    publish     feed                          the folded state, the ring, the hot subject of windows
-    follow      follow                        a cursor: catch up from the log, then live
-    compose     operators/                    select, throttle_latest, heartbeat, to_state ...
-    deliver     run, engine; the package web  handles, Observables, async iterators; SSE
+    define      workflow, task, binding, graph        a validated DAG, frozen
+    run         actor, body, mapped, context, drafts  one observable a task: waits, runs, says what happens
+    wire        slots, execution, summary             what starts when; one open run; how it ended
+    number      pipeline                              seq 1, 2, 3 ... by the run's single writer
+    window      operators/buffer_window               the backpressure: one window commits while the next fills
+    append      logs/                                 only what is in the log is ever seen by anybody
+    publish     feed                                  the folded state, the ring, the hot subject of windows
+    follow      follow                                a cursor: catch up from the log, then live
+    compose     operators/                            select, throttle_latest, heartbeat, to_state ...
+    deliver     run, engine; the package web          handles, Observables, async iterators; SSE
 
 ``events`` and ``state`` are what flows and its fold; ``ports`` what the outside must provide; ``bounds`` every limit;
 ``errors`` every failure; ``testing`` the law suites for adapters of your own.

@@ -12,8 +12,10 @@ import orjson
 import structlog
 
 from reactor import bounds
-from reactor.actor import Actor, TaskActor
+from reactor.actor import Actor
+from reactor.body import TaskActor
 from reactor.context import Attempt, Context, Upstream
+from reactor.drafts import run_started
 from reactor.events import Draft, Window
 from reactor.executors.threads import ThreadExecutor
 from reactor.feed import Feed
@@ -23,7 +25,7 @@ from reactor.operators.merge_tasks import merge_tasks
 from reactor.pipeline import Pipeline
 from reactor.ports import Clock, EventLog
 from reactor.slots import ReadyQueue, Slots
-from reactor.summary import started_draft, terminal_draft
+from reactor.summary import terminal_draft
 from reactor.values import shown
 
 logger = structlog.get_logger("reactor")
@@ -111,7 +113,7 @@ class Execution:
 
     def start(self) -> None:
         """Writes ``run.started`` and begins whatever is ready."""
-        self.write(started_draft(self.graph, self.run_id, self.input_json, self.meta, self.total_tasks))
+        self.write(run_started(self.graph, self.run_id, self.input_json, self.meta, self.total_tasks))
         bus = merge_tasks(list(self.actors.values()))
         self._subscription = bus.subscribe(self.write, self._engine_bug, self._seal)
         self.ready.pump()

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import orjson
 
@@ -26,9 +26,7 @@ from reactor.binding import (
 )
 from reactor.bounds import MAX_TASKS
 from reactor.errors import WorkflowError
-
-if TYPE_CHECKING:
-    from reactor.workflow import Task
+from reactor.task import Task
 
 
 class Node:

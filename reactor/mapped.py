@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import orjson
-
-from reactor.actor import Actor, Scope, TaskActor, describe_error
+from reactor import drafts
+from reactor.actor import Actor, Scope
 from reactor.binding import UPSTREAM
+from reactor.body import TaskActor
 from reactor.events import Draft
 from reactor.graph import Node
 from reactor.operators.merge_tasks import merge_tasks
 from reactor.state import mapped_status, outcome_of
+from reactor.values import describe_error
 
 
 class MappedActor(Actor):
@@ -99,11 +100,10 @@ class MappedActor(Actor):
     def _fail(self, error: Exception) -> None:
         self.error = describe_error(error)
         self.because = self.task_id
-        data = {"error": self.error, "duration_ms": 0.0, "mapped": True}
-        self.end("failed", self.draft("task.failed", orjson.dumps(data)))
+        self.end("failed", self.draft("task.failed", drafts.failed(self.error, 0.0, mapped=True)))
 
-    def skipped_draft(self, **extra: Any) -> Draft:
-        return super().skipped_draft(mapped=True, **extra)
+    def skipped_draft(self) -> Draft:
+        return self.draft("task.skipped", drafts.skipped(self.reason, self.because, mapped=True))
 
     def settle(self) -> None:
         self._tell_paired()  # it ended without fanning out: they are skipped too
@@ -118,8 +118,8 @@ class MappedActor(Actor):
             return
         self.reason = reason
         self.because = self.task_id
-        data = {"reason": reason, "stop_ms": 0.0, "stopped": True, "mapped": True}
-        self.end("cancelled", self.draft("task.cancelled", orjson.dumps(data)))
+        data = drafts.cancelled(reason, 0.0, stopped=True, mapped=True)
+        self.end("cancelled", self.draft("task.cancelled", data))
 
     def abandon(self) -> None:
         for child in self.children:

@@ -1,4 +1,4 @@
-"""The first and the last event of a run, from its graph and its actors. Pure: values in, drafts out."""
+"""The last event of a run, from its graph and its actors: how it ended, its outputs, its totals."""
 
 from __future__ import annotations
 
@@ -8,35 +8,12 @@ from typing import Any
 import orjson
 
 from reactor import bounds
-from reactor.actor import Actor, TaskActor
+from reactor.actor import Actor
+from reactor.body import TaskActor
+from reactor.drafts import json_object
 from reactor.events import Draft
 from reactor.graph import Graph
 from reactor.mapped import MappedActor
-
-
-def started_draft(
-    graph: Graph, run_id: str, input_json: Mapping[str, bytes], meta: Mapping[str, Any], total_tasks: int
-) -> Draft:
-    """``run.started``. An input or a task list too large for an event goes beside it (``input_ref``, ``tasks_ref``)."""
-    data: dict[str, Any] = {
-        "workflow": graph.name,
-        "version": graph.version,
-        "fingerprint": graph.fingerprint,
-        "total_tasks": total_tasks,
-    }
-    if meta:
-        data["meta"] = dict(meta)
-    large: dict[str, bytes] = {}
-    room = bounds.MAX_INLINE_BYTES
-    parts = {"input": json_object(input_json), "tasks": orjson.dumps([node.describe() for node in graph.nodes])}
-    for name, json in parts.items():
-        if len(json) <= room:
-            data[name] = orjson.Fragment(json)
-            room -= len(json)
-        else:
-            data[f"{name}_ref"] = f"runs/{run_id}"
-            large[name] = json
-    return Draft("run.started", orjson.dumps(data), blob=json_object(large) if large else None)
 
 
 def terminal_draft(
@@ -97,10 +74,3 @@ def _error_of(actor: Actor) -> dict[str, Any]:
     error = actor.error or {"type": "Exception", "message": ""}
     where = actor.because or actor.task_id
     return {"type": error["type"], "message": error["message"], "task_id": where}
-
-
-def json_object(members: Mapping[str, bytes | None]) -> bytes:
-    """A JSON object from members that are JSON already."""
-    return b"{%b}" % b",".join(
-        b"%b:%b" % (orjson.dumps(name), json) for name, json in members.items() if json is not None
-    )

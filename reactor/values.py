@@ -8,13 +8,14 @@ NaN into null without a word, so it is never asked to judge.
 from __future__ import annotations
 
 import math
+import traceback
 from typing import Any, Final, NamedTuple, cast
 
 import orjson
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from reactor.bounds import PREVIEW_CHARS
+from reactor.bounds import MAX_ERROR_CHARS, PREVIEW_CHARS
 
 _INT64: Final = range(-(2**63), 2**63)
 
@@ -114,3 +115,20 @@ def preview(value: Any) -> str:
         text = f"<{type(value).__name__}: repr failed with {type(error).__name__}>"
     text = text.encode("utf-8", "replace").decode("utf-8")
     return text if len(text) <= PREVIEW_CHARS else text[: PREVIEW_CHARS - 1] + "…"
+
+
+def describe_error(error: BaseException, *, with_traceback: bool = False) -> dict[str, Any]:
+    """An exception as an event carries it: ``{type, message}``, and its traceback where that is enabled."""
+    try:
+        message = str(error)
+    except Exception as broken:  # a user's __str__: its failure is all there is to tell
+        message = f"<str() of the error raised {type(broken).__name__}>"
+    described = {"type": type(error).__name__, "message": _clean(message)}
+    if with_traceback:
+        described["traceback"] = _clean("".join(traceback.format_exception(error))[-MAX_ERROR_CHARS:])
+    return described
+
+
+def _clean(text: str) -> str:
+    text = text if len(text) <= MAX_ERROR_CHARS else text[: MAX_ERROR_CHARS - 1] + "…"
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -137,7 +137,7 @@ def test_mistakes_in_the_parts_are_told_at_once() -> None:
         Workflow("no spaces")
     with bad("has 0 tasks"):
         Workflow("empty").validate()
-    with pytest.raises(TypeError, match="flow.task has no option 'retries'; it knows name, after"):
+    with pytest.raises(TypeError, match=r"flow\.task has no option 'retries'; it knows name, after"):
         flow.task(_nothing, name="c", retries=3)  # type: ignore[call-overload]
 
 

@@ -1,0 +1,295 @@
+"""One body, from its slots to its end: whatever the code of a user does is an event, never a crash."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, Final
+
+import structlog
+
+from reactor import bounds, drafts
+from reactor.actor import Actor, Scope
+from reactor.binding import CONTEXT, INPUT, ITEM, MISSING, UPSTREAM, Parameter, adapter_for
+from reactor.context import Context
+from reactor.errors import ThreadsExhausted
+from reactor.events import Draft, task_head
+from reactor.graph import Node
+from reactor.ports import Job
+from reactor.slots import Slots
+from reactor.values import describe_error, encode_output, preview, shown
+
+logger = structlog.get_logger("reactor")
+
+_FATAL: Final = (KeyboardInterrupt, GeneratorExit)
+"""Not a body's to keep: recorded as its failure, then raised on."""
+
+
+class TaskActor(Actor):
+    """One body: a task, or one child ``name[i]`` of a mapped task.
+
+    ``item`` is the mapped item; for a map over a map it is ``pair``'s output, the child of the same index upstream.
+    """
+
+    def __init__(
+        self,
+        scope: Scope,
+        node: Node,
+        upstreams: dict[str, Actor],
+        *,
+        map_index: int | None = None,
+        item: Any = None,
+        pair: Actor | None = None,
+    ) -> None:
+        super().__init__(scope, node, node.name if map_index is None else f"{node.name}[{map_index}]", upstreams)
+        self.map_index = map_index
+        self.attempt = 0
+        self.context: Context | None = None
+        self._item = item
+        self._pair = pair
+        self._head = b""
+        self._needed: list[Slots] | None = None
+        self._held: list[Slots] = []
+        self._job: asyncio.Task[None] | Job | None = None
+        self._started_at = 0.0
+        self._cancelled_at = 0.0
+        self._cancel_reason: str | None = None
+        self.was_abandoned = False
+
+    # --- waiting ---
+
+    def wait_for(self, upstreams: Iterable[Actor]) -> None:
+        # a child's other upstreams ended before its mapped task fanned out
+        super().wait_for(upstreams if self.map_index is None else self._pairs())
+
+    def _pairs(self) -> Sequence[Actor]:
+        return (self._pair,) if self._pair is not None else ()
+
+    def begin(self) -> None:
+        if self.has_ended:
+            return
+        if self._needed is None:
+            blocker = self.blocked_by(self.upstreams.values() if self.map_index is None else self._pairs())
+            if blocker is not None:
+                self.skip_after(blocker)
+                return
+            if self.node.task.when is not None and not self._is_wanted(self.node.task.when):
+                return
+            self._needed = self._slots_needed()
+        while self._needed:
+            if not self._needed[-1].acquire(self):
+                return
+            self._held.append(self._needed.pop())
+        self._start()
+
+    def granted(self, slots: Slots) -> None:
+        if self._needed:
+            self._held.append(self._needed.pop())
+        self.scope.ready.push(self)
+
+    def _slots_needed(self) -> list[Slots]:
+        # taken from the end, narrowest first: a holder waits only for wider ones, so nobody waits in a circle
+        needed: list[Slots] = []
+        if not self.node.runs_async:
+            needed.append(self.scope.thread_slots)
+        own = self.scope.task_slots.get(self.node.name)
+        if own is not None:
+            needed.append(own)
+        return needed
+
+    def _is_wanted(self, condition: Callable[..., Any]) -> bool:
+        """Evaluates ``when``; ends the task where it is false or raises."""
+        try:
+            wanted = condition(**self._bind(self.node.when))
+        except Exception as error:
+            self._end_failed(error, 0.0)
+            return False
+        if not wanted:
+            self.reason, self.because = "condition", self.task_id
+            self.end("skipped", self.skipped_draft())
+        return bool(wanted)
+
+    # --- running ---
+
+    def _start(self) -> None:
+        self.status = "running"
+        self.attempt += 1
+        self._started_at = self.scope.clock.monotonic()
+        scope = self.scope
+        data = drafts.started(self.node.executor, scope.next_index(), scope.total_tasks, self._given())
+        self.emit(self.draft("task.started", data))
+        call = partial(self.node.task.function, **self._bind(self.node.parameters))
+        if self.node.runs_async:
+            self._job = self.scope.loop.create_task(self._drive(call))
+            self.scope.hold(self._job)
+        elif self.scope.threads.abandoned >= bounds.ABANDONED_THREADS:
+            self._ended_with(
+                ThreadsExhausted(
+                    f"task {self.task_id} of run {self.scope.run_id} cannot start: {bounds.ABANDONED_THREADS} threads "
+                    "of cancelled bodies still run in this process",
+                    run_id=self.scope.run_id,
+                    task_id=self.task_id,
+                )
+            )
+        else:
+            self._job = self.scope.threads.submit(call, self._thread_ended)
+
+    async def _drive(self, call: Callable[[], Any]) -> None:
+        try:
+            output = await call()
+        except BaseException as error:
+            self._ended_with(error)
+            if isinstance(error, _FATAL):
+                raise
+        else:
+            self._ended_well(output)
+
+    def _thread_ended(self, output: Any, error: BaseException | None) -> None:
+        if error is not None:
+            self._ended_with(error)
+        elif inspect.isawaitable(output):
+            if inspect.iscoroutine(output):
+                output.close()
+            self._ended_with(TypeError(f"the body returned {preview(output)}; declare it with async def"))
+        else:
+            self._ended_well(output)
+
+    def _ended_well(self, output: Any) -> None:
+        if self.status != "running":
+            self._late("completed")
+            return
+        duration_ms = self._elapsed_ms(self._started_at)
+        encoded = encode_output(output, None if self.node.returns is MISSING else adapter_for(self.node.returns))
+        self.output = output
+        if self.node.name in self.scope.leaves:
+            self.encoded = encoded.json
+        self._close_context()
+        self.scope.body_ended(duration_ms)
+        data, blob = drafts.completed(encoded, duration_ms, f"runs/{self.scope.run_id}/tasks/{self.task_id}/output")
+        draft = self.draft("task.completed", data)
+        self.end("completed", draft if blob is None else draft._replace(blob=blob))
+
+    def _ended_with(self, error: BaseException) -> None:
+        if self.status != "running":
+            self._late(type(error).__name__)
+        elif self._cancel_reason is None:
+            self._end_failed(error, self._elapsed_ms(self._started_at))
+        else:
+            if not isinstance(error, asyncio.CancelledError):
+                logger.error(
+                    "clean-up after cancel failed", run_id=self.scope.run_id, task_id=self.task_id, exc_info=error
+                )
+            self._end_cancelled(stopped=True)
+
+    def _late(self, how: str) -> None:
+        logger.warning("an abandoned body ended after all", run_id=self.scope.run_id, task_id=self.task_id, how=how)
+
+    def _end_failed(self, error: BaseException, duration_ms: float) -> None:
+        self.error = describe_error(error, with_traceback=self.scope.tracebacks)
+        self.because = self.task_id
+        self._close_context()
+        self.scope.body_ended(duration_ms)
+        self.end("failed", self.draft("task.failed", drafts.failed(self.error, duration_ms)))
+
+    # --- stopping ---
+
+    def cancel(self, reason: str) -> None:
+        if self.has_ended or self._cancel_reason is not None:
+            return
+        self._cancel_reason = reason
+        self._cancelled_at = self.scope.clock.monotonic()
+        if self.status == "pending":
+            self._end_cancelled(stopped=True)
+            return
+        if self.context is not None:
+            self.context.cancel()
+        if isinstance(self._job, asyncio.Task):
+            self._job.cancel()
+
+    def abandon(self) -> None:
+        if self.status == "running":
+            if self._job is not None and not isinstance(self._job, asyncio.Task):
+                self._job.abandon()
+            self.was_abandoned = True
+            self._end_cancelled(stopped=False)
+
+    def _end_cancelled(self, *, stopped: bool) -> None:
+        stop_ms = self._elapsed_ms(self._cancelled_at)
+        self.because = self.task_id
+        self._close_context()
+        if self.attempt:
+            self.scope.body_ended(self._elapsed_ms(self._started_at))
+        data = drafts.cancelled(self._cancel_reason, stop_ms if self.attempt else 0.0, stopped=stopped)
+        self.end("cancelled", self.draft("task.cancelled", data))
+
+    def dispose(self) -> None:
+        self._observer = None
+        if self.status == "running":
+            self.status = "cancelled"
+            if self.context is not None:
+                self.context.cancel()
+                self._close_context()
+            if isinstance(self._job, asyncio.Task):
+                self._job.cancel()
+            elif self._job is not None:
+                self._job.abandon()
+
+    def settle(self) -> None:
+        held, self._held = self._held, []
+        for slots in held:
+            slots.release()
+        self.upstreams = dict[str, Actor]()
+        self._item = self._pair = self._job = None
+
+    # --- what it says ---
+
+    def draft(self, type: str, data: bytes) -> Draft:
+        if not self._head or type == "task.started":
+            self._head = task_head(self.task_id, self.node.name, self.map_index, self.attempt)
+        return Draft(type, data, self.task_id, self._head)
+
+    def _given(self) -> dict[str, bytes]:
+        """The run inputs and the mapped item it was bound to, as JSON by parameter."""
+        given: dict[str, bytes] = {}
+        for parameter in self.node.parameters:
+            if parameter.kind == INPUT and parameter.source in self.scope.input_json:
+                given[parameter.name] = self.scope.input_json[parameter.source]
+            elif parameter.kind == ITEM:
+                given[parameter.name] = shown(self._mapped_item(parameter))
+        return given
+
+    # --- what it is given ---
+
+    def _bind(self, parameters: Iterable[Parameter]) -> dict[str, Any]:
+        return {parameter.name: self._value(parameter) for parameter in parameters}
+
+    def _value(self, parameter: Parameter) -> Any:
+        kind = parameter.kind
+        if kind == UPSTREAM:
+            return _output_or_default(self.upstreams[parameter.source], parameter)
+        if kind == INPUT:
+            return self.scope.inputs.get(parameter.source, parameter.default)
+        if kind == CONTEXT:
+            if self.context is None:
+                self.context = self.scope.context_of(self)
+            return self.context
+        return self._mapped_item(parameter)
+
+    def _mapped_item(self, parameter: Parameter) -> Any:
+        return self._item if self._pair is None else _output_or_default(self._pair, parameter)
+
+    def _close_context(self) -> None:
+        if self.context is not None:
+            self.context.close()
+            self.context = None
+
+    def _elapsed_ms(self, since: float) -> float:
+        return round((self.scope.clock.monotonic() - since) * 1000, 3)
+
+
+def _output_or_default(upstream: Actor, parameter: Parameter) -> Any:
+    if upstream.status == "completed":
+        return upstream.output
+    return None if parameter.default is MISSING else parameter.default

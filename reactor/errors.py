@@ -109,6 +109,15 @@ class ThreadsExhausted(BodyError):
     """Too many threads were abandoned by cancels; no further ``def`` body is started in this process."""
 
 
+# --- whoever runs the service -----------------------------------------------------------------------------------
+
+
+class LogUnavailable(ReactorError):
+    """The event log cannot be opened: in use, not ours, of a newer version, corrupt or read-only."""
+
+    path: str
+
+
 # --- how a run ends ---------------------------------------------------------------------------------------------
 
 

@@ -46,6 +46,10 @@ PROGRESS_LIKE: Final = frozenset({"task.progress"})
 """Types of which only the latest per task matters: what ``throttle`` may hold back and supersede."""
 
 
+_TO_TASK: Final = len('","time":"2026-11-21T02:51:00.123456Z",')
+"""From the end of an event's type to what follows its time."""
+
+
 class Draft(NamedTuple):
     """What somebody says before it has a number."""
 
@@ -105,6 +109,21 @@ class Event:
         event = cls(body["seq"], body["run_id"], body["type"], body.get("task_id"), json)
         event._body = body
         return event
+
+    @classmethod
+    def from_log(cls, seq: int, run_id: str, json: bytes) -> Event:
+        """An event read back from a log that keeps only JSON: type and task are found in it, without decoding.
+
+        They stand where ``numbered`` puts them, before anything a user wrote, and need no unescaping.
+        """
+        start = json.index(b'"type":"') + 8
+        type_end = json.index(b'"', start)
+        task_start = type_end + _TO_TASK
+        task_id = None
+        if json.startswith(b'"task_id":"', task_start):
+            task_start += 11
+            task_id = json[task_start : json.index(b'"', task_start)].decode()
+        return cls(seq, run_id, json[start:type_end].decode(), task_id, json)
 
     def decode(self) -> dict[str, Any]:
         """The envelope as a dict; not kept, so a fold over a long log holds nothing."""

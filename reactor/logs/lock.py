@@ -1,0 +1,42 @@
+"""One process owns a file: an advisory lock beside it, which the operating system lets go of when the process ends."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from reactor.errors import LogUnavailable
+
+
+class FileLock:
+    """``<file>.lock``, close-on-exec, so that no child keeps it. Holds the owner's process id for whoever is refused."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = path.with_name(path.name + ".lock")
+        self._descriptor: int | None = None
+
+    def acquire(self) -> None:
+        """Raises LogUnavailable, naming the owner, where another process has it."""
+        try:
+            descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise LogUnavailable(f"{self._path} cannot be opened: {error.strerror}", path=str(self._path)) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            owner = os.read(descriptor, 100).decode(errors="replace").strip() or "another process"
+            os.close(descriptor)
+            raise LogUnavailable(
+                f"{self._path} is in use by {owner}; one process owns a log", path=str(self._path)
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"process {os.getpid()}".encode())
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        """The file stays: removing it would let two processes hold locks on two files of one name."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)

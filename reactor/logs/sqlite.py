@@ -1,0 +1,300 @@
+"""The log in a SQLite file: one commit per window, shared by all runs that have one ready.
+
+A window is one row: its events' JSON, as it was made, joined by line ends. Appending costs one insert however many
+events it has, and replay is reading rows and cutting them at line ends. ``position`` numbers the windows of all runs in
+commit order.
+
+Write-ahead log with ``synchronous=NORMAL``: a killed process loses nothing that was published; after a power cut the
+last commits may be missing, unless ``synchronous=FULL``. One process owns a file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, Final, Literal, NamedTuple, TypeVar
+
+import orjson
+
+from reactor.errors import LogUnavailable, UnknownRun
+from reactor.events import Event, Window
+from reactor.logs.lock import FileLock
+from reactor.logs.schema import migrate
+from reactor.ports import RunRecord
+from reactor.state import RUN_ENDED, RUN_STATUS, RunState
+
+T = TypeVar("T")
+
+BUSY_SECONDS: Final = 5.0
+"""How long a read-only visitor (``sqlite3 runs.db``) may hold us up."""
+
+
+class _Append(NamedTuple):
+    run_id: str
+    window: Window
+    done: Callable[[Exception | None], None]
+
+
+class SqliteLog:
+    """Implements ``EventLog`` on a file; made by the first ``open``. Raises LogUnavailable there, in one sentence."""
+
+    def __init__(self, path: str | Path, *, synchronous: Literal["NORMAL", "FULL"] = "NORMAL") -> None:
+        self.path = Path(path)
+        self._synchronous = synchronous
+        self._lock = FileLock(self.path)
+        self._appends: SimpleQueue[_Append | None] = SimpleQueue()
+        self._reads: SimpleQueue[Callable[[sqlite3.Connection], None] | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._last: dict[str, tuple[int, int]] = {}
+        """Of each open run: (row id, last seq). The writer thread's own."""
+
+    # --- life ---
+
+    async def open(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._lock.acquire()
+        try:
+            writer = self._connect()
+            migrate(writer, self.path)
+            reader = self._connect()
+            reader.execute("PRAGMA query_only = ON")
+        except sqlite3.Error as error:
+            self._lock.release()
+            raise LogUnavailable(f"{self.path} cannot be used as an event log: {error}", path=str(self.path)) from error
+        except BaseException:
+            self._lock.release()
+            raise
+        self._loop = loop
+        self._threads = [
+            threading.Thread(target=self._write, args=(writer,), name=f"log writer {self.path.name}", daemon=True),
+            threading.Thread(target=self._read, args=(reader,), name=f"log reader {self.path.name}", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    async def close(self) -> None:
+        """Commits what was appended, then lets go of the file."""
+        self._appends.put(None)
+        self._reads.put(None)
+        while any(thread.is_alive() for thread in self._threads):
+            await asyncio.sleep(0.001)
+        self._lock.release()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=64
+        )
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+        connection.execute("PRAGMA foreign_keys = ON")
+        return connection
+
+    # --- writing ---
+
+    def append(self, run_id: str, window: Window) -> asyncio.Future[None]:
+        future: asyncio.Future[None] = self._loop.create_future()
+
+        def settle(error: Exception | None) -> None:
+            if future.done():  # nobody waits any more
+                return
+            if error is None:
+                future.set_result(None)
+            else:
+                future.set_exception(error)
+
+        self._appends.put(_Append(run_id, window, settle))
+        return future
+
+    def _write(self, connection: sqlite3.Connection) -> None:
+        open_ = True
+        while open_:
+            batch: list[_Append] = []
+            item = self._appends.get()
+            while True:
+                if item is None:
+                    open_ = False
+                else:
+                    batch.append(item)
+                if not open_ or self._appends.empty():
+                    break
+                item = self._appends.get()
+            if batch:
+                self._commit(connection, batch)
+        connection.close()
+
+    def _commit(self, connection: sqlite3.Connection, batch: list[_Append]) -> None:
+        """All windows in one transaction; run by run where that fails, so that one bad run harms no other."""
+        error = self._transaction(connection, batch)
+        outcomes: list[tuple[_Append, Exception | None]] = [(append, error) for append in batch]
+        if error is not None and len(batch) > 1:
+            outcomes = [(append, self._transaction(connection, [append])) for append in batch]
+        self._tell(lambda: [append.done(failed) for append, failed in outcomes])
+
+    def _transaction(self, connection: sqlite3.Connection, batch: Iterable[_Append]) -> Exception | None:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for append in batch:
+                self._insert(connection, append.run_id, append.window)
+            connection.execute("COMMIT")
+        except Exception as error:
+            self._last.clear()  # what was not committed is not there
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            return error
+        return None
+
+    def _insert(self, connection: sqlite3.Connection, run_id: str, window: Window) -> None:
+        run, last = self._last.get(run_id) or self._run_row(connection, run_id)
+        new = [event for event in window if event.seq > last]
+        if not new:
+            return  # keyed (run, seq): a repeat is harmless
+        if new[0].seq != last + 1:
+            raise ValueError(f"window {window[0].seq} of run {run_id} leaves a gap after {last}")
+        connection.execute(
+            "INSERT INTO windows (run, first_seq, last_seq, events) VALUES (?, ?, ?, ?)",
+            (run, new[0].seq, new[-1].seq, b"\n".join(event.json for event in new)),
+        )
+        for event in new:
+            if event.blob is not None:
+                connection.execute("INSERT INTO blobs (run, seq, data) VALUES (?, ?, ?)", (run, event.seq, event.blob))
+            if event.type in RUN_STATUS:
+                self._run_event(connection, run, event)
+        self._last[run_id] = (run, new[-1].seq)
+        if new[-1].type in RUN_STATUS and RUN_STATUS[new[-1].type] in RUN_ENDED:
+            del self._last[run_id]
+
+    def _run_row(self, connection: sqlite3.Connection, run_id: str) -> tuple[int, int]:
+        row = connection.execute(
+            "SELECT id, (SELECT coalesce(max(last_seq), 0) FROM windows WHERE run = id) FROM runs WHERE run_id = ?",
+            (run_id,),
+        ).fetchone()
+        if row is not None:
+            return row[0], row[1]
+        cursor = connection.execute("INSERT INTO runs (run_id) VALUES (?)", (run_id,))
+        return int(cursor.lastrowid or 0), 0
+
+    def _run_event(self, connection: sqlite3.Connection, run: int, event: Event) -> None:
+        status = RUN_STATUS[event.type]
+        connection.execute("UPDATE runs SET status = ? WHERE id = ?", (status, run))
+        if event.type == "run.started":
+            body = event.decode()
+            connection.execute(
+                "UPDATE runs SET workflow = ?, version = ?, created = ? WHERE id = ?",
+                (body["data"]["workflow"], body["data"]["version"], body["time"], run),
+            )
+        elif status in RUN_ENDED:
+            connection.execute("UPDATE runs SET ended = ? WHERE id = ?", (event.decode()["time"], run))
+
+    # --- reading ---
+
+    async def read(self, run_id: str, after: int, limit: int) -> list[Event]:
+        return await self._query(lambda connection: _read_events(connection, run_id, after, limit))
+
+    async def base(self, run_id: str) -> RunState:
+        def query(connection: sqlite3.Connection) -> RunState:
+            row = connection.execute("SELECT base FROM runs WHERE id = ?", (_run(connection, run_id),)).fetchone()
+            return RunState(run_id) if row[0] is None else RunState.from_dict(orjson.loads(row[0]))
+
+        return await self._query(query)
+
+    async def blob(self, run_id: str, seq: int) -> bytes | None:
+        def query(connection: sqlite3.Connection) -> bytes | None:
+            run = _run(connection, run_id)
+            row = connection.execute("SELECT data FROM blobs WHERE run = ? AND seq = ?", (run, seq)).fetchone()
+            return None if row is None else row[0]
+
+        return await self._query(query)
+
+    async def record(self, run_id: str) -> RunRecord:
+        def query(connection: sqlite3.Connection) -> RunRecord:
+            row = connection.execute(f"{_RECORDS} WHERE run_id = ?", (run_id,)).fetchone()
+            if row is None:
+                raise _unknown(run_id)
+            return RunRecord(*row)
+
+        return await self._query(query)
+
+    async def records(
+        self, *, status: str | None, workflow: str | None, before: str | None, limit: int
+    ) -> list[RunRecord]:
+        def query(connection: sqlite3.Connection) -> list[RunRecord]:
+            below = None if before is None else _run(connection, before)
+            rows = connection.execute(
+                f"{_RECORDS} WHERE (:status IS NULL OR status = :status) AND (:workflow IS NULL OR workflow = :workflow)"
+                " AND (:below IS NULL OR id < :below) ORDER BY id DESC LIMIT :limit",
+                {"status": status, "workflow": workflow, "below": below, "limit": limit},
+            )
+            return [RunRecord(*row) for row in rows]
+
+        return await self._query(query)
+
+    async def _query(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+        def settle(result: T | None, error: Exception | None) -> None:
+            if future.done():
+                return
+            if error is None:
+                future.set_result(result)  # pyright: ignore[reportArgumentType]  # of type T where there is no error
+            else:
+                future.set_exception(error)
+
+        def job(connection: sqlite3.Connection) -> None:
+            try:
+                result = query(connection)
+            except Exception as error:
+                failed = error
+                self._tell(lambda: settle(None, failed))
+            else:
+                self._tell(lambda: settle(result, None))
+
+        self._reads.put(job)
+        return await future
+
+    def _read(self, connection: sqlite3.Connection) -> None:
+        while (job := self._reads.get()) is not None:
+            job(connection)
+        connection.close()
+
+    def _tell(self, action: Callable[[], Any]) -> None:
+        try:
+            self._loop.call_soon_threadsafe(action)
+        except RuntimeError:
+            return  # the loop closed first: nobody is left to tell
+
+
+_RECORDS: Final = (
+    "SELECT run_id, workflow, version, status, created,"
+    " (SELECT coalesce(min(first_seq), 1) FROM windows WHERE run = runs.id),"
+    " (SELECT coalesce(max(last_seq), 0) FROM windows WHERE run = runs.id) FROM runs"
+)
+
+
+def _read_events(connection: sqlite3.Connection, run_id: str, after: int, limit: int) -> list[Event]:
+    rows = connection.execute(
+        "SELECT first_seq, events FROM windows WHERE run = ? AND last_seq > ? ORDER BY last_seq",
+        (_run(connection, run_id), after),
+    )
+    events: list[Event] = []
+    for first_seq, joined in rows:
+        lines: list[bytes] = joined.split(b"\n")
+        skip = max(after + 1 - first_seq, 0)
+        events.extend(Event.from_log(first_seq + i, run_id, line) for i, line in enumerate(lines[skip:], skip))
+        if len(events) >= limit:
+            break
+    return events[:limit]
+
+
+def _run(connection: sqlite3.Connection, run_id: str) -> int:
+    row = connection.execute("SELECT id FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+    if row is None:
+        raise _unknown(run_id)
+    return row[0]
+
+
+def _unknown(run_id: str) -> UnknownRun:
+    return UnknownRun(f"there is no run {run_id!r}", run_id=run_id)

@@ -22,6 +22,7 @@ from reactor.context import Context
 from reactor.events import Draft, task_head
 from reactor.executors.threads import ThreadExecutor
 from reactor.graph import Node
+from reactor.past import Past
 from reactor.ports import Clock
 from reactor.slots import ReadyQueue, Slots
 from reactor.state import ENDED
@@ -85,6 +86,9 @@ class Actor(Observable[Draft]):
         if self._observer is not None:
             raise RuntimeError(f"the actor of {self.task_id} has its one subscriber, the run's bus; follow the run")
         self._observer = observer
+        if self.has_ended:  # before a restart
+            observer.on_completed()
+            return Disposable()
         self.wait_for(self.upstreams.values())
         return Disposable(self.dispose)
 
@@ -109,6 +113,17 @@ class Actor(Observable[Draft]):
                 if upstream.status != "completed":
                     return upstream
         return None
+
+    def restore(self, past: Past) -> None:
+        """Takes over what the log says of this task, before the run goes on."""
+        seen = past.tasks.get(self.task_id)
+        if seen is None or self.node.name in past.runs_again:
+            return
+        if seen.status in ENDED:
+            self.status, self.reason, self.because, self.error = seen.status, seen.reason, seen.because, seen.error
+            output = past.outputs.get(self.task_id)
+            if output is not None:
+                self.output, self.encoded = output.value, output.json
 
     def begin(self) -> None:
         """Called by the ready queue, in the order in which tasks became ready."""

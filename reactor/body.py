@@ -17,6 +17,7 @@ from reactor.context import Context
 from reactor.errors import ThreadsExhausted
 from reactor.events import Draft, task_head
 from reactor.graph import Node
+from reactor.past import Past
 from reactor.ports import Job
 from reactor.slots import Slots
 from reactor.values import describe_error, encode_output, preview, shown
@@ -57,6 +58,13 @@ class TaskActor(Actor):
         self._cancelled_at = 0.0
         self._cancel_reason: str | None = None
         self.was_abandoned = False
+
+    def restore(self, past: Past) -> None:
+        seen = past.tasks.get(self.task_id)
+        if seen is not None:
+            self.attempt = seen.attempt
+        if self.task_id not in past.runs_again:
+            super().restore(past)
 
     # --- waiting ---
 
@@ -216,12 +224,13 @@ class TaskActor(Actor):
             self._end_cancelled(stopped=False)
 
     def _end_cancelled(self, *, stopped: bool) -> None:
-        stop_ms = self._elapsed_ms(self._cancelled_at)
+        has_begun = self.status == "running"
+        stop_ms = self._elapsed_ms(self._cancelled_at) if has_begun else 0.0
         self.because = self.task_id
         self._close_context()
-        if self.attempt:
+        if has_begun:
             self.scope.body_ended(self._elapsed_ms(self._started_at))
-        data = drafts.cancelled(self._cancel_reason, stop_ms if self.attempt else 0.0, stopped=stopped)
+        data = drafts.cancelled(self._cancel_reason, stop_ms, stopped=stopped)
         self.end("cancelled", self.draft("task.cancelled", data))
 
     def dispose(self) -> None:

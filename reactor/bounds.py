@@ -36,6 +36,9 @@ ABANDONED_THREADS: Final = 32
 PROGRESS_PER_SECOND: Final = 20
 SLOW_CALLBACK_SECONDS: Final = 0.1
 
+CRASH_LOOP: Final = 50
+"""A run recovered this often in a row without a task completing fails."""
+
 # Stopping.
 CANCEL_GRACE_SECONDS: Final = 10.0
 DRAIN_GRACE_SECONDS: Final = 2.0

@@ -9,13 +9,14 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
+import orjson
 import structlog
 from reactivex import Observable
 from reactivex.subject import Subject
 
 from reactor import bounds
 from reactor.clock import SystemClock
-from reactor.errors import EngineClosed, RunExists, UnknownRun, UnknownWorkflow
+from reactor.errors import EngineClosed, InputError, RunExists, UnknownRun, UnknownWorkflow
 from reactor.events import Event, Window
 from reactor.execution import Execution, Host
 from reactor.executors.threads import ThreadExecutor
@@ -25,6 +26,7 @@ from reactor.graph import Graph
 from reactor.logs import open_log
 from reactor.operators.guarded import guarded
 from reactor.operators.unwindow import unwindow
+from reactor.past import load_past
 from reactor.ports import Clock, EventLog, RunRecord
 from reactor.run import Run
 from reactor.values import dumps
@@ -68,6 +70,8 @@ class Engine:
         self._executions: dict[str, Execution] = {}
         self._host: Host | None = None
         self._draining = False
+        self.not_recovered: dict[str, str] = {}
+        """Open runs of the log that nobody here goes on with: run id -> why."""
         self._windows: Subject[Window] = Subject()
         for workflow in workflows:
             self.register(workflow)
@@ -82,7 +86,39 @@ class Engine:
         self._host = Host(
             self.log, self.clock, loop, ThreadExecutor(loop), self._resources, tracebacks=self._tracebacks
         )
+        for record in await self.log.unfinished():
+            await self._recover(self._host, record)
         return self
+
+    async def _recover(self, host: Host, record: RunRecord) -> None:
+        """Goes on with a run that a crash or a restart left open; one that cannot is left as it is, and says why."""
+        try:
+            graph = self._graph_of(record)
+            feed = await Feed.load(record.run_id, self.log, self.clock, closed=None)
+            inputs, meta = await _beginning(feed, graph)
+            last = await feed.event(feed.last_seq)
+            past = await load_past(self.log, graph, feed.state, last.time if last else "")
+        except _NotRecoverable as problem:
+            self.not_recovered[record.run_id] = str(problem)
+            logger.warning("run not recovered", run_id=record.run_id, reason=str(problem))
+            return
+        execution = self._adopt(Execution(host, graph, feed, inputs, meta, ended=self._ended, past=past))
+        execution.recover(past)
+
+    def _graph_of(self, record: RunRecord) -> Graph:
+        workflow = self._workflows.get(record.workflow)
+        if workflow is None:
+            raise _NotRecoverable(f"its workflow {record.workflow!r} is not registered here")
+        if workflow.version != record.version:
+            raise _NotRecoverable(f"it was started with version {record.version!r}, here is {workflow.version!r}")
+        return workflow.validate()
+
+    def _adopt(self, execution: Execution) -> Execution:
+        feed = execution.feed
+        self._open[feed.run_id] = Run(feed, execution)
+        self._executions[feed.run_id] = execution
+        feed.windows.subscribe(self._windows.on_next)
+        return execution
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -91,14 +127,20 @@ class Engine:
         await self.drain(self._grace if kind is None else 0.0)
 
     async def drain(self, grace: float | None = None) -> None:
-        """Accepts no new runs, gives the open ones ``grace`` seconds, then cancels them (reason ``shutdown``)."""
+        """Accepts no new runs and gives the open ones ``grace`` seconds.
+
+        What is open then stays so on a durable log, to be recovered; on another it is cancelled (``shutdown``).
+        """
         if self._host is None or self._draining:
             return
         self._draining = True
         grace = self._grace if grace is None else grace
         await self._wait_for_runs(grace)
         for execution in list(self._executions.values()):
-            execution.cancel("shutdown", by=None, grace=min(grace, bounds.DRAIN_GRACE_SECONDS))
+            if self.log.durable:
+                execution.suspend()
+            else:
+                execution.cancel("shutdown", by=None, grace=min(grace, bounds.DRAIN_GRACE_SECONDS))
         await self._wait_for_runs(None)
         self._windows.on_completed()
         await self._host.threads.close()
@@ -169,10 +211,8 @@ class Engine:
         meta = check_meta(meta or {})
         await self._check_new(run_id)
         feed = Feed(run_id, self.log, self.clock)
-        execution = Execution(host, graph, feed, inputs, meta, ended=self._ended)
-        run = self._open[run_id] = Run(feed, execution)
-        self._executions[run_id] = execution
-        feed.windows.subscribe(self._windows.on_next)
+        execution = self._adopt(Execution(host, graph, feed, inputs, meta, ended=self._ended))
+        run = self._open[run_id]
         execution.start()
         await execution.committed()
         if execution.lost_with is not None:
@@ -215,6 +255,25 @@ class Engine:
     def events(self) -> Observable[Event]:
         """Hot: the events of all runs as they are committed, from now on."""
         return self._windows.pipe(unwindow(), guarded(report("*"), run_id="*"))
+
+
+class _NotRecoverable(Exception):
+    """Why a run is left as it is."""
+
+
+async def _beginning(feed: Feed, graph: Graph) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Input and meta of a run from its first event; raises _NotRecoverable where this graph cannot go on with it."""
+    started = await feed.event(1)
+    if started is None or started.type != "run.started":
+        raise _NotRecoverable("the log does not have its beginning")
+    data = started.data
+    if data["fingerprint"] != graph.fingerprint:
+        raise _NotRecoverable(f"the graph of workflow {graph.name!r} has changed since it was started")
+    beside = orjson.loads(await feed.blob(1) or b"{}")
+    try:
+        return graph.validate_input(data.get("input", beside.get("input", {}))), data.get("meta", {})
+    except InputError as error:
+        raise _NotRecoverable(f"its input cannot be read back: {error}") from error
 
 
 def new_run_id() -> str:

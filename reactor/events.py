@@ -19,6 +19,7 @@ TERMINAL: Final = frozenset({"run.completed", "run.failed", "run.cancelled"})
 
 VOCABULARY: Final = {
     "run.started": "workflow, version, fingerprint, input, meta, tasks or tasks_ref, total_tasks",
+    "run.resumed": "reason (recovered: after a crash or a restart), by",
     "run.cancelling": "reason, by",
     "run.completed": "outputs or outputs_ref, totals, duration_ms, task_time_ms, speedup",
     "run.failed": "error, totals, duration_ms, task_time_ms, speedup",

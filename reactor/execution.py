@@ -22,6 +22,7 @@ from reactor.feed import Feed
 from reactor.graph import Graph
 from reactor.mapped import MappedActor
 from reactor.operators.merge_tasks import merge_tasks
+from reactor.past import Past
 from reactor.pipeline import Pipeline
 from reactor.ports import Clock, EventLog
 from reactor.slots import ReadyQueue, Slots
@@ -68,6 +69,7 @@ class Execution:
         meta: Mapping[str, Any],
         *,
         ended: Callable[[Execution], None],
+        past: Past | None = None,
     ) -> None:
         self.run_id = feed.run_id
         self.graph = graph
@@ -81,7 +83,8 @@ class Execution:
         self.threads = host.threads
         self.thread_slots = host.thread_slots
         self.tracebacks = host.tracebacks
-        self.total_tasks = sum(node.map_source is None for node in graph.nodes)
+        bodies = sum(node.map_source is None for node in graph.nodes)
+        self.total_tasks = past.total_tasks if past else bodies
         self.task_slots = {
             node.name: Slots(node.task.concurrency) for node in graph.nodes if node.task.concurrency is not None
         }
@@ -90,15 +93,23 @@ class Execution:
         self._ended = ended
         self._bodies: set[asyncio.Task[None]] = set()
         """Strong references: the loop itself keeps only weak ones."""
-        self._started_bodies = 0
-        self._task_time_ms = 0.0
-        self._started_at = self.clock.monotonic()
+        self._past = past
+        self._started_bodies = past.started_bodies if past else 0
+        self._task_time_ms = past.task_time_ms if past else 0.0
+        self._started_at = self.clock.monotonic() - (past.elapsed_ms / 1000 if past else 0.0)
         self._cancel_reason: str | None = None
+        self._crash_loop = False
         self._grace: asyncio.TimerHandle | None = None
-        self._written = 0
+        self._written = feed.last_seq
         self._waiting_for_commit: deque[tuple[int, Callable[[], None]]] = deque()
         self.pipeline = Pipeline(
-            self.run_id, host.log, host.clock, host.loop, publish=self._publish, lost=self._log_lost
+            self.run_id,
+            host.log,
+            host.clock,
+            host.loop,
+            publish=self._publish,
+            lost=self._log_lost,
+            last_seq=feed.last_seq,
         )
         self.ready = ReadyQueue(self.pipeline.room)
         self.actors = self._make_actors()
@@ -108,15 +119,33 @@ class Execution:
         for node in self.graph.nodes:  # upstreams first
             upstreams = {name: actors[name] for name in node.upstreams}
             make = TaskActor if node.map_source is None else MappedActor
-            actors[node.name] = make(self, node, upstreams)
+            actor = actors[node.name] = make(self, node, upstreams)
+            if self._past is not None:
+                actor.restore(self._past)
         return actors
 
     def start(self) -> None:
         """Writes ``run.started`` and begins whatever is ready."""
         self.write(run_started(self.graph, self.run_id, self.input_json, self.meta, self.total_tasks))
+        self._connect()
+        self.ready.pump()
+
+    def recover(self, past: Past) -> None:
+        """Goes on where the log ends: what had begun and not ended begins again; a cancel is finished."""
+        if not all(actor.has_ended for actor in self.actors.values()):
+            self.write(Draft("run.resumed", orjson.dumps({"reason": "recovered", "by": None})))
+        self._cancel_reason = past.cancel_reason
+        self._connect()
+        if past.is_crash_loop:
+            self._crash_loop = True
+        if past.cancel_reason is not None or past.is_crash_loop:
+            for actor in self.actors.values():
+                actor.cancel("crash")
+        self.ready.pump()
+
+    def _connect(self) -> None:
         bus = merge_tasks(list(self.actors.values()))
         self._subscription = bus.subscribe(self.write, self._engine_bug, self._seal)
-        self.ready.pump()
 
     # --- the pipeline ---
 
@@ -150,6 +179,14 @@ class Execution:
         self.feed.close("log")
         self._close()
 
+    def suspend(self) -> None:
+        """Leaves the run as its log has it, for the next start: bodies are stopped, nothing more is written."""
+        if not self.feed.closed:
+            self._subscription.dispose()
+            self.pipeline.dispose()
+            self.feed.close("shutdown")
+            self._close()
+
     def _engine_bug(self, error: Exception) -> None:
         logger.critical("a bug in the engine ended a run", run_id=self.run_id, exc_info=error)
         self._log_lost(error)
@@ -162,6 +199,7 @@ class Execution:
                 self.graph,
                 self.actors,
                 cancelled=self._cancel_reason,
+                crash_loop=self._crash_loop,
                 duration_ms=(self.clock.monotonic() - self._started_at) * 1000,
                 task_time_ms=self._task_time_ms,
             )

@@ -36,8 +36,11 @@ class Feed:
         self._ring_bytes = 0
 
     @classmethod
-    async def load(cls, run_id: str, log: EventLog, clock: Clock, *, closed: str) -> Feed:
-        """The feed of a run nobody in this process is writing; raises UnknownRun."""
+    async def load(cls, run_id: str, log: EventLog, clock: Clock, *, closed: str | None) -> Feed:
+        """The feed of a run as the log has it; raises UnknownRun.
+
+        ``closed``: why there will be no more of one that has not ended; None where somebody is about to go on with it.
+        """
         feed = cls(run_id, log, clock)
         state = await log.base(run_id)
         while events := await log.read(run_id, state.seq, READ_EVENTS):
@@ -45,7 +48,8 @@ class Feed:
                 evolve(state, event)
         feed.state = state
         feed.closed = "end" if state.has_ended else closed
-        feed.windows.on_completed()
+        if feed.closed is not None:
+            feed.windows.on_completed()
         return feed
 
     @property

@@ -12,7 +12,8 @@ from reactor.body import TaskActor
 from reactor.events import Draft
 from reactor.graph import Node
 from reactor.operators.merge_tasks import merge_tasks
-from reactor.state import mapped_status, outcome_of
+from reactor.past import Past
+from reactor.state import ENDED, mapped_status, outcome_of
 from reactor.values import describe_error
 
 
@@ -31,8 +32,24 @@ class MappedActor(Actor):
         self.pairs_with = source if isinstance(source, MappedActor) and not takes_whole_list else None
         self.children: list[TaskActor] = []
         self.has_fanned_out = False
+        self._past: Past | None = None
         self._paired: list[MappedActor] = []
         """Mapped tasks that wait for this one to fan out."""
+
+    def restore(self, past: Past) -> None:
+        seen = past.tasks.get(self.task_id)
+        if seen is None or seen.count is None:
+            super().restore(past)
+            return
+        self._past = past
+        if seen.status in ENDED and self.task_id not in past.runs_again:
+            # the items are not needed any more: every child has ended
+            self.children = [self._child(i) for i in range(seen.count)]
+            self.has_fanned_out = True
+            for child in self.children:
+                child.restore(past)
+            self._conclude()
+            self.status = seen.status
 
     def wait_for(self, upstreams: Iterable[Actor]) -> None:
         source = self.pairs_with
@@ -70,11 +87,18 @@ class MappedActor(Actor):
         return TaskActor(self.scope, self.node, self.upstreams, map_index=index, item=item, pair=pair)
 
     def _fan_out(self, children: list[TaskActor]) -> None:
+        if self._past is None:
+            self.scope.total_tasks += len(children)
+            self.emit(self.draft("task.mapped", b'{"count":%d}' % len(children)))
+        elif (before := self._past.tasks[self.task_id].count) != len(children):
+            self._fail(ValueError(f"the list it maps over had {before} items before the restart, now {len(children)}"))
+            return
+        else:
+            for child in children:
+                child.restore(self._past)
         self.children = children
         self.has_fanned_out = True
         self.status = "running"
-        self.scope.total_tasks += len(children)
-        self.emit(self.draft("task.mapped", b'{"count":%d}' % len(children)))
         if self._observer is not None:
             merge_tasks(children).subscribe(self._observer.on_next, self._observer.on_error, self._all_ended)
         self._tell_paired()
@@ -85,6 +109,10 @@ class MappedActor(Actor):
             mapped.upstream_ended()
 
     def _all_ended(self) -> None:
+        self.end(self._conclude(), None)
+
+    def _conclude(self) -> str:
+        """Output, error and status from the children's."""
         tally: dict[str, int] = {}
         for child in self.children:
             outcome = outcome_of(child.status, child.reason)
@@ -95,7 +123,7 @@ class MappedActor(Actor):
         self.output = [child.output for child in self.children if child.status == "completed"]
         if self.node.name in self.scope.leaves:
             self.encoded = b"[%b]" % b",".join(child.encoded or b"null" for child in self.children if child.encoded)
-        self.end(mapped_status(tally), None)
+        return mapped_status(tally)
 
     def _fail(self, error: Exception) -> None:
         self.error = describe_error(error)

@@ -37,6 +37,7 @@ class Pipeline:
         publish: Callable[[Window], None],
         lost: Callable[[Exception], None],
         room: Room | None = None,
+        last_seq: int = 0,
     ) -> None:
         self.room = room or Room()
         self._loop = loop
@@ -48,7 +49,7 @@ class Pipeline:
             committed.on_next(None)
 
         self._subscription = self._drafts.pipe(
-            number(run_id, clock),
+            number(run_id, clock, last_seq),
             buffer_window(self.room, committed, size=event_size, scheduler=AsyncIOScheduler(loop)),
             append(run_id, log),
         ).subscribe(publish_then_take_next, lost)
@@ -74,14 +75,14 @@ def event_size(event: Event) -> int:
     return len(event.json)
 
 
-def number(run_id: str, clock: Clock) -> Callable[[Observable[Draft]], Observable[Event]]:
-    """Gives each draft its seq, 1, 2, 3 ..., and its time. After the terminal event there are no more numbers."""
+def number(run_id: str, clock: Clock, last_seq: int = 0) -> Callable[[Observable[Draft]], Observable[Event]]:
+    """Gives each draft its time and its seq, the one after ``last_seq`` first; none after the terminal event."""
 
     def operator(source: Observable[Draft]) -> Observable[Event]:
         def subscribe(
             observer: abc.ObserverBase[Event], scheduler: abc.SchedulerBase | None = None
         ) -> abc.DisposableBase:
-            seq = 0
+            seq = last_seq
             sealed = False
 
             def on_next(draft: Draft) -> None:

@@ -56,6 +56,15 @@ class EventLog(Protocol):
         """Newest first; ``before`` is the run id the previous page ended with."""
         ...
 
+    @property
+    def durable(self) -> bool:
+        """Whether what was appended is there after a restart: unfinished runs are then left for it."""
+        ...
+
+    async def unfinished(self) -> list[RunRecord]:
+        """Runs without a terminal event, oldest first: what an engine goes on with when it starts."""
+        ...
+
     async def open(self) -> None:
         """Called once before anything else."""
         ...

@@ -58,6 +58,8 @@ class TaskState:
     depends_on: list[str] | None = None
     seq: int = 0
     """Of the event that set the status: where the output is found."""
+    recoverable: bool | None = None
+    """False for a completed task whose output a restart cannot hand on."""
     count: int | None = None
     """Children of a mapped task; None for any other."""
     tally: dict[str, int] | None = None
@@ -89,6 +91,8 @@ class RunState:
     reason: str | None = None
     error: dict[str, Any] | None = None
     meta: dict[str, Any] | None = None
+    recoveries: int = 0
+    """Times in a row it was recovered without a task completing in between."""
     tasks: dict[str, TaskState] = field(default_factory=dict[str, TaskState])
 
     @property
@@ -186,6 +190,16 @@ def _run_ended(state: RunState, body: dict[str, Any]) -> None:
     state.running = 0
 
 
+def _run_resumed(state: RunState, body: dict[str, Any]) -> None:
+    if body["data"]["reason"] != "recovered":
+        return
+    state.recoveries += 1
+    state.running = 0
+    for task in state.tasks.values():
+        if task.status == "running" and task.count is None:
+            task.status = "pending"  # its body died with the process that ran it
+
+
 def _task(state: RunState, body: dict[str, Any]) -> TaskState:
     task_id: str = body["task_id"]
     task = state.tasks.get(task_id)
@@ -196,11 +210,23 @@ def _task(state: RunState, body: dict[str, Any]) -> TaskState:
 
 def _task_started(state: RunState, body: dict[str, Any]) -> None:
     task = _task(state, body)
+    if task.status in ENDED:
+        _reopen(state, task)
     task.status = "running"
     task.attempt = body["attempt"]
     task.started = body["time"]
     task.seq = body["seq"]
     state.running += 1
+
+
+def _reopen(state: RunState, task: TaskState) -> None:
+    """A completed body runs again because its output could not be recovered."""
+    _count(state, task.status, -1)
+    mapped = state.tasks.get(task.task) if task.map_index is not None else None
+    if mapped is not None and mapped.tally is not None:
+        mapped.tally[outcome_of(task.status, task.reason)] -= 1
+        mapped.status, mapped.ended = "running", None
+    task.ended = task.duration_ms = task.recoverable = None
 
 
 def _task_mapped(state: RunState, body: dict[str, Any]) -> None:
@@ -233,22 +259,25 @@ def _task_ended(state: RunState, body: dict[str, Any]) -> None:
     task.error = data.get("error")
     task.reason = data.get("reason")
     task.because = data.get("because")
+    task.recoverable = data.get("recoverable")
+    if task.status == "completed":
+        state.recoveries = 0
     if data.get("mapped"):
         return  # a mapped task that never fanned out runs no body and is in no total
-    _count(state, task.status)
+    _count(state, task.status, 1)
     if task.map_index is not None:
         _child_ended(state.tasks[task.task], task, body)
 
 
-def _count(state: RunState, status: str) -> None:
+def _count(state: RunState, status: str, by: int) -> None:
     if status == "completed":
-        state.completed += 1
+        state.completed += by
     elif status == "failed":
-        state.failed += 1
+        state.failed += by
     elif status == "skipped":
-        state.skipped += 1
+        state.skipped += by
     else:
-        state.cancelled += 1
+        state.cancelled += by
 
 
 def _child_ended(mapped: TaskState, child: TaskState, body: dict[str, Any]) -> None:
@@ -269,6 +298,7 @@ def _mapped_ended(mapped: TaskState, body: dict[str, Any]) -> None:
 
 _FOLDS: Final[dict[str, Callable[[RunState, dict[str, Any]], None]]] = {
     "run.started": _run_started,
+    "run.resumed": _run_resumed,
     "run.cancelling": _run_changed,
     "run.completed": _run_ended,
     "run.failed": _run_ended,

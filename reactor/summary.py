@@ -22,6 +22,7 @@ def terminal_draft(
     actors: Mapping[str, Actor],
     *,
     cancelled: str | None,
+    crash_loop: bool = False,
     duration_ms: float,
     task_time_ms: float,
 ) -> Draft:
@@ -38,6 +39,9 @@ def terminal_draft(
         "task_time_ms": round(task_time_ms, 3),
         "speedup": round(task_time_ms / duration_ms, 2) if duration_ms else 0.0,
     }
+    if crash_loop:
+        error = {"type": "crash_loop", "message": f"recovered {bounds.CRASH_LOOP} times without a task completing"}
+        return Draft("run.failed", orjson.dumps({"error": error, "reason": "crash_loop", **data}))
     if cancelled is not None:
         abandoned = sum(body.was_abandoned for body in bodies)
         return Draft("run.cancelled", orjson.dumps({"reason": cancelled, "abandoned": abandoned, **data}))

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from reactor.logs.memory import MemoryLog
+from reactor.logs.sqlite import SqliteLog
 from reactor.ports import EventLog
 
 
 def open_log(url: str) -> EventLog:
     """The log of a URL; raises ValueError with the schemes there are.
 
-    ``memory://`` keeps the runs of this process, within the bounds of ``reactor.bounds``.
+    - ``memory://`` keeps the runs of this process, within the bounds of ``reactor.bounds``.
+    - ``sqlite:///runs.db`` (relative) or ``sqlite:////var/lib/runs.db`` (absolute); ``?synchronous=FULL`` survives
+      power cuts.
     """
     parts = urlsplit(url)
     if parts.scheme == "memory" and not parts.netloc and not parts.path:
         return MemoryLog()
-    raise ValueError(f"{url!r} is no event log: the scheme must be memory://")
+    if parts.scheme == "sqlite" and not parts.netloc and len(parts.path) > 1:
+        synchronous = parse_qs(parts.query).get("synchronous", ["NORMAL"])[-1].upper()
+        if synchronous == "NORMAL" or synchronous == "FULL":
+            return SqliteLog(unquote(parts.path[1:]), synchronous=synchronous)
+        raise ValueError(f"{url!r}: synchronous must be NORMAL or FULL")
+    raise ValueError(f"{url!r} is no event log: write memory:// or sqlite:///path")
 
 
-__all__ = ["MemoryLog", "open_log"]
+__all__ = ["MemoryLog", "SqliteLog", "open_log"]

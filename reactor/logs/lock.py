@@ -10,7 +10,7 @@ from reactor.errors import LogUnavailable
 
 
 class FileLock:
-    """``<file>.lock``, close-on-exec, so that no child keeps it. Holds the owner's process id for whoever is refused."""
+    """``<file>.lock``, close-on-exec, so that no child keeps it; holds the owner's process id for who is refused."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -33,6 +33,11 @@ class MemoryLog:
         self._runs: OrderedDict[str, _Run] = OrderedDict()
         self._ended: OrderedDict[str, None] = OrderedDict()
 
+    durable = False
+
+    async def unfinished(self) -> list[RunRecord]:
+        return [run.record() for run in self._runs.values() if run.status not in RUN_ENDED]
+
     async def open(self) -> None:
         """Nothing to open."""
 

@@ -48,9 +48,11 @@ class SqliteLog:
         self._lock = FileLock(self.path)
         self._appends: SimpleQueue[_Append | None] = SimpleQueue()
         self._reads: SimpleQueue[Callable[[sqlite3.Connection], None] | None] = SimpleQueue()
-        self._threads: list[threading.Thread] = []
+        self._ended: list[asyncio.Future[None]] = []
         self._last: dict[str, tuple[int, int]] = {}
         """Of each open run: (row id, last seq). The writer thread's own."""
+
+    durable = True
 
     # --- life ---
 
@@ -69,20 +71,31 @@ class SqliteLog:
             self._lock.release()
             raise
         self._loop = loop
-        self._threads = [
-            threading.Thread(target=self._write, args=(writer,), name=f"log writer {self.path.name}", daemon=True),
-            threading.Thread(target=self._read, args=(reader,), name=f"log reader {self.path.name}", daemon=True),
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._ended = [self._start(self._write, writer, "writer"), self._start(self._read, reader, "reader")]
 
     async def close(self) -> None:
         """Commits what was appended, then lets go of the file."""
         self._appends.put(None)
         self._reads.put(None)
-        while any(thread.is_alive() for thread in self._threads):
-            await asyncio.sleep(0.001)
+        for ended in self._ended:
+            await ended
         self._lock.release()
+
+    def _start(
+        self, work: Callable[[sqlite3.Connection], None], connection: sqlite3.Connection, role: str
+    ) -> asyncio.Future[None]:
+        """A thread that works on its connection until it is told to end; the future is done when it has."""
+        ended: asyncio.Future[None] = self._loop.create_future()
+
+        def run() -> None:
+            try:
+                work(connection)
+            finally:
+                connection.close()
+                self._tell(lambda: ended.done() or ended.set_result(None))
+
+        threading.Thread(target=run, name=f"log {role} {self.path.name}", daemon=True).start()
+        return ended
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -124,7 +137,6 @@ class SqliteLog:
                 item = self._appends.get()
             if batch:
                 self._commit(connection, batch)
-        connection.close()
 
     def _commit(self, connection: sqlite3.Connection, batch: list[_Append]) -> None:
         """All windows in one transaction; run by run where that fails, so that one bad run harms no other."""
@@ -224,10 +236,18 @@ class SqliteLog:
         def query(connection: sqlite3.Connection) -> list[RunRecord]:
             below = None if before is None else _run(connection, before)
             rows = connection.execute(
-                f"{_RECORDS} WHERE (:status IS NULL OR status = :status) AND (:workflow IS NULL OR workflow = :workflow)"
-                " AND (:below IS NULL OR id < :below) ORDER BY id DESC LIMIT :limit",
+                f"{_RECORDS} WHERE (:status IS NULL OR status = :status)"
+                " AND (:workflow IS NULL OR workflow = :workflow) AND (:below IS NULL OR id < :below)"
+                " ORDER BY id DESC LIMIT :limit",
                 {"status": status, "workflow": workflow, "below": below, "limit": limit},
             )
+            return [RunRecord(*row) for row in rows]
+
+        return await self._query(query)
+
+    async def unfinished(self) -> list[RunRecord]:
+        def query(connection: sqlite3.Connection) -> list[RunRecord]:
+            rows = connection.execute(f"{_RECORDS} WHERE ended IS NULL ORDER BY id")
             return [RunRecord(*row) for row in rows]
 
         return await self._query(query)
@@ -258,7 +278,6 @@ class SqliteLog:
     def _read(self, connection: sqlite3.Connection) -> None:
         while (job := self._reads.get()) is not None:
             job(connection)
-        connection.close()
 
     def _tell(self, action: Callable[[], Any]) -> None:
         try:

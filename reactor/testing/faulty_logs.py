@@ -36,6 +36,13 @@ class _Around:
     ) -> list[RunRecord]:
         return await self.inner.records(status=status, workflow=workflow, before=before, limit=limit)
 
+    @property
+    def durable(self) -> bool:
+        return self.inner.durable
+
+    async def unfinished(self) -> list[RunRecord]:
+        return await self.inner.unfinished()
+
     async def open(self) -> None:
         await self.inner.open()
 

@@ -39,6 +39,12 @@ SLOW_CALLBACK_SECONDS: Final = 0.1
 CRASH_LOOP: Final = 50
 """A run recovered this often in a row without a task completing fails."""
 
+APPEND_TIMEOUT_SECONDS: Final = 10.0
+"""A log that takes longer for one window counts as lost."""
+
+AWAITED_RUNS: Final = 1_000
+"""Streams that may wait for runs which have not started."""
+
 # Stopping.
 CANCEL_GRACE_SECONDS: Final = 10.0
 DRAIN_GRACE_SECONDS: Final = 2.0

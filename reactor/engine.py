@@ -16,7 +16,16 @@ from reactivex.subject import Subject
 
 from reactor import bounds
 from reactor.clock import SystemClock
-from reactor.errors import EngineClosed, InputError, RunExists, UnknownRun, UnknownWorkflow
+from reactor.drafts import json_object
+from reactor.errors import (
+    EngineClosed,
+    InputError,
+    InvalidRunId,
+    RunExists,
+    TooManyWaiting,
+    UnknownRun,
+    UnknownWorkflow,
+)
 from reactor.events import Event, Window
 from reactor.execution import Execution, Host
 from reactor.executors.threads import ThreadExecutor
@@ -29,7 +38,7 @@ from reactor.operators.unwindow import unwindow
 from reactor.past import load_past
 from reactor.ports import Clock, EventLog, RunRecord
 from reactor.run import Run
-from reactor.values import dumps
+from reactor.values import dumps, shown
 from reactor.workflow import Workflow
 
 logger = structlog.get_logger("reactor")
@@ -47,6 +56,7 @@ class Engine:
     - ``workflows``: those that are found by name; ``start`` registers too.
     - ``resources``: shared pools and clients, as ``ctx.resources``.
     - ``grace``: seconds open runs get at the end of ``async with``.
+    - ``append_timeout``: seconds the log may take for one window before its run is lost in this process.
     - ``tracebacks``: put them into ``task.failed`` events; off, since events are shown to users.
     """
 
@@ -58,6 +68,7 @@ class Engine:
         resources: Mapping[str, Any] | None = None,
         grace: float = bounds.DRAIN_GRACE_SECONDS,
         tracebacks: bool = False,
+        append_timeout: float = bounds.APPEND_TIMEOUT_SECONDS,
         clock: Clock | None = None,
     ) -> None:
         self.log = open_log(log) if isinstance(log, str) else log
@@ -65,9 +76,13 @@ class Engine:
         self._resources = resources or {}
         self._grace = grace
         self._tracebacks = tracebacks
+        self._append_timeout = append_timeout
+        self.log_problem: str | None = None
+        """Why the log last lost a run; None again as soon as it takes a window."""
         self._workflows: dict[str, Workflow] = {}
         self._open: dict[str, Run] = {}
         self._executions: dict[str, Execution] = {}
+        self._awaited: dict[str, list[asyncio.Future[Run]]] = {}
         self._host: Host | None = None
         self._draining = False
         self.not_recovered: dict[str, str] = {}
@@ -84,7 +99,13 @@ class Engine:
         loop = asyncio.get_running_loop()
         await self.log.open()
         self._host = Host(
-            self.log, self.clock, loop, ThreadExecutor(loop), self._resources, tracebacks=self._tracebacks
+            self.log,
+            self.clock,
+            loop,
+            ThreadExecutor(loop),
+            self._resources,
+            tracebacks=self._tracebacks,
+            append_timeout=self._append_timeout,
         )
         for record in await self.log.unfinished():
             await self._recover(self._host, record)
@@ -117,8 +138,15 @@ class Engine:
         feed = execution.feed
         self._open[feed.run_id] = Run(feed, execution)
         self._executions[feed.run_id] = execution
-        feed.windows.subscribe(self._windows.on_next)
+        feed.windows.subscribe(self._published)
+        for waiter in self._awaited.pop(feed.run_id, ()):
+            if not waiter.done():
+                waiter.set_result(self._open[feed.run_id])
         return execution
+
+    def _published(self, window: Window) -> None:
+        self.log_problem = None
+        self._windows.on_next(window)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -230,13 +258,58 @@ class Engine:
         raise RunExists(f"there is a run {run_id!r} already", run_id=run_id)
 
     def _ended(self, execution: Execution) -> None:
+        if execution.lost_with is not None:
+            self.log_problem = str(execution.lost_with)
         self._open.pop(execution.run_id, None)
         self._executions.pop(execution.run_id, None)
+
+    async def ensure(
+        self,
+        workflow: Workflow | str,
+        input: Mapping[str, Any] | None = None,
+        *,
+        run_id: str,
+        meta: Mapping[str, Any] | None = None,
+    ) -> tuple[Run, bool]:
+        """Starts a run under an id of the caller's, or finds the one that was started so: (run, whether it is new).
+
+        Raises RunExists where the run of this id has another workflow, input or meta; else as ``start``.
+        """
+        try:
+            return await self.start(workflow, input, run_id=run_id, meta=meta), True
+        except RunExists:
+            run = await self.get(run_id)
+            name = workflow if isinstance(workflow, str) else workflow.name
+            graph = self.workflow(name).validate()
+            wanted = {name: shown(value) for name, value in graph.validate_input(input or {}).items()}
+            started = await run.beginning()
+            same = (started.get("workflow"), started.get("input"), started.get("meta", {})) == (
+                name,
+                orjson.loads(json_object(wanted)),
+                dict(meta or {}),
+            )
+            if not same:
+                raise RunExists(f"there is a run {run_id!r} already, started differently", run_id=run_id) from None
+            return run, False
+
+    def wait_for(self, run_id: str) -> asyncio.Future[Run]:
+        """Done when a run of this id starts here; cancel it to wait no more. Raises TooManyWaiting."""
+        check_run_id(run_id)
+        self._awaited = {
+            id: left for id, waiters in self._awaited.items() if (left := [w for w in waiters if not w.done()])
+        }
+        if sum(map(len, self._awaited.values())) >= bounds.AWAITED_RUNS:
+            raise TooManyWaiting(f"{bounds.AWAITED_RUNS} streams wait for runs that have not started", run_id=run_id)
+        future: asyncio.Future[Run] = asyncio.get_running_loop().create_future()
+        self._awaited.setdefault(run_id, []).append(future)
+        return future
 
     async def get(self, run_id: str) -> Run:
         """The run of this id, open or ended; raises UnknownRun."""
         run = self._open.get(run_id)
         if run is not None:
+            if run.feed.last_seq == 0:  # nobody sees a run before its run.started is in the log
+                await self._executions[run_id].committed()
             return run
         return Run(await Feed.load(run_id, self.log, self.clock, closed="not_recovered"), None)
 
@@ -263,15 +336,13 @@ class _NotRecoverable(Exception):
 
 async def _beginning(feed: Feed, graph: Graph) -> tuple[dict[str, Any], dict[str, Any]]:
     """Input and meta of a run from its first event; raises _NotRecoverable where this graph cannot go on with it."""
-    started = await feed.event(1)
-    if started is None or started.type != "run.started":
+    data = await Run(feed, None).beginning()
+    if not data:
         raise _NotRecoverable("the log does not have its beginning")
-    data = started.data
     if data["fingerprint"] != graph.fingerprint:
         raise _NotRecoverable(f"the graph of workflow {graph.name!r} has changed since it was started")
-    beside = orjson.loads(await feed.blob(1) or b"{}")
     try:
-        return graph.validate_input(data.get("input", beside.get("input", {}))), data.get("meta", {})
+        return graph.validate_input(data["input"]), data.get("meta", {})
     except InputError as error:
         raise _NotRecoverable(f"its input cannot be read back: {error}") from error
 
@@ -286,9 +357,9 @@ def new_run_id() -> str:
 
 
 def check_run_id(run_id: str) -> str:
-    """The id itself; raises ValueError with what an id may be."""
+    """The id itself; raises InvalidRunId with what an id may be."""
     if not bounds.RUN_ID.fullmatch(run_id):
-        raise ValueError(f"{run_id[:100]!r} is no run id: 1 to 64 letters, digits and . _ ~ -")
+        raise InvalidRunId(f"{run_id[:100]!r} is no run id: 1 to 64 letters, digits and . _ ~ -", run_id=run_id)
     return run_id
 
 

@@ -62,6 +62,12 @@ class UnknownTask(ReactorError):
     task_id: str
 
 
+class InvalidRunId(ReactorError, ValueError):
+    """A run id is 1 to 64 letters, digits and ``. _ ~ -``."""
+
+    run_id: str
+
+
 class RunExists(ReactorError):
     """A run of this id exists already."""
 
@@ -73,6 +79,12 @@ class RunEnded(ReactorError):
 
     run_id: str
     status: str
+
+
+class TooManyWaiting(ReactorError):
+    """Too many streams are open for runs that have not started."""
+
+    run_id: str
 
 
 class EngineClosed(ReactorError):

@@ -44,7 +44,9 @@ class Host:
         resources: Mapping[str, Any],
         *,
         tracebacks: bool,
+        append_timeout: float,
     ) -> None:
+        self.append_timeout = append_timeout
         self.log = log
         self.clock = clock
         self.loop = loop
@@ -110,6 +112,7 @@ class Execution:
             publish=self._publish,
             lost=self._log_lost,
             last_seq=feed.last_seq,
+            append_timeout=host.append_timeout,
         )
         self.ready = ReadyQueue(self.pipeline.room)
         self.actors = self._make_actors()

@@ -115,6 +115,11 @@ class Feed:
         events = await self._log.read(self.run_id, seq - 1, 1)
         return events[0] if events and events[0].seq == seq else None
 
+    async def logged(self, after: int, until: int) -> list[Event]:
+        """The kept events with ``after < seq <= until``, from the log; at most ``READ_EVENTS`` of them."""
+        events = await self._log.read(self.run_id, after, min(READ_EVENTS, until - after))
+        return [event for event in events if event.seq <= until]
+
     async def state_at(self, seq: int) -> RunState:
         """The state as of event ``seq``, folded anew from the log's base; the caller owns it."""
         state = await self._log.base(self.run_id)

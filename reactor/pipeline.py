@@ -12,10 +12,11 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 from reactivex import Observable, abc
-from reactivex.disposable import CompositeDisposable, Disposable
+from reactivex.disposable import CompositeDisposable, Disposable, SerialDisposable
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 from reactivex.subject import Subject
 
+from reactor.bounds import APPEND_TIMEOUT_SECONDS
 from reactor.errors import LogLost
 from reactor.events import TERMINAL, Draft, Event, Window
 from reactor.operators.buffer_window import Room, buffer_window
@@ -38,10 +39,12 @@ class Pipeline:
         lost: Callable[[Exception], None],
         room: Room | None = None,
         last_seq: int = 0,
+        append_timeout: float = APPEND_TIMEOUT_SECONDS,
     ) -> None:
         self.room = room or Room()
         self._loop = loop
         self._drafts: Subject[Draft] = Subject()
+        scheduler = AsyncIOScheduler(loop)
         committed: Subject[None] = Subject()
 
         def publish_then_take_next(window: Window) -> None:
@@ -50,8 +53,8 @@ class Pipeline:
 
         self._subscription = self._drafts.pipe(
             number(run_id, clock, last_seq),
-            buffer_window(self.room, committed, size=event_size, scheduler=AsyncIOScheduler(loop)),
-            append(run_id, log),
+            buffer_window(self.room, committed, size=event_size, scheduler=scheduler),
+            append(run_id, log, timeout=append_timeout, scheduler=scheduler),
         ).subscribe(publish_then_take_next, lost)
 
     def write(self, draft: Draft) -> None:
@@ -101,49 +104,63 @@ def number(run_id: str, clock: Clock, last_seq: int = 0) -> Callable[[Observable
     return operator
 
 
-def append(run_id: str, log: EventLog) -> Callable[[Observable[list[Event]]], Observable[list[Event]]]:
+def append(
+    run_id: str, log: EventLog, *, timeout: float, scheduler: abc.SchedulerBase
+) -> Callable[[Observable[list[Event]]], Observable[list[Event]]]:
     """Passes a window on once it is in the log. One is under way: the source hands out the next when asked to.
 
-    A refused window is ``on_error(LogLost)``: nothing after it can be published either.
+    A window that is refused, or not taken within ``timeout`` seconds, is ``on_error(LogLost)``: nothing after it can be
+    published either.
     """
 
     def operator(source: Observable[list[Event]]) -> Observable[list[Event]]:
         def subscribe(
-            observer: abc.ObserverBase[list[Event]], scheduler: abc.SchedulerBase | None = None
+            observer: abc.ObserverBase[list[Event]], subscribe_scheduler: abc.SchedulerBase | None = None
         ) -> abc.DisposableBase:
             disposed = False
+            watchdog = SerialDisposable()
+
+            def lose(window: list[Event], why: object, cause: BaseException | None = None) -> None:
+                nonlocal disposed
+                disposed = True  # what it answers later is not published: who reads the log at the next start has it
+                seqs = f"{window[0].seq} to {window[-1].seq}"
+                lost = LogLost(f"the log did not take events {seqs} of run {run_id}: {why}", run_id=run_id)
+                lost.__cause__ = cause
+                observer.on_error(lost)
 
             def on_next(window: list[Event]) -> None:
                 def done(future: Future[None]) -> None:
                     if disposed:
                         return
+                    watchdog.disposable = Disposable()
                     error = None if future.cancelled() else future.exception()
                     if error is None and not future.cancelled():
                         for event in window:
                             event.blob = None  # it is in the log; the ring need not hold it
                         observer.on_next(window)
                     else:
-                        lost = LogLost(
-                            f"the log refused events {window[0].seq} to {window[-1].seq} of run {run_id}: "
-                            f"{error or 'cancelled'}",
-                            run_id=run_id,
-                        )
-                        lost.__cause__ = error
-                        observer.on_error(lost)
+                        lose(window, error or "cancelled", error)
 
                 try:
                     appended = log.append(run_id, window)
                 except Exception as error:  # an adapter that raises instead of failing its future is no different
-                    observer.on_error(LogLost(f"the log raised for run {run_id}: {error}", run_id=run_id))
+                    lose(window, error, error)
                 else:
+
+                    def expired(*_: object) -> None:
+                        lose(window, f"no answer within {timeout:g} seconds")
+
+                    watchdog.disposable = scheduler.schedule_relative(timeout, expired)
                     appended.add_done_callback(done)
 
             def dispose() -> None:
                 nonlocal disposed
                 disposed = True
 
-            subscription = source.subscribe(on_next, observer.on_error, observer.on_completed, scheduler=scheduler)
-            return CompositeDisposable(subscription, Disposable(dispose))
+            subscription = source.subscribe(
+                on_next, observer.on_error, observer.on_completed, scheduler=subscribe_scheduler
+            )
+            return CompositeDisposable(subscription, watchdog, Disposable(dispose))
 
         return Observable(subscribe)
 

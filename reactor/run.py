@@ -97,6 +97,13 @@ class Run:
             return {} if event is None else event.data["outputs"]
         return orjson.loads(await self.feed.blob(event.seq) or b"{}")
 
+    async def beginning(self) -> dict[str, Any]:
+        """``data`` of ``run.started``, with what stands beside it; empty where the log does not have it any more."""
+        started = await self.feed.event(1)
+        if started is None or started.type != "run.started":
+            return {}
+        return {**started.data, **orjson.loads(await self.feed.blob(1) or b"{}")}
+
     async def output(self, task_id: str) -> bytes:
         """The JSON of a task's output, however large; raises UnknownTask where there is none (yet)."""
         task = self.state.tasks.get(task_id)

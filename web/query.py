@@ -16,7 +16,9 @@ THROTTLE_MS: Final = (10.0, 60_000.0)
 DEFAULT_HEARTBEAT: Final = 15.0
 MAX_WAIT_SECONDS: Final = 300.0
 
-NAMES: Final = ("after", "types", "tasks", "throttle", "heartbeat", "snapshot")
+NAMES: Final = ("after", "tail", "types", "tasks", "throttle", "heartbeat", "snapshot", "logs", "await_run")
+MAX_BACK: Final = 10_000
+"""Of ``tail`` and ``logs``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +35,19 @@ class StreamOptions:
     """Milliseconds between two progress events of a task; None: all of them."""
     heartbeat: float = DEFAULT_HEARTBEAT
     """Seconds of silence before a comment."""
+    tail: int | None = None
+    """Without a cursor: only the last so many events."""
+    logs: int = 0
+    """Without a cursor: first so many of the latest ``log.created`` before where the stream begins."""
+    await_run: float = 0.0
+    """Seconds to wait for a run that has not started."""
     snapshot: bool = False
     """Begin with the folded state instead of the first event."""
 
     @property
     def shared(self) -> StreamOptions:
         """Without what is one client's own."""
-        return replace(self, after=None, snapshot=False)
+        return replace(self, after=None, snapshot=False, tail=None, logs=0, await_run=0.0)
 
 
 def stream_options(
@@ -56,6 +64,9 @@ def stream_options(
     cursor = last_event_id if last_event_id else _one(query, "after")
     throttle = _number(query, "throttle", THROTTLE_MS, "milliseconds")
     heartbeat = _number(query, "heartbeat", HEARTBEAT_SECONDS, "seconds")
+    tail = _number(query, "tail", (0, MAX_BACK), "events", whole=True)
+    logs = _number(query, "logs", (0, MAX_BACK), "log lines", whole=True)
+    await_run = _number(query, "await_run", (0, MAX_WAIT_SECONDS), "seconds")
     options = StreamOptions(
         after=given.after if cursor is None else parse_cursor(cursor, "Last-Event-ID" if last_event_id else "after"),
         types=_patterns(query, "types") or given.types,
@@ -63,6 +74,9 @@ def stream_options(
         throttle=given.throttle if throttle is None else throttle,
         heartbeat=given.heartbeat if heartbeat is None else heartbeat,
         snapshot=_flag(query, "snapshot", given.snapshot),
+        tail=given.tail if tail is None else int(tail),
+        logs=given.logs if logs is None else int(logs),
+        await_run=given.await_run if await_run is None else await_run,
     )
     matcher(options.types, options.tasks)  # raises InvalidPattern now, not in the stream
     return options
@@ -106,7 +120,7 @@ def names(header: str | None, media_type: str) -> bool:
 
 def page(query: Mapping[str, str], limit: int = 100) -> int:
     """``limit=`` of a listing, 1 to 1000; raises Problem 400."""
-    number = _number(query, "limit", (1, 1000), "runs")
+    number = _number(query, "limit", (1, 1000), "runs", whole=True)
     return limit if number is None else int(number)
 
 
@@ -131,13 +145,16 @@ def _patterns(query: Mapping[str, str | Sequence[str]], name: str) -> tuple[str,
 
 
 def _number(
-    query: Mapping[str, str | Sequence[str]], name: str, bounds: tuple[float, float], unit: str
+    query: Mapping[str, str | Sequence[str]], name: str, bounds: tuple[float, float], unit: str, *, whole: bool = False
 ) -> float | None:
     text = _one(query, name)
     if text is None:
         return None
     low, high = bounds
-    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", text) or not low <= float(text) <= high:
+    if (
+        not re.fullmatch(r"[0-9]{1,9}" if whole else r"[0-9]{1,9}(\.[0-9]{1,6})?", text)
+        or not low <= float(text) <= high
+    ):
         raise Problem(400, f"{name} is {text[:50]!r}, but must be {low:g} to {high:g} {unit}")
     return float(text)
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
 from reactor.ports import RunRecord
 from reactor.run import Run
 
@@ -23,14 +21,17 @@ def summary(run: Run) -> dict[str, Any]:
     }
 
 
-async def full(run: Run) -> dict[str, Any]:
-    """The folded state, with the run's input and graph, and its outputs once it completed."""
-    body = run.state.to_dict() | {"recoverable": run.feed.closed != "not_recovered"}
-    started = await run.feed.event(1)
-    if started is not None and started.type == "run.started":
-        beside = orjson.loads(await run.feed.blob(1) or b"{}")
-        body["input"] = started.data.get("input", beside.get("input"))
-        body["graph"] = started.data.get("tasks", beside.get("tasks"))
+async def full(run: Run, not_recovered: str | None = None) -> dict[str, Any]:
+    """The folded state, with the run's input and graph, and its outputs once it completed.
+
+    ``not_recovered``: why an open run is left as it is after a restart.
+    """
+    body = run.state.to_dict()
+    started = await run.beginning()
+    if started:
+        body |= {"input": started["input"], "graph": started["tasks"]}
+    if run.feed.closed == "not_recovered":
+        body |= {"recoverable": False, "not_recovered": not_recovered}
     if run.state.has_ended:
         last = await run.feed.event(run.feed.last_seq)
         if last is not None:

@@ -7,7 +7,8 @@ from weakref import WeakKeyDictionary
 
 import orjson
 
-from reactor.bounds import KIB
+from reactor.bounds import KIB, READ_EVENTS
+from reactor.events import Event
 from reactor.feed import Feed
 from reactor.state import RunState
 from web import sse
@@ -37,6 +38,18 @@ def encode_state(feed: Feed, state: RunState) -> bytes:
             data |= {"part": number, "parts": len(parts)}
         frames.append(sse.control_frame(feed.control("run.state", data), state.seq if number == len(parts) else None))
     return b"".join(frames)
+
+
+async def last_logs(feed: Feed, count: int, position: int) -> bytes:
+    """The frames of the last ``count`` log lines up to ``position``, read backwards until there are enough."""
+    found: list[Event] = []
+    end = position
+    while end > 0 and len(found) < count:
+        start = max(0, end - READ_EVENTS)
+        batch = await feed.logged(start, end)
+        found = [event for event in batch if event.type == "log.created"] + found
+        end = start
+    return b"".join(sse.frame(event) for event in found[-count:]) if count else b""
 
 
 def _parts(tasks: dict[str, Any]) -> list[dict[str, Any]]:

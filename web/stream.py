@@ -9,12 +9,14 @@ end         ``stream.end`` after the terminal event; ``stream.closing`` when the
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Any, Final
 
 import structlog
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
+from reactor.clock import SystemClock
 from reactor.events import Control
 from reactor.feed import Feed
 from reactor.follow import cursor_after
@@ -22,7 +24,7 @@ from reactor.run import Run
 from web import sse
 from web.channel import Channels, encode_replay
 from web.query import StreamOptions, stream_options
-from web.snapshot import encode_state, state_frames
+from web.snapshot import encode_state, last_logs, state_frames
 from web.streams import SEND_TIMEOUT, Client, streams_of
 
 logger = structlog.get_logger("reactor.web")
@@ -36,15 +38,16 @@ HEADERS: Final = {"X-Accel-Buffering": "no", "X-Content-Type-Options": "nosniff"
 NO_STORE: Final = "no-store, no-transform"
 
 
-async def stream(request: web.Request, run: Run, **options: Any) -> web.StreamResponse:
+async def stream(request: web.Request, run: Run | Awaitable[Run], **options: Any) -> web.StreamResponse:
     """Streams a run to this request, from any aiohttp handler: ``return await web.stream(request, run)``.
 
     What the request asks for in its query and ``Last-Event-ID`` holds; ``options`` (the fields of ``StreamOptions``)
-    are defaults for what it does not name. Answers 204 to who has seen everything. Returns when the stream has ended or
-    the client has gone, which cancels nothing. Raises Problem 400 for a bad query.
+    are defaults for what it does not name. ``run`` may be awaited: one that has not started, for ``await_run`` seconds.
+    Answers 204 to who has seen everything. Returns when the stream has ended or the client has gone, which cancels
+    nothing. Raises Problem 400 for a bad query.
     """
     asked = stream_options(request.query, request.headers.get("Last-Event-ID"), StreamOptions(**options))
-    if run.feed.closed == "end" and asked.after == run.feed.last_seq:
+    if isinstance(run, Run) and run.feed.closed == "end" and asked.after == run.feed.last_seq:
         return web.Response(status=204)
     if request.method == "HEAD":
         return web.Response(headers={"Content-Type": "text/event-stream", "Cache-Control": NO_STORE, **HEADERS})
@@ -59,10 +62,10 @@ async def stream(request: web.Request, run: Run, **options: Any) -> web.StreamRe
     client = Client(request, asked)
     streams.add(client)
     try:
-        await _deliver(run.feed, client, response, streams.channels)
+        await _deliver(run, client, response, streams.channels)
         await response.write_eof()
     except ConnectionResetError:
-        logger.debug("client gone", run_id=run.id)
+        logger.debug("client gone", path=request.path)
     finally:
         streams.remove(client)
         response.stop_streaming()
@@ -91,10 +94,23 @@ class _Wire:
         await asyncio.sleep(0)
 
 
-async def _deliver(feed: Feed, client: Client, response: EventSourceResponse, channels: Channels) -> None:
+async def _deliver(
+    run: Run | Awaitable[Run], client: Client, response: EventSourceResponse, channels: Channels
+) -> None:
     wire = _Wire(client, response)
-    position, opening = _opening(feed, client.options)
-    await wire.write(opening or sse.HEARTBEAT)  # flushes the headers: the client knows at once that it is connected
+    await wire.write(sse.HEARTBEAT)  # flushes the headers: the client knows at once that it is connected
+    if isinstance(run, Run):
+        feed = run.feed
+        position, opening = await _opening(feed, client.options)
+    else:
+        started = await _started(run, client, wire)
+        if started is None:
+            return
+        feed = started.feed
+        # a cursor that is older than the run is nothing this run ever gave
+        position, opening = (0, _ahead(feed, client.options.after)) if client.options.after else (0, b"")
+    if opening:
+        await wire.write(opening)
     while client.closing is None:
         messages = await feed.read(position)
         if messages:
@@ -112,13 +128,50 @@ async def _deliver(feed: Feed, client: Client, response: EventSourceResponse, ch
         await wire.write(last_words)
 
 
-def _opening(feed: Feed, options: StreamOptions) -> tuple[int, bytes]:
-    """Where the stream begins, and what is said before its first event."""
-    if options.after is None:
-        return state_frames(feed) if options.snapshot else (0, b"")
-    if options.after > feed.last_seq:
-        return 0, sse.control_frame(feed.gap(feed.last_seq + 1, options.after, "ahead"))
-    return options.after, b""
+async def _started(pending: Awaitable[Run], client: Client, wire: _Wire) -> Run | None:
+    """The run this stream was opened for before it existed, or None where it has to close without one."""
+    options = client.options
+    waiting = asyncio.ensure_future(pending)
+    waiting.add_done_callback(lambda _: client.wake())
+    loop = asyncio.get_running_loop()
+    until = loop.time() + options.await_run
+    try:
+        while not waiting.done() and client.closing is None and loop.time() < until:
+            try:
+                await asyncio.wait_for(client.wait(), min(options.heartbeat, until - loop.time()))
+            except TimeoutError:
+                await wire.write(sse.HEARTBEAT)
+        if waiting.done():
+            return waiting.result()
+    finally:
+        waiting.cancel()
+    if client.closing != "gone":
+        closing = Control("stream.closing", client.request.match_info.get("id", ""), _now(), {
+            "reason": client.closing or "not_found", "retry_ms": RETRY_MS,
+        })  # fmt: skip
+        await wire.write(sse.control_frame(closing))
+    return None
+
+
+async def _opening(feed: Feed, options: StreamOptions) -> tuple[int, bytes]:
+    """Where the stream begins, and what is said before its first event. A cursor is past all opening frames."""
+    if options.after is not None:
+        return (0, _ahead(feed, options.after)) if options.after > feed.last_seq else (options.after, b"")
+    position, state = 0, b""
+    if options.snapshot:
+        position, state = state_frames(feed)
+    elif options.tail is not None:
+        position = max(0, feed.last_seq - options.tail)
+    # ids only grow: the log lines stand before the state that is newer than they are
+    return position, await last_logs(feed, options.logs, position) + state
+
+
+def _ahead(feed: Feed, cursor: int) -> bytes:
+    return sse.control_frame(feed.gap(feed.last_seq + 1, cursor, "ahead"))
+
+
+def _now() -> str:
+    return SystemClock().now().decode()
 
 
 async def _gap(feed: Feed, gap: Control, following: bytes) -> bytes:

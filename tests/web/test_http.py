@@ -184,9 +184,9 @@ async def test_a_bad_get_is_a_problem_with_a_sentence(server: Server, path: str,
 
 STREAM_PROBLEMS = [
     "after=-1", "after=1e3", "after=%31%30%", "after=9999999999999999999", "after=1&after=2", "throttle=5",
-    "throttle=x",
-    "throttle=60001", "heartbeat=0", "heartbeat=3601", "heartbeat=nan", "snapshot=yes", "types=", "types=,", "tasks=",
-    "tail=5", "types=" + ",".join(["a"] * 3 + [f"t{i}" for i in range(70)]), "tasks=" + "a" * 300,
+    "throttle=x", "throttle=60001", "heartbeat=0", "heartbeat=3601", "heartbeat=nan", "snapshot=yes", "types=",
+    "types=,", "tasks=", "tail=-1", "tail=10001", "tail=1.5", "logs=x", "await_run=301", "wait=1",
+    "types=" + ",".join(f"t{i}" for i in range(70)), "tasks=" + "a" * 300,
 ]  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from reactor.errors import UnknownRun
 from web.keys import ENGINE
 from web.problems import Problem
 from web.query import accepts, stream_options
@@ -18,5 +19,15 @@ async def follow_run(request: web.Request) -> web.StreamResponse:
     """Server-sent events from the cursor on: first what the log has, then live, then ``stream.end``."""
     if not accepts(request.headers.get("Accept"), "text/event-stream"):
         raise Problem(406, "this is a stream of server-sent events: Accept: text/event-stream")
-    stream_options(request.query, request.headers.get("Last-Event-ID"))  # a bad query is one whatever the run
-    return await stream(request, await request.app[ENGINE].get(request.match_info["id"]))
+    # a bad query is one whatever the run
+    options = stream_options(request.query, request.headers.get("Last-Event-ID"))
+    engine, run_id = request.app[ENGINE], request.match_info["id"]
+    if not options.await_run:
+        return await stream(request, await engine.get(run_id))
+    pending = engine.wait_for(run_id)  # before asking for it: it may start in between
+    try:
+        return await stream(request, await engine.get(run_id))
+    except UnknownRun:
+        return await stream(request, pending)
+    finally:
+        pending.cancel()

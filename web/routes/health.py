@@ -22,4 +22,6 @@ async def readyz(request: web.Request) -> web.Response:
     engine = request.app[ENGINE]
     if not engine.is_accepting:
         return problem_response(503, "the engine is draining")
+    if engine.log_problem is not None:
+        return problem_response(503, engine.log_problem)
     return json_response({"status": "ok", "open_runs": engine.open_runs, "streams": len(request.app[STREAMS])})

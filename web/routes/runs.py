@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from aiohttp import web
 
+from reactor.run import Run
 from reactor.state import RUN_ENDED
 from web.body import guard_change, json_object, json_response
 from web.keys import ENGINE
 from web.problems import Problem
 from web.query import page
 from web.result import full, listed, summary
+from web.starting import answer_start
 
 STATUSES = ("pending", "running", "cancelling", *sorted(RUN_ENDED))
 
@@ -19,7 +22,8 @@ STATUSES = ("pending", "running", "cancelling", *sorted(RUN_ENDED))
 def routes() -> list[web.RouteDef]:
     return [
         web.get("/runs", list_runs),
-        web.get("/runs/{id}", get_run),
+        web.get("/runs/{id}", get_run, name="run"),
+        web.put("/runs/{id}", put_run),
         web.get("/runs/{id}/tasks/{task}/output", get_output),
         web.post("/runs/{id}/cancel", cancel_run),
     ]
@@ -43,8 +47,23 @@ async def list_runs(request: web.Request) -> web.Response:
 
 
 async def get_run(request: web.Request) -> web.Response:
-    run = await request.app[ENGINE].get(request.match_info["id"])
-    return json_response(await full(run))
+    engine = request.app[ENGINE]
+    run = await engine.get(request.match_info["id"])
+    return json_response(await full(run, engine.not_recovered.get(run.id)))
+
+
+async def put_run(request: web.Request) -> web.StreamResponse:
+    """Starts under an id of the client's; the same again is the same run, another body is 409."""
+    engine = request.app[ENGINE]
+    run_id = request.match_info["id"]
+
+    async def begin(body: dict[str, Any]) -> tuple[Run, bool]:
+        if "workflow" not in body:
+            raise Problem(422, "the body must name the workflow: {workflow, input}")
+        input, meta = body.get("input"), body.get("meta")
+        return await engine.ensure(body["workflow"], {} if input is None else input, run_id=run_id, meta=meta)
+
+    return await answer_start(request, {"workflow", "input", "meta"}, begin)
 
 
 async def get_output(request: web.Request) -> web.Response:

@@ -1,0 +1,85 @@
+"""The memory log: the laws of every log, and its bounds."""
+
+from __future__ import annotations
+
+import pytest
+
+from reactor import UnknownRun
+from reactor.logs import MemoryLog, open_log
+from reactor.state import replay
+from reactor.testing import LAWS
+from reactor.testing.log_laws import Law, completed, event, started, task_event
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
+async def test_the_memory_log_keeps_the_laws_of_every_log(law: Law) -> None:
+    """Each law of ``reactor.testing`` holds."""
+    await law(MemoryLog())
+
+
+async def test_above_its_events_a_run_is_trimmed_behind_a_base() -> None:
+    """The oldest events go, the newest stay, and base plus kept events is still the whole state."""
+    log = MemoryLog(max_events=50)
+    events = [started(), task_event(2, executor="loop", index=0, total=1), *(event(seq) for seq in range(3, 201))]
+    for begin in range(0, 200, 10):
+        await log.append("r", events[begin : begin + 10])
+        assert len(await log.read("r", 0, 1_000)) <= 50
+    kept = await log.read("r", 0, 1_000)
+    base = await log.base("r")
+    record = await log.record("r")
+    assert kept == events[base.seq :]
+    assert (record.first_seq, record.last_seq) == (base.seq + 1, 200)
+    assert base == replay("r", events[: base.seq])
+    for e in kept:
+        base.seq = e.seq
+    assert base == replay("r", events)
+
+
+async def test_above_its_bytes_a_run_is_trimmed_payloads_included() -> None:
+    """Events and the payloads beside them count, and a trimmed event's payload is gone too."""
+    log = MemoryLog(max_bytes=100_000)
+    await log.append("r", [started()])
+    for seq in range(2, 30):
+        await log.append("r", [event(seq, blob=b"x" * 20_000)])
+        kept = await log.read("r", 0, 1_000)
+        blobs = [blob for e in kept if (blob := await log.blob("r", e.seq)) is not None]
+        assert sum(map(len, blobs)) + sum(len(e.json) for e in kept) <= 100_000
+    assert kept[-1].seq == 29
+    assert await log.blob("r", 2) is None
+    assert await log.blob("r", 29) == b"x" * 20_000
+
+
+async def test_one_window_larger_than_the_bounds_is_taken_and_trimmed() -> None:
+    """Nothing is refused for its size; the last event is always kept."""
+    log = MemoryLog(max_events=5, max_bytes=1_000)
+    await log.append("r", [started(), *(event(seq, text="x" * 2_000) for seq in range(2, 20))])
+    assert [e.seq for e in await log.read("r", 0, 100)] == [19]
+    assert (await log.base("r")).seq == 18
+
+
+async def test_of_ended_runs_the_last_are_kept_and_open_ones_never_go() -> None:
+    """The oldest ended run is forgotten first, whole; a run that has not ended stays however old it is."""
+    log = MemoryLog(max_ended=3)
+    await log.append("open", [started("open")])
+    for i in range(6):
+        await log.append(f"r{i}", [started(f"r{i}"), completed(2, f"r{i}")])
+    listed = await log.records(status=None, workflow=None, before=None, limit=100)
+    assert [record.run_id for record in listed] == ["r5", "r4", "r3", "open"]
+    with pytest.raises(UnknownRun):
+        await log.read("r0", 0, 10)
+
+
+async def test_a_terminal_window_that_comes_again_forgets_nobody_else() -> None:
+    """Repeating an append is harmless for the other runs too."""
+    log = MemoryLog(max_ended=2)
+    for run_id in ("a", "b"):
+        await log.append(run_id, [started(run_id), completed(2, run_id)])
+    for _ in range(5):
+        await log.append("b", [completed(2, "b")])
+    assert len(await log.read("a", 0, 10)) == 2
+
+
+def test_a_url_that_names_no_log_is_refused_with_what_there_is() -> None:
+    """The error names the schemes."""
+    with pytest.raises(ValueError, match="memory://"):
+        open_log("carrier-pigeon://roof")

@@ -46,6 +46,7 @@ class Scope(Protocol):
     task_slots: dict[str, Slots]
     tracebacks: bool
     total_tasks: int
+    cancel_reason: str | None
 
     def next_index(self) -> int: ...
     def context_of(self, actor: TaskActor) -> Context: ...
@@ -117,7 +118,7 @@ class Actor(Observable[Draft]):
     def restore(self, past: Past) -> None:
         """Takes over what the log says of this task, before the run goes on."""
         seen = past.tasks.get(self.task_id)
-        if seen is None or self.node.name in past.runs_again:
+        if seen is None or self.task_id in past.runs_again:
             return
         if seen.status in ENDED:
             self.status, self.reason, self.because, self.error = seen.status, seen.reason, seen.because, seen.error
@@ -127,6 +128,10 @@ class Actor(Observable[Draft]):
 
     def begin(self) -> None:
         """Called by the ready queue, in the order in which tasks became ready."""
+        raise AssertionError("abstract")
+
+    def fail(self, error: Exception) -> None:
+        """Ends as failed, for what went wrong around a body instead of in it."""
         raise AssertionError("abstract")
 
     def granted(self, slots: Slots) -> None:

@@ -17,7 +17,9 @@ from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, Val
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUndefinedAnnotation, PydanticUserError
 
 from reactor.errors import InputError, WorkflowError
-from reactor.values import dumps
+from reactor.values import depth_of, dumps
+
+MAX_INPUT_DEPTH: Final = 100
 
 MISSING: Final = inspect.Parameter.empty
 CONTEXT: Final = "context"
@@ -88,9 +90,13 @@ def _cached_adapter(annotation: Any) -> TypeAdapter[Any] | None:
     try:
         return TypeAdapter(annotation)
     except PydanticSchemaGenerationError:
-        return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
+        pass
     except (PydanticUserError, PydanticUndefinedAnnotation, TypeError):
         return None
+    try:
+        return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
+    except (PydanticUserError, PydanticSchemaGenerationError):
+        return None  # a dataclass or model of arbitrary types has a config of its own, which does not allow them
 
 
 def adapter_for(annotation: Any) -> TypeAdapter[Any] | None:
@@ -158,6 +164,12 @@ def validate_input(workflow: str, inputs: Mapping[str, RunInput], given: object)
             f"the input of workflow {workflow!r} must be an object, not {_kind(given)}", workflow=workflow, problems=[]
         )
     mapping = cast(Mapping[Any, Any], given)
+    if depth_of(mapping) > MAX_INPUT_DEPTH:
+        raise InputError(
+            f"workflow {workflow!r}: the input is nested more than {MAX_INPUT_DEPTH} levels deep",
+            workflow=workflow,
+            problems=[],
+        )
     problems = [_unknown(name, inputs) for name in mapping if name not in inputs]
     values: dict[str, Any] = {}
     for spec in inputs.values():

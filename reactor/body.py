@@ -20,7 +20,7 @@ from reactor.graph import Node
 from reactor.past import Past
 from reactor.ports import Job
 from reactor.slots import Slots
-from reactor.values import describe_error, encode_output, preview, shown
+from reactor.values import describe_error, encode_output, preview, shown, traceback_of
 
 logger = structlog.get_logger("reactor")
 
@@ -57,14 +57,14 @@ class TaskActor(Actor):
         self._started_at = 0.0
         self._cancelled_at = 0.0
         self._cancel_reason: str | None = None
+        self._has_entered = False
         self.was_abandoned = False
 
     def restore(self, past: Past) -> None:
         seen = past.tasks.get(self.task_id)
         if seen is not None:
             self.attempt = seen.attempt
-        if self.task_id not in past.runs_again:
-            super().restore(past)
+        super().restore(past)
 
     # --- waiting ---
 
@@ -77,6 +77,9 @@ class TaskActor(Actor):
 
     def begin(self) -> None:
         if self.has_ended:
+            return
+        if self.scope.cancel_reason is not None:
+            self.cancel(self.scope.cancel_reason)
             return
         if self._needed is None:
             blocker = self.blocked_by(self.upstreams.values() if self.map_index is None else self._pairs())
@@ -96,6 +99,8 @@ class TaskActor(Actor):
         if self._needed:
             self._held.append(self._needed.pop())
         self.scope.ready.push(self)
+        # the slot may come from another run, whose own queue is the one that is being pumped
+        self.scope.loop.call_soon(self.scope.ready.pump)
 
     def _slots_needed(self) -> list[Slots]:
         # taken from the end, narrowest first: a holder waits only for wider ones, so nobody waits in a circle
@@ -111,13 +116,22 @@ class TaskActor(Actor):
         """Evaluates ``when``; ends the task where it is false or raises."""
         try:
             wanted = condition(**self._bind(self.node.when))
+            if inspect.isawaitable(wanted):
+                raise TypeError(f"the condition returned {preview(wanted)}; it decides at once, without await")
+            is_wanted = bool(wanted)
         except Exception as error:
-            self._end_failed(error, 0.0)
+            self.fail(error)
             return False
-        if not wanted:
+        finally:
+            self._close_context()  # the condition's; the body gets its own
+        if not is_wanted:
             self.reason, self.because = "condition", self.task_id
             self.end("skipped", self.skipped_draft())
-        return bool(wanted)
+        return is_wanted
+
+    def fail(self, error: Exception) -> None:
+        if not self.has_ended:
+            self._end_failed(error, 0.0)
 
     # --- running ---
 
@@ -145,7 +159,10 @@ class TaskActor(Actor):
             self._job = self.scope.threads.submit(call, self._thread_ended)
 
     async def _drive(self, call: Callable[[], Any]) -> None:
+        self._has_entered = True
         try:
+            if self._cancel_reason is not None:  # before its first step: cancelling the job then would run none of this
+                raise asyncio.CancelledError
             output = await call()
         except BaseException as error:
             self._ended_with(error)
@@ -157,16 +174,15 @@ class TaskActor(Actor):
     def _thread_ended(self, output: Any, error: BaseException | None) -> None:
         if error is not None:
             self._ended_with(error)
-        elif inspect.isawaitable(output):
-            if inspect.iscoroutine(output):
-                output.close()
-            self._ended_with(TypeError(f"the body returned {preview(output)}; declare it with async def"))
         else:
             self._ended_well(output)
 
     def _ended_well(self, output: Any) -> None:
         if self.status != "running":
             self._late("completed")
+            return
+        if (problem := _no_output(output)) is not None:
+            self._ended_with(problem)
             return
         duration_ms = self._elapsed_ms(self._started_at)
         encoded = encode_output(output, None if self.node.returns is MISSING else adapter_for(self.node.returns))
@@ -187,7 +203,10 @@ class TaskActor(Actor):
         else:
             if not isinstance(error, asyncio.CancelledError):
                 logger.error(
-                    "clean-up after cancel failed", run_id=self.scope.run_id, task_id=self.task_id, exc_info=error
+                    "clean-up after cancel failed",
+                    run_id=self.scope.run_id,
+                    task_id=self.task_id,
+                    traceback=traceback_of(error),
                 )
             self._end_cancelled(stopped=True)
 
@@ -213,7 +232,7 @@ class TaskActor(Actor):
             return
         if self.context is not None:
             self.context.cancel()
-        if isinstance(self._job, asyncio.Task):
+        if isinstance(self._job, asyncio.Task) and self._has_entered:
             self._job.cancel()
 
     def abandon(self) -> None:
@@ -235,15 +254,17 @@ class TaskActor(Actor):
 
     def dispose(self) -> None:
         self._observer = None
-        if self.status == "running":
-            self.status = "cancelled"
-            if self.context is not None:
-                self.context.cancel()
-                self._close_context()
-            if isinstance(self._job, asyncio.Task):
-                self._job.cancel()
-            elif self._job is not None:
-                self._job.abandon()
+        if self.has_ended:
+            return
+        self.status = "cancelled"  # also where it never began: a slot that becomes free is not for it
+        if self.context is not None:
+            self.context.cancel()
+            self._close_context()
+        if isinstance(self._job, asyncio.Task):
+            self._job.cancel()
+        elif self._job is not None:
+            self._job.abandon()
+        self.settle()
 
     def settle(self) -> None:
         held, self._held = self._held, []
@@ -296,6 +317,17 @@ class TaskActor(Actor):
 
     def _elapsed_ms(self, since: float) -> float:
         return round((self.scope.clock.monotonic() - since) * 1000, 3)
+
+
+def _no_output(output: Any) -> TypeError | None:
+    """Why a value cannot be handed on: it could be consumed once, and would be by whoever looks first."""
+    if inspect.isawaitable(output):
+        if inspect.iscoroutine(output):
+            output.close()
+        return TypeError(f"the body returned {preview(output)}; declare it with async def, or await it")
+    if inspect.isgenerator(output) or inspect.isasyncgen(output):
+        return TypeError(f"the body returned {preview(output)}; return a list")
+    return None
 
 
 def _output_or_default(upstream: Actor, parameter: Parameter) -> Any:

@@ -12,6 +12,7 @@ MAX_INLINE_BYTES: Final = 32 * KIB
 """An output, a task list or the outputs of a run above this are stored beside the event and referenced."""
 MAX_INPUT_PREVIEW_BYTES: Final = 4 * KIB
 MAX_ERROR_CHARS: Final = 4_000
+MAX_REASON_CHARS: Final = 200
 PREVIEW_CHARS: Final = 500
 
 # The window: the backpressure of a run.
@@ -28,6 +29,8 @@ MEMORY_LOG_BYTES: Final = 64 * MIB
 MEMORY_LOG_ENDED_RUNS: Final = 1_000
 READ_EVENTS: Final = 1_000
 """How many events one read of the log brings at most."""
+READ_BYTES: Final = 256 * KIB
+"""How many bytes of events, beyond the first one, a read brings at most, and a stream writes at once."""
 
 # Tasks.
 MAX_TASKS: Final = 1_000_000
@@ -49,8 +52,12 @@ AWAITED_RUNS: Final = 1_000
 CANCEL_GRACE_SECONDS: Final = 10.0
 DRAIN_GRACE_SECONDS: Final = 2.0
 
+RECENT_RUNS: Final = 32
+"""Ended runs whose state is kept at hand."""
+
 # Names.
-RUN_ID: Final = re.compile(r"[A-Za-z0-9._~-]{1,64}")
+RUN_ID: Final = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~-]{1,64}")
+"""``.`` and ``..`` are parts of a path that clients take away."""
 TASK_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.~-]{0,63}")
 WORKFLOW_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._~-]{0,63}")
 EVENT_TYPE: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*")

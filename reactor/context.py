@@ -9,10 +9,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol
 
+import orjson
+
 from reactor import bounds
 from reactor.errors import Backpressure, ContextClosed, EventTooLarge, InvalidEvent
 from reactor.operators.buffer_window import READY
-from reactor.values import dumps
+from reactor.values import dumps, is_plain, plain_copy
 
 _ENVELOPE_BYTES: Final = 512
 """What the envelope around an event's data may take of its 48 KiB."""
@@ -186,8 +188,8 @@ class Context:
 
     def _encode(self, type: str, data: Any) -> bytes:
         try:
-            json = dumps(data)
-        except (TypeError, RecursionError) as error:
+            json = dumps(data) if is_plain(data) else orjson.dumps(plain_copy(data))
+        except (TypeError, ValueError, RecursionError) as error:
             raise self._error(InvalidEvent, f"the data of its {type!r} event is not JSON: {error}") from error
         if json[:1] != b"{":
             raise self._error(InvalidEvent, f"the data of its {type!r} event must be a JSON object")

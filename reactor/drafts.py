@@ -58,8 +58,8 @@ def completed(encoded: Encoded, duration_ms: float, reference: str) -> tuple[byt
         blob = encoded.json
         shown = preview(blob[: 4 * bounds.PREVIEW_CHARS].decode("utf-8", "replace"))
         output = orjson.dumps({"output_ref": reference, "size": len(blob), "preview": shown})[1:-1]
-    recoverable = b"" if encoded.recoverable else b',"recoverable":false'
-    data = b'{%b,"duration_ms":%b,"cached":false%b}' % (output, repr(duration_ms).encode(), recoverable)
+    restored = b',"typed":true' if encoded.typed else b"" if encoded.recoverable else b',"recoverable":false'
+    data = b'{%b,"duration_ms":%b,"cached":false%b}' % (output, repr(duration_ms).encode(), restored)
     return data, blob
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -38,7 +39,7 @@ from reactor.operators.unwindow import unwindow
 from reactor.past import load_past
 from reactor.ports import Clock, EventLog, RunRecord
 from reactor.run import Run
-from reactor.values import dumps, shown
+from reactor.values import plain_copy, shown
 from reactor.workflow import Workflow
 
 logger = structlog.get_logger("reactor")
@@ -82,6 +83,7 @@ class Engine:
         self._workflows: dict[str, Workflow] = {}
         self._open: dict[str, Run] = {}
         self._executions: dict[str, Execution] = {}
+        self._recent: OrderedDict[str, Feed] = OrderedDict()
         self._awaited: dict[str, list[asyncio.Future[Run]]] = {}
         self._host: Host | None = None
         self._draining = False
@@ -169,7 +171,10 @@ class Engine:
                 execution.suspend()
             else:
                 execution.cancel("shutdown", by=None, grace=min(grace, bounds.DRAIN_GRACE_SECONDS))
-        await self._wait_for_runs(None)
+        await self._wait_for_runs(grace + 2 * self._append_timeout)
+        for execution in list(self._executions.values()):
+            logger.error("run did not end in time", run_id=execution.run_id)
+            execution.suspend()
         self._windows.on_completed()
         await self._host.threads.close()
         await self.log.close()
@@ -241,7 +246,11 @@ class Engine:
         feed = Feed(run_id, self.log, self.clock)
         execution = self._adopt(Execution(host, graph, feed, inputs, meta, ended=self._ended))
         run = self._open[run_id]
-        execution.start()
+        try:
+            execution.start()
+        except BaseException:
+            execution.suspend()  # a bug: nothing of it may stay open
+            raise
         await execution.committed()
         if execution.lost_with is not None:
             raise execution.lost_with
@@ -262,6 +271,15 @@ class Engine:
             self.log_problem = str(execution.lost_with)
         self._open.pop(execution.run_id, None)
         self._executions.pop(execution.run_id, None)
+        if execution.feed.closed == "end":
+            execution.feed.forget_ring()
+            self._keep(execution.feed)
+
+    def _keep(self, feed: Feed) -> None:
+        self._recent[feed.run_id] = feed
+        self._recent.move_to_end(feed.run_id)
+        if len(self._recent) > bounds.RECENT_RUNS:
+            self._recent.popitem(last=False)
 
     async def ensure(
         self,
@@ -311,7 +329,13 @@ class Engine:
             if run.feed.last_seq == 0:  # nobody sees a run before its run.started is in the log
                 await self._executions[run_id].committed()
             return run
-        return Run(await Feed.load(run_id, self.log, self.clock, closed="not_recovered"), None)
+        await self.log.record(run_id)  # raises UnknownRun, also for one that was forgotten meanwhile
+        feed = self._recent.get(run_id)
+        if feed is None:
+            feed = await Feed.load(run_id, self.log, self.clock, closed="not_recovered")
+        if feed.closed == "end":
+            self._keep(feed)
+        return Run(feed, None)
 
     async def list(
         self, *, status: str | None = None, workflow: str | None = None, before: str | None = None, limit: int = 100
@@ -366,12 +390,13 @@ def check_run_id(run_id: str) -> str:
 def check_meta(meta: Mapping[str, Any]) -> dict[str, Any]:
     """The meta itself; raises ValueError where it is not JSON or above 8 KiB."""
     try:
-        size = len(dumps(dict(meta)))
+        plain = plain_copy(dict(meta))
     except (TypeError, RecursionError) as error:
         raise ValueError(f"the meta of a run must be JSON: {error}") from error
+    size = len(orjson.dumps(plain))
     if size > MAX_META_BYTES:
         raise ValueError(f"the meta of a run has {size:,} bytes, the limit is {MAX_META_BYTES:,}")
-    return dict(meta)
+    return plain
 
 
 def run_once(workflow: Workflow, input: Mapping[str, Any]) -> dict[str, Any]:

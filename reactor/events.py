@@ -27,7 +27,8 @@ VOCABULARY: Final = {
     "task.started": "executor, index, total, input",
     "task.mapped": "count",
     "task.progress": "fraction, message, level",
-    "task.completed": "output, or output_ref, size and preview; duration_ms, cached, recoverable when false",
+    "task.completed": "output, or output_ref, size and preview; duration_ms, cached, recoverable when false, "
+    "typed when true (the return annotation restores it)",
     "task.failed": "error {type, message, traceback if enabled}, duration_ms",
     "task.skipped": "reason, because",
     "task.cancelled": "reason, stop_ms, stopped",

@@ -27,7 +27,7 @@ from reactor.pipeline import Pipeline
 from reactor.ports import Clock, EventLog
 from reactor.slots import ReadyQueue, Slots
 from reactor.summary import terminal_draft
-from reactor.values import shown
+from reactor.values import shown, traceback_of
 
 logger = structlog.get_logger("reactor")
 
@@ -99,7 +99,7 @@ class Execution:
         self._started_bodies = past.started_bodies if past else 0
         self._task_time_ms = past.task_time_ms if past else 0.0
         self._started_at = self.clock.monotonic() - (past.elapsed_ms / 1000 if past else 0.0)
-        self._cancel_reason: str | None = None
+        self.cancel_reason: str | None = None
         self._crash_loop = False
         self._grace: asyncio.TimerHandle | None = None
         self._written = feed.last_seq
@@ -137,13 +137,14 @@ class Execution:
         """Goes on where the log ends: what had begun and not ended begins again; a cancel is finished."""
         if not all(actor.has_ended for actor in self.actors.values()):
             self.write(Draft("run.resumed", orjson.dumps({"reason": "recovered", "by": None})))
-        self._cancel_reason = past.cancel_reason
+        self.cancel_reason = past.cancel_reason
         self._connect()
         if past.is_crash_loop:
             self._crash_loop = True
         if past.cancel_reason is not None or past.is_crash_loop:
-            for actor in self.actors.values():
-                actor.cancel("crash")
+            with self.ready.held():  # the end of one makes others ready, which shall not begin
+                for actor in self.actors.values():
+                    actor.cancel("crash")
         self.ready.pump()
 
     def _connect(self) -> None:
@@ -191,7 +192,7 @@ class Execution:
             self._close()
 
     def _engine_bug(self, error: Exception) -> None:
-        logger.critical("a bug in the engine ended a run", run_id=self.run_id, exc_info=error)
+        logger.critical("a bug in the engine ended a run", run_id=self.run_id, traceback=traceback_of(error))
         self._log_lost(error)
 
     def _seal(self) -> None:
@@ -201,7 +202,7 @@ class Execution:
                 self.run_id,
                 self.graph,
                 self.actors,
-                cancelled=self._cancel_reason,
+                cancelled=self.cancel_reason,
                 crash_loop=self._crash_loop,
                 duration_ms=(self.clock.monotonic() - self._started_at) * 1000,
                 task_time_ms=self._task_time_ms,
@@ -227,10 +228,10 @@ class Execution:
         attempt = Attempt(
             run_id=self.run_id,
             task_id=actor.task_id,
-            attempt=actor.attempt,
+            attempt=actor.attempt + (actor.status == "pending"),  # a condition speaks for the attempt to come
             map_index=actor.map_index,
-            input=MappingProxyType(self.inputs),
-            meta=MappingProxyType({**self.meta, **actor.node.task.meta}),
+            input=dict(self.inputs),
+            meta={**self.meta, **actor.node.task.meta},
             upstreams=MappingProxyType({name: _seen(upstream) for name, upstream in actor.upstreams.items()}),
             resources=self._host.resources,
         )
@@ -270,9 +271,10 @@ class Execution:
 
         A second cancel may only shorten the grace.
         """
-        if self._cancel_reason is None:
-            self._cancel_reason = reason
-            self.write(Draft("run.cancelling", orjson.dumps({"reason": reason, "by": by})))
+        if self.cancel_reason is None:
+            draft = Draft("run.cancelling", orjson.dumps({"reason": reason, "by": by}))
+            self.cancel_reason = reason
+            self.write(draft)
             for actor in self.actors.values():
                 actor.cancel(reason)
         if self._grace is None or self.loop.time() + grace < self._grace.when():

@@ -6,6 +6,7 @@ position: each has its own cursor and reads what it lacks, from the ring or from
 
 from __future__ import annotations
 
+import asyncio
 from bisect import bisect_right
 from collections import deque
 
@@ -46,6 +47,7 @@ class Feed:
         while events := await log.read(run_id, state.seq, READ_EVENTS):
             for event in events:
                 evolve(state, event)
+            await asyncio.sleep(0)  # a long log leaves the loop to others between reads
         feed.state = state
         feed.closed = "end" if state.has_ended else closed
         if feed.closed is not None:
@@ -73,6 +75,11 @@ class Feed:
         self.windows.on_next(window)
         if self.closed:
             self.windows.on_completed()
+
+    def forget_ring(self) -> None:
+        """Of a run that has ended: who reads it now reads the log."""
+        self._ring.clear()
+        self._ring_events = self._ring_bytes = 0
 
     def close(self, reason: str) -> None:
         """Nothing more will be published here, although the run has not ended."""

@@ -22,6 +22,7 @@ from reactor.events import Event, Message, Window
 from reactor.feed import Feed
 from reactor.operators.guarded import guarded
 from reactor.operators.unwindow import unwindow
+from reactor.values import traceback_of
 
 logger = structlog.get_logger("reactor")
 
@@ -85,7 +86,7 @@ def report(run_id: str) -> Callable[[Exception], None]:
     """Logs what a subscriber did, with the run it followed."""
 
     def log(error: Exception) -> None:
-        logger.error("subscriber detached or slow", run_id=run_id, error=str(error), exc_info=error)
+        logger.error("subscriber detached or slow", run_id=run_id, traceback=traceback_of(error))
 
     return log
 
@@ -124,9 +125,11 @@ class _Follower:
             self.finish()
 
     def on_window(self, window: Window) -> None:
-        if self.live:
+        if self.live and window[-1].seq > self.cursor:
+            # a cursor may be ahead of the run; then a window may begin below it
+            new = window if window[0].seq > self.cursor else [e for e in window if e.seq > self.cursor]
             self.cursor = window[-1].seq
-            self.observer.on_next(window)
+            self.observer.on_next(new)
 
     def on_closed(self) -> None:
         if self.live:

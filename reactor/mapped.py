@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from reactor import drafts
@@ -27,7 +27,9 @@ class MappedActor(Actor):
     def __init__(self, scope: Scope, node: Node, upstreams: dict[str, Actor]) -> None:
         super().__init__(scope, node, node.name, upstreams)
         source = upstreams[node.map_source or ""]
-        takes_whole_list = any(p.kind == UPSTREAM and p.source == node.map_source for p in node.parameters)
+        takes_whole_list = any(
+            p.kind == UPSTREAM and p.source == node.map_source for p in (*node.parameters, *node.when)
+        )
         self.source = source
         self.pairs_with = source if isinstance(source, MappedActor) and not takes_whole_list else None
         self.children: list[TaskActor] = []
@@ -61,9 +63,15 @@ class MappedActor(Actor):
     def begin(self) -> None:
         if self.has_ended:
             return
+        if self.scope.cancel_reason is not None:
+            self.cancel(self.scope.cancel_reason)
+            return
         blocker = self._blocked()
         if blocker is not None:
-            self.skip_after(blocker)
+            if self._past is None:
+                self.skip_after(blocker)
+            else:
+                self._end_restored(self._past, lambda child: child.skip_after(blocker))
             return
         if self.pairs_with is not None:
             self._fan_out([self._child(i, pair=child) for i, child in enumerate(self.pairs_with.children)])
@@ -73,7 +81,7 @@ class MappedActor(Actor):
             listed: list[Any] = list(items)  # pyright: ignore[reportUnknownArgumentType]  # a body's output
             self._fan_out([self._child(i, item=item) for i, item in enumerate(listed)])
         else:
-            self._fail(TypeError(f"map over {self.source.task_id!r} needs a list, not {type(items).__name__}"))
+            self.fail(TypeError(f"map over {self.source.task_id!r} needs a list, not {type(items).__name__}"))
 
     def _blocked(self) -> Actor | None:
         # without a list there is nothing to map, whatever the policy says
@@ -91,7 +99,8 @@ class MappedActor(Actor):
             self.scope.total_tasks += len(children)
             self.emit(self.draft("task.mapped", b'{"count":%d}' % len(children)))
         elif (before := self._past.tasks[self.task_id].count) != len(children):
-            self._fail(ValueError(f"the list it maps over had {before} items before the restart, now {len(children)}"))
+            error = ValueError(f"the list it maps over had {before} items before the restart, now {len(children)}")
+            self._end_restored(self._past, lambda child: child.fail(error))
             return
         else:
             for child in children:
@@ -102,6 +111,14 @@ class MappedActor(Actor):
         if self._observer is not None:
             merge_tasks(children).subscribe(self._observer.on_next, self._observer.on_error, self._all_ended)
         self._tell_paired()
+
+    def _end_restored(self, past: Past, end: Callable[[TaskActor], None]) -> None:
+        """It had fanned out before the restart and cannot again: ends the children that had not ended then."""
+        with self.scope.ready.held():
+            self._fan_out([self._child(i) for i in range(past.tasks[self.task_id].count or 0)])
+            for child in self.children:
+                if not child.has_ended:
+                    end(child)
 
     def _tell_paired(self) -> None:
         paired, self._paired = self._paired, []
@@ -120,12 +137,17 @@ class MappedActor(Actor):
             if outcome != "completed" and child.because is not None and child.reason != "condition":
                 self.because = self.because or child.because
                 self.error = self.error or child.error
-        self.output = [child.output for child in self.children if child.status == "completed"]
-        if self.node.name in self.scope.leaves:
-            self.encoded = b"[%b]" % b",".join(child.encoded or b"null" for child in self.children if child.encoded)
-        return mapped_status(tally)
+        status = mapped_status(tally)
+        if status == "completed":
+            completed = [child for child in self.children if child.status == "completed"]
+            self.output = [child.output for child in completed]
+            if self.node.name in self.scope.leaves:
+                self.encoded = b"[%b]" % b",".join(child.encoded or b"null" for child in completed)
+        return status
 
-    def _fail(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
+        if self.has_ended:
+            return
         self.error = describe_error(error)
         self.because = self.task_id
         self.end("failed", self.draft("task.failed", drafts.failed(self.error, 0.0, mapped=True)))
@@ -144,6 +166,9 @@ class MappedActor(Actor):
             for child in self.children:
                 child.cancel(reason)
             return
+        if self._past is not None:
+            self._end_restored(self._past, lambda child: child.cancel(reason))
+            return
         self.reason = reason
         self.because = self.task_id
         data = drafts.cancelled(reason, 0.0, stopped=True, mapped=True)
@@ -155,5 +180,7 @@ class MappedActor(Actor):
 
     def dispose(self) -> None:
         self._observer = None
+        if not self.has_ended:
+            self.status = "cancelled"
         for child in self.children:
             child.dispose()

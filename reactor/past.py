@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import orjson
-from pydantic import ValidationError
+import structlog
 
 from reactor import bounds
-from reactor.binding import MISSING, adapter_for
+from reactor.binding import CONTEXT, UPSTREAM, adapter_for
 from reactor.graph import Graph, Node
 from reactor.ports import EventLog
 from reactor.state import ENDED, RunState, TaskState
 from reactor.values import restore_output
+
+logger = structlog.get_logger("reactor")
 
 
 class Output(NamedTuple):
@@ -44,17 +46,20 @@ class Past(NamedTuple):
 async def load_past(log: EventLog, graph: Graph, state: RunState, last_time: str) -> Past:
     """Reads the outputs that are still needed. ``last_time`` is of the last event: the downtime is not the run's."""
     lost: set[str] = set()
+    is_crash_loop = state.recoveries >= bounds.CRASH_LOOP
+    is_ending = state.status == "cancelling" or is_crash_loop  # then nothing runs again, and nobody takes an output
     while True:
-        runs_again, needed = _plan(graph, state, lost)
+        runs_again, needed = _plan(graph, state, lost, is_ending=is_ending)
         outputs: dict[str, Output] = {}
+        found = len(lost)
         for node, seen in needed:
-            output = await _read_output(log, state.run_id, node, seen)
+            output = await _read_output(log, state.run_id, node, seen, is_shown=node.name in graph.leaves)
             if output is None:
                 lost.add(seen.id)
             else:
                 outputs[seen.id] = output
-        if lost <= runs_again:
-            break  # else the plan has changed: what cannot be read has to run again, and needs its own upstreams
+        if len(lost) == found:
+            break  # else the plan changes: what cannot be read has to run again, and needs its own upstreams
     bodies = [task for task in state.tasks.values() if task.count is None]
     return Past(
         tasks={id: _at_rest(task) for id, task in state.tasks.items()},
@@ -65,7 +70,7 @@ async def load_past(log: EventLog, graph: Graph, state: RunState, last_time: str
         task_time_ms=sum(task.duration_ms or 0.0 for task in bodies),
         elapsed_ms=_milliseconds(state.started, last_time),
         cancel_reason=state.reason if state.status == "cancelling" else None,
-        is_crash_loop=state.recoveries >= bounds.CRASH_LOOP,
+        is_crash_loop=is_crash_loop,
     )
 
 
@@ -74,25 +79,52 @@ def _at_rest(task: TaskState) -> TaskState:
     return TaskState(**{name: getattr(task, name) for name in TaskState.__slots__})
 
 
-def _plan(graph: Graph, state: RunState, lost: set[str]) -> tuple[set[str], list[tuple[Node, TaskState]]]:
+def _plan(
+    graph: Graph, state: RunState, lost: set[str], *, is_ending: bool
+) -> tuple[set[str], list[tuple[Node, TaskState]]]:
     """(what runs again, completed bodies whose outputs are needed), from the last task up."""
     again: set[str] = set()
     needed: list[tuple[Node, TaskState]] = []
-    wanted: set[str] = set(graph.leaves)
+    wanted: dict[str, set[int | None]] = {}
+    """What unfinished bodies compute with: the whole output of a task (None), or that of these children."""
     for node in reversed(graph.nodes):
-        bodies = list(_bodies(node, state))
-        open_ = _is_open(node, state)
-        if node.name in wanted or open_:
-            unreadable = {b.id for b in bodies if b.status == "completed" and (b.recoverable is False or b.id in lost)}
-            if node.name in graph.leaves and not open_:
-                unreadable -= {b.id for b in bodies if b.id not in lost}  # shown, and nobody computes with it
-            if unreadable:
-                again |= unreadable | {node.name}
-                open_ = True
-            needed += [(node, body) for body in bodies if body.status == "completed" and body.id not in unreadable]
-        if open_:
-            wanted.update(node.upstreams)
+        completed = [body for body in _bodies(node, state) if body.status == "completed"]
+        if node.name in graph.leaves:  # shown at the end, and nobody computes with it
+            needed += [(node, body) for body in completed]
+        indexes = wanted.get(node.name, set())
+        taken = [body for body in completed if None in indexes or body.map_index in indexes]
+        unreadable = {body.id for body in taken if body.recoverable is False or body.id in lost}
+        needed += [(node, body) for body in taken if body.id not in unreadable]
+        if unreadable:
+            again |= unreadable | {node.name}
+        if unreadable or (_is_open(node, state) and not is_ending):
+            for source, taken_of in _sources(graph, node, state, unreadable):
+                wanted.setdefault(source, set()).update(taken_of)
     return again, needed
+
+
+def _sources(
+    graph: Graph, node: Node, state: RunState, unreadable: set[str]
+) -> Iterator[tuple[str, Iterable[int | None]]]:
+    """Whose outputs the unfinished bodies of a task take: its own sources, all upstreams where it has a context."""
+    parameters = (*node.parameters, *node.when)
+    sees_all = any(parameter.kind == CONTEXT for parameter in parameters)
+    taken = {parameter.source for parameter in parameters if parameter.kind == UPSTREAM}
+    for name in node.upstreams:
+        if name == node.map_source:
+            pairs = graph.by_name[name].map_source is not None and name not in taken
+            yield name, _unfinished(node, state, unreadable) if pairs else (None,)
+        elif sees_all or name in taken:
+            yield name, (None,)
+
+
+def _unfinished(node: Node, state: RunState, unreadable: set[str]) -> Iterable[int | None]:
+    """The children that have to run."""
+    seen = state.tasks.get(node.name)
+    if seen is None or seen.count is None:
+        return (None,)
+    ended = {body.map_index for body in _bodies(node, state) if body.status in ENDED and body.id not in unreadable}
+    return [index for index in range(seen.count) if index not in ended]
 
 
 def _is_open(node: Node, state: RunState) -> bool:
@@ -113,7 +145,7 @@ def _bodies(node: Node, state: RunState) -> Iterator[TaskState]:
             yield child
 
 
-async def _read_output(log: EventLog, run_id: str, node: Node, seen: TaskState) -> Output | None:
+async def _read_output(log: EventLog, run_id: str, node: Node, seen: TaskState, *, is_shown: bool) -> Output | None:
     """None where the log does not have it or the annotation does not take it any more."""
     events = await log.read(run_id, seen.seq - 1, 1)
     if not events or events[0].seq != seen.seq or events[0].type != "task.completed":
@@ -122,12 +154,13 @@ async def _read_output(log: EventLog, run_id: str, node: Node, seen: TaskState) 
     json = orjson.dumps(data["output"]) if "output" in data else await log.blob(run_id, seen.seq)
     if json is None:
         return None
-    if seen.recoverable is False:
-        return Output(orjson.loads(json), json)
+    returns = adapter_for(node.returns) if data.get("typed") else None
     try:
-        return Output(restore_output(json, None if node.returns is MISSING else adapter_for(node.returns)), json)
-    except ValidationError:
-        return None
+        return Output(restore_output(json, returns), json)
+    except Exception as error:  # validators are a user's
+        if not is_shown:
+            logger.warning("output cannot be restored", run_id=run_id, task_id=seen.id, error=str(error))
+        return Output(orjson.loads(json), json) if is_shown else None
 
 
 def _milliseconds(start: str | None, end: str) -> float:

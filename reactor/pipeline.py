@@ -137,7 +137,10 @@ def append(
                     if error is None and not future.cancelled():
                         for event in window:
                             event.blob = None  # it is in the log; the ring need not hold it
-                        observer.on_next(window)
+                        try:
+                            observer.on_next(window)
+                        except Exception as bug:  # of the fold or the feed: the run must not stop without a word
+                            lose(window, bug, bug)
                     else:
                         lose(window, error or "cancelled", error)
 

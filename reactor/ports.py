@@ -35,7 +35,10 @@ class EventLog(Protocol):
         ...
 
     async def read(self, run_id: str, after: int, limit: int) -> list[Event]:
-        """The kept events with ``seq > after`` in order, at most ``limit``; raises UnknownRun."""
+        """The kept events with ``seq > after`` in order; raises UnknownRun.
+
+        At most ``limit``, and at most ``bounds.READ_BYTES`` beyond the first; empty only where there are none.
+        """
         ...
 
     async def base(self, run_id: str) -> RunState:

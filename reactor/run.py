@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from reactor import bounds
 from reactor.bounds import CANCEL_GRACE_SECONDS
 from reactor.errors import LogLost, RunCancelled, RunEnded, RunFailed, UnknownTask
 from reactor.events import Message
@@ -129,8 +130,10 @@ class Run:
         self, grace: float = CANCEL_GRACE_SECONDS, *, reason: str = "requested", by: str | None = None
     ) -> None:
         """The same, but returns as soon as ``run.cancelling`` is in the log."""
-        if grace < 0:
+        if not grace >= 0:  # also refuses NaN
             raise ValueError(f"grace is a number of seconds from 0, not {grace}")
+        if len(reason) > bounds.MAX_REASON_CHARS or not _is_text(reason) or not _is_text(by or ""):
+            raise ValueError(f"the reason of a cancel is text of at most {bounds.MAX_REASON_CHARS} characters")
         if self._execution is None or self.feed.closed:
             raise RunEnded(f"run {self.id} is {self.status} already", run_id=self.id, status=self.status)
         self._execution.cancel(reason, by=by, grace=grace)
@@ -138,3 +141,12 @@ class Run:
 
     def __repr__(self) -> str:
         return f"<Run {self.id} of {self.state.workflow}, {self.status} at {self.feed.last_seq}>"
+
+
+def _is_text(text: str) -> bool:
+    """False for lone surrogates, which no JSON can carry."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

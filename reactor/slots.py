@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from reactor.operators.buffer_window import Room
@@ -16,6 +18,10 @@ class Startable(Protocol):
 
     def begin(self) -> None:
         """Takes its slots and starts, or parks itself at the first one that is taken."""
+        ...
+
+    def fail(self, error: Exception) -> None:
+        """It could not begin."""
         ...
 
     def granted(self, slots: Slots) -> None:
@@ -78,9 +84,22 @@ class ReadyQueue:
                 if room.full:
                     self._wait()
                     return
-                queue.popleft().begin()
+                task = queue.popleft()
+                try:
+                    task.begin()
+                except Exception as error:  # of a value a user made: one task fails, the queue goes on
+                    task.fail(error)
         finally:
             self._pumping = False
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Begins nothing inside of it, whatever becomes ready."""
+        was_pumping, self._pumping = self._pumping, True
+        try:
+            yield
+        finally:
+            self._pumping = was_pumping
 
     def _wait(self) -> None:
         if not self._waiting:

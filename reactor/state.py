@@ -220,13 +220,14 @@ def _task_started(state: RunState, body: dict[str, Any]) -> None:
 
 
 def _reopen(state: RunState, task: TaskState) -> None:
-    """A completed body runs again because its output could not be recovered."""
+    """A completed body runs again, or will not, because its output could not be recovered."""
     _count(state, task.status, -1)
     mapped = state.tasks.get(task.task) if task.map_index is not None else None
     if mapped is not None and mapped.tally is not None:
         mapped.tally[outcome_of(task.status, task.reason)] -= 1
         mapped.status, mapped.ended = "running", None
-    task.ended = task.duration_ms = task.recoverable = None
+    task.ended = task.duration_ms = None
+    task.recoverable = False  # also while it runs: it has completed before
 
 
 def _task_mapped(state: RunState, body: dict[str, Any]) -> None:
@@ -252,6 +253,9 @@ def _task_ended(state: RunState, body: dict[str, Any]) -> None:
     data = body["data"]
     if task.status == "running":
         state.running -= 1
+    elif task.status in ENDED:
+        _reopen(state, task)
+    is_repeated = task.recoverable is False
     task.status = TASK_STATUS[body["type"]]
     task.ended = body["time"]
     task.seq = body["seq"]
@@ -260,7 +264,7 @@ def _task_ended(state: RunState, body: dict[str, Any]) -> None:
     task.reason = data.get("reason")
     task.because = data.get("because")
     task.recoverable = data.get("recoverable")
-    if task.status == "completed":
+    if task.status == "completed" and not is_repeated:
         state.recoveries = 0
     if data.get("mapped"):
         return  # a mapped task that never fanned out runs no body and is in no total

@@ -9,22 +9,30 @@ from __future__ import annotations
 
 import math
 import traceback
+from collections.abc import Iterator
 from typing import Any, Final, NamedTuple, cast
 
 import orjson
+import structlog
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from reactor.bounds import MAX_ERROR_CHARS, PREVIEW_CHARS
 
+logger = structlog.get_logger("reactor")
+
+MAX_DEPTH: Final = 200
+"""Of lists and objects in one value: orjson writes at most 254 levels, and an event has some of its own."""
+
 _INT64: Final = range(-(2**63), 2**63)
 
 
 class Encoded(NamedTuple):
-    """A value as the JSON text of an event, and whether that text restores it."""
+    """A value as the JSON text of an event, and whether that text restores it: ``typed`` through the annotation."""
 
     json: bytes
     recoverable: bool
+    typed: bool = False
 
 
 def dumps(value: Any) -> bytes:
@@ -38,17 +46,44 @@ def dumps(value: Any) -> bytes:
 def _jsonable(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
+    if isinstance(value, Iterator):
+        raise TypeError("an iterator can be consumed only once")
     try:
         return to_jsonable_python(value)
     except PydanticSerializationError as error:
         raise TypeError(str(error)) from None
 
 
+def plain_copy(value: Any) -> Any:
+    """``value`` as what its JSON reads back as; raises TypeError for what is not JSON or nested too deeply."""
+    try:
+        return plain_copy_of_json(dumps(value))
+    except orjson.JSONDecodeError as error:  # of a fragment somebody made by hand
+        raise TypeError(f"not JSON: {error}") from error
+
+
+def depth_of(value: Any) -> int:
+    """How deeply lists and dicts are nested, as far as ``MAX_DEPTH`` + 1."""
+    deepest = 0
+    stack: list[tuple[Any, int]] = [(value, 0)]
+    while stack and deepest <= MAX_DEPTH:
+        item, depth = stack.pop()
+        deepest = max(deepest, depth)
+        if isinstance(item, (list, tuple)):
+            stack.extend((member, depth + 1) for member in cast(list[Any], item))
+        elif isinstance(item, dict):
+            stack.extend((member, depth + 1) for member in cast(dict[Any, Any], item).values())
+    return deepest
+
+
 def is_plain(value: Any) -> bool:
-    """True for None, bool, 64-bit int, finite float, str, and lists and str-keyed dicts of these, by exact type."""
-    stack: list[Any] = [value]
+    """True for None, bool, 64-bit int, finite float, str, and lists and str-keyed dicts of these, by exact type.
+
+    Nested at most ``MAX_DEPTH`` deep, which also ends the walk through a list that contains itself.
+    """
+    stack: list[tuple[Any, int]] = [(value, 0)]
     while stack:
-        item = stack.pop()
+        item, depth = stack.pop()
         kind = cast(object, type(item))  # exact types: a subclass (an enum, a named tuple) would not come back
         if item is None or kind is bool or kind is str:
             continue
@@ -58,12 +93,14 @@ def is_plain(value: Any) -> bool:
         elif kind is float:
             if not math.isfinite(item):
                 return False
+        elif depth >= MAX_DEPTH:
+            return False
         elif kind is list:
-            stack.extend(item)
+            stack.extend((member, depth + 1) for member in item)
         elif kind is dict:
             if not all(type(key) is str for key in item):
                 return False
-            stack.extend(item.values())
+            stack.extend((member, depth + 1) for member in item.values())
         else:
             return False
     return True
@@ -76,12 +113,20 @@ def encode_output(value: Any, returns: TypeAdapter[Any] | None) -> Encoded:
             return Encoded(orjson.dumps(value), True)
         if returns is not None:
             # an annotation that serialises with warnings does not describe the value: show it, but never trust it
-            text = returns.dump_json(value, warnings="error")
-            return Encoded(text, _equal(returns.validate_json(text), value))
-    except (TypeError, ValueError, RecursionError):
-        # (PydanticSerializationError and ValidationError are ValueErrors): fall through to what can be shown
-        pass
+            text = orjson.dumps(plain_copy_of_json(returns.dump_json(value, warnings="error")))
+            is_equal = _equal(returns.validate_json(text), value)
+            return Encoded(text, is_equal, typed=is_equal)
+    except Exception as error:  # a validator, serialiser or __eq__ of a user's: not recoverable, and said to be
+        logger.debug("output cannot be restored", type=type(value).__name__, error=describe_error(error))
     return Encoded(shown(value), False)
+
+
+def plain_copy_of_json(json: bytes) -> Any:
+    """What JSON of another maker reads back as; raises ValueError or TypeError where orjson could not read it later."""
+    copy = orjson.loads(json)
+    if not is_plain(copy):
+        raise TypeError(f"nested more than {MAX_DEPTH} levels deep")
+    return copy
 
 
 def restore_output(json: bytes, returns: TypeAdapter[Any] | None) -> Any:
@@ -102,8 +147,8 @@ def _equal(restored: Any, value: Any) -> bool:
 def shown(value: Any) -> bytes:
     """JSON for people to look at: secrets masked, and the beginning of its ``repr`` where a value is not JSON."""
     try:
-        return dumps(value)
-    except (TypeError, ValueError, RecursionError):
+        return orjson.dumps(plain_copy(value))
+    except Exception:  # of a user's __repr__, __iter__ or model; its beginning is what there is to show
         return orjson.dumps(preview(value))
 
 
@@ -111,7 +156,7 @@ def preview(value: Any) -> str:
     """The beginning of a value, for people; never raises."""
     try:
         text = value if isinstance(value, str) else repr(value)
-    except Exception as error:  # a body's own __repr__: its failure is what there is to show
+    except BaseException as error:  # a body's own __repr__, which may raise anything: its failure is what there is
         text = f"<{type(value).__name__}: repr failed with {type(error).__name__}>"
     text = text.encode("utf-8", "replace").decode("utf-8")
     return text if len(text) <= PREVIEW_CHARS else text[: PREVIEW_CHARS - 1] + "…"
@@ -125,8 +170,13 @@ def describe_error(error: BaseException, *, with_traceback: bool = False) -> dic
         message = f"<str() of the error raised {type(broken).__name__}>"
     described = {"type": type(error).__name__, "message": _clean(message)}
     if with_traceback:
-        described["traceback"] = _clean("".join(traceback.format_exception(error))[-MAX_ERROR_CHARS:])
+        described["traceback"] = traceback_of(error)
     return described
+
+
+def traceback_of(error: BaseException) -> str:
+    """The end of a traceback, plain: the locals that pretty loggers add may be megabytes, or secrets."""
+    return _clean("".join(traceback.format_exception(error))[-MAX_ERROR_CHARS:])
 
 
 def _clean(text: str) -> str:

@@ -20,7 +20,7 @@ from reactor.bounds import TASK_NAME, WORKFLOW_NAME
 from reactor.errors import WorkflowError
 from reactor.graph import Graph
 from reactor.task import P, R, Task, TaskOptions
-from reactor.values import dumps
+from reactor.values import plain_copy
 
 _RESERVED = frozenset({"ctx", "run"})
 """Names a task cannot have: the context's parameter, and the run itself in streams."""
@@ -106,9 +106,9 @@ class Workflow:
                 f"on_upstream_failure of task {task.name!r} must be 'skip' or 'run', not {task.on_upstream_failure!r}"
             )
         try:
-            dumps(task.meta)
-        except (TypeError, RecursionError):
-            return f"meta of task {task.name!r} is not JSON"
+            task.meta = plain_copy(task.meta)
+        except (TypeError, RecursionError) as error:
+            return f"meta of task {task.name!r} is not JSON: {error}"
         return None
 
     def validate(self) -> Graph:

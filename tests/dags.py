@@ -35,7 +35,7 @@ class TaskSpec:
     map_over: str | None = None
     is_async: bool = True
     behaviour: str = "value"
-    """Of a task: ``value`` (no list), ``list`` (of ``length``), ``echo`` (the first list an upstream gave), ``fail``."""
+    """Of a task: ``value`` (no list), ``list`` (of ``length``), ``echo`` (the first list it was given), ``fail``."""
     length: int = 0
     fails_at: frozenset[int] = frozenset()
     """Of a mapped task: the children that fail."""

@@ -6,7 +6,6 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +15,7 @@ from structlog.testing import capture_logs
 from reactor import Context, Control, Engine, Event, Run, SlowSubscriber, Workflow, evolve, off_loop
 from reactor.events import Message
 from reactor.logs import MemoryLog
+from reactor.testing import read_all
 
 
 def talk(count: int, *, pause_every: int = 1) -> Workflow:
@@ -41,7 +41,7 @@ async def engine() -> AsyncIterator[Engine]:
 
 async def events_of(engine: Engine, run: Run) -> list[Event]:
     await asyncio.wait_for(run.ended(), 10)
-    return await engine.log.read(run.id, 0, 1_000_000)
+    return await read_all(engine.log, run.id)
 
 
 async def turn() -> None:
@@ -260,7 +260,7 @@ async def test_subscribers_of_the_engine_are_isolated_too(engine: Engine) -> Non
 def test_whoever_subscribes_at_whatever_moment_gets_each_event_once(
     joins: list[int], pause_every: int, cursor: int
 ) -> None:
-    """From the replay to the live part there is neither gap nor duplicate, for Observables and iterators, any cursor."""
+    """From the replay to the live part there is neither gap nor duplicate, pushed or pulled, from any cursor."""
 
     async def main() -> None:
         async with Engine() as engine:
@@ -268,10 +268,14 @@ def test_whoever_subscribes_at_whatever_moment_gets_each_event_once(
             pushed: list[list[Message]] = []
             pulled: list[asyncio.Task[list[Message]]] = []
             ends: list[asyncio.Future[None]] = []
+            places: list[int] = []
             for turns in sorted(joins):
                 seen: list[Message] = []
+                places.append(min(cursor, run.state.seq))  # one ahead of the run is no cursor
                 end = asyncio.get_running_loop().create_future()
-                run.events_after(cursor).subscribe(seen.append, end.set_exception, lambda end=end: end.set_result(None))
+                run.events_after(places[-1]).subscribe(
+                    seen.append, end.set_exception, lambda end=end: end.set_result(None)
+                )
                 pushed.append(seen)
                 ends.append(end)
                 pulled.append(asyncio.create_task(pull(run)))
@@ -279,8 +283,8 @@ def test_whoever_subscribes_at_whatever_moment_gets_each_event_once(
                     await asyncio.sleep(0)
             await asyncio.wait_for(asyncio.gather(*ends), 10)
             events = await events_of(engine, run)
-            for seen in pushed:
-                assert seen == events[cursor:]
+            for seen, place in zip(pushed, places, strict=True):
+                assert seen == events[place:]
             for taken in await asyncio.gather(*pulled):
                 assert taken == events
 
@@ -314,6 +318,16 @@ async def test_a_long_replay_joins_the_live_part_while_the_run_goes_on(engine: E
     events = await events_of(engine, run)
     await turn()
     assert seen == events
+
+
+async def test_a_cursor_the_run_has_not_reached_yet_waits_for_what_comes_after_it(engine: Engine) -> None:
+    """``events_after(k)`` gives what has ``seq > k``, also when the run is not there yet."""
+    seen: list[Message] = []
+    run = await engine.start(talk(40, pause_every=1))
+    run.events_after(20).subscribe(seen.append)
+    events = await events_of(engine, run)
+    await turn()
+    assert seen == events[20:]
 
 
 async def test_delivery_never_happens_inside_subscribe(engine: Engine) -> None:
@@ -378,9 +392,7 @@ async def test_an_iterator_overtaken_by_a_trim_is_told_where_it_happened() -> No
         await asyncio.wait_for(consumer, 10)
     gaps = [message for message in taken if isinstance(message, Control)]
     assert len(gaps) == 1
-    expected: list[Any] = []
-    for seq in (message.seq for message in taken if message.seq is not None):
-        expected.append(seq)
+    expected = [message.seq for message in taken if message.seq is not None]
     missing = set(range(1, run.state.seq + 1)) - set(expected)
     assert missing == set(range(gaps[0].data["from"], gaps[0].data["to"] + 1))
     assert expected == sorted(set(expected))

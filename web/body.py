@@ -55,7 +55,7 @@ def guard_change(request: web.Request) -> None:
 
 def _host_of(request: web.Request) -> str:
     try:
-        return URL(f"http://{request.host}").host or ""
+        return (URL(f"http://{request.host}").host or "").rstrip(".")
     except ValueError:
         return request.host
 

@@ -59,7 +59,7 @@ def compose(
         unwindow(),
         select(options.types, options.tasks),
         throttled(options.throttle, scheduler, loop.time),
-        ops.map(encode),
+        ops.map(Encoder().encode),
         heartbeat(options.heartbeat, (0, sse.HEARTBEAT), scheduler=scheduler, clock=loop.time),
     )
 
@@ -95,6 +95,23 @@ def encode(item: Message | Late) -> tuple[int, bytes]:
     if isinstance(message, Control):
         return 0, sse.control_frame(message)
     return message.seq, sse.frame_without_id(message) if isinstance(item, Late) else sse.frame(message)
+
+
+class Encoder:
+    """Encodes what one pipeline sends: a late frame keeps its id where ids still grow with it.
+
+    Without one, a client that reconnects would be given it again.
+    """
+
+    def __init__(self) -> None:
+        self._last_id = 0
+
+    def encode(self, item: Message | Late) -> tuple[int, bytes]:
+        if isinstance(item, Late) and isinstance(item.event, Event) and item.event.seq > self._last_id:
+            item = item.event
+        if isinstance(item, Event):
+            self._last_id = item.seq
+        return encode(item)
 
 
 def encode_replay(messages: Sequence[Message], options: StreamOptions) -> bytes:

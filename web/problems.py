@@ -11,6 +11,7 @@ from aiohttp import web
 
 from reactor import errors
 from reactor.operators.select import InvalidPattern
+from reactor.values import traceback_of
 
 logger = structlog.get_logger("reactor.web")
 
@@ -58,6 +59,7 @@ class Problem(Exception):
 
 def problem_response(status: int, detail: str, **members: Any) -> web.Response:
     """The response of a problem."""
+    detail = detail.encode("utf-8", "replace").decode()  # a header is quoted as it came, which may be no text
     body = {"type": "about:blank", "title": TITLES.get(status, "Error"), "status": status, "detail": detail, **members}
     headers = {"Retry-After": "1"} if status == 503 else None
     return web.Response(
@@ -72,6 +74,8 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         return await handler(request)
     except Problem as problem:
         return problem_response(problem.status, str(problem), **problem.members)
+    except web.RequestPayloadError as error:
+        return problem_response(400, f"the body cannot be read: {error}")
     except web.HTTPException as error:
         return _of_http_error(request, error)
     except ConnectionResetError:
@@ -79,7 +83,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     except Exception as error:
         status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), None)
         if status is None:
-            logger.exception("bug in a handler", method=request.method, path=request.path)
+            logger.error("bug in a handler", method=request.method, path=request.path, traceback=traceback_of(error))
             return problem_response(500, "something is broken here; the server's log has the details")
         ids = {name: value for name, value in vars(error).items() if value is not None}
         if "status" in ids:  # of the run; the member of this name is HTTP's

@@ -14,6 +14,7 @@ from web.problems import Problem
 from web.query import names, prefer_wait, stream_options
 from web.result import full, summary
 from web.stream import stream
+from web.streams import streams_of
 
 Begin = Callable[[dict[str, Any]], Awaitable[tuple[Run, bool]]]
 """Starts from a checked body: (run, whether it is new)."""
@@ -40,11 +41,20 @@ async def answer_start(request: web.Request, members: Collection[str], begin: Be
     if wait is None:
         return json_response(summary(run), status, headers)
     headers["Preference-Applied"] = f"wait={wait:g}"
-    try:
-        await asyncio.wait_for(run.ended(), wait)
-    except TimeoutError:
+    if not await _ended_within(run, wait, streams_of(request).closing):
         status = 202
     return json_response(await full(run), status, headers)
+
+
+async def _ended_within(run: Run, seconds: float, closing: asyncio.Event) -> bool:
+    """Whether the run ended in time; a server that closes waits no longer."""
+    ended, closes = asyncio.ensure_future(run.ended()), asyncio.ensure_future(closing.wait())
+    try:
+        await asyncio.wait({ended, closes}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        return ended.done() and ended.exception() is None
+    finally:
+        ended.cancel()
+        closes.cancel()
 
 
 async def _begun(begin: Begin, body: dict[str, Any]) -> tuple[Run, bool]:

@@ -16,13 +16,16 @@ import structlog
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
+from reactor.bounds import READ_BYTES
 from reactor.clock import SystemClock
-from reactor.events import Control
+from reactor.errors import UnknownRun
+from reactor.events import Control, Message
 from reactor.feed import Feed
 from reactor.follow import cursor_after
 from reactor.run import Run
+from reactor.values import traceback_of
 from web import sse
-from web.channel import Channels, encode_replay
+from web.channel import Channels, Frame, encode_replay
 from web.query import StreamOptions, stream_options
 from web.snapshot import encode_state, last_logs, state_frames
 from web.streams import SEND_TIMEOUT, Client, streams_of
@@ -58,17 +61,22 @@ async def stream(request: web.Request, run: Run | Awaitable[Run], **options: Any
     del response.headers["Connection"]
     response.force_close()
     streams = streams_of(request)
-    await response.prepare(request)
     client = Client(request, asked)
     streams.add(client)
     try:
+        await response.prepare(request)
         await _deliver(run, client, response, streams.channels)
         await response.write_eof()
     except ConnectionResetError:
         logger.debug("client gone", path=request.path)
+    except Exception as error:
+        # the answer has begun: a problem document would be read as part of the stream
+        logger.error("stream broke off", path=request.path, traceback=traceback_of(error))
+        client.abort()
     finally:
         streams.remove(client)
-        response.stop_streaming()
+        if response.prepared:
+            response.stop_streaming()
     return response
 
 
@@ -111,8 +119,17 @@ async def _deliver(
         position, opening = (0, _ahead(feed, client.options.after)) if client.options.after else (0, b"")
     if opening:
         await wire.write(opening)
+    try:
+        await _follow(feed, client, wire, channels, position)
+    except UnknownRun:  # retention took it while it was read
+        client.close("not_found")
+    if last_words := _last_words(feed, client):
+        await wire.write(last_words)
+
+
+async def _follow(feed: Feed, client: Client, wire: _Wire, channels: Channels, position: int) -> None:
     while client.closing is None:
-        messages = await feed.read(position)
+        messages = await _next(feed, position)
         if messages:
             data = encode_replay(messages, client.options)
             if isinstance(messages[0], Control):
@@ -120,12 +137,26 @@ async def _deliver(
             position = cursor_after(messages, position)
             if data:
                 await wire.write(data)
+            else:
+                await asyncio.sleep(0)  # a filter that nothing passes must not hold the loop
         elif feed.closed:
-            break
+            return
         else:  # nothing to read, and nothing has suspended since: this is the moment to join
             position = await _live(feed, client, wire, channels, position)
-    if last_words := _last_words(feed, client):
-        await wire.write(last_words)
+
+
+async def _next(feed: Feed, position: int) -> list[Message]:
+    """What follows a position, as far as one write takes it: many small windows, or a part of a large one."""
+    messages: list[Message] = []
+    size = 0
+    while more := await feed.read(position):
+        for message in more:
+            size += len(message.json)
+            if size > READ_BYTES and messages:
+                return messages
+            messages.append(message)
+        position = cursor_after(more, position)
+    return messages
 
 
 async def _started(pending: Awaitable[Run], client: Client, wire: _Wire) -> Run | None:
@@ -192,8 +223,10 @@ async def _live(feed: Feed, client: Client, wire: _Wire, channels: Channels, pos
             if frames is None:
                 return position
             if frames:
+                frames = _at_most(READ_BYTES, frames)
                 offset += len(frames)
-                position = frames[-1].position
+                # in the middle of a window the position is not yet the window's end
+                position = frames[-1].position if offset == channel.end else max(position, frames[-1].seq)
                 # what was held when this client joined, it has read from the log
                 await wire.write(b"".join(frame.data for frame in frames if not 0 < frame.seq <= floor))
             elif channel.completed:
@@ -203,6 +236,16 @@ async def _live(feed: Feed, client: Client, wire: _Wire, channels: Channels, pos
         return position
     finally:
         channels.leave(channel, client.options, client.wake)
+
+
+def _at_most(size: int, frames: list[Frame]) -> list[Frame]:
+    """As many of the frames as fit, and at least one."""
+    total = 0
+    for count, frame in enumerate(frames):
+        total += len(frame.data)
+        if total > size and count:
+            return frames[:count]
+    return frames
 
 
 def _last_words(feed: Feed, client: Client) -> bytes:

@@ -63,7 +63,7 @@ class Streams:
 
     def __init__(self) -> None:
         self.channels = Channels()
-        self.is_closing = False
+        self.closing = asyncio.Event()
         self._clients: set[Client] = set()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -72,7 +72,7 @@ class Streams:
 
     def add(self, client: Client) -> None:
         self._clients.add(client)
-        if self.is_closing:
+        if self.closing.is_set():
             client.close("shutdown")
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
@@ -85,7 +85,7 @@ class Streams:
 
     def close(self, reason: str = "shutdown") -> None:
         """Tells every stream to close, and aborts those that cannot take it."""
-        self.is_closing = True
+        self.closing.set()
         for client in self._clients:
             client.close(reason)
         asyncio.get_running_loop().call_later(CLOSING_SECONDS, self._abort_all)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from reactor.logs.memory import MemoryLog
 from reactor.logs.sqlite import SqliteLog
@@ -17,10 +17,15 @@ def open_log(url: str) -> EventLog:
       power cuts.
     """
     parts = urlsplit(url)
-    if parts.scheme == "memory" and not parts.netloc and not parts.path:
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if parts.scheme == "memory" and not (parts.netloc or parts.path or options):
         return MemoryLog()
-    if parts.scheme == "sqlite" and not parts.netloc and len(parts.path) > 1:
-        synchronous = parse_qs(parts.query).get("synchronous", ["NORMAL"])[-1].upper()
+    if parts.scheme == "sqlite" and not (parts.netloc or parts.fragment) and len(parts.path) > 1:
+        synchronous = options.pop("synchronous", "NORMAL").upper()
+        if options:
+            raise ValueError(f"{url!r}: there is no option {next(iter(options))!r}; there is synchronous")
+        if parts.path == "/:memory:":
+            raise ValueError(f"{url!r} is no file: write memory://")
         if synchronous == "NORMAL" or synchronous == "FULL":
             return SqliteLog(unquote(parts.path[1:]), synchronous=synchronous)
         raise ValueError(f"{url!r}: synchronous must be NORMAL or FULL")

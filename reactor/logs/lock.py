@@ -14,7 +14,8 @@ class FileLock:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = path.with_name(path.name + ".lock")
+        real = path.resolve()  # one lock however the file is called
+        self._file = real.with_name(real.name + ".lock")
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
@@ -22,21 +23,29 @@ class FileLock:
         try:
             descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise LogUnavailable(f"{self._path} cannot be opened: {error.strerror}", path=str(self._path)) from error
+            raise self._unavailable(f"cannot be opened: {error.strerror}") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             owner = os.read(descriptor, 100).decode(errors="replace").strip() or "another process"
             os.close(descriptor)
-            raise LogUnavailable(
-                f"{self._path} is in use by {owner}; one process owns a log", path=str(self._path)
-            ) from None
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"process {os.getpid()}".encode())
+            raise self._unavailable(f"is in use by {owner}; one process owns a log") from None
+        except OSError as error:  # a file system without locks
+            os.close(descriptor)
+            raise self._unavailable(f"cannot be locked: {error.strerror}") from error
         self._descriptor = descriptor
+        try:
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"process {os.getpid()}".encode())
+        except OSError:
+            pass  # a full disk: the lock holds without a name
 
     def release(self) -> None:
         """The file stays: removing it would let two processes hold locks on two files of one name."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # a child forked meanwhile has the descriptor too
             os.close(descriptor)
+
+    def _unavailable(self, why: str) -> LogUnavailable:
+        return LogUnavailable(f"{self._path} {why}", path=str(self._path))

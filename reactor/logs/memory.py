@@ -45,10 +45,9 @@ class MemoryLog:
         """Keeps what it has: runs stay readable after their engine ended."""
 
     def append(self, run_id: str, window: Window) -> asyncio.Future[None]:
-        run = self._runs.get(run_id)
-        if run is None:
-            run = self._runs[run_id] = _Run(run_id)
-        run.append(window)
+        run = self._runs.get(run_id) or _Run(run_id)
+        run.append(window)  # raises for a gap: a run begins with a window that was taken
+        self._runs[run_id] = run
         if run.count > self._max_events or run.bytes > self._max_bytes:
             run.trim(self._max_events, self._max_bytes)
         if run.status in RUN_ENDED:
@@ -162,7 +161,14 @@ class _Run:
 
     def read(self, after: int, limit: int) -> list[Event]:
         start = max(after + 1 - self.first, 0)
-        return [self.event(i) for i in range(start, min(start + limit, len(self.json)))]
+        events: list[Event] = []
+        size = 0
+        for i in range(start, min(start + limit, len(self.json))):
+            size += len(self.json[i])
+            if size > bounds.READ_BYTES and events:
+                break
+            events.append(self.event(i))
+        return events
 
     def event(self, index: int) -> Event:
         return Event(self.first + index, self.run_id, self.types[index], self.task_ids[index], self.json[index])

@@ -20,6 +20,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 import orjson
 
+from reactor.bounds import READ_BYTES
 from reactor.errors import LogUnavailable, UnknownRun
 from reactor.events import Event, Window
 from reactor.logs.lock import FileLock
@@ -44,8 +45,10 @@ class SqliteLog:
 
     def __init__(self, path: str | Path, *, synchronous: Literal["NORMAL", "FULL"] = "NORMAL") -> None:
         self.path = Path(path)
+        self._file = self.path.absolute()  # a path means what it meant here, wherever the process goes
         self._synchronous = synchronous
         self._lock = FileLock(self.path)
+        self._is_open = False
         self._appends: SimpleQueue[_Append | None] = SimpleQueue()
         self._reads: SimpleQueue[Callable[[sqlite3.Connection], None] | None] = SimpleQueue()
         self._ended: list[asyncio.Future[None]] = []
@@ -58,23 +61,27 @@ class SqliteLog:
 
     async def open(self) -> None:
         loop = asyncio.get_running_loop()
+        if self._file.is_dir():
+            raise self._unavailable("is a directory, not an event log")
         self._lock.acquire()
         try:
             writer = self._connect()
-            migrate(writer, self.path)
             reader = self._connect()
-            reader.execute("PRAGMA query_only = ON")
-        except sqlite3.Error as error:
+        except BaseException as error:
             self._lock.release()
-            raise LogUnavailable(f"{self.path} cannot be used as an event log: {error}", path=str(self.path)) from error
-        except BaseException:
-            self._lock.release()
+            if isinstance(error, sqlite3.Error):
+                raise self._unavailable(f"cannot be used as an event log: {error}") from error
             raise
+        reader.execute("PRAGMA query_only = ON")
         self._loop = loop
+        self._is_open = True
         self._ended = [self._start(self._write, writer, "writer"), self._start(self._read, reader, "reader")]
 
     async def close(self) -> None:
         """Commits what was appended, then lets go of the file."""
+        if not self._is_open:
+            return
+        self._is_open = False
         self._appends.put(None)
         self._reads.put(None)
         for ended in self._ended:
@@ -99,16 +106,30 @@ class SqliteLog:
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=64
+            self._file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=64
         )
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
-        connection.execute("PRAGMA foreign_keys = ON")
+        try:
+            migrate(connection, self.path)  # before anything is changed: the file may be somebody else's
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+            connection.execute("PRAGMA foreign_keys = ON")
+        except BaseException:
+            connection.close()
+            raise
         return connection
+
+    def _check_open(self) -> None:
+        """Nobody answers before ``open``, nor after ``close``."""
+        if not self._is_open:
+            raise self._unavailable("is closed" if self._ended else "is not open")
+
+    def _unavailable(self, why: str) -> LogUnavailable:
+        return LogUnavailable(f"{self.path} {why}", path=str(self.path))
 
     # --- writing ---
 
     def append(self, run_id: str, window: Window) -> asyncio.Future[None]:
+        self._check_open()
         future: asyncio.Future[None] = self._loop.create_future()
 
         def settle(error: Exception | None) -> None:
@@ -148,14 +169,19 @@ class SqliteLog:
 
     def _transaction(self, connection: sqlite3.Connection, batch: Iterable[_Append]) -> Exception | None:
         try:
+            if connection.in_transaction:  # a rollback failed as well
+                connection.execute("ROLLBACK")
             connection.execute("BEGIN IMMEDIATE")
             for append in batch:
                 self._insert(connection, append.run_id, append.window)
             connection.execute("COMMIT")
         except Exception as error:
             self._last.clear()  # what was not committed is not there
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+            try:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+            except sqlite3.Error:
+                pass  # what made the commit fail; BEGIN says whether the connection is of use again
             return error
         return None
 
@@ -164,11 +190,14 @@ class SqliteLog:
         new = [event for event in window if event.seq > last]
         if not new:
             return  # keyed (run, seq): a repeat is harmless
-        if new[0].seq != last + 1:
+        if new[0].seq != last + 1 or new[-1].seq != last + len(new):
             raise ValueError(f"window {window[0].seq} of run {run_id} leaves a gap after {last}")
+        joined = b"\n".join([event.json for event in new])
+        if joined.count(b"\n") != len(new) - 1:
+            raise ValueError(f"window {window[0].seq} of run {run_id} holds an event of more than one line")
         connection.execute(
             "INSERT INTO windows (run, first_seq, last_seq, events) VALUES (?, ?, ?, ?)",
-            (run, new[0].seq, new[-1].seq, b"\n".join(event.json for event in new)),
+            (run, new[0].seq, new[-1].seq, joined),
         )
         for event in new:
             if event.blob is not None:
@@ -235,12 +264,10 @@ class SqliteLog:
     ) -> list[RunRecord]:
         def query(connection: sqlite3.Connection) -> list[RunRecord]:
             below = None if before is None else _run(connection, before)
-            rows = connection.execute(
-                f"{_RECORDS} WHERE (:status IS NULL OR status = :status)"
-                " AND (:workflow IS NULL OR workflow = :workflow) AND (:below IS NULL OR id < :below)"
-                " ORDER BY id DESC LIMIT :limit",
-                {"status": status, "workflow": workflow, "below": below, "limit": limit},
-            )
+            wanted = {"status = ?": status, "workflow = ?": workflow, "id < ?": below}
+            wanted = {condition: value for condition, value in wanted.items() if value is not None}
+            where = " AND ".join(wanted) or "TRUE"  # only what is asked for, so that an index can be used
+            rows = connection.execute(f"{_RECORDS} WHERE {where} ORDER BY id DESC LIMIT ?", (*wanted.values(), limit))
             return [RunRecord(*row) for row in rows]
 
         return await self._query(query)
@@ -253,7 +280,8 @@ class SqliteLog:
         return await self._query(query)
 
     async def _query(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._check_open()
+        future: asyncio.Future[T] = self._loop.create_future()
 
         def settle(result: T | None, error: Exception | None) -> None:
             if future.done():
@@ -267,7 +295,7 @@ class SqliteLog:
             try:
                 result = query(connection)
             except Exception as error:
-                failed = error
+                failed = self._unavailable(f"cannot be read: {error}") if isinstance(error, sqlite3.Error) else error
                 self._tell(lambda: settle(None, failed))
             else:
                 self._tell(lambda: settle(result, None))
@@ -299,13 +327,16 @@ def _read_events(connection: sqlite3.Connection, run_id: str, after: int, limit:
         (_run(connection, run_id), after),
     )
     events: list[Event] = []
+    size = 0
     for first_seq, joined in rows:
         lines: list[bytes] = joined.split(b"\n")
         skip = max(after + 1 - first_seq, 0)
-        events.extend(Event.from_log(first_seq + i, run_id, line) for i, line in enumerate(lines[skip:], skip))
-        if len(events) >= limit:
-            break
-    return events[:limit]
+        for seq, line in enumerate(lines[skip:], first_seq + skip):
+            size += len(line)
+            if len(events) == limit or (size > READ_BYTES and events):
+                return events
+            events.append(Event.from_log(seq, run_id, line))
+    return events
 
 
 def _run(connection: sqlite3.Connection, run_id: str) -> int:

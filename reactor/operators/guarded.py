@@ -61,9 +61,11 @@ def guarded(
                 began = clock()
                 try:
                     callback(*values)
-                except Exception as error:
+                except (KeyboardInterrupt, SystemExit):
+                    raise  # the process's, not the subscriber's
+                except BaseException as error:  # a CancelledError, too, must not pass for one of the emitter's
                     subscription.dispose()
-                    report(error)
+                    report(error if isinstance(error, Exception) else RuntimeError(repr(error)))
                     return
                 took = clock() - began
                 if took > limit:

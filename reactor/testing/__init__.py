@@ -7,5 +7,6 @@ async def test_the_log_keeps_the_law(law):
 
 from reactor.testing.faulty_logs import FaultyLog, SlowLog
 from reactor.testing.log_laws import LAWS
+from reactor.testing.reading import read_all
 
-__all__ = ["LAWS", "FaultyLog", "SlowLog"]
+__all__ = ["LAWS", "FaultyLog", "SlowLog", "read_all"]

@@ -83,7 +83,7 @@ class FaultyLog(_Around):
 
     - ``raises``: their append raises at once; ``fails``: the future of their append does.
     - ``hangs``: their append is not done, and nothing is kept, before ``release()``.
-    - ``after``: up to this seq everything is taken.
+    - ``after``: a window that begins up to this seq is taken.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class FaultyLog(_Around):
         self._held: list[Callable[[], None]] = []
 
     def append(self, run_id: str, window: Window) -> asyncio.Future[None]:
-        if window[-1].seq <= self.after:
+        if window[0].seq <= self.after:
             return self.inner.append(run_id, window)
         if run_id in self.raises:
             raise OSError(f"no space left for run {run_id}")

@@ -264,9 +264,7 @@ async def test_pages_list_every_run_once_under_every_filter(path: Path) -> None:
         assert [record.run_id for record in everything] == [f"r{i}" for i in reversed(range(30))]
         for status in (None, "running", "failed", "completed", "cancelled"):
             for workflow in (None, "w0", "w2", "nothing"):
-                expected = [
-                    r for r in everything if status in (None, r.status) and workflow in (None, r.workflow)
-                ]
+                expected = [r for r in everything if status in (None, r.status) and workflow in (None, r.workflow)]
                 found, before = [], None
                 while page := await log.records(status=status, workflow=workflow, before=before, limit=4):
                     found += page
@@ -297,7 +295,14 @@ TASK_IDS = st.builds(
     st.none() | st.integers(0, 10**6),
 )
 HOSTILE = st.sampled_from(
-    ['"type":"', '"task_id":"x"', '","time":"2026-11-21T02:51:00.123456Z","task_id":"evil"', '\\"type\\":\\"', "}", "\n"]
+    [
+        '"type":"',
+        '"task_id":"x"',
+        '","time":"2026-11-21T02:51:00.123456Z","task_id":"evil"',
+        '\\"type\\":\\"',
+        "}",
+        "\n",
+    ]
 )
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text() | HOSTILE,
@@ -414,7 +419,9 @@ async def test_a_read_only_file_is_refused(path: Path) -> None:
 async def filled(path: Path) -> None:
     async with opened(path) as log:
         for i in range(20):
-            await log.append(f"r{i}", [started(f"r{i}"), *(event(seq, f"r{i}", text="x" * 900) for seq in range(2, 30))])
+            await log.append(
+                f"r{i}", [started(f"r{i}"), *(event(seq, f"r{i}", text="x" * 900) for seq in range(2, 30))]
+            )
 
 
 async def test_a_truncated_file_is_refused(path: Path) -> None:
@@ -465,7 +472,11 @@ async def test_a_failed_open_leaves_no_connection_and_no_lock(path: Path) -> Non
     path.write_text("dear diary\n" * 100)
     with pytest.raises(LogUnavailable):
         await SqliteLog(path).open()
-    held = [os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{fd}")]  # noqa: E501
+    held = [
+        os.readlink(f"/proc/self/fd/{fd}")
+        for fd in os.listdir("/proc/self/fd")
+        if os.path.exists(f"/proc/self/fd/{fd}")
+    ]
     assert [name for name in held if str(path) in name] == []
 
 
@@ -600,7 +611,7 @@ INSERT INTO windows (run, first_seq, last_seq, events) VALUES (1, 1, 2, CAST(
 INSERT INTO blobs VALUES (1, 2, x'00ff');
 PRAGMA application_id = 1380008788;
 PRAGMA user_version = 1;
-"""  # noqa: E501  # one event is one line
+"""  # one event is one line
 
 
 async def test_a_file_of_version_1_is_brought_forward_and_goes_on(path: Path) -> None:

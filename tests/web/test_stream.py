@@ -18,6 +18,7 @@ import web
 from reactor import Context, Engine, Workflow
 from reactor.events import Event
 from reactor.logs import MemoryLog
+from reactor.testing import read_all
 from tests.web.conftest import Server
 from web.streams import STREAMS
 
@@ -27,7 +28,7 @@ def seqs(frames: list) -> list[int]:
 
 
 async def logged(server: Server, run_id: str) -> list[Event]:
-    return await server.engine.log.read(run_id, 0, 10_000)
+    return await read_all(server.engine.log, run_id)
 
 
 async def test_a_stream_is_the_log_from_1_to_the_end_then_says_so_and_closes(server: Server) -> None:

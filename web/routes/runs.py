@@ -78,8 +78,11 @@ async def cancel_run(request: web.Request) -> web.Response:
     grace, reason = body.get("grace", 10.0), body.get("reason", "requested")
     if isinstance(grace, bool) or not isinstance(grace, (int, float)) or not 0 <= grace <= 3600:
         raise Problem(422, "grace must be 0 to 3600 seconds")
-    if not isinstance(reason, str) or len(reason) > 200:
+    if not isinstance(reason, str):
         raise Problem(422, "reason must be a string of at most 200 characters")
     run = await request.app[ENGINE].get(request.match_info["id"])
-    await asyncio.shield(asyncio.ensure_future(run.request_cancel(float(grace), reason=reason, by=request.remote)))
+    try:
+        await asyncio.shield(asyncio.ensure_future(run.request_cancel(float(grace), reason=reason, by=request.remote)))
+    except ValueError as error:
+        raise Problem(422, str(error)) from error
     return json_response(summary(run), 202)

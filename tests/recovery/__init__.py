@@ -1,0 +1,1 @@
+"""What a crash leaves behind, and what comes of it."""

@@ -12,6 +12,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.error
@@ -55,7 +56,9 @@ class Server:
     """`reactor serve` on a free port, as a child process: a context manager that always stops it."""
 
     def __init__(self, file: str) -> None:
-        self.command = [sys.executable, "-m", "web.cli", "serve", file, "--port", "0"]
+        self._folder = tempfile.TemporaryDirectory(prefix="reactor-demo-")
+        store = f"sqlite:///{self._folder.name}/runs.db"
+        self.command = [sys.executable, "-m", "web.cli", "serve", file, "--port", "0", "--store", store]
         self.lines: deque[str] = deque(maxlen=200)
         """The last lines it printed."""
         self._url: Queue[str | None] = Queue(1)

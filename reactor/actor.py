@@ -122,6 +122,8 @@ class Actor(Observable[Draft]):
             return
         if seen.status in ENDED:
             self.status, self.reason, self.because, self.error = seen.status, seen.reason, seen.because, seen.error
+            if self.because is None and seen.status != "completed":
+                self.because = self.task_id  # a failure begins where it happened, which its event need not say
             output = past.outputs.get(self.task_id)
             if output is not None:
                 self.output, self.encoded = output.value, output.json

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -93,7 +93,7 @@ class ReadyQueue:
             self._pumping = False
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self) -> Generator[None]:
         """Begins nothing inside of it, whatever becomes ready."""
         was_pumping, self._pumping = self._pumping, True
         try:

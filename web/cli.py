@@ -35,7 +35,7 @@ app = typer.Typer(
 
 USAGE = 2
 
-Store = Annotated[str, typer.Option(help="Event log: memory://")]
+Store = Annotated[str, typer.Option(help="Event log: memory:// or sqlite:///path")]
 Json = Annotated[bool, typer.Option("--json", help="One event a line, as JSON.")]
 
 
@@ -73,7 +73,7 @@ def serve_command(
     targets: Annotated[list[str], typer.Argument(metavar="FILE...", help="Python files or modules.")],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8080,
-    store: Store = "memory://",
+    store: Store = "sqlite:///reactor.db",
     grace: Annotated[float, typer.Option(min=0, max=3600, help="Seconds open runs get at the end.")] = 2.0,
     allow_host: Annotated[
         list[str] | None, typer.Option(help="A name under which runs may be started here; repeatable.")

@@ -23,7 +23,7 @@ from web.sse import Parser
 
 
 class Disk(NamedTuple):
-    """A folder with room for about a megabyte, until ``grow``."""
+    """A folder with room for about four megabytes, until ``grow``."""
 
     folder: Path
     grow: Callable[[], None]
@@ -37,7 +37,7 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 
         def limited(self: SqliteLog) -> sqlite3.Connection:
             connection = connect(self)
-            connection.execute("PRAGMA max_page_count = 250")
+            connection.execute("PRAGMA max_page_count = 1000")
             return connection
 
         monkeypatch.setattr(SqliteLog, "_connect", limited)
@@ -45,7 +45,7 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
         return
     folder = tmp_path / "small"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], capture_output=True)
     if mounted.returncode:
         pytest.skip("mounting a tmpfs is not permitted")
     try:

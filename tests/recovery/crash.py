@@ -26,10 +26,11 @@ async def record(flow: Workflow, input: dict[str, object] | None = None) -> list
     async with Engine("memory://") as engine:
         run = await engine.start(flow, input or {}, run_id=RUN_ID)
         await run.ended()
-        return await read_all(engine.log, run.id)
+        return await read_with_blobs(engine.log, run.id)
 
 
-async def read_all(log: EventLog, run_id: str = RUN_ID) -> list[Event]:
+async def read_with_blobs(log: EventLog, run_id: str = RUN_ID) -> list[Event]:
+    """All events, each with what is stored beside it."""
     events = await read_all(log, run_id)
     for event in events:
         if b"_ref" in event.json:

@@ -16,7 +16,7 @@ from reactor import Context, Engine, Event, Workflow
 from reactor.logs import MemoryLog
 from reactor.state import RunState, replay
 from tests.dags import Spec, build, dags, expected
-from tests.recovery.crash import MAPPED, RUN_ID, check_laws, crashed_log, ended_in, read_all, record, said
+from tests.recovery.crash import MAPPED, RUN_ID, check_laws, crashed_log, ended_in, read_with_blobs, record, said
 
 
 @dataclass
@@ -33,7 +33,7 @@ def _mapped() -> Iterator[None]:
 
 def mixed(ran: list[str]) -> Workflow:
     """Maps over a list and over each other, a condition, a handled failure, outputs of all kinds; no two alike."""
-    MAPPED.update({"measured", "doubled", "sets", "from_sets"})
+    MAPPED.update({"measured", "doubled", "sets", "from_sets", "leaves"})
     flow = Workflow("mixed")
 
     @flow.task
@@ -127,9 +127,9 @@ def mixed(ran: list[str]) -> Workflow:
 NEEDS = {
     "opaque": {"told"},
     "told": {"last"},
-    **{f"sets[{i}]": {f"from_sets[{i}]"} for i in range(4)},
+    **{f"sets[{i}]": {f"from_sets[{i}]", "rescued"} for i in range(4)},
 }
-"""Outputs that no restart hands on, and who computes with them."""
+"""Outputs that no restart hands on, and who can see them (``rescued`` through its context)."""
 
 
 def may_run_again(task_id: str, ends: dict[str, Event]) -> bool:
@@ -141,7 +141,7 @@ async def recovered(log: Any, flow: Workflow) -> list[Event]:
     async with Engine(log, workflows=[flow]) as engine:
         run = await engine.get(RUN_ID)
         state = await asyncio.wait_for(run.ended(), 10)
-        events = await read_all(engine.log)
+        events = await read_with_blobs(engine.log)
         assert replay(RUN_ID, events) == state
         return events
 

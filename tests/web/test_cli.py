@@ -17,6 +17,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 
+STORE = "memory://"
+
 FLOW = """
 import asyncio
 from pathlib import Path
@@ -54,7 +56,7 @@ def flow_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server(flow_file: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    command = [sys.executable, "-m", "web.cli", "serve", str(flow_file), "--port", "0"]
+    command = [sys.executable, "-m", "web.cli", "serve", str(flow_file), "--port", "0", "--store", STORE]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}
     )
@@ -169,7 +171,10 @@ BAD = [
     (["run", "examples/hello.py", "nome=Ada"], "did you mean 'name'?"),
     (["run", "examples/hello.py", "--store", "mongo://x"], "'mongo://x' is no event log"),
     (["serve", "examples/hello.py", "--host", "0.0.0.0"], "there is no authentication; --insecure accepts that"),
-    (["serve", "examples/hello.py", "--host", "256.1.1.1", "--insecure"], "cannot listen on 256.1.1.1:8080"),
+    (
+        ["serve", "examples/hello.py", "--host", "256.1.1.1", "--insecure", "--store", "memory://"],
+        "cannot listen on 256.1.1.1:8080",
+    ),
     (["watch", "localhost:8080"], "localhost:8080 is no http:// or https:// URL of a run"),
     (["graph", "web/cli.py"], "web/cli.py defines no workflow at module level"),
 ]
@@ -220,6 +225,50 @@ def test_watching_nothing_is_exit_code_2(server: tuple[str, subprocess.Popen[str
 def test_a_port_that_is_taken_is_told(server: tuple[str, subprocess.Popen[str]], flow_file: Path) -> None:
     """Exit code 2, and the address."""
     port = server[0].split(":")[2].split("/")[0]
-    done = reactor("serve", flow_file, "--port", port)
+    done = reactor("serve", flow_file, "--port", port, "--store", STORE)
     assert done.returncode == 2
     assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
+
+
+def test_a_served_run_survives_a_kill_and_is_watched_to_its_end(flow_file: Path, tmp_path: Path) -> None:
+    """kill -9, start again on the same file: the run goes on and its client has every event once."""
+    store = f"sqlite:///{tmp_path}/runs.db"
+    seen: list[dict[str, object]] = []
+    run_id = ""
+    for attempt in range(2):
+        command = [sys.executable, "-m", "web.cli", "serve", str(flow_file), "--port", "0", "--store", store]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment)
+        assert process.stdout is not None
+        match = re.search(r"serving on (\S+)", process.stdout.readline())
+        assert match is not None
+        url = f"{match[1]}/api/v1"
+        if attempt == 0:
+            run_id = start(url, folder=str(tmp_path))
+            wait_for(tmp_path / "begun")
+            process.kill()
+        else:
+            (tmp_path / "open").touch()
+            done = reactor("watch", f"{url}/runs/{run_id}", "--json")
+            seen = [json.loads(line) for line in done.stdout.splitlines()]
+            assert done.returncode == 0, done.stderr
+            process.send_signal(signal.SIGTERM)
+        process.wait(20)
+        process.stdout.close()
+    assert [event["seq"] for event in seen] == list(range(1, len(seen) + 1))
+    assert [event["type"] for event in seen].count("run.resumed") == 1
+    assert [event["attempt"] for event in seen if event["type"] == "task.started" and event["task"] == "gate"] == [1, 2]
+    assert seen[-1]["type"] == "run.completed"
+
+
+def test_a_store_that_is_in_use_or_no_log_is_told(
+    server: tuple[str, subprocess.Popen[str]], flow_file: Path, tmp_path: Path
+) -> None:
+    """Exit code 2 and one sentence."""
+    text = tmp_path / "text.db"
+    text.write_text("this is no database " * 100)
+    for command in ("run", "serve"):
+        done = reactor(command, flow_file, *(["folder=x"] if command == "run" else []), "--store", f"sqlite:///{text}")
+        assert done.returncode == 2
+        assert str(text) in done.stderr
+        assert "Traceback" not in done.stderr

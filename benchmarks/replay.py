@@ -114,6 +114,15 @@ def replay_rate(events: int = EVENTS, rounds: int = ROUNDS) -> dict[str, Any]:
     }
 
 
+def sentence(result: dict[str, Any]) -> str:
+    """The figures of ``replay_rate`` in a line."""
+    return (
+        f"replay of {result['events']:,} events of {result['mean_bytes']:.0f} bytes from SQLite to one SSE client: "
+        f"{result['per_second']:,.0f} events/s ({result['spread']}); target {result['target']:,.0f}: "
+        f"{'met' if result['met'] else 'MISSED'}"
+    )
+
+
 async def _serve(path: Path) -> None:
     def ready(url: str) -> None:
         print(url.rpartition(":")[2], flush=True)
@@ -125,8 +134,4 @@ if __name__ == "__main__":
     if len(sys.argv) > 1:
         asyncio.run(_serve(Path(sys.argv[1])))
     else:
-        result = replay_rate()
-        print(
-            f"{result['events']:,} events of {result['mean_bytes']:.0f} bytes: {result['per_second']:,.0f} events/s "
-            f"({result['spread']}), target {result['target']:,.0f}: {'met' if result['met'] else 'MISSED'}"
-        )
+        print(sentence(replay_rate()))

@@ -47,6 +47,7 @@ class Scope(Protocol):
     tracebacks: bool
     total_tasks: int
     cancel_reason: str | None
+    failure: BaseException | None
 
     def next_index(self) -> int: ...
     def context_of(self, actor: TaskActor) -> Context: ...

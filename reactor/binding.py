@@ -22,6 +22,8 @@ from reactor.values import depth_of, dumps
 MAX_INPUT_DEPTH: Final = 100
 
 MISSING: Final = inspect.Parameter.empty
+UNRESOLVED: Final = "unresolved"
+"""In place of an annotation that cannot be evaluated. It binds like a missing one, except at the boundary."""
 CONTEXT: Final = "context"
 UPSTREAM: Final = "upstream"
 ITEM: Final = "item"
@@ -57,6 +59,8 @@ def signature_of(function: Callable[..., Any]) -> Signature:
     context: str | None = None
     parameters: list[tuple[str, Any, Any]] = []
     for name, parameter in signature.parameters.items():
+        if name == "self":
+            raise TypeError("it is a method without its object; pass a bound method")
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
             raise TypeError(f"parameter {str(parameter)!r} cannot be bound by name")
         annotation = hints.get(name, MISSING)
@@ -75,12 +79,25 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     try:
         return get_type_hints(target, include_extras=True)
     except (NameError, TypeError, AttributeError):
-        # an annotation that exists for type checkers only (``if TYPE_CHECKING``) binds like a missing one
-        return {}
+        return {name: _resolved(target, written) for name, written in _written(target).items()}
+
+
+def _written(function: Any) -> dict[str, Any]:
+    return dict(getattr(inspect.unwrap(function), "__annotations__", {}))
+
+
+def _resolved(function: Any, written: Any) -> Any:
+    """One annotation by itself, or UNRESOLVED: it exists for type checkers only, or was defined inside a function."""
+    if not isinstance(written, str):
+        return written
+    try:
+        return eval(written, getattr(inspect.unwrap(function), "__globals__", {}))  # as get_type_hints does
+    except Exception:  # whatever an annotation may raise, it is not resolved
+        return UNRESOLVED
 
 
 def _is_context(annotation: Any, written: Any) -> bool:
-    if annotation is MISSING:
+    if annotation is MISSING or annotation is UNRESOLVED:
         return isinstance(written, str) and written.split(".")[-1] == "Context"
     return getattr(annotation, "__module__", "") == "reactor.context" and annotation.__name__ == "Context"
 
@@ -101,7 +118,7 @@ def _cached_adapter(annotation: Any) -> TypeAdapter[Any] | None:
 
 def adapter_for(annotation: Any) -> TypeAdapter[Any] | None:
     """pydantic's view of an annotation; None where there is none or pydantic cannot have one."""
-    if annotation is MISSING or annotation is Any:
+    if annotation is MISSING or annotation is Any or annotation is UNRESOLVED:
         return None
     try:
         return _cached_adapter(annotation)
@@ -136,6 +153,13 @@ def collect_inputs(workflow: str, taken: Mapping[str, list[tuple[str, Parameter]
             )
         for task, parameter in uses:
             _check_default(workflow, task, parameter)
+            if parameter.annotation is UNRESOLVED:
+                raise WorkflowError(
+                    f"workflow {workflow!r}: the annotation of input {name!r} of task {task!r} cannot be resolved; "
+                    "define its type at module level, and import it outside of TYPE_CHECKING",
+                    workflow=workflow,
+                    task=task,
+                )
         annotation = next((a for _, a in annotated.values()), Any)
         required = any(p.default is MISSING for _, p in uses)
         default = MISSING if required else uses[0][1].default

@@ -117,6 +117,8 @@ class TaskActor(Actor):
         try:
             wanted = condition(**self._bind(self.node.when))
             if inspect.isawaitable(wanted):
+                if inspect.iscoroutine(wanted):
+                    wanted.close()
                 raise TypeError(f"the condition returned {preview(wanted)}; it decides at once, without await")
             is_wanted = bool(wanted)
         except Exception as error:
@@ -214,6 +216,8 @@ class TaskActor(Actor):
         logger.warning("an abandoned body ended after all", run_id=self.scope.run_id, task_id=self.task_id, how=how)
 
     def _end_failed(self, error: BaseException, duration_ms: float) -> None:
+        if self.scope.failure is None:
+            self.scope.failure = error
         self.error = describe_error(error, with_traceback=self.scope.tracebacks)
         self.because = self.task_id
         self._close_context()

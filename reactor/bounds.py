@@ -55,6 +55,9 @@ DRAIN_GRACE_SECONDS: Final = 2.0
 RECENT_RUNS: Final = 32
 """Ended runs whose state is kept at hand."""
 
+BEHIND_SECONDS: Final = 10.0
+"""What subscribers that still read get at the end of an engine."""
+
 # Names.
 RUN_ID: Final = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~-]{1,64}")
 """``.`` and ``..`` are parts of a path that clients take away."""

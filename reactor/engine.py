@@ -31,7 +31,7 @@ from reactor.events import Event, Window
 from reactor.execution import Execution, Host
 from reactor.executors.threads import ThreadExecutor
 from reactor.feed import Feed
-from reactor.follow import report
+from reactor.follow import caught_up, report
 from reactor.graph import Graph
 from reactor.logs import open_log
 from reactor.operators.guarded import guarded
@@ -65,7 +65,7 @@ class Engine:
         self,
         log: str | EventLog = "memory://",
         *,
-        workflows: Iterable[Workflow] = (),
+        workflows: Iterable[Workflow] | Workflow = (),
         resources: Mapping[str, Any] | None = None,
         grace: float = bounds.DRAIN_GRACE_SECONDS,
         tracebacks: bool = False,
@@ -90,7 +90,7 @@ class Engine:
         self.not_recovered: dict[str, str] = {}
         """Open runs of the log that nobody here goes on with: run id -> why."""
         self._windows: Subject[Window] = Subject()
-        for workflow in workflows:
+        for workflow in [workflows] if isinstance(workflows, Workflow) else workflows:
             self.register(workflow)
 
     # --- life ---
@@ -176,6 +176,7 @@ class Engine:
             logger.error("run did not end in time", run_id=execution.run_id)
             execution.suspend()
         self._windows.on_completed()
+        await caught_up(self.log, bounds.BEHIND_SECONDS)
         await self._host.threads.close()
         await self.log.close()
 
@@ -406,8 +407,17 @@ def run_once(workflow: Workflow, input: Mapping[str, Any]) -> dict[str, Any]:
         async with Engine(workflows=[workflow]) as engine:
             return await (await engine.start(workflow, input))
 
+    if is_in_loop():
+        raise RuntimeError(
+            f"{workflow.name}.run() needs its own loop; here: await (await engine.start(workflow, input))"
+        )
+    return asyncio.run(main())
+
+
+def is_in_loop() -> bool:
+    """Whether this thread runs an event loop already."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(main())
-    raise RuntimeError(f"{workflow.name}.run() needs its own loop; here: await (await engine.start(workflow, input))")
+        return False
+    return True

@@ -91,6 +91,8 @@ class Execution:
             node.name: Slots(node.task.concurrency) for node in graph.nodes if node.task.concurrency is not None
         }
         self.lost_with: Exception | None = None
+        self.failure: BaseException | None = None
+        """The first exception of a body."""
         self._host = host
         self._ended = ended
         self._bodies: set[asyncio.Task[None]] = set()

@@ -30,7 +30,7 @@ class Feed:
         self.state = RunState(run_id)
         self.closed: str | None = None
         self.windows: Subject[Window] = Subject()
-        self._log = log
+        self.log = log
         self._clock = clock
         self._ring: deque[Window] = deque()
         self._ring_events = 0
@@ -108,30 +108,30 @@ class Feed:
         recent = self.recent(after)
         if recent is not None:
             return list(recent)
-        events = await self._log.read(self.run_id, after, READ_EVENTS)
+        events = await self.log.read(self.run_id, after, READ_EVENTS)
         if events and events[0].seq > after + 1:
             return [self.gap(after + 1, events[0].seq - 1, "trimmed"), *events]
         return list(events)
 
     async def blob(self, seq: int) -> bytes | None:
         """The payload stored beside event ``seq``."""
-        return await self._log.blob(self.run_id, seq)
+        return await self.log.blob(self.run_id, seq)
 
     async def event(self, seq: int) -> Event | None:
         """One event by its number; None where it is not, or no longer, in the log."""
-        events = await self._log.read(self.run_id, seq - 1, 1)
+        events = await self.log.read(self.run_id, seq - 1, 1)
         return events[0] if events and events[0].seq == seq else None
 
     async def logged(self, after: int, until: int) -> list[Event]:
         """The kept events with ``after < seq <= until``, from the log; at most ``READ_EVENTS`` of them."""
-        events = await self._log.read(self.run_id, after, min(READ_EVENTS, until - after))
+        events = await self.log.read(self.run_id, after, min(READ_EVENTS, until - after))
         return [event for event in events if event.seq <= until]
 
     async def state_at(self, seq: int) -> RunState:
         """The state as of event ``seq``, folded anew from the log's base; the caller owns it."""
-        state = await self._log.base(self.run_id)
+        state = await self.log.base(self.run_id)
         while state.seq < seq:
-            events = await self._log.read(self.run_id, state.seq, min(READ_EVENTS, seq - state.seq))
+            events = await self.log.read(self.run_id, state.seq, min(READ_EVENTS, seq - state.seq))
             if not events:
                 break
             for event in events:

@@ -10,8 +10,9 @@ import asyncio
 import concurrent.futures
 import math
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import structlog
 from reactivex import Observable, abc
@@ -22,14 +23,30 @@ from reactor.events import Event, Message, Window
 from reactor.feed import Feed
 from reactor.operators.guarded import guarded
 from reactor.operators.unwindow import unwindow
+from reactor.ports import EventLog
 from reactor.values import traceback_of
 
 logger = structlog.get_logger("reactor")
 
-_tasks: set[asyncio.Task[None]] = set()
-"""Strong references: the loop itself keeps only weak ones."""
+_behind: WeakKeyDictionary[EventLog, set[asyncio.Future[None]]] = WeakKeyDictionary()
+"""Subscribers that still read, by the log they read: strong references, and what the end of an engine waits for."""
 
 T = TypeVar("T")
+
+
+def _track(feed: Feed, reading: asyncio.Future[None]) -> None:
+    readers = _behind.setdefault(feed.log, set())
+    readers.add(reading)
+    reading.add_done_callback(readers.discard)
+
+
+async def caught_up(log: EventLog, seconds: float) -> None:
+    """Waits until nobody is behind any more, so that the end of a program does not take events from a subscriber."""
+    readers = _behind.get(log)
+    if readers:
+        _, late = await asyncio.wait(set(readers), timeout=seconds)
+        if late:
+            logger.warning("subscribers left behind", subscribers=len(late), seconds=seconds)
 
 
 def cursor_after(messages: Sequence[Message], cursor: int) -> int:
@@ -107,8 +124,7 @@ class _Follower:
     def start(self) -> None:
         self.subscription = self.feed.windows.subscribe(self.on_window, self.observer.on_error, self.on_closed)
         self.reading = asyncio.get_running_loop().create_task(self.catch_up())
-        _tasks.add(self.reading)
-        self.reading.add_done_callback(_tasks.discard)
+        _track(self.feed, self.reading)
 
     async def catch_up(self) -> None:
         try:
@@ -157,7 +173,7 @@ def _current_task() -> asyncio.Task[Any] | None:
         return None
 
 
-async def iterate(feed: Feed, after: int = 0) -> AsyncIterator[Sequence[Message]]:
+async def iterate(feed: Feed, after: int = 0) -> AsyncGenerator[Sequence[Message], None]:
     """The same as an async iterator: pulls by cursor, so a slow consumer costs nothing but itself."""
     wake = asyncio.Event()
     subscription = feed.windows.subscribe(lambda _: wake.set(), lambda _: wake.set(), wake.set)
@@ -222,15 +238,17 @@ class _Puller:
         self.pending: concurrent.futures.Future[Sequence[Message] | None] | None = None
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        ended: asyncio.Future[None] = loop.create_future()
+        _track(self.feed, ended)
         # daemon: a subscriber that never returns must not keep the process alive
-        threading.Thread(target=self.run, args=(loop,), name=f"off_loop {self.feed.run_id}", daemon=True).start()
+        threading.Thread(target=self.run, args=(loop, ended), name=f"off_loop {self.feed.run_id}", daemon=True).start()
 
     def stop(self) -> None:
         self.stopped.set()
         if self.pending is not None:
             self.pending.cancel()
 
-    def run(self, loop: asyncio.AbstractEventLoop) -> None:
+    def run(self, loop: asyncio.AbstractEventLoop, ended: asyncio.Future[None]) -> None:
         windows = iterate(self.feed, self.after)
         try:
             while not self.stopped.is_set():
@@ -250,14 +268,17 @@ class _Puller:
             self.observer.on_error(error)
         finally:
             if not loop.is_closed():
-                asyncio.run_coroutine_threadsafe(_close(windows), loop)
+                asyncio.run_coroutine_threadsafe(_close(windows, ended), loop)
 
 
 async def _next(windows: AsyncIterator[T]) -> T | None:
     return await anext(windows, None)
 
 
-async def _close(windows: AsyncIterator[Any]) -> None:
-    close: Any = getattr(windows, "aclose", None)
-    if close is not None:
-        await close()
+async def _close(windows: AsyncGenerator[Any, None], ended: asyncio.Future[None]) -> None:
+    try:
+        await windows.aclose()
+    except RuntimeError:
+        pass  # the pull that was cancelled is still on its way out, and closes it
+    if not ended.done():
+        ended.set_result(None)

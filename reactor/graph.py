@@ -236,7 +236,11 @@ class _Resolver:
                 self.fail(f"needs binds {name!r}, which is no parameter of its body")
         for name in self.map:
             if name not in body:
-                self.fail(f"map binds {name!r}, which is no parameter of its body")
+                taken = next(iter(body), "parameter")
+                self.fail(
+                    f"map binds {name!r}, which is no parameter of its body; "
+                    f'where the names differ: map={{"{taken}": "{self.map[name]}"}}'
+                )
 
 
 def _ordered(workflow: str, nodes: Mapping[str, Node]) -> tuple[Node, ...]:

@@ -82,7 +82,10 @@ class Run:
         errors = {id: task.error for id, task in state.tasks.items() if task.error is not None}
         first = state.error or {}
         sentence = f"task {first.get('task_id')} failed with {first.get('type')}: {first.get('message')}"
-        return RunFailed(f"run {self.id}: {sentence}", run_id=self.id, errors=errors)
+        failed = RunFailed(f"run {self.id}: {sentence}", run_id=self.id, errors=errors)
+        if self._execution is not None:
+            failed.__cause__ = self._execution.failure  # in the process where it happened, with its traceback
+        return failed
 
     async def outputs(self) -> dict[str, Any]:
         """``{task: output}`` of the last tasks that completed; empty before the run did."""
@@ -108,6 +111,9 @@ class Run:
     async def output(self, task_id: str) -> bytes:
         """The JSON of a task's output, however large; raises UnknownTask where there is none (yet)."""
         task = self.state.tasks.get(task_id)
+        if task is not None and task.status == "completed" and task.count is not None:
+            children = (self.state.tasks[f"{task_id}[{index}]"] for index in range(task.count))
+            return b"[%b]" % b",".join([await self.output(c.id) for c in children if c.status == "completed"])
         event = await self.feed.event(task.seq) if task is not None and task.status == "completed" else None
         if event is None or event.type != "task.completed":
             what = "no such task" if task is None else f"its status is {task.status}, there is no output"

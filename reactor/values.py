@@ -40,7 +40,7 @@ def dumps(value: Any) -> bytes:
     try:
         return orjson.dumps(value, default=_jsonable)
     except TypeError as error:
-        raise TypeError(f"not JSON: {error}") from error
+        raise TypeError(str(error)) from error
 
 
 def _jsonable(value: Any) -> Any:

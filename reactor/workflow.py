@@ -93,7 +93,9 @@ class Workflow:
         if not callable(task.function):
             return f"task {task.name!r} is {task.function!r}, not a function"
         if not TASK_NAME.fullmatch(task.name):
-            return f"{task.name!r} is not a task name: a letter or _, then up to 63 letters, digits and . _ ~ -"
+            return (
+                f"{task.name!r} is not a task name (a letter or _, then up to 63 letters, digits, . _ ~ -): give name="
+            )
         if task.name in _RESERVED:
             return f"the task name {task.name!r} is reserved"
         if task.name in self._tasks:

@@ -147,7 +147,6 @@ async def test_a_value_that_could_be_taken_only_once_fails_its_task(body: Callab
 
 
 @pytest.mark.parametrize("condition", [lambda: Untrue(), lambda: 1 / 0, lambda: asyncio.sleep(0)])
-@pytest.mark.filterwarnings("ignore:coroutine 'sleep' was never awaited:RuntimeWarning")
 async def test_a_condition_without_an_answer_fails_its_task(condition: Callable[[], Any]) -> None:
     """It raises, its truth raises, or it is a promise."""
     async with Engine() as engine:

@@ -19,7 +19,7 @@ PREFIX = "/api/v1"
 
 
 def create_app(
-    engine: Engine, workflows: Iterable[Workflow] = (), *, allowed_hosts: Iterable[str] = ()
+    engine: Engine, workflows: Iterable[Workflow] | Workflow = (), *, allowed_hosts: Iterable[str] = ()
 ) -> web.Application:
     """An aiohttp application that serves ``workflows`` under ``/api/v1``.
 
@@ -34,13 +34,15 @@ def create_app(
 def mount(
     app: web.Application,
     engine: Engine,
-    workflows: Iterable[Workflow] = (),
+    workflows: Iterable[Workflow] | Workflow = (),
     *,
     prefix: str = PREFIX,
     allowed_hosts: Iterable[str] = (),
 ) -> None:
     """The same inside an existing application, under ``prefix``. ``web.stream`` then works in its handlers too."""
-    for workflow in workflows:
+    if not prefix.startswith("/") or prefix.endswith("/"):
+        raise ValueError(f"{prefix!r} is no prefix: it begins with / and does not end with one")
+    for workflow in [workflows] if isinstance(workflows, Workflow) else workflows:
         engine.register(workflow)
     api = web.Application(middlewares=[problems])
     api[ENGINE] = engine

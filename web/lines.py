@@ -101,7 +101,7 @@ def _say_status(event: Message, data: dict[str, Any]) -> str:
     if data.get("stopped") is False:
         words += " (its thread did not answer and was abandoned)"
     why = told(data.get("error")) or data.get("reason")
-    because = f", because of {data['because']}" if data.get("because") else ""
+    because = f", because of {data['because']}" if data.get("because") not in (None, event.task_id) else ""
     return f"{words}: {why}{because}" if why else words + because
 
 

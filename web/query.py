@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from reactor.operators.select import matcher
 from web.problems import Problem
@@ -51,13 +51,14 @@ class StreamOptions:
 
 
 def stream_options(
-    query: Mapping[str, str | Sequence[str]], last_event_id: str | None, defaults: StreamOptions | None = None
+    query: Mapping[str, str | Sequence[str]], last_event_id: str | None, fixed: Mapping[str, Any] | None = None
 ) -> StreamOptions:
-    """The options of a query over ``defaults``; raises Problem 400.
+    """The options of a query; raises Problem 400.
 
     ``Last-Event-ID`` wins over ``after``, because clients repeat the URL. Several ``types`` or ``tasks`` add up.
+    What a handler has ``fixed`` (fields of ``StreamOptions``) no query changes, except for the cursor.
     """
-    given = defaults or StreamOptions()
+    given = StreamOptions(**dict(fixed or {}))
     for name in query:
         if name not in NAMES:
             raise Problem(400, f"there is no stream option {name[:50]!r}; there are {', '.join(NAMES)}")
@@ -78,6 +79,7 @@ def stream_options(
         logs=given.logs if logs is None else int(logs),
         await_run=given.await_run if await_run is None else await_run,
     )
+    options = replace(options, **{name: value for name, value in (fixed or {}).items() if name != "after"})
     matcher(options.types, options.tasks)  # raises InvalidPattern now, not in the stream
     return options
 
@@ -98,7 +100,7 @@ def prefer_wait(header: str | None) -> float | None:
         if name.strip().lower() == "wait":
             seconds = value.strip().strip('"')
             if not re.fullmatch(r"[0-9]{1,6}", seconds):
-                raise Problem(400, f"Prefer: wait={seconds[:50]} is no number of seconds")
+                raise Problem(400, f"Prefer: wait={seconds[:50]} is no whole number of seconds")
             return min(float(seconds), MAX_WAIT_SECONDS)
     return None
 

@@ -44,12 +44,12 @@ NO_STORE: Final = "no-store, no-transform"
 async def stream(request: web.Request, run: Run | Awaitable[Run], **options: Any) -> web.StreamResponse:
     """Streams a run to this request, from any aiohttp handler: ``return await web.stream(request, run)``.
 
-    What the request asks for in its query and ``Last-Event-ID`` holds; ``options`` (the fields of ``StreamOptions``)
-    are defaults for what it does not name. ``run`` may be awaited: one that has not started, for ``await_run`` seconds.
-    Answers 204 to who has seen everything. Returns when the stream has ended or the client has gone, which cancels
-    nothing. Raises Problem 400 for a bad query.
+    What the request asks for in its query and ``Last-Event-ID`` holds, except for ``options`` (the fields of
+    ``StreamOptions``): what the handler says no query changes. ``run`` may be awaited: one that has not started, for
+    ``await_run`` seconds. Answers 204 to who has seen everything. Returns when the stream has ended or the client has
+    gone, which cancels nothing. Raises Problem 400 for a bad query.
     """
-    asked = stream_options(request.query, request.headers.get("Last-Event-ID"), StreamOptions(**options))
+    asked = stream_options(request.query, request.headers.get("Last-Event-ID"), options)
     if isinstance(run, Run) and run.feed.closed == "end" and asked.after == run.feed.last_seq:
         return web.Response(status=204)
     if request.method == "HEAD":
@@ -68,7 +68,7 @@ async def stream(request: web.Request, run: Run | Awaitable[Run], **options: Any
         await _deliver(run, client, response, streams.channels)
         await response.write_eof()
     except ConnectionResetError:
-        logger.debug("client gone", path=request.path)
+        pass  # the client has gone, which is no error and changes nothing
     except Exception as error:
         # the answer has begun: a problem document would be read as part of the stream
         logger.error("stream broke off", path=request.path, traceback=traceback_of(error))

@@ -24,6 +24,7 @@ from reactor.bounds import READ_BYTES
 from reactor.errors import LogUnavailable, UnknownRun
 from reactor.events import Event, Window
 from reactor.logs.lock import FileLock
+from reactor.logs.retention import Retention, expire, trim
 from reactor.logs.schema import migrate
 from reactor.ports import RunRecord
 from reactor.state import RUN_ENDED, RUN_STATUS, RunState
@@ -32,6 +33,9 @@ T = TypeVar("T")
 
 BUSY_SECONDS: Final = 5.0
 """How long a read-only visitor (``sqlite3 runs.db``) may hold us up."""
+
+
+_Job = Callable[[sqlite3.Connection], None]
 
 
 class _Append(NamedTuple):
@@ -43,14 +47,22 @@ class _Append(NamedTuple):
 class SqliteLog:
     """Implements ``EventLog`` on a file; made by the first ``open``. Raises LogUnavailable there, in one sentence."""
 
-    def __init__(self, path: str | Path, *, synchronous: Literal["NORMAL", "FULL"] = "NORMAL") -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        synchronous: Literal["NORMAL", "FULL"] = "NORMAL",
+        keep_days: float | None = None,
+        keep_runs: int | None = None,
+    ) -> None:
+        self._retention = Retention(keep_days, keep_runs)
         self.path = Path(path)
         self._file = self.path.absolute()  # a path means what it meant here, wherever the process goes
         self._synchronous = synchronous
         self._lock = FileLock(self.path)
         self._is_open = False
-        self._appends: SimpleQueue[_Append | None] = SimpleQueue()
-        self._reads: SimpleQueue[Callable[[sqlite3.Connection], None] | None] = SimpleQueue()
+        self._appends: SimpleQueue[_Append | _Job | None] = SimpleQueue()
+        self._reads: SimpleQueue[_Job | None] = SimpleQueue()
         self._ended: list[asyncio.Future[None]] = []
         self._last: dict[str, tuple[int, int]] = {}
         """Of each open run: (row id, last seq). The writer thread's own."""
@@ -76,16 +88,20 @@ class SqliteLog:
         self._loop = loop
         self._is_open = True
         self._ended = [self._start(self._write, writer, "writer"), self._start(self._read, reader, "reader")]
+        if self._retention.is_limited:
+            await self.expire()
 
     async def close(self) -> None:
         """Commits what was appended, then lets go of the file."""
         if not self._is_open:
             return
         self._is_open = False
-        self._appends.put(None)
+        writer, reader = self._ended
+        # one after the other: the last connection that closes moves everything into the one file
         self._reads.put(None)
-        for ended in self._ended:
-            await ended
+        await reader
+        self._appends.put(None)
+        await writer
         self._lock.release()
 
     def _start(
@@ -144,23 +160,24 @@ class SqliteLog:
         return future
 
     def _write(self, connection: sqlite3.Connection) -> None:
-        open_ = True
-        while open_:
-            batch: list[_Append] = []
-            item = self._appends.get()
-            while True:
-                if item is None:
-                    open_ = False
-                else:
-                    batch.append(item)
-                if not open_ or self._appends.empty():
-                    break
-                item = self._appends.get()
-            if batch:
+        """Takes whatever is there: appends as one batch, and between batches the upkeep somebody asked for."""
+        batch: list[_Append] = []
+        while (item := self._appends.get()) is not None:
+            if isinstance(item, _Append):
+                batch.append(item)
+            else:
                 self._commit(connection, batch)
+                batch = []
+                item(connection)
+            if batch and self._appends.empty():
+                self._commit(connection, batch)
+                batch = []
+        self._commit(connection, batch)
 
     def _commit(self, connection: sqlite3.Connection, batch: list[_Append]) -> None:
         """All windows in one transaction; run by run where that fails, so that one bad run harms no other."""
+        if not batch:
+            return
         error = self._transaction(connection, batch)
         outcomes: list[tuple[_Append, Exception | None]] = [(append, error) for append in batch]
         if error is not None and len(batch) > 1:
@@ -230,6 +247,33 @@ class SqliteLog:
         elif status in RUN_ENDED:
             connection.execute("UPDATE runs SET ended = ? WHERE id = ?", (event.decode()["time"], run))
 
+    # --- retention ---
+
+    async def expire(self) -> int:
+        """Deletes ended runs beyond ``keep_days`` and ``keep_runs``; how many. Done at every ``open``."""
+        return await self._ask(self._appends.put, lambda connection: expire(connection, self._retention))
+
+    async def trim(self, run_id: str, keep_events: int) -> int:
+        """Deletes the beginning of an ended run, window by window, as long as ``keep_events`` stay; the last seq gone.
+
+        Who asks for that range is told (``stream.gap``). An unfinished run is never trimmed: ValueError.
+        """
+
+        def job(connection: sqlite3.Connection) -> int:
+            run = _run(connection, run_id)
+            (ended,) = connection.execute("SELECT ended FROM runs WHERE id = ?", (run,)).fetchone()
+            if ended is None:
+                raise ValueError(f"run {run_id} has not ended")
+            return trim(connection, run, run_id, keep_events)
+
+        return await self._ask(self._appends.put, job)
+
+    async def vacuum(self) -> int:
+        """Deletes what ``expire`` does and gives the space back to the file system; takes the time to copy the file."""
+        deleted = await self.expire()
+        await self._ask(self._appends.put, lambda connection: connection.execute("VACUUM") and None)
+        return deleted
+
     # --- reading ---
 
     async def read(self, run_id: str, after: int, limit: int) -> list[Event]:
@@ -280,6 +324,10 @@ class SqliteLog:
         return await self._query(query)
 
     async def _query(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        return await self._ask(self._reads.put, query)
+
+    async def _ask(self, put: Callable[[_Job], None], query: Callable[[sqlite3.Connection], T]) -> T:
+        """The answer of a thread that works on its connection."""
         self._check_open()
         future: asyncio.Future[T] = self._loop.create_future()
 
@@ -300,7 +348,7 @@ class SqliteLog:
             else:
                 self._tell(lambda: settle(result, None))
 
-        self._reads.put(job)
+        put(job)
         return await future
 
     def _read(self, connection: sqlite3.Connection) -> None:

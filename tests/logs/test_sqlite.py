@@ -207,6 +207,14 @@ async def test_what_is_appended_and_not_waited_for_is_committed_by_close(path: P
         assert (await log.record("r")).last_seq == 100
 
 
+async def test_a_closed_log_is_one_file(path: Path) -> None:
+    """After close() everything is in the file itself: it can be copied, nothing is left in a write-ahead log."""
+    for seq in range(1, 21):
+        async with opened(path) as log:
+            await log.append("r", [started() if seq == 1 else event(seq)])
+        assert sorted(entry.name for entry in path.parent.iterdir()) == ["runs.db", "runs.db.lock"]
+
+
 async def test_a_closed_log_says_so(path: Path) -> None:
     """After close() a question or an append is answered with LogUnavailable; it does not wait for ever."""
     async with opened(path) as log:

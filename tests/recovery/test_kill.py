@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 from reactor import Engine, Event
+from reactor.events import TERMINAL
 from reactor.state import replay
 from reactor.testing import read_all
 from tests.recovery.crash import check_laws, ended_in, in_log
@@ -69,12 +70,13 @@ def story(folder: Path, name: str) -> Story:
 
 
 def wait_for_events(story: Story, count: int, process: subprocess.Popen[str]) -> None:
-    """Returns as soon as this life has added so many events, or the process has ended."""
+    """Returns as soon as this life has added so many events, or the run or the process has ended."""
     seen = len(in_log(story.log, story.run_id)) if story.log.exists() else 0
     deadline = time.monotonic() + WAIT_SECONDS
     while process.poll() is None:
         assert time.monotonic() < deadline, "the process does nothing"
-        if story.log.exists() and len(in_log(story.log, story.run_id)) >= seen + count:
+        events = in_log(story.log, story.run_id) if story.log.exists() else []
+        if len(events) >= seen + count or (events and events[-1].type in TERMINAL):
             return
         time.sleep(0.005)
 

@@ -156,8 +156,8 @@ EXPECTED = {"late": {"sum": sum(range(WIDTH)), "one": 2**LAYERS - 1}}
 # --- many events, for those who follow ---------------------------------------------------------------------------
 
 followed = Workflow("followed")
-STEPS = 25
-EVENTS_EACH = 190
+STEPS = 250
+EVENTS_EACH = 18
 
 
 @followed.task
@@ -169,6 +169,6 @@ async def steps() -> list[int]:
 async def talk(steps: int, ctx: Context, pause: float = 0.005) -> int:
     for i in range(EVENTS_EACH):
         await ctx.emit("step.made", {"step": steps, "i": i, "text": "ü \u2028 \n" * (i % 5)})
-        if i % 10 == 0:
+        if i % 9 == 0:
             await asyncio.sleep(pause)
     return steps

@@ -11,7 +11,7 @@ bug in here. ``body.TaskActor`` runs a body, ``mapped.MappedActor`` fans out.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from reactivex import Observable, abc
@@ -22,7 +22,7 @@ from reactor.context import Context
 from reactor.events import Draft, task_head
 from reactor.executors.threads import ThreadExecutor
 from reactor.graph import Node
-from reactor.past import Past
+from reactor.past import Output, Past
 from reactor.ports import Clock
 from reactor.slots import ReadyQueue, Slots
 from reactor.state import ENDED
@@ -48,6 +48,7 @@ class Scope(Protocol):
     total_tasks: int
     cancel_reason: str | None
     failure: BaseException | None
+    reused: Mapping[str, Output]
 
     def next_index(self) -> int: ...
     def context_of(self, actor: TaskActor) -> Context: ...

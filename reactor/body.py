@@ -17,10 +17,10 @@ from reactor.context import Context
 from reactor.errors import ThreadsExhausted
 from reactor.events import Draft, task_head
 from reactor.graph import Node
-from reactor.past import Past
+from reactor.past import Output, Past
 from reactor.ports import Job
 from reactor.slots import Slots
-from reactor.values import describe_error, encode_output, preview, shown, traceback_of
+from reactor.values import Encoded, describe_error, encode_output, preview, shown, traceback_of
 
 logger = structlog.get_logger("reactor")
 
@@ -85,6 +85,10 @@ class TaskActor(Actor):
             blocker = self.blocked_by(self.upstreams.values() if self.map_index is None else self._pairs())
             if blocker is not None:
                 self.skip_after(blocker)
+                return
+            reused = self.scope.reused.get(self.task_id)
+            if reused is not None:
+                self._end_reused(reused)
                 return
             if self.node.task.when is not None and not self._is_wanted(self.node.task.when):
                 return
@@ -160,6 +164,18 @@ class TaskActor(Actor):
         else:
             self._job = self.scope.threads.submit(call, self._thread_ended)
 
+    def _end_reused(self, reused: Output) -> None:
+        """Completes with what an earlier run has computed."""
+        self.output = reused.value
+        self.encoded = reused.json if self.node.name in self.scope.leaves else None
+        self._complete(Encoded(reused.json, True, reused.typed), 0.0, cached=True)
+
+    def _complete(self, encoded: Encoded, duration_ms: float, *, cached: bool = False) -> None:
+        reference = f"runs/{self.scope.run_id}/tasks/{self.task_id}/output"
+        data, blob = drafts.completed(encoded, duration_ms, reference, cached=cached)
+        draft = self.draft("task.completed", data)
+        self.end("completed", draft if blob is None else draft._replace(blob=blob))
+
     async def _drive(self, call: Callable[[], Any]) -> None:
         self._has_entered = True
         try:
@@ -193,9 +209,7 @@ class TaskActor(Actor):
             self.encoded = encoded.json
         self._close_context()
         self.scope.body_ended(duration_ms)
-        data, blob = drafts.completed(encoded, duration_ms, f"runs/{self.scope.run_id}/tasks/{self.task_id}/output")
-        draft = self.draft("task.completed", data)
-        self.end("completed", draft if blob is None else draft._replace(blob=blob))
+        self._complete(encoded, duration_ms)
 
     def _ended_with(self, error: BaseException) -> None:
         if self.status != "running":
@@ -213,7 +227,8 @@ class TaskActor(Actor):
             self._end_cancelled(stopped=True)
 
     def _late(self, how: str) -> None:
-        logger.warning("an abandoned body ended after all", run_id=self.scope.run_id, task_id=self.task_id, how=how)
+        if self.was_abandoned:  # else its run went on to the next start of the engine
+            logger.warning("an abandoned body ended after all", run_id=self.scope.run_id, task_id=self.task_id, how=how)
 
     def _end_failed(self, error: BaseException, duration_ms: float) -> None:
         if self.scope.failure is None:

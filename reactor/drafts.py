@@ -14,7 +14,12 @@ from reactor.values import Encoded, preview
 
 
 def run_started(
-    graph: Graph, run_id: str, input_json: Mapping[str, bytes], meta: Mapping[str, Any], total_tasks: int
+    graph: Graph,
+    run_id: str,
+    input_json: Mapping[str, bytes],
+    meta: Mapping[str, Any],
+    total_tasks: int,
+    retry_of: str | None = None,
 ) -> Draft:
     """``run.started``. An input or a task list too large for an event goes beside it (``input_ref``, ``tasks_ref``)."""
     data: dict[str, Any] = {
@@ -25,6 +30,8 @@ def run_started(
     }
     if meta:
         data["meta"] = dict(meta)
+    if retry_of is not None:
+        data["retry_of"] = retry_of
     large: dict[str, bytes] = {}
     room = bounds.MAX_INLINE_BYTES
     parts = {"input": json_object(input_json), "tasks": orjson.dumps([node.describe() for node in graph.nodes])}
@@ -49,7 +56,9 @@ def started(executor: str, index: int, total: int, given: Mapping[str, bytes]) -
     return b'%b,"input":%b}' % (data, bound)
 
 
-def completed(encoded: Encoded, duration_ms: float, reference: str) -> tuple[bytes, bytes | None]:
+def completed(
+    encoded: Encoded, duration_ms: float, reference: str, *, cached: bool = False
+) -> tuple[bytes, bytes | None]:
     """``task.completed``, and the output where it is too large for the event and goes beside it."""
     blob = None
     if len(encoded.json) <= bounds.MAX_INLINE_BYTES:
@@ -59,7 +68,8 @@ def completed(encoded: Encoded, duration_ms: float, reference: str) -> tuple[byt
         shown = preview(blob[: 4 * bounds.PREVIEW_CHARS].decode("utf-8", "replace"))
         output = orjson.dumps({"output_ref": reference, "size": len(blob), "preview": shown})[1:-1]
     restored = b',"typed":true' if encoded.typed else b"" if encoded.recoverable else b',"recoverable":false'
-    data = b'{%b,"duration_ms":%b,"cached":false%b}' % (output, repr(duration_ms).encode(), restored)
+    origin = b"true" if cached else b"false"
+    data = b'{%b,"duration_ms":%b,"cached":%b%b}' % (output, repr(duration_ms).encode(), origin, restored)
     return data, blob
 
 

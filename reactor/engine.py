@@ -23,9 +23,11 @@ from reactor.errors import (
     InputError,
     InvalidRunId,
     RunExists,
+    RunOpen,
     TooManyWaiting,
     UnknownRun,
     UnknownWorkflow,
+    WorkflowChanged,
 )
 from reactor.events import Event, Window
 from reactor.execution import Execution, Host
@@ -36,7 +38,7 @@ from reactor.graph import Graph
 from reactor.logs import open_log
 from reactor.operators.guarded import guarded
 from reactor.operators.unwindow import unwindow
-from reactor.past import load_past
+from reactor.past import load_past, load_reusable
 from reactor.ports import Clock, EventLog, RunRecord
 from reactor.run import Run
 from reactor.values import plain_copy, shown
@@ -234,18 +236,27 @@ class Engine:
         Raises WorkflowError, InputError, RunExists, UnknownWorkflow, EngineClosed, or ValueError for a bad ``run_id``
         or ``meta``; then nothing was started.
         """
-        host = self._host
-        if host is None or self._draining:
+        self._accepting()
+        graph = self.register(self.workflow(workflow) if isinstance(workflow, str) else workflow)
+        inputs = graph.validate_input({} if input is None else input)
+        run_id = make_run_id() if run_id is None else check_run_id(run_id)
+        return await self._begin(graph, inputs, run_id, check_meta(meta or {}))
+
+    def _accepting(self) -> Host:
+        if self._host is None or self._draining:
             raise EngineClosed(
                 "the engine is draining" if self._draining else "enter the engine first: async with Engine(...)"
             )
-        graph = self.register(self.workflow(workflow) if isinstance(workflow, str) else workflow)
-        inputs = graph.validate_input({} if input is None else input)
-        run_id = new_run_id() if run_id is None else check_run_id(run_id)
-        meta = check_meta(meta or {})
+        return self._host
+
+    async def _begin(
+        self, graph: Graph, inputs: dict[str, Any], run_id: str, meta: dict[str, Any], **origin: Any
+    ) -> Run:
+        """Starts what was checked; ``origin`` is of a retry."""
         await self._check_new(run_id)
+        host = self._accepting()  # it may have begun to drain meanwhile
         feed = Feed(run_id, self.log, self.clock)
-        execution = self._adopt(Execution(host, graph, feed, inputs, meta, ended=self._ended))
+        execution = self._adopt(Execution(host, graph, feed, inputs, meta, ended=self._ended, **origin))
         run = self._open[run_id]
         try:
             execution.start()
@@ -256,6 +267,24 @@ class Engine:
         if execution.lost_with is not None:
             raise execution.lost_with
         return run
+
+    async def retry(self, run_id: str, *, new_run_id: str | None = None) -> Run:
+        """Starts a new run with the input of one that has ended, which takes over what completed there.
+
+        Raises UnknownRun, RunOpen where it has not ended, WorkflowChanged where its workflow is not the same any more,
+        and what ``start`` raises.
+        """
+        old = await self.get(run_id)
+        if not old.state.has_ended:
+            raise RunOpen(f"run {run_id} is {old.status}; only a run that has ended is retried", run_id=run_id)
+        try:
+            graph = self._graph_of(await self.log.record(run_id))
+            inputs, meta = await _beginning(old.feed, graph)
+        except _NotRecoverable as problem:
+            raise WorkflowChanged(f"run {run_id} cannot be retried: {problem}", run_id=run_id) from None
+        reused = await load_reusable(self.log, graph, old.state)
+        new_id = make_run_id() if new_run_id is None else check_run_id(new_run_id)
+        return await self._begin(graph, inputs, new_id, meta, retry_of=run_id, reused=reused)
 
     async def _check_new(self, run_id: str) -> None:
         if run_id not in self._open:
@@ -372,7 +401,7 @@ async def _beginning(feed: Feed, graph: Graph) -> tuple[dict[str, Any], dict[str
         raise _NotRecoverable(f"its input cannot be read back: {error}") from error
 
 
-def new_run_id() -> str:
+def make_run_id() -> str:
     """A time-ordered id, as UUID version 7 (RFC 9562)."""
     milliseconds = time.time_ns() // 1_000_000
     value = (milliseconds << 80) | (0x7 << 76) | (int.from_bytes(os.urandom(10)) & ((1 << 76) - 1))

@@ -74,6 +74,18 @@ class RunExists(ReactorError):
     run_id: str
 
 
+class RunOpen(ReactorError):
+    """The command is for runs that have ended."""
+
+    run_id: str
+
+
+class WorkflowChanged(ReactorError):
+    """The workflow of a run is not registered here, or is not the same any more."""
+
+    run_id: str
+
+
 class RunEnded(ReactorError):
     """The command came after the run's terminal event."""
 

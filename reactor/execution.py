@@ -22,7 +22,7 @@ from reactor.feed import Feed
 from reactor.graph import Graph
 from reactor.mapped import MappedActor
 from reactor.operators.merge_tasks import merge_tasks
-from reactor.past import Past
+from reactor.past import Output, Past
 from reactor.pipeline import Pipeline
 from reactor.ports import Clock, EventLog
 from reactor.slots import ReadyQueue, Slots
@@ -72,6 +72,8 @@ class Execution:
         *,
         ended: Callable[[Execution], None],
         past: Past | None = None,
+        retry_of: str | None = None,
+        reused: Mapping[str, Output] | None = None,
     ) -> None:
         self.run_id = feed.run_id
         self.graph = graph
@@ -98,6 +100,9 @@ class Execution:
         self._bodies: set[asyncio.Task[None]] = set()
         """Strong references: the loop itself keeps only weak ones."""
         self._past = past
+        self._retry_of = retry_of
+        self.reused = reused or {}
+        """Outputs of an earlier run that this one takes over, by task id."""
         self._started_bodies = past.started_bodies if past else 0
         self._task_time_ms = past.task_time_ms if past else 0.0
         self._started_at = self.clock.monotonic() - (past.elapsed_ms / 1000 if past else 0.0)
@@ -131,7 +136,8 @@ class Execution:
 
     def start(self) -> None:
         """Writes ``run.started`` and begins whatever is ready."""
-        self.write(run_started(self.graph, self.run_id, self.input_json, self.meta, self.total_tasks))
+        beginning = run_started(self.graph, self.run_id, self.input_json, self.meta, self.total_tasks, self._retry_of)
+        self.write(beginning)
         self._connect()
         self.ready.pump()
 

@@ -24,6 +24,8 @@ class Output(NamedTuple):
 
     value: Any
     json: bytes
+    typed: bool = False
+    """Restored through the task's return annotation."""
 
 
 class Past(NamedTuple):
@@ -156,7 +158,7 @@ async def _read_output(log: EventLog, run_id: str, node: Node, seen: TaskState, 
         return None
     returns = adapter_for(node.returns) if data.get("typed") else None
     try:
-        return Output(restore_output(json, returns), json)
+        return Output(restore_output(json, returns), json, returns is not None)
     except Exception as error:  # validators are a user's
         if not is_shown:
             logger.warning("output cannot be restored", run_id=run_id, task_id=seen.id, error=str(error))
@@ -167,3 +169,37 @@ def _milliseconds(start: str | None, end: str) -> float:
     if start is None:
         return 0.0
     return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds() * 1000
+
+
+async def load_reusable(log: EventLog, graph: Graph, state: RunState) -> dict[str, Output]:
+    """What a retry of an ended run takes over: completed bodies whose upstreams are taken over too, by task id.
+
+    A body is not taken over if anything it was given could be another value this time.
+    """
+    reused: dict[str, Output] = {}
+    whole: set[str] = set()
+    """Tasks whose entire output is taken over."""
+    for node in graph.nodes:
+        pairs = _pairs_by_index(graph, node)
+        if not all(upstream in whole for upstream in node.upstreams if not (pairs and upstream == node.map_source)):
+            continue
+        bodies = list(_bodies(node, state))
+        for seen in bodies:
+            paired = f"{node.map_source}[{seen.map_index}]"
+            if seen.status != "completed" or seen.recoverable is False or (pairs and paired not in reused):
+                continue
+            output = await _read_output(log, state.run_id, node, seen, is_shown=False)
+            if output is not None:
+                reused[seen.id] = output
+        if node.name in state.tasks and not _is_open(node, state) and all(body.id in reused for body in bodies):
+            whole.add(node.name)
+    return reused
+
+
+def _pairs_by_index(graph: Graph, node: Node) -> bool:
+    """Whether a mapped task maps another one child by child."""
+    takes_whole = any(
+        parameter.kind == UPSTREAM and parameter.source == node.map_source
+        for parameter in (*node.parameters, *node.when)
+    )
+    return node.map_source is not None and graph.by_name[node.map_source].map_source is not None and not takes_whole

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import is_dataclass
 from typing import Any, Final, NamedTuple, cast
 
 import orjson
@@ -141,7 +142,22 @@ def is_plain_type(adapter: TypeAdapter[Any]) -> bool:
 
 
 def _equal(restored: Any, value: Any) -> bool:
-    return type(restored) is type(value) and bool(restored == value)
+    return _same_types(restored, value) and bool(restored == value)
+
+
+def _same_types(restored: Any, value: Any) -> bool:
+    """Down to the members of containers and models: ``(1, True)`` is equal to ``(1.0, 1)``, but not the same."""
+    if type(restored) is not type(value):
+        return False
+    if isinstance(value, dict):
+        members = cast(dict[Any, Any], value)
+        return restored.keys() == members.keys() and all(_same_types(restored[key], members[key]) for key in members)
+    if isinstance(value, (list, tuple)):
+        items = cast(Sequence[Any], value)
+        return len(restored) == len(items) and all(map(_same_types, restored, items))
+    if isinstance(value, BaseModel) or is_dataclass(value):
+        return _same_types(getattr(restored, "__dict__", {}), getattr(value, "__dict__", {}))
+    return True
 
 
 def shown(value: Any) -> bytes:

@@ -576,7 +576,6 @@ async def test_an_output_is_inline_up_to_exactly_32_kib(size: int, is_inline: bo
     assert ("output" in data) is is_inline
 
 
-@pytest.mark.xfail(strict=True, reason="run.output of a mapped task gives the output of its last child")
 async def test_the_output_of_a_mapped_task_is_its_list() -> None:
     """``run.output`` of a mapped task is the JSON of the list its dependents get; of an empty one ``[]``."""
     flow = Workflow("mapped")

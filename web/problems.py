@@ -24,6 +24,8 @@ STATUS: Final[dict[type[Exception], int]] = {
     errors.InvalidRunId: 422,
     errors.RunExists: 409,
     errors.RunEnded: 409,
+    errors.RunOpen: 409,
+    errors.WorkflowChanged: 409,
     errors.InputError: 422,
     errors.WorkflowError: 422,
     errors.EngineClosed: 503,

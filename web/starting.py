@@ -36,7 +36,7 @@ async def answer_start(request: web.Request, members: Collection[str], begin: Be
     run, is_new = await asyncio.shield(asyncio.ensure_future(_begun(begin, body)))
     if streams:
         return await stream(request, run)
-    headers = {"Location": _location(request, run)}
+    headers = {"Location": location_of(request, run)}
     status = 201 if is_new else 200
     if wait is None:
         return json_response(summary(run), status, headers)
@@ -64,6 +64,7 @@ async def _begun(begin: Begin, body: dict[str, Any]) -> tuple[Run, bool]:
         raise Problem(422, str(error)) from error
 
 
-def _location(request: web.Request, run: Run) -> str:
+def location_of(request: web.Request, run: Run) -> str:
+    """The path of a run."""
     prefix = request.match_info.apps[-1].router  # the application the routes are mounted in knows its own prefix
     return str(prefix["run"].url_for(id=run.id))

@@ -1,4 +1,4 @@
-"""A client that loses its connection all the time, to a server that dies all the time, sees the log and nothing else."""
+"""A client that keeps losing its connection, to a server that keeps dying, sees the log and nothing else."""
 
 from __future__ import annotations
 

@@ -293,3 +293,18 @@ async def test_a_stream_refuses_who_does_not_take_one(server: Server) -> None:
     async with server.session.delete(f"{server.url}/runs/{run_id}/events") as response:
         assert response.status == 405
         assert "GET" in response.headers["Allow"]
+
+
+async def test_a_retry_over_http_is_a_new_run(server: Server) -> None:
+    """202 with its Location; 409 for a run that is open, 404 for one that is not there."""
+    first = (await server.start("small", {"n": 5}))["run_id"]
+    await (await server.engine.get(first)).ended()
+    async with server.session.post(f"{server.url}/runs/{first}/retry", json={"run_id": "again"}) as response:
+        assert response.status == 202
+        assert response.headers["Location"] == "/api/v1/runs/again"
+    await (await server.engine.get("again")).ended()
+    assert (await server.get("/runs/again"))[1]["outputs"] == {"b": 6}
+    open_ = (await server.start("gated"))["run_id"]
+    for run_id, status in ((open_, 409), ("never", 404)):
+        async with server.session.post(f"{server.url}/runs/{run_id}/retry", json={}) as response:
+            assert response.status == status

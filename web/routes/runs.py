@@ -14,7 +14,7 @@ from web.keys import ENGINE
 from web.problems import Problem
 from web.query import page
 from web.result import full, listed, summary
-from web.starting import answer_start
+from web.starting import answer_start, location_of
 
 STATUSES = ("pending", "running", "cancelling", *sorted(RUN_ENDED))
 
@@ -26,6 +26,7 @@ def routes() -> list[web.RouteDef]:
         web.put("/runs/{id}", put_run),
         web.get("/runs/{id}/tasks/{task}/output", get_output),
         web.post("/runs/{id}/cancel", cancel_run),
+        web.post("/runs/{id}/retry", retry_run),
     ]
 
 
@@ -86,3 +87,15 @@ async def cancel_run(request: web.Request) -> web.Response:
     except ValueError as error:
         raise Problem(422, str(error)) from error
     return json_response(summary(run), 202)
+
+
+async def retry_run(request: web.Request) -> web.Response:
+    """202 and the Location of a new run with the same input, which takes over what completed in this one."""
+    guard_change(request)
+    body = await json_object(request, {"run_id"}) if request.can_read_body else {}
+    run_id = body.get("run_id")
+    if not isinstance(run_id, (str, type(None))):
+        raise Problem(422, "run_id must be a string")
+    engine = request.app[ENGINE]
+    run = await asyncio.shield(asyncio.ensure_future(engine.retry(request.match_info["id"], new_run_id=run_id)))
+    return json_response(summary(run), 202, {"Location": location_of(request, run)})

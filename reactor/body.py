@@ -14,7 +14,7 @@ from reactor import bounds, drafts
 from reactor.actor import Actor, Scope
 from reactor.binding import CONTEXT, INPUT, ITEM, MISSING, UPSTREAM, Parameter, adapter_for
 from reactor.context import Context
-from reactor.errors import ThreadsExhausted
+from reactor.errors import ContextClosed, ThreadsExhausted
 from reactor.events import Draft, task_head
 from reactor.graph import Node
 from reactor.past import Output, Past
@@ -59,6 +59,12 @@ class TaskActor(Actor):
         self._cancel_reason: str | None = None
         self._has_entered = False
         self.was_abandoned = False
+
+    @property
+    def seen_upstreams(self) -> dict[str, Actor]:
+        """The upstreams as this body sees them: for a child of a map over a map, its pair in place of the whole."""
+        pair, source = self._pair, self.node.map_source
+        return self.upstreams if pair is None or source is None else {**self.upstreams, source: pair}
 
     def restore(self, past: Past) -> None:
         seen = past.tasks.get(self.task_id)
@@ -202,6 +208,9 @@ class TaskActor(Actor):
         if (problem := _no_output(output)) is not None:
             self._ended_with(problem)
             return
+        if self.context is not None and self.context.saw_cancel:
+            self._end_cancelled(stopped=True)
+            return
         duration_ms = self._elapsed_ms(self._started_at)
         encoded = encode_output(output, None if self.node.returns is MISSING else adapter_for(self.node.returns))
         self.output = output
@@ -217,7 +226,7 @@ class TaskActor(Actor):
         elif self._cancel_reason is None:
             self._end_failed(error, self._elapsed_ms(self._started_at))
         else:
-            if not isinstance(error, asyncio.CancelledError):
+            if not isinstance(error, (asyncio.CancelledError, ContextClosed)):
                 logger.error(
                     "clean-up after cancel failed",
                     run_id=self.scope.run_id,

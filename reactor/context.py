@@ -5,7 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import threading
 from asyncio import AbstractEventLoop, TimerHandle
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -78,6 +78,12 @@ class Context:
         self._closed = False
         self._cancelled = False
         self._blocked: set[concurrent.futures.Future[None]] = set()
+        self._waits_for_log: set[concurrent.futures.Future[None]] = set()
+        """Of those that are blocked: no cancel may pass for the answer of the log."""
+        self._unawaited: _Awaited | None = None
+        """What the last ``emit`` into a full window returned, until somebody has awaited it."""
+        self.saw_cancel = False
+        """The body looked at ``cancelled`` and found it true: what it returns then is no output."""
         self._progress = _Progress(voice.loop, self._say_progress)
         self.run_id = attempt.run_id
         self.task_id = attempt.task_id
@@ -92,6 +98,7 @@ class Context:
     @property
     def cancelled(self) -> bool:
         """True once the run is being cancelled: a thread looks here and returns."""
+        self.saw_cancel = self.saw_cancel or self._cancelled
         return self._cancelled
 
     def emit(self, type: str, data: Mapping[str, Any] | Any | None = None) -> Awaitable[None]:
@@ -99,7 +106,8 @@ class Context:
 
         Raises InvalidEvent, EventTooLarge (48 KiB), Backpressure (far too many without ``await``), ContextClosed.
         """
-        if not bounds.EVENT_TYPE.fullmatch(type) or len(type) > bounds.EVENT_TYPE_CHARS:
+        # users without a type checker pass anything
+        if not isinstance(type, str) or not bounds.EVENT_TYPE.fullmatch(type) or len(type) > bounds.EVENT_TYPE_CHARS:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise self._error(InvalidEvent, f"{type!r} is no event type: lower case words joined by dots, at most 64")
         if type.startswith(bounds.RESERVED_EVENT_PREFIXES):
             raise self._error(InvalidEvent, f"the event type {type!r} is reserved for the engine")
@@ -108,7 +116,8 @@ class Context:
     def progress(self, fraction: float, message: str | None = None) -> Awaitable[None]:
         """How far the body is, 0 to 1. Sampled: at most 20 a second reach the stream, and the last one always does."""
         self._check_open()
-        if not 0.0 <= fraction <= 1.0:  # also false for NaN
+        # users without a type checker pass anything; the comparison is also false for NaN
+        if not isinstance(fraction, (int, float)) or not 0.0 <= fraction <= 1.0:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise self._error(InvalidEvent, f"progress is a fraction from 0 to 1, not {fraction!r}")
         data = {"fraction": fraction, "message": message, "level": "info"}
         self._progress.latest = self._encode("task.progress", data)
@@ -123,7 +132,7 @@ class Context:
         self._check_open()
         if threading.get_ident() == self._loop_thread:
             return self._voice.committed()
-        return self._block(self._voice.when_committed)
+        return self._block(self._voice.when_committed, for_log=True)
 
     # --- the engine's side ---
 
@@ -139,6 +148,11 @@ class Context:
             self._closed = True
             self._wake()
 
+    def heard(self, awaited: _Awaited) -> None:
+        """The body has waited for the room it was told to wait for."""
+        if self._unawaited is awaited:
+            self._unawaited = None
+
     # --- saying it ---
 
     def _log(self, level: str, message: str, fields: Mapping[str, Any]) -> Awaitable[None]:
@@ -149,10 +163,15 @@ class Context:
         self._check_open()
         if threading.get_ident() != self._loop_thread:
             return self._block(lambda wake: self._say_then(type, data, wake))
-        if self._voice.is_crowded:
+        if self._voice.is_crowded and self._unawaited is not None:
             raise self._error(Backpressure, "it emits faster than the log takes events: await ctx.emit(...)")
         self._say(type, data)
-        return self._voice.wait_for_room()
+        room = self._voice.wait_for_room()
+        if room is READY:
+            self._unawaited = None
+            return room
+        self._unawaited = _Awaited(self, room)
+        return self._unawaited
 
     def _say_then(self, type: str, data: bytes, wake: Callable[[], None]) -> None:
         self._check_open()
@@ -163,8 +182,11 @@ class Context:
         if not self._closed:
             self._say("task.progress", data)
 
-    def _block(self, act: Callable[[Callable[[], None]], None]) -> Awaitable[None]:
-        """Acts on the loop and holds this thread until it calls back; what ``act`` raises is raised here."""
+    def _block(self, act: Callable[[Callable[[], None]], None], *, for_log: bool = False) -> Awaitable[None]:
+        """Acts on the loop and holds this thread until it calls back; what ``act`` raises is raised here.
+
+        ``for_log``: a cancel is raised here, too, because what this thread does next relies on the log's answer.
+        """
         future: concurrent.futures.Future[None] = concurrent.futures.Future()
 
         def on_loop() -> None:
@@ -175,16 +197,22 @@ class Context:
                     future.set_exception(error)
 
         self._blocked.add(future)
+        if for_log:
+            self._waits_for_log.add(future)
         try:
             self._voice.loop.call_soon_threadsafe(on_loop)
             future.result()
         finally:
             self._blocked.discard(future)
+            self._waits_for_log.discard(future)
         return READY
 
     def _wake(self) -> None:
         for future in tuple(self._blocked):
-            _wake(future)
+            if future in self._waits_for_log and not future.done():
+                future.set_exception(self._error(ContextClosed, "it was stopped before the log had what it emitted"))
+            else:
+                _wake(future)
 
     def _encode(self, type: str, data: Any) -> bytes:
         try:
@@ -215,6 +243,20 @@ def _wake(future: concurrent.futures.Future[None]) -> None:
         future.set_result(None)
 
 
+class _Awaited:
+    """Room in the window, for a body that may or may not wait for it."""
+
+    __slots__ = ("_context", "_room")
+
+    def __init__(self, context: Context, room: Awaitable[None]) -> None:
+        self._context = context
+        self._room = room
+
+    def __await__(self) -> Generator[Any, None, None]:
+        yield from self._room.__await__()
+        self._context.heard(self)
+
+
 class TaskLog:
     """``ctx.log``: lines of a task as ``log.created`` events, ``ctx.log.info("loaded", rows=12)``.
 
@@ -226,16 +268,16 @@ class TaskLog:
     def __init__(self, write: Callable[[str, str, Mapping[str, Any]], Awaitable[None]]) -> None:
         self._write = write
 
-    def debug(self, message: str, **fields: Any) -> Awaitable[None]:
+    def debug(self, message: str, /, **fields: Any) -> Awaitable[None]:
         return self._write("debug", message, fields)
 
-    def info(self, message: str, **fields: Any) -> Awaitable[None]:
+    def info(self, message: str, /, **fields: Any) -> Awaitable[None]:
         return self._write("info", message, fields)
 
-    def warning(self, message: str, **fields: Any) -> Awaitable[None]:
+    def warning(self, message: str, /, **fields: Any) -> Awaitable[None]:
         return self._write("warning", message, fields)
 
-    def error(self, message: str, **fields: Any) -> Awaitable[None]:
+    def error(self, message: str, /, **fields: Any) -> Awaitable[None]:
         return self._write("error", message, fields)
 
 

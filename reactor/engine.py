@@ -263,9 +263,7 @@ class Engine:
         except BaseException:
             execution.suspend()  # a bug: nothing of it may stay open
             raise
-        await execution.committed()
-        if execution.lost_with is not None:
-            raise execution.lost_with
+        await execution.begun()
         return run
 
     async def retry(self, run_id: str, *, new_run_id: str | None = None) -> Run:
@@ -357,7 +355,7 @@ class Engine:
         run = self._open.get(run_id)
         if run is not None:
             if run.feed.last_seq == 0:  # nobody sees a run before its run.started is in the log
-                await self._executions[run_id].committed()
+                await self._executions[run_id].begun()
             return run
         await self.log.record(run_id)  # raises UnknownRun, also for one that was forgotten meanwhile
         feed = self._recent.get(run_id)

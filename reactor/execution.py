@@ -240,7 +240,7 @@ class Execution:
             map_index=actor.map_index,
             input=dict(self.inputs),
             meta={**self.meta, **actor.node.task.meta},
-            upstreams=MappingProxyType({name: _seen(upstream) for name, upstream in actor.upstreams.items()}),
+            upstreams=MappingProxyType({name: _seen(upstream) for name, upstream in actor.seen_upstreams.items()}),
             resources=self._host.resources,
         )
         return Context(attempt, self, lambda type, data: actor.emit(actor.draft(type, data)))
@@ -263,7 +263,7 @@ class Execution:
     def committed(self) -> Awaitable[None]:
         """Done when everything written so far is in the log."""
         done: asyncio.Future[None] = self.loop.create_future()
-        self.when_committed(lambda: None if done.done() else done.set_result(None))
+        self.when_committed(lambda: _settle(done))
         return done
 
     def when_committed(self, callback: Callable[[], None]) -> None:
@@ -271,6 +271,19 @@ class Execution:
             callback()
         else:
             self._waiting_for_commit.append((self._written, callback))
+
+    async def begun(self) -> None:
+        """Done when ``run.started`` is in the log; raises LogLost where it never will be."""
+        while self.feed.last_seq == 0 and self.lost_with is None:
+            await self.next_window()
+        if self.feed.last_seq == 0 and self.lost_with is not None:
+            raise self.lost_with
+
+    def next_window(self) -> asyncio.Future[None]:
+        """Done when anything was committed, or nothing more will be."""
+        done: asyncio.Future[None] = self.loop.create_future()
+        self._waiting_for_commit.appendleft((self.feed.last_seq + 1, lambda: _settle(done)))
+        return done
 
     # --- stopping ---
 
@@ -298,6 +311,11 @@ class Execution:
     def has_bodies(self) -> bool:
         """True while an ``async def`` body has not ended."""
         return bool(self._bodies)
+
+
+def _settle(done: asyncio.Future[None]) -> None:
+    if not done.done():
+        done.set_result(None)
 
 
 def _seen(actor: Actor) -> Upstream:

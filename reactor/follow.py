@@ -111,13 +111,14 @@ def report(run_id: str) -> Callable[[Exception], None]:
 class _Follower:
     """One subscriber: ``live`` while windows are passed straight on, else it is reading."""
 
-    __slots__ = ("cursor", "feed", "live", "observer", "reading", "subscription")
+    __slots__ = ("cursor", "disposed", "feed", "live", "observer", "reading", "subscription")
 
     def __init__(self, feed: Feed, after: int, observer: abc.ObserverBase[Sequence[Message]]) -> None:
         self.feed = feed
         self.cursor = after
         self.observer = observer
         self.live = False
+        self.disposed = False
         self.reading: asyncio.Task[None] | None = None
         self.subscription: abc.DisposableBase | None = None
 
@@ -131,6 +132,8 @@ class _Follower:
             while messages := await self.feed.read(self.cursor):
                 self.cursor = cursor_after(messages, self.cursor)
                 self.observer.on_next(messages)
+                if self.disposed:
+                    return
                 await asyncio.sleep(0)  # a long replay leaves the loop to others between windows
         except Exception as error:
             self.observer.on_error(error)
@@ -160,6 +163,7 @@ class _Follower:
 
     def dispose(self) -> None:
         self.live = False
+        self.disposed = True
         if self.subscription is not None:
             self.subscription.dispose()
         if self.reading is not None and self.reading is not _current_task():

@@ -134,9 +134,11 @@ class MappedActor(Actor):
         for child in self.children:
             outcome = outcome_of(child.status, child.reason)
             tally[outcome] = tally.get(outcome, 0) + 1
-            if outcome != "completed" and child.because is not None and child.reason != "condition":
-                self.because = self.because or child.because
-                self.error = self.error or child.error
+        failed = (child for child in self.children if child.status == "failed")
+        blocked = (child for child in self.children if outcome_of(child.status, child.reason) != "completed")
+        first = next(failed, None) or next((child for child in blocked if child.reason != "condition"), None)
+        if first is not None:
+            self.because, self.error = first.because, first.error
         status = mapped_status(tally)
         if status == "completed":
             completed = [child for child in self.children if child.status == "completed"]

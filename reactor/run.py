@@ -144,6 +144,8 @@ class Run:
             raise RunEnded(f"run {self.id} is {self.status} already", run_id=self.id, status=self.status)
         self._execution.cancel(reason, by=by, grace=grace)
         await self._execution.committed()
+        if self._execution.lost_with is not None:
+            raise self._execution.lost_with
 
     def __repr__(self) -> str:
         return f"<Run {self.id} of {self.state.workflow}, {self.status} at {self.feed.last_seq}>"

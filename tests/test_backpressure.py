@@ -64,7 +64,6 @@ async def test_a_flood_into_a_slow_log_is_held_at_one_window_and_loses_nothing()
         return MANY
 
     gc.collect()
-    gc.freeze()  # what other tests left makes collections long enough to be blamed on the subscriber
     before = resident_mib()
     async with Engine(SlowLog(MemoryLog(max_events=1_000), 0.001)) as engine:
         run = await engine.start(flow)
@@ -74,7 +73,6 @@ async def test_a_flood_into_a_slow_log_is_held_at_one_window_and_loses_nothing()
     assert peaks.bytes <= bounds.WINDOW_BYTES + bounds.MAX_EVENT_BYTES
     assert peaks.waits >= MANY // bounds.WINDOW_EVENTS // 2, "the log was never too slow: nothing was shown"
     assert peaks.resident - before < 40, "MiB above what was there before"
-    gc.unfreeze()
     assert (seen.numbers, seen.last_seq) == (MANY, run.state.seq)
 
 
@@ -140,10 +138,6 @@ async def test_an_emit_nobody_awaits_raises_beyond_twice_the_window() -> None:
     assert sum(event.type == "number.said" for event in events) == said, "what was accepted is in the log"
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a crowd of bodies that each await meets Backpressure: crowded is asked of the run, not of the body",
-)
 @pytest.mark.parametrize("asleep", [0, 1], ids=["as they start", "all in one loop turn"])
 async def test_many_bodies_that_await_their_emits_never_meet_backpressure(asleep: int) -> None:
     """However many bodies emit at once: the error is for those who do not await."""

@@ -232,7 +232,6 @@ async def test_a_thread_that_is_held_by_backpressure_is_woken_by_the_cancel() ->
         assert (await log_of(engine, run))[-1].data["abandoned"] == 0
 
 
-@pytest.mark.xfail(strict=True, reason="a cancel wakes ctx.committed() in a thread as if the log had answered")
 async def test_committed_never_returns_in_a_thread_before_the_log_has_it() -> None:
     """A cancel wakes the thread with an error: what follows ``committed()`` relies on the log."""
     flow = Workflow("effect")

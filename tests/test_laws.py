@@ -432,9 +432,6 @@ async def test_a_skipped_map_is_no_output_of_a_completed_run() -> None:
         assert await recorded.run == {"clean": "clean"}
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a map with a blocked and a failed child mixes the id of one with the other's error"
-)
 async def test_the_error_of_a_run_is_that_of_the_task_it_names() -> None:
     """``run.failed`` names one task, and type and message are those of its ``task.failed``."""
     flow = Workflow("mixed")

@@ -156,6 +156,8 @@ async def _next(feed: Feed, position: int) -> list[Message]:
                 return messages
             messages.append(message)
         position = cursor_after(more, position)
+        if size > READ_BYTES // 2:
+            break  # another page of the log would be read for nothing
     return messages
 
 

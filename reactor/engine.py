@@ -35,12 +35,13 @@ from reactor.executors.threads import ThreadExecutor
 from reactor.feed import Feed
 from reactor.follow import caught_up, report
 from reactor.graph import Graph
+from reactor.leftover import cancel_events
 from reactor.logs import open_log
 from reactor.operators.guarded import guarded
 from reactor.operators.unwindow import unwindow
 from reactor.past import load_past, load_reusable
 from reactor.ports import Clock, EventLog, RunRecord
-from reactor.run import Run
+from reactor.run import Run, check_reason
 from reactor.values import plain_copy, shown
 from reactor.workflow import Workflow
 
@@ -85,6 +86,8 @@ class Engine:
         self._workflows: dict[str, Workflow] = {}
         self._open: dict[str, Run] = {}
         self._executions: dict[str, Execution] = {}
+        self._lost: set[str] = set()
+        """Runs whose log refused them in this process: the next start goes on with them."""
         self._recent: OrderedDict[str, Feed] = OrderedDict()
         self._awaited: dict[str, list[asyncio.Future[Run]]] = {}
         self._host: Host | None = None
@@ -266,6 +269,29 @@ class Engine:
         await execution.begun()
         return run
 
+    async def cancel(
+        self,
+        run_id: str,
+        grace: float = bounds.CANCEL_GRACE_SECONDS,
+        *,
+        reason: str = "requested",
+        by: str | None = None,
+    ) -> Run:
+        """Asks a run to end; returns once that is in the log. One that nobody here goes on with ends at once.
+
+        Raises UnknownRun, or RunEnded where it had ended before.
+        """
+        run = await self.get(run_id)
+        if run.feed.closed != "not_recovered":
+            await run.request_cancel(grace, reason=reason, by=by)
+            return run
+        check_reason(reason, by)
+        started = await run.beginning()
+        events = cancel_events(run.state.copy(), started.get("tasks", []), self.clock, reason=reason, by=by)
+        await self.log.append(run_id, events)
+        self.not_recovered.pop(run_id, None)
+        return await self.get(run_id)
+
     async def retry(self, run_id: str, *, new_run_id: str | None = None) -> Run:
         """Starts a new run with the input of one that has ended, which takes over what completed there.
 
@@ -297,6 +323,7 @@ class Engine:
     def _ended(self, execution: Execution) -> None:
         if execution.lost_with is not None:
             self.log_problem = str(execution.lost_with)
+            self._lost.add(execution.run_id)
         self._open.pop(execution.run_id, None)
         self._executions.pop(execution.run_id, None)
         if execution.feed.closed == "end":
@@ -360,7 +387,8 @@ class Engine:
         await self.log.record(run_id)  # raises UnknownRun, also for one that was forgotten meanwhile
         feed = self._recent.get(run_id)
         if feed is None:
-            feed = await Feed.load(run_id, self.log, self.clock, closed="not_recovered")
+            closed = "log" if run_id in self._lost else "not_recovered"
+            feed = await Feed.load(run_id, self.log, self.clock, closed=closed)
         if feed.closed == "end":
             self._keep(feed)
         return Run(feed, None)

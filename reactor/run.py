@@ -138,8 +138,7 @@ class Run:
         """The same, but returns as soon as ``run.cancelling`` is in the log."""
         if not grace >= 0:  # also refuses NaN
             raise ValueError(f"grace is a number of seconds from 0, not {grace}")
-        if len(reason) > bounds.MAX_REASON_CHARS or not _is_text(reason) or not _is_text(by or ""):
-            raise ValueError(f"the reason of a cancel is text of at most {bounds.MAX_REASON_CHARS} characters")
+        check_reason(reason, by)
         if self._execution is None or self.feed.closed:
             raise RunEnded(f"run {self.id} is {self.status} already", run_id=self.id, status=self.status)
         self._execution.cancel(reason, by=by, grace=grace)
@@ -149,6 +148,12 @@ class Run:
 
     def __repr__(self) -> str:
         return f"<Run {self.id} of {self.state.workflow}, {self.status} at {self.feed.last_seq}>"
+
+
+def check_reason(reason: str, by: str | None) -> None:
+    """Raises ValueError for what an event cannot carry."""
+    if len(reason) > bounds.MAX_REASON_CHARS or not _is_text(reason) or not _is_text(by or ""):
+        raise ValueError(f"the reason of a cancel is text of at most {bounds.MAX_REASON_CHARS} characters")
 
 
 def _is_text(text: str) -> bool:

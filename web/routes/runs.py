@@ -81,9 +81,9 @@ async def cancel_run(request: web.Request) -> web.Response:
         raise Problem(422, "grace must be 0 to 3600 seconds")
     if not isinstance(reason, str):
         raise Problem(422, "reason must be a string of at most 200 characters")
-    run = await request.app[ENGINE].get(request.match_info["id"])
+    cancel = request.app[ENGINE].cancel(request.match_info["id"], float(grace), reason=reason, by=request.remote)
     try:
-        await asyncio.shield(asyncio.ensure_future(run.request_cancel(float(grace), reason=reason, by=request.remote)))
+        run = await asyncio.shield(asyncio.ensure_future(cancel))
     except ValueError as error:
         raise Problem(422, str(error)) from error
     return json_response(summary(run), 202)

@@ -1,0 +1,69 @@
+"""A run that nobody here goes on with: only its log is left, and a cancel ends it there."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from reactor import Engine, RunCancelled, RunEnded, Workflow
+from reactor.state import ENDED, replay
+from reactor.testing import read_all
+
+
+def make(name: str = "left") -> Workflow:
+    flow = Workflow(name)
+
+    @flow.task
+    async def items() -> list[int]:
+        return [1, 2, 3]
+
+    @flow.task(map="items", concurrency=1)
+    async def each(items: int) -> int:
+        if items > 1:
+            await asyncio.sleep(60)
+        return items
+
+    @flow.task(map="each")
+    async def pair(each: int) -> int:
+        return each
+
+    @flow.task(map="total")
+    async def later(total: list[int]) -> int:
+        return len(total)
+
+    @flow.task
+    async def total(pair: list[int]) -> list[list[int]]:
+        return [pair]
+
+    return flow
+
+
+async def test_a_run_of_an_unknown_workflow_is_ended_by_a_cancel_and_by_nothing_else(tmp_path: Path) -> None:
+    """It says why it is left; the cancel ends every task and the run in its log; the next start has nothing to do."""
+    url = f"sqlite:///{tmp_path}/runs.db"
+    async with Engine(url, workflows=[make()], grace=0) as engine:
+        run = await engine.start("left", run_id="r")
+        async for message in run:
+            if message.task_id == "pair[0]" and message.type == "task.completed":
+                break
+    async with Engine(url, workflows=[make("other")]) as engine:
+        assert "'left' is not registered here" in engine.not_recovered["r"]
+        assert (await engine.get("r")).status == "running"
+        cancelled = await engine.cancel("r", reason="cleaned up")
+        with pytest.raises(RunCancelled, match="cleaned up"):
+            await cancelled
+        with pytest.raises(RunEnded):
+            await engine.cancel("r")
+        events = await read_all(engine.log, "r")
+        state = replay("r", events)
+        assert [e.seq for e in events] == list(range(1, len(events) + 1))
+        assert events[-1].type == "run.cancelled"
+        assert all(task.status in ENDED for task in state.tasks.values())
+        totals = events[-1].data
+        ended = totals["completed"] + totals["failed"] + totals["skipped"] + totals["cancelled"]
+        assert ended == totals["total_tasks"] == state.total_tasks
+    async with Engine(url, workflows=[make()]) as engine:
+        assert not engine.not_recovered
+        assert (await engine.get("r")).status == "cancelled"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -19,7 +19,9 @@ def run_started(
     input_json: Mapping[str, bytes],
     meta: Mapping[str, Any],
     total_tasks: int,
+    *,
     retry_of: str | None = None,
+    lost_inputs: Sequence[str] = (),
 ) -> Draft:
     """``run.started``. An input or a task list too large for an event goes beside it (``input_ref``, ``tasks_ref``)."""
     data: dict[str, Any] = {
@@ -32,6 +34,8 @@ def run_started(
         data["meta"] = dict(meta)
     if retry_of is not None:
         data["retry_of"] = retry_of
+    if lost_inputs:
+        data["not_recoverable"] = list(lost_inputs)
     large: dict[str, bytes] = {}
     room = bounds.MAX_INLINE_BYTES
     parts = {"input": json_object(input_json), "tasks": orjson.dumps([node.describe() for node in graph.nodes])}

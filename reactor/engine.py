@@ -20,8 +20,8 @@ from reactor.clock import SystemClock
 from reactor.drafts import json_object
 from reactor.errors import (
     EngineClosed,
-    InputError,
     InvalidRunId,
+    LogUnavailable,
     RunExists,
     RunOpen,
     TooManyWaiting,
@@ -42,7 +42,7 @@ from reactor.operators.unwindow import unwindow
 from reactor.past import load_past, load_reusable
 from reactor.ports import Clock, EventLog, RunRecord
 from reactor.run import Run, check_reason
-from reactor.values import plain_copy, shown
+from reactor.values import plain_copy, traceback_of
 from reactor.workflow import Workflow
 
 logger = structlog.get_logger("reactor")
@@ -114,8 +114,12 @@ class Engine:
             tracebacks=self._tracebacks,
             append_timeout=self._append_timeout,
         )
-        for record in await self.log.unfinished():
-            await self._recover(self._host, record)
+        try:
+            for record in await self.log.unfinished():
+                await self._recover(self._host, record)
+        except BaseException:
+            await self.drain(0.0)  # lets go of the log
+            raise
         return self
 
     async def _recover(self, host: Host, record: RunRecord) -> None:
@@ -126,9 +130,14 @@ class Engine:
             inputs, meta = await _beginning(feed, graph)
             last = await feed.event(feed.last_seq)
             past = await load_past(self.log, graph, feed.state, last.time if last else "")
-        except _NotRecoverable as problem:
-            self.not_recovered[record.run_id] = str(problem)
-            logger.warning("run not recovered", run_id=record.run_id, reason=str(problem))
+        except LogUnavailable:
+            raise
+        except Exception as problem:  # of one run: a bug, or a log that somebody has changed; the others go on
+            known = isinstance(problem, _NotRecoverable)
+            reason = str(problem) if known else f"{type(problem).__name__}: {problem}"
+            self.not_recovered[record.run_id] = reason
+            trace = {} if known else {"traceback": traceback_of(problem)}
+            logger.warning("run not recovered", run_id=record.run_id, reason=reason, **trace)
             return
         execution = self._adopt(Execution(host, graph, feed, inputs, meta, ended=self._ended, past=past))
         execution.recover(past)
@@ -354,7 +363,8 @@ class Engine:
             run = await self.get(run_id)
             name = workflow if isinstance(workflow, str) else workflow.name
             graph = self.workflow(name).validate()
-            wanted = {name: shown(value) for name, value in graph.validate_input(input or {}).items()}
+            encoded = graph.encode_input(graph.validate_input(input or {}))
+            wanted = {name: value.json for name, value in encoded.items()}
             started = await run.beginning()
             same = (started.get("workflow"), started.get("input"), started.get("meta", {})) == (
                 name,
@@ -421,9 +431,13 @@ async def _beginning(feed: Feed, graph: Graph) -> tuple[dict[str, Any], dict[str
         raise _NotRecoverable("the log does not have its beginning")
     if data["fingerprint"] != graph.fingerprint:
         raise _NotRecoverable(f"the graph of workflow {graph.name!r} has changed since it was started")
+    for name in data.get("not_recoverable", ()):
+        raise _NotRecoverable(
+            f"its input {name!r} is a value that no log can give back (annotate it, or use plain JSON)"
+        )
     try:
-        return graph.validate_input(data["input"]), data.get("meta", {})
-    except InputError as error:
+        return graph.restore_input(data["input"]), data.get("meta", {})
+    except ValueError as error:
         raise _NotRecoverable(f"its input cannot be read back: {error}") from error
 
 

@@ -18,7 +18,8 @@ TERMINAL: Final = frozenset({"run.completed", "run.failed", "run.cancelled"})
 """Exactly one of these seals a run."""
 
 VOCABULARY: Final = {
-    "run.started": "workflow, version, fingerprint, input, meta, tasks or tasks_ref, total_tasks",
+    "run.started": "workflow, version, fingerprint, input, meta, tasks or tasks_ref, total_tasks, "
+    "retry_of, not_recoverable (inputs that no log can give back)",
     "run.resumed": "reason (recovered: after a crash or a restart), by",
     "run.cancelling": "reason, by",
     "run.completed": "outputs or outputs_ref, totals, duration_ms, task_time_ms, speedup",

@@ -27,7 +27,7 @@ from reactor.pipeline import Pipeline
 from reactor.ports import Clock, EventLog
 from reactor.slots import ReadyQueue, Slots
 from reactor.summary import terminal_draft
-from reactor.values import shown, traceback_of
+from reactor.values import traceback_of
 
 logger = structlog.get_logger("reactor")
 
@@ -79,7 +79,9 @@ class Execution:
         self.graph = graph
         self.feed = feed
         self.inputs = inputs
-        self.input_json = {name: shown(value) for name, value in inputs.items()}
+        encoded = graph.encode_input(inputs)
+        self.input_json = {name: value.json for name, value in encoded.items()}
+        self._lost_inputs = [name for name, value in encoded.items() if not value.recoverable]
         self.meta = dict(meta)
         self.leaves = frozenset(graph.leaves)
         self.loop = host.loop
@@ -136,7 +138,15 @@ class Execution:
 
     def start(self) -> None:
         """Writes ``run.started`` and begins whatever is ready."""
-        beginning = run_started(self.graph, self.run_id, self.input_json, self.meta, self.total_tasks, self._retry_of)
+        beginning = run_started(
+            self.graph,
+            self.run_id,
+            self.input_json,
+            self.meta,
+            self.total_tasks,
+            retry_of=self._retry_of,
+            lost_inputs=self._lost_inputs,
+        )
         self.write(beginning)
         self._connect()
         self.ready.pump()

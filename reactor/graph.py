@@ -18,6 +18,7 @@ from reactor.binding import (
     Parameter,
     RunInput,
     Signature,
+    adapter_for,
     collect_inputs,
     input_schema,
     parse_input,
@@ -27,6 +28,7 @@ from reactor.binding import (
 from reactor.bounds import MAX_TASKS
 from reactor.errors import WorkflowError
 from reactor.task import Task
+from reactor.values import Encoded, encode_output
 
 
 class Node:
@@ -109,6 +111,18 @@ class Graph:
     def parse_input(self, texts: Mapping[str, str]) -> dict[str, Any]:
         """The same for input typed as text (``key=value``)."""
         return parse_input(self.name, self.inputs, texts)
+
+    def encode_input(self, values: Mapping[str, Any]) -> dict[str, Encoded]:
+        """Validated input as JSON, and whether that gives the same values back after a restart."""
+        return {name: encode_output(value, adapter_for(self.inputs[name].annotation)) for name, value in values.items()}
+
+    def restore_input(self, logged: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of an input that was encoded; raises ValueError (pydantic's) where the types have changed."""
+        restored: dict[str, Any] = {}
+        for name, value in logged.items():
+            adapter = adapter_for(self.inputs[name].annotation) if name in self.inputs else None
+            restored[name] = value if adapter is None else adapter.validate_json(orjson.dumps(value))
+        return restored
 
     @property
     def input_schema(self) -> dict[str, Any]:

@@ -81,7 +81,8 @@ class Run:
     def _failure(self, state: RunState) -> RunFailed:
         errors = {id: task.error for id, task in state.tasks.items() if task.error is not None}
         first = state.error or {}
-        sentence = f"task {first.get('task_id')} failed with {first.get('type')}: {first.get('message')}"
+        where = f"task {first['task_id']} failed with " if first.get("task_id") else ""
+        sentence = f"{where}{first.get('type')}: {first.get('message')}"
         failed = RunFailed(f"run {self.id}: {sentence}", run_id=self.id, errors=errors)
         if self._execution is not None:
             failed.__cause__ = self._execution.failure  # in the process where it happened, with its traceback

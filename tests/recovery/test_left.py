@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from reactor import Engine, RunCancelled, RunEnded, Workflow
+from reactor.logs import SqliteLog
 from reactor.state import ENDED, replay
 from reactor.testing import read_all
+from reactor.testing.log_laws import started
 
 
 def make(name: str = "left") -> Workflow:
@@ -67,3 +69,38 @@ async def test_a_run_of_an_unknown_workflow_is_ended_by_a_cancel_and_by_nothing_
     async with Engine(url, workflows=[make()]) as engine:
         assert not engine.not_recovered
         assert (await engine.get("r")).status == "cancelled"
+
+
+async def test_a_run_whose_input_no_log_can_give_back_is_left_and_told(tmp_path: Path) -> None:
+    """Bodies never receive another value than at first: such a run is not recovered, and says which input it is."""
+    url = f"sqlite:///{tmp_path}/runs.db"
+    flow = Workflow("inputs")
+
+    @flow.task
+    async def take(plain: list[int], odd: object = None) -> None:
+        await asyncio.sleep(60)
+
+    async with Engine(url, workflows=[flow], grace=0) as engine:
+        await engine.start(flow, {"plain": [1], "odd": float("nan")}, run_id="odd")
+        await engine.start(flow, {"plain": [1], "odd": {"a": 1}}, run_id="plain")
+    async with Engine(url, workflows=[flow], grace=0) as engine:
+        assert list(engine.not_recovered) == ["odd"]
+        assert "its input 'odd' is a value that no log can give back" in engine.not_recovered["odd"]
+        assert (await engine.get("plain")).status == "running"
+
+
+async def test_one_run_that_cannot_be_read_does_not_stop_the_engine(tmp_path: Path) -> None:
+    """A beginning that this version did not write: the run is left with the reason, the engine starts."""
+    log = SqliteLog(tmp_path / "runs.db")
+    await log.open()
+    await log.append("strange", [started("strange", "left")])
+    await log.close()
+    async with Engine(SqliteLog(tmp_path / "runs.db"), workflows=[make()]) as engine:
+        assert "strange" in engine.not_recovered
+        assert await (await engine.start(one())) == {"one": 1}
+
+
+def one() -> Workflow:
+    flow = Workflow("one")
+    flow.task(lambda: 1, name="one")
+    return flow

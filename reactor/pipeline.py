@@ -54,7 +54,7 @@ class Pipeline:
         self._subscription = self._drafts.pipe(
             number(run_id, clock, last_seq),
             buffer_window(self.room, committed, size=event_size, scheduler=scheduler),
-            append(run_id, log, timeout=append_timeout, scheduler=scheduler),
+            append(run_id, log, timeout=append_timeout, scheduler=scheduler, clock=loop.time),
         ).subscribe(publish_then_take_next, lost)
 
     def write(self, draft: Draft) -> None:
@@ -105,66 +105,104 @@ def number(run_id: str, clock: Clock, last_seq: int = 0) -> Callable[[Observable
 
 
 def append(
-    run_id: str, log: EventLog, *, timeout: float, scheduler: abc.SchedulerBase
+    run_id: str, log: EventLog, *, timeout: float, scheduler: abc.SchedulerBase, clock: Callable[[], float]
 ) -> Callable[[Observable[list[Event]]], Observable[list[Event]]]:
     """Passes a window on once it is in the log. One is under way: the source hands out the next when asked to.
 
-    A window that is refused, or not taken within ``timeout`` seconds, is ``on_error(LogLost)``: nothing after it can be
-    published either.
+    A window that is refused, or not taken within ``timeout`` seconds of ``clock``, is ``on_error(LogLost)``: nothing
+    after it can be published either.
     """
 
     def operator(source: Observable[list[Event]]) -> Observable[list[Event]]:
         def subscribe(
             observer: abc.ObserverBase[list[Event]], subscribe_scheduler: abc.SchedulerBase | None = None
         ) -> abc.DisposableBase:
-            disposed = False
-            watchdog = SerialDisposable()
-
-            def lose(window: list[Event], why: object, cause: BaseException | None = None) -> None:
-                nonlocal disposed
-                disposed = True  # what it answers later is not published: who reads the log at the next start has it
-                seqs = f"{window[0].seq} to {window[-1].seq}"
-                lost = LogLost(f"the log did not take events {seqs} of run {run_id}: {why}", run_id=run_id)
-                lost.__cause__ = cause
-                observer.on_error(lost)
-
-            def on_next(window: list[Event]) -> None:
-                def done(future: Future[None]) -> None:
-                    if disposed:
-                        return
-                    watchdog.disposable = Disposable()
-                    error = None if future.cancelled() else future.exception()
-                    if error is None and not future.cancelled():
-                        for event in window:
-                            event.blob = None  # it is in the log; the ring need not hold it
-                        try:
-                            observer.on_next(window)
-                        except Exception as bug:  # of the fold or the feed: the run must not stop without a word
-                            lose(window, bug, bug)
-                    else:
-                        lose(window, error or "cancelled", error)
-
-                try:
-                    appended = log.append(run_id, window)
-                except Exception as error:  # an adapter that raises instead of failing its future is no different
-                    lose(window, error, error)
-                else:
-
-                    def expired(*_: object) -> None:
-                        lose(window, f"no answer within {timeout:g} seconds")
-
-                    watchdog.disposable = scheduler.schedule_relative(timeout, expired)
-                    appended.add_done_callback(done)
-
-            def dispose() -> None:
-                nonlocal disposed
-                disposed = True
-
+            appending = _Appending(run_id, log, observer, timeout, scheduler, clock)
             subscription = source.subscribe(
-                on_next, observer.on_error, observer.on_completed, scheduler=subscribe_scheduler
+                appending.take, observer.on_error, observer.on_completed, scheduler=subscribe_scheduler
             )
-            return CompositeDisposable(subscription, watchdog, Disposable(dispose))
+            return CompositeDisposable(subscription, Disposable(appending.dispose))
 
         return Observable(subscribe)
 
     return operator
+
+
+class _Appending:
+    """The window under way, and a timer that looks at it: set once in ``timeout`` seconds, not once a window."""
+
+    def __init__(
+        self,
+        run_id: str,
+        log: EventLog,
+        observer: abc.ObserverBase[list[Event]],
+        timeout: float,
+        scheduler: abc.SchedulerBase,
+        clock: Callable[[], float],
+    ) -> None:
+        self.run_id = run_id
+        self.log = log
+        self.observer = observer
+        self.timeout = timeout
+        self.scheduler = scheduler
+        self.clock = clock
+        self.window: list[Event] | None = None
+        self.began = 0.0
+        self.is_watched = False
+        self.is_disposed = False
+        self.timer = SerialDisposable()
+
+    def take(self, window: list[Event]) -> None:
+        self.window = window
+        self.began = self.clock()
+        try:
+            appended = self.log.append(self.run_id, window)
+        except Exception as error:  # an adapter that raises instead of failing its future is no different
+            self.lose(error, error)
+            return
+        if not self.is_watched:
+            self.watch(self.timeout)
+        appended.add_done_callback(self.answered)
+
+    def answered(self, future: Future[None]) -> None:
+        error = None if future.cancelled() else future.exception()  # asked for in any case, or asyncio complains
+        window, self.window = self.window, None
+        if self.is_disposed or window is None:
+            return
+        if error is not None or future.cancelled():
+            self.window = window
+            self.lose(error or "cancelled", error)
+            return
+        for event in window:
+            event.blob = None  # it is in the log; the ring need not hold it
+        try:
+            self.observer.on_next(window)
+        except Exception as bug:  # of the fold or the feed: the run must not stop without a word
+            self.window = window
+            self.lose(bug, bug)
+
+    def watch(self, seconds: float) -> None:
+        self.is_watched = True
+        self.timer.disposable = self.scheduler.schedule_relative(seconds, self.look)
+
+    def look(self, *_: object) -> None:
+        self.is_watched = False
+        if self.window is not None:
+            rest = self.began + self.timeout - self.clock()
+            if rest > 0:
+                self.watch(rest)
+            else:
+                self.lose(f"no answer within {self.timeout:g} seconds")
+
+    def lose(self, why: object, cause: BaseException | None = None) -> None:
+        if self.is_disposed or self.window is None:
+            return
+        first, last = self.window[0].seq, self.window[-1].seq
+        self.dispose()  # what it answers later is not published: who reads the log at the next start has it
+        lost = LogLost(f"the log did not take events {first} to {last} of run {self.run_id}: {why}", run_id=self.run_id)
+        lost.__cause__ = cause
+        self.observer.on_error(lost)
+
+    def dispose(self) -> None:
+        self.is_disposed = True
+        self.timer.dispose()

@@ -13,6 +13,7 @@ MAX_INLINE_BYTES: Final = 32 * KIB
 MAX_INPUT_PREVIEW_BYTES: Final = 4 * KIB
 MAX_ERROR_CHARS: Final = 4_000
 MAX_REASON_CHARS: Final = 200
+MAX_META_BYTES: Final = 8 * KIB
 PREVIEW_CHARS: Final = 500
 
 # The window: the backpressure of a run.

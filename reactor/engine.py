@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from types import TracebackType
@@ -20,7 +18,6 @@ from reactor.clock import SystemClock
 from reactor.drafts import json_object
 from reactor.errors import (
     EngineClosed,
-    InvalidRunId,
     LogUnavailable,
     RunExists,
     RunOpen,
@@ -41,13 +38,13 @@ from reactor.operators.guarded import guarded
 from reactor.operators.unwindow import unwindow
 from reactor.past import load_past, load_reusable
 from reactor.ports import Clock, EventLog, RunRecord
-from reactor.run import Run, check_reason
-from reactor.values import plain_copy, traceback_of
+from reactor.recovery import NotRecoverable, beginning_of, graph_of
+from reactor.requests import check_meta, check_reason, check_run_id, make_run_id
+from reactor.run import Run
+from reactor.values import traceback_of
 from reactor.workflow import Workflow
 
 logger = structlog.get_logger("reactor")
-
-MAX_META_BYTES = 8 * bounds.KIB
 
 
 class Engine:
@@ -125,15 +122,15 @@ class Engine:
     async def _recover(self, host: Host, record: RunRecord) -> None:
         """Goes on with a run that a crash or a restart left open; one that cannot is left as it is, and says why."""
         try:
-            graph = self._graph_of(record)
+            graph = graph_of(self._workflows, record)
             feed = await Feed.load(record.run_id, self.log, self.clock, closed=None)
-            inputs, meta = await _beginning(feed, graph)
+            inputs, meta = await beginning_of(feed, graph)
             last = await feed.event(feed.last_seq)
             past = await load_past(self.log, graph, feed.state, last.time if last else "")
         except LogUnavailable:
             raise
         except Exception as problem:  # of one run: a bug, or a log that somebody has changed; the others go on
-            known = isinstance(problem, _NotRecoverable)
+            known = isinstance(problem, NotRecoverable)
             reason = str(problem) if known else f"{type(problem).__name__}: {problem}"
             self.not_recovered[record.run_id] = reason
             trace = {} if known else {"traceback": traceback_of(problem)}
@@ -141,14 +138,6 @@ class Engine:
             return
         execution = self._adopt(Execution(host, graph, feed, inputs, meta, ended=self._ended, past=past))
         execution.recover(past)
-
-    def _graph_of(self, record: RunRecord) -> Graph:
-        workflow = self._workflows.get(record.workflow)
-        if workflow is None:
-            raise _NotRecoverable(f"its workflow {record.workflow!r} is not registered here")
-        if workflow.version != record.version:
-            raise _NotRecoverable(f"it was started with version {record.version!r}, here is {workflow.version!r}")
-        return workflow.validate()
 
     def _adopt(self, execution: Execution) -> Execution:
         feed = execution.feed
@@ -311,9 +300,9 @@ class Engine:
         if not old.state.has_ended:
             raise RunOpen(f"run {run_id} is {old.status}; only a run that has ended is retried", run_id=run_id)
         try:
-            graph = self._graph_of(await self.log.record(run_id))
-            inputs, meta = await _beginning(old.feed, graph)
-        except _NotRecoverable as problem:
+            graph = graph_of(self._workflows, await self.log.record(run_id))
+            inputs, meta = await beginning_of(old.feed, graph)
+        except NotRecoverable as problem:
             raise WorkflowChanged(f"run {run_id} cannot be retried: {problem}", run_id=run_id) from None
         reused = await load_reusable(self.log, graph, old.state)
         new_id = make_run_id() if new_run_id is None else check_run_id(new_run_id)
@@ -418,55 +407,6 @@ class Engine:
     def events(self) -> Observable[Event]:
         """Hot: the events of all runs as they are committed, from now on."""
         return self._windows.pipe(unwindow(), guarded(report("*"), run_id="*"))
-
-
-class _NotRecoverable(Exception):
-    """Why a run is left as it is."""
-
-
-async def _beginning(feed: Feed, graph: Graph) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Input and meta of a run from its first event; raises _NotRecoverable where this graph cannot go on with it."""
-    data = await Run(feed, None).beginning()
-    if not data:
-        raise _NotRecoverable("the log does not have its beginning")
-    if data["fingerprint"] != graph.fingerprint:
-        raise _NotRecoverable(f"the graph of workflow {graph.name!r} has changed since it was started")
-    for name in data.get("not_recoverable", ()):
-        raise _NotRecoverable(
-            f"its input {name!r} is a value that no log can give back (annotate it, or use plain JSON)"
-        )
-    try:
-        return graph.restore_input(data["input"]), data.get("meta", {})
-    except ValueError as error:
-        raise _NotRecoverable(f"its input cannot be read back: {error}") from error
-
-
-def make_run_id() -> str:
-    """A time-ordered id, as UUID version 7 (RFC 9562)."""
-    milliseconds = time.time_ns() // 1_000_000
-    value = (milliseconds << 80) | (0x7 << 76) | (int.from_bytes(os.urandom(10)) & ((1 << 76) - 1))
-    value = (value & ~(0x3 << 62)) | (0x2 << 62)
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-
-
-def check_run_id(run_id: str) -> str:
-    """The id itself; raises InvalidRunId with what an id may be."""
-    if not bounds.RUN_ID.fullmatch(run_id):
-        raise InvalidRunId(f"{run_id[:100]!r} is no run id: 1 to 64 letters, digits and . _ ~ -", run_id=run_id)
-    return run_id
-
-
-def check_meta(meta: Mapping[str, Any]) -> dict[str, Any]:
-    """The meta itself; raises ValueError where it is not JSON or above 8 KiB."""
-    try:
-        plain = plain_copy(dict(meta))
-    except (TypeError, RecursionError) as error:
-        raise ValueError(f"the meta of a run must be JSON: {error}") from error
-    size = len(orjson.dumps(plain))
-    if size > MAX_META_BYTES:
-        raise ValueError(f"the meta of a run has {size:,} bytes, the limit is {MAX_META_BYTES:,}")
-    return plain
 
 
 def run_once(workflow: Workflow, input: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,13 +7,13 @@ from typing import Any
 
 import orjson
 
-from reactor import bounds
 from reactor.bounds import CANCEL_GRACE_SECONDS
 from reactor.errors import LogLost, RunCancelled, RunEnded, RunFailed, UnknownTask
 from reactor.events import Message
 from reactor.execution import Execution
 from reactor.feed import Feed
 from reactor.follow import Follow, RunEvents, iterate
+from reactor.requests import check_reason
 from reactor.state import RunState
 
 
@@ -149,18 +149,3 @@ class Run:
 
     def __repr__(self) -> str:
         return f"<Run {self.id} of {self.state.workflow}, {self.status} at {self.feed.last_seq}>"
-
-
-def check_reason(reason: str, by: str | None) -> None:
-    """Raises ValueError for what an event cannot carry."""
-    if len(reason) > bounds.MAX_REASON_CHARS or not _is_text(reason) or not _is_text(by or ""):
-        raise ValueError(f"the reason of a cancel is text of at most {bounds.MAX_REASON_CHARS} characters")
-
-
-def _is_text(text: str) -> bool:
-    """False for lone surrogates, which no JSON can carry."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

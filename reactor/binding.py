@@ -107,7 +107,7 @@ def _cached_adapter(annotation: Any) -> TypeAdapter[Any] | None:
     try:
         return TypeAdapter(annotation)
     except PydanticSchemaGenerationError:
-        pass
+        pass  # a class pydantic knows nothing of: below it is taken as it is
     except (PydanticUserError, PydanticUndefinedAnnotation, TypeError):
         return None
     try:

@@ -317,11 +317,6 @@ class Execution:
         for actor in self.actors.values():
             actor.abandon()
 
-    @property
-    def has_bodies(self) -> bool:
-        """True while an ``async def`` body has not ended."""
-        return bool(self._bodies)
-
 
 def _settle(done: asyncio.Future[None]) -> None:
     if not done.done():

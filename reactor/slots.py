@@ -109,9 +109,3 @@ class ReadyQueue:
     def _resume(self) -> None:
         self._waiting = False
         self.pump()
-
-    def drain(self) -> list[Startable]:
-        """Takes out everything that has not begun."""
-        tasks = list(self._queue)
-        self._queue.clear()
-        return tasks

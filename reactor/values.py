@@ -133,12 +133,7 @@ def plain_copy_of_json(json: bytes) -> Any:
 def restore_output(json: bytes, returns: TypeAdapter[Any] | None) -> Any:
     """The value a downstream receives after a restart."""
     value = orjson.loads(json)
-    return value if returns is None or is_plain_type(returns) else returns.validate_json(json)
-
-
-def is_plain_type(adapter: TypeAdapter[Any]) -> bool:
-    """True where the annotation adds nothing to JSON (``Any``)."""
-    return adapter.core_schema.get("type") == "any"
+    return value if returns is None else returns.validate_json(json)
 
 
 def _equal(restored: Any, value: Any) -> bool:

@@ -27,26 +27,39 @@ from reactor.errors import (
     EventTooLarge,
     InputError,
     InvalidEvent,
+    InvalidValue,
     LogLost,
+    MailboxFull,
+    PlanError,
     ReactorError,
     RunCancelled,
     RunEnded,
+    RunEnding,
     RunExists,
     RunFailed,
+    RunNotHere,
     SlowSubscriber,
+    TaskEnded,
+    TaskTimeout,
     UnknownRun,
     UnknownTask,
     UnknownWorkflow,
     WorkflowError,
 )
 from reactor.events import Control, Event
+from reactor.fold import evolve
 from reactor.follow import off_loop
+from reactor.policy import Budget, Cache, Limit, Retry
 from reactor.run import Run
-from reactor.state import RunState, TaskState, evolve
+from reactor.spec import load_plan
+from reactor.state import RunState, TaskState
+from reactor.tools import Tool, tool
 from reactor.workflow import Task, Workflow
 
 __all__ = [
     "Backpressure",
+    "Budget",
+    "Cache",
     "Context",
     "ContextClosed",
     "Control",
@@ -56,22 +69,34 @@ __all__ = [
     "EventTooLarge",
     "InputError",
     "InvalidEvent",
+    "InvalidValue",
+    "Limit",
     "LogLost",
+    "MailboxFull",
+    "PlanError",
     "ReactorError",
+    "Retry",
     "Run",
     "RunCancelled",
     "RunEnded",
+    "RunEnding",
     "RunExists",
     "RunFailed",
+    "RunNotHere",
     "RunState",
     "SlowSubscriber",
     "Task",
+    "TaskEnded",
     "TaskState",
+    "TaskTimeout",
+    "Tool",
     "UnknownRun",
     "UnknownTask",
     "UnknownWorkflow",
     "Workflow",
     "WorkflowError",
     "evolve",
+    "load_plan",
     "off_loop",
+    "tool",
 ]

@@ -11,23 +11,27 @@ bug in here. ``body.TaskActor`` runs a body, ``mapped.MappedActor`` fans out.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable
 
 from reactor import drafts
-from reactor.context import Context
+from reactor.ending import Ending
 from reactor.events import Draft, task_head
-from reactor.executors.threads import ThreadExecutor
 from reactor.graph import Node
 from reactor.past import Output, Past
-from reactor.ports import Clock
-from reactor.slots import ReadyQueue, Slots
+from reactor.policy import Budget
+from reactor.ports import Clock, Executor
+from reactor.slots import Claim, ReadyQueue
 from reactor.state import ENDED
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reactor.attempt import Attempt
     from reactor.body import TaskActor
 
 
@@ -41,19 +45,36 @@ class Scope(Protocol):
     loop: asyncio.AbstractEventLoop
     clock: Clock
     ready: ReadyQueue
-    threads: ThreadExecutor
-    thread_slots: Slots
-    task_slots: dict[str, Slots]
+    executors: Mapping[str, Executor]
     tracebacks: bool
     total_tasks: int
-    cancel_reason: str | None
     failure: BaseException | None
     reused: Mapping[str, Output]
 
+    @property
+    def ending(self) -> Ending | None: ...
+    @property
+    def is_paused(self) -> bool: ...
+    @property
+    def is_crowded(self) -> bool: ...
+    def wait_for_room(self) -> Awaitable[None]: ...
+    def committed(self) -> Awaitable[None]: ...
+    def resumed(self) -> Awaitable[None]: ...
+    def claim_for(self, node: Node, again: Callable[[], None], *, starts: bool) -> Claim | None: ...
+    def wait_begins(self, actor: TaskActor) -> None: ...
+    def wait_ends(self, actor: TaskActor) -> None: ...
+    def may_start(self, actor: TaskActor) -> bool: ...
     def next_index(self) -> int: ...
-    def context_of(self, actor: TaskActor) -> Context: ...
+    def attempt_of(self, actor: TaskActor) -> Attempt: ...
     def hold(self, job: asyncio.Task[None]) -> None: ...
     def body_ended(self, duration_ms: float) -> None: ...
+    def chance(self) -> float: ...
+    def spend(self, actor: TaskActor, cost: Decimal, tokens: int, source: str) -> None: ...
+    def run_child(
+        self, actor: TaskActor, workflow: Any, input: Mapping[str, Any], name: str, budget: Budget | None
+    ) -> Awaitable[dict[str, Any]]: ...
+    async def recall(self, node: Node, digest: str) -> Output | None: ...
+    def remember(self, node: Node, digest: str, output: Output) -> None: ...
 
 
 class Actor(Observable[Draft]):
@@ -138,16 +159,16 @@ class Actor(Observable[Draft]):
         """Ends as failed, for what went wrong around a body instead of in it."""
         raise AssertionError("abstract")
 
-    def granted(self, slots: Slots) -> None:
-        raise AssertionError("only bodies hold slots")
-
     def cancel(self, reason: str) -> None:
         """Asks to end; what has not begun ends at once."""
         raise AssertionError("abstract")
 
-    def abandon(self) -> None:
-        """Ends without the body's answer."""
+    def abandon(self, *, only_killed: bool = False) -> None:
+        """Ends without the body's answer; ``only_killed``: those that can be killed, so that nothing is left of them."""
         raise AssertionError("abstract")
+
+    def unclaim(self) -> None:
+        """The run is paused: what waits for its slots waits in the ready queue instead."""
 
     def dispose(self) -> None:
         """The run is gone: stops without a word."""

@@ -28,10 +28,15 @@ CONTEXT: Final = "context"
 UPSTREAM: Final = "upstream"
 ITEM: Final = "item"
 INPUT: Final = "input"
+GIVEN: Final = "given"
+"""A value of the definition itself, in which references to upstreams are filled in (``references``)."""
 
 
 class Parameter(NamedTuple):
-    """One parameter of a body or condition: ``kind`` says where its value comes from, ``source`` the name there."""
+    """One parameter of a body or condition: ``kind`` says where its value comes from, ``source`` the name there.
+
+    Of ``GIVEN`` the value is the ``default``.
+    """
 
     name: str
     kind: str

@@ -1,31 +1,38 @@
-"""One body, from its slots to its end: whatever the code of a user does is an event, never a crash."""
+"""One body, from its slots to its end: whatever the code of a user does is an event, never a crash.
+
+waits      for its upstreams (actor), its condition, its cache, its slots (admission)
+runs       an attempt: a job in an executor, with a voice, within its timeout
+ends       completed | failed | cancelled, or retrying: another attempt after a delay
+"""
 
 from __future__ import annotations
 
 import asyncio
-import inspect
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
-from typing import Any, Final
+from collections.abc import Awaitable, Iterable, Sequence
+from typing import Any, TypeVar
 
 import structlog
 
 from reactor import bounds, drafts
 from reactor.actor import Actor, Scope
-from reactor.binding import CONTEXT, INPUT, ITEM, MISSING, UPSTREAM, Parameter, adapter_for
-from reactor.context import Context
-from reactor.errors import ContextClosed, ThreadsExhausted
+from reactor.arguments import bind, context_of, no_output, shown_arguments
+from reactor.binding import MISSING, adapter_for
+from reactor.cached import cache_digest
+from reactor.condition import wanted
+from reactor.errors import ContextClosed, TaskTimeout
 from reactor.events import Draft, task_head
 from reactor.graph import Node
+from reactor.mailbox import Letter, Mailbox
 from reactor.past import Output, Past
-from reactor.ports import Job
-from reactor.slots import Slots
-from reactor.values import Encoded, describe_error, encode_output, preview, shown, traceback_of
+from reactor.ports import Job, Work
+from reactor.slots import Claim
+from reactor.stopwatch import Stopwatch
+from reactor.values import Encoded, describe_error, encode_output, traceback_of
+from reactor.voice import TaskVoice
 
 logger = structlog.get_logger("reactor")
 
-_FATAL: Final = (KeyboardInterrupt, GeneratorExit)
-"""Not a body's to keep: recorded as its failure, then raised on."""
+T = TypeVar("T")
 
 
 class TaskActor(Actor):
@@ -46,30 +53,49 @@ class TaskActor(Actor):
     ) -> None:
         super().__init__(scope, node, node.name if map_index is None else f"{node.name}[{map_index}]", upstreams)
         self.map_index = map_index
+        self.item = item
+        self.pair = pair
         self.attempt = 0
-        self.context: Context | None = None
-        self._item = item
-        self._pair = pair
+        self.failures = 0
+        self.was_abandoned = False
         self._head = b""
-        self._needed: list[Slots] | None = None
-        self._held: list[Slots] = []
-        self._job: asyncio.Task[None] | Job | None = None
+        self._is_admitted = False
+        self._claim: Claim | None = None
+        self._digest: str | None = None
+        self._mailbox: Mailbox | None = None
+        self._voice: TaskVoice | None = None
+        self._job: Job | None = None
+        self._stopwatch: Stopwatch | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        """Of a retry's delay, or of what a body gets to stop after its timeout."""
+        self._retry_seconds = 0.0
+        """What is left of the delay that a restart interrupted."""
+        self._waits = 0
         self._started_at = 0.0
         self._cancelled_at = 0.0
         self._cancel_reason: str | None = None
-        self._has_entered = False
-        self.was_abandoned = False
+        self._timed_out = False
 
     @property
     def seen_upstreams(self) -> dict[str, Actor]:
         """The upstreams as this body sees them: for a child of a map over a map, its pair in place of the whole."""
-        pair, source = self._pair, self.node.map_source
+        pair, source = self.pair, self.node.map_source
         return self.upstreams if pair is None or source is None else {**self.upstreams, source: pair}
+
+    @property
+    def mailbox(self) -> Mailbox:
+        if self._mailbox is None:
+            self._mailbox = Mailbox()
+        return self._mailbox
 
     def restore(self, past: Past) -> None:
         seen = past.tasks.get(self.task_id)
         if seen is not None:
             self.attempt = seen.attempt
+            self.failures = seen.failures or 0
+            self._retry_seconds = past.retry_seconds.get(self.task_id, 0.0)
+            if seen.received:
+                self.mailbox.letters += past.letters.get(self.task_id, ())
         super().restore(past)
 
     # --- waiting ---
@@ -79,67 +105,78 @@ class TaskActor(Actor):
         super().wait_for(upstreams if self.map_index is None else self._pairs())
 
     def _pairs(self) -> Sequence[Actor]:
-        return (self._pair,) if self._pair is not None else ()
+        return (self.pair,) if self.pair is not None else ()
 
     def begin(self) -> None:
-        if self.has_ended:
+        if self.status not in ("pending", "retrying"):
             return
-        if self.scope.cancel_reason is not None:
-            self.cancel(self.scope.cancel_reason)
-            return
-        if self._needed is None:
-            blocker = self.blocked_by(self.upstreams.values() if self.map_index is None else self._pairs())
-            if blocker is not None:
-                self.skip_after(blocker)
-                return
-            reused = self.scope.reused.get(self.task_id)
-            if reused is not None:
-                self._end_reused(reused)
-                return
-            if self.node.task.when is not None and not self._is_wanted(self.node.task.when):
-                return
-            self._needed = self._slots_needed()
-        while self._needed:
-            if not self._needed[-1].acquire(self):
-                return
-            self._held.append(self._needed.pop())
-        self._start()
+        if self.scope.ending is not None:
+            self.cancel(self.scope.ending.reason)
+        elif self._is_admitted or self._admit():
+            self._claim_and_start()
 
-    def granted(self, slots: Slots) -> None:
-        if self._needed:
-            self._held.append(self._needed.pop())
+    def _admit(self) -> bool:
+        """Decides whether the body runs at all; False where it ended, or will be asked again later."""
+        blocker = self.blocked_by(self.upstreams.values() if self.map_index is None else self._pairs())
+        if blocker is not None:
+            self.skip_after(blocker)
+            return False
+        reused = self.scope.reused.get(self.task_id)
+        if reused is not None:
+            self._end_reused(reused)
+            return False
+        if self.node.task.when is not None and not wanted(self, self.node.task.when):
+            if not self.has_ended:
+                self.reason, self.because = "condition", self.task_id
+                self.end("skipped", self.skipped_draft())
+            return False
+        self._is_admitted = True
+        if self._retry_seconds > 0:
+            self.status = "retrying"
+            self._timer = self.scope.loop.call_later(self._retry_seconds, self._due)
+            return False
+        if self.node.task.cache is not None:
+            self._digest = cache_digest(self, self.node.task.cache)
+            self.scope.hold(self.scope.loop.create_task(self._recall(self._digest)))
+            return False
+        return True
+
+    async def _recall(self, digest: str) -> None:
+        found = await self.scope.recall(self.node, digest)
+        if not self.has_ended:
+            if found is not None:
+                self._end_reused(found)
+            else:
+                self._due()
+
+    def _due(self) -> None:
+        """Ready again, for its turn in the queue."""
+        self._timer = None
         self.scope.ready.push(self)
-        # the slot may come from another run, whose own queue is the one that is being pumped
+        self.scope.ready.pump()
+
+    def _claim_and_start(self) -> None:
+        if self._claim is None:
+            self._claim = self.scope.claim_for(self.node, self._again, starts=True)
+        if self._claim is not None and (self._claim.is_waiting or not self._claim.take()):
+            return
+        if self.scope.may_start(self):
+            self._start()
+
+    def _again(self) -> None:
+        """A slot is its own now; it may come from another run, whose own queue is the one that is being pumped."""
+        self.scope.ready.push(self)
         self.scope.loop.call_soon(self.scope.ready.pump)
 
-    def _slots_needed(self) -> list[Slots]:
-        # taken from the end, narrowest first: a holder waits only for wider ones, so nobody waits in a circle
-        needed: list[Slots] = []
-        if not self.node.runs_async:
-            needed.append(self.scope.thread_slots)
-        own = self.scope.task_slots.get(self.node.name)
-        if own is not None:
-            needed.append(own)
-        return needed
+    def unclaim(self) -> None:
+        if self._claim is not None and self.status in ("pending", "retrying"):
+            self._unclaim()
+            self.scope.ready.push(self)
 
-    def _is_wanted(self, condition: Callable[..., Any]) -> bool:
-        """Evaluates ``when``; ends the task where it is false or raises."""
-        try:
-            wanted = condition(**self._bind(self.node.when))
-            if inspect.isawaitable(wanted):
-                if inspect.iscoroutine(wanted):
-                    wanted.close()
-                raise TypeError(f"the condition returned {preview(wanted)}; it decides at once, without await")
-            is_wanted = bool(wanted)
-        except Exception as error:
-            self.fail(error)
-            return False
-        finally:
-            self._close_context()  # the condition's; the body gets its own
-        if not is_wanted:
-            self.reason, self.because = "condition", self.task_id
-            self.end("skipped", self.skipped_draft())
-        return is_wanted
+    def _unclaim(self) -> None:
+        claim, self._claim = self._claim, None
+        if claim is not None:
+            claim.release()
 
     def fail(self, error: Exception) -> None:
         if not self.has_ended:
@@ -151,27 +188,54 @@ class TaskActor(Actor):
         self.status = "running"
         self.attempt += 1
         self._started_at = self.scope.clock.monotonic()
-        scope = self.scope
-        data = drafts.started(self.node.executor, scope.next_index(), scope.total_tasks, self._given())
+        scope, node = self.scope, self.node
+        data = drafts.started(node.executor, scope.next_index(), scope.total_tasks, shown_arguments(self))
         self.emit(self.draft("task.started", data))
-        call = partial(self.node.task.function, **self._bind(self.node.parameters))
-        if self.node.runs_async:
-            self._job = self.scope.loop.create_task(self._drive(call))
-            self.scope.hold(self._job)
-        elif self.scope.threads.abandoned >= bounds.ABANDONED_THREADS:
-            self._ended_with(
-                ThreadsExhausted(
-                    f"task {self.task_id} of run {self.scope.run_id} cannot start: {bounds.ABANDONED_THREADS} threads "
-                    "of cancelled bodies still run in this process",
-                    run_id=self.scope.run_id,
-                    task_id=self.task_id,
-                )
-            )
+        if self._mailbox is not None:
+            self._mailbox.begin_attempt()
+        arguments = bind(self, node.parameters)
+        context = context_of(node.parameters)
+        if context is not None:
+            self._voice = TaskVoice(self)
+        if node.task.timeout is not None:
+            self._stopwatch = Stopwatch(scope.loop, [(node.task.timeout, self._time_out)])
+            self._stopwatch.go()
+        attempt = None if context is None else scope.attempt_of(self)
+        work = Work(node.task, arguments, scope.run_id, self.task_id, context, attempt, self._voice)
+        self._job = scope.executors[node.executor].submit(work, self._answered)
+
+    def _answered(self, output: Any, error: BaseException | None) -> None:
+        """The body has ended, one way or another; called once an attempt, by its executor."""
+        job, self._job = self._job, None
+        if self.status != "running" or job is None:
+            return
+        if error is None:
+            error = no_output(output)
+        if self._cancel_reason is not None and (error is not None or job.saw_cancel):
+            self._log_clean_up(error)
+            self._end_cancelled(stopped=True)
+        elif self._timed_out:
+            self._log_clean_up(error)
+            self._failed(self._timeout_error())
+        elif error is not None:
+            self._failed(error)
         else:
-            self._job = self.scope.threads.submit(call, self._thread_ended)
+            self._end_well(output)
+
+    def _end_well(self, output: Any) -> None:
+        duration_ms = self._elapsed_ms(self._started_at)
+        encoded = encode_output(output, None if self.node.returns is MISSING else adapter_for(self.node.returns))
+        self.output = output
+        if self.node.name in self.scope.leaves:
+            self.encoded = encoded.json
+        if self._digest is not None and encoded.recoverable:
+            self.scope.remember(self.node, self._digest, Output(output, encoded.json, encoded.typed))
+        self._end_attempt()
+        self.scope.body_ended(duration_ms)
+        self._complete(encoded, duration_ms)
 
     def _end_reused(self, reused: Output) -> None:
-        """Completes with what an earlier run has computed."""
+        """Completes with what was computed before, by an earlier run or another one."""
         self.output = reused.value
         self.encoded = reused.json if self.node.name in self.scope.leaves else None
         self._complete(Encoded(reused.json, True, reused.typed), 0.0, cached=True)
@@ -182,71 +246,106 @@ class TaskActor(Actor):
         draft = self.draft("task.completed", data)
         self.end("completed", draft if blob is None else draft._replace(blob=blob))
 
-    async def _drive(self, call: Callable[[], Any]) -> None:
-        self._has_entered = True
-        try:
-            if self._cancel_reason is not None:  # before its first step: cancelling the job then would run none of this
-                raise asyncio.CancelledError
-            output = await call()
-        except BaseException as error:
-            self._ended_with(error)
-            if isinstance(error, _FATAL):
-                raise
-        else:
-            self._ended_well(output)
+    # --- failing ---
 
-    def _thread_ended(self, output: Any, error: BaseException | None) -> None:
-        if error is not None:
-            self._ended_with(error)
-        else:
-            self._ended_well(output)
-
-    def _ended_well(self, output: Any) -> None:
-        if self.status != "running":
-            self._late("completed")
-            return
-        if (problem := _no_output(output)) is not None:
-            self._ended_with(problem)
-            return
-        if self.context is not None and self.context.saw_cancel:
-            self._end_cancelled(stopped=True)
-            return
+    def _failed(self, error: BaseException) -> None:
         duration_ms = self._elapsed_ms(self._started_at)
-        encoded = encode_output(output, None if self.node.returns is MISSING else adapter_for(self.node.returns))
-        self.output = output
-        if self.node.name in self.scope.leaves:
-            self.encoded = encoded.json
-        self._close_context()
-        self.scope.body_ended(duration_ms)
-        self._complete(encoded, duration_ms)
-
-    def _ended_with(self, error: BaseException) -> None:
-        if self.status != "running":
-            self._late(type(error).__name__)
-        elif self._cancel_reason is None:
-            self._end_failed(error, self._elapsed_ms(self._started_at))
+        retry = self.node.task.retry
+        self.failures += 1
+        if retry is None or self.failures >= retry.attempts or self._cancel_reason is not None:
+            self._end_failed(error, duration_ms)
+            return
+        try:
+            is_worth_it = retry.takes(error)
+        except Exception as broken:  # of a user's function; what it was asked about is its cause
+            broken.__cause__ = error
+            self._end_failed(broken, duration_ms)
+            return
+        if is_worth_it:
+            self._retry(error, retry.delay_after(self.failures, self.scope.chance()), duration_ms)
         else:
-            if not isinstance(error, (asyncio.CancelledError, ContextClosed)):
-                logger.error(
-                    "clean-up after cancel failed",
-                    run_id=self.scope.run_id,
-                    task_id=self.task_id,
-                    traceback=traceback_of(error),
-                )
-            self._end_cancelled(stopped=True)
+            self._end_failed(error, duration_ms)
 
-    def _late(self, how: str) -> None:
-        if self.was_abandoned:  # else its run went on to the next start of the engine
-            logger.warning("an abandoned body ended after all", run_id=self.scope.run_id, task_id=self.task_id, how=how)
+    def _retry(self, error: BaseException, delay: float, duration_ms: float) -> None:
+        self._end_attempt()
+        self._unclaim()
+        self.scope.body_ended(duration_ms)
+        described = describe_error(error, with_traceback=self.scope.tracebacks)
+        data = drafts.retrying(self.attempt + 1, round(delay * 1000, 3), described, duration_ms)
+        self.emit(self.draft("task.retrying", data))
+        self.status = "retrying"
+        self._timer = self.scope.loop.call_later(delay, self._due)
+        self.scope.ready.pump()
 
     def _end_failed(self, error: BaseException, duration_ms: float) -> None:
         if self.scope.failure is None:
             self.scope.failure = error
         self.error = describe_error(error, with_traceback=self.scope.tracebacks)
         self.because = self.task_id
-        self._close_context()
+        self._end_attempt()
         self.scope.body_ended(duration_ms)
         self.end("failed", self.draft("task.failed", drafts.failed(self.error, duration_ms)))
+
+    def _time_out(self) -> None:
+        if self._job is None:
+            return
+        self._timed_out = True
+        self._job.cancel()
+        self._timer = self.scope.loop.call_later(bounds.TIMEOUT_GRACE_SECONDS, self._give_up)
+
+    def _give_up(self) -> None:
+        """It did not stop after its timeout."""
+        job, self._job = self._job, None
+        if job is not None and self.status == "running" and self._cancel_reason is None:
+            is_gone = job.abandon()
+            self.was_abandoned = not is_gone
+            self._failed(self._timeout_error("" if is_gone else "; it did not stop and was abandoned"))
+        else:
+            self._job = job
+
+    def _timeout_error(self, what_became: str = "") -> TaskTimeout:
+        return TaskTimeout(
+            f"task {self.task_id} took longer than its timeout of {self.node.task.timeout:g} s{what_became}",
+            run_id=self.scope.run_id,
+            task_id=self.task_id,
+        )
+
+    # --- waiting while it runs ---
+
+    async def parked(self, answer: Awaitable[T]) -> T:
+        """Waits for an answer without holding a slot, while the timeout stands still; then waits for its slots."""
+        try:
+            self.scope.wait_begins(self)
+        except BaseException:
+            if asyncio.iscoroutine(answer):
+                answer.close()
+            raise
+        self._waits += 1
+        if self._waits == 1:
+            self._unclaim()
+            if self._stopwatch is not None:
+                self._stopwatch.stop()
+        try:
+            return await answer
+        finally:
+            self._waits -= 1
+            self.scope.wait_ends(self)
+            if self._waits == 0 and self._is_going:
+                await self._reclaim()
+
+    @property
+    def _is_going(self) -> bool:
+        return self.status == "running" and self._cancel_reason is None and not self._timed_out
+
+    async def _reclaim(self) -> None:
+        free: asyncio.Future[None] = self.scope.loop.create_future()
+        claim = self.scope.claim_for(self.node, lambda: free.done() or free.set_result(None), starts=False)
+        self._claim = claim
+        while claim is not None and not claim.take():
+            await free  # a body that is stopped meanwhile releases the claim as it ends
+            free = self.scope.loop.create_future()
+        if self._stopwatch is not None:
+            self._stopwatch.go()
 
     # --- stopping ---
 
@@ -255,110 +354,75 @@ class TaskActor(Actor):
             return
         self._cancel_reason = reason
         self._cancelled_at = self.scope.clock.monotonic()
-        if self.status == "pending":
+        ending = self.scope.ending
+        if self.status != "running" and ending is not None and ending.skips:
+            self.reason, self.because = ending.reason, ending.because
+            self.end("skipped", self.skipped_draft())
+        elif self.status != "running":
             self._end_cancelled(stopped=True)
-            return
-        if self.context is not None:
-            self.context.cancel()
-        if isinstance(self._job, asyncio.Task) and self._has_entered:
+        elif self._job is not None:
             self._job.cancel()
 
-    def abandon(self) -> None:
-        if self.status == "running":
-            if self._job is not None and not isinstance(self._job, asyncio.Task):
-                self._job.abandon()
-            self.was_abandoned = True
-            self._end_cancelled(stopped=False)
+    def abandon(self, *, only_killed: bool = False) -> None:
+        if self.status == "running" and self._job is not None and (not only_killed or self.node.executor == "process"):
+            job, self._job = self._job, None
+            is_gone = job.abandon()
+            self.was_abandoned = not is_gone
+            self._end_cancelled(stopped=is_gone)
 
     def _end_cancelled(self, *, stopped: bool) -> None:
         has_begun = self.status == "running"
         stop_ms = self._elapsed_ms(self._cancelled_at) if has_begun else 0.0
         self.because = self.task_id
-        self._close_context()
+        self._end_attempt()
         if has_begun:
             self.scope.body_ended(self._elapsed_ms(self._started_at))
         data = drafts.cancelled(self._cancel_reason, stop_ms, stopped=stopped)
         self.end("cancelled", self.draft("task.cancelled", data))
+
+    def _log_clean_up(self, error: BaseException | None) -> None:
+        if error is not None and not isinstance(error, (asyncio.CancelledError, ContextClosed)):
+            ids = {"run_id": self.scope.run_id, "task_id": self.task_id}
+            logger.error("clean-up after cancel failed", traceback=traceback_of(error), **ids)
 
     def dispose(self) -> None:
         self._observer = None
         if self.has_ended:
             return
         self.status = "cancelled"  # also where it never began: a slot that becomes free is not for it
-        if self.context is not None:
-            self.context.cancel()
-            self._close_context()
-        if isinstance(self._job, asyncio.Task):
+        self._end_attempt()
+        if self._job is not None:
             self._job.cancel()
-        elif self._job is not None:
             self._job.abandon()
         self.settle()
 
-    def settle(self) -> None:
-        held, self._held = self._held, []
-        for slots in held:
-            slots.release()
-        self.upstreams = dict[str, Actor]()
-        self._item = self._pair = self._job = None
+    def _end_attempt(self) -> None:
+        """Nothing of this attempt is heard any more."""
+        self._timed_out = False
+        for timer in (self._stopwatch, self._timer):
+            if timer is not None:
+                timer.stop() if isinstance(timer, Stopwatch) else timer.cancel()
+        self._stopwatch = self._timer = None
+        voice, self._voice = self._voice, None
+        if voice is not None:
+            voice.close()
 
-    # --- what it says ---
+    def settle(self) -> None:
+        self._unclaim()
+        self._end_attempt()
+        self.upstreams = dict[str, Actor]()
+        self.item = self.pair = self._job = None
+
+    # --- what it says, and is sent ---
 
     def draft(self, type: str, data: bytes) -> Draft:
         if not self._head or type == "task.started":
             self._head = task_head(self.task_id, self.node.name, self.map_index, self.attempt)
         return Draft(type, data, self.task_id, self._head)
 
-    def _given(self) -> dict[str, bytes]:
-        """The run inputs and the mapped item it was bound to, as JSON by parameter."""
-        given: dict[str, bytes] = {}
-        for parameter in self.node.parameters:
-            if parameter.kind == INPUT and parameter.source in self.scope.input_json:
-                given[parameter.name] = self.scope.input_json[parameter.source]
-            elif parameter.kind == ITEM:
-                given[parameter.name] = shown(self._mapped_item(parameter))
-        return given
-
-    # --- what it is given ---
-
-    def _bind(self, parameters: Iterable[Parameter]) -> dict[str, Any]:
-        return {parameter.name: self._value(parameter) for parameter in parameters}
-
-    def _value(self, parameter: Parameter) -> Any:
-        kind = parameter.kind
-        if kind == UPSTREAM:
-            return _output_or_default(self.upstreams[parameter.source], parameter)
-        if kind == INPUT:
-            return self.scope.inputs.get(parameter.source, parameter.default)
-        if kind == CONTEXT:
-            if self.context is None:
-                self.context = self.scope.context_of(self)
-            return self.context
-        return self._mapped_item(parameter)
-
-    def _mapped_item(self, parameter: Parameter) -> Any:
-        return self._item if self._pair is None else _output_or_default(self._pair, parameter)
-
-    def _close_context(self) -> None:
-        if self.context is not None:
-            self.context.close()
-            self.context = None
+    def deliver(self, letter: Letter) -> None:
+        """A value somebody sent, which is in the log's window."""
+        self.mailbox.deliver(letter)
 
     def _elapsed_ms(self, since: float) -> float:
         return round((self.scope.clock.monotonic() - since) * 1000, 3)
-
-
-def _no_output(output: Any) -> TypeError | None:
-    """Why a value cannot be handed on: it could be consumed once, and would be by whoever looks first."""
-    if inspect.isawaitable(output):
-        if inspect.iscoroutine(output):
-            output.close()
-        return TypeError(f"the body returned {preview(output)}; declare it with async def, or await it")
-    if inspect.isgenerator(output) or inspect.isasyncgen(output):
-        return TypeError(f"the body returned {preview(output)}; return a list")
-    return None
-
-
-def _output_or_default(upstream: Actor, parameter: Parameter) -> Any:
-    if upstream.status == "completed":
-        return upstream.output
-    return None if parameter.default is MISSING else parameter.default

@@ -40,6 +40,31 @@ ABANDONED_THREADS: Final = 32
 PROGRESS_PER_SECOND: Final = 20
 SLOW_CALLBACK_SECONDS: Final = 0.1
 
+# Supervision.
+MAX_SECONDS: Final = 365 * 86_400.0
+"""Of a delay, a timeout, a time to live."""
+MAX_COST: Final = 1_000_000_000
+LIMIT_AMOUNT: Final = 100_000
+"""Starts a rate limit remembers at most."""
+TIMEOUT_GRACE_SECONDS: Final = 1.0
+"""What a body gets to stop after its timeout, before it is killed or abandoned."""
+BLOCKED_LOOP_SECONDS: Final = 0.1
+"""A body that holds the event loop longer is named."""
+MAILBOX: Final = 100
+"""Values that wait for a task to receive them."""
+WAITING_THREADS: Final = 1_000
+"""Bodies in threads that may wait for an answer at once; while they wait they are not counted as running."""
+WAITING_PROCESSES: Final = 64
+"""The same in processes."""
+CHUNKS_PER_SECOND: Final = 20
+CHUNK_BYTES: Final = 16 * KIB
+"""Text of one attempt is joined until it has this size, or a twentieth of a second has passed."""
+CACHED_OUTPUTS: Final = 10_000
+CACHED_BYTES: Final = 64 * MIB
+"""Outputs a memory log keeps for ``cache=``."""
+CHILD_DEPTH: Final = 10
+"""Child runs within child runs."""
+
 CRASH_LOOP: Final = 50
 """A run recovered this often in a row without a task completing fails."""
 
@@ -67,3 +92,19 @@ WORKFLOW_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._~-]{0,63}")
 EVENT_TYPE: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*")
 EVENT_TYPE_CHARS: Final = 64
 RESERVED_EVENT_PREFIXES: Final = ("run.", "task.", "stream.", "log.", "llm.", "tool.", "budget.")
+
+# A DAG as data.
+PLAN_BYTES: Final = 1 * MIB
+PLAN_VALUES: Final = 100_000
+"""Of any kind: what a document costs is counted in values, not in bytes."""
+PLAN_TASKS: Final = 1_000
+PLAN_DEPTH: Final = 32
+"""Of lists and objects in one document."""
+PLAN_ATTEMPTS: Final = 1_000
+"""Of one task; a body of one's own has no such limit."""
+PLAN_PROBLEMS: Final = 20
+"""What is told of one document at most."""
+REFERENCE_CHARS: Final = 500
+PLAN_TASK_ID: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_~-]{0,63}")
+"""A task name without dots: in a reference a dot ends the id."""
+TOOL_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -10,6 +11,7 @@ import orjson
 from reactor import bounds
 from reactor.events import Draft
 from reactor.graph import Graph
+from reactor.ledger import number
 from reactor.values import Encoded, preview
 
 
@@ -20,10 +22,13 @@ def run_started(
     meta: Mapping[str, Any],
     total_tasks: int,
     *,
-    retry_of: str | None = None,
+    origin: Mapping[str, Any],
     lost_inputs: Sequence[str] = (),
 ) -> Draft:
-    """``run.started``. An input or a task list too large for an event goes beside it (``input_ref``, ``tasks_ref``)."""
+    """``run.started``. An input, a task list or a plan too large for an event goes beside it (``input_ref`` ...).
+
+    ``origin``: budget, parent, retry_of, as far as there are any.
+    """
     data: dict[str, Any] = {
         "workflow": graph.name,
         "version": graph.version,
@@ -32,13 +37,14 @@ def run_started(
     }
     if meta:
         data["meta"] = dict(meta)
-    if retry_of is not None:
-        data["retry_of"] = retry_of
+    data |= origin
     if lost_inputs:
         data["not_recoverable"] = list(lost_inputs)
     large: dict[str, bytes] = {}
     room = bounds.MAX_INLINE_BYTES
     parts = {"input": json_object(input_json), "tasks": orjson.dumps([node.describe() for node in graph.nodes])}
+    if graph.plan is not None:
+        parts["plan"] = orjson.dumps(graph.plan)
     for name, json in parts.items():
         if len(json) <= room:
             data[name] = orjson.Fragment(json)
@@ -75,6 +81,21 @@ def completed(
     origin = b"true" if cached else b"false"
     data = b'{%b,"duration_ms":%b,"cached":%b%b}' % (output, repr(duration_ms).encode(), origin, restored)
     return data, blob
+
+
+def retrying(next_attempt: int, delay_ms: float, error: Mapping[str, Any], duration_ms: float) -> bytes:
+    """``task.retrying``."""
+    return orjson.dumps(
+        {"next_attempt": next_attempt, "delay_ms": delay_ms, "error": error, "duration_ms": duration_ms}
+    )
+
+
+def spent(
+    cost: Decimal, tokens: int, total_cost: Decimal, total_tokens: int, source: str, child: Mapping[str, Any]
+) -> bytes:
+    """``task.spent``; ``child``: ``child_run`` and ``tasks`` where a child run did."""
+    data = {"cost": number(cost), "tokens": tokens, "total_cost": number(total_cost), "total_tokens": total_tokens}
+    return orjson.dumps({**data, "source": source, **child})
 
 
 def failed(error: Mapping[str, Any], duration_ms: float, *, mapped: bool = False) -> bytes:

@@ -14,6 +14,7 @@ from reactivex import Observable
 from reactivex.subject import Subject
 
 from reactor import bounds
+from reactor.children import settle_child
 from reactor.clock import SystemClock
 from reactor.drafts import json_object
 from reactor.errors import (
@@ -23,24 +24,28 @@ from reactor.errors import (
     RunOpen,
     TooManyWaiting,
     UnknownRun,
-    UnknownWorkflow,
     WorkflowChanged,
 )
 from reactor.events import Event, Window
-from reactor.execution import Execution, Host
-from reactor.executors.threads import ThreadExecutor
+from reactor.execution import Beginning, Execution, Parent
 from reactor.feed import Feed
 from reactor.follow import caught_up, report
 from reactor.graph import Graph
+from reactor.host import Host
 from reactor.leftover import cancel_events
 from reactor.logs import open_log
 from reactor.operators.guarded import guarded
 from reactor.operators.unwindow import unwindow
-from reactor.past import load_past, load_reusable
-from reactor.ports import Clock, EventLog, RunRecord
-from reactor.recovery import NotRecoverable, beginning_of, graph_of
+from reactor.options import count_problem
+from reactor.past import Output, load_past, load_reusable
+from reactor.policy import Budget, Limit
+from reactor.ports import Clock, EventLog, RunRecord, Work
+from reactor.recovery import NotRecoverable, beginning_of, graph_of, input_of
+from reactor.registry import Registry
 from reactor.requests import check_meta, check_reason, check_run_id, make_run_id
 from reactor.run import Run
+from reactor.state import RUN_ENDED
+from reactor.tools import Tool
 from reactor.values import traceback_of
 from reactor.workflow import Workflow
 
@@ -55,6 +60,9 @@ class Engine:
 
     - ``log``: the URL of an event log, or one of your own (``reactor.ports.EventLog``).
     - ``workflows``: those that are found by name; ``start`` registers too.
+    - ``concurrency``: bodies that run at once in all runs together; None: no limit.
+    - ``limits``: named ``Limit``s, which tasks share by ``limits="name"``.
+    - ``tools``: what a DAG that is data may use; None: every ``@tool`` of this process.
     - ``resources``: shared pools and clients, as ``ctx.resources``.
     - ``grace``: seconds open runs get at the end of ``async with``.
     - ``append_timeout``: seconds the log may take for one window before its run is lost in this process.
@@ -66,6 +74,9 @@ class Engine:
         log: str | EventLog = "memory://",
         *,
         workflows: Iterable[Workflow] | Workflow = (),
+        concurrency: int | None = None,
+        limits: Iterable[Limit] = (),
+        tools: Iterable[Tool[..., Any]] | None = None,
         resources: Mapping[str, Any] | None = None,
         grace: float = bounds.DRAIN_GRACE_SECONDS,
         tracebacks: bool = False,
@@ -74,13 +85,16 @@ class Engine:
     ) -> None:
         self.log = open_log(log) if isinstance(log, str) else log
         self.clock: Clock = clock or SystemClock()
+        if (problem := count_problem("concurrency", concurrency)) is not None:
+            raise ValueError(f"the engine's {problem}")
+        self._concurrency = concurrency
         self._resources = resources or {}
         self._grace = grace
         self._tracebacks = tracebacks
         self._append_timeout = append_timeout
         self.log_problem: str | None = None
         """Why the log last lost a run; None again as soon as it takes a window."""
-        self._workflows: dict[str, Workflow] = {}
+        self._registry = Registry(limits, tools)
         self._open: dict[str, Run] = {}
         self._executions: dict[str, Execution] = {}
         self._lost: set[str] = set()
@@ -91,6 +105,9 @@ class Engine:
         self._draining = False
         self.not_recovered: dict[str, str] = {}
         """Open runs of the log that nobody here goes on with: run id -> why."""
+        self._dormant: dict[str, str] = {}
+        """Open child runs that their parent has not asked for since the start: id -> the parent's."""
+        self._upkeep: set[asyncio.Task[None]] = set()
         self._windows: Subject[Window] = Subject()
         for workflow in [workflows] if isinstance(workflows, Workflow) else workflows:
             self.register(workflow)
@@ -106,27 +123,39 @@ class Engine:
             self.log,
             self.clock,
             loop,
-            ThreadExecutor(loop),
-            self._resources,
+            resources=self._resources,
+            limits=self._registry.limits.values(),
+            concurrency=self._concurrency,
             tracebacks=self._tracebacks,
             append_timeout=self._append_timeout,
+            blocked=self._blocked,
+            open_child=self._open_child,
         )
         try:
             for record in await self.log.unfinished():
                 await self._recover(self._host, record)
+            await self._end_orphans()
         except BaseException:
             await self.drain(0.0)  # lets go of the log
             raise
         return self
 
-    async def _recover(self, host: Host, record: RunRecord) -> None:
-        """Goes on with a run that a crash or a restart left open; one that cannot is left as it is, and says why."""
+    async def _recover(self, host: Host, record: RunRecord, parent: Parent | None = None) -> None:
+        """Goes on with a run that a crash or a restart left open; one that cannot is left as it is, and says why.
+
+        A child run waits until its parent asks for it.
+        """
         try:
-            graph = graph_of(self._workflows, record)
             feed = await Feed.load(record.run_id, self.log, self.clock, closed=None)
-            inputs, meta = await beginning_of(feed, graph)
+            data = await beginning_of(feed)
+            if parent is None and "parent" in data:
+                self._dormant[record.run_id] = data["parent"]["run_id"]
+                return
+            graph = graph_of(self._registry, record, data)
             last = await feed.event(feed.last_seq)
-            past = await load_past(self.log, graph, feed.state, last.time if last else "")
+            past = await load_past(self.log, graph, feed.state, last.time if last else "", self.clock.now().decode())
+            budget = None if "budget" not in data else Budget.of(data["budget"])
+            beginning = Beginning(input_of(data, graph), data.get("meta", {}), budget, parent)
         except LogUnavailable:
             raise
         except Exception as problem:  # of one run: a bug, or a log that somebody has changed; the others go on
@@ -136,13 +165,69 @@ class Engine:
             trace = {} if known else {"traceback": traceback_of(problem)}
             logger.warning("run not recovered", run_id=record.run_id, reason=reason, **trace)
             return
-        execution = self._adopt(Execution(host, graph, feed, inputs, meta, ended=self._ended, past=past))
-        execution.recover(past)
+        self._dormant.pop(record.run_id, None)
+        self._adopt(Execution(host, graph, feed, beginning, ended=self._ended, past=past)).recover(past)
+
+    # --- child runs ---
+
+    async def _open_child(
+        self,
+        parent: Execution,
+        task_id: str,
+        child_id: str,
+        workflow: Workflow | str,
+        input: Mapping[str, Any],
+        budget: Budget | None,
+    ) -> Run:
+        """Starts a child run, or takes up the one that was started before a crash or a retry."""
+        host = parent.host
+        link = Parent(parent, task_id)
+        if child_id not in self._open:
+            try:
+                record = await self.log.record(child_id)
+            except UnknownRun:
+                graph = self.register(self.workflow(workflow) if isinstance(workflow, str) else workflow)
+                beginning = Beginning(graph.validate_input(input), {}, budget, link)
+                return await self._start(host, graph, child_id, beginning)
+            if record.status not in RUN_ENDED:
+                await self._recover(host, record, link)
+        child = self._executions.get(child_id)
+        if child is not None:
+            settle_child(child)
+            if child.is_paused and child.control.pause_reason == "parent" and not parent.is_paused:
+                child.control.resume("parent", by=None)
+        return await self.get(child_id)
+
+    async def _end_orphans(self, parent_id: str | None = None) -> None:
+        """Cancels dormant children whose parent has ended or is gone; they would wait for ever."""
+        for child_id, parent in list(self._dormant.items()):
+            if parent_id in (None, parent) and await self._is_over(parent):
+                del self._dormant[child_id]
+                await self._end_left(await self.get(child_id), reason="parent", by=None)
+                await self._end_orphans(child_id)
+
+    async def _is_over(self, run_id: str) -> bool:
+        if run_id in self._open:
+            return False
+        try:
+            return (await self.log.record(run_id)).status in RUN_ENDED
+        except UnknownRun:
+            return True
+
+    def _blocked(self, work: Work, seconds: float) -> None:
+        """A body held the loop: its author should know where."""
+        execution = self._executions.get(work.run_id)
+        held_ms = round(seconds * 1000, 1)
+        logger.warning("a body held the event loop", run_id=work.run_id, task_id=work.task_id, held_ms=held_ms)
+        if execution is not None and not execution.feed.closed:
+            execution.warn(work.task_id, "the body held the event loop; use a def body, or await", held_ms=held_ms)
 
     def _adopt(self, execution: Execution) -> Execution:
         feed = execution.feed
         self._open[feed.run_id] = Run(feed, execution)
         self._executions[feed.run_id] = execution
+        if execution.parent is not None:
+            execution.parent.execution.children[feed.run_id] = execution
         feed.windows.subscribe(self._published)
         for waiter in self._awaited.pop(feed.run_id, ()):
             if not waiter.done():
@@ -173,14 +258,15 @@ class Engine:
             if self.log.durable:
                 execution.suspend()
             else:
-                execution.cancel("shutdown", by=None, grace=min(grace, bounds.DRAIN_GRACE_SECONDS))
+                execution.control.cancel("shutdown", by=None, grace=min(grace, bounds.DRAIN_GRACE_SECONDS))
         await self._wait_for_runs(grace + 2 * self._append_timeout)
         for execution in list(self._executions.values()):
             logger.error("run did not end in time", run_id=execution.run_id)
             execution.suspend()
         self._windows.on_completed()
         await caught_up(self.log, bounds.BEHIND_SECONDS)
-        await self._host.threads.close()
+        await asyncio.gather(*self._upkeep, return_exceptions=True)
+        await self._host.close()
         await self.log.close()
 
     async def _wait_for_runs(self, seconds: float | None) -> None:
@@ -203,24 +289,25 @@ class Engine:
 
     def register(self, workflow: Workflow) -> Graph:
         """Validates a workflow and makes it known by its name; raises WorkflowError."""
-        graph = workflow.validate()
-        known = self._workflows.setdefault(workflow.name, workflow)
-        if known is not workflow and known.validate().fingerprint != graph.fingerprint:
-            raise ValueError(f"two different workflows are named {workflow.name!r}")
+        graph = self._registry.register(workflow)
+        if self._host is not None:
+            for name in graph.limits:
+                self._host.add_limit(self._registry.limits[name])
         return graph
 
     @property
     def workflows(self) -> Mapping[str, Workflow]:
         """The registered ones by name."""
-        return self._workflows
+        return self._registry.workflows
+
+    @property
+    def tools(self) -> Mapping[str, Tool[..., Any]]:
+        """What a DAG that is data may use, by name."""
+        return self._registry.tools
 
     def workflow(self, name: str) -> Workflow:
         """Raises UnknownWorkflow."""
-        workflow = self._workflows.get(name)
-        if workflow is None:
-            known = ", ".join(map(repr, self._workflows)) or "none"
-            raise UnknownWorkflow(f"there is no workflow {name[:100]!r}; registered: {known}", workflow=name)
-        return workflow
+        return self._registry.workflow(name)
 
     # --- runs ---
 
@@ -231,17 +318,19 @@ class Engine:
         *,
         run_id: str | None = None,
         meta: Mapping[str, Any] | None = None,
+        budget: Budget | Mapping[str, Any] | None = None,
     ) -> Run:
         """Starts a run; returns once its ``run.started`` is in the log.
 
-        Raises WorkflowError, InputError, RunExists, UnknownWorkflow, EngineClosed, or ValueError for a bad ``run_id``
-        or ``meta``; then nothing was started.
+        Raises WorkflowError, InputError, RunExists, UnknownWorkflow, EngineClosed, or ValueError for a bad ``run_id``,
+        ``meta`` or ``budget``; then nothing was started.
         """
         self._accepting()
         graph = self.register(self.workflow(workflow) if isinstance(workflow, str) else workflow)
         inputs = graph.validate_input({} if input is None else input)
         run_id = make_run_id() if run_id is None else check_run_id(run_id)
-        return await self._begin(graph, inputs, run_id, check_meta(meta or {}))
+        allowed = None if budget is None else Budget.of(budget)
+        return await self._begin(graph, run_id, Beginning(inputs, check_meta(meta or {}), allowed))
 
     def _accepting(self) -> Host:
         if self._host is None or self._draining:
@@ -251,13 +340,23 @@ class Engine:
         return self._host
 
     async def _begin(
-        self, graph: Graph, inputs: dict[str, Any], run_id: str, meta: dict[str, Any], **origin: Any
+        self, graph: Graph, run_id: str, beginning: Beginning, *, reused: Mapping[str, Output] | None = None
     ) -> Run:
-        """Starts what was checked; ``origin`` is of a retry."""
+        """Starts what was checked; ``reused`` is of a retry."""
         await self._check_new(run_id)
-        host = self._accepting()  # it may have begun to drain meanwhile
+        return await self._start(self._accepting(), graph, run_id, beginning, reused=reused)
+
+    async def _start(
+        self,
+        host: Host,
+        graph: Graph,
+        run_id: str,
+        beginning: Beginning,
+        *,
+        reused: Mapping[str, Output] | None = None,
+    ) -> Run:
         feed = Feed(run_id, self.log, self.clock)
-        execution = self._adopt(Execution(host, graph, feed, inputs, meta, ended=self._ended, **origin))
+        execution = self._adopt(Execution(host, graph, feed, beginning, ended=self._ended, reused=reused))
         run = self._open[run_id]
         try:
             execution.start()
@@ -272,18 +371,25 @@ class Engine:
         run_id: str,
         grace: float = bounds.CANCEL_GRACE_SECONDS,
         *,
+        task: str | None = None,
         reason: str = "requested",
         by: str | None = None,
     ) -> Run:
-        """Asks a run to end; returns once that is in the log. One that nobody here goes on with ends at once.
+        """Asks a run, or one ``task`` of it, to end; returns once that is in the log.
 
-        Raises UnknownRun, or RunEnded where it had ended before.
+        A run that nobody here goes on with ends at once. Raises UnknownRun, RunEnded where it had ended before, and for
+        the task UnknownTask or TaskEnded.
         """
         run = await self.get(run_id)
-        if run.feed.closed != "not_recovered":
-            await run.request_cancel(grace, reason=reason, by=by)
+        if run.feed.closed != "not_recovered" or task is not None:
+            await run.request_cancel(grace, task=task, reason=reason, by=by)
             return run
         check_reason(reason, by)
+        return await self._end_left(run, reason=reason, by=by)
+
+    async def _end_left(self, run: Run, *, reason: str, by: str | None) -> Run:
+        """Ends a run that nobody goes on with, from its log alone."""
+        run_id = run.id
         started = await run.beginning()
         events = cancel_events(run.state.copy(), started.get("tasks", []), self.clock, reason=reason, by=by)
         await self.log.append(run_id, events)
@@ -300,13 +406,15 @@ class Engine:
         if not old.state.has_ended:
             raise RunOpen(f"run {run_id} is {old.status}; only a run that has ended is retried", run_id=run_id)
         try:
-            graph = graph_of(self._workflows, await self.log.record(run_id))
-            inputs, meta = await beginning_of(old.feed, graph)
+            data = await beginning_of(old.feed)
+            graph = graph_of(self._registry, await self.log.record(run_id), data)
+            budget = None if "budget" not in data else Budget.of(data["budget"])
+            beginning = Beginning(input_of(data, graph), data.get("meta", {}), budget, retry_of=run_id)
         except NotRecoverable as problem:
             raise WorkflowChanged(f"run {run_id} cannot be retried: {problem}", run_id=run_id) from None
         reused = await load_reusable(self.log, graph, old.state)
         new_id = make_run_id() if new_run_id is None else check_run_id(new_run_id)
-        return await self._begin(graph, inputs, new_id, meta, retry_of=run_id, reused=reused)
+        return await self._begin(graph, new_id, beginning, reused=reused)
 
     async def _check_new(self, run_id: str) -> None:
         if run_id not in self._open:
@@ -324,6 +432,13 @@ class Engine:
             self._lost.add(execution.run_id)
         self._open.pop(execution.run_id, None)
         self._executions.pop(execution.run_id, None)
+        if execution.parent is not None:
+            execution.parent.execution.children.pop(execution.run_id, None)
+            settle_child(execution)
+        if execution.feed.closed == "end" and execution.run_id in self._dormant.values():
+            orphans = asyncio.ensure_future(self._end_orphans(execution.run_id))
+            self._upkeep.add(orphans)
+            orphans.add_done_callback(self._upkeep.discard)
         if execution.feed.closed == "end":
             execution.feed.forget_ring()
             self._keep(execution.feed)
@@ -341,26 +456,29 @@ class Engine:
         *,
         run_id: str,
         meta: Mapping[str, Any] | None = None,
+        budget: Budget | Mapping[str, Any] | None = None,
     ) -> tuple[Run, bool]:
         """Starts a run under an id of the caller's, or finds the one that was started so: (run, whether it is new).
 
-        Raises RunExists where the run of this id has another workflow, input or meta; else as ``start``.
+        Raises RunExists where the run of this id has another workflow, input, meta or budget; else as ``start``.
         """
         try:
-            return await self.start(workflow, input, run_id=run_id, meta=meta), True
+            return await self.start(workflow, input, run_id=run_id, meta=meta, budget=budget), True
         except RunExists:
             run = await self.get(run_id)
-            name = workflow if isinstance(workflow, str) else workflow.name
-            graph = self.workflow(name).validate()
+            flow = self.workflow(workflow) if isinstance(workflow, str) else workflow
+            graph = flow.validate()
             encoded = graph.encode_input(graph.validate_input(input or {}))
             wanted = {name: value.json for name, value in encoded.items()}
             started = await run.beginning()
-            same = (started.get("workflow"), started.get("input"), started.get("meta", {})) == (
-                name,
-                orjson.loads(json_object(wanted)),
-                dict(meta or {}),
-            )
-            if not same:
+            asked = {
+                "workflow": graph.name,
+                "plan": graph.plan,
+                "input": orjson.loads(json_object(wanted)),
+                "meta": dict(meta or {}) or None,
+                "budget": None if budget is None else Budget.of(budget).to_dict(),
+            }
+            if asked != {name: started.get(name) for name in asked}:
                 raise RunExists(f"there is a run {run_id!r} already, started differently", run_id=run_id) from None
             return run, False
 

@@ -43,6 +43,13 @@ class InputError(ReactorError):
     problems: list[dict[str, Any]]
 
 
+class PlanError(ReactorError):
+    """A document is no plan: ``problems`` is ``[{place, message}]``, ``place`` that of the first: ``tasks[2].tool``."""
+
+    place: str
+    problems: list[dict[str, str]]
+
+
 class UnknownWorkflow(ReactorError):
     """No workflow of this name is registered with the engine."""
 
@@ -93,6 +100,39 @@ class RunEnded(ReactorError):
     status: str
 
 
+class RunEnding(ReactorError):
+    """The command came while the run is being cancelled."""
+
+    run_id: str
+
+
+class RunNotHere(ReactorError):
+    """The run has not ended, but nobody in this process goes on with it, so it takes no commands but cancel."""
+
+    run_id: str
+
+
+class TaskEnded(ReactorError):
+    """The command is for a task that has not ended."""
+
+    run_id: str
+    task_id: str
+
+
+class InvalidValue(ReactorError):
+    """A value that was sent does not fit what the task waits for."""
+
+    run_id: str
+    task_id: str
+
+
+class MailboxFull(ReactorError):
+    """Too many values wait for the task to receive them."""
+
+    run_id: str
+    task_id: str
+
+
 class TooManyWaiting(ReactorError):
     """Too many streams are open for runs that have not started."""
 
@@ -131,6 +171,18 @@ class ContextClosed(BodyError):
 
 class ThreadsExhausted(BodyError):
     """Too many threads were abandoned by cancels; no further ``def`` body is started in this process."""
+
+
+class WorkerDied(BodyError):
+    """The process of the body ended before the body did: it was killed, it crashed, or it called ``os._exit``."""
+
+
+class TaskTimeout(BodyError, TimeoutError):
+    """An attempt took longer than its ``timeout``; ``Retry`` takes it like any other failure."""
+
+
+class TooDeep(BodyError):
+    """A child run within too many others, or of itself without an end."""
 
 
 # --- whoever runs the service -----------------------------------------------------------------------------------

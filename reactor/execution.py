@@ -3,57 +3,69 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from decimal import Decimal
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import structlog
 
-from reactor import bounds
 from reactor.actor import Actor
+from reactor.attempt import Attempt, Upstream
 from reactor.body import TaskActor
-from reactor.context import Attempt, Context, Upstream
+from reactor.cached import cache_key, packed, unpacked
+from reactor.children import child_id, run_child
+from reactor.control import Control
 from reactor.drafts import run_started
+from reactor.ending import Ending
 from reactor.events import Draft, Window
-from reactor.executors.threads import ThreadExecutor
 from reactor.feed import Feed
-from reactor.graph import Graph
+from reactor.graph import Graph, Node
+from reactor.host import Host
+from reactor.ledger import Ledger
 from reactor.mapped import MappedActor
 from reactor.operators.merge_tasks import merge_tasks
 from reactor.past import Output, Past
 from reactor.pipeline import Pipeline
-from reactor.ports import Clock, EventLog
-from reactor.slots import ReadyQueue, Slots
+from reactor.policy import Budget
+from reactor.slots import Claim, Rate, ReadyQueue, Slots
+from reactor.spending import Spending
 from reactor.summary import terminal_draft
+from reactor.timing import unix_seconds
 from reactor.values import traceback_of
 
 logger = structlog.get_logger("reactor")
 
 
-class Host:
-    """What an engine lends to its runs."""
+class Parent(NamedTuple):
+    """Who asked for a child run."""
 
-    def __init__(
-        self,
-        log: EventLog,
-        clock: Clock,
-        loop: asyncio.AbstractEventLoop,
-        threads: ThreadExecutor,
-        resources: Mapping[str, Any],
-        *,
-        tracebacks: bool,
-        append_timeout: float,
-    ) -> None:
-        self.append_timeout = append_timeout
-        self.log = log
-        self.clock = clock
-        self.loop = loop
-        self.threads = threads
-        self.thread_slots = Slots(bounds.THREADS)
-        self.resources = MappingProxyType(dict(resources))
-        self.tracebacks = tracebacks
+    execution: Execution
+    task_id: str
+
+
+class Beginning(NamedTuple):
+    """With what a run begins, as ``run.started`` records it."""
+
+    inputs: dict[str, Any]
+    meta: Mapping[str, Any]
+    budget: Budget | None = None
+    parent: Parent | None = None
+    retry_of: str | None = None
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        origin: dict[str, Any] = {}
+        if self.budget is not None:
+            origin["budget"] = self.budget.to_dict()
+        if self.parent is not None:
+            origin["parent"] = {"run_id": self.parent.execution.run_id, "task_id": self.parent.task_id}
+        if self.retry_of is not None:
+            origin["retry_of"] = self.retry_of
+        return origin
 
 
 class Execution:
@@ -67,52 +79,50 @@ class Execution:
         host: Host,
         graph: Graph,
         feed: Feed,
-        inputs: dict[str, Any],
-        meta: Mapping[str, Any],
+        beginning: Beginning,
         *,
         ended: Callable[[Execution], None],
         past: Past | None = None,
-        retry_of: str | None = None,
         reused: Mapping[str, Output] | None = None,
     ) -> None:
         self.run_id = feed.run_id
         self.graph = graph
         self.feed = feed
-        self.inputs = inputs
-        encoded = graph.encode_input(inputs)
+        self.inputs = beginning.inputs
+        encoded = graph.encode_input(beginning.inputs)
         self.input_json = {name: value.json for name, value in encoded.items()}
         self._lost_inputs = [name for name, value in encoded.items() if not value.recoverable]
-        self.meta = dict(meta)
+        self.meta = dict(beginning.meta)
         self.leaves = frozenset(graph.leaves)
         self.loop = host.loop
         self.clock = host.clock
-        self.threads = host.threads
-        self.thread_slots = host.thread_slots
+        self.executors = host.executors
         self.tracebacks = host.tracebacks
+        self.parent = beginning.parent
+        self.children: dict[str, Execution] = {}
+        """Child runs that are open, by id."""
         bodies = sum(node.map_source is None for node in graph.nodes)
         self.total_tasks = past.total_tasks if past else bodies
-        self.task_slots = {
-            node.name: Slots(node.task.concurrency) for node in graph.nodes if node.task.concurrency is not None
-        }
         self.lost_with: Exception | None = None
         self.failure: BaseException | None = None
         """The first exception of a body."""
-        self._host = host
+        self.host = host
+        self._beginning = beginning
         self._ended = ended
-        self._bodies: set[asyncio.Task[None]] = set()
+        self._jobs: set[asyncio.Task[None]] = set()
         """Strong references: the loop itself keeps only weak ones."""
         self._past = past
-        self._retry_of = retry_of
         self.reused = reused or {}
         """Outputs of an earlier run that this one takes over, by task id."""
+        self._limits: dict[str, tuple[tuple[Slots, ...], tuple[Rate, ...]]] = {}
         self._started_bodies = past.started_bodies if past else 0
         self._task_time_ms = past.task_time_ms if past else 0.0
         self._started_at = self.clock.monotonic() - (past.elapsed_ms / 1000 if past else 0.0)
-        self.cancel_reason: str | None = None
-        self._crash_loop = False
-        self._grace: asyncio.TimerHandle | None = None
-        self._written = feed.last_seq
+        self.last_written = feed.last_seq
         self._waiting_for_commit: deque[tuple[int, Callable[[], None]]] = deque()
+        self.ledger = past.ledger if past else Ledger(beginning.budget)
+        self.spending = Spending(self, self.ledger)
+        self.control = Control(self, elapsed=past.active_ms / 1000 if past else 0.0)
         self.pipeline = Pipeline(
             self.run_id,
             host.log,
@@ -138,31 +148,37 @@ class Execution:
 
     def start(self) -> None:
         """Writes ``run.started`` and begins whatever is ready."""
-        beginning = run_started(
-            self.graph,
-            self.run_id,
-            self.input_json,
-            self.meta,
-            self.total_tasks,
-            retry_of=self._retry_of,
-            lost_inputs=self._lost_inputs,
+        self.write(
+            run_started(
+                self.graph,
+                self.run_id,
+                self.input_json,
+                self.meta,
+                self.total_tasks,
+                origin=self._beginning.origin,
+                lost_inputs=self._lost_inputs,
+            )
         )
-        self.write(beginning)
+        self.control.stopwatch.go()
         self._connect()
         self.ready.pump()
 
     def recover(self, past: Past) -> None:
         """Goes on where the log ends: what had begun and not ended begins again; a cancel is finished."""
         if not all(actor.has_ended for actor in self.actors.values()):
-            self.write(Draft("run.resumed", orjson.dumps({"reason": "recovered", "by": None})))
-        self.cancel_reason = past.cancel_reason
+            data = {"reason": "recovered", "by": None, "downtime_ms": past.downtime_ms}
+            self.write(Draft("run.resumed", orjson.dumps(data)))
+        self.control.ending = past.ending
+        if past.is_paused:
+            self.control.hold(self.feed.state.reason)
         self._connect()
-        if past.is_crash_loop:
-            self._crash_loop = True
-        if past.cancel_reason is not None or past.is_crash_loop:
-            with self.ready.held():  # the end of one makes others ready, which shall not begin
-                for actor in self.actors.values():
-                    actor.cancel("crash")
+        if past.ending is not None:
+            self.control.cancel_all("crash")
+        elif not past.is_paused:
+            self.control.stopwatch.go()
+        for task_id, reason in past.cancelling.items():
+            if not (body := self.body(task_id)).has_ended:
+                body.cancel(reason)
         self.ready.pump()
 
     def _connect(self) -> None:
@@ -172,7 +188,7 @@ class Execution:
     # --- the pipeline ---
 
     def write(self, draft: Draft) -> None:
-        self._written += 1
+        self.last_written += 1
         self.pipeline.write(draft)
 
     def _publish(self, window: Window) -> None:
@@ -184,8 +200,7 @@ class Execution:
             self._close()
 
     def _close(self) -> None:
-        if self._grace is not None:
-            self._grace.cancel()
+        self.control.close()
         while self._waiting_for_commit:
             self._waiting_for_commit.popleft()[1]()
         self._ended(self)
@@ -220,14 +235,25 @@ class Execution:
                 self.run_id,
                 self.graph,
                 self.actors,
-                cancelled=self.cancel_reason,
-                crash_loop=self._crash_loop,
+                ending=self.ending,
+                ledger=self.ledger,
                 duration_ms=(self.clock.monotonic() - self._started_at) * 1000,
                 task_time_ms=self._task_time_ms,
             )
         )
 
     # --- what actors and contexts ask of their run ---
+
+    @property
+    def ending(self) -> Ending | None:
+        return self.control.ending
+
+    @property
+    def is_paused(self) -> bool:
+        return self.control.is_paused
+
+    def resumed(self) -> Awaitable[None]:
+        return self.control.resumed()
 
     def next_index(self) -> int:
         """Numbers the starts, from 0."""
@@ -236,14 +262,27 @@ class Execution:
         return index
 
     def hold(self, job: asyncio.Task[None]) -> None:
-        self._bodies.add(job)
-        job.add_done_callback(self._bodies.discard)
+        self._jobs.add(job)
+        job.add_done_callback(self._jobs.discard)
 
     def body_ended(self, duration_ms: float) -> None:
         self._task_time_ms += duration_ms
 
-    def context_of(self, actor: TaskActor) -> Context:
-        attempt = Attempt(
+    def body(self, task_id: str) -> Actor:
+        """The actor of a task or of a mapped child."""
+        actor = self.actors.get(task_id)
+        if actor is not None:
+            return actor
+        name, _, index = task_id.rstrip("]").rpartition("[")
+        mapped = self.actors[name]
+        children = mapped.children if isinstance(mapped, MappedActor) else []
+        return children[int(index)] if int(index) < len(children) else mapped
+
+    def chance(self) -> float:
+        return random.random()
+
+    def attempt_of(self, actor: TaskActor) -> Attempt:
+        return Attempt(
             run_id=self.run_id,
             task_id=actor.task_id,
             attempt=actor.attempt + (actor.status == "pending"),  # a condition speaks for the attempt to come
@@ -251,9 +290,70 @@ class Execution:
             input=dict(self.inputs),
             meta={**self.meta, **actor.node.task.meta},
             upstreams=MappingProxyType({name: _seen(upstream) for name, upstream in actor.seen_upstreams.items()}),
-            resources=self._host.resources,
+            resources=self.host.resources,
         )
-        return Context(attempt, self, lambda type, data: actor.emit(actor.draft(type, data)))
+
+    def claim_for(self, node: Node, again: Callable[[], None], *, starts: bool) -> Claim | None:
+        """What a body of this task has to take, if anything; ``starts``: rates count only where it begins."""
+        limits = self._limits.get(node.name)
+        if limits is None:
+            own = None if node.task.concurrency is None else Slots(node.task.concurrency)
+            limits = self._limits[node.name] = self.host.limits_of(self.graph, node, own)
+        slots, rates = limits
+        return Claim(slots, rates if starts else (), again) if slots or rates else None
+
+    def wait_begins(self, actor: TaskActor) -> None:
+        self.host.wait_begins(actor.node.executor, self.run_id, actor.task_id)
+
+    def wait_ends(self, actor: TaskActor) -> None:
+        self.host.wait_ends(actor.node.executor)
+
+    # --- money, children, cache ---
+
+    def may_start(self, actor: TaskActor) -> bool:
+        if self.ledger.budget is None and self.parent is None:
+            self.ledger.tasks += 1
+            return True
+        return self.spending.may_start(actor)
+
+    def spend(self, actor: TaskActor, cost: Decimal, tokens: int, source: str) -> None:
+        self.spending.spend(actor, cost, tokens, source)
+
+    def run_child(
+        self, actor: TaskActor, workflow: Any, input: Mapping[str, Any], name: str, budget: Budget | None
+    ) -> Awaitable[dict[str, Any]]:
+        return run_child(self, actor, child_id(self.run_id, actor.task_id, name), workflow, input, budget)
+
+    async def recall(self, node: Node, digest: str) -> Output | None:
+        """An output another run has kept; a store that does not answer has none."""
+        try:
+            stored = await self.host.log.recall(cache_key(self.graph, node, digest), self.now())
+            return None if stored is None else unpacked(node, stored)
+        except Exception as error:  # of the store or of a user's validators: the body runs, as if there were no cache
+            logger.warning("cache not read", run_id=self.run_id, task=node.name, error=str(error))
+            return None
+
+    def remember(self, node: Node, digest: str, output: Output) -> None:
+        ttl = None if node.task.cache is None else node.task.cache.ttl
+        until = float("inf") if ttl is None else self.now() + ttl
+        try:
+            kept = self.host.log.remember(cache_key(self.graph, node, digest), packed(output), until)
+        except Exception as error:  # the store's: the task has completed all the same
+            logger.warning("cache not written", run_id=self.run_id, task=node.name, error=str(error))
+        else:
+            kept.add_done_callback(lambda future: future.cancelled() or future.exception())
+
+    def now(self) -> float:
+        """Unix seconds, by the engine's clock."""
+        return unix_seconds(self.clock.now().decode())
+
+    def warn(self, task_id: str, message: str, **fields: Any) -> None:
+        """A ``log.created`` of the engine's own, on behalf of a task."""
+        actor = self.body(task_id)
+        data = {"level": "warning", "message": message, "fields": fields}
+        actor.emit(actor.draft("log.created", orjson.dumps(data)))
+
+    # --- the window ---
 
     @property
     def is_crowded(self) -> bool:
@@ -262,25 +362,14 @@ class Execution:
     def wait_for_room(self) -> Awaitable[None]:
         return self.pipeline.wait()
 
-    def when_room(self, callback: Callable[[], None]) -> None:
-        """Calls back as soon as the window has room; at once where it has."""
-        room = self.pipeline.room
-        if room.full:
-            room.when_free(callback)
-        else:
-            callback()
-
     def committed(self) -> Awaitable[None]:
         """Done when everything written so far is in the log."""
         done: asyncio.Future[None] = self.loop.create_future()
-        self.when_committed(lambda: _settle(done))
-        return done
-
-    def when_committed(self, callback: Callable[[], None]) -> None:
-        if self._written <= self.feed.last_seq or self.feed.closed:
-            callback()
+        if self.last_written <= self.feed.last_seq or self.feed.closed:
+            done.set_result(None)
         else:
-            self._waiting_for_commit.append((self._written, callback))
+            self._waiting_for_commit.append((self.last_written, lambda: _settle(done)))
+        return done
 
     async def begun(self) -> None:
         """Done when ``run.started`` is in the log; raises LogLost where it never will be."""
@@ -294,28 +383,6 @@ class Execution:
         done: asyncio.Future[None] = self.loop.create_future()
         self._waiting_for_commit.appendleft((self.feed.last_seq + 1, lambda: _settle(done)))
         return done
-
-    # --- stopping ---
-
-    def cancel(self, reason: str, *, by: str | None, grace: float) -> None:
-        """``run.cancelling`` at once: what has not begun ends, bodies are told, and abandoned ``grace`` seconds later.
-
-        A second cancel may only shorten the grace.
-        """
-        if self.cancel_reason is None:
-            draft = Draft("run.cancelling", orjson.dumps({"reason": reason, "by": by}))
-            self.cancel_reason = reason
-            self.write(draft)
-            for actor in self.actors.values():
-                actor.cancel(reason)
-        if self._grace is None or self.loop.time() + grace < self._grace.when():
-            if self._grace is not None:
-                self._grace.cancel()
-            self._grace = self.loop.call_later(grace, self._abandon)
-
-    def _abandon(self) -> None:
-        for actor in self.actors.values():
-            actor.abandon()
 
 
 def _settle(done: asyncio.Future[None]) -> None:

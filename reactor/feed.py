@@ -14,8 +14,9 @@ from reactivex.subject import Subject
 
 from reactor.bounds import READ_EVENTS, RING_BYTES, RING_EVENTS
 from reactor.events import TERMINAL, Control, Event, Message, Window
+from reactor.fold import evolve
 from reactor.ports import Clock, EventLog
-from reactor.state import RunState, evolve
+from reactor.state import RunState
 
 
 class Feed:

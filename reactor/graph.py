@@ -6,12 +6,13 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from functools import cached_property
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import orjson
 
 from reactor.binding import (
     CONTEXT,
+    GIVEN,
     INPUT,
     ITEM,
     UPSTREAM,
@@ -27,20 +28,27 @@ from reactor.binding import (
 )
 from reactor.bounds import MAX_TASKS
 from reactor.errors import WorkflowError
-from reactor.task import Task
+from reactor.executors.address import check_address
+from reactor.policy import Limit
+from reactor.references import referenced
+from reactor.task import Group, Task
 from reactor.values import Encoded, encode_output
+
+if TYPE_CHECKING:
+    from reactor.workflow import Workflow
 
 
 class Node:
     """A task in its graph: its upstreams by name and what each parameter is. ``map_source`` is the upstream it maps."""
 
-    __slots__ = ("map_source", "parameters", "returns", "runs_async", "task", "upstreams", "when")
+    __slots__ = ("cache_key", "map_source", "parameters", "returns", "runs_async", "task", "upstreams", "when")
 
     def __init__(
         self,
         task: Task[..., Any],
         parameters: tuple[Parameter, ...],
         when: tuple[Parameter, ...],
+        cache_key: tuple[Parameter, ...],
         upstreams: tuple[str, ...],
         map_source: str | None,
         signature: Signature,
@@ -48,6 +56,7 @@ class Node:
         self.task = task
         self.parameters = parameters
         self.when = when
+        self.cache_key = cache_key
         self.upstreams = upstreams
         self.map_source = map_source
         self.returns = signature.returns
@@ -68,21 +77,26 @@ class Node:
 
     @property
     def executor(self) -> str:
-        """``loop`` for ``async def`` bodies, ``thread`` for ``def`` bodies."""
-        return "loop" if self.runs_async else "thread"
+        """``loop``, ``thread`` or ``process``."""
+        return self.task.executor or ("loop" if self.runs_async else "thread")
 
     def describe(self) -> dict[str, Any]:
         """As it stands in ``run.started`` and ``GET /workflows/{name}``."""
         described: dict[str, Any] = {"id": self.name, "kind": self.kind, "depends_on": list(self.upstreams)}
+        if self.task.tool is not None:
+            described["tool"] = self.task.tool
         return described | ({"meta": dict(self.task.meta)} if self.task.meta else {})
 
 
 class Graph:
     """The nodes in topological order (upstreams first), the inputs of a run, and the names nobody depends on."""
 
-    def __init__(self, name: str, version: str, nodes: tuple[Node, ...], inputs: Mapping[str, RunInput]) -> None:
-        self.name = name
-        self.version = version
+    def __init__(self, workflow: Workflow, nodes: tuple[Node, ...], inputs: Mapping[str, RunInput]) -> None:
+        self.name = workflow.name
+        self.version = workflow.version
+        self.timeout = workflow.timeout
+        self.concurrency = workflow.concurrency
+        self.plan = workflow.plan
         self.nodes = nodes
         self.inputs = inputs
         self.by_name = {node.name: node for node in nodes}
@@ -90,8 +104,9 @@ class Graph:
         self.leaves = tuple(node.name for node in nodes if node.name not in taken)
 
     @classmethod
-    def of(cls, name: str, version: str, tasks: Mapping[str, Task[..., Any]]) -> Graph:
+    def of(cls, workflow: Workflow) -> Graph:
         """Validates; raises WorkflowError with the names involved."""
+        name, tasks = workflow.name, workflow.tasks
         if not 0 < len(tasks) <= MAX_TASKS:
             raise WorkflowError(
                 f"workflow {name!r} has {len(tasks)} tasks; 1 to {MAX_TASKS:,} can run", workflow=name, task=None
@@ -99,10 +114,10 @@ class Graph:
         resolved = {task.name: _Resolver(name, tasks, task).node() for task in tasks.values()}
         taken: dict[str, list[tuple[str, Parameter]]] = {}
         for node in resolved.values():
-            for parameter in (*node.parameters, *node.when):
+            for parameter in (*node.parameters, *node.when, *node.cache_key):
                 if parameter.kind == INPUT:
                     taken.setdefault(parameter.source, []).append((node.name, parameter))
-        return cls(name, version, _ordered(name, resolved), collect_inputs(name, taken))
+        return cls(workflow, _ordered(name, resolved), collect_inputs(name, taken))
 
     def validate_input(self, given: object) -> dict[str, Any]:
         """The input as the bodies receive it; raises InputError that names each input, its task and what it expects."""
@@ -125,6 +140,18 @@ class Graph:
         return restored
 
     @property
+    def limits(self) -> dict[str, Limit | None]:
+        """The named limits its tasks use: as they are defined by a task, None where the engine has to."""
+        found: dict[str, Limit | None] = {}
+        for node in self.nodes:
+            for limit in node.task.limits:
+                if isinstance(limit, str):
+                    found.setdefault(limit, None)
+                else:
+                    found[limit.name] = limit
+        return found
+
+    @property
     def input_schema(self) -> dict[str, Any]:
         """JSON Schema of a run's input."""
         return input_schema(self.inputs)
@@ -137,7 +164,7 @@ class Graph:
                 node.name,
                 sorted(node.upstreams),
                 node.map_source,
-                sorted(parameter[:3] for parameter in node.parameters),
+                sorted(_shape(parameter) for parameter in node.parameters),
                 sorted(parameter[:3] for parameter in node.when),
                 node.task.on_upstream_failure,
             ]
@@ -168,6 +195,11 @@ class Graph:
                 label = "|each|" if upstream == node.map_source else ""
                 lines.append(f"    {ids[upstream]} {arrow}{label} {ids[node.name]}")
         return "\n".join(lines)
+
+
+def _shape(parameter: Parameter) -> tuple[str, ...]:
+    given = (orjson.dumps(parameter.default).decode(),) if parameter.kind == GIVEN else ()
+    return (*parameter[:3], *given)
 
 
 class _Resolver:
@@ -213,12 +245,17 @@ class _Resolver:
             self.fail(f"the signature of its {of} cannot be used: {error}")
 
     def parameters(self, signature: Signature) -> tuple[Parameter, ...]:
-        found = [self.parameter(*parameter) for parameter in signature.parameters]
+        taken = signature.parameters
+        if self.task.tool is not None:  # what a document does not give is the function's own default
+            taken = tuple(parameter for parameter in taken if parameter[0] in self.task.given)
+        found = [self.parameter(*parameter) for parameter in taken]
         if signature.context is not None:
             found.append(Parameter(signature.context, CONTEXT, signature.context, None, None))
         return tuple(found)
 
     def parameter(self, name: str, default: Any, annotation: Any) -> Parameter:
+        if name in self.task.given:
+            return Parameter(name, GIVEN, name, self.task.given[name], annotation)
         if name in self.map:
             return Parameter(name, ITEM, self.map[name], default, annotation)
         if name in self.needs:
@@ -230,21 +267,50 @@ class _Resolver:
     def node(self) -> Node:
         signature = self.signature(self.task.function, "body")
         parameters = self.parameters(signature)
-        when_signature = self.signature(self.task.when, "condition") if self.task.when else None
-        when = self.parameters(when_signature) if when_signature else ()
-        if when_signature and when_signature.is_async:
-            self.fail("its condition is async; a condition decides at once, from values that are there")
-        self.check_taken(parameters, when)
-        sources = [p.source for p in (*parameters, *when) if p.kind in (UPSTREAM, ITEM)]
-        after = [self.named(upstream, "after") for upstream in self.task.after]
-        upstreams = tuple(dict.fromkeys((*sources, *after)))
+        when = self.function_parameters(self.task.when, "condition")
+        key = self.function_parameters(self.task.cache.key if self.task.cache else None, "cache key")
+        self.check_taken(parameters, (*when, *key))
+        self.check_executor(signature)
+        sources = [p.source for p in (*parameters, *when, *key) if p.kind in (UPSTREAM, ITEM)]
+        given = [self.named(upstream, "input") for upstream in referenced(self.task.given)]
+        upstreams = tuple(dict.fromkeys((*sources, *given, *self.after())))
         if self.task.name in upstreams:
             self.fail("it depends on itself")
-        return Node(self.task, parameters, when, upstreams, next(iter(self.map.values()), None), signature)
+        map_source = next(iter(self.map.values()), None)
+        return Node(self.task, parameters, when, key, upstreams, map_source, signature)
 
-    def check_taken(self, parameters: Iterable[Parameter], when: Iterable[Parameter]) -> None:
+    def function_parameters(self, function: Callable[..., Any] | None, of: str) -> tuple[Parameter, ...]:
+        """Of a function beside the body, which is asked on the loop."""
+        if function is None:
+            return ()
+        signature = self.signature(function, of)
+        if signature.is_async:
+            self.fail(f"its {of} is async; it decides at once, from values that are there")
+        return self.parameters(signature)
+
+    def after(self) -> Iterable[str]:
+        for part in self.task.after:
+            yield from (
+                [self.named(task, "after") for task in part.last]
+                if isinstance(part, Group)
+                else [self.named(part, "after")]
+            )
+
+    def check_executor(self, signature: Signature) -> None:
+        executor = self.task.executor
+        if executor == "thread" and signature.is_async:
+            self.fail("an async def body runs on the loop, not in a thread")
+        if executor == "loop" and not signature.is_async:
+            self.fail("a def body would hold the event loop; executor='loop' is for async def")
+        if executor == "process":
+            try:
+                check_address(self.task.function)
+            except ValueError as error:
+                self.fail(f"it cannot run in a process: {error}")
+
+    def check_taken(self, parameters: Iterable[Parameter], beside: Iterable[Parameter]) -> None:
         body = {parameter.name for parameter in parameters}
-        both = body | {parameter.name for parameter in when}
+        both = body | {parameter.name for parameter in beside}
         for name in self.needs:
             if name not in both:
                 self.fail(f"needs binds {name!r}, which is no parameter of its body")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 
 import orjson
 
 from reactor import drafts
 from reactor.events import Draft, Event, task_head
+from reactor.fold import evolve
 from reactor.ports import Clock
-from reactor.state import ENDED, RunState, TaskState, evolve
+from reactor.state import ENDED, RunState, TaskState
+from reactor.timing import milliseconds
 
 
 def cancel_events(
@@ -36,7 +37,7 @@ def cancel_events(
         data = drafts.cancelled("crash", 0.0, stopped=True, mapped=never_mapped)
         write(Draft("task.cancelled", data, task.id, task_head(task.id, task.task, task.map_index, task.attempt)))
     task_time_ms = sum(task.duration_ms or 0.0 for task in state.tasks.values() if task.count is None)
-    duration_ms = _milliseconds(state.started, clock.now().decode())
+    duration_ms = milliseconds(state.started, clock.now().decode())
     totals = {name: getattr(state, name) for name in ("total_tasks", "completed", "failed", "skipped", "cancelled")}
     data = {"reason": state.reason, "abandoned": 0, **totals, "duration_ms": duration_ms, "task_time_ms": task_time_ms}
     speedup = round(task_time_ms / duration_ms, 2) if duration_ms else 0.0
@@ -55,9 +56,3 @@ def _unfinished(state: RunState, tasks: list[dict[str, Any]]) -> Iterator[TaskSt
                     yield TaskState(id, task.task, map_index=index)
         elif task.status not in ENDED:
             yield task
-
-
-def _milliseconds(start: str | None, end: str) -> float:
-    if start is None:
-        return 0.0
-    return round((datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds() * 1000, 3)

@@ -63,8 +63,8 @@ class MappedActor(Actor):
     def begin(self) -> None:
         if self.has_ended:
             return
-        if self.scope.cancel_reason is not None:
-            self.cancel(self.scope.cancel_reason)
+        if self.scope.ending is not None:
+            self.cancel(self.scope.ending.reason)
             return
         blocker = self._blocked()
         if blocker is not None:
@@ -171,14 +171,23 @@ class MappedActor(Actor):
         if self._past is not None:
             self._end_restored(self._past, lambda child: child.cancel(reason))
             return
+        ending = self.scope.ending
+        if ending is not None and ending.skips:
+            self.reason, self.because = ending.reason, ending.because
+            self.end("skipped", self.skipped_draft())
+            return
         self.reason = reason
         self.because = self.task_id
         data = drafts.cancelled(reason, 0.0, stopped=True, mapped=True)
         self.end("cancelled", self.draft("task.cancelled", data))
 
-    def abandon(self) -> None:
+    def abandon(self, *, only_killed: bool = False) -> None:
         for child in self.children:
-            child.abandon()
+            child.abandon(only_killed=only_killed)
+
+    def unclaim(self) -> None:
+        for child in self.children:
+            child.unclaim()
 
     def dispose(self) -> None:
         self._observer = None

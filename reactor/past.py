@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
 from typing import Any, NamedTuple
 
 import orjson
@@ -11,9 +10,15 @@ import structlog
 
 from reactor import bounds
 from reactor.binding import CONTEXT, UPSTREAM, adapter_for
+from reactor.ending import Ending
 from reactor.graph import Graph, Node
+from reactor.ledger import Ledger
+from reactor.mailbox import Letter
+from reactor.policy import Budget
 from reactor.ports import EventLog
+from reactor.references import referenced
 from reactor.state import ENDED, RunState, TaskState
+from reactor.timing import milliseconds
 from reactor.values import restore_output
 
 logger = structlog.get_logger("reactor")
@@ -41,17 +46,28 @@ class Past(NamedTuple):
     started_bodies: int
     task_time_ms: float
     elapsed_ms: float
-    cancel_reason: str | None
-    is_crash_loop: bool
+    """Since it started, the downtimes left out."""
+    active_ms: float
+    """The same, the pauses left out too: what counts for its time limits."""
+    downtime_ms: float
+    """Since its last event."""
+    ending: Ending | None
+    is_paused: bool
+    cancelling: Mapping[str, str]
+    """Tasks that were asked to stop by themselves -> why."""
+    retry_seconds: Mapping[str, float]
+    """What is left of the delays of tasks that were ``retrying``."""
+    letters: Mapping[str, list[Letter]]
+    """What was sent to each unfinished task."""
+    ledger: Ledger
 
 
-async def load_past(log: EventLog, graph: Graph, state: RunState, last_time: str) -> Past:
+async def load_past(log: EventLog, graph: Graph, state: RunState, last_time: str, now: str) -> Past:
     """Reads the outputs that are still needed. ``last_time`` is of the last event: the downtime is not the run's."""
     lost: set[str] = set()
-    is_crash_loop = state.recoveries >= bounds.CRASH_LOOP
-    is_ending = state.status == "cancelling" or is_crash_loop  # then nothing runs again, and nobody takes an output
-    while True:
-        runs_again, needed = _plan(graph, state, lost, is_ending=is_ending)
+    ending = _ending_of(state)
+    while True:  # of a run that is ending nothing runs again, and nobody takes an output
+        runs_again, needed = _plan(graph, state, lost, is_ending=ending is not None)
         outputs: dict[str, Output] = {}
         found = len(lost)
         for node, seen in needed:
@@ -63,22 +79,54 @@ async def load_past(log: EventLog, graph: Graph, state: RunState, last_time: str
         if len(lost) == found:
             break  # else the plan changes: what cannot be read has to run again, and needs its own upstreams
     bodies = [task for task in state.tasks.values() if task.count is None]
+    elapsed_ms = milliseconds(state.started, last_time) - (state.downtime_ms or 0.0)
+    pausing_ms = milliseconds(state.paused_at, last_time)
     return Past(
-        tasks={id: _at_rest(task) for id, task in state.tasks.items()},
+        tasks={id: task.copy() for id, task in state.tasks.items()},
         outputs=outputs,
         runs_again=frozenset(runs_again),
         total_tasks=state.total_tasks,
         started_bodies=sum(task.attempt for task in bodies),
         task_time_ms=sum(task.duration_ms or 0.0 for task in bodies),
-        elapsed_ms=_milliseconds(state.started, last_time),
-        cancel_reason=state.reason if state.status == "cancelling" else None,
-        is_crash_loop=is_crash_loop,
+        elapsed_ms=elapsed_ms,
+        active_ms=max(0.0, elapsed_ms - (state.paused_ms or 0.0) - pausing_ms),
+        downtime_ms=milliseconds(last_time, now),
+        ending=ending,
+        is_paused=state.status == "paused" and ending is None,
+        cancelling={task.id: task.cancelling for task in bodies if task.cancelling is not None},
+        retry_seconds={task.id: _retry_seconds(task.retry, now) for task in bodies if task.retry is not None},
+        letters={task.id: await _letters(log, state.run_id, task) for task in bodies if task.received},
+        ledger=Ledger.restored(None if state.budget is None else Budget.of(state.budget), state),
     )
 
 
-def _at_rest(task: TaskState) -> TaskState:
-    """A copy that folding does not move on."""
-    return TaskState(**{name: getattr(task, name) for name in TaskState.__slots__})
+def _ending_of(state: RunState) -> Ending | None:
+    """Why the run was about to end, or ends now."""
+    if state.status == "cancelling":
+        return Ending(state.reason or "", state.error)
+    if state.recoveries >= bounds.CRASH_LOOP:
+        message = f"recovered {bounds.CRASH_LOOP} times without a task completing"
+        return Ending("crash_loop", {"type": "crash_loop", "message": message})
+    if state.exceeded and state.budget is not None and state.budget.get("on_exceeded") == "fail":
+        # the crash came between the two events
+        message = f"the budget is exceeded: {', '.join(state.exceeded)}"
+        return Ending("budget", {"type": "BudgetExceeded", "message": message})
+    return None
+
+
+def _retry_seconds(retry: Mapping[str, Any], now: str) -> float:
+    return max(0.0, retry["delay_ms"] - milliseconds(retry["since"], now)) / 1000
+
+
+async def _letters(log: EventLog, run_id: str, task: TaskState) -> list[Letter]:
+    if task.status in ENDED:
+        return []
+    letters: list[Letter] = []
+    for seq, key in task.received or ():
+        events = await log.read(run_id, seq - 1, 1)
+        if events and events[0].seq == seq:
+            letters.append(Letter(seq, key, events[0].data["value"]))
+    return letters
 
 
 def _plan(
@@ -109,9 +157,10 @@ def _sources(
     graph: Graph, node: Node, state: RunState, unreadable: set[str]
 ) -> Iterator[tuple[str, Iterable[int | None]]]:
     """Whose outputs the unfinished bodies of a task take: its own sources, all upstreams where it has a context."""
-    parameters = (*node.parameters, *node.when)
+    parameters = (*node.parameters, *node.when, *node.cache_key)
     sees_all = any(parameter.kind == CONTEXT for parameter in parameters)
     taken = {parameter.source for parameter in parameters if parameter.kind == UPSTREAM}
+    taken |= set(referenced(node.task.given))
     for name in node.upstreams:
         if name == node.map_source:
             pairs = graph.by_name[name].map_source is not None and name not in taken
@@ -163,12 +212,6 @@ async def _read_output(log: EventLog, run_id: str, node: Node, seen: TaskState, 
         if not is_shown:
             logger.warning("output cannot be restored", run_id=run_id, task_id=seen.id, error=str(error))
         return Output(orjson.loads(json), json) if is_shown else None
-
-
-def _milliseconds(start: str | None, end: str) -> float:
-    if start is None:
-        return 0.0
-    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds() * 1000
 
 
 async def load_reusable(log: EventLog, graph: Graph, state: RunState) -> dict[str, Output]:

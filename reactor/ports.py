@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
-from asyncio import Future
-from collections.abc import Callable
+from asyncio import AbstractEventLoop, Future
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
+from reactor.attempt import Attempt
 from reactor.events import Event, Window
 from reactor.state import RunState
+from reactor.task import Task
 
 
 class RunRecord(NamedTuple):
@@ -59,6 +61,14 @@ class EventLog(Protocol):
         """Newest first; ``before`` is the run id the previous page ended with."""
         ...
 
+    async def recall(self, key: str, now: float) -> bytes | None:
+        """The output that was last remembered under a key, unless its time is over; ``now`` in Unix seconds."""
+        ...
+
+    def remember(self, key: str, value: bytes, until: float) -> Future[None]:
+        """Keeps an output for other runs; the oldest are forgotten beyond ``bounds.CACHED_OUTPUTS``."""
+        ...
+
     @property
     def durable(self) -> bool:
         """Whether what was appended is there after a restart: unfinished runs are then left for it."""
@@ -77,11 +87,29 @@ class EventLog(Protocol):
         ...
 
 
-class Executor(Protocol):
-    """Where the bodies of ``def`` tasks run."""
+class Work(NamedTuple):
+    """One attempt of a body, ready to be called: what, with what, and whom its Context speaks to."""
 
-    def submit(self, call: Callable[[], Any], done: Callable[[Any, BaseException | None], None]) -> Job:
-        """Runs ``call`` elsewhere; ``done(output, error)`` is called on the loop."""
+    task: Task[..., Any]
+    arguments: Mapping[str, Any]
+    """By parameter, without the context's."""
+    run_id: str
+    task_id: str
+    context: str | None = None
+    """The parameter that takes the Context, if any; then there are an attempt and a voice."""
+    attempt: Attempt | None = None
+    voice: Voice | None = None
+
+
+Done = Callable[[Any, BaseException | None], None]
+"""Called on the loop once a body has answered: its output, or what it raised."""
+
+
+class Executor(Protocol):
+    """Where bodies run: on the loop, in threads, in processes."""
+
+    def submit(self, work: Work, done: Done) -> Job:
+        """Runs the body; ``done(output, error)`` is called on the loop, never inside of ``submit``."""
         ...
 
     async def close(self) -> None:
@@ -90,10 +118,79 @@ class Executor(Protocol):
 
 
 class Job(Protocol):
-    """A body that was submitted."""
+    """A body that was submitted. Loop thread only."""
 
-    def abandon(self) -> None:
-        """Stops waiting for it: its worker is replaced and ``done`` is never called."""
+    def cancel(self) -> None:
+        """Asks the body to stop: it is interrupted where its place allows that, and told through ``ctx.cancelled``."""
+        ...
+
+    def abandon(self) -> bool:
+        """Stops waiting for it: ``done`` is never called. True where the body is really gone, being killed."""
+        ...
+
+    @property
+    def saw_cancel(self) -> bool:
+        """The body looked at ``ctx.cancelled`` and found it true: what it returns then is no output."""
+        ...
+
+
+class Voice(Protocol):
+    """A run, as the Context of one attempt speaks into it. Loop thread only.
+
+    Each method acts at once and returns an awaitable. What has been closed raises ContextClosed.
+    """
+
+    @property
+    def loop(self) -> AbstractEventLoop: ...
+    @property
+    def is_crowded(self) -> bool:
+        """Somebody emits without awaiting: twice the window is waiting."""
+        ...
+
+    @property
+    def is_closed(self) -> bool:
+        """The attempt has ended: nothing it says is recorded any more."""
+        ...
+
+    def emit(self, type: str, data: bytes) -> Awaitable[None]: ...
+    def progress(self, data: bytes) -> Awaitable[None]: ...
+    def chunk(self, text: str) -> Awaitable[None]: ...
+    def spend(self, cost: str, tokens: int, source: str) -> Awaitable[None]:
+        """``cost`` is a decimal number as text."""
+        ...
+
+    def receive(self, prompt: str | None, schema: dict[str, Any] | None, key: str | None) -> Awaitable[Any]:
+        """The value somebody sent, as plain JSON."""
+        ...
+
+    def run(self, workflow: Any, input: Mapping[str, Any], key: str | None, budget: Any) -> Awaitable[dict[str, Any]]:
+        """The outputs of a child run."""
+        ...
+
+    def checkpoint(self) -> Awaitable[None]: ...
+    def committed(self) -> Awaitable[None]: ...
+
+
+class Line(Protocol):
+    """The other end of a Voice, where the body runs: on the loop it returns awaitables, elsewhere it blocks."""
+
+    @property
+    def blocks(self) -> bool:
+        """Whether whoever asks now is held until there is an answer."""
+        ...
+
+    @property
+    def cancelled(self) -> bool: ...
+    def ask(self, name: str, *arguments: Any) -> Any:
+        """Calls a method of the Voice: its awaitable on the loop, the answer itself elsewhere."""
+        ...
+
+    def say(self, name: str, *arguments: Any) -> Awaitable[None]:
+        """The same for what has no answer but room in the window, which a cancel may cut short."""
+        ...
+
+    def progress(self, data: bytes) -> Awaitable[None]:
+        """The latest progress; never blocks."""
         ...
 
 

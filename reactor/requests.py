@@ -45,7 +45,29 @@ def check_meta(meta: Mapping[str, Any]) -> dict[str, Any]:
 def check_reason(reason: str, by: str | None) -> None:
     """Raises ValueError for what an event cannot carry."""
     if len(reason) > bounds.MAX_REASON_CHARS or not _is_text(reason) or not _is_text(by or ""):
-        raise ValueError(f"the reason of a cancel is text of at most {bounds.MAX_REASON_CHARS} characters")
+        raise ValueError(f"the reason of a command is text of at most {bounds.MAX_REASON_CHARS} characters")
+
+
+def check_grace(grace: float) -> None:
+    """Raises ValueError for what is no number of seconds."""
+    if not grace >= 0:  # also refuses NaN
+        raise ValueError(f"grace is a number of seconds from 0, not {grace}")
+
+
+def check_key(key: str | None) -> None:
+    """Raises ValueError for what cannot name a ``receive``."""
+    if key is not None and (
+        not isinstance(key, str) or not 0 < len(key) <= bounds.MAX_REASON_CHARS or not _is_text(key)
+    ):  # pyright: ignore[reportUnnecessaryIsInstance]  # of a request's body
+        raise ValueError(f"a key is text of 1 to {bounds.MAX_REASON_CHARS} characters")
+
+
+def check_value(value: Any) -> Any:
+    """The value as its JSON reads back; raises ValueError where it is none."""
+    try:
+        return plain_copy(value)
+    except (TypeError, RecursionError) as error:
+        raise ValueError(f"a value that is sent must be JSON: {error}") from error
 
 
 def _is_text(text: str) -> bool:

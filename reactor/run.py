@@ -8,17 +8,17 @@ from typing import Any
 import orjson
 
 from reactor.bounds import CANCEL_GRACE_SECONDS
-from reactor.errors import LogLost, RunCancelled, RunEnded, RunFailed, UnknownTask
+from reactor.errors import LogLost, RunCancelled, RunEnded, RunFailed, RunNotHere, UnknownTask
 from reactor.events import Message
 from reactor.execution import Execution
 from reactor.feed import Feed
 from reactor.follow import Follow, RunEvents, iterate
-from reactor.requests import check_reason
-from reactor.state import RunState
+from reactor.requests import check_grace, check_key, check_reason, check_value
+from reactor.state import ENDED, RunState
 
 
 class Run:
-    """Follow it, await it, cancel it; any number of each.
+    """Follow it, await it, and control it: ``cancel``, ``pause``, ``resume``, ``send``.
 
     - ``run.events``: Observable of its events, from the first on, then live; completes with the run.
     - ``async for event in run``: the same, pulled.
@@ -36,7 +36,7 @@ class Run:
 
     @property
     def status(self) -> str:
-        """``pending running cancelling completed failed cancelled``, as committed."""
+        """``pending running paused cancelling completed failed cancelled``, as committed."""
         return self.feed.state.status
 
     @property
@@ -123,29 +123,88 @@ class Run:
             return orjson.dumps(event.data["output"])
         return await self.feed.blob(event.seq) or b"null"
 
+    # --- commands: each returns once its event is in the log ---
+
     async def cancel(
-        self, grace: float = CANCEL_GRACE_SECONDS, *, reason: str = "requested", by: str | None = None
+        self,
+        grace: float = CANCEL_GRACE_SECONDS,
+        *,
+        task: str | None = None,
+        reason: str = "requested",
+        by: str | None = None,
     ) -> None:
         """Cancels and waits until it is proven: every body stopped, or is named as abandoned ``grace`` seconds later.
 
-        Raises RunEnded when the run had ended before.
+        ``task``: only this one (``measure``, ``measure[3]``); what depends on it is skipped, the rest goes on.
+        Raises RunEnded when the run had ended before, UnknownTask or TaskEnded for the task.
         """
-        await self.request_cancel(grace, reason=reason, by=by)
-        await self.ended()
+        await self.request_cancel(grace, task=task, reason=reason, by=by)
+        if task is None:
+            await self.ended()
+        else:
+            async for _ in iterate(self.feed, self.feed.last_seq - 1):
+                if self.state.tasks[task].status in ENDED:
+                    return
 
     async def request_cancel(
-        self, grace: float = CANCEL_GRACE_SECONDS, *, reason: str = "requested", by: str | None = None
+        self,
+        grace: float = CANCEL_GRACE_SECONDS,
+        *,
+        task: str | None = None,
+        reason: str = "requested",
+        by: str | None = None,
     ) -> None:
-        """The same, but returns as soon as ``run.cancelling`` is in the log."""
-        if not grace >= 0:  # also refuses NaN
-            raise ValueError(f"grace is a number of seconds from 0, not {grace}")
+        """The same, but returns as soon as ``run.cancelling`` (of a task: ``task.cancelling``) is in the log."""
+        check_grace(grace)
         check_reason(reason, by)
-        if self._execution is None or self.feed.closed:
-            raise RunEnded(f"run {self.id} is {self.status} already", run_id=self.id, status=self.status)
-        self._execution.cancel(reason, by=by, grace=grace)
-        await self._execution.committed()
-        if self._execution.lost_with is not None:
-            raise self._execution.lost_with
+        execution = self._open()
+        if task is None:
+            execution.control.cancel(reason, by=by, grace=grace)
+        else:
+            execution.control.cancel_task(task, reason, by=by, grace=grace)
+        await self._committed(execution)
+
+    async def pause(self, *, reason: str = "requested", by: str | None = None) -> None:
+        """Starts nothing new; what runs finishes, or waits at its ``ctx.checkpoint()``. Survives a restart.
+
+        Raises RunEnded, or RunEnding while it is being cancelled.
+        """
+        check_reason(reason, by)
+        execution = self._open()
+        execution.control.pause(reason, by=by)
+        await self._committed(execution)
+
+    async def resume(self, *, reason: str = "requested", by: str | None = None) -> None:
+        """Goes on after a pause. Raises RunEnded, or RunEnding while it is being cancelled."""
+        check_reason(reason, by)
+        execution = self._open()
+        execution.control.resume(reason, by=by)
+        await self._committed(execution)
+
+    async def send(self, task: str, value: Any, *, key: str | None = None) -> None:
+        """Hands a JSON value to a task that waits in ``ctx.receive``, or will; ``key``: to the one with this key.
+
+        Raises InvalidValue where it does not fit what is waited for, UnknownTask, TaskEnded, MailboxFull, RunEnded.
+        """
+        check_key(key)
+        plain = check_value(value)
+        execution = self._open()
+        execution.control.send(task, plain, key)
+        await self._committed(execution)
+
+    def _open(self) -> Execution:
+        if self._execution is not None and not self.feed.closed:
+            return self._execution
+        if self._execution is None and self.feed.closed not in (None, "end"):
+            raise RunNotHere(
+                f"run {self.id} is {self.status}, and nobody in this process goes on with it", run_id=self.id
+            )
+        raise RunEnded(f"run {self.id} is {self.status} already", run_id=self.id, status=self.status)
+
+    async def _committed(self, execution: Execution) -> None:
+        await execution.committed()
+        if execution.lost_with is not None:
+            raise execution.lost_with
 
     def __repr__(self) -> str:
         return f"<Run {self.id} of {self.state.workflow}, {self.status} at {self.feed.last_seq}>"

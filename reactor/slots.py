@@ -1,32 +1,13 @@
-"""Limits on what runs at once, and the queue of what is ready to."""
+"""Limits on what runs at once and how often it starts, and the queue of what is ready to."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
 from reactor.operators.buffer_window import Room
-
-
-class Startable(Protocol):
-    """A task whose upstreams ended."""
-
-    @property
-    def has_ended(self) -> bool: ...
-
-    def begin(self) -> None:
-        """Takes its slots and starts, or parks itself at the first one that is taken."""
-        ...
-
-    def fail(self, error: Exception) -> None:
-        """It could not begin."""
-        ...
-
-    def granted(self, slots: Slots) -> None:
-        """A slot it was parked at is its own now."""
-        ...
 
 
 class Slots:
@@ -36,39 +17,164 @@ class Slots:
 
     def __init__(self, limit: int) -> None:
         self._free = limit
-        self._parked: deque[Startable] = deque()
+        self._parked: deque[Claim] = deque()
 
-    def acquire(self, task: Startable) -> bool:
-        """True if taken; else the task is parked until ``granted``."""
+    def acquire(self, claim: Claim) -> bool:
+        """True if taken; else the claim is parked until ``granted``."""
         if self._free > 0:
             self._free -= 1
             return True
-        self._parked.append(task)
+        self._parked.append(claim)
         return False
 
     def release(self) -> None:
         """Hands the slot to the first of the parked that still wants it."""
         while self._parked:
-            task = self._parked.popleft()
-            if not task.has_ended:  # cancelled while it was parked
-                task.granted(self)
+            claim = self._parked.popleft()
+            if claim.is_wanted:
+                claim.granted(self)
                 return
         self._free += 1
 
 
+class Rate:
+    """At most ``amount`` starts in any ``per`` seconds: it remembers when the last ones were."""
+
+    __slots__ = ("_amount", "_call_later", "_clock", "_is_armed", "_parked", "_per", "_starts")
+
+    def __init__(
+        self,
+        amount: int,
+        per: float,
+        *,
+        clock: Callable[[], float],
+        call_later: Callable[[float, Callable[[], None]], object],
+    ) -> None:
+        self._amount = amount
+        self._per = per
+        self._clock = clock
+        self._call_later = call_later
+        self._starts: deque[float] = deque()
+        self._parked: deque[Claim] = deque()
+        self._is_armed = False
+
+    @property
+    def is_free(self) -> bool:
+        """Whether a start is allowed now."""
+        now = self._clock()
+        while self._starts and self._starts[0] <= now - self._per:
+            self._starts.popleft()
+        return len(self._starts) < self._amount
+
+    def take(self) -> None:
+        """Counts a start."""
+        self._starts.append(self._clock())
+
+    def park(self, claim: Claim) -> None:
+        """Tells the claim to try again as soon as a start may be free."""
+        self._parked.append(claim)
+        self._arm()
+
+    def _arm(self) -> None:
+        if self._parked and not self._is_armed:
+            self._is_armed = True
+            wait = self._starts[0] + self._per - self._clock() if self._starts else 0.0
+            self._call_later(max(wait, 0.001), self._due)
+
+    def _due(self) -> None:
+        self._is_armed = False
+        free = self._amount - len(self._starts) if self.is_free else 0
+        while self._parked and free > 0:
+            claim = self._parked.popleft()
+            if claim.is_wanted:
+                free -= 1
+                claim.try_again()
+        self._arm()
+
+
+class Claim:
+    """What one body holds while it runs: slots, narrowest first, and a start of each rate. Used once.
+
+    Slots are always taken in the same order, so nobody waits in a circle; one that waits for a rate holds no slot.
+    ``again`` is called when it is worth while to ``take`` once more.
+    """
+
+    __slots__ = ("_again", "_held", "_rates", "_slots", "is_complete", "is_waiting", "is_wanted")
+
+    def __init__(self, slots: Sequence[Slots], rates: Sequence[Rate], again: Callable[[], None]) -> None:
+        self._slots = slots
+        self._rates = rates
+        self._again = again
+        self._held = 0
+        self.is_complete = False
+        self.is_waiting = False
+        self.is_wanted = True
+
+    def take(self) -> bool:
+        """True once it has everything; else it waits in one place, and ``again`` will be called."""
+        while self._held < len(self._slots):
+            if not self._slots[self._held].acquire(self):
+                self.is_waiting = True
+                return False
+            self._held += 1
+        for rate in self._rates:
+            if not rate.is_free:
+                self._let_go()
+                self.is_waiting = True
+                rate.park(self)
+                return False
+        for rate in self._rates:
+            rate.take()
+        self.is_complete = True
+        return True
+
+    def granted(self, slots: Slots) -> None:
+        """The slot it was parked at is its own now."""
+        self._held += 1
+        self.try_again()
+
+    def try_again(self) -> None:
+        """What it waited for may be free."""
+        self.is_waiting = False
+        self._again()
+
+    def release(self) -> None:
+        """Gives everything back and waits for nothing any more."""
+        self.is_wanted = self.is_complete = self.is_waiting = False
+        self._let_go()
+
+    def _let_go(self) -> None:
+        held, self._held = self._held, 0
+        for slots in self._slots[:held]:
+            slots.release()
+
+
+class Startable(Protocol):
+    """A task whose upstreams ended."""
+
+    def begin(self) -> None:
+        """Takes its slots and starts, or waits at the first one that is taken."""
+        ...
+
+    def fail(self, error: Exception) -> None:
+        """It could not begin."""
+        ...
+
+
 class ReadyQueue:
-    """Starts what is ready, in order, while the window has room.
+    """Starts what is ready, in order, while the window has room and the run is not paused.
 
     Completions and skips only append here, so a cascade through 10,000 tasks is a loop, never a recursion.
     """
 
-    __slots__ = ("_pumping", "_queue", "_room", "_waiting")
+    __slots__ = ("_pumping", "_queue", "_room", "_waiting", "is_paused")
 
     def __init__(self, room: Room) -> None:
         self._room = room
         self._queue: deque[Startable] = deque()
         self._pumping = False
         self._waiting = False
+        self.is_paused = False
 
     def push(self, task: Startable) -> None:
         self._queue.append(task)
@@ -80,7 +186,7 @@ class ReadyQueue:
         self._pumping = True
         try:
             queue, room = self._queue, self._room
-            while queue:
+            while queue and not self.is_paused:
                 if room.full:
                     self._wait()
                     return

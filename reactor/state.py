@@ -1,30 +1,32 @@
-"""The state of a run is a fold over its events: ``state = evolve(state, event)``, and nothing else.
+"""What a run is at one of its events, as values: ``RunState``, its ``TaskState``s, and the table of statuses.
 
-The snapshot on a stream, the answer of ``GET /runs/{id}``, the command line and recovery all use this one function.
-It reads no clock and no setting: event time is data. It folds in place into a state its caller owns, because copying
-a map of 50,000 tasks would cost 500 us an event.
+``fold`` makes a state from events; nothing else does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Final, cast
 
 from reactor.events import Event
 
 RUN_STATUS: Final = {
     "run.started": "running",
+    "run.paused": "paused",
+    "run.resumed": "running",
     "run.cancelling": "cancelling",
     "run.completed": "completed",
     "run.failed": "failed",
     "run.cancelled": "cancelled",
 }
-"""Event type -> status of the run after it. ``pending`` is before the first."""
+"""Event type -> status of the run after it (``run_status``). ``pending`` is before the first."""
 
 TASK_STATUS: Final = {
     "task.started": "running",
     "task.mapped": "running",
+    "task.waiting": "waiting",
+    "task.retrying": "retrying",
     "task.completed": "completed",
     "task.failed": "failed",
     "task.skipped": "skipped",
@@ -36,6 +38,14 @@ ENDED: Final = frozenset({"completed", "failed", "skipped", "cancelled"})
 """Statuses a task does not leave."""
 RUN_ENDED: Final = frozenset({"completed", "failed", "cancelled"})
 """Statuses a run does not leave."""
+
+
+def run_status(event: Event) -> str | None:
+    """The status of a run after an event; None where the event leaves it as it was."""
+    status = RUN_STATUS.get(event.type)
+    if event.type == "run.resumed" and event.decode()["data"]["reason"] == "recovered":
+        return None  # what a crash interrupted goes on as it was: running, paused or cancelling
+    return status
 
 
 @dataclass(slots=True)
@@ -64,10 +74,31 @@ class TaskState:
     """Children of a mapped task; None for any other."""
     tally: dict[str, int] | None = None
     """Children of a mapped task by how they ended."""
+    failures: int | None = None
+    """Attempts that failed and were followed by another."""
+    retry: dict[str, Any] | None = None
+    """While it is ``retrying``: ``since`` (ISO 8601) and ``delay_ms``."""
+    waiting: list[dict[str, Any]] | None = None
+    """What it waits to receive: ``prompt``, ``schema``, ``key`` of each."""
+    received: list[list[Any]] | None = None
+    """``[seq, key]`` of each value it was sent."""
+    cancelling: str | None = None
+    """Why it was asked to stop, by itself."""
+    cost: Decimal | None = None
+    tokens: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The fields that say something."""
-        return {name: value for name in self.__slots__ if (value := getattr(self, name)) is not None}
+        return {name: _plain(value) for name in self.__slots__ if (value := getattr(self, name)) is not None}
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> TaskState:
+        """The state of a ``to_dict``."""
+        return cls(**{name: _owned(name, fields[name]) for name in cls.__slots__ if name in fields})
+
+    def copy(self) -> TaskState:
+        """A state of its own, to be folded further."""
+        return TaskState(*[_own_copy(getattr(self, name)) for name in self.__slots__])
 
 
 @dataclass(slots=True)
@@ -93,6 +124,22 @@ class RunState:
     meta: dict[str, Any] | None = None
     recoveries: int = 0
     """Times in a row it was recovered without a task completing in between."""
+    parent: dict[str, Any] | None = None
+    """Of a child run: ``run_id`` and ``task_id`` of who asked for it."""
+    budget: dict[str, Any] | None = None
+    cost: Decimal | None = None
+    """Money spent so far, child runs included; None where nothing was."""
+    tokens: int | None = None
+    warned: list[str] | None = None
+    """Resources of the budget that ``budget.warning`` has told of."""
+    exceeded: list[str] | None = None
+    children: dict[str, dict[str, Any]] | None = None
+    """What each child run has spent, as counted here: ``cost tokens tasks``."""
+    paused_at: str | None = None
+    paused_ms: float | None = None
+    """How long it was paused before."""
+    downtime_ms: float | None = None
+    """How long nobody went on with it, between crashes and restarts; pauses left out."""
     tasks: dict[str, TaskState] = field(default_factory=dict[str, TaskState])
 
     @property
@@ -108,48 +155,53 @@ class RunState:
             return 1.0
         return done / self.total_tasks if self.total_tasks else 0.0
 
+    @property
+    def idle_ms(self) -> float:
+        """Milliseconds of its past that count for no time limit."""
+        return (self.paused_ms or 0.0) + (self.downtime_ms or 0.0)
+
     def copy(self) -> RunState:
         """A state of its own, to be folded further."""
-        tasks = {
-            id: replace(task, tally=dict(task.tally) if task.tally else task.tally) for id, task in self.tasks.items()
-        }
-        return replace(self, tasks=tasks)
+        copied = RunState(*[_own_copy(getattr(self, name)) for name in self.__slots__])
+        copied.tasks = {id: task.copy() for id, task in self.tasks.items()}
+        return copied
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> RunState:
         """The state of a ``to_dict``; fields of a later version are left out."""
-        state = cls(**{name: value for name, value in fields.items() if name in cls.__slots__ and name != "tasks"})
-        for id, task in fields.get("tasks", {}).items():
-            known = {name: task[name] for name in TaskState.__slots__ if name in task}
-            if "tally" in known:
-                known["tally"] = dict(known["tally"])  # folded in place, so never the caller's
-            state.tasks[id] = TaskState(**known)
+        known = {name: _owned(name, fields[name]) for name in cls.__slots__ if name in fields and name != "tasks"}
+        state = cls(**known)
+        state.tasks = {id: TaskState.from_dict(task) for id, task in fields.get("tasks", {}).items()}
         return state
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; carries no outputs."""
         fields = {name: getattr(self, name) for name in self.__slots__ if name != "tasks"}
-        fields = {name: value for name, value in fields.items() if value is not None}
+        fields = {name: _plain(value) for name, value in fields.items() if value is not None}
         fields["progress"] = round(self.progress, 6)
         fields["tasks"] = {id: task.to_dict() for id, task in self.tasks.items()}
         return fields
 
 
-def evolve(state: RunState, event: Event) -> RunState:
-    """``state`` after ``event``, folded in place. Types it does not know only move ``seq``."""
-    state.seq = event.seq
-    fold = _FOLDS.get(event.type)
-    if fold is not None:
-        fold(state, event.decode())
-    return state
+def _plain(value: Any) -> Any:
+    """As JSON has it; a cost has at most the digits a float can carry (``policy.PLACES``)."""
+    return float(value) if isinstance(value, Decimal) else value
 
 
-def replay(run_id: str, events: Iterable[Event]) -> RunState:
-    """The state after all of ``events``."""
-    state = RunState(run_id)
-    for event in events:
-        evolve(state, event)
-    return state
+def _own_copy(value: Any) -> Any:
+    """What is folded in place is never somebody else's."""
+    if isinstance(value, dict):
+        return {name: _own_copy(member) for name, member in cast("dict[str, Any]", value).items()}
+    return [_own_copy(item) for item in cast("list[Any]", value)] if isinstance(value, list) else value
+
+
+def _owned(name: str, value: Any) -> Any:
+    return decimal_of(value) if name == "cost" else _own_copy(value)
+
+
+def decimal_of(number: float) -> Decimal:
+    """A number of an event as the decimal its JSON text says."""
+    return Decimal(repr(number))
 
 
 def mapped_status(tally: dict[str, int]) -> str:
@@ -163,155 +215,3 @@ def mapped_status(tally: dict[str, int]) -> str:
 def outcome_of(status: str, reason: str | None) -> str:
     """The tally a child's end counts for. One skipped by a condition is left out of the list, which blocks nobody."""
     return "blocked" if status == "skipped" and reason != "condition" else status
-
-
-def _run_started(state: RunState, body: dict[str, Any]) -> None:
-    data = body["data"]
-    state.status = "running"
-    state.workflow = data["workflow"]
-    state.version = data["version"]
-    state.started = body["time"]
-    state.total_tasks = data["total_tasks"]
-    state.meta = data.get("meta")
-    for task in data.get("tasks", ()):
-        state.tasks[task["id"]] = TaskState(task["id"], task["id"], depends_on=task["depends_on"])
-
-
-def _run_changed(state: RunState, body: dict[str, Any]) -> None:
-    state.status = RUN_STATUS[body["type"]]
-    state.reason = body["data"].get("reason", state.reason)
-
-
-def _run_ended(state: RunState, body: dict[str, Any]) -> None:
-    _run_changed(state, body)
-    state.ended = body["time"]
-    state.duration_ms = body["data"]["duration_ms"]
-    state.error = body["data"].get("error")
-    state.running = 0
-
-
-def _run_resumed(state: RunState, body: dict[str, Any]) -> None:
-    if body["data"]["reason"] != "recovered":
-        return
-    state.recoveries += 1
-    state.running = 0
-    for task in state.tasks.values():
-        if task.status == "running" and task.count is None:
-            task.status = "pending"  # its body died with the process that ran it
-
-
-def _task(state: RunState, body: dict[str, Any]) -> TaskState:
-    task_id: str = body["task_id"]
-    task = state.tasks.get(task_id)
-    if task is None:
-        task = state.tasks[task_id] = TaskState(task_id, body["task"], map_index=body.get("map_index"))
-    return task
-
-
-def _task_started(state: RunState, body: dict[str, Any]) -> None:
-    task = _task(state, body)
-    if task.status in ENDED:
-        _reopen(state, task)
-    task.status = "running"
-    task.attempt = body["attempt"]
-    task.started = body["time"]
-    task.seq = body["seq"]
-    state.running += 1
-
-
-def _reopen(state: RunState, task: TaskState) -> None:
-    """A completed body runs again, or will not, because its output could not be recovered."""
-    _count(state, task.status, -1)
-    mapped = state.tasks.get(task.task) if task.map_index is not None else None
-    if mapped is not None and mapped.tally is not None:
-        mapped.tally[outcome_of(task.status, task.reason)] -= 1
-        mapped.status, mapped.ended = "running", None
-    task.ended = task.duration_ms = None
-    task.recoverable = False  # also while it runs: it has completed before
-
-
-def _task_mapped(state: RunState, body: dict[str, Any]) -> None:
-    task = _task(state, body)
-    task.count = body["data"]["count"]
-    task.tally = {}
-    task.started = body["time"]
-    task.status = "running"
-    task.seq = body["seq"]
-    state.total_tasks += body["data"]["count"]
-    if task.count == 0:
-        _mapped_ended(task, body)
-
-
-def _task_progress(state: RunState, body: dict[str, Any]) -> None:
-    task = _task(state, body)
-    task.progress = body["data"]["fraction"]
-    task.message = body["data"].get("message")
-
-
-def _task_ended(state: RunState, body: dict[str, Any]) -> None:
-    task = _task(state, body)
-    data = body["data"]
-    if task.status == "running":
-        state.running -= 1
-    elif task.status in ENDED:
-        _reopen(state, task)
-    is_repeated = task.recoverable is False
-    task.status = TASK_STATUS[body["type"]]
-    task.ended = body["time"]
-    task.seq = body["seq"]
-    task.duration_ms = data.get("duration_ms")
-    task.error = data.get("error")
-    task.reason = data.get("reason")
-    task.because = data.get("because")
-    task.recoverable = data.get("recoverable")
-    if task.status == "completed" and not is_repeated:
-        state.recoveries = 0
-    if data.get("mapped"):
-        return  # a mapped task that never fanned out runs no body and is in no total
-    _count(state, task.status, 1)
-    if task.map_index is not None:
-        _child_ended(state.tasks[task.task], task, body)
-
-
-def _count(state: RunState, status: str, by: int) -> None:
-    if status == "completed":
-        state.completed += by
-    elif status == "failed":
-        state.failed += by
-    elif status == "skipped":
-        state.skipped += by
-    else:
-        state.cancelled += by
-
-
-def _child_ended(mapped: TaskState, child: TaskState, body: dict[str, Any]) -> None:
-    tally = mapped.tally
-    if tally is None:
-        return  # a log trimmed in the middle of a map starts from a base that has the tally; nothing to add to
-    outcome = outcome_of(child.status, child.reason)
-    tally[outcome] = tally.get(outcome, 0) + 1
-    if sum(tally.values()) == mapped.count:
-        _mapped_ended(mapped, body)
-
-
-def _mapped_ended(mapped: TaskState, body: dict[str, Any]) -> None:
-    mapped.status = mapped_status(mapped.tally or {})
-    mapped.ended = body["time"]
-    mapped.seq = body["seq"]
-
-
-_FOLDS: Final[dict[str, Callable[[RunState, dict[str, Any]], None]]] = {
-    "run.started": _run_started,
-    "run.resumed": _run_resumed,
-    "run.cancelling": _run_changed,
-    "run.completed": _run_ended,
-    "run.failed": _run_ended,
-    "run.cancelled": _run_ended,
-    "task.started": _task_started,
-    "task.mapped": _task_mapped,
-    "task.progress": _task_progress,
-    "task.completed": _task_ended,
-    "task.failed": _task_ended,
-    "task.skipped": _task_ended,
-    "task.cancelled": _task_ended,
-}

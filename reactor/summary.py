@@ -11,8 +11,10 @@ from reactor import bounds
 from reactor.actor import Actor
 from reactor.body import TaskActor
 from reactor.drafts import json_object
+from reactor.ending import Ending
 from reactor.events import Draft
 from reactor.graph import Graph
+from reactor.ledger import Ledger, number
 from reactor.mapped import MappedActor
 
 
@@ -21,8 +23,8 @@ def terminal_draft(
     graph: Graph,
     actors: Mapping[str, Actor],
     *,
-    cancelled: str | None,
-    crash_loop: bool = False,
+    ending: Ending | None,
+    ledger: Ledger,
     duration_ms: float,
     task_time_ms: float,
 ) -> Draft:
@@ -39,12 +41,13 @@ def terminal_draft(
         "task_time_ms": round(task_time_ms, 3),
         "speedup": round(task_time_ms / duration_ms, 2) if duration_ms else 0.0,
     }
-    if crash_loop:
-        error = {"type": "crash_loop", "message": f"recovered {bounds.CRASH_LOOP} times without a task completing"}
-        return Draft("run.failed", orjson.dumps({"error": error, "reason": "crash_loop", **data}))
-    if cancelled is not None:
+    if ledger.cost or ledger.tokens or ledger.budget is not None:
+        data |= {"cost": number(ledger.cost), "tokens": ledger.tokens}
+    if ending is not None and ending.error is not None:
+        return Draft("run.failed", orjson.dumps({"error": ending.error, "reason": ending.reason, **data}))
+    if ending is not None:
         abandoned = sum(body.was_abandoned for body in bodies)
-        return Draft("run.cancelled", orjson.dumps({"reason": cancelled, "abandoned": abandoned, **data}))
+        return Draft("run.cancelled", orjson.dumps({"reason": ending.reason, "abandoned": abandoned, **data}))
     if failure is not None:
         return Draft("run.failed", orjson.dumps({"error": _error_of(failure), **data}))
     outputs = json_object({name: actors[name].encoded for name in graph.leaves})

@@ -19,7 +19,9 @@ from typing import Any, Unpack, overload
 from reactor.bounds import TASK_NAME, WORKFLOW_NAME
 from reactor.errors import WorkflowError
 from reactor.graph import Graph
-from reactor.task import P, R, Task, TaskOptions
+from reactor.groups import Part, in_parallel, in_sequence
+from reactor.options import count_problem, options_problem, seconds_problem
+from reactor.task import Group, P, R, Task, TaskOptions
 from reactor.values import plain_copy
 
 _RESERVED = frozenset({"ctx", "run"})
@@ -29,17 +31,29 @@ _RESERVED = frozenset({"ctx", "run"})
 class Workflow:
     """A DAG of tasks under a name and version; recovery matches both.
 
+    ``timeout``: seconds a run may take, pauses left out, before it is stopped and fails. ``concurrency``: bodies that
+    run at once in all its runs of one engine together.
+
     Raises WorkflowError, with the names involved, for whatever can be wrong with the parts; what can be wrong with the
     whole (a cycle, an unknown upstream) is raised by ``validate()``.
     """
 
-    def __init__(self, name: str, version: str = "1") -> None:
+    def __init__(
+        self, name: str, version: str = "1", *, timeout: float | None = None, concurrency: int | None = None
+    ) -> None:
         if not WORKFLOW_NAME.fullmatch(name):
             raise WorkflowError(
                 f"{name!r} is not a workflow name: 1 to 64 letters, digits and . _ ~ -", workflow=name, task=None
             )
+        for problem in (seconds_problem("timeout", timeout), count_problem("concurrency", concurrency)):
+            if problem is not None:
+                raise WorkflowError(f"workflow {name!r}: {problem}", workflow=name, task=None)
         self.name = name
         self.version = version
+        self.timeout = timeout
+        self.concurrency = concurrency
+        self.plan: dict[str, Any] | None = None
+        """The document of a DAG that is data (``spec.py``), which is stored with its runs."""
         self._tasks: dict[str, Task[..., Any]] = {}
         self._graph: Graph | None = None
 
@@ -65,7 +79,13 @@ class Workflow:
         - ``when``: a function whose parameters bind like the body's; false skips the task.
         - ``map``: an upstream (or ``{parameter: upstream}``) whose list is fanned out, one child ``name[i]`` an item,
           as soon as the list is there; over another mapped task, child by child.
+        - ``retry``: a ``Retry``, or the number of attempts.
+        - ``timeout``: seconds an attempt may take before it is stopped and fails with ``TaskTimeout``.
+        - ``executor``: ``"thread"`` (default for ``def``) or ``"process"``, which a cancel can kill; the function must
+          then stand at module level. ``async def`` bodies run on the loop.
         - ``concurrency``: how many bodies of this task run at once in one run.
+        - ``limits``: names of limits of the engine (``Engine(limits=[Limit("openai", 60, per=60)])``), or Limits.
+        - ``cache``: a ``Cache``, its key function alone, or True: the output is taken from the store where it is known.
         - ``on_upstream_failure``: ``"skip"`` (default), or ``"run"``: once all upstreams ended, whatever the end.
         - ``meta``: JSON for those who watch.
         """
@@ -100,9 +120,8 @@ class Workflow:
             return f"the task name {task.name!r} is reserved"
         if task.name in self._tasks:
             return f"there are two tasks named {task.name!r}"
-        limit = task.concurrency
-        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):  # pyright: ignore[reportUnnecessaryIsInstance]  # users without a type checker
-            return f"concurrency of task {task.name!r} must be a whole number from 1, not {limit!r}"
+        if (problem := options_problem(task)) is not None:
+            return problem
         if task.on_upstream_failure not in ("skip", "run"):
             return (
                 f"on_upstream_failure of task {task.name!r} must be 'skip' or 'run', not {task.on_upstream_failure!r}"
@@ -113,10 +132,27 @@ class Workflow:
             return f"meta of task {task.name!r} is not JSON: {error}"
         return None
 
+    @property
+    def is_frozen(self) -> bool:
+        """Since its first use, or ``validate()``."""
+        return self._graph is not None
+
+    def sequence(self, *parts: Part) -> Group:
+        """Each part waits for the one before it: ``flow.sequence(fetch, flow.parallel(left, right), store)``.
+
+        Adds ``after`` to tasks there are; what is handed on is still bound by parameter names. Gives a group, which can
+        be a part again, or stand in ``after=``.
+        """
+        return in_sequence(self, parts)
+
+    def parallel(self, *parts: Part) -> Group:
+        """Parts that run side by side, as one part of a ``sequence`` or for ``after=``; adds nothing by itself."""
+        return in_parallel(self, parts)
+
     def validate(self) -> Graph:
         """The frozen graph; raises WorkflowError for a cycle, an unknown upstream, a parameter that cannot be bound."""
         if self._graph is None:
-            self._graph = Graph.of(self.name, self.version, self._tasks)
+            self._graph = Graph.of(self)
         return self._graph
 
     def run(self, input: Mapping[str, Any] | None = None) -> dict[str, Any]:

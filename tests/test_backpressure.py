@@ -23,7 +23,7 @@ PADDING = "x" * 400
 
 def room_of(ctx: Context) -> Room:
     """The open window of the run this body belongs to."""
-    return ctx._voice.pipeline.room  # type: ignore[attr-defined]  # nobody else is to see it
+    return ctx._line._voice._scope.pipeline.room  # type: ignore[attr-defined]  # nobody else is to see it
 
 
 def resident_mib() -> float:
@@ -389,7 +389,7 @@ async def test_a_run_whose_log_is_lost_gives_its_threads_back() -> None:
         with pytest.raises(LogLost):
             await run
         gate.set()
-        while engine._host.threads.abandoned:  # type: ignore[union-attr]  # until the last has ended after all
+        while engine._host.executors["thread"].abandoned:  # type: ignore[union-attr]  # until the last has ended after all
             await asyncio.sleep(0.001)
         second = await engine.start(guest)
         await asyncio.wait_for(second.ended(), 1)

@@ -521,6 +521,6 @@ async def test_abandoned_threads_do_not_take_the_slots_of_others(gate: threading
         assert refused.state.tasks["body"].error is not None
         assert refused.state.tasks["body"].error["type"] == "ThreadsExhausted"
         gate.set()
-        while engine._host.threads.abandoned:  # type: ignore[union-attr]
+        while engine._host.executors["thread"].abandoned:  # type: ignore[union-attr]
             await asyncio.sleep(0.001)
         assert await (await engine.start(small)) == {"body": 1}

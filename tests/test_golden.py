@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from reactor.events import TERMINAL, Event
-from reactor.state import RunState, evolve, replay
+from reactor.fold import evolve, replay
+from reactor.state import RunState
 from tests.golden.record import FOLDER, RUNS, read
 
 NAMES = sorted(path.stem for path in FOLDER.glob("*.jsonl"))

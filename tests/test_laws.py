@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from reactor import Context, Control, Engine, Event, Run, RunEnded, RunFailed, RunState, Workflow
 from reactor.events import TERMINAL, Message
+from reactor.fold import replay
 from reactor.operators import select, to_state
-from reactor.state import replay
 from reactor.testing import read_all
 from reactor.testing import read_all as read_log
 from tests.dags import Boom, Expected, Spec, build, dags, expected

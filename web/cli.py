@@ -25,7 +25,7 @@ from reactor.events import Event
 from reactor.graph import Graph
 from reactor.workflow import Workflow
 from web.client import StreamRefused, StreamUnavailable, follow_url
-from web.load import LoadError, load_workflow, load_workflows
+from web.load import LoadError, is_plan, load_plan_file, load_workflow, load_workflows
 from web.serve import is_loopback, serve
 from web.terminal import View, exit_code, open_view, print_outputs
 
@@ -37,6 +37,10 @@ USAGE = 2
 
 Store = Annotated[str, typer.Option(help="Event log: memory:// or sqlite:///path")]
 Json = Annotated[bool, typer.Option("--json", help="One event a line, as JSON.")]
+Target = Annotated[str, typer.Argument(metavar="FILE[:WORKFLOW]", help="A Python file or module, or a PLAN.json.")]
+Tools = Annotated[
+    list[str] | None, typer.Option(metavar="FILE", help="Registers the tools of a plan: Python; repeatable.")
+]
 
 
 def main() -> None:
@@ -56,16 +60,19 @@ def main() -> None:
 
 @app.command()
 def run(
-    target: Annotated[str, typer.Argument(metavar="FILE[:WORKFLOW]", help="A Python file or module.")],
+    target: Target,
     inputs: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE...", help="Inputs of the run.")] = None,
     store: Store = "memory://",
     json: Json = False,
+    tools: Tools = None,
 ) -> None:
     """Runs a workflow here, shows it live and prints its outputs. Ctrl-C cancels."""
-    workflow = _loaded(target)
+    workflow, options = _loaded(target, tools or [])
+    if workflow.plan is not None and inputs:
+        _refuse(f"{target} is a plan, which has its inputs in it: {inputs[0]!r} cannot be given")
     given = _parse_input(workflow.validate(), inputs or [])
-    engine = _engine(store, [workflow])
-    _exit(_run(engine, workflow, given, json=json))
+    engine = _engine(store, [] if workflow.plan is not None else [workflow])
+    _exit(_run(engine, workflow, given, options, json=json))
 
 
 @app.command("serve")
@@ -118,19 +125,20 @@ def watch(
 
 
 @app.command()
-def graph(
-    target: Annotated[str, typer.Argument(metavar="FILE[:WORKFLOW]", help="A Python file or module.")],
-) -> None:
+def graph(target: Target, tools: Tools = None) -> None:
     """Prints a workflow as a Mermaid flowchart."""
-    print(_loaded(target).validate().mermaid())
+    workflow, _ = _loaded(target, tools or [])
+    print(workflow.validate().mermaid())
 
 
 # --- doing it ---------------------------------------------------------------------------------------------------
 
 
-async def _run(engine: Engine, workflow: Workflow, given: dict[str, Any], *, json: bool) -> int:
+async def _run(
+    engine: Engine, workflow: Workflow, given: dict[str, Any], options: dict[str, Any], *, json: bool
+) -> int:
     async with engine:
-        started = await engine.start(workflow, given)
+        started = await engine.start(workflow, given, **options)
         stopping: set[asyncio.Task[None]] = set()
 
         def cancel() -> None:
@@ -180,13 +188,22 @@ def _refuse(sentence: str) -> NoReturn:
     raise typer.Exit(USAGE)
 
 
-def _loaded(target: str) -> Workflow:
+def _loaded(target: str, tools: list[str]) -> tuple[Workflow, dict[str, Any]]:
+    """The workflow, and how a plan's document wants it started."""
     try:
+        if is_plan(target):
+            workflow, document = load_plan_file(target, tools)
+            return workflow, {name: document[name] for name in _START if document.get(name) is not None}
+        if tools:
+            _refuse(f"--tools is for a plan, and {target} is no .json file")
         workflow = load_workflow(target)
         workflow.validate()
     except (LoadError, WorkflowError) as error:
         _refuse(str(error))
-    return workflow
+    return workflow, {}
+
+
+_START = ("run_id", "meta", "budget")
 
 
 def _loaded_all(target: str) -> list[Workflow]:

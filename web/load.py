@@ -1,13 +1,18 @@
-"""Finding a workflow from the command line: ``FILE.py``, ``package.module``, either with ``:name``."""
+"""Finding a workflow from the command line: ``FILE.py``, ``package.module``, either with ``:name``; ``PLAN.json``."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any, cast
 
+from reactor.bounds import PLAN_BYTES
+from reactor.errors import PlanError
+from reactor.spec import load_plan, parse_plan
 from reactor.workflow import Workflow
 
 
@@ -39,6 +44,32 @@ def load_workflow(target: str) -> Workflow:
             f"{target} defines {len(workflows)} workflows ({names}); name one: {target}:{workflows[0].name}"
         )
     return workflows[0]
+
+
+def is_plan(target: str) -> bool:
+    """Whether it is the file of a DAG as data."""
+    return target.endswith(".json")
+
+
+def load_plan_file(target: str, tools: Sequence[str]) -> tuple[Workflow, dict[str, Any]]:
+    """The workflow of a plan over the tools that some files or modules register, and its document. Raises LoadError."""
+    if not tools:
+        raise LoadError(f"{target} is a plan: say with --tools which files register its tools")
+    for place in tools:
+        _import(place)
+    try:
+        document = parse_plan(_read(target))
+        return load_plan(document), cast("dict[str, Any]", document)
+    except PlanError as error:
+        raise LoadError(f"{target}: {error}") from error
+
+
+def _read(target: str) -> bytes:
+    try:
+        with Path(target).open("rb") as file:
+            return file.read(PLAN_BYTES + 1)  # one more than a plan may have, which is told as such
+    except OSError as error:
+        raise LoadError(f"{target} cannot be read: {error.strerror}") from error
 
 
 def _has_name(target: str) -> bool:

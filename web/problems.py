@@ -28,6 +28,7 @@ STATUS: Final[dict[type[Exception], int]] = {
     errors.WorkflowChanged: 409,
     errors.InputError: 422,
     errors.WorkflowError: 422,
+    errors.PlanError: 422,
     errors.EngineClosed: 503,
     errors.TooManyWaiting: 503,
     errors.LogUnavailable: 503,

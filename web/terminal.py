@@ -14,7 +14,8 @@ from rich.live import Live
 from rich.text import Text
 
 from reactor.events import Control, Event, Message
-from reactor.state import RunState, TaskState, evolve
+from reactor.fold import evolve
+from reactor.state import RunState, TaskState
 from web.lines import json_line, plain_line, printable
 from web.tree import render_run
 

@@ -11,8 +11,9 @@ import structlog
 from reactor import bounds
 from reactor.errors import UnknownRun
 from reactor.events import Event, Window
+from reactor.fold import evolve
 from reactor.ports import RunRecord
-from reactor.state import RUN_ENDED, RUN_STATUS, RunState, evolve
+from reactor.state import RUN_ENDED, RUN_STATUS, RunState, run_status
 
 logger = structlog.get_logger("reactor")
 
@@ -32,6 +33,8 @@ class MemoryLog:
         self._max_ended = max_ended
         self._runs: OrderedDict[str, _Run] = OrderedDict()
         self._ended: OrderedDict[str, None] = OrderedDict()
+        self._outputs: OrderedDict[str, tuple[bytes, float]] = OrderedDict()
+        self._output_bytes = 0
 
     durable = False
 
@@ -81,6 +84,24 @@ class MemoryLog:
             run.record() for run in newest_first if status in (None, run.status) and workflow in (None, run.workflow)
         )
         return list(islice(found, limit))
+
+    async def recall(self, key: str, now: float) -> bytes | None:
+        value, until = self._outputs.get(key, (None, 0.0))
+        return value if now < until else None
+
+    def remember(self, key: str, value: bytes, until: float) -> asyncio.Future[None]:
+        self._forget_output(key)
+        self._outputs[key] = (value, until)
+        self._output_bytes += len(value)
+        while len(self._outputs) > bounds.CACHED_OUTPUTS or self._output_bytes > bounds.CACHED_BYTES:
+            self._forget_output(next(iter(self._outputs)))
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
+
+    def _forget_output(self, key: str) -> None:
+        value, _ = self._outputs.pop(key, (b"", 0.0))
+        self._output_bytes -= len(value)
 
     def _run(self, run_id: str) -> _Run:
         run = self._runs.get(run_id)
@@ -152,7 +173,7 @@ class _Run:
                 self._run_event(event)
 
     def _run_event(self, event: Event) -> None:
-        self.status = RUN_STATUS[event.type]
+        self.status = run_status(event) or self.status
         if event.type == "run.started":
             body = event.decode()
             self.workflow = body["data"]["workflow"]

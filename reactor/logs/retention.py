@@ -9,7 +9,8 @@ from typing import NamedTuple
 import orjson
 
 from reactor.events import Event
-from reactor.state import RunState, evolve
+from reactor.fold import evolve
+from reactor.state import RunState
 
 
 class Retention(NamedTuple):

@@ -39,6 +39,15 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             PRIMARY KEY (run, seq)
         ) WITHOUT ROWID""",
     ),
+    (
+        """CREATE TABLE outputs (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            key TEXT NOT NULL UNIQUE,
+            data BLOB NOT NULL,
+            until REAL NOT NULL
+        )""",
+        "CREATE INDEX runs_unfinished ON runs (id) WHERE ended IS NULL",
+    ),
 )
 """Statements that lead from version i to i + 1. Never changed once released: add the next."""
 

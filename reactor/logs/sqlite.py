@@ -20,14 +20,14 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 import orjson
 
-from reactor.bounds import READ_BYTES
+from reactor.bounds import CACHED_OUTPUTS, READ_BYTES
 from reactor.errors import LogUnavailable, UnknownRun
 from reactor.events import Event, Window
 from reactor.logs.lock import FileLock
 from reactor.logs.retention import Retention, expire, trim
 from reactor.logs.schema import migrate
 from reactor.ports import RunRecord
-from reactor.state import RUN_ENDED, RUN_STATUS, RunState
+from reactor.state import RUN_ENDED, RUN_STATUS, RunState, run_status
 
 T = TypeVar("T")
 
@@ -236,7 +236,9 @@ class SqliteLog:
         return int(cursor.lastrowid or 0), 0
 
     def _run_event(self, connection: sqlite3.Connection, run: int, event: Event) -> None:
-        status = RUN_STATUS[event.type]
+        status = run_status(event)
+        if status is None:
+            return
         connection.execute("UPDATE runs SET status = ? WHERE id = ?", (status, run))
         if event.type == "run.started":
             body = event.decode()
@@ -273,6 +275,22 @@ class SqliteLog:
         deleted = await self.expire()
         await self._ask(self._appends.put, lambda connection: connection.execute("VACUUM") and None)
         return deleted
+
+    # --- outputs kept for ``cache=`` ---
+
+    async def recall(self, key: str, now: float) -> bytes | None:
+        def query(connection: sqlite3.Connection) -> bytes | None:
+            row = connection.execute("SELECT data FROM outputs WHERE key = ? AND until > ?", (key, now)).fetchone()
+            return None if row is None else row[0]
+
+        return await self._query(query)
+
+    def remember(self, key: str, value: bytes, until: float) -> asyncio.Future[None]:
+        def job(connection: sqlite3.Connection) -> None:
+            connection.execute("REPLACE INTO outputs (key, data, until) VALUES (?, ?, ?)", (key, value, until))
+            connection.execute("DELETE FROM outputs WHERE id <= last_insert_rowid() - ?", (CACHED_OUTPUTS,))
+
+        return self._ask(self._appends.put, job)
 
     # --- reading ---
 
@@ -326,7 +344,7 @@ class SqliteLog:
     async def _query(self, query: Callable[[sqlite3.Connection], T]) -> T:
         return await self._ask(self._reads.put, query)
 
-    async def _ask(self, put: Callable[[_Job], None], query: Callable[[sqlite3.Connection], T]) -> T:
+    def _ask(self, put: Callable[[_Job], None], query: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         """The answer of a thread that works on its connection."""
         self._check_open()
         future: asyncio.Future[T] = self._loop.create_future()
@@ -349,7 +367,7 @@ class SqliteLog:
                 self._tell(lambda: settle(result, None))
 
         put(job)
-        return await future
+        return future
 
     def _read(self, connection: sqlite3.Connection) -> None:
         while (job := self._reads.get()) is not None:

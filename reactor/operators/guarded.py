@@ -16,7 +16,7 @@ from reactor.errors import SlowSubscriber
 T = TypeVar("T")
 
 
-class _Collector:
+class Collector:
     """Seconds the garbage collector has taken so far: its pauses fall into whatever runs, and are nobody's fault."""
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class _Collector:
             self.seconds += time.perf_counter() - self._began
 
 
-_collector = _Collector()
+collector = Collector()
 
 
 def guarded(
@@ -77,7 +77,7 @@ def guarded(
             def deliver(callback: Callable[..., None], *values: object) -> None:
                 if subscription.is_disposed:
                     return
-                began = clock() - _collector.seconds
+                began = clock() - collector.seconds
                 try:
                     callback(*values)
                 except (KeyboardInterrupt, SystemExit):
@@ -86,7 +86,7 @@ def guarded(
                     subscription.dispose()
                     report(error if isinstance(error, Exception) else RuntimeError(repr(error)))
                     return
-                took = clock() - _collector.seconds - began
+                took = clock() - collector.seconds - began
                 if took > limit:
                     slow(took)
 

@@ -6,7 +6,8 @@ from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 
 from reactor.events import Control, Message
-from reactor.state import RunState, evolve
+from reactor.fold import evolve
+from reactor.state import RunState
 
 
 def to_state(run_id: str | None = None) -> Callable[[Observable[Message]], Observable[RunState]]:

@@ -36,6 +36,12 @@ class _Around:
     ) -> list[RunRecord]:
         return await self.inner.records(status=status, workflow=workflow, before=before, limit=limit)
 
+    async def recall(self, key: str, now: float) -> bytes | None:
+        return await self.inner.recall(key, now)
+
+    def remember(self, key: str, value: bytes, until: float) -> asyncio.Future[None]:
+        return self.inner.remember(key, value, until)
+
     @property
     def durable(self) -> bool:
         return self.inner.durable

@@ -17,8 +17,8 @@ import orjson
 
 from reactor.errors import UnknownRun
 from reactor.events import Draft, Event, task_head
+from reactor.fold import replay
 from reactor.ports import EventLog
-from reactor.state import replay
 
 
 def event(seq: int, run_id: str = "r", type: str = "number.said", *, blob: bytes | None = None, **data: Any) -> Event:
@@ -180,6 +180,32 @@ async def law_the_base_and_the_kept_events_are_the_state(log: EventLog) -> None:
     assert replay("r", await log.read("r", 0, 100)) == replay("r", events)
 
 
+async def law_a_run_that_pauses_and_goes_on_is_listed_as_such(log: EventLog) -> None:
+    """``run.paused`` and ``run.resumed`` change the status a record shows; ``run.resumed`` after a crash does not."""
+    statuses: list[str] = []
+    said = [
+        ("run.paused", "asked"),
+        ("run.resumed", "recovered"),
+        ("run.resumed", "asked"),
+        ("run.cancelling", "asked"),
+    ]
+    await log.append("r", [started()])
+    for seq, (type, reason) in enumerate([*said, ("run.resumed", "recovered")], 2):
+        await log.append("r", [event(seq, "r", type, reason=reason, by=None)])
+        statuses.append((await log.record("r")).status)
+    assert statuses == ["paused", "paused", "running", "cancelling", "cancelling"]
+
+
+async def law_an_output_is_remembered_until_its_time_is_over(log: EventLog) -> None:
+    """``recall`` gives what was last remembered under a key, byte for byte, and nothing from ``until`` on."""
+    await log.remember("a", b"[1]", 10.0)
+    await log.remember("b", bytes(range(256)), 20.0)
+    assert (await log.recall("a", 9.9), await log.recall("a", 10.0)) == (b"[1]", None)
+    assert (await log.recall("b", 19.0), await log.recall("c", 0.0)) == (bytes(range(256)), None)
+    await log.remember("a", b"[2]", 30.0)
+    assert await log.recall("a", 11.0) == b"[2]"
+
+
 async def _refuses(log: EventLog, run_id: str, window: list[Event]) -> bool:
     try:
         await log.append(run_id, window)
@@ -223,5 +249,7 @@ LAWS: Final[tuple[Law, ...]] = (
     law_the_record_says_what_the_events_said,
     law_records_come_newest_first_page_by_page,
     law_the_base_and_the_kept_events_are_the_state,
+    law_a_run_that_pauses_and_goes_on_is_listed_as_such,
+    law_an_output_is_remembered_until_its_time_is_over,
 )
 """All of them, for ``pytest.mark.parametrize``."""

@@ -17,7 +17,7 @@ import orjson
 
 from reactor import Context, Engine, Run, Workflow
 from reactor.events import Event
-from reactor.state import replay
+from reactor.fold import replay
 
 FOLDER = Path(__file__).parent
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from reactor import UnknownRun
+from reactor.fold import replay
 from reactor.logs import MemoryLog, open_log
-from reactor.state import replay
 from reactor.testing import LAWS
 from reactor.testing.log_laws import Law, completed, event, started, task_event
 

@@ -9,8 +9,8 @@ import pytest
 from reactor import Context, Engine, Workflow
 from reactor.errors import UnknownRun
 from reactor.events import Control, Event
+from reactor.fold import replay
 from reactor.logs import SqliteLog, open_log
-from reactor.state import replay
 from reactor.testing import read_all
 
 flow = Workflow("kept")

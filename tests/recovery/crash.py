@@ -12,9 +12,10 @@ import orjson
 from reactor import Engine, Event, Workflow
 from reactor.clock import SystemClock
 from reactor.events import TERMINAL, Draft
+from reactor.fold import replay
 from reactor.logs import MemoryLog, SqliteLog
 from reactor.ports import EventLog
-from reactor.state import RunState, replay
+from reactor.state import RunState
 from reactor.testing import read_all
 
 TASK_ENDS = frozenset({"task.completed", "task.failed", "task.skipped", "task.cancelled"})

@@ -18,7 +18,7 @@ from urllib.request import Request, urlopen
 
 from reactor import Engine, Event
 from reactor.events import TERMINAL
-from reactor.state import replay
+from reactor.fold import replay
 from reactor.testing import read_all
 from tests.recovery.crash import check_laws, ended_in, in_log
 from tests.recovery.workflows import EXPECTED, NOT_RECOVERABLE, noted

@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reactor import Context, Engine, Event, Workflow
+from reactor.fold import replay
 from reactor.logs import MemoryLog
-from reactor.state import RunState, replay
+from reactor.state import RunState
 from tests.dags import Spec, build, dags, expected
 from tests.recovery.crash import MAPPED, RUN_ID, check_laws, crashed_log, ended_in, read_with_blobs, record, said
 

@@ -21,9 +21,10 @@ from pydantic import BaseModel
 import web
 from reactor import Context, Engine, Event, LogLost, RunCancelled, RunFailed, Workflow
 from reactor.bounds import CRASH_LOOP
+from reactor.fold import replay
 from reactor.logs import MemoryLog
 from reactor.ports import EventLog
-from reactor.state import RunState, replay
+from reactor.state import RunState
 from tests.recovery.crash import RUN_ID, check_laws, crashed_log, read_with_blobs, record, said
 from tests.web.conftest import Stream
 

@@ -11,7 +11,8 @@ import pytest
 from rich.console import Console
 
 from reactor.events import Control, Draft, Event, task_head
-from reactor.state import RunState, replay
+from reactor.fold import replay
+from reactor.state import RunState
 from web.lines import duration, json_line, plain_line, printable
 from web.terminal import LineView, LiveView, exit_code, open_view, print_outputs
 from web.tree import render_run

@@ -1,0 +1,182 @@
+"""Where another process finds a body: a module, or a file, and a name in it."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final, NamedTuple
+
+MAIN: Final = "__reactor_main__"
+"""What ``__main__`` is called in a worker, so that its ``if __name__ == "__main__"`` does not run there."""
+
+
+class Address(NamedTuple):
+    """``pkg.module:measure`` or ``/path/flow.py:measure``; for a file, ``module`` is the name it is loaded under."""
+
+    place: str
+    module: str
+    qualname: str
+
+    def __str__(self) -> str:
+        return f"{self.place}:{self.qualname}"
+
+    @property
+    def is_file(self) -> bool:
+        return self.place != self.module
+
+
+def address_of(function: Any) -> Address:
+    """Where to import ``function`` from; its module may still be in the middle of its own import.
+
+    Raises ValueError for what no other process can find: a lambda, a function in a function, a method, an object.
+    """
+    name, module = getattr(function, "__qualname__", None), getattr(function, "__module__", None)
+    if _is_bound(function) or not isinstance(name, str) or not isinstance(module, str):
+        raise ValueError(f"{_shown(function)} is not a function at module level, so a process cannot import it")
+    if "<lambda>" in name:
+        raise ValueError(f"{_shown(function)} is a lambda, and a process cannot import it: write a def at module level")
+    if "<locals>" in name:
+        raise ValueError(f"{name} is defined inside a function, and a process cannot import it: move it to its module")
+    if module not in sys.modules:
+        raise ValueError(f"{name} says it is from {module}, which is not imported")
+    return _address_in(sys.modules[module], module, name)
+
+
+def check_address(function: Callable[..., Any]) -> None:
+    """To be called once its module is imported: raises ValueError where its name there means something else."""
+    address = address_of(function)
+    module = sys.modules[function.__module__]
+    try:
+        found = _function_in(module, address.qualname)
+    except LookupError as error:
+        raise ValueError(str(error)) from None
+    if found is not function:
+        raise ValueError(f"{address} is something else by now, so a process would not find the function of this name")
+
+
+def resolve(address: Address) -> Callable[..., Any]:
+    """Imports a body, in a worker. Raises LookupError with a sentence, also for whatever its module raises."""
+    try:
+        module = load_file(address.place, address.module) if address.is_file else importlib.import_module(address.place)
+    except Exception as error:
+        raise LookupError(f"{address.place} cannot be imported: {type(error).__name__}: {error}") from error
+    return _function_in(module, address.qualname)
+
+
+# --- modules ---
+
+
+def main_place() -> tuple[str, str] | None:
+    """The file of this process's ``__main__`` and what a worker calls it; None where there is no such file."""
+    main = sys.modules["__main__"]
+    path = _file_of(main)
+    return None if path is None else (path, _main_name(main))
+
+
+def load_file(path: str, name: str) -> ModuleType:
+    """The module of a file, loaded once under ``name``; raises what it raises."""
+    loaded = sys.modules.get(name)
+    if loaded is not None and _file_of(loaded) == path:
+        return loaded
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    before = {key: sys.modules.get(key) for key in _names(name)}
+    sys.modules.update(dict.fromkeys(before, module))  # dataclasses and pickle look a class's module up
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        _restore(before)
+        raise
+    return module
+
+
+def _names(name: str) -> tuple[str, ...]:
+    # a pickle of the parent speaks of its __main__
+    return (name, "__main__") if name.rpartition(".")[2] == MAIN else (name,)
+
+
+def _restore(modules: dict[str, ModuleType | None]) -> None:
+    for name, module in modules.items():
+        if module is None:
+            del sys.modules[name]
+        else:
+            sys.modules[name] = module
+
+
+@functools.lru_cache(maxsize=1024)  # it asks the file system, and every start of a body asks it
+def _address_in(module: ModuleType, module_name: str, qualname: str) -> Address:
+    if module_name != "__main__" and _can_be_imported(module):
+        return Address(module_name, module_name, qualname)
+    path = _file_of(module)
+    if path is None or not Path(path).is_file():
+        raise ValueError(f"{qualname} of {module_name} is in no file, so a process cannot import it")
+    return Address(path, _main_name(module) if module_name == "__main__" else module_name, qualname)
+
+
+def _main_name(main: ModuleType) -> str:
+    """Inside its package where it was started with ``-m``, for its relative imports."""
+    package = main.__spec__.parent if main.__spec__ is not None else ""
+    return f"{package}.{MAIN}" if package else MAIN
+
+
+def _file_of(module: ModuleType) -> str | None:
+    file = getattr(module, "__file__", None)
+    return None if file is None else str(Path(file).absolute())
+
+
+def _can_be_imported(module: ModuleType) -> bool:
+    """Whether an import by its name finds the same file elsewhere."""
+    parent, _, _ = module.__name__.rpartition(".")
+    if parent and not (parent in sys.modules and _can_be_imported(sys.modules[parent])):
+        return False
+    spec = _find_spec(module.__name__, sys.modules[parent].__path__ if parent else None)
+    if spec is None:
+        return False
+    file = _file_of(module)
+    if file is None:  # a namespace package, a module built in
+        return spec.origin == getattr(module.__spec__, "origin", None)
+    return spec.origin is not None and str(Path(spec.origin).absolute()) == file
+
+
+def _find_spec(name: str, path: Any) -> ModuleSpec | None:
+    """``importlib.util.find_spec`` without its look at ``sys.modules``, which has what only this process loaded."""
+    for finder in sys.meta_path:
+        spec = finder.find_spec(name, path, None)
+        if spec is not None:
+            return spec
+    return None
+
+
+# --- names ---
+
+
+def _function_in(module: ModuleType, qualname: str) -> Callable[..., Any]:
+    found: Any = module
+    for part in qualname.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            raise LookupError(f"{module.__name__} has no {qualname}") from None
+    # @flow.task leaves a Task under the name of its function
+    function: Any = found if inspect.isfunction(found) else getattr(found, "function", found)
+    if not callable(function):
+        raise LookupError(f"{qualname} of {module.__name__} is {_shown(function)}, not a function")
+    return function
+
+
+def _is_bound(function: object) -> bool:
+    return inspect.ismethod(function) or isinstance(function, functools.partial)
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:99]}…"

@@ -1,0 +1,171 @@
+"""The line between a Context and its run, for bodies on the loop and in threads of this process.
+
+On the loop whatever is asked acts at once and returns an awaitable. In a thread it blocks; a cancel wakes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import threading
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any
+
+from reactor.errors import Backpressure, ContextClosed
+from reactor.operators.buffer_window import READY
+from reactor.ports import Voice
+
+
+class LocalLine:
+    """Implements ``Line``. ``label`` names the body in errors."""
+
+    def __init__(self, voice: Voice, *, run_id: str, task_id: str) -> None:
+        self._voice = voice
+        self._ids = {"run_id": run_id, "task_id": task_id}
+        self._loop_thread = threading.get_ident()
+        self._cancelled = False
+        self._blocked: dict[concurrent.futures.Future[Any], bool] = {}
+        """Whoever is held in a thread -> whether a cancel may pass for the answer."""
+        self._asking: set[asyncio.Task[Any]] = set()
+        self._unawaited: _Awaited | None = None
+        """What the last ``say`` into a full window returned, until somebody has awaited it."""
+        self._latest: bytes | None = None
+        self.saw_cancel = False
+
+    @property
+    def blocks(self) -> bool:
+        return threading.get_ident() != self._loop_thread
+
+    @property
+    def cancelled(self) -> bool:
+        self.saw_cancel = self.saw_cancel or self._cancelled
+        return self._cancelled
+
+    def say(self, name: str, *arguments: Any) -> Awaitable[None]:
+        if threading.get_ident() != self._loop_thread:
+            self._block(name, arguments, may_be_cut=True)
+            return READY
+        if self._unawaited is not None and self._voice.is_crowded:
+            raise self._error(Backpressure, "it emits faster than the log takes events: await ctx.emit(...)")
+        room = getattr(self._voice, name)(*arguments)
+        if room is READY:
+            self._unawaited = None
+            return room
+        self._unawaited = _Awaited(self, room)
+        return self._unawaited
+
+    def ask(self, name: str, *arguments: Any) -> Any:
+        if threading.get_ident() != self._loop_thread:
+            return self._block(name, arguments, may_be_cut=False)
+        return getattr(self._voice, name)(*arguments)
+
+    def progress(self, data: bytes) -> Awaitable[None]:
+        if threading.get_ident() == self._loop_thread:
+            return self._voice.progress(data)
+        if self._voice.is_closed:
+            raise self._error(ContextClosed, "its attempt has ended, what it says now is not recorded")
+        was_posted, self._latest = self._latest is not None, data
+        if not was_posted:  # a busy thread posts once, however often it calls
+            self._voice.loop.call_soon_threadsafe(self._post_progress)
+        return READY
+
+    def _post_progress(self) -> None:
+        latest, self._latest = self._latest, None
+        if latest is not None and not self._voice.is_closed:
+            self._voice.progress(latest)
+
+    # --- the engine's side ---
+
+    def cancel(self) -> None:
+        """Tells the body to stop, and wakes it where it blocks."""
+        self._cancelled = True
+        self._wake("it was stopped before it had its answer")
+
+    def close(self) -> None:
+        """The attempt ended: nobody is held any longer."""
+        self._post_progress()
+        self._wake("its attempt has ended")
+
+    def heard(self, awaited: _Awaited) -> None:
+        """The body has waited for the room it was told to wait for."""
+        if self._unawaited is awaited:
+            self._unawaited = None
+
+    # --- threads ---
+
+    def _block(self, name: str, arguments: tuple[Any, ...], *, may_be_cut: bool) -> Any:
+        """Asks on the loop and holds this thread until there is an answer; what it raises is raised here."""
+        future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        self._blocked[future] = may_be_cut
+        try:
+            self._voice.loop.call_soon_threadsafe(self._ask_for, future, name, arguments, may_be_cut)
+            return future.result()
+        finally:
+            self._blocked.pop(future, None)
+
+    def _ask_for(
+        self, future: concurrent.futures.Future[Any], name: str, arguments: tuple[Any, ...], may_be_cut: bool
+    ) -> None:
+        if self._cancelled and not may_be_cut:
+            _fail(future, self._error(ContextClosed, "it was stopped before it asked"))
+            return
+        try:
+            answer = getattr(self._voice, name)(*arguments)
+        except Exception as error:
+            _fail(future, error)
+            return
+        if answer is READY or future.done() or self._cancelled:  # a cancel cuts short what waits for room only
+            _answer(future, None)
+            return
+        asking = self._voice.loop.create_task(_wait_for(answer))
+        self._asking.add(asking)
+        asking.add_done_callback(lambda task: self._answered(future, task))
+
+    def _answered(self, future: concurrent.futures.Future[Any], task: asyncio.Task[Any]) -> None:
+        self._asking.discard(task)
+        if task.cancelled():
+            _fail(future, self._error(ContextClosed, "it was stopped before it had its answer"))
+        elif (error := task.exception()) is not None:
+            _fail(future, error)
+        else:
+            _answer(future, task.result())
+
+    def _wake(self, why: str) -> None:
+        for future, may_be_cut in tuple(self._blocked.items()):
+            if may_be_cut:
+                _answer(future, None)
+            else:
+                _fail(future, self._error(ContextClosed, why))
+        for asking in tuple(self._asking):
+            asking.cancel()
+
+    def _error(self, kind: Callable[..., Exception], what: str) -> Exception:
+        return kind(f"task {self._ids['task_id']} of run {self._ids['run_id']}: {what}", **self._ids)
+
+
+async def _wait_for(answer: Awaitable[Any]) -> Any:
+    return await answer
+
+
+def _answer(future: concurrent.futures.Future[Any], value: Any) -> None:
+    if not future.done():  # only the loop thread completes these
+        future.set_result(value)
+
+
+def _fail(future: concurrent.futures.Future[Any], error: BaseException) -> None:
+    if not future.done():
+        future.set_exception(error)
+
+
+class _Awaited:
+    """Room in the window, for a body that may or may not wait for it."""
+
+    __slots__ = ("_line", "_room")
+
+    def __init__(self, line: LocalLine, room: Awaitable[None]) -> None:
+        self._line = line
+        self._room = room
+
+    def __await__(self) -> Generator[Any, None, None]:
+        yield from self._room.__await__()
+        self._line.heard(self)

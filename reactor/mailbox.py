@@ -1,0 +1,88 @@
+"""What was sent to one task, in the order of the log, and what its body waits to receive."""
+
+from __future__ import annotations
+
+from asyncio import AbstractEventLoop, Future
+from typing import Any, NamedTuple
+
+from reactor.forms import problem_of
+
+
+class Letter(NamedTuple):
+    """A value that was sent: ``seq`` of its ``task.received``."""
+
+    seq: int
+    key: str | None
+    value: Any
+
+
+class Asked(NamedTuple):
+    """Somebody waits for a value."""
+
+    key: str | None
+    schema: dict[str, Any] | None
+    answer: Future[Any]
+
+
+class Mailbox:
+    """Recorded letters, each handed to an attempt once; one that runs again is handed the same ones in the same order.
+
+    A ``receive`` with a key always gets the first letter of that key; the k-th without one the k-th letter without one.
+    """
+
+    def __init__(self) -> None:
+        self.letters: list[Letter] = []
+        self._asked: list[Asked] = []
+        self._taken: set[int] = set()
+
+    def begin_attempt(self) -> None:
+        """Another attempt: everything is there to be taken again, and nobody waits."""
+        self._taken.clear()
+        for asked in self._asked:
+            asked.answer.cancel()
+        self._asked.clear()
+
+    @property
+    def waiting(self) -> int:
+        """Letters nobody has taken."""
+        return sum(letter.seq not in self._taken for letter in self.letters)
+
+    def take(self, key: str | None) -> Letter | None:
+        """The recorded letter of the next ``receive``, if there is one."""
+        for letter in self.letters:
+            if letter.key == key and (key is not None or letter.seq not in self._taken):
+                self._taken.add(letter.seq)
+                return letter
+        return None
+
+    def reject(self, letter: Letter) -> None:
+        """It does not fit what it was received for."""
+        self.letters.remove(letter)
+
+    def ask(self, loop: AbstractEventLoop, key: str | None, schema: dict[str, Any] | None) -> Future[Any]:
+        """Done with the value as soon as one comes in."""
+        asked = Asked(key, schema, loop.create_future())
+        self._asked.append(asked)
+        asked.answer.add_done_callback(lambda _: self._asked.remove(asked) if asked in self._asked else None)
+        return asked.answer
+
+    def problem(self, key: str | None, value: Any) -> str | None:
+        """Why a value cannot be sent now, in a sentence; None where it can."""
+        asked = self._waiting_for(key)
+        return None if asked is None else problem_of(asked.schema, value)
+
+    def is_awaited(self, key: str | None) -> bool:
+        """Whether somebody waits for such a value."""
+        return self._waiting_for(key) is not None
+
+    def deliver(self, letter: Letter) -> None:
+        """Keeps a letter that is written, and answers whoever waits for it."""
+        self.letters.append(letter)
+        asked = self._waiting_for(letter.key)
+        if asked is not None:
+            self._asked.remove(asked)
+            self._taken.add(letter.seq)
+            asked.answer.set_result(letter.value)
+
+    def _waiting_for(self, key: str | None) -> Asked | None:
+        return next((asked for asked in self._asked if asked.key == key and not asked.answer.done()), None)

@@ -1,0 +1,88 @@
+"""References in a DAG that is data: ``"$id"`` is an upstream's output, ``"$id.path.0"`` a part of it.
+
+A string that begins with a dollar sign itself begins with two.
+
+Only a whole string is a reference, never a part of one. They are looked up, never evaluated.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple, cast
+
+REFERENCE: Final = re.compile(r"\$([A-Za-z_][A-Za-z0-9_~-]{0,63})((?:\.[^.]+)*)")
+"""A task id (dots end it) and a path of member names and list indexes."""
+
+
+class Reference(NamedTuple):
+    """``$task.path``."""
+
+    task: str
+    path: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return ".".join((f"${self.task}", *self.path))
+
+
+def parse(text: str) -> Reference | None:
+    """The reference a string is; None for any other string. Raises ValueError for one that is meant but malformed."""
+    if not text.startswith("$") or text.startswith("$$"):
+        return None
+    match = REFERENCE.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text[:100]!r} is no reference: write $task or $task.path, or $$ for a dollar sign")
+    return Reference(match[1], tuple(match[2].split(".")[1:]))
+
+
+def references(value: Any) -> Iterator[Reference]:
+    """All references in a JSON value, in order; raises ValueError for a malformed one."""
+    if isinstance(value, str):
+        found = parse(value)
+        if found is not None:
+            yield found
+    elif isinstance(value, list):
+        for item in cast("list[Any]", value):
+            yield from references(item)
+    elif isinstance(value, dict):
+        for item in cast("dict[str, Any]", value).values():
+            yield from references(item)
+
+
+def referenced(given: Mapping[str, Any]) -> tuple[str, ...]:
+    """The tasks that some values refer to, each once."""
+    return tuple(dict.fromkeys(reference.task for value in given.values() for reference in references(value)))
+
+
+def filled(value: Any, outputs: Mapping[str, Any]) -> Any:
+    """A JSON value with each reference replaced by what it refers to; raises LookupError with what is not there."""
+    if isinstance(value, str):
+        found = parse(value)
+        if found is None:
+            return value[1:] if value.startswith("$$") else value
+        return _part(found, outputs[found.task])
+    if isinstance(value, list):
+        return [filled(item, outputs) for item in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        return {name: filled(item, outputs) for name, item in cast("dict[str, Any]", value).items()}
+    return value
+
+
+def _part(reference: Reference, output: Any) -> Any:
+    part = output
+    for depth, step in enumerate(reference.path):
+        where = Reference(reference.task, reference.path[:depth])
+        if isinstance(part, Mapping) and step in part:
+            part = cast("Mapping[str, Any]", part)[step]
+        elif isinstance(part, (list, tuple)) and step.isascii() and step.isdigit():
+            items = cast("list[Any]", part)
+            if int(step[:9]) >= len(items):
+                raise LookupError(f"{reference}: {where} has {len(items)} items")
+            part = items[int(step[:9])]
+        else:
+            raise LookupError(f"{reference}: {where} is {_kind(cast('object', part))} without {step!r}")
+    return part
+
+
+def _kind(value: object) -> str:
+    return "nothing" if value is None else f"{'an' if isinstance(value, int) else 'a'} {type(value).__name__}"

@@ -1,0 +1,67 @@
+"""What an engine knows by name: workflows, tools and limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from reactor.errors import UnknownWorkflow, WorkflowError
+from reactor.graph import Graph
+from reactor.policy import Limit
+from reactor.tools import Tool, tools
+from reactor.workflow import Workflow
+
+
+class Registry:
+    """``tools``: those a DAG that is data may use; None: all there are in this process."""
+
+    def __init__(self, limits: Iterable[Limit], only: Iterable[Tool[..., Any]] | None) -> None:
+        self.workflows: dict[str, Workflow] = {}
+        self.limits: dict[str, Limit] = {}
+        self._only = None if only is None else {tool.name: tool for tool in only}
+        for limit in limits:
+            if self.limits.setdefault(limit.name, limit) != limit:
+                raise ValueError(f"there are two limits named {limit.name!r}")
+
+    @property
+    def tools(self) -> Mapping[str, Tool[..., Any]]:
+        return tools() if self._only is None else self._only
+
+    def register(self, workflow: Workflow) -> Graph:
+        """Validates a workflow and makes it known by its name; raises WorkflowError.
+
+        A DAG that is data is validated only: it is stored with its runs.
+        """
+        graph = workflow.validate()
+        self._check_limits(graph)
+        if workflow.plan is not None:
+            return graph
+        known = self.workflows.setdefault(workflow.name, workflow)
+        if known is not workflow and known.validate().fingerprint != graph.fingerprint:
+            raise ValueError(f"two different workflows are named {workflow.name!r}")
+        return graph
+
+    def workflow(self, name: str) -> Workflow:
+        """Raises UnknownWorkflow."""
+        workflow = self.workflows.get(name)
+        if workflow is None:
+            known = ", ".join(map(repr, self.workflows)) or "none"
+            raise UnknownWorkflow(f"there is no workflow {name[:100]!r}; registered: {known}", workflow=name)
+        return workflow
+
+    def _check_limits(self, graph: Graph) -> None:
+        for name, limit in graph.limits.items():
+            known = self.limits.get(name) if limit is None else self.limits.setdefault(name, limit)
+            if known is None:
+                raise WorkflowError(
+                    f"workflow {graph.name!r} uses the limit {name!r}, which this engine does not have; "
+                    f"Engine(limits=[Limit({name!r}, ...)])",
+                    workflow=graph.name,
+                    task=None,
+                )
+            if limit is not None and known != limit:
+                raise WorkflowError(
+                    f"workflow {graph.name!r} defines the limit {name!r} as {limit}, the engine as {known}",
+                    workflow=graph.name,
+                    task=None,
+                )

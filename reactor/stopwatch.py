@@ -1,0 +1,52 @@
+"""Time limits that stand still: of a task while it waits for somebody, of a run while it is paused."""
+
+from __future__ import annotations
+
+from asyncio import AbstractEventLoop, TimerHandle
+from collections.abc import Callable, Sequence
+
+Alarm = tuple[float, Callable[[], None]]
+"""After how many seconds, and what then."""
+
+
+class Stopwatch:
+    """Calls each alarm once, when it has gone for so many seconds; one timer at a time, none while it stands still."""
+
+    __slots__ = ("_alarms", "_elapsed", "_loop", "_since", "_timer")
+
+    def __init__(self, loop: AbstractEventLoop, alarms: Sequence[Alarm], elapsed: float = 0.0) -> None:
+        self._loop = loop
+        self._alarms = sorted(alarms, key=lambda alarm: alarm[0], reverse=True)
+        self._elapsed = elapsed
+        self._since: float | None = None
+        self._timer: TimerHandle | None = None
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds it has gone."""
+        return self._elapsed + (0.0 if self._since is None else self._loop.time() - self._since)
+
+    def go(self) -> None:
+        """Goes on, or begins."""
+        if self._since is None:
+            self._since = self._loop.time()
+            self._arm()
+
+    def stop(self) -> None:
+        """Stands still until it is told to go."""
+        self._elapsed = self.elapsed
+        self._since = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _arm(self) -> None:
+        if self._alarms:
+            self._timer = self._loop.call_later(max(0.0, self._alarms[-1][0] - self.elapsed), self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        _, alarm = self._alarms.pop()
+        alarm()
+        if self._since is not None and self._timer is None:
+            self._arm()

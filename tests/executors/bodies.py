@@ -1,0 +1,259 @@
+"""Bodies that the tests run in processes: a worker finds only what stands at module level."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from reactor.context import Context
+from reactor.errors import ContextClosed
+from reactor.task import Task
+
+
+class TwoPartError(Exception):
+    """Pickles, but cannot be read again: its arguments are not its message."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(f"{code}: {text}")
+
+
+class Unreadable:
+    """Pickles, but cannot be read again."""
+
+    def __reduce__(self) -> Any:
+        return (_refuse, ())
+
+
+def _refuse() -> None:
+    raise RuntimeError("not here")
+
+
+def add(left: int, right: int) -> int:
+    return left + right
+
+
+def same(value: Any) -> Any:
+    return value
+
+
+def pid() -> int:
+    return os.getpid()
+
+
+def say_all(ctx: Context, count: int) -> str:
+    for number in range(count):
+        ctx.emit("demo.number", {"number": number})
+    ctx.log.info("half", rows=12)
+    ctx.chunk("text")
+    ctx.spend(cost="0.5", tokens=3)
+    ctx.progress(0.5)
+    ctx.progress(1.0, "done")
+    return "said"
+
+
+def much_progress(ctx: Context, count: int) -> None:
+    for number in range(count):
+        ctx.progress(number / count)
+    ctx.progress(1.0)
+
+
+def look(ctx: Context) -> dict[str, Any]:
+    fields = ("run_id", "task_id", "attempt", "map_index", "input", "meta", "resources")
+    return {name: getattr(ctx, name) for name in fields} | {"upstream": ctx.upstreams["before"].output}
+
+
+def ask(ctx: Context) -> Any:
+    return ctx.receive("approve?", schema=bool)
+
+
+async def ask_twice(ctx: Context) -> list[Any]:
+    """Both questions are open at once: what is asked in a loop of the body's is an awaitable."""
+    await ctx.emit("demo.asking")
+    return await asyncio.gather(ctx.receive("one"), ctx.receive("two"))
+
+
+async def sleep_async(ctx: Context, journal: str) -> None:
+    try:
+        ctx.emit("demo.began")
+        await asyncio.sleep(3600)
+    finally:
+        Path(journal).write_text("cleaned up")
+
+
+def give_workflow(ctx: Context) -> Any:
+    return ctx.run(lambda: None)
+
+
+def fail(text: str) -> None:
+    raise ValueError(text)
+
+
+def fail_locally() -> None:
+    class HomeMade(Exception):
+        pass
+
+    raise HomeMade("from here")
+
+
+def fail_in_two_parts() -> None:
+    raise TwoPartError(7, "seven")
+
+
+def leave() -> None:
+    raise SystemExit(3)
+
+
+def die(code: int) -> None:
+    os._exit(code)
+
+
+def crash() -> None:
+    ctypes.string_at(0)
+
+
+def lock() -> Any:
+    return threading.Lock()
+
+
+def unreadable() -> Any:
+    return Unreadable()
+
+
+def sleep(ctx: Context, journal: str) -> None:
+    try:
+        ctx.emit("demo.began", {"pid": os.getpid()})
+        time.sleep(3600)
+    finally:
+        Path(journal).write_text(f"cleaned up, cancelled {ctx.cancelled}")
+
+
+def wait_for_room(ctx: Context) -> str:
+    """A thread of the body is held in ``emit``, as the body itself never is after a cancel."""
+    said = threading.Thread(target=ctx.emit, args=("demo.held",))
+    try:
+        said.start()
+        time.sleep(3600)
+    except BaseException:
+        said.join()
+    return "let go"
+
+
+def ask_in_a_thread(ctx: Context) -> str:
+    ends: list[str] = []
+
+    def ask() -> None:
+        try:
+            ctx.receive("never")
+        except ContextClosed as error:
+            ends.append(type(error).__name__)
+
+    asking = threading.Thread(target=ask)
+    try:
+        asking.start()
+        time.sleep(3600)
+    except BaseException:
+        asking.join()
+    return ends[0]
+
+
+def shout_in_threads(ctx: Context, threads: int, count: int) -> None:
+    def shout(name: int) -> None:
+        for number in range(count):
+            ctx.emit("demo.shout", {"name": name, "number": number})
+
+    shouting = [threading.Thread(target=shout, args=(name,)) for name in range(threads)]
+    for thread in shouting:
+        thread.start()
+    for thread in shouting:
+        thread.join()
+
+
+_left: list[Context] = []
+
+
+def keep(ctx: Context) -> int:
+    _left.append(ctx)
+    return os.getpid()
+
+
+def use_what_was_kept() -> str:
+    try:
+        _left[-1].emit("demo.late")
+    except ContextClosed:
+        return "closed"
+    return "heard"
+
+
+def ignore(ctx: Context) -> None:
+    word = "demo.began"
+    while True:
+        try:
+            ctx.emit(word, {"pid": os.getpid()})
+            time.sleep(3600)
+        except BaseException:
+            word = "demo.ignored"
+
+
+def hang_in_c(ctx: Context) -> None:
+    ctx.emit("demo.began", {"pid": os.getpid()})
+    ctypes.PyDLL(None).sleep(3600)  # holds the interpreter's lock: nothing of Python runs any more
+
+
+def leave_a_child(ctx: Context) -> None:
+    """Forks: the child has the pipe too, and lives on when its parent is dead."""
+    child = os.fork()
+    if child == 0:
+        time.sleep(3600)
+    ctx.emit("demo.began", {"pid": os.getpid(), "child": child})
+    time.sleep(3600)
+
+
+def meet(name: str, ctx: Context) -> str:
+    """Held until somebody answers, so that all of them are there at once."""
+    return str(ctx.receive(name))
+
+
+def spin(ctx: Context) -> None:
+    ctx.emit("demo.began")
+    while True:
+        pass
+
+
+def when_told(ctx: Context) -> str:
+    """Looks, as a thread would, and returns what is no output."""
+    try:
+        ctx.emit("demo.began")
+        while True:
+            pass
+    except BaseException:  # the interrupt, which comes once
+        return "stopped" if ctx.cancelled else "interrupted"
+
+
+def open_files() -> list[str]:
+    return [str(file.readlink()) for file in Path("/proc/self/fd").iterdir() if file.is_symlink()]
+
+
+def _measure(value: int) -> int:
+    return value * 2
+
+
+measure = Task(_measure, {})
+
+
+@lambda function: Task(function, {})
+def decorated(value: int) -> int:
+    return value * 3
+
+
+def replaced() -> None: ...
+
+
+first_replaced = replaced
+
+
+def replaced() -> None: ...

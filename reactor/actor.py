@@ -164,7 +164,7 @@ class Actor(Observable[Draft]):
         raise AssertionError("abstract")
 
     def abandon(self, *, only_killed: bool = False) -> None:
-        """Ends without the body's answer; ``only_killed``: those that can be killed, so that nothing is left of them."""
+        """Ends without the body's answer; ``only_killed``: only what can be killed, so that nothing is left of it."""
         raise AssertionError("abstract")
 
     def unclaim(self) -> None:

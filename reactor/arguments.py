@@ -6,8 +6,10 @@ import inspect
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from reactor.actor import Actor
-from reactor.binding import CONTEXT, GIVEN, INPUT, ITEM, MISSING, UPSTREAM, Parameter, adapter_for
+from reactor.binding import CONTEXT, GIVEN, INPUT, ITEM, MISSING, UPSTREAM, Parameter, adapter_for, problems_in
 from reactor.references import filled, referenced
 from reactor.values import is_plain, plain_copy, preview, shown
 
@@ -52,7 +54,10 @@ def _given(actor: TaskActor, parameter: Parameter) -> Any:
     outputs = {name: _as_json(actor.upstreams[name]) for name in referenced({parameter.name: template})}
     value = filled(template, outputs)
     adapter = adapter_for(parameter.annotation)
-    return value if adapter is None else adapter.validate_python(value)
+    try:
+        return value if adapter is None else adapter.validate_python(value)
+    except ValidationError as error:
+        raise TypeError(f"the input {parameter.name!r} does not fit: {problems_in(error)}") from None
 
 
 def _as_json(upstream: Actor) -> Any:

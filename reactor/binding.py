@@ -229,10 +229,14 @@ def _unknown(name: Any, inputs: Mapping[str, RunInput]) -> dict[str, Any]:
 
 def _invalid(spec: RunInput, error: ValidationError) -> dict[str, Any]:
     expected = _named(spec.annotation)
-    details = "; ".join(
+    return _problem(spec.name, spec.tasks, f"does not fit (expected {expected}): {problems_in(error)}", expected)
+
+
+def problems_in(error: ValidationError) -> str:
+    """What pydantic found, in one line: the first five, each with its place."""
+    return "; ".join(
         (f"at {'.'.join(map(str, e['loc']))}: " if e["loc"] else "") + e["msg"] for e in error.errors()[:5]
     )
-    return _problem(spec.name, spec.tasks, f"does not fit (expected {expected}): {details}", expected)
 
 
 def _problem(name: str, tasks: tuple[str, ...], what: str, expected: str) -> dict[str, Any]:

@@ -339,7 +339,7 @@ class TaskActor(Actor):
 
     async def _reclaim(self) -> None:
         free: asyncio.Future[None] = self.scope.loop.create_future()
-        claim = self.scope.claim_for(self.node, lambda: free.done() or free.set_result(None), starts=False)
+        claim = self.scope.claim_for(self.node, lambda: free.set_result(None), starts=False)
         self._claim = claim
         while claim is not None and not claim.take():
             await free  # a body that is stopped meanwhile releases the claim as it ends

@@ -28,6 +28,7 @@ from reactor.errors import (
 )
 from reactor.events import Event, Window
 from reactor.execution import Beginning, Execution, Parent
+from reactor.executors.address import importing
 from reactor.feed import Feed
 from reactor.follow import caught_up, report
 from reactor.graph import Graph
@@ -117,6 +118,11 @@ class Engine:
     async def __aenter__(self) -> Self:
         if self._host is not None:
             raise EngineClosed("this engine was entered before; make a new one")
+        if importing.now:
+            raise EngineClosed(
+                "an engine is entered while its module is being imported for a body in a process; "
+                'put what starts it under if __name__ == "__main__":'
+            )
         loop = asyncio.get_running_loop()
         await self.log.open()
         self._host = Host(

@@ -31,6 +31,7 @@ from reactor.operators.merge_tasks import merge_tasks
 from reactor.past import Output, Past
 from reactor.pipeline import Pipeline
 from reactor.policy import Budget
+from reactor.ports import Executor
 from reactor.slots import Claim, Rate, ReadyQueue, Slots
 from reactor.spending import Spending
 from reactor.summary import terminal_draft
@@ -96,7 +97,7 @@ class Execution:
         self.leaves = frozenset(graph.leaves)
         self.loop = host.loop
         self.clock = host.clock
-        self.executors = host.executors
+        self.executors: Mapping[str, Executor] = host.executors
         self.tracebacks = host.tracebacks
         self.parent = beginning.parent
         self.children: dict[str, Execution] = {}

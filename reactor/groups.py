@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from reactor.errors import WorkflowError
@@ -22,7 +23,7 @@ def in_sequence(flow: Workflow, parts: tuple[Part, ...]) -> Group:
         _fail(flow, "a sequence of no tasks")
     if flow.is_frozen:
         _fail(flow, "a sequence comes too late, the workflow is frozen since its first use")
-    for before, following in zip(groups, groups[1:], strict=False):
+    for before, following in pairwise(groups):
         for task in following.first:
             task.after = tuple(dict.fromkeys((*task.after, *before.last)))
     return Group(groups[0].first, groups[-1].last)

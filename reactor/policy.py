@@ -44,9 +44,10 @@ class Retry:
 
     def takes(self, error: BaseException) -> bool:
         """Whether this failure is worth another attempt."""
-        if isinstance(self.retry_on, (type, tuple)):
-            return isinstance(error, self.retry_on)
-        return bool(self.retry_on(error))
+        kinds = self.retry_on
+        if isinstance(kinds, (type, tuple)):
+            return isinstance(error, cast("type[BaseException] | tuple[type[BaseException], ...]", kinds))
+        return bool(kinds(error))
 
     def delay_after(self, failures: int, chance: float) -> float:
         """Seconds to wait after the ``failures``-th failure; ``chance`` from 0 to 1 decides about the jitter."""

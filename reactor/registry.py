@@ -12,13 +12,21 @@ from reactor.tools import Tool, tools
 from reactor.workflow import Workflow
 
 
+def _by_name(tools: Iterable[Tool[..., Any]]) -> dict[str, Tool[..., Any]]:
+    named: dict[str, Tool[..., Any]] = {}
+    for tool in tools:
+        if named.setdefault(tool.name, tool) is not tool:
+            raise ValueError(f"there are two tools named {tool.name!r}")
+    return named
+
+
 class Registry:
     """``tools``: those a DAG that is data may use; None: all there are in this process."""
 
     def __init__(self, limits: Iterable[Limit], only: Iterable[Tool[..., Any]] | None) -> None:
         self.workflows: dict[str, Workflow] = {}
         self.limits: dict[str, Limit] = {}
-        self._only = None if only is None else {tool.name: tool for tool in only}
+        self._only = None if only is None else _by_name(only)
         for limit in limits:
             if self.limits.setdefault(limit.name, limit) != limit:
                 raise ValueError(f"there are two limits named {limit.name!r}")

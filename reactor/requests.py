@@ -56,9 +56,7 @@ def check_grace(grace: float) -> None:
 
 def check_key(key: str | None) -> None:
     """Raises ValueError for what cannot name a ``receive``."""
-    if key is not None and (
-        not isinstance(key, str) or not 0 < len(key) <= bounds.MAX_REASON_CHARS or not _is_text(key)
-    ):  # pyright: ignore[reportUnnecessaryIsInstance]  # of a request's body
+    if key is not None and not (0 < len(key) <= bounds.MAX_REASON_CHARS and _is_text(key)):
         raise ValueError(f"a key is text of 1 to {bounds.MAX_REASON_CHARS} characters")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, Literal, NamedTuple, ParamSpec, TypedDict, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, ParamSpec, TypedDict, TypeVar, cast
 
 from reactor.policy import Cache, Limit, Retry
 
@@ -60,8 +60,7 @@ class Task(Generic[P, R]):
         self.needs = dict(options.get("needs") or {})
         self.when = options.get("when")
         self.map = options.get("map")
-        retry = options.get("retry")
-        self.retry = Retry(attempts=retry) if isinstance(retry, int) and not isinstance(retry, bool) else retry
+        self.retry = _retry(options.get("retry"))
         self.timeout = options.get("timeout")
         self.executor = options.get("executor")
         self.concurrency = options.get("concurrency")
@@ -90,6 +89,13 @@ class Group(NamedTuple):
 
 def _several(option: Any, single: tuple[type, ...]) -> tuple[Any, ...]:
     return (option,) if isinstance(option, single) else tuple(option)
+
+
+def _retry(option: Retry | int | None) -> Retry | None:
+    """A number of attempts for short."""
+    if isinstance(option, int) and not isinstance(option, bool):
+        return Retry(attempts=option)
+    return cast("Retry | None", option)  # what is neither is found by ``Workflow.task``
 
 
 def _cache(option: Cache | Callable[..., Any] | bool | None) -> Any:

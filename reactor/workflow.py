@@ -22,6 +22,7 @@ from reactor.graph import Graph
 from reactor.groups import Part, in_parallel, in_sequence
 from reactor.options import count_problem, options_problem, seconds_problem
 from reactor.task import Group, P, R, Task, TaskOptions
+from reactor.tools import Tool
 from reactor.values import plain_copy
 
 _RESERVED = frozenset({"ctx", "run"})
@@ -96,7 +97,8 @@ class Workflow:
             raise TypeError(f"flow.task has no option {', '.join(map(repr, sorted(unknown)))}; it knows {known}")
 
         def add(function: Callable[P, R]) -> Task[P, R]:
-            task = Task(function, options)
+            # a tool is a function too, and a task of another workflow as well
+            task = Task(function.function if isinstance(function, (Tool, Task)) else function, options)
             self._add(task)
             return task
 

@@ -11,7 +11,7 @@ from reactor.workflow import Workflow
 from web.body import LOOPBACK
 from web.keys import ENGINE, HOSTS
 from web.problems import problems
-from web.routes import events, health, plans, runs
+from web.routes import commands, events, health, plans, runs
 from web.routes import workflows as definitions
 from web.streams import STREAMS, Streams
 
@@ -48,7 +48,7 @@ def mount(
     api[ENGINE] = engine
     api[HOSTS] = LOOPBACK | frozenset(allowed_hosts)
     api[STREAMS] = app[STREAMS] = Streams()
-    for resource in (definitions.routes, plans.routes, runs.routes, events.routes, health.routes):
+    for resource in (definitions.routes, plans.routes, runs.routes, commands.routes, events.routes, health.routes):
         api.add_routes(resource())
     api.cleanup_ctx.append(_engine_life)
     app.on_shutdown.append(_close_streams)

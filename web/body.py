@@ -53,6 +53,23 @@ def guard_change(request: web.Request) -> None:
         raise Problem(403, f"this server is not known as {host[:100]!r}; whoever runs it can allow that name")
 
 
+def guard_site(request: web.Request) -> None:
+    """Raises Problem 403 for a page of another site; for a GET that may change something, which any page can send."""
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    allowed = request.config_dict.get(HOSTS, LOOPBACK)
+    hosts = {_host_of(request), *([] if origin is None else [_name_in(origin)])}
+    is_ours = "*" in allowed or hosts <= {*allowed, _own_address(request)}
+    if site not in (None, "same-origin", "none") or not is_ours:
+        raise Problem(403, "a page of another site must not cancel runs here")
+
+
+def _name_in(origin: str) -> str:
+    try:
+        return URL(origin).host or origin
+    except ValueError:
+        return origin
+
+
 def _host_of(request: web.Request) -> str:
     try:
         return (URL(f"http://{request.host}").host or "").rstrip(".")

@@ -16,7 +16,18 @@ THROTTLE_MS: Final = (10.0, 60_000.0)
 DEFAULT_HEARTBEAT: Final = 15.0
 MAX_WAIT_SECONDS: Final = 300.0
 
-NAMES: Final = ("after", "tail", "types", "tasks", "throttle", "heartbeat", "snapshot", "logs", "await_run")
+NAMES: Final = (
+    "after",
+    "tail",
+    "types",
+    "tasks",
+    "throttle",
+    "heartbeat",
+    "snapshot",
+    "logs",
+    "await_run",
+    "on_disconnect",
+)
 MAX_BACK: Final = 10_000
 """Of ``tail`` and ``logs``."""
 
@@ -43,11 +54,13 @@ class StreamOptions:
     """Seconds to wait for a run that has not started."""
     snapshot: bool = False
     """Begin with the folded state instead of the first event."""
+    on_disconnect: str = "continue"
+    """``cancel``: when this client goes before the run has ended, the run is cancelled."""
 
     @property
     def shared(self) -> StreamOptions:
         """Without what is one client's own."""
-        return replace(self, after=None, snapshot=False, tail=None, logs=0, await_run=0.0)
+        return replace(self, after=None, snapshot=False, tail=None, logs=0, await_run=0.0, on_disconnect="continue")
 
 
 def stream_options(
@@ -78,10 +91,18 @@ def stream_options(
         tail=given.tail if tail is None else int(tail),
         logs=given.logs if logs is None else int(logs),
         await_run=given.await_run if await_run is None else await_run,
+        on_disconnect=_one_of(query, "on_disconnect", ("continue", "cancel")) or given.on_disconnect,
     )
     options = replace(options, **{name: value for name, value in (fixed or {}).items() if name != "after"})
     matcher(options.types, options.tasks)  # raises InvalidPattern now, not in the stream
     return options
+
+
+def _one_of(query: Mapping[str, str | Sequence[str]], name: str, allowed: tuple[str, ...]) -> str | None:
+    value = _one(query, name)
+    if value is not None and value not in allowed:
+        raise Problem(400, f"{name} is {value[:50]!r}, but must be {' or '.join(allowed)}")
+    return value
 
 
 def parse_cursor(text: str, where: str) -> int:

@@ -29,7 +29,7 @@ async def answer_start(request: web.Request, members: Collection[str], begin: Be
     # what cannot be answered must not start
     stream_options(request.query if streams else {}, request.headers.get("Last-Event-ID"))
     body = await json_object(request, members)
-    for name, kind in (("run_id", str), ("workflow", str), ("meta", dict)):
+    for name, kind in (("run_id", str), ("workflow", str), ("meta", dict), ("budget", dict)):
         if not isinstance(body.get(name), (kind, type(None))):
             raise Problem(422, f"{name} must be {'an object' if kind is dict else 'a string'}")
     # a client that leaves now must not leave half a start behind

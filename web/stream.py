@@ -18,13 +18,14 @@ from aiohttp_sse import EventSourceResponse
 
 from reactor.bounds import READ_BYTES
 from reactor.clock import SystemClock
-from reactor.errors import UnknownRun
+from reactor.errors import ReactorError, UnknownRun
 from reactor.events import Control, Message
 from reactor.feed import Feed
 from reactor.follow import cursor_after
 from reactor.run import Run
 from reactor.values import traceback_of
 from web import sse
+from web.body import guard_site
 from web.channel import Channels, Frame, encode_replay
 from web.query import StreamOptions, stream_options
 from web.snapshot import encode_state, last_logs, state_frames
@@ -60,6 +61,8 @@ async def stream(request: web.Request, run: Run | Awaitable[Run], **options: Any
     response.headers["Cache-Control"] = NO_STORE
     del response.headers["Connection"]
     response.force_close()
+    if request.query.get("on_disconnect") == "cancel":
+        guard_site(request)
     streams = streams_of(request)
     client = Client(request, asked)
     streams.add(client)
@@ -68,7 +71,7 @@ async def stream(request: web.Request, run: Run | Awaitable[Run], **options: Any
         await _deliver(run, client, response, streams.channels)
         await response.write_eof()
     except ConnectionResetError:
-        pass  # the client has gone, which is no error and changes nothing
+        client.close("gone")  # which is no error, and changes nothing unless the client asked for that
     except Exception as error:
         # the answer has begun: a problem document would be read as part of the stream
         logger.error("stream broke off", path=request.path, traceback=traceback_of(error))
@@ -77,7 +80,17 @@ async def stream(request: web.Request, run: Run | Awaitable[Run], **options: Any
         streams.remove(client)
         if response.prepared:
             response.stop_streaming()
+        if asked.on_disconnect == "cancel" and client.closing == "gone" and isinstance(run, Run):
+            streams.spawn(_cancel(run, request))
     return response
+
+
+async def _cancel(run: Run, request: web.Request) -> None:
+    """The client of this stream asked for it, should it go before the run has ended."""
+    try:
+        await run.request_cancel(reason="disconnected", by=request.remote)
+    except ReactorError as problem:  # it has ended meanwhile, say
+        logger.info("not cancelled by a disconnect", run_id=run.id, reason=str(problem))
 
 
 class _Wire:

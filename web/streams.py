@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from collections.abc import Coroutine
+from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 import structlog
@@ -66,6 +67,8 @@ class Streams:
         self.closing = asyncio.Event()
         self._clients: set[Client] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._spawned: set[asyncio.Task[None]] = set()
+        """Strong references."""
 
     def __len__(self) -> int:
         return len(self._clients)
@@ -76,6 +79,12 @@ class Streams:
             client.close("shutdown")
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
+
+    def spawn(self, job: Coroutine[Any, Any, None]) -> None:
+        """Something a stream leaves behind when its handler is cancelled."""
+        task = asyncio.get_running_loop().create_task(job)
+        self._spawned.add(task)
+        task.add_done_callback(self._spawned.discard)
 
     def remove(self, client: Client) -> None:
         self._clients.discard(client)

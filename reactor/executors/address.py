@@ -64,13 +64,34 @@ def check_address(function: Callable[..., Any]) -> None:
 def resolve(address: Address) -> Callable[..., Any]:
     """Imports a body, in a worker. Raises LookupError with a sentence, also for whatever its module raises."""
     try:
-        module = load_file(address.place, address.module) if address.is_file else importlib.import_module(address.place)
+        with importing:
+            module = _module_of(address)
     except Exception as error:
         raise LookupError(f"{address.place} cannot be imported: {type(error).__name__}: {error}") from error
     return _function_in(module, address.qualname)
 
 
 # --- modules ---
+
+
+class Importing:
+    """Whether this process is in the middle of importing a body for another one."""
+
+    def __init__(self) -> None:
+        self.now = False
+
+    def __enter__(self) -> None:
+        self.now = True
+
+    def __exit__(self, *_: object) -> None:
+        self.now = False
+
+
+importing: Final = Importing()
+
+
+def _module_of(address: Address) -> ModuleType:
+    return load_file(address.place, address.module) if address.is_file else importlib.import_module(address.place)
 
 
 def main_place() -> tuple[str, str] | None:

@@ -135,8 +135,6 @@ class _Watched:
 
     def __await__(self) -> Generator[Any, Any, Any]:
         coroutine = self._coroutine
-        if not asyncio.iscoroutine(coroutine):  # a callable that gives another awaitable
-            return (yield from coroutine.__await__())
         send, throw, clock = coroutine.send, coroutine.throw, time.perf_counter
         raised: BaseException | None = None
         while True:

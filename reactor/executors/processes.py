@@ -11,7 +11,7 @@ from itertools import count
 from typing import Final
 
 from reactor.errors import EngineClosed
-from reactor.executors.address import main_place
+from reactor.executors.address import importing, main_place
 from reactor.executors.job import ProcessJob
 from reactor.executors.spawned import LEAVE_SECONDS, SpawnedWorker
 from reactor.ports import Done, Work
@@ -57,6 +57,11 @@ class ProcessExecutor:
         try:
             if self._is_closed:
                 raise EngineClosed(f"task {work.task.name} comes too late, its engine has closed")
+            if importing.now:  # a worker that imports a script without the guard would start workers without end
+                raise RuntimeError(
+                    f"task {work.task.name} is run by the import of its own module: "
+                    'start workflows below if __name__ == "__main__"'
+                )
             job.pack()
         except Exception as error:
             job.end_soon(error)

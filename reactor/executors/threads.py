@@ -74,8 +74,8 @@ class ThreadExecutor:
 
 def _exhausted(work: Work) -> ThreadsExhausted:
     return ThreadsExhausted(
-        f"task {work.task_id} of run {work.run_id} cannot start: {bounds.ABANDONED_THREADS} threads of cancelled bodies "
-        "still run in this process",
+        f"task {work.task_id} of run {work.run_id} cannot start: {bounds.ABANDONED_THREADS} threads of cancelled "
+        "bodies still run in this process",
         run_id=work.run_id,
         task_id=work.task_id,
     )

@@ -25,7 +25,7 @@ from typing import Any
 
 from reactor.attempt import Attempt
 from reactor.context import Context
-from reactor.executors.address import load_file, resolve
+from reactor.executors.address import importing, load_file, resolve
 from reactor.executors.messages import Message, Parcel, pack_error
 from reactor.executors.pipe import Pipe, PipeLine
 
@@ -194,7 +194,8 @@ class _Unpickler(pickle.Unpickler):
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
         if module_name == "__main__" and self._main is not None:
-            load_file(*self._main)
+            with importing:
+                load_file(*self._main)
         return super().find_class(module_name, global_name)
 
 

@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import functools
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -27,7 +28,7 @@ from reactor.ports import Job, Work
 from reactor.task import Task
 from tests.executors import bodies
 
-TIMEOUT = 60.0
+TIMEOUT = 120.0
 
 
 class Recorder:
@@ -592,23 +593,23 @@ if __name__ == "__main__":
 """
 
 
-def _parent(folder: Path, what: str) -> subprocess.Popen[str]:
-    (folder / "parent.py").write_text(PARENT)
+def _parent(folder: Path, what: str, code: str = PARENT) -> subprocess.Popen[str]:
+    (folder / "parent.py").write_text(code)
+    command = [sys.executable, folder / "parent.py", what]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    return subprocess.Popen(
-        [sys.executable, folder / "parent.py", what], stdout=subprocess.PIPE, text=True, env=environment
-    )
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
 
 
 def test_the_death_of_the_engine_ends_its_workers(tmp_path: Path) -> None:
     """kill -9 of the parent: the worker goes away in the middle of a body that ignores everything else."""
     with _parent(tmp_path, "ignore") as parent:
         assert parent.stdout is not None
-        worker = int(parent.stdout.readline())
-        assert is_alive(worker)
+        worker = os.pidfd_open(int(parent.stdout.readline()))
         parent.kill()
-        parent.stdout.read()  # which the worker has open too: the end of it is the worker's end
-    assert not is_alive(worker)
+        try:
+            assert select.select([worker], [], [], TIMEOUT)[0], "the worker has outlived its engine"
+        finally:
+            os.close(worker)
 
 
 def test_classes_of_main_cross_in_both_directions(tmp_path: Path) -> None:
@@ -616,6 +617,35 @@ def test_classes_of_main_cross_in_both_directions(tmp_path: Path) -> None:
     with _parent(tmp_path, "point") as parent:
         assert parent.stdout is not None
         assert parent.stdout.read() == "True 2\n"
+
+
+UNGUARDED = """
+import asyncio
+from reactor.executors.processes import ProcessExecutor
+from tests.executors.test_processes import Recorder, Running, work
+
+
+def body(): return "run"
+
+
+async def main():
+    executor = ProcessExecutor(Recorder().loop)
+    try:
+        print(await Running(executor, work(body)).output())
+    finally:
+        await executor.close()
+
+
+asyncio.run(main())
+"""
+
+
+def test_a_script_without_its_guard_does_not_start_processes_without_end(tmp_path: Path) -> None:
+    """A worker that imports a script which runs workflows on import is refused its own workers, and told why."""
+    with _parent(tmp_path, "", UNGUARDED) as parent:
+        assert parent.stdout is not None
+        assert "LookupError" in (said := parent.stdout.read())
+        assert 'start workflows below if __name__ == "__main__"' in said
 
 
 # --- addresses ---

@@ -1,22 +1,21 @@
-"""``/runs``: what became of a run, and stopping it."""
+"""``/runs``: what became of a run, and starting one under an id of the client's."""
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from aiohttp import web
 
 from reactor.run import Run
 from reactor.state import RUN_ENDED
-from web.body import guard_change, json_object, json_response
+from web.body import json_response
 from web.keys import ENGINE
 from web.problems import Problem
 from web.query import page
-from web.result import full, listed, summary
-from web.starting import answer_start, location_of
+from web.result import full, listed
+from web.starting import answer_start
 
-STATUSES = ("pending", "running", "cancelling", *sorted(RUN_ENDED))
+STATUSES = ("pending", "running", "paused", "cancelling", *sorted(RUN_ENDED))
 
 
 def routes() -> list[web.RouteDef]:
@@ -25,8 +24,6 @@ def routes() -> list[web.RouteDef]:
         web.get("/runs/{id}", get_run, name="run"),
         web.put("/runs/{id}", put_run),
         web.get("/runs/{id}/tasks/{task}/output", get_output),
-        web.post("/runs/{id}/cancel", cancel_run),
-        web.post("/runs/{id}/retry", retry_run),
     ]
 
 
@@ -61,41 +58,18 @@ async def put_run(request: web.Request) -> web.StreamResponse:
     async def begin(body: dict[str, Any]) -> tuple[Run, bool]:
         if "workflow" not in body:
             raise Problem(422, "the body must name the workflow: {workflow, input}")
-        input, meta = body.get("input"), body.get("meta")
-        return await engine.ensure(body["workflow"], {} if input is None else input, run_id=run_id, meta=meta)
+        input = body.get("input")
+        return await engine.ensure(
+            body["workflow"],
+            {} if input is None else input,
+            run_id=run_id,
+            meta=body.get("meta"),
+            budget=body.get("budget"),
+        )
 
-    return await answer_start(request, {"workflow", "input", "meta"}, begin)
+    return await answer_start(request, {"workflow", "input", "meta", "budget"}, begin)
 
 
 async def get_output(request: web.Request) -> web.Response:
     run = await request.app[ENGINE].get(request.match_info["id"])
     return web.Response(body=await run.output(request.match_info["task"]), content_type="application/json")
-
-
-async def cancel_run(request: web.Request) -> web.Response:
-    """202 once ``run.cancelling`` is in the log; again 202 while it lasts, 409 after the end."""
-    guard_change(request)
-    body = await json_object(request, {"grace", "reason"}) if request.can_read_body else {}
-    grace, reason = body.get("grace", 10.0), body.get("reason", "requested")
-    if isinstance(grace, bool) or not isinstance(grace, (int, float)) or not 0 <= grace <= 3600:
-        raise Problem(422, "grace must be 0 to 3600 seconds")
-    if not isinstance(reason, str):
-        raise Problem(422, "reason must be a string of at most 200 characters")
-    cancel = request.app[ENGINE].cancel(request.match_info["id"], float(grace), reason=reason, by=request.remote)
-    try:
-        run = await asyncio.shield(asyncio.ensure_future(cancel))
-    except ValueError as error:
-        raise Problem(422, str(error)) from error
-    return json_response(summary(run), 202)
-
-
-async def retry_run(request: web.Request) -> web.Response:
-    """202 and the Location of a new run with the same input, which takes over what completed in this one."""
-    guard_change(request)
-    body = await json_object(request, {"run_id"}) if request.can_read_body else {}
-    run_id = body.get("run_id")
-    if not isinstance(run_id, (str, type(None))):
-        raise Problem(422, "run_id must be a string")
-    engine = request.app[ENGINE]
-    run = await asyncio.shield(asyncio.ensure_future(engine.retry(request.match_info["id"], new_run_id=run_id)))
-    return json_response(summary(run), 202, {"Location": location_of(request, run)})

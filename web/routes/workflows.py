@@ -12,7 +12,7 @@ from web.body import json_response
 from web.keys import ENGINE
 from web.starting import answer_start
 
-MEMBERS = {"input", "run_id", "meta"}
+MEMBERS = {"input", "run_id", "meta", "budget"}
 
 
 def routes() -> list[web.RouteDef]:
@@ -42,7 +42,14 @@ async def start_run(request: web.Request) -> web.StreamResponse:
     workflow = engine.workflow(request.match_info["name"])
 
     async def begin(body: dict[str, Any]) -> tuple[Run, bool]:
-        input, run_id, meta = body.get("input"), body.get("run_id"), body.get("meta")
-        return await engine.start(workflow, {} if input is None else input, run_id=run_id, meta=meta), True
+        input, budget = body.get("input"), body.get("budget")
+        run = await engine.start(
+            workflow,
+            {} if input is None else input,
+            run_id=body.get("run_id"),
+            meta=body.get("meta"),
+            budget=budget,
+        )
+        return run, True
 
     return await answer_start(request, MEMBERS, begin)

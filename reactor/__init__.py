@@ -2,9 +2,17 @@
 
 The way of an event, which is also the way through the files:
 
-    define      workflow, task, binding, graph        a validated DAG, frozen
-    run         actor, body, mapped, context, drafts  one observable a task: waits, runs, says what happens
-    wire        slots, execution, summary             what starts when; one open run; how it ended
+    define      workflow, task, options, groups,      a validated DAG, frozen; policy: how it is supervised
+                binding, graph, policy
+                tools, document, spec, references     the same from a JSON document over registered functions
+    run         actor, body, mapped, arguments,       one observable a task: waits, runs, says what happens
+                condition, cached, drafts
+    speak       context, calls, forms -> line         what a body says and asks, from where it runs ...
+                voice, sampling, mailbox              ... to its run
+    execute     executors/                            the loop, threads, processes
+    wire        slots, execution, host, summary       what starts when; one open run; how it ended
+    control     control, stopwatch, ending            pause, cancel, input, time limits
+                spending, ledger, children            budgets; child runs
     number      pipeline                              seq 1, 2, 3 ... by the run's single writer
     window      operators/buffer_window               the backpressure: one window commits while the next fills
     append      logs/                                 only what is in the log is ever seen by anybody
@@ -14,8 +22,8 @@ The way of an event, which is also the way through the files:
     deliver     run, engine; the package web          handles, Observables, async iterators; SSE
     recover     recovery, past, leftover              what a log says of an open run, and how it goes on or ends
 
-``events`` and ``state`` are what flows and its fold; ``ports`` what the outside must provide; ``bounds`` every limit;
-``errors`` every failure; ``testing`` the law suites for adapters of your own.
+``events`` and ``state`` are what flows and its ``fold``; ``ports`` what the outside must provide; ``bounds`` every
+limit; ``errors`` every failure; ``testing`` the law suites for adapters of your own.
 """
 
 from reactor.context import Context

@@ -40,6 +40,8 @@ async def run_child(
 ) -> dict[str, Any]:
     """The outputs of a child run. Cancelled with the body that waits for it, and waited for until it has ended."""
     check_depth(parent, actor.task_id)
+    while parent.is_paused:  # its tasks would be new ones
+        await parent.resumed()
     run = await parent.host.open_child(parent, actor.task_id, id, workflow, input, budget)
     try:
         return await run

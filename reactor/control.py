@@ -181,7 +181,8 @@ class Control:
         actor = self._open_task(task_id)
         if task_id not in self._task_timers:
             actor.emit(actor.draft("task.cancelling", orjson.dumps({"reason": reason, "by": by})))
-            actor.cancel(reason)
+            with self._execution.ready.held():  # the end of a child must not begin the next
+                actor.cancel(reason)
             self._execution.ready.pump()
         timers = self._task_timers.get(task_id, [])
         self._task_timers[task_id] = self._within(grace, timers, lambda only: actor.abandon(only_killed=only))

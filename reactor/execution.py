@@ -120,6 +120,8 @@ class Execution:
         self._task_time_ms = past.task_time_ms if past else 0.0
         self._started_at = self.clock.monotonic() - (past.elapsed_ms / 1000 if past else 0.0)
         self.last_written = feed.last_seq
+        self.is_sealed = False
+        """The terminal event is written, though maybe not in the log yet."""
         self._waiting_for_commit: deque[tuple[int, Callable[[], None]]] = deque()
         self.ledger = past.ledger if past else Ledger(beginning.budget)
         self.spending = Spending(self, self.ledger)
@@ -177,9 +179,9 @@ class Execution:
             self.control.cancel_all("crash")
         elif not past.is_paused:
             self.control.stopwatch.go()
-        for task_id, reason in past.cancelling.items():
-            if not (body := self.body(task_id)).has_ended:
-                body.cancel(reason)
+        with self.ready.held():  # the end of one must not begin the next
+            for task_id, reason in past.cancelling.items():
+                self.body(task_id).cancel(reason)
         self.ready.pump()
 
     def _connect(self) -> None:
@@ -231,6 +233,7 @@ class Execution:
 
     def _seal(self) -> None:
         """All actors completed: the terminal event, after which nothing has a number."""
+        self.is_sealed = True
         self.write(
             terminal_draft(
                 self.run_id,

@@ -253,6 +253,7 @@ def _child_ended(mapped: TaskState, child: TaskState, body: dict[str, Any]) -> N
 
 def _mapped_ended(mapped: TaskState, body: dict[str, Any]) -> None:
     mapped.status = mapped_status(mapped.tally or {})
+    mapped.cancelling = None
     mapped.ended = body["time"]
     mapped.seq = body["seq"]
 

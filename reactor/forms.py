@@ -34,7 +34,10 @@ class Form(NamedTuple):
             except SchemaError as error:
                 raise ValueError(f"it is no JSON Schema: {error.message}") from error
             return cls(given, None)
-        adapter = adapter_for(schema)
+        try:
+            adapter = adapter_for(schema)
+        except Exception as error:  # a text that is no type, say: whatever pydantic or Python makes of it
+            raise TypeError(f"{schema!r} is no type: {error}") from error
         if adapter is None:
             raise TypeError(f"{schema!r} is no type a value could be checked against")
         try:

@@ -40,7 +40,11 @@ def in_parallel(flow: Workflow, parts: tuple[Part, ...]) -> Group:
 
 def _group(flow: Workflow, part: Part, of: str) -> Group:
     if isinstance(part, Group):
+        if any(flow.tasks.get(task.name) is not task for task in (*part.first, *part.last)):
+            _fail(flow, f"{of} is given a group of another workflow")
         return part
+    if not isinstance(part, (str, Task)):  # pyright: ignore[reportUnnecessaryIsInstance]  # users without a type checker
+        _fail(flow, f"{of} takes tasks, their names and groups, not a {type(part).__name__}")
     name = part.name if isinstance(part, Task) else part
     task = flow.tasks.get(name)
     if task is None or (isinstance(part, Task) and part is not task):

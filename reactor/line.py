@@ -26,7 +26,7 @@ class LocalLine:
         self._cancelled = False
         self._blocked: dict[concurrent.futures.Future[Any], bool] = {}
         """Whoever is held in a thread -> whether a cancel may pass for the answer."""
-        self._asking: set[asyncio.Task[Any]] = set()
+        self._asking: set[asyncio.Future[Any]] = set()
         self._unawaited: _Awaited | None = None
         """What the last ``say`` into a full window returned, until somebody has awaited it."""
         self._latest: bytes | None = None
@@ -117,11 +117,12 @@ class LocalLine:
         if answer is READY or future.done() or self._cancelled:  # a cancel cuts short what waits for room only
             _answer(future, None)
             return
-        asking = self._voice.loop.create_task(_wait_for(answer))
+        # the very coroutine where it is one: a task that is cancelled before its first step starts nothing inside of it
+        asking: asyncio.Future[Any] = asyncio.ensure_future(answer, loop=self._voice.loop)
         self._asking.add(asking)
         asking.add_done_callback(lambda task: self._answered(future, task))
 
-    def _answered(self, future: concurrent.futures.Future[Any], task: asyncio.Task[Any]) -> None:
+    def _answered(self, future: concurrent.futures.Future[Any], task: asyncio.Future[Any]) -> None:
         self._asking.discard(task)
         if task.cancelled():
             _fail(future, self._error(ContextClosed, "it was stopped before it had its answer"))
@@ -141,10 +142,6 @@ class LocalLine:
 
     def _error(self, kind: Callable[..., Exception], what: str) -> Exception:
         return kind(f"task {self._ids['task_id']} of run {self._ids['run_id']}: {what}", **self._ids)
-
-
-async def _wait_for(answer: Awaitable[Any]) -> Any:
-    return await answer
 
 
 def _answer(future: concurrent.futures.Future[Any], value: Any) -> None:

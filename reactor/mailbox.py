@@ -68,21 +68,22 @@ class Mailbox:
 
     def problem(self, key: str | None, value: Any) -> str | None:
         """Why a value cannot be sent now, in a sentence; None where it can."""
-        asked = self._waiting_for(key)
-        return None if asked is None else problem_of(asked.schema, value)
+        problems = (problem_of(asked.schema, value) for asked in self._waiting_for(key))
+        return next((problem for problem in problems if problem is not None), None)
 
     def is_awaited(self, key: str | None) -> bool:
         """Whether somebody waits for such a value."""
-        return self._waiting_for(key) is not None
+        return bool(self._waiting_for(key))
 
     def deliver(self, letter: Letter) -> None:
         """Keeps a letter that is written, and answers whoever waits for it."""
         self.letters.append(letter)
-        asked = self._waiting_for(letter.key)
-        if asked is not None:
+        for asked in self._waiting_for(letter.key):
             self._asked.remove(asked)
             self._taken.add(letter.seq)
             asked.answer.set_result(letter.value)
 
-    def _waiting_for(self, key: str | None) -> Asked | None:
-        return next((asked for asked in self._asked if asked.key == key and not asked.answer.done()), None)
+    def _waiting_for(self, key: str | None) -> list[Asked]:
+        """Whom the next letter answers: all who named its key; without one, who has waited longest."""
+        found = [asked for asked in self._asked if asked.key == key and not asked.answer.done()]
+        return found[:1] if key is None else found

@@ -93,7 +93,7 @@ async def load_past(log: EventLog, graph: Graph, state: RunState, last_time: str
         downtime_ms=milliseconds(last_time, now),
         ending=ending,
         is_paused=state.status == "paused" and ending is None,
-        cancelling={task.id: task.cancelling for task in bodies if task.cancelling is not None},
+        cancelling={task.id: task.cancelling for task in state.tasks.values() if task.cancelling is not None},
         retry_seconds={task.id: _retry_seconds(task.retry, now) for task in bodies if task.retry is not None},
         letters={task.id: await _letters(log, state.run_id, task) for task in bodies if task.received},
         ledger=Ledger.restored(None if state.budget is None else Budget.of(state.budget), state),

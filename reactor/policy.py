@@ -39,7 +39,7 @@ class Retry:
             _check_number("Retry", name, getattr(self, name), 0, MAX_SECONDS)
         _check_number("Retry", "backoff", self.backoff, 1, 1_000)
         _check_number("Retry", "jitter", self.jitter, 0, 1)
-        if not callable(self.retry_on) and not _are_exceptions(self.retry_on):
+        if not _can_judge(self.retry_on):
             raise ValueError(f"retry_on of a Retry is exception types or a function, not {self.retry_on!r}")
 
     def takes(self, error: BaseException) -> bool:
@@ -51,7 +51,9 @@ class Retry:
 
     def delay_after(self, failures: int, chance: float) -> float:
         """Seconds to wait after the ``failures``-th failure; ``chance`` from 0 to 1 decides about the jitter."""
-        exponent = min(failures - 1, 1_000)  # beyond any max_delay, and below what a float can be
+        if self.delay == 0:
+            return 0.0  # also where its factor is beyond what a float can be
+        exponent = min(failures - 1, 1_000)
         try:
             delay = min(self.delay * self.backoff**exponent, self.max_delay)
         except OverflowError:
@@ -59,10 +61,11 @@ class Retry:
         return delay * (1 - self.jitter * chance)
 
 
-def _are_exceptions(kinds: object) -> bool:
-    return isinstance(kinds, tuple) and all(
-        isinstance(kind, type) and issubclass(kind, BaseException) for kind in cast(tuple[object, ...], kinds)
-    )
+def _can_judge(retry_on: object) -> bool:
+    if callable(retry_on) and not isinstance(retry_on, type):
+        return True
+    kinds = cast(tuple[object, ...], retry_on) if isinstance(retry_on, tuple) else (retry_on,)
+    return all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,7 +157,7 @@ class Run:
         """The same, but returns as soon as ``run.cancelling`` (of a task: ``task.cancelling``) is in the log."""
         check_grace(grace)
         check_reason(reason, by)
-        execution = self._open()
+        execution = await self._open()
         if task is None:
             execution.control.cancel(reason, by=by, grace=grace)
         else:
@@ -170,14 +170,14 @@ class Run:
         Raises RunEnded, or RunEnding while it is being cancelled.
         """
         check_reason(reason, by)
-        execution = self._open()
+        execution = await self._open()
         execution.control.pause(reason, by=by)
         await self._committed(execution)
 
     async def resume(self, *, reason: str = "requested", by: str | None = None) -> None:
         """Goes on after a pause. Raises RunEnded, or RunEnding while it is being cancelled."""
         check_reason(reason, by)
-        execution = self._open()
+        execution = await self._open()
         execution.control.resume(reason, by=by)
         await self._committed(execution)
 
@@ -188,11 +188,13 @@ class Run:
         """
         check_key(key)
         plain = check_value(value)
-        execution = self._open()
+        execution = await self._open()
         execution.control.send(task, plain, key)
         await self._committed(execution)
 
-    def _open(self) -> Execution:
+    async def _open(self) -> Execution:
+        if self._execution is not None and self._execution.is_sealed:
+            await self.ended()  # its last event is on its way
         if self._execution is not None and not self.feed.closed:
             return self._execution
         if self._execution is None and self.feed.closed not in (None, "end"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
@@ -17,24 +17,27 @@ class Slots:
 
     def __init__(self, limit: int) -> None:
         self._free = limit
-        self._parked: deque[Claim] = deque()
+        self._parked: OrderedDict[Claim, None] = OrderedDict()
 
     def acquire(self, claim: Claim) -> bool:
         """True if taken; else the claim is parked until ``granted``."""
         if self._free > 0:
             self._free -= 1
             return True
-        self._parked.append(claim)
+        self._parked[claim] = None
         return False
 
     def release(self) -> None:
-        """Hands the slot to the first of the parked that still wants it."""
-        while self._parked:
-            claim = self._parked.popleft()
-            if claim.is_wanted:
-                claim.granted(self)
-                return
-        self._free += 1
+        """Hands the slot to the first of the parked."""
+        if self._parked:
+            claim, _ = self._parked.popitem(last=False)
+            claim.granted()
+        else:
+            self._free += 1
+
+    def withdraw(self, claim: Claim) -> None:
+        """It waits no more: a run that is gone must not be kept by a slot that stays taken."""
+        self._parked.pop(claim, None)
 
 
 class Rate:
@@ -55,7 +58,7 @@ class Rate:
         self._clock = clock
         self._call_later = call_later
         self._starts: deque[float] = deque()
-        self._parked: deque[Claim] = deque()
+        self._parked: OrderedDict[Claim, None] = OrderedDict()
         self._is_armed = False
 
     @property
@@ -72,8 +75,12 @@ class Rate:
 
     def park(self, claim: Claim) -> None:
         """Tells the claim to try again as soon as a start may be free."""
-        self._parked.append(claim)
+        self._parked[claim] = None
         self._arm()
+
+    def withdraw(self, claim: Claim) -> None:
+        """It waits no more."""
+        self._parked.pop(claim, None)
 
     def _arm(self) -> None:
         if self._parked and not self._is_armed:
@@ -85,10 +92,9 @@ class Rate:
         self._is_armed = False
         free = self._amount - len(self._starts) if self.is_free else 0
         while self._parked and free > 0:
-            claim = self._parked.popleft()
-            if claim.is_wanted:
-                free -= 1
-                claim.try_again()
+            claim, _ = self._parked.popitem(last=False)
+            free -= 1
+            claim.try_again()
         self._arm()
 
 
@@ -99,48 +105,53 @@ class Claim:
     ``again`` is called when it is worth while to ``take`` once more.
     """
 
-    __slots__ = ("_again", "_held", "_rates", "_slots", "is_complete", "is_waiting", "is_wanted")
+    __slots__ = ("_again", "_held", "_parked_at", "_rates", "_slots")
 
     def __init__(self, slots: Sequence[Slots], rates: Sequence[Rate], again: Callable[[], None]) -> None:
         self._slots = slots
         self._rates = rates
         self._again = again
         self._held = 0
-        self.is_complete = False
-        self.is_waiting = False
-        self.is_wanted = True
+        self._parked_at: Slots | Rate | None = None
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it is parked."""
+        return self._parked_at is not None
 
     def take(self) -> bool:
         """True once it has everything; else it waits in one place, and ``again`` will be called."""
         while self._held < len(self._slots):
-            if not self._slots[self._held].acquire(self):
-                self.is_waiting = True
+            slots = self._slots[self._held]
+            if not slots.acquire(self):
+                self._parked_at = slots
                 return False
             self._held += 1
         for rate in self._rates:
             if not rate.is_free:
                 self._let_go()
-                self.is_waiting = True
+                self._parked_at = rate
                 rate.park(self)
                 return False
         for rate in self._rates:
             rate.take()
-        self.is_complete = True
         return True
 
-    def granted(self, slots: Slots) -> None:
+    def granted(self) -> None:
         """The slot it was parked at is its own now."""
         self._held += 1
         self.try_again()
 
     def try_again(self) -> None:
         """What it waited for may be free."""
-        self.is_waiting = False
+        self._parked_at = None
         self._again()
 
     def release(self) -> None:
         """Gives everything back and waits for nothing any more."""
-        self.is_wanted = self.is_complete = self.is_waiting = False
+        parked_at, self._parked_at = self._parked_at, None
+        if parked_at is not None:
+            parked_at.withdraw(self)
         self._let_go()
 
     def _let_go(self) -> None:

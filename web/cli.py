@@ -97,9 +97,10 @@ def serve_command(
     hosts = [*(allow_host or ()), *(() if is_loopback(host) else (host,))]
 
     def ready(url: str) -> None:
-        names = ", ".join(workflow.name for workflow in workflows)
+        names = ", ".join([*(workflow.name for workflow in workflows), *(f"tool {name}" for name in engine.tools)])
+        start = f"workflows/{workflows[0].name}/runs" if workflows else "runs"
         print(f"reactor: serving on {url}", flush=True)
-        print(f"         {names}; start one: POST {url}/api/v1/workflows/{workflows[0].name}/runs", flush=True)
+        print(f"         {names}; start one: POST {url}/api/v1/{start}", flush=True)
 
     async def main() -> int:
         try:

@@ -32,15 +32,17 @@ LOOKS: Final = {
 
 DATA_CHARS: Final = 200
 """Of a custom event's data in a plain line."""
-_QUIET: Final = PROGRESS_LIKE | {"task.chunk", "task.spent", "run.state", "stream.end", "stream.closing"}
-"""Types without a plain line: there is one for everything that changes, not for everything that moves."""
-_STATUS: Final = {
-    "run.paused": "paused",
-    "task.retrying": "retrying",
-    "task.waiting": "waiting",
-    **RUN_STATUS,
-    **TASK_STATUS,
+_QUIET: Final = PROGRESS_LIKE | {
+    "task.chunk",
+    "task.spent",
+    "llm.call.started",
+    "tool.call.started",
+    "run.state",
+    "stream.end",
+    "stream.closing",
 }
+"""Types without a plain line: there is one for everything that changes, not for everything that moves."""
+_STATUS: Final = {**RUN_STATUS, **TASK_STATUS, "task.cancelling": "cancelling", "task.received": "running"}
 
 
 def printable(text: str, *, keep: str = "") -> str:
@@ -105,6 +107,29 @@ def _say_status(event: Message, data: dict[str, Any]) -> str:
     return f"{words}: {why}{because}" if why else words + because
 
 
+def _say_retrying(event: Message, data: dict[str, Any]) -> str:
+    return f"retrying in {duration(data.get('delay_ms'))}, attempt {data.get('next_attempt')}: {told(data.get('error'))}"
+
+
+def _say_waiting(event: Message, data: dict[str, Any]) -> str:
+    words = f"waiting: {data.get('prompt') or 'for a value'}"
+    return f"{words} ({data['problem']})" if data.get("problem") else words
+
+
+def _say_resumed(event: Message, data: dict[str, Any]) -> str:
+    return "recovered" if data.get("reason") == "recovered" else f"resumed: {data.get('reason')}"
+
+
+def _say_call(event: Message, data: dict[str, Any]) -> str:
+    what = data.get("model") or data.get("tool")
+    why = told(data.get("error"))
+    return f"{what} {data.get('status')} in {duration(data.get('duration_ms'))}" + (f": {why}" if why else "")
+
+
+def _say_budget(event: Message, data: dict[str, Any]) -> str:
+    return f"{event.type}: {data.get('used')} of {data.get('limit')} {data.get('resource')} ({data.get('percent')} %)"
+
+
 def _say_log(event: Message, data: dict[str, Any]) -> str:
     fields = cast("dict[str, Any]", data.get("fields") or {})
     return " ".join([f"{data.get('level')}: {data.get('message')}", *(f"{k}={v}" for k, v in fields.items())])
@@ -119,6 +144,14 @@ _SAY: Final[dict[str, Callable[[Message, dict[str, Any]], str]]] = {
     "run.started": lambda event, data: f"{event.run_id} of {data['workflow']} started, {data['total_tasks']} tasks",
     "task.started": lambda event, data: "started" + (f", attempt {event.attempt}" if event.attempt != 1 else ""),
     "task.mapped": lambda event, data: f"mapped over {data.get('count')} items",
+    "task.retrying": _say_retrying,
+    "task.waiting": _say_waiting,
+    "task.received": lambda event, data: "received a value",
+    "run.resumed": _say_resumed,
+    "llm.call.completed": _say_call,
+    "tool.call.completed": _say_call,
+    "budget.warning": _say_budget,
+    "budget.exceeded": _say_budget,
     "log.created": _say_log,
     "stream.gap": lambda event, data: f"events {data.get('from')} to {data.get('to')} missing: {data.get('reason')}",
 }

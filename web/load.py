@@ -13,6 +13,7 @@ from typing import Any, cast
 from reactor.bounds import PLAN_BYTES
 from reactor.errors import PlanError
 from reactor.spec import load_plan, parse_plan
+from reactor.tools import Tool
 from reactor.workflow import Workflow
 
 
@@ -21,7 +22,10 @@ class LoadError(Exception):
 
 
 def load_workflows(target: str) -> list[Workflow]:
-    """The workflows of a file or module, in order of definition; with ``:name`` that one. Raises LoadError."""
+    """The workflows of a file or module, in order of definition; with ``:name`` that one. Raises LoadError.
+
+    None are needed where it defines tools.
+    """
     place, _, name = target.rpartition(":") if _has_name(target) else (target, "", "")
     module = _import(place)
     found = {variable: value for variable, value in vars(module).items() if isinstance(value, Workflow)}
@@ -30,7 +34,7 @@ def load_workflows(target: str) -> list[Workflow]:
         if chosen is None:
             raise LoadError(f"{place} has no workflow {name!r}; it has {_names(found)}")
         return [chosen]
-    if not found:
+    if not found and not any(isinstance(value, Tool) for value in vars(module).values()):
         raise LoadError(f"{place} defines no workflow at module level")
     return list(dict.fromkeys(found.values()))
 
@@ -38,6 +42,8 @@ def load_workflows(target: str) -> list[Workflow]:
 def load_workflow(target: str) -> Workflow:
     """The only workflow of a file or module, or the named one. Raises LoadError."""
     workflows = load_workflows(target)
+    if not workflows:
+        raise LoadError(f"{target} defines tools, but no workflow")
     if len(workflows) > 1:
         names = ", ".join(workflow.name for workflow in workflows)
         raise LoadError(

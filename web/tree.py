@@ -114,6 +114,10 @@ def _remark(task: TaskState) -> str:
     if task.count is not None:
         others = [f", {n} {outcome}" for outcome, n in sorted((task.tally or {}).items()) if outcome != "completed"]
         return f"{_done(task)}/{task.count}{''.join(others)}"
+    if task.waiting:
+        return task.waiting[-1]["prompt"] or "waits for a value"
+    if task.retry is not None:
+        return f"again in {duration(task.retry['delay_ms'])}"
     if task.status == "skipped":
         return f"{task.reason or ''}{f', because of {task.because}' if task.because else ''}"
     return told(task.error) or (task.reason if task.status == "cancelled" else task.message) or ""

@@ -90,6 +90,7 @@ class Pipe:
             else:
                 if message is not None:
                     self._end.sendall(message)
+                    del message  # it may be large, and the next one a long time off
 
     def _take_progress(self) -> Message | None:
         try:

@@ -20,6 +20,7 @@ import time
 import traceback
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from dataclasses import replace
 from queue import SimpleQueue
 from typing import Any
 
@@ -56,6 +57,7 @@ class Body:
         finally:
             self._can_stop = False
             self._is_past_stop = True
+            self._parcel = replace(self._parcel, values=b"")  # an idle worker holds no body's values
 
     def cancel(self) -> None:
         """Another thread's: interrupts the body, then lets go whoever else it holds."""

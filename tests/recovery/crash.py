@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import orjson
@@ -12,10 +12,10 @@ import orjson
 from reactor import Engine, Event, Workflow
 from reactor.clock import SystemClock
 from reactor.events import TERMINAL, Draft
-from reactor.fold import replay
+from reactor.fold import evolve, replay
 from reactor.logs import MemoryLog, SqliteLog
 from reactor.ports import EventLog
-from reactor.state import RunState
+from reactor.state import ENDED, RunState
 from reactor.testing import read_all
 
 TASK_ENDS = frozenset({"task.completed", "task.failed", "task.skipped", "task.cancelled"})
@@ -74,29 +74,76 @@ def check_laws(events: Sequence[Event]) -> RunState:
                 completed.add(event.task_id)
     assert indexes == list(range(len(indexes)))
     state = replay(events[0].run_id, events)
-    check_totals(state, events[-1])
+    check_totals(state, events[-1], maps_of(events[0]))
+    check_order(events)
     return state
 
 
-def check_totals(state: RunState, terminal: Event) -> None:
-    """The totals of the fold, of the terminal event and of the tasks themselves are the same."""
-    bodies = [task for task in state.tasks.values() if task.count is None and not is_mapped(state, task.id)]
+def maps_of(started: Event) -> set[str]:
+    """The names of the mapped tasks, as ``run.started`` has them, or what is stored beside it."""
+    tasks = started.data.get("tasks") or orjson.loads(started.blob or b"{}").get("tasks", ())
+    return {task["id"] for task in tasks if task["kind"] == "map"}
+
+
+def check_totals(state: RunState, terminal: Event, maps: Collection[str] = ()) -> None:
+    """The totals of the fold, of the terminal event and of the tasks themselves are the same.
+
+    A mapped task (``maps``) that never fanned out is among no totals.
+    """
+    bodies = [task for task in state.tasks.values() if task.count is None and task.id not in maps]
     counted = Counter(task.status for task in bodies)
     for status in ("completed", "failed", "skipped", "cancelled"):
         assert getattr(state, status) == counted[status] == terminal.data[status], status
     assert state.total_tasks == terminal.data["total_tasks"] == len(bodies)
     assert state.running == 0
-    assert not [task.id for task in state.tasks.values() if task.status in ("pending", "running")]
+    assert not [task.id for task in state.tasks.values() if task.status not in ENDED]
 
 
-def is_mapped(state: RunState, task_id: str) -> bool:
-    """A mapped task that never fanned out: it is among no totals."""
-    task = state.tasks[task_id]
-    return task_id in MAPPED and task.map_index is None
+RUN_STEPS = {
+    "pending": {"running"},
+    "running": {"paused", "cancelling", "completed", "failed"},
+    "paused": {"running", "cancelling", "completed", "failed"},
+    "cancelling": {"cancelled", "failed"},
+    "completed": set[str](),
+    "failed": set[str](),
+    "cancelled": set[str](),
+}
+"""From each status of a run, those that may come next."""
+
+TASK_STEPS = {
+    "pending": {"running", "completed", "failed", "skipped", "cancelled"},  # completed: of a cache, an earlier run
+    "running": {"waiting", "retrying", "completed", "failed", "skipped", "cancelled", "pending"},  # skipped: a map
+    "waiting": {"running", "retrying", "completed", "failed", "cancelled", "pending"},
+    "retrying": {"running", "failed", "skipped", "cancelled"},
+    "completed": set[str](),
+    "failed": set[str](),
+    "skipped": set[str](),
+    "cancelled": set[str](),
+}
+"""The same of a task; back to ``pending``, and out of ``completed`` where the output is lost, only by a recovery."""
 
 
-MAPPED: set[str] = set()
-"""Names of mapped tasks, as a test knows them."""
+def check_order(events: Sequence[Event]) -> None:
+    """Statuses move as they may, and nothing starts that was told not to: see the tables above."""
+    state = RunState(events[0].run_id)
+    stopped: set[str] = set()
+    for event in events:
+        run_before, before = state.status, {id: task.status for id, task in state.tasks.items()}
+        lost = {id for id, task in state.tasks.items() if task.recoverable is False or task.count is not None}
+        evolve(state, event)
+        assert state.status == run_before or state.status in RUN_STEPS[run_before], f"{run_before} -> {event!r}"
+        for id, task in state.tasks.items():
+            was = before.get(id, "pending")
+            if task.status != was and not (was in ENDED and id in lost):
+                assert task.status in TASK_STEPS[was], f"{id}: {was} -> {event!r}"
+                assert task.status != "pending" or event.type == "run.resumed"
+        if event.type == "task.cancelling":
+            stopped.add(event.task_id or "")
+        if event.type in ("task.started", "task.mapped"):
+            assert run_before == "running", f"{event!r} although the run is {run_before}"
+            assert not {event.task_id, event.task} & stopped, f"{event!r} although it was told to stop"
+    if events[-1].type == "run.cancelled":
+        assert "run.cancelling" in [event.type for event in events]
 
 
 def in_log(path: Path, run_id: str) -> list[Event]:

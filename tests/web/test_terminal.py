@@ -134,12 +134,29 @@ def test_progress_has_no_plain_line_but_logs_and_custom_events_have():
     assert len(big) < 250
 
 
-def test_later_engine_types_have_lines_too():
-    """Types of the contract that the state does not fold yet are told by their status."""
+def test_what_an_operator_does_and_waits_for_has_a_line():
+    """Retries, questions, pauses, calls and budgets are each told in one line."""
     say = Recorder()
     say("task.retrying", {"next_attempt": 2, "delay_ms": 10, "error": {"type": "E", "message": "m"}}, "a")
+    say("task.waiting", {"prompt": "approve?", "schema": None, "key": None}, "a")
+    say("task.received", {"value": True, "key": None}, "a")
     say("run.paused", {"reason": "lunch"})
-    assert lines_of(say) == ["12:00:00.001 ↻ a retrying: E: m", "12:00:00.002 ‖ run paused: lunch"]
+    say("run.resumed", {"reason": "requested"})
+    say("run.resumed", {"reason": "recovered"})
+    say("llm.call.completed", {"model": "gpt", "status": "error", "duration_ms": 5, "error": {"type": "E"}}, "a")
+    say("budget.warning", {"resource": "cost", "used": 4, "limit": 5, "percent": 80.0})
+    say("task.cancelling", {"reason": "requested", "by": None}, "a")
+    assert lines_of(say) == [
+        "12:00:00.001 ↻ a retrying in 10.0 ms, attempt 2: E: m",
+        "12:00:00.002 ? a waiting: approve?",
+        "12:00:00.003 ▶ a received a value",
+        "12:00:00.004 ‖ run paused: lunch",
+        "12:00:00.005 ▶ run resumed: requested",
+        "12:00:00.006 ▶ run recovered",
+        "12:00:00.007 · a gpt error in 5.0 ms: E",
+        "12:00:00.008 · run budget.warning: 4 of 5 cost (80.0 %)",
+        "12:00:00.009 ■ a cancelling: requested",
+    ]
 
 
 @pytest.mark.parametrize("type", ["log.created", "task.failed", "custom.event", "run.cancelled", "task.skipped"])

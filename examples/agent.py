@@ -1,0 +1,359 @@
+"""A team of agents: one plans, some research, a person approves, one answers, token by token.
+
+    python examples/agent.py --base-url http://localhost:11434/v1 --model llama3.2 "What is a window?" README.md
+    reactor serve examples/agent.py                             docs/agents.md: with curl, and in a browser
+
+    plan -> research[0..n] -> approval -> answer
+
+Any endpoint that speaks `POST {base_url}/chat/completions` will do: OpenAI, Ollama, vLLM, llama.cpp, a gateway.
+"""
+
+import argparse
+import asyncio
+import os
+import re
+import sys
+from collections.abc import AsyncIterator, Iterable
+from contextlib import aclosing, nullcontext
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+import aiohttp
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
+from reactivex import operators as ops
+
+from reactor import Budget, Context, Engine, InputError, Limit, Retry, Run, RunFailed, Workflow, off_loop
+from reactor.operators import select
+from web.lines import plain_line, printable
+from web.sse import Frame, Parser
+
+# --- one call of a model ----------------------------------------------------------------------------------------
+
+
+class ChatError(Exception):
+    """The endpoint does not answer this, however often it is asked."""
+
+
+class TryAgain(ChatError):
+    """It may pass: too many requests, a server that fails, a stream that breaks off."""
+
+
+class Unreachable(TryAgain):
+    """Nobody listens at the base URL."""
+
+
+class Usage(BaseModel):
+    """What a call took."""
+
+    prompt_tokens: int = Field(default=0, ge=0)
+    completion_tokens: int = Field(default=0, ge=0)
+
+
+class Delta(BaseModel):
+    content: str | None = None
+
+
+class Choice(BaseModel):
+    delta: Delta | None = None
+    finish_reason: str | None = None
+
+
+class Piece(BaseModel):
+    """What one message of the stream holds, as far as it matters here."""
+
+    choices: list[Choice] = []
+    usage: Usage | None = None
+    error: Any = None
+
+    @property
+    def text(self) -> str:
+        return "".join(choice.delta.content or "" for choice in self.choices if choice.delta)
+
+    @property
+    def finish_reason(self) -> str | None:
+        return next((choice.finish_reason for choice in self.choices if choice.finish_reason), None)
+
+
+PATIENCE = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=120)
+"""An answer may take long, silence may not: a large model reads for a while before its first token."""
+PASSING = (408, 409, 425, 429)
+
+
+async def stream_chat(
+    session: aiohttp.ClientSession,
+    base_url: str,
+    model: str,
+    messages: list[dict[str, str]],
+    *,
+    api_key: str | None = None,
+    **options: Any,
+) -> AsyncIterator[Piece]:
+    """What the model says, piece by piece, as it comes; raises ChatError, or TryAgain for what may pass."""
+    body = {"model": model, "messages": messages, "stream": True, "stream_options": {"include_usage": True}, **options}
+    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    url = f"{base_url.rstrip('/')}/chat/completions"
+    parser, is_finished = Parser(), False
+    try:
+        async with session.post(url, json=body, headers=headers, timeout=PATIENCE) as response:
+            if response.status != 200 or response.content_type in ("application/json", "text/html"):
+                text = (await response.content.read(64 * 1024)).decode("utf-8", "replace")
+                raise refusal(response.status, f"{base_url} answered {response.status}", text, api_key)
+            async for chunk in response.content.iter_any():
+                for frame in parser.feed(chunk):
+                    if frame.data == "[DONE]":
+                        return
+                    piece = piece_of(frame, api_key)
+                    is_finished = is_finished or piece.finish_reason is not None
+                    yield piece
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        raise Unreachable(f"{base_url} cannot be reached: {error}") from error
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise TryAgain(f"the connection to {base_url} broke: {str(error) or type(error).__name__}") from error
+    if not is_finished:  # some endpoints end without [DONE], but none in the middle of a sentence
+        raise TryAgain(f"the stream of {base_url} ended before the answer did")
+
+
+def piece_of(frame: Frame, api_key: str | None) -> Piece:
+    try:
+        piece = Piece.model_validate_json(frame.data)
+    except ValidationError:
+        raise TryAgain("the stream holds a message that is none of a chat") from None
+    if piece.error or frame.event == "error":
+        code = piece.error.get("code") if isinstance(piece.error, dict) else None
+        raise refusal(code if isinstance(code, int) else 500, "the stream broke off", frame.data, api_key)
+    return piece
+
+
+def refusal(status: int, what: str, body: str, api_key: str | None) -> ChatError:
+    """Endpoints quote the key they refuse; an error is an event, which many may read."""
+    sentence = re.search(r'"(?:message|error|detail)"\s*:\s*"((?:[^"\\]|\\.)*)"', body)
+    said = sentence[1] if sentence else " ".join(body.split())
+    said = said.replace(api_key, "[the key]") if api_key else said
+    return (TryAgain if status >= 500 or status in PASSING else ChatError)(f"{what}: {said[:300]}")
+
+
+# --- inputs of a run --------------------------------------------------------------------------------------------
+
+
+class Endpoint(BaseModel):
+    """Who answers, and what it takes: dollars for a million tokens."""
+
+    base_url: str = Field(default="", description="such as https://api.openai.com/v1; else OPENAI_BASE_URL")
+    model: str = "gpt-4o-mini"
+    # A SecretStr is masked wherever it is shown, and so in every event. No log can give it back either: a run that was
+    # given its key does not go on after a restart. One that has it from the environment does.
+    api_key: SecretStr | None = None
+    input_price: Decimal = Field(default=Decimal(0), ge=0)
+    output_price: Decimal = Field(default=Decimal(0), ge=0)
+
+    @field_validator("base_url")
+    @classmethod
+    def is_url(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+            raise ValueError("an http:// or https:// URL without credentials")
+        return url
+
+    def address(self) -> tuple[str, str | None]:
+        """URL and key. The key of the environment goes to the URL of the environment only: nobody who may start runs
+        here shall have it sent elsewhere."""
+        url = self.base_url or os.environ.get("OPENAI_BASE_URL", "")
+        if not url:
+            raise ChatError("there is no endpoint: give a base_url, or set OPENAI_BASE_URL")
+        key = None if self.base_url else os.environ.get("OPENAI_API_KEY")
+        return url, self.api_key.get_secret_value() if self.api_key else key
+
+    def cost(self, prompt_tokens: int, completion_tokens: int) -> Decimal:
+        return (prompt_tokens * self.input_price + completion_tokens * self.output_price) / 1_000_000
+
+
+OPENAI = Endpoint()
+NO_NOTES: dict[str, str] = {}
+
+
+class Verdict(BaseModel):
+    """What a person says to the findings."""
+
+    approved: bool
+    note: str = ""
+
+
+# --- the team ---------------------------------------------------------------------------------------------------
+
+PLAN = "Split the question into at most four search questions. Write one a line and nothing else."
+RESEARCH = "Say in at most three sentences what the lines below tell about the question. Add nothing of your own."
+ANSWER = "Answer the question from the findings. Say so where they do not suffice."
+
+ONCE_MORE = Retry(attempts=3, delay=0.25, backoff=4, retry_on=TryAgain)
+AT_ONCE = Limit("llm", 4)
+"""Calls under way in all runs of this engine together."""
+
+flow = Workflow("agent", timeout=3600)
+
+
+async def ask(ctx: Context, endpoint: Endpoint, task: str, given: str, *, aloud: bool = False) -> str:
+    """One call, counted; ``aloud``: whoever follows the run hears every token."""
+    url, key = endpoint.address()
+    messages = [{"role": "system", "content": task}, {"role": "user", "content": given}]
+    # Four letters are about a token. The estimate counts where an endpoint does not say what a call took.
+    estimate = endpoint.cost(len(task + given) // 4, 500)
+    text, reason = "", None
+    shared = ctx.resources.get("http")
+    async with (
+        nullcontext(shared) if shared else aiohttp.ClientSession() as session,
+        ctx.llm_call(endpoint.model, estimated_cost=estimate) as call,
+        # closes the connection at once, also where this body is stopped
+        aclosing(stream_chat(session, url, endpoint.model, messages, api_key=key)) as pieces,
+    ):
+        async for piece in pieces:
+            text += piece.text
+            reason = piece.finish_reason or reason
+            if aloud and piece.text:
+                await ctx.chunk(piece.text)
+            if (usage := piece.usage) is not None:
+                call.tokens = usage.prompt_tokens + usage.completion_tokens
+                call.cost = endpoint.cost(usage.prompt_tokens, usage.completion_tokens)
+    if reason not in (None, "stop"):
+        await ctx.log.warning("the model was cut off", finish_reason=reason)
+    return text
+
+
+@flow.task(retry=ONCE_MORE, timeout=300, limits=AT_ONCE)
+async def plan(question: str, ctx: Context, endpoint: Endpoint = OPENAI) -> list[str]:
+    lines = (await ask(ctx, endpoint, PLAN, question)).splitlines()
+    questions = [re.sub(r"^\s*([-*•]|\d+[.)])?\s*", "", line).strip() for line in lines]
+    return [line for line in questions if line][:4] or [question]
+
+
+# A tool is a function; `tool_call` makes it seen. It searches what the run was given, and opens no files: who may start
+# a run over HTTP is not who may read this disk.
+@flow.task(map={"topic": "plan"}, retry=ONCE_MORE, timeout=300, limits=AT_ONCE)
+async def research(topic: str, ctx: Context, notes: dict[str, str] = NO_NOTES, endpoint: Endpoint = OPENAI) -> str:
+    async with ctx.tool_call("search", {"words": topic}) as call:
+        call.result = found = search(topic, notes)
+    return await ask(ctx, endpoint, RESEARCH, "\n".join([topic, *found]))
+
+
+def search(words: str, notes: dict[str, str], most: int = 8) -> list[str]:
+    """The lines with most of the words in them, best first."""
+    wanted = {word for word in re.findall(r"\w+", words.lower()) if len(word) > 3}
+    lines = [f"{name}: {line.strip()}"[:500] for name, text in notes.items() for line in text.splitlines()]
+    hits = {line: len(wanted.intersection(re.findall(r"\w+", line.lower()))) for line in lines}
+    return sorted((line for line in hits if hits[line]), key=lambda line: -hits[line])[:most]
+
+
+# Waits as long as it takes, through restarts too, and holds no place among `AT_ONCE` while it does.
+@flow.task
+async def approval(research: list[str], ctx: Context, unattended: bool = False) -> Verdict:
+    if unattended:
+        return Verdict(approved=True)
+    return await ctx.receive(f"Answer from these {len(research)} findings?", schema=Verdict)
+
+
+@flow.task(when=lambda approval: approval.approved, retry=ONCE_MORE, timeout=600, limits=AT_ONCE)
+async def answer(
+    question: str, research: list[str], approval: Verdict, ctx: Context, endpoint: Endpoint = OPENAI
+) -> str:
+    given = "\n\n".join([question, *research, approval.note])
+    return await ask(ctx, endpoint, ANSWER, given, aloud=True)
+
+
+# --- in the terminal --------------------------------------------------------------------------------------------
+
+
+async def run_here(given: dict[str, Any], budget: Budget | None) -> int:
+    failed: RunFailed | None = None
+    async with aiohttp.ClientSession() as session, Engine(resources={"http": session}) as engine:
+        run = await engine.start(flow, given, budget=budget)
+        # `off_loop`: a terminal that is slow holds back nobody but itself.
+        run.events.pipe(
+            off_loop(), select(types="task.completed,budget.*"), ops.map(plain_line), ops.filter(bool)
+        ).subscribe(say)
+        # Every attempt begins anew. What a model says is shown, never obeyed: no colours, no cursor.
+        run.events.pipe(
+            off_loop(),
+            select(types="task.chunk,task.retrying", tasks="answer"),
+            ops.map(lambda event: event.data.get("text", "\n[it broke off, once more]\n")),
+        ).subscribe(lambda text: print(printable(text, keep="\n\t"), end="", flush=True))
+        if not given["unattended"]:
+            await approve(run)
+        try:
+            outputs = await run
+        except RunFailed as error:
+            failed = error
+    # Here the engine has ended, and waited until all of it was shown.
+    if failed is not None:
+        return refuse(str(failed.__cause__)) if isinstance(failed.__cause__, Unreachable) else say(str(failed), 1)
+    print(flush=True)
+    if not outputs:
+        say("not approved, there is no answer")
+    return say(f"{run.state.tokens or 0} tokens, {run.state.cost or 0} spent")
+
+
+async def approve(run: Run) -> None:
+    """Asks here, as soon as the run waits for somebody."""
+    event = await run.events.pipe(select(types="task.waiting,run.completed,run.failed,run.cancelled"), ops.first())
+    if event.type == "task.waiting":
+        print(f"{event.data['prompt']} [y/N] ", end="", file=sys.stderr, flush=True)
+        word = (await typed()).strip().lower()
+        await run.send("approval", {"approved": word in ("y", "yes")})
+
+
+async def typed() -> str:
+    """A line of the standard input; Ctrl-C still works."""
+    loop, ready = asyncio.get_running_loop(), asyncio.Event()
+    try:
+        loop.add_reader(sys.stdin, ready.set)
+    except PermissionError:  # a file, which keeps nobody waiting
+        return sys.stdin.readline()
+    try:
+        await ready.wait()
+        return sys.stdin.readline()
+    finally:
+        loop.remove_reader(sys.stdin)
+
+
+def say(text: str, code: int = 0) -> int:
+    print(f"agent: {printable(text)}", file=sys.stderr, flush=True)
+    return code
+
+
+def refuse(sentence: str) -> NoReturn:
+    sys.exit(say(sentence, 2))
+
+
+def main(arguments: Iterable[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Answers a question from some files.")
+    parser.add_argument("question")
+    parser.add_argument("files", nargs="*", type=Path, help="to search in")
+    parser.add_argument("--base-url", default=os.environ.get("OPENAI_BASE_URL"), help="or OPENAI_BASE_URL")
+    parser.add_argument("--model", default=OPENAI.model)
+    parser.add_argument("--prices", nargs=2, default=(0, 0), metavar=("IN", "OUT"), help="dollars a million tokens")
+    parser.add_argument("--budget", metavar="DOLLARS", help="stops the run after the call that goes beyond it")
+    parser.add_argument("--yes", action="store_true", help="asks nobody")
+    options = parser.parse_args(arguments)
+    if not options.base_url:
+        refuse("there is no endpoint: say --base-url http://..., or set OPENAI_BASE_URL")
+    endpoint = {
+        "base_url": options.base_url,
+        "model": options.model,
+        "api_key": os.environ.get("OPENAI_API_KEY") or None,
+        "input_price": options.prices[0],
+        "output_price": options.prices[1],
+    }
+    try:
+        notes = {str(file): file.read_text() for file in options.files}
+        given = {"question": options.question, "notes": notes, "endpoint": endpoint, "unattended": options.yes}
+        # A call is counted when it ends, so what is under way then may still go beyond the budget.
+        budget = None if options.budget is None else Budget(cost=options.budget)
+        return asyncio.run(run_here(given, budget))
+    except (OSError, ValueError, InputError) as error:
+        refuse(str(error))
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

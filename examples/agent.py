@@ -289,7 +289,7 @@ async def run_here(given: dict[str, Any], budget: Budget | None) -> int:
     print(flush=True)
     if not outputs:
         say("not approved, there is no answer")
-    return say(f"{run.state.tokens or 0} tokens, {run.state.cost or 0} spent")
+    return say(f"{run.state.tokens or 0} tokens, ${float(run.state.cost or 0):g}")
 
 
 async def approve(run: Run) -> None:

@@ -3,10 +3,13 @@
     reactor run examples/features.py
     reactor run examples/features.py fail=true                  one station does not answer
     reactor run examples/features.py 'settings={"warm": 35}'    the other branch
+    reactor run examples/features.py ask=true --send approve=true    with somebody who agrees
 
     open_line -> stations -> measure[0..5] -> convert[0..5] -> summary -+-> heat_warning   (when it is warm)
                                    |                                    +-> all_quiet      (when it is not)
                                    |                                    +-> archive
+                                   |                                    +-> trend          (in a process)
+                                   |                                    +-> approve        (when asked for)
                                    '------------------------------------'-> hang_up        (whatever happened)
 
 Read it from top to bottom: each section says one thing more.
@@ -18,9 +21,10 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from reactor import Context, Workflow
+from reactor import Cache, Context, Limit, Retry, Workflow
 
-flow = Workflow("features")
+# A run that takes longer than its timeout is stopped and fails. Pauses do not count.
+flow = Workflow("features", timeout=600)
 
 
 # --- inputs of a run --------------------------------------------------------------------------------------------
@@ -57,12 +61,21 @@ async def stations(settings: Settings = DEFAULTS) -> list[str]:
 
 
 # `map` runs the body once per item of a list, at most `concurrency` at a time. The parameter named like the upstream is
-# then one item. `def` runs in a thread: it may block, and needs no `await` for `ctx`.
-@flow.task(map="stations", concurrency=3)
+# then one item. `def` runs in a thread: it may block, and needs no `await` for `ctx`. A line that breaks is tried
+# again; one that hangs is given up. `limits` are shared by all runs of an engine: at most 100 calls in any second.
+@flow.task(
+    map="stations",
+    concurrency=3,
+    retry=Retry(attempts=2, delay=0.1, retry_on=ConnectionResetError),
+    timeout=30,
+    limits=Limit("telephone", 100, per=1),
+)
 def measure(stations: str, ctx: Context, fail: bool = False) -> dict[str, Any]:
     for step in range(1, 5):
         time.sleep(0.1)
         ctx.progress(step / 4, f"{stations}: sensor {step} of 4")
+    if ctx.map_index == 4 and ctx.attempt == 1:
+        raise ConnectionResetError("the line broke")
     if fail and ctx.map_index == 2:
         raise ConnectionError(f"station {stations} does not answer")
     return {"station": stations, "fahrenheit": 50.0 + 3 * len(stations) + (ctx.map_index or 0)}
@@ -88,6 +101,29 @@ def summary(readings: list[dict[str, Any]], ctx: Context) -> dict[str, Any]:
     mean = round(sum(reading["celsius"] for reading in readings) / len(readings), 1)
     ctx.log.info("summed up", stations=len(readings), owner=ctx.meta["owner"])
     return {"mean": mean, "hottest": hottest}
+
+
+# `cache` takes the output from the store of the engine if an earlier run has left it there within the last hour.
+@flow.task(cache=Cache(key=lambda summary: summary["mean"], ttl=3600))
+async def archive(summary: dict[str, Any]) -> str:
+    await asyncio.sleep(0.2)
+    return f"archived a mean of {summary['mean']} °C"
+
+
+# A body in a process of its own: it can be killed, and computes without holding up anybody. It stands at module level.
+@flow.task(executor="process")
+def trend(summary: dict[str, Any], ctx: Context) -> str:
+    ctx.progress(0.5, "computing")
+    return "rising" if summary["hottest"]["celsius"] > summary["mean"] + 2 else "steady"
+
+
+# --- somebody to ask --------------------------------------------------------------------------------------------
+
+
+# The body waits, for days if need be and across restarts: `await run.send("approve", True)`, `POST /runs/{id}/input`.
+@flow.task(when=lambda ask=False: ask)
+async def approve(summary: dict[str, Any], ctx: Context) -> bool:
+    return await ctx.receive(f"publish a mean of {summary['mean']} °C?", schema=bool)
 
 
 # --- branches ---------------------------------------------------------------------------------------------------
@@ -116,13 +152,7 @@ async def all_quiet(summary: dict[str, Any]) -> str:
 # --- when something fails ---------------------------------------------------------------------------------------
 
 
-# With `fail=true`, measure[2] fails and its siblings finish. What depends on it is skipped: convert[2], summary, this.
-@flow.task
-async def archive(summary: dict[str, Any]) -> str:
-    await asyncio.sleep(0.2)
-    return f"archived a mean of {summary['mean']} °C"
-
-
+# With `fail=true`, measure[2] fails and its siblings finish. What depends on it is skipped: convert[2], summary ...
 # "run": once all upstreams have ended, whatever the end. A parameter whose upstream has no output is its default.
 # As a task that knows about the failure has run, the failure counts as handled, and the run completes.
 @flow.task(after="measure", on_upstream_failure="run")

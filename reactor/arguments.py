@@ -22,11 +22,6 @@ def bind(actor: TaskActor, parameters: Iterable[Parameter]) -> dict[str, Any]:
     return {parameter.name: _value(actor, parameter) for parameter in parameters if parameter.kind != CONTEXT}
 
 
-def context_of(parameters: Iterable[Parameter]) -> str | None:
-    """The parameter that takes the Context."""
-    return next((parameter.name for parameter in parameters if parameter.kind == CONTEXT), None)
-
-
 def _value(actor: TaskActor, parameter: Parameter) -> Any:
     kind = parameter.kind
     if kind == UPSTREAM:

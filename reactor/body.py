@@ -15,7 +15,7 @@ import structlog
 
 from reactor import bounds, drafts
 from reactor.actor import Actor, Scope
-from reactor.arguments import bind, context_of, no_output, shown_arguments
+from reactor.arguments import bind, no_output, shown_arguments
 from reactor.binding import MISSING, adapter_for
 from reactor.cached import cache_digest
 from reactor.condition import wanted
@@ -162,6 +162,8 @@ class TaskActor(Actor):
             return
         if self.scope.may_start(self):
             self._start()
+        elif self.scope.is_paused and self._claim is None:  # its budget has just paused the run
+            self.scope.ready.push(self)
 
     def _again(self) -> None:
         """A slot is its own now; it may come from another run, whose own queue is the one that is being pumped."""
@@ -178,6 +180,10 @@ class TaskActor(Actor):
         if claim is not None:
             claim.release()
 
+    def end(self, status: str, draft: Draft | None) -> None:
+        self.scope.leave_children(self.task_id)
+        super().end(status, draft)
+
     def fail(self, error: Exception) -> None:
         if not self.has_ended:
             self._end_failed(error, 0.0)
@@ -193,8 +199,7 @@ class TaskActor(Actor):
         self.emit(self.draft("task.started", data))
         if self._mailbox is not None:
             self._mailbox.begin_attempt()
-        arguments = bind(self, node.parameters)
-        context = context_of(node.parameters)
+        arguments, context = bind(self, node.arguments), node.context
         if context is not None:
             self._voice = TaskVoice(self)
         if node.task.timeout is not None:

@@ -42,9 +42,8 @@ async def run_child(
     check_depth(parent, actor.task_id)
     while parent.is_paused:  # its tasks would be new ones
         await parent.resumed()
-    run = await parent.host.open_child(parent, actor.task_id, id, workflow, input, budget)
     try:
-        return await run
+        return await (await parent.host.open_child(parent, actor.task_id, id, workflow, input, budget))
     except asyncio.CancelledError:
         if not parent.feed.closed:  # else the engine leaves both for its next start
             await stop_child(parent, id)
@@ -61,6 +60,13 @@ async def stop_child(parent: Execution, id: str) -> None:
         await child.next_window()
 
 
+def leave_children(parent: Execution, task_id: str) -> None:
+    """A task has ended: cancels the child runs it did not wait for."""
+    for child in parent.children.values():
+        if child.parent is not None and child.parent.task_id == task_id and not (child.ending or child.is_sealed):
+            child.control.cancel("parent", by=None, grace=_STOP_PART * parent.control.grace)
+
+
 def check_depth(parent: Execution, task_id: str) -> None:
     """Raises TooDeep."""
     depth, execution = 1, parent
@@ -72,10 +78,3 @@ def check_depth(parent: Execution, task_id: str) -> None:
             run_id=parent.run_id,
             task_id=task_id,
         )
-
-
-def settle_child(child: Execution) -> None:
-    """A child has ended, or is taken up: its parent's log gets what it does not have of its spending."""
-    parent = child.parent
-    if parent is not None and not parent.execution.feed.closed:
-        parent.execution.spending.settle(parent.task_id, child.run_id, child.ledger)

@@ -6,8 +6,8 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from reactor.arguments import bind, context_of
-from reactor.binding import Parameter
+from reactor.arguments import bind
+from reactor.binding import CONTEXT, Parameter
 from reactor.context import Context
 from reactor.line import LocalLine
 from reactor.values import preview
@@ -30,7 +30,7 @@ def asked(actor: TaskActor, function: Callable[..., Any], parameters: Iterable[P
     """What a function beside the body says, on the loop; its Context speaks for the attempt to come."""
     parameters = tuple(parameters)
     arguments = bind(actor, parameters)
-    context = context_of(parameters)
+    context = next((parameter.name for parameter in parameters if parameter.kind == CONTEXT), None)
     if context is None:
         return _decided(function(**arguments), of)
     voice = TaskVoice(actor)

@@ -14,7 +14,6 @@ from reactivex import Observable
 from reactivex.subject import Subject
 
 from reactor import bounds
-from reactor.children import settle_child
 from reactor.clock import SystemClock
 from reactor.drafts import json_object
 from reactor.errors import (
@@ -33,6 +32,7 @@ from reactor.feed import Feed
 from reactor.follow import caught_up, report
 from reactor.graph import Graph
 from reactor.host import Host
+from reactor.ledger import Ledger
 from reactor.leftover import cancel_events
 from reactor.logs import open_log
 from reactor.operators.guarded import guarded
@@ -171,6 +171,8 @@ class Engine:
             trace = {} if known else {"traceback": traceback_of(problem)}
             logger.warning("run not recovered", run_id=record.run_id, reason=reason, **trace)
             return
+        if record.run_id in self._open:
+            return  # its parent has asked for it twice at once
         self._dormant.pop(record.run_id, None)
         self._adopt(Execution(host, graph, feed, beginning, ended=self._ended, past=past)).recover(past)
 
@@ -186,31 +188,42 @@ class Engine:
         budget: Budget | None,
     ) -> Run:
         """Starts a child run, or takes up the one that was started before a crash or a retry."""
-        host = parent.host
+        graph = self.register(self.workflow(workflow) if isinstance(workflow, str) else workflow)
         link = Parent(parent, task_id)
         if child_id not in self._open:
             try:
                 record = await self.log.record(child_id)
             except UnknownRun:
-                graph = self.register(self.workflow(workflow) if isinstance(workflow, str) else workflow)
-                beginning = Beginning(graph.validate_input(input), {}, budget, link)
-                return await self._start(host, graph, child_id, beginning)
-            if record.status not in RUN_ENDED:
-                await self._recover(host, record, link)
-        child = self._executions.get(child_id)
-        if child is not None:
-            settle_child(child)
-            if child.is_paused and child.control.pause_reason == "parent" and not parent.is_paused:
-                child.control.resume("parent", by=None)
-        return await self.get(child_id)
+                if child_id not in self._open:  # the same body may have asked twice at once
+                    beginning = Beginning(graph.validate_input(input), {}, budget, link)
+                    return await self._start(parent.host, graph, child_id, beginning)
+            else:
+                await self._take_up(record, link)
+        run = await self.get(child_id)
+        if run.state.parent != link.data:
+            raise RunExists(f"there is a run {child_id!r} already, which is no child of this task", run_id=child_id)
+        return run
+
+    async def _take_up(self, record: RunRecord, link: Parent) -> None:
+        """A child that is in the log: goes on with it, and counts what its parent's log does not have of it."""
+        if record.status not in RUN_ENDED:
+            await self._recover(link.execution.host, record, link)
+        run, child = await self.get(record.run_id), self._executions.get(record.run_id)
+        if run.state.parent == link.data:
+            ledger = Ledger.restored(None, run.state) if child is None else child.ledger
+            link.execution.spending.settle(link.task_id, record.run_id, ledger, is_counted=False)
+        was_paused_with_it = child is not None and child.is_paused and child.control.pause_reason == "parent"
+        if child is not None and was_paused_with_it and not link.execution.is_paused:
+            child.control.resume("parent", by=None)
 
     async def _end_orphans(self, parent_id: str | None = None) -> None:
         """Cancels dormant children whose parent has ended or is gone; they would wait for ever."""
         for child_id, parent in list(self._dormant.items()):
             if parent_id in (None, parent) and await self._is_over(parent):
                 del self._dormant[child_id]
-                await self._end_left(await self.get(child_id), reason="parent", by=None)
-                await self._end_orphans(child_id)
+                child = await self.get(child_id)
+                if child.feed.closed == "not_recovered":  # else somebody has ended it, or goes on with it
+                    await self._end_left(child, reason="parent", by=None)
 
     async def _is_over(self, run_id: str) -> bool:
         if run_id in self._open:
@@ -400,6 +413,7 @@ class Engine:
         events = cancel_events(run.state.copy(), started.get("tasks", []), self.clock, reason=reason, by=by)
         await self.log.append(run_id, events)
         self.not_recovered.pop(run_id, None)
+        await self._end_orphans(run_id)
         return await self.get(run_id)
 
     async def retry(self, run_id: str, *, new_run_id: str | None = None) -> Run:
@@ -439,8 +453,7 @@ class Engine:
         self._open.pop(execution.run_id, None)
         self._executions.pop(execution.run_id, None)
         if execution.parent is not None:
-            execution.parent.execution.children.pop(execution.run_id, None)
-            settle_child(execution)
+            execution.parent.execution.child_ended(execution, execution.parent.task_id)
         if execution.feed.closed == "end" and execution.run_id in self._dormant.values():
             orphans = asyncio.ensure_future(self._end_orphans(execution.run_id))
             self._upkeep.add(orphans)

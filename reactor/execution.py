@@ -17,7 +17,7 @@ from reactor.actor import Actor
 from reactor.attempt import Attempt, Upstream
 from reactor.body import TaskActor
 from reactor.cached import cache_key, packed, unpacked
-from reactor.children import child_id, run_child
+from reactor.children import child_id, leave_children, run_child
 from reactor.control import Control
 from reactor.drafts import run_started
 from reactor.ending import Ending
@@ -47,6 +47,11 @@ class Parent(NamedTuple):
     execution: Execution
     task_id: str
 
+    @property
+    def data(self) -> dict[str, str]:
+        """As it stands in ``run.started``."""
+        return {"run_id": self.execution.run_id, "task_id": self.task_id}
+
 
 class Beginning(NamedTuple):
     """With what a run begins, as ``run.started`` records it."""
@@ -63,7 +68,7 @@ class Beginning(NamedTuple):
         if self.budget is not None:
             origin["budget"] = self.budget.to_dict()
         if self.parent is not None:
-            origin["parent"] = {"run_id": self.parent.execution.run_id, "task_id": self.parent.task_id}
+            origin["parent"] = self.parent.data
         if self.retry_of is not None:
             origin["retry_of"] = self.retry_of
         return origin
@@ -115,11 +120,13 @@ class Execution:
         self._past = past
         self.reused = reused or {}
         """Outputs of an earlier run that this one takes over, by task id."""
+        self._is_limited = graph.concurrency is not None or host.is_limited
         self._limits: dict[str, tuple[tuple[Slots, ...], tuple[Rate, ...]]] = {}
         self._started_bodies = past.started_bodies if past else 0
         self._task_time_ms = past.task_time_ms if past else 0.0
         self._started_at = self.clock.monotonic() - (past.elapsed_ms / 1000 if past else 0.0)
         self.last_written = feed.last_seq
+        self._seals_later = False
         self.is_sealed = False
         """The terminal event is written, though maybe not in the log yet."""
         self._waiting_for_commit: deque[tuple[int, Callable[[], None]]] = deque()
@@ -163,6 +170,7 @@ class Execution:
             )
         )
         self.control.stopwatch.go()
+        self._pause_with_parent()
         self._connect()
         self.ready.pump()
 
@@ -179,10 +187,17 @@ class Execution:
             self.control.cancel_all("crash")
         elif not past.is_paused:
             self.control.stopwatch.go()
+            self._pause_with_parent()
         with self.ready.held():  # the end of one must not begin the next
             for task_id, reason in past.cancelling.items():
-                self.body(task_id).cancel(reason)
+                if (actor := self.body(task_id)).task_id == task_id:  # else its map does, once it has its children
+                    actor.cancel(reason)
         self.ready.pump()
+
+    def _pause_with_parent(self) -> None:
+        """It was paused while this child run was looked for."""
+        if self.parent is not None and self.parent.execution.is_paused:
+            self.control.pause("parent", by=None)
 
     def _connect(self) -> None:
         bus = merge_tasks(list(self.actors.values()))
@@ -232,7 +247,10 @@ class Execution:
         self._log_lost(error)
 
     def _seal(self) -> None:
-        """All actors completed: the terminal event, after which nothing has a number."""
+        """All actors and child runs ended: the terminal event, after which nothing has a number."""
+        if self.children:
+            self._seals_later = True
+            return
         self.is_sealed = True
         self.write(
             terminal_draft(
@@ -299,6 +317,8 @@ class Execution:
 
     def claim_for(self, node: Node, again: Callable[[], None], *, starts: bool) -> Claim | None:
         """What a body of this task has to take, if anything; ``starts``: rates count only where it begins."""
+        if not self._is_limited and not node.is_limited:
+            return None
         limits = self._limits.get(node.name)
         if limits is None:
             own = None if node.task.concurrency is None else Slots(node.task.concurrency)
@@ -327,6 +347,18 @@ class Execution:
         self, actor: TaskActor, workflow: Any, input: Mapping[str, Any], name: str, budget: Budget | None
     ) -> Awaitable[dict[str, Any]]:
         return run_child(self, actor, child_id(self.run_id, actor.task_id, name), workflow, input, budget)
+
+    def leave_children(self, task_id: str) -> None:
+        if self.children:
+            leave_children(self, task_id)
+
+    def child_ended(self, child: Execution, task_id: str) -> None:
+        """Counts what is not in this run's log of its spending."""
+        self.children.pop(child.run_id, None)
+        if not self.feed.closed:
+            self.spending.settle(task_id, child.run_id, child.ledger, is_counted=True)
+            if self._seals_later and not self.children:
+                self._seal()
 
     async def recall(self, node: Node, digest: str) -> Output | None:
         """An output another run has kept; a store that does not answer has none."""

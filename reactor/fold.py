@@ -160,8 +160,8 @@ def _task_spent(state: RunState, body: dict[str, Any]) -> None:
     child_run = data.get("child_run")
     if child_run is not None:
         state.children = state.children or {}
-        child = state.children.setdefault(child_run, {"cost": 0.0, "tokens": 0, "tasks": 0})
-        child["cost"] = float(decimal_of(child["cost"]) + cost)
+        child = state.children.setdefault(child_run, {"cost": Decimal(0), "tokens": 0, "tasks": 0})
+        child["cost"] += cost
         child["tokens"] += tokens
         child["tasks"] += data.get("tasks", 0)
 

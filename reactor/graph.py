@@ -41,7 +41,21 @@ if TYPE_CHECKING:
 class Node:
     """A task in its graph: its upstreams by name and what each parameter is. ``map_source`` is the upstream it maps."""
 
-    __slots__ = ("cache_key", "map_source", "parameters", "returns", "runs_async", "task", "upstreams", "when")
+    __slots__ = (
+        "arguments",
+        "cache_key",
+        "context",
+        "executor",
+        "is_limited",
+        "map_source",
+        "name",
+        "parameters",
+        "returns",
+        "runs_async",
+        "task",
+        "upstreams",
+        "when",
+    )
 
     def __init__(
         self,
@@ -61,10 +75,14 @@ class Node:
         self.map_source = map_source
         self.returns = signature.returns
         self.runs_async = signature.is_async
-
-    @property
-    def name(self) -> str:
-        return self.task.name
+        # asked at every start of a body
+        self.name = task.name
+        self.arguments = tuple(parameter for parameter in parameters if parameter.kind != CONTEXT)
+        self.context = signature.context
+        self.executor = task.executor or ("loop" if signature.is_async else "thread")
+        """``loop``, ``thread`` or ``process``."""
+        self.is_limited = task.concurrency is not None or bool(task.limits) or self.executor != "loop"
+        """Whether its bodies take anything that is limited, besides what all do."""
 
     @property
     def runs_on_failure(self) -> bool:
@@ -74,11 +92,6 @@ class Node:
     def kind(self) -> str:
         """``task``, or ``map`` for one that fans out."""
         return "task" if self.map_source is None else "map"
-
-    @property
-    def executor(self) -> str:
-        """``loop``, ``thread`` or ``process``."""
-        return self.task.executor or ("loop" if self.runs_async else "thread")
 
     def describe(self) -> dict[str, Any]:
         """As it stands in ``run.started`` and ``GET /workflows/{name}``."""

@@ -58,6 +58,7 @@ class Host:
         }
         self._executor_slots = {"thread": Slots(bounds.THREADS), "process": Slots(os.cpu_count() or 1)}
         self._engine_slots = None if concurrency is None else Slots(concurrency)
+        self.is_limited = concurrency is not None
         self._workflow_slots: dict[tuple[str, int], Slots] = {}
         self._named: dict[str, Slots | Rate] = {}
         self._waiting = dict.fromkeys(_MAX_WAITING, 0)

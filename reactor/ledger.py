@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from reactor.policy import Budget
-from reactor.state import RunState, decimal_of
+from reactor.state import RunState
 
 WARN_AT: Final = Decimal("0.8")
 
@@ -57,16 +57,16 @@ class Ledger:
 
     def note_child(self, child_run: str, cost: Decimal, tokens: int, tasks: int = 0) -> None:
         """What is being written of a child's spending."""
-        noted = self.children.setdefault(child_run, {"cost": 0.0, "tokens": 0, "tasks": 0})
-        noted["cost"] = float(decimal_of(noted["cost"]) + cost)
+        noted = self.children.setdefault(child_run, {"cost": Decimal(0), "tokens": 0, "tasks": 0})
+        noted["cost"] += cost
         noted["tokens"] += tokens
         noted["tasks"] += tasks
 
     def missing_of(self, child_run: str, child: Ledger) -> tuple[Decimal, int, int]:
         """What of a child is not in this run's log yet: (cost, tokens, tasks)."""
-        noted = self.children.get(child_run, {"cost": 0.0, "tokens": 0, "tasks": 0})
+        noted = self.children.get(child_run, {"cost": Decimal(0), "tokens": 0, "tasks": 0})
         return (
-            max(Decimal(0), child.cost - decimal_of(noted["cost"])),
+            max(Decimal(0), child.cost - noted["cost"]),
             max(0, child.tokens - noted["tokens"]),
             max(0, child.tasks - noted["tasks"]),
         )

@@ -110,6 +110,10 @@ class MappedActor(Actor):
         self.status = "running"
         if self._observer is not None:
             merge_tasks(children).subscribe(self._observer.on_next, self._observer.on_error, self._all_ended)
+        if self._past is not None:
+            for child in children:
+                if (reason := self._past.cancelling.get(child.task_id)) is not None:  # asked to stop before the restart
+                    child.cancel(reason)
         self._tell_paired()
 
     def _end_restored(self, past: Past, end: Callable[[TaskActor], None]) -> None:

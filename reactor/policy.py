@@ -146,7 +146,7 @@ class Budget:
     def limit(self, resource: str) -> Decimal | None:
         """The limit of a resource; None where there is none."""
         value = getattr(self, resource)
-        return None if value is None else Decimal(repr(value) if isinstance(value, float) else str(value))
+        return None if value is None else Decimal(float.__repr__(value) if isinstance(value, float) else str(value))
 
     def to_dict(self) -> dict[str, Any]:
         """As it stands in ``run.started``."""
@@ -170,7 +170,7 @@ class Budget:
 
 
 PLACES: Final = Decimal("1e-12")
-"""Costs are kept to a trillionth: floats that were computed carry noise below that."""
+"""Costs are kept to a trillionth, and to what a JSON number carries: floats that were computed have noise below."""
 
 
 def money(amount: object) -> Decimal:
@@ -178,12 +178,12 @@ def money(amount: object) -> Decimal:
     if isinstance(amount, bool) or not isinstance(amount, (int, float, Decimal, str)):
         raise ValueError(f"a cost is a number from 0, not {amount!r}")
     try:
-        cost = Decimal(repr(amount) if isinstance(amount, float) else amount)
+        cost = Decimal(float.__repr__(amount) if isinstance(amount, float) else amount)
     except (InvalidOperation, ValueError):
         raise ValueError(f"a cost is a number from 0, not {str(amount)[:50]!r}") from None
     if not cost.is_finite() or not 0 <= cost <= MAX_COST:
         raise ValueError(f"a cost is a number from 0 to {MAX_COST:,}, not {str(amount)[:50]}")
-    return cost.quantize(PLACES).normalize()
+    return Decimal(repr(float(cost.quantize(PLACES)))).normalize()  # what the log has is what is summed
 
 
 def _check_whole(of: str, name: str, value: object, least: int, most: int | None = None) -> None:

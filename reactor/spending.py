@@ -39,34 +39,42 @@ class Spending:
         ledger = self.ledger
         ledger.spend(cost, tokens)
         data = drafts.spent(cost, tokens, ledger.cost, ledger.tokens, source, child)
-        actor.emit(actor.draft("task.spent", data))
+        self._execution.write(actor.draft("task.spent", data))  # a child run may end after the task that asked for it
         parent = self._execution.parent
         if parent is not None:
             parent.execution.spending.child_spent(parent.task_id, self._execution.run_id, cost, tokens)
         for crossing in ledger.crossings():
             self.tell(crossing, actor.task_id)
 
-    def settle(self, task_id: str, child_run: str, child: Ledger) -> None:
-        """What a child has spent that this log does not have: of a crash in between, and the starts of its bodies."""
+    def settle(self, task_id: str, child_run: str, child: Ledger, *, is_counted: bool) -> None:
+        """What a child has spent that this log does not have: of a crash in between, and the starts of its bodies.
+
+        ``is_counted``: those were counted as they happened, in this process.
+        """
         cost, tokens, tasks = self.ledger.missing_of(child_run, child)
+        if tasks and not is_counted:
+            self._count_tasks(tasks)
         counts_tasks = any(spending.ledger.limit_of("tasks") is not None for spending in self._line())
         if cost or tokens or (tasks and counts_tasks):
             self.child_spent(task_id, child_run, cost, tokens, tasks)
 
     def may_start(self, actor: Actor) -> bool:
         """Counts the start of a body here and in the ancestors; False where a budget stops it."""
-        execution = self._execution
         for spending in self._line():
             crossing = spending.ledger.next_task()
             if crossing is not None:
                 spending.tell(crossing, actor.task_id if spending is self else None)
-        if execution.ending is not None or execution.is_paused:
+        is_ending = any(spending._execution.ending is not None for spending in self._line())
+        if is_ending or self._execution.is_paused:
             return False
+        self._count_tasks(1)
+        return True
+
+    def _count_tasks(self, count: int) -> None:
         for spending in self._line():
-            spending.ledger.tasks += 1
+            spending.ledger.tasks += count
             for crossing in spending.ledger.crossings_of("tasks", Decimal(spending.ledger.tasks)):
                 spending.tell(crossing, None)
-        return True
 
     def _line(self) -> Iterator[Spending]:
         """This run's, and its ancestors'."""

@@ -185,6 +185,8 @@ class RunState:
 
 def _plain(value: Any) -> Any:
     """As JSON has it; a cost has at most the digits a float can carry (``policy.PLACES``)."""
+    if isinstance(value, dict):
+        return {name: _plain(member) for name, member in cast("dict[str, Any]", value).items()}
     return float(value) if isinstance(value, Decimal) else value
 
 
@@ -196,6 +198,8 @@ def _own_copy(value: Any) -> Any:
 
 
 def _owned(name: str, value: Any) -> Any:
+    if name == "children":
+        return {child: {**spent, "cost": decimal_of(spent["cost"])} for child, spent in value.items()}
     return decimal_of(value) if name == "cost" else _own_copy(value)
 
 

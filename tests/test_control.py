@@ -28,6 +28,7 @@ from reactor import (
 from reactor.logs import MemoryLog
 from reactor.testing import FaultyLog
 from tests.recovery.crash import check_laws, ended_in, read_with_blobs
+from tests.supervised import told, until, wait_until
 from tests.test_cancel import until_running
 
 
@@ -45,34 +46,10 @@ def gate() -> Iterator[threading.Event]:
     gate.set()
 
 
-async def until(run: Run, type: str, task_id: str | None = None) -> Event:
-    """The first event of this type, and of this task."""
-    async with asyncio.timeout(10):
-        async for event in run:
-            if event.type == type and task_id in (None, event.task_id):
-                assert isinstance(event, Event)
-                return event
-    raise AssertionError(f"{run} ended without {type} of {task_id}")
-
-
-async def ended(engine: Engine, run: Run) -> list[Event]:
-    """All events of a run, which keeps the laws of every run."""
-    await asyncio.wait_for(run.ended(), 10)
-    events = await read_with_blobs(engine.log, run.id)
-    check_laws(events)
-    return events
-
-
 async def turns(count: int = 50) -> None:
     """Lets everything happen that needs no time and nobody from outside."""
     for _ in range(count):
         await asyncio.sleep(0)
-
-
-async def when(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 def seq_of(events: list[Event], type: str, task_id: str | None = None) -> int:
@@ -116,7 +93,7 @@ async def test_dependents_and_mapped_children_do_not_start_while_the_run_is_paus
     await turns()
     assert [task.status for task in run.state.tasks.values()] == ["completed", "pending", "pending"]
     await run.resume(reason="back", by="you")
-    events = await ended(engine, run)
+    events = await told(engine, run)
     paused, resumed = seq_of(events, "run.paused"), seq_of(events, "run.resumed")
     assert paused < seq_of(events, "task.completed", "first") < resumed
     assert [event.task_id for event in events[paused:] if event.type in ("task.started", "task.mapped")]
@@ -145,7 +122,7 @@ async def test_a_mapped_child_does_not_take_the_slot_of_another_while_the_run_is
     await until(run, "task.completed", "each[0]")
     await turns()
     await run.resume()
-    events = await ended(engine, run)
+    events = await told(engine, run)
     assert started(events) == ["items", "each[0]", "each[1]", "each[2]", "each[3]"]
     assert seq_of(events, "task.started", "each[1]") > seq_of(events, "run.resumed")
 
@@ -171,7 +148,7 @@ async def test_a_retry_that_is_due_waits_for_the_resume(engine: Engine) -> None:
         await asyncio.sleep(0.01)
         await turns()
         await run.resume()
-    events = await ended(engine, run)
+    events = await told(engine, run)
     assert await run == {"flaky": 2}
     assert types(events).count("run.paused") == types(events).count("run.resumed") >= 1
 
@@ -198,7 +175,7 @@ async def test_a_slot_of_the_engine_is_given_to_nobody_of_a_paused_run() -> None
         assert b.state.tasks["body"].status == "pending"
         await b.resume()
         assert await asyncio.wait_for(b, 5) == {"body": "b"}
-        events = await ended(engine, b)
+        events = await told(engine, b)
         assert seq_of(events, "task.started") > seq_of(events, "run.resumed")
 
 
@@ -219,7 +196,7 @@ async def test_a_start_that_a_rate_allows_waits_for_the_resume() -> None:
         await asyncio.sleep(0.05)  # timers are kept in order: the limit's was due before
         await turns()
         await run.resume()
-        events = await ended(engine, run)
+        events = await told(engine, run)
         assert seq_of(events, "task.started", "each[1]") > seq_of(events, "run.resumed")
 
 
@@ -264,25 +241,25 @@ async def test_a_pause_holds_the_child_runs_too_and_only_what_it_paused_goes_on_
         return await asyncio.gather(*(ctx.run(child, {"key": key}, key=key) for key in go))
 
     run = await engine.start(flow, run_id="p")
-    await when(lambda: engine.open_runs == 3)
+    await wait_until(lambda: engine.open_runs == 3)
     x, y = [await engine.get(f"p.asks.{key}") for key in go]
     for one in (x, y):
         await until_running(one)
     await y.pause(reason="mine")
     await run.pause()
-    await when(lambda: x.status == "paused")
+    await wait_until(lambda: x.status == "paused")
     assert (x.state.reason, y.state.reason) == ("parent", "mine")
     for event in go.values():
         event.set()
     await until(x, "task.completed", "first")
     await run.resume()
-    await ended(engine, x)
+    await told(engine, x)
     await turns()
     assert (x.status, y.status, run.status) == ("completed", "paused", "running")
     await y.resume()
     assert await asyncio.wait_for(run, 5) == {"asks": [{"second": 2}] * 2}
     for one in (x, y):
-        events = await ended(engine, one)
+        events = await told(engine, one)
         assert seq_of(events, "task.started", "second") > seq_of(events, "run.resumed")
 
 
@@ -303,7 +280,7 @@ async def test_a_run_whose_last_task_finishes_during_the_pause_completes(engine:
     await run.pause()
     go.set()
     assert await asyncio.wait_for(run, 5) == {"only": 1}
-    assert types(await ended(engine, run)) == ["run.started", "run.paused", "run.completed"]
+    assert types(await told(engine, run)) == ["run.started", "run.paused", "run.completed"]
 
 
 def stepping(in_thread: bool, go: threading.Event, caught: list[BaseException]) -> Workflow:
@@ -347,7 +324,7 @@ async def parked(engine: Engine, run: Run, go: threading.Event) -> None:
     go.set()
     await until(run, "step.before")
     actor = run._execution.actors["body"]  # type: ignore[union-attr]
-    await when(lambda: actor._waits == 1)  # type: ignore[attr-defined]
+    await wait_until(lambda: actor._waits == 1)  # type: ignore[attr-defined]
 
 
 @BOTH
@@ -360,7 +337,7 @@ async def test_a_checkpoint_waits_while_the_run_is_paused(
     await turns()
     assert run.state.tasks["body"].status == "running"
     await run.resume()
-    events = await ended(engine, run)
+    events = await told(engine, run)
     assert seq_of(events, "step.before") < seq_of(events, "run.resumed") < seq_of(events, "step.after")
     assert await run == {"body": "done"}
     unpaused = await engine.start(stepping(in_thread, gate, []))
@@ -376,7 +353,7 @@ async def test_a_body_in_its_checkpoint_is_stopped_by_a_cancel_of_the_paused_run
     run = await engine.start(stepping(in_thread, gate, caught))
     await parked(engine, run, gate)
     await asyncio.wait_for(run.cancel(reason="enough"), 5)
-    events = await ended(engine, run)
+    events = await told(engine, run)
     assert [type(error) for error in caught] == [ContextClosed if in_thread else asyncio.CancelledError]
     assert "step.after" not in [event.type for event in events]
     assert ended_in(events)["body"].data["stopped"] is True
@@ -402,7 +379,7 @@ async def test_a_checkpoint_raises_in_a_thread_once_it_is_cancelled(engine: Engi
     run = await engine.start(flow)
     await until_running(run)
     await asyncio.wait_for(run.cancel(), 5)
-    events = await ended(engine, run)
+    events = await told(engine, run)
     assert len(caught) == 1
     assert (events[-2].type, events[-2].data["stopped"], events[-1].data["abandoned"]) == ("task.cancelled", True, 0)
 
@@ -464,19 +441,18 @@ async def test_a_pause_outlives_the_engine() -> None:
         await run.pause()
         await run.resume()
         assert await asyncio.wait_for(run, 5) == {"second": 2}
-        events = await ended(engine, run)
+        events = await told(engine, run)
     assert types(events) == ["run.started", "run.paused", "run.resumed", "run.resumed", "run.completed"]
     assert ran == ["first 1", "first 2", "second"]
 
 
 async def test_the_end_of_the_engine_cancels_a_paused_run_on_a_log_that_forgets() -> None:
     """Nobody could resume it any more."""
-    flow, go = Workflow("paused"), threading.Event()
+    go = threading.Event()
     async with Engine(grace=0) as engine:
         run = await engine.start(stepping(False, go, []))
         await parked(engine, run, go)
     assert (run.status, run.state.reason) == ("cancelled", "shutdown")
-    assert flow.name
 
 
 # --- pause: commands --------------------------------------------------------------------------------------------
@@ -497,7 +473,7 @@ async def test_a_repeated_command_writes_nothing(engine: Engine) -> None:
     await asyncio.gather(*(run.resume(reason=f"resume {n}") for n in range(3)))
     await run.resume()
     go.set()
-    events = await ended(engine, run)
+    events = await told(engine, run)
     assert types(events) == ["run.started", "run.paused", "run.resumed", "run.completed"]
     assert [e.data["reason"] for e in events if e.type in ("run.paused", "run.resumed")] == ["pause 0", "resume 0"]
 
@@ -523,7 +499,7 @@ async def test_pause_resume_and_input_are_refused_while_the_run_is_being_cancell
     for command in commands:
         with pytest.raises(RunEnded, match="cancelled"):
             await command()
-    assert types(await ended(engine, run)) == ["run.started", "run.cancelling", "run.cancelled"]
+    assert types(await told(engine, run)) == ["run.started", "run.cancelling", "run.cancelled"]
 
 
 @pytest.mark.parametrize("reason", ["x" * 201, "\ud800"], ids=["long", "no text"])
@@ -556,7 +532,7 @@ async def test_a_command_that_comes_behind_the_last_event_is_refused() -> None:
         run = await engine.start(flow, run_id="r")
         await until_running(run)
         go.set()
-        await when(lambda: run._execution.last_written >= 4)  # type: ignore[union-attr]
+        await wait_until(lambda: run._execution.last_written >= 4)  # type: ignore[union-attr]
         commands = [
             asyncio.ensure_future(command)
             for command in (run.pause(), run.resume(), run.send("body", 1), run.cancel(), run.cancel(task="body"))
@@ -565,7 +541,7 @@ async def test_a_command_that_comes_behind_the_last_event_is_refused() -> None:
         log.release()
         outcomes = await asyncio.wait_for(asyncio.gather(*commands, return_exceptions=True), 5)
         assert [type(outcome) for outcome in outcomes] == [RunEnded] * 5
-        assert types(await ended(engine, run)) == ["run.started", "run.completed"]
+        assert types(await told(engine, run)) == ["run.started", "run.completed"]
 
 
 async def test_pausing_again_and_again_keeps_nothing() -> None:
@@ -573,27 +549,27 @@ async def test_pausing_again_and_again_keeps_nothing() -> None:
     flow, holds = Workflow("waits"), Workflow("holds")
     flow.task(lambda: list(range(20)), name="items")
 
-    @flow.task(map="items")
+    @flow.task(map="items", limits="scarce")
     async def each(items: int) -> int:
         return items
 
-    @holds.task
+    @holds.task(limits="scarce")
     async def hold(go: Any) -> None:
         await go.wait()
 
-    async with Engine(concurrency=2, grace=0) as engine:
+    async with Engine(limits=[Limit("scarce", 1)], grace=0) as engine:
         go = asyncio.Event()
+        await until_running(await engine.start(holds, {"go": go}))
+        slots: Any = engine._host._named["scarce"]  # type: ignore[union-attr]
         run = await engine.start(flow, run_id="waits")
-        holding = [await engine.start(holds, {"go": go}) for _ in range(2)]
-        slots = engine._host._engine_slots  # type: ignore[union-attr]
-        await when(lambda: all(one.state.tasks["hold"].status == "running" for one in holding))
-        for _ in range(30):
+        await wait_until(lambda: len(slots._parked) == 20)
+        for _ in range(20):
             await run.pause()
             await run.resume()
             cancelled = await engine.start(flow)
+            await until(cancelled, "task.mapped")
             await cancelled.cancel()
-        assert slots is not None
-        assert len(slots._parked) <= 20
+        assert len(slots._parked) == 20
         go.set()
         assert await asyncio.wait_for(run, 5) == {"each": list(range(20))}
 
@@ -641,11 +617,11 @@ async def test_a_running_task_is_cancelled_alone(engine: Engine) -> None:
     assert run.status == "running"
     go.set()
     assert await asyncio.wait_for(run, 5) == {"other": 1}
-    events = await ended(engine, run)
-    told = [event for event in events if event.task_id == "long"]
-    assert [event.type for event in told] == ["task.started", "task.cancelling", "task.cancelled"]
-    assert told[1].data == {"reason": "too long", "by": "me"}
-    assert (told[2].data["reason"], told[2].data["stopped"]) == ("too long", True)
+    events = await told(engine, run)
+    of_long = [event for event in events if event.task_id == "long"]
+    assert [event.type for event in of_long] == ["task.started", "task.cancelling", "task.cancelled"]
+    assert of_long[1].data == {"reason": "too long", "by": "me"}
+    assert (of_long[2].data["reason"], of_long[2].data["stopped"]) == ("too long", True)
     ends = ended_in(events)
     for name in ("after", "behind"):
         assert ends[name].type == "task.skipped"
@@ -677,7 +653,7 @@ async def test_a_task_that_has_not_begun_is_cancelled_at_once_and_never_starts(e
         assert run.state.tasks[name].status == "cancelled"
     assert run.state.tasks["waiting"].waiting is None
     await asyncio.wait_for(run.cancel(task="long"), 5)
-    events = await ended(engine, run)
+    events = await told(engine, run)
     ends = ended_in(events)
     assert [ends[name].data["stop_ms"] for name in ("pending", "retrying")] == [0.0, 0.0]
     assert sorted(started(events)) == ["long", "retrying", "waiting"]  # type: ignore[type-var]
@@ -685,7 +661,7 @@ async def test_a_task_that_has_not_begun_is_cancelled_at_once_and_never_starts(e
 
 
 async def test_a_mapped_task_is_cancelled_with_all_its_children(engine: Engine) -> None:
-    """Those that run stop, those that wait for a slot never start, those that completed stay so; dependents are skipped."""
+    """What runs stops, what waits for a slot never starts, what completed stays so; what depends on it is skipped."""
     flow, stopped = Workflow("mapped"), list[str]()
     flow.task(lambda: [0, 1, 2, 3, 4], name="items")
 
@@ -704,7 +680,7 @@ async def test_a_mapped_task_is_cancelled_with_all_its_children(engine: Engine) 
     await until(run, "task.started", "each[2]")
     await asyncio.wait_for(run.cancel(task="each"), 5)
     assert run.state.tasks["each"].status == "cancelled"
-    events = await ended(engine, run)
+    events = await told(engine, run)
     assert sorted(stopped) == ["each[1]", "each[2]"]
     assert statuses(run) == {
         "items": "completed",
@@ -728,13 +704,13 @@ async def test_a_mapped_task_that_has_not_fanned_out_is_cancelled_as_one(engine:
     await until_running(run)
     await asyncio.wait_for(run.cancel(task="each"), 5)
     await asyncio.wait_for(run.cancel(task="items"), 5)
-    await ended(engine, run)
+    await told(engine, run)
     assert statuses(run) == {"items": "cancelled", "each": "cancelled", "pairs": "skipped"}
     assert run.state.total_tasks == 1
 
 
 async def test_one_child_of_a_mapped_task_is_cancelled_alone(engine: Engine) -> None:
-    """``m[3]``: its siblings go on, also the one that gets its slot; the whole counts as cancelled, its pair is skipped."""
+    """``m[3]``: its siblings go on, also the one that gets its slot; the whole is cancelled, its pair skipped."""
     flow = Workflow("child")
     flow.task(lambda: [0, 1, 2, 3, 4], name="items")
 
@@ -755,7 +731,7 @@ async def test_one_child_of_a_mapped_task_is_cancelled_alone(engine: Engine) -> 
     run = await engine.start(flow)
     await until(run, "task.started", "each[3]")
     await asyncio.wait_for(run.cancel(task="each[3]", reason="this one"), 5)
-    events = await ended(engine, run)
+    events = await told(engine, run)
     assert {id for id, status in statuses(run).items() if status == "cancelled"} == {"each", "each[3]"}
     assert {id for id, status in statuses(run).items() if status == "skipped"} == {"pairs", "pairs[3]", "total"}
     assert ended_in(events)["each[3]"].map_index == 3
@@ -804,7 +780,7 @@ async def test_a_task_that_does_not_stop_is_abandoned_and_the_run_goes_on(
     await run.request_cancel(grace=3600, task="deaf", reason="second")
     await asyncio.wait_for(run.cancel(grace=0.01, task="deaf", reason="third"), 5)
     assert await asyncio.wait_for(run, 5) == {"then": 1}
-    events = await ended(engine, run)
+    events = await told(engine, run)
     assert [e.data["reason"] for e in events if e.type == "task.cancelling"] == ["first"]
     assert ended_in(events)["deaf"].data["stopped"] is False
 
@@ -838,7 +814,7 @@ async def test_a_task_that_is_cancelled_is_not_retried(engine: Engine, gate: thr
     await until_running(run)
     await run.request_cancel(task="body")
     gate.set()
-    events = await ended(engine, run)
+    events = await told(engine, run)
     assert started(events) == ["body"]
     assert ended_in(events)["body"].type == "task.cancelled"
 
@@ -853,16 +829,18 @@ async def test_a_cancelled_task_stops_the_child_run_it_waits_for(engine: Engine)
         return await ctx.run(child)
 
     run = await engine.start(flow, run_id="p")
-    await when(lambda: engine.open_runs == 2)
+    await wait_until(lambda: engine.open_runs == 2)
     inner = await engine.get("p.asks.1")
     await until_running(inner)
     await asyncio.wait_for(run.cancel(task="asks"), 5)
     assert (inner.status, inner.state.reason) == ("cancelled", "parent")
-    await ended(engine, run)
+    await told(engine, run)
     assert (run.status, run.state.tasks["asks"].status) == ("completed", "cancelled")
 
 
-@pytest.mark.parametrize("task", ["nope", "each[5]", "each[-1]", "each[01]", "each[x]", "each[", "items[0]", "", "each[0]]"])
+@pytest.mark.parametrize(
+    "task", ["nope", "each[5]", "each[-1]", "each[01]", "each[x]", "each[", "items[0]", "", "each[0]]"]
+)
 async def test_a_task_there_is_not_cannot_be_cancelled(engine: Engine, task: str) -> None:
     """UnknownTask names it and the run, and nothing is written."""
     flow = Workflow("unknown")
@@ -912,7 +890,7 @@ async def test_a_task_of_a_paused_run_can_be_cancelled(engine: Engine) -> None:
     assert (run.status, statuses(run)) == ("paused", {"long": "cancelled", "after": "pending"})
     await run.resume()
     assert await asyncio.wait_for(run, 5) == {"after": 1}
-    await ended(engine, run)
+    await told(engine, run)
 
 
 @pytest.mark.parametrize("name", ["long", "each"])

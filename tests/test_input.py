@@ -1,4 +1,4 @@
-"""Input from outside: a body waits for a value, whoever sends one is told whether it fits, and nobody is asked twice."""
+"""Input: a body waits for a value, whoever sends one is told whether it fits, and nobody is asked twice."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def types(events: Sequence[Event], task: str) -> list[str]:
 
 async def out(run: Run) -> Any:
     """The output of the only last task."""
-    return list((await asyncio.wait_for(run, 20)).values())[0]
+    return next(iter((await asyncio.wait_for(run, 20)).values()))
 
 
 # --- what is sent -------------------------------------------------------------------------------------------------

@@ -2,8 +2,9 @@
 
     run's windows ──select──throttle──encode──heartbeat──▶ ring of frames ◀── offset of each client
 
-A client is an offset into the frames and a cursor into the log. One that keeps up takes frames from here; one that
-falls behind the ring reads the log again, by its cursor.
+A client is an offset into the frames and a cursor into the log. To one that keeps up the frames of a turn are written
+from here, framed once for all; one that does not is woken and takes them itself; one that falls behind the ring reads
+the log again, by its cursor.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from reactivex import operators as ops
 from reactivex.abc import SchedulerBase
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 
+from reactor.bounds import READ_BYTES
 from reactor.events import Control, Event, Message
 from reactor.feed import Feed
 from reactor.operators.heartbeat import heartbeat
@@ -26,6 +28,7 @@ from reactor.operators.select import matcher, select
 from reactor.operators.throttle_latest import event_flushes, event_key, throttle_latest
 from reactor.operators.unwindow import unwindow
 from web import sse
+from web.direct import Direct, chunk_of
 from web.query import StreamOptions
 
 RING_FRAMES: Final = 2_000
@@ -152,35 +155,36 @@ class Channel:
         self._first = 0
         self._bytes = 0
         self._ring_bytes = ring_bytes
-        self._wakes: set[Callable[[], None]] = set()
-        self._told = False
-        """All clients were woken since the last of them read: a window of 1,000 frames wakes them once."""
-        loop = asyncio.get_running_loop()
-        self._subscription = compose(feed.windows, options, loop).subscribe(
+        self._clients: dict[Direct, Callable[[], None]] = {}
+        """What to call where a client has to write itself."""
+        self._flushed = 0
+        """The offset up to which everybody was written to, or woken."""
+        self._is_flushing = False
+        self._loop = asyncio.get_running_loop()
+        self._subscription = compose(feed.windows, options, self._loop).subscribe(
             self._add, lambda _: self._complete(), self._complete
         )
 
     @property
     def clients(self) -> int:
-        return len(self._wakes)
+        return len(self._clients)
 
     @property
     def end(self) -> int:
         """The offset after the last frame: where a client joins that has read the log to the last published event."""
         return self._first + len(self._frames)
 
-    def join(self, wake: Callable[[], None]) -> None:
-        self._wakes.add(wake)
+    def join(self, client: Direct, wake: Callable[[], None]) -> None:
+        self._clients[client] = wake
 
-    def leave(self, wake: Callable[[], None]) -> None:
+    def leave(self, client: Direct) -> None:
         """The last one out ends the pipeline."""
-        self._wakes.discard(wake)
-        if not self._wakes:
+        self._clients.pop(client, None)
+        if not self._clients:
             self._subscription.dispose()
 
     def read(self, offset: int) -> list[Frame] | None:
         """The frames from an offset on; None where they are gone and the log must be read."""
-        self._told = False
         if offset < self._first:
             return None
         return list(islice(self._frames, offset - self._first, None))
@@ -192,16 +196,34 @@ class Channel:
         while len(self._frames) > 1 and (len(self._frames) > RING_FRAMES or self._bytes > self._ring_bytes):
             self._bytes -= len(self._frames.popleft().data)
             self._first += 1
-        if not self._told:
-            self._told = True
+        if not self._is_flushing:  # at the end of the turn: a window of 1,000 frames is one write
+            self._is_flushing = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        """Writes what the turn has brought to all that wait for it, and wakes the others."""
+        self._is_flushing = False
+        start, end, position = self._flushed, self.end, self.feed.last_seq
+        self._flushed = end
+        frames = self.read(start)
+        size = sum(len(frame.data) for frame in frames or ())
+        if not frames or size > READ_BYTES:
             self._wake_all()
+            return
+        chunk = chunk_of(b"".join([frame.data for frame in frames]))
+        oldest = min((frame.seq for frame in frames if frame.seq), default=position + 1)
+        for client, wake in self._clients.items():
+            if client.is_waiting and client.offset == start and client.floor < oldest and client.write(chunk):
+                client.offset, client.position = end, frames[-1].position
+            else:
+                wake()
 
     def _complete(self) -> None:
         self.completed = True
         self._wake_all()
 
     def _wake_all(self) -> None:
-        for wake in tuple(self._wakes):
+        for wake in tuple(self._clients.values()):
             wake()
 
 
@@ -219,8 +241,8 @@ class Channels:
         """Clients that follow a run live through shared pipelines."""
         return sum(channel.clients for channel in self._by_feed.get(feed, {}).values())
 
-    def join(self, feed: Feed, options: StreamOptions, wake: Callable[[], None]) -> Channel:
-        """The channel for these options, made if there is none. Call it when caught up, without suspending since."""
+    def of(self, feed: Feed, options: StreamOptions) -> Channel:
+        """The channel for these options, made if there is none. Join it when caught up, without suspending since."""
         shared = self._by_feed.setdefault(feed, {})
         channel = shared.get(options.shared)
         if channel is None:
@@ -228,11 +250,10 @@ class Channels:
                 channel = shared[options.shared] = Channel(feed, options)
             else:
                 channel = Channel(feed, options, PRIVATE_RING_BYTES)
-        channel.join(wake)
         return channel
 
-    def leave(self, channel: Channel, options: StreamOptions, wake: Callable[[], None]) -> None:
-        channel.leave(wake)
+    def leave(self, channel: Channel, options: StreamOptions, client: Direct) -> None:
+        channel.leave(client)
         if channel.clients:
             return
         shared = self._by_feed.get(channel.feed, {})

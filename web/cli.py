@@ -20,9 +20,10 @@ import typer
 from rich.console import Console
 
 from reactor.engine import Engine
-from reactor.errors import InputError, LogLost, ReactorError, WorkflowError
+from reactor.errors import InputError, LogLost, ReactorError, RunEnded, TaskEnded, WorkflowError
 from reactor.events import Event
 from reactor.graph import Graph
+from reactor.run import Run
 from reactor.workflow import Workflow
 from web.client import StreamRefused, StreamUnavailable, follow_url
 from web.load import LoadError, is_plan, load_plan_file, load_workflow, load_workflows
@@ -63,6 +64,9 @@ def run(
     target: Target,
     inputs: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE...", help="Inputs of the run.")] = None,
     store: Store = "memory://",
+    send: Annotated[
+        list[str] | None, typer.Option(metavar="TASK=VALUE", help="A value for a task that asks for one; repeatable.")
+    ] = None,
     json: Json = False,
     tools: Tools = None,
 ) -> None:
@@ -71,8 +75,9 @@ def run(
     if workflow.plan is not None and inputs:
         _refuse(f"{target} is a plan, which has its inputs in it: {inputs[0]!r} cannot be given")
     given = _parse_input(workflow.validate(), inputs or [])
+    values = _parse_values(workflow.validate(), send or [])
     engine = _engine(store, [] if workflow.plan is not None else [workflow])
-    _exit(_run(engine, workflow, given, options, json=json))
+    _exit(_run(engine, workflow, given, options, values, json=json))
 
 
 @app.command("serve")
@@ -136,10 +141,18 @@ def graph(target: Target, tools: Tools = None) -> None:
 
 
 async def _run(
-    engine: Engine, workflow: Workflow, given: dict[str, Any], options: dict[str, Any], *, json: bool
+    engine: Engine,
+    workflow: Workflow,
+    given: dict[str, Any],
+    options: dict[str, Any],
+    values: list[tuple[str, Any]],
+    *,
+    json: bool,
 ) -> int:
     async with engine:
         started = await engine.start(workflow, given, **options)
+        for task, value in values:
+            await _send(started, task, value)
         stopping: set[asyncio.Task[None]] = set()
 
         def cancel() -> None:
@@ -154,6 +167,13 @@ async def _run(
         if not json and started.status == "completed":
             print_outputs(Console(), await started.outputs())
         return exit_code(started.status)
+
+
+async def _send(run: Run, task: str, value: Any) -> None:
+    try:
+        await run.send(task, value)
+    except (TaskEnded, RunEnded) as late:  # it was skipped, say: nobody asks for the value
+        print(f"reactor: {late}", file=sys.stderr)
 
 
 async def _watch(url: str, *, json: bool) -> int:
@@ -237,6 +257,20 @@ def _parse_input(graph: Graph, pairs: Sequence[str]) -> dict[str, Any]:
         return graph.parse_input(texts)
     except InputError as error:
         _refuse(str(error))
+
+
+def _parse_values(graph: Graph, pairs: Sequence[str]) -> list[tuple[str, Any]]:
+    """``task=value`` of ``--send``: JSON where it is, else the text itself."""
+    values: list[tuple[str, Any]] = []
+    for pair in pairs:
+        task, equals, text = pair.partition("=")
+        if not equals or task not in graph.by_name:
+            _refuse(f"--send {pair!r} names no task of this workflow: write TASK=VALUE")
+        try:
+            values.append((task, orjson.loads(text)))
+        except orjson.JSONDecodeError:
+            values.append((task, text))
+    return values
 
 
 def _exit(main: Coroutine[Any, Any, int]) -> NoReturn:

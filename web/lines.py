@@ -108,7 +108,8 @@ def _say_status(event: Message, data: dict[str, Any]) -> str:
 
 
 def _say_retrying(event: Message, data: dict[str, Any]) -> str:
-    return f"retrying in {duration(data.get('delay_ms'))}, attempt {data.get('next_attempt')}: {told(data.get('error'))}"
+    delay, attempt = duration(data.get("delay_ms")), data.get("next_attempt")
+    return f"retrying in {delay}, attempt {attempt}: {told(data.get('error'))}"
 
 
 def _say_waiting(event: Message, data: dict[str, Any]) -> str:

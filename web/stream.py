@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import structlog
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
 from aiohttp_sse import EventSourceResponse
 
 from reactor.bounds import READ_BYTES
@@ -26,7 +27,8 @@ from reactor.run import Run
 from reactor.values import traceback_of
 from web import sse
 from web.body import guard_site
-from web.channel import Channels, Frame, encode_replay
+from web.channel import Channel, Channels, Frame, encode_replay
+from web.direct import Direct
 from web.query import StreamOptions, stream_options
 from web.snapshot import encode_state, last_logs, state_frames
 from web.streams import SEND_TIMEOUT, Client, streams_of
@@ -67,8 +69,8 @@ async def stream(request: web.Request, run: Run | Awaitable[Run], **options: Any
     client = Client(request, asked)
     streams.add(client)
     try:
-        await response.prepare(request)
-        await _deliver(run, client, response, streams.channels)
+        wire = _Wire(client, response, await response.prepare(request))
+        await _deliver(run, client, wire, streams.channels)
         await response.write_eof()
     except ConnectionResetError:
         client.close("gone")  # which is no error, and changes nothing unless the client asked for that
@@ -96,10 +98,20 @@ async def _cancel(run: Run, request: web.Request) -> None:
 class _Wire:
     """Writes to one client. The watchdog over a write that never ends is ``Streams``, outside of it."""
 
-    def __init__(self, client: Client, response: EventSourceResponse) -> None:
+    def __init__(self, client: Client, response: EventSourceResponse, writer: AbstractStreamWriter | None) -> None:
         self._client = client
         self._response = response
+        self._writer = writer
         self._told_retry = False
+
+    def place(self, position: int, offset: int) -> Direct:
+        """This client's place in a channel, which writes to it past its handler."""
+        return Direct(self._writer, position, offset)
+
+    @property
+    def can_wait(self) -> bool:
+        """Whether somebody else may write the next frames: the first one takes ``retry:`` with it."""
+        return self._told_retry
 
     async def write(self, data: bytes) -> None:
         """Writes frames; the first one carries ``retry:``. Raises ConnectionResetError when the client is gone."""
@@ -115,10 +127,7 @@ class _Wire:
         await asyncio.sleep(0)
 
 
-async def _deliver(
-    run: Run | Awaitable[Run], client: Client, response: EventSourceResponse, channels: Channels
-) -> None:
-    wire = _Wire(client, response)
+async def _deliver(run: Run | Awaitable[Run], client: Client, wire: _Wire, channels: Channels) -> None:
     await wire.write(sse.HEARTBEAT)  # flushes the headers: the client knows at once that it is connected
     if isinstance(run, Run):
         feed = run.feed
@@ -229,28 +238,36 @@ async def _gap(feed: Feed, gap: Control, following: bytes) -> bytes:
 
 async def _live(feed: Feed, client: Client, wire: _Wire, channels: Channels, position: int) -> int:
     """Writes a shared channel's frames as they come; returns the position to read the log from."""
-    floor = position
-    channel = channels.join(feed, client.options, client.wake)
-    offset = channel.end
+    channel = channels.of(feed, client.options)
+    place = wire.place(position, channel.end)
+    channel.join(place, client.wake)
     try:
         while client.closing is None:
-            frames = channel.read(offset)
+            frames = channel.read(place.offset)
             if frames is None:
-                return position
+                return place.position
             if frames:
-                frames = _at_most(READ_BYTES, frames)
-                offset += len(frames)
-                # in the middle of a window the position is not yet the window's end
-                position = frames[-1].position if offset == channel.end else max(position, frames[-1].seq)
-                # what was held when this client joined, it has read from the log
-                await wire.write(b"".join(frame.data for frame in frames if not 0 < frame.seq <= floor))
+                await wire.write(_taken(channel, place, frames))
             elif channel.completed:
-                return position
+                return place.position
             else:
+                place.is_waiting = wire.can_wait
                 await client.wait()
-        return position
+                place.is_waiting = False
+        return place.position
     finally:
-        channels.leave(channel, client.options, client.wake)
+        channels.leave(channel, client.options, place)
+
+
+def _taken(channel: Channel, place: Direct, frames: list[Frame]) -> bytes:
+    """What a client that is behind writes next; its place moves on."""
+    frames = _at_most(READ_BYTES, frames)
+    place.offset += len(frames)
+    # in the middle of a window the position is not yet the window's end
+    at_end = place.offset == channel.end
+    place.position = frames[-1].position if at_end else max(place.position, frames[-1].seq)
+    # what was held when this client joined, it has read from the log
+    return b"".join(frame.data for frame in frames if not 0 < frame.seq <= place.floor)
 
 
 def _at_most(size: int, frames: list[Frame]) -> list[Frame]:

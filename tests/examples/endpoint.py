@@ -42,10 +42,12 @@ class Endpoint:
         async def answer(request: web.Request) -> web.StreamResponse:
             response = await begin(request)
             await response.write(message(text))
-            while request.transport is not None and not request.transport.is_closing():
-                await asyncio.sleep(0.005)
-            self.left.set()
-            return response
+            try:
+                while request.transport is not None and not request.transport.is_closing():
+                    await asyncio.sleep(0.005)
+                return response
+            finally:  # a server may also cancel the handler of a client that has gone
+                self.left.set()
 
         return answer
 

@@ -31,7 +31,7 @@ from examples.agent import (
     search,
     stream_chat,
 )
-from reactor import Budget, Engine, Event, InputError, Run, RunFailed
+from reactor import Budget, Engine, Event, InputError, InvalidValue, Run, RunFailed
 from tests.examples.endpoint import (
     DONE,
     Answer,
@@ -45,7 +45,6 @@ from tests.examples.endpoint import (
     serving,
     usage,
 )
-from tests.recovery import crash
 from tests.recovery.crash import check_laws, read_with_blobs
 from tests.web.conftest import Stream
 
@@ -59,10 +58,9 @@ PRICES = {"input_price": "2.50", "output_price": "10"}
 
 @pytest.fixture(autouse=True)
 def surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What this machine is set up for is nothing to the tests; the laws are told what is mapped."""
+    """What this machine is set up for is nothing to the tests."""
     for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(crash, "MAPPED", {"research"})
 
 
 def team(*answers: Answer) -> dict[str, list[Answer]]:
@@ -412,7 +410,7 @@ async def test_a_person_is_asked_and_may_say_no() -> None:
                         assert event.data["prompt"] == "Answer from these 2 findings?"
                         assert event.data["schema"]["required"] == ["approved"]
                         assert not endpoint.asked(ANSWER)
-                        with pytest.raises(ValueError, match="approved"):
+                        with pytest.raises(InvalidValue, match="at approved: "):
                             await run.send("approval", {"approved": "perhaps"})
                         await run.send("approval", verdict)
             assert run.status == "completed"
@@ -481,15 +479,24 @@ async def test_tokens_and_the_question_to_a_person_pass_over_http() -> None:
 # --- the command ------------------------------------------------------------------------------------------------
 
 
-async def agent(*arguments: object, **environment: str) -> asyncio.subprocess.Process:
+@asynccontextmanager
+async def agent(*arguments: object, **environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """The command as a process, which does not outlive its test."""
     pipe = asyncio.subprocess.PIPE
-    return await asyncio.create_subprocess_exec(
+    process = await asyncio.create_subprocess_exec(
         sys.executable, "examples/agent.py", *map(str, arguments), stdin=pipe, stdout=pipe, stderr=pipe, cwd=ROOT,
         env={**os.environ, **environment},
     )  # fmt: skip
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
 
 
 async def said_by(process: asyncio.subprocess.Process, typed: bytes = b"") -> tuple[int, str, str]:
+    """Exit code, standard output and error."""
     async with asyncio.timeout(30):
         out, err = await process.communicate(typed)
     assert process.returncode is not None
@@ -497,21 +504,24 @@ async def said_by(process: asyncio.subprocess.Process, typed: bytes = b"") -> tu
     return process.returncode, out.decode(), err.decode()
 
 
+async def done(*arguments: object, typed: bytes = b"") -> tuple[int, str, str]:
+    async with agent(*arguments) as process:
+        return await said_by(process, typed)
+
+
 async def test_the_command_shows_tokens_as_they_come() -> None:
     """On the standard output, before the model has ended; nothing a model says moves the cursor; costs at the end."""
     gate = asyncio.Event()
     async with serving(team(gated(gate, "First \x1b[2J", "then"))) as endpoint:
-        process = await agent(
-            "--base-url", endpoint.url, "--prices", "2.50", "10", "--yes", "window?", "README.md", OPENAI_API_KEY=KEY
-        )
-        assert process.stdout is not None
-        assert await asyncio.wait_for(process.stdout.readexactly(6), 30) == b"First "
-        gate.set()
-        code, out, err = await said_by(process)
+        arguments = ("--base-url", endpoint.url, "--prices", "2.50", "10", "--yes", "window?", "README.md")
+        async with agent(*arguments, OPENAI_API_KEY=KEY) as process:
+            assert process.stdout is not None
+            assert await asyncio.wait_for(process.stdout.readexactly(6), 30) == b"First "
+            gate.set()
+            code, out, err = await said_by(process)
     assert code == 0, err
     assert out == "\\u001b[2Jthen\n"
-    assert "7,400 tokens" not in err
-    assert "6300 tokens, 0.018 spent" in err
+    assert "6300 tokens, $0.018" in err
     assert "plan completed" in err
     assert set(endpoint.keys) == {f"Bearer {KEY}"}
     assert KEY not in out + err
@@ -521,29 +531,37 @@ async def test_the_command_shows_tokens_as_they_come() -> None:
 async def test_the_command_asks_the_person_before_it(typed: bytes, is_answered: bool) -> None:
     """Yes, no, and an end of the input, which is a no."""
     async with serving(team(says("the answer"))) as endpoint:
-        code, out, err = await said_by(await agent("--base-url", endpoint.url, "window?"), typed)
+        code, out, err = await done("--base-url", endpoint.url, "window?", typed=typed)
     assert code == 0, err
     assert "Answer from these 2 findings? [y/N]" in err
     assert (out.strip() == "the answer") is is_answered
     assert ("not approved" in err) is not is_answered
 
 
-async def test_the_command_reads_a_person_from_a_file_too() -> None:
-    """Where there is nobody, as in a cron job, that is a no."""
+@pytest.mark.parametrize(("file", "is_answered"), [("/dev/null", False), ("yes.txt", True)])
+async def test_the_command_reads_a_person_from_a_file_too(file: str, is_answered: bool, tmp_path: Path) -> None:
+    """Which no loop can wait for; and where there is nobody, as in a cron job, that is a no."""
+    (tmp_path / "yes.txt").write_text("yes\n")
     async with serving(team()) as endpoint:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "examples/agent.py", "--base-url", endpoint.url, "window?", cwd=ROOT,
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        code, _, err = await said_by(process)
-    assert code == 0, err
-    assert "not approved" in err
+        command = f'"{sys.executable}" examples/agent.py --base-url {endpoint.url} "window?" < "{tmp_path / file}"'
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_shell(f"exec {command}", cwd=ROOT, stdout=pipe, stderr=pipe)
+        try:
+            async with asyncio.timeout(30):
+                out, err = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.communicate()
+    assert process.returncode == 0, err
+    assert (b"not approved" in err) is not is_answered
+    assert (TEXT.encode()[:5] in out) is is_answered
 
 
 async def test_the_command_says_where_an_answer_begins_anew() -> None:
     """Half an answer is not run together with the whole one."""
     async with serving(team(PASSING["cut"][0], says("whole"))) as endpoint:
-        code, out, _ = await said_by(await agent("--base-url", endpoint.url, "--yes", "window?"))
+        code, out, _ = await done("--base-url", endpoint.url, "--yes", "window?")
     assert code == 0
     assert out == "half\n[it broke off, once more]\nwhole\n"
 
@@ -551,12 +569,12 @@ async def test_the_command_says_where_an_answer_begins_anew() -> None:
 async def test_the_command_fails_with_the_sentence_of_the_endpoint_or_the_budget() -> None:
     """Exit code 1: it was carried out, and failed."""
     async with serving(team() | {PLAN: [LASTING["400"][0]]}) as endpoint:
-        code, out, err = await said_by(await agent("--base-url", endpoint.url, "--yes", "window?"))
+        code, out, err = await done("--base-url", endpoint.url, "--yes", "window?")
         assert (code, out) == (1, "")
         assert "answered 400: no " in err
         endpoint.answers = team()
         arguments = ("--prices", 2.5, 10, "--budget", "0.003", "--yes", "window?")
-        code, out, err = await said_by(await agent("--base-url", endpoint.url, *arguments))
+        code, out, err = await done("--base-url", endpoint.url, *arguments)
         assert (code, out) == (1, "")
         assert "the budget is exceeded: 0.0035 of 0.003 cost" in err
 
@@ -572,9 +590,8 @@ async def test_the_command_that_cannot_be_carried_out_is_one_sentence_and_exit_c
         ("--base-url", nobody, "--prices", "x", "1", "window?"): "at endpoint.input_price: ",
         ("--base-url", nobody, "--budget", "much", "window?"): "a cost is a number from 0, not much",
     }
-    processes = [await agent(*arguments) for arguments in bad]
-    for process, (arguments, sentence) in zip(processes, bad.items(), strict=True):
-        code, out, err = await said_by(process)
+    for arguments, sentence in bad.items():
+        code, out, err = await done(*arguments)
         assert (code, out) == (2, ""), (arguments, err)
         assert sentence in err, (arguments, err)
         assert err.count("\n") == 1, err

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from reactor.fold import replay
 from reactor.logs import MemoryLog
 from reactor.state import RunState
 from tests.dags import Spec, build, dags, expected
-from tests.recovery.crash import MAPPED, RUN_ID, check_laws, crashed_log, ended_in, read_with_blobs, record, said
+from tests.recovery.crash import RUN_ID, check_laws, crashed_log, ended_in, read_with_blobs, record, said
 
 
 @dataclass
@@ -26,15 +25,8 @@ class Point:
     y: tuple[int, ...]
 
 
-@pytest.fixture(autouse=True)
-def _mapped() -> Iterator[None]:
-    yield
-    MAPPED.clear()
-
-
 def mixed(ran: list[str]) -> Workflow:
     """Maps over a list and over each other, a condition, a handled failure, outputs of all kinds; no two alike."""
-    MAPPED.update({"measured", "doubled", "sets", "from_sets", "leaves"})
     flow = Workflow("mixed")
 
     @flow.task
@@ -233,6 +225,4 @@ def test_random_graphs_end_as_the_model_says_after_any_number_of_crashes(spec: S
 
 
 def check_log(events: list[Event]) -> None:
-    MAPPED.clear()
-    MAPPED.update(t["id"] for t in events[0].data["tasks"] if t["kind"] == "map")
     check_laws(events)

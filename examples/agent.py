@@ -13,7 +13,7 @@ import asyncio
 import os
 import re
 import sys
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing, nullcontext
 from decimal import Decimal
 from pathlib import Path
@@ -89,7 +89,7 @@ async def stream_chat(
     *,
     api_key: str | None = None,
     **options: Any,
-) -> AsyncIterator[Piece]:
+) -> AsyncGenerator[Piece, None]:
     """What the model says, piece by piece, as it comes; raises ChatError, or TryAgain for what may pass."""
     body = {"model": model, "messages": messages, "stream": True, "stream_options": {"include_usage": True}, **options}
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
@@ -264,6 +264,7 @@ async def answer(
 
 
 async def run_here(given: dict[str, Any], budget: Budget | None) -> int:
+    outputs: dict[str, Any] = {}
     failed: RunFailed | None = None
     async with aiohttp.ClientSession() as session, Engine(resources={"http": session}) as engine:
         run = await engine.start(flow, given, budget=budget)
@@ -344,13 +345,17 @@ def main(arguments: Iterable[str] | None = None) -> int:
         "output_price": options.prices[1],
     }
     try:
-        notes = {str(file): file.read_text() for file in options.files}
-        given = {"question": options.question, "notes": notes, "endpoint": endpoint, "unattended": options.yes}
-        # A call is counted when it ends, so what is under way then may still go beyond the budget.
+        notes = {str(file): file.read_text(errors="replace") for file in options.files}
+        # A call is counted when it ends: what is under way by then may still go beyond the budget.
         budget = None if options.budget is None else Budget(cost=options.budget)
-        return asyncio.run(run_here(given, budget))
-    except (OSError, ValueError, InputError) as error:
+        given = {"question": options.question, "notes": notes, "endpoint": endpoint, "unattended": options.yes}
+        flow.validate().validate_input(given)
+    except OSError as error:
+        refuse(f"{error.filename}: {error.strerror}")
+    except (ValueError, InputError) as error:
         refuse(str(error))
+    try:
+        return asyncio.run(run_here(given, budget))
     except KeyboardInterrupt:
         return 130
 

@@ -1,21 +1,21 @@
 """One body, from its slots to its end: whatever the code of a user does is an event, never a crash.
 
-waits      for its upstreams (actor), its condition, its cache, its slots (admission)
-runs       an attempt: a job in an executor, with a voice, within its timeout
+waits      for its upstreams (actor), its condition, its cache, its slots
+runs       an attempt (running): a job in an executor, with a voice, within its timeout
 ends       completed | failed | cancelled, or retrying: another attempt after a delay
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import structlog
 
-from reactor import bounds, drafts
+from reactor import drafts
 from reactor.actor import Actor, Scope
-from reactor.arguments import bind, no_output, shown_arguments
+from reactor.arguments import no_output, shown_arguments
 from reactor.binding import MISSING, adapter_for
 from reactor.cached import cache_digest
 from reactor.condition import wanted
@@ -24,15 +24,11 @@ from reactor.events import Draft, task_head
 from reactor.graph import Node
 from reactor.mailbox import Letter, Mailbox
 from reactor.past import Output, Past
-from reactor.ports import Job, Work
+from reactor.running import Running
 from reactor.slots import Claim
-from reactor.stopwatch import Stopwatch
 from reactor.values import Encoded, describe_error, encode_output, traceback_of
-from reactor.voice import TaskVoice
 
 logger = structlog.get_logger("reactor")
-
-T = TypeVar("T")
 
 
 class TaskActor(Actor):
@@ -61,20 +57,17 @@ class TaskActor(Actor):
         self._head = b""
         self._is_admitted = False
         self._claim: Claim | None = None
+        """What it takes before it starts."""
         self._digest: str | None = None
+        """Under what its output is kept, with ``cache=``."""
         self._mailbox: Mailbox | None = None
-        self._voice: TaskVoice | None = None
-        self._job: Job | None = None
-        self._stopwatch: Stopwatch | None = None
+        self._running: Running | None = None
         self._timer: asyncio.TimerHandle | None = None
-        """Of a retry's delay, or of what a body gets to stop after its timeout."""
+        """Of a retry's delay."""
         self._retry_seconds = 0.0
         """What is left of the delay that a restart interrupted."""
-        self._waits = 0
-        self._started_at = 0.0
         self._cancelled_at = 0.0
         self._cancel_reason: str | None = None
-        self._timed_out = False
 
     @property
     def seen_upstreams(self) -> dict[str, Actor]:
@@ -186,40 +179,33 @@ class TaskActor(Actor):
 
     def fail(self, error: Exception) -> None:
         if not self.has_ended:
-            self._end_failed(error, 0.0)
+            self._end_failed(error)
 
     # --- running ---
 
     def _start(self) -> None:
         self.status = "running"
         self.attempt += 1
-        self._started_at = self.scope.clock.monotonic()
-        scope, node = self.scope, self.node
-        data = drafts.started(node.executor, scope.next_index(), scope.total_tasks, shown_arguments(self))
+        claim, self._claim = self._claim, None
+        self._running = Running(self, claim)
+        scope = self.scope
+        data = drafts.started(self.node.executor, scope.next_index(), scope.total_tasks, shown_arguments(self))
         self.emit(self.draft("task.started", data))
         if self._mailbox is not None:
             self._mailbox.begin_attempt()
-        arguments, context = bind(self, node.arguments), node.context
-        if context is not None:
-            self._voice = TaskVoice(self)
-        if node.task.timeout is not None:
-            self._stopwatch = Stopwatch(scope.loop, [(node.task.timeout, self._time_out)])
-            self._stopwatch.go()
-        attempt = None if context is None else scope.attempt_of(self)
-        work = Work(node.task, arguments, scope.run_id, self.task_id, context, attempt, self._voice)
-        self._job = scope.executors[node.executor].submit(work, self._answered)
+        self._running.start()
 
-    def _answered(self, output: Any, error: BaseException | None) -> None:
-        """The body has ended, one way or another; called once an attempt, by its executor."""
-        job, self._job = self._job, None
-        if self.status != "running" or job is None:
+    def answered(self, output: Any, error: BaseException | None, *, saw_cancel: bool) -> None:
+        """The body has ended, one way or another; called once an attempt."""
+        running = self._running
+        if self.status != "running" or running is None:
             return
         if error is None:
             error = no_output(output)
-        if self._cancel_reason is not None and (error is not None or job.saw_cancel):
+        if self._cancel_reason is not None and (error is not None or saw_cancel):
             self._log_clean_up(error)
             self._end_cancelled(stopped=True)
-        elif self._timed_out:
+        elif running.timed_out:
             self._log_clean_up(error)
             self._failed(self._timeout_error())
         elif error is not None:
@@ -227,17 +213,22 @@ class TaskActor(Actor):
         else:
             self._end_well(output)
 
+    def gave_up(self, *, is_gone: bool) -> None:
+        """It did not stop after its timeout."""
+        self.was_abandoned = not is_gone
+        if self._cancel_reason is not None:
+            self._end_cancelled(stopped=is_gone)
+        else:
+            self._failed(self._timeout_error("" if is_gone else "; it did not stop and was abandoned"))
+
     def _end_well(self, output: Any) -> None:
-        duration_ms = self._elapsed_ms(self._started_at)
         encoded = encode_output(output, None if self.node.returns is MISSING else adapter_for(self.node.returns))
         self.output = output
         if self.node.name in self.scope.leaves:
             self.encoded = encoded.json
         if self._digest is not None and encoded.recoverable:
             self.scope.remember(self.node, self._digest, Output(output, encoded.json, encoded.typed))
-        self._end_attempt()
-        self.scope.body_ended(duration_ms)
-        self._complete(encoded, duration_ms)
+        self._complete(encoded, self._end_attempt())
 
     def _end_reused(self, reused: Output) -> None:
         """Completes with what was computed before, by an earlier run or another one."""
@@ -254,27 +245,24 @@ class TaskActor(Actor):
     # --- failing ---
 
     def _failed(self, error: BaseException) -> None:
-        duration_ms = self._elapsed_ms(self._started_at)
         retry = self.node.task.retry
         self.failures += 1
         if retry is None or self.failures >= retry.attempts or self._cancel_reason is not None:
-            self._end_failed(error, duration_ms)
+            self._end_failed(error)
             return
         try:
             is_worth_it = retry.takes(error)
         except Exception as broken:  # of a user's function; what it was asked about is its cause
             broken.__cause__ = error
-            self._end_failed(broken, duration_ms)
+            self._end_failed(broken)
             return
         if is_worth_it:
-            self._retry(error, retry.delay_after(self.failures, self.scope.chance()), duration_ms)
+            self._retry(error, retry.delay_after(self.failures, self.scope.chance()))
         else:
-            self._end_failed(error, duration_ms)
+            self._end_failed(error)
 
-    def _retry(self, error: BaseException, delay: float, duration_ms: float) -> None:
-        self._end_attempt()
-        self._unclaim()
-        self.scope.body_ended(duration_ms)
+    def _retry(self, error: BaseException, delay: float) -> None:
+        duration_ms = self._end_attempt()
         described = describe_error(error, with_traceback=self.scope.tracebacks)
         data = drafts.retrying(self.attempt + 1, round(delay * 1000, 3), described, duration_ms)
         self.emit(self.draft("task.retrying", data))
@@ -282,31 +270,13 @@ class TaskActor(Actor):
         self._timer = self.scope.loop.call_later(delay, self._due)
         self.scope.ready.pump()
 
-    def _end_failed(self, error: BaseException, duration_ms: float) -> None:
+    def _end_failed(self, error: BaseException) -> None:
         if self.scope.failure is None:
             self.scope.failure = error
         self.error = describe_error(error, with_traceback=self.scope.tracebacks)
         self.because = self.task_id
-        self._end_attempt()
-        self.scope.body_ended(duration_ms)
+        duration_ms = self._end_attempt()
         self.end("failed", self.draft("task.failed", drafts.failed(self.error, duration_ms)))
-
-    def _time_out(self) -> None:
-        if self._job is None:
-            return
-        self._timed_out = True
-        self._job.cancel()
-        self._timer = self.scope.loop.call_later(bounds.TIMEOUT_GRACE_SECONDS, self._give_up)
-
-    def _give_up(self) -> None:
-        """It did not stop after its timeout."""
-        job, self._job = self._job, None
-        if job is not None and self.status == "running" and self._cancel_reason is None:
-            is_gone = job.abandon()
-            self.was_abandoned = not is_gone
-            self._failed(self._timeout_error("" if is_gone else "; it did not stop and was abandoned"))
-        else:
-            self._job = job
 
     def _timeout_error(self, what_became: str = "") -> TaskTimeout:
         return TaskTimeout(
@@ -314,43 +284,6 @@ class TaskActor(Actor):
             run_id=self.scope.run_id,
             task_id=self.task_id,
         )
-
-    # --- waiting while it runs ---
-
-    async def parked(self, answer: Awaitable[T]) -> T:
-        """Waits for an answer without holding a slot, while the timeout stands still; then waits for its slots."""
-        try:
-            self.scope.wait_begins(self)
-        except BaseException:
-            if asyncio.iscoroutine(answer):
-                answer.close()
-            raise
-        self._waits += 1
-        if self._waits == 1:
-            self._unclaim()
-            if self._stopwatch is not None:
-                self._stopwatch.stop()
-        try:
-            return await answer
-        finally:
-            self._waits -= 1
-            self.scope.wait_ends(self)
-            if self._waits == 0 and self._is_going:
-                await self._reclaim()
-
-    @property
-    def _is_going(self) -> bool:
-        return self.status == "running" and self._cancel_reason is None and not self._timed_out
-
-    async def _reclaim(self) -> None:
-        free: asyncio.Future[None] = self.scope.loop.create_future()
-        claim = self.scope.claim_for(self.node, lambda: free.set_result(None), starts=False)
-        self._claim = claim
-        while claim is not None and not claim.take():
-            await free  # a body that is stopped meanwhile releases the claim as it ends
-            free = self.scope.loop.create_future()
-        if self._stopwatch is not None:
-            self._stopwatch.go()
 
     # --- stopping ---
 
@@ -365,23 +298,23 @@ class TaskActor(Actor):
             self.end("skipped", self.skipped_draft())
         elif self.status != "running":
             self._end_cancelled(stopped=True)
-        elif self._job is not None:
-            self._job.cancel()
+        elif self._running is not None:
+            self._running.stop()
 
     def abandon(self, *, only_killed: bool = False) -> None:
-        if self.status == "running" and self._job is not None and (not only_killed or self.node.executor == "process"):
-            job, self._job = self._job, None
-            is_gone = job.abandon()
+        if (
+            self._running is not None
+            and self.status == "running"
+            and (not only_killed or self.node.executor == "process")
+        ):
+            is_gone = self._running.abandon()
             self.was_abandoned = not is_gone
             self._end_cancelled(stopped=is_gone)
 
     def _end_cancelled(self, *, stopped: bool) -> None:
-        has_begun = self.status == "running"
-        stop_ms = self._elapsed_ms(self._cancelled_at) if has_begun else 0.0
+        stop_ms = self._elapsed_ms(self._cancelled_at) if self.status == "running" else 0.0
         self.because = self.task_id
         self._end_attempt()
-        if has_begun:
-            self.scope.body_ended(self._elapsed_ms(self._started_at))
         data = drafts.cancelled(self._cancel_reason, stop_ms, stopped=stopped)
         self.end("cancelled", self.draft("task.cancelled", data))
 
@@ -395,28 +328,30 @@ class TaskActor(Actor):
         if self.has_ended:
             return
         self.status = "cancelled"  # also where it never began: a slot that becomes free is not for it
-        self._end_attempt()
-        if self._job is not None:
-            self._job.cancel()
-            self._job.abandon()
+        running = self._running
         self.settle()
+        if running is not None:
+            running.stop()
+            running.abandon()
 
-    def _end_attempt(self) -> None:
-        """Nothing of this attempt is heard any more."""
-        self._timed_out = False
-        for timer in (self._stopwatch, self._timer):
-            if timer is not None:
-                timer.stop() if isinstance(timer, Stopwatch) else timer.cancel()
-        self._stopwatch = self._timer = None
-        voice, self._voice = self._voice, None
-        if voice is not None:
-            voice.close()
+    def _end_attempt(self) -> float:
+        """Nothing of this attempt is heard any more; the milliseconds it took."""
+        running, self._running = self._running, None
+        if running is None:
+            return 0.0
+        duration_ms = running.elapsed_ms
+        running.close()
+        self.scope.body_ended(duration_ms)
+        return duration_ms
 
     def settle(self) -> None:
-        self._unclaim()
         self._end_attempt()
+        self._unclaim()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         self.upstreams = dict[str, Actor]()
-        self.item = self.pair = self._job = None
+        self.item = self.pair = None
 
     # --- what it says, and is sent ---
 

@@ -33,7 +33,7 @@ def asked(actor: TaskActor, function: Callable[..., Any], parameters: Iterable[P
     context = next((parameter.name for parameter in parameters if parameter.kind == CONTEXT), None)
     if context is None:
         return _decided(function(**arguments), of)
-    voice = TaskVoice(actor)
+    voice = TaskVoice(actor, None)
     line = LocalLine(voice, run_id=actor.scope.run_id, task_id=actor.task_id)
     try:
         return _decided(function(**arguments, **{context: Context(actor.scope.attempt_of(actor), line)}), of)

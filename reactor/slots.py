@@ -41,9 +41,12 @@ class Slots:
 
 
 class Rate:
-    """At most ``amount`` starts in any ``per`` seconds: it remembers when the last ones were."""
+    """At most ``amount`` starts in any ``per`` seconds: it remembers when the last ones were.
 
-    __slots__ = ("_amount", "_call_later", "_clock", "_is_armed", "_parked", "_per", "_starts")
+    A start that becomes free is promised to the first of the parked, until it has taken it or cannot.
+    """
+
+    __slots__ = ("_amount", "_call_later", "_clock", "_is_armed", "_parked", "_per", "_promised", "_starts")
 
     def __init__(
         self,
@@ -59,28 +62,36 @@ class Rate:
         self._call_later = call_later
         self._starts: deque[float] = deque()
         self._parked: OrderedDict[Claim, None] = OrderedDict()
+        self._promised: set[Claim] = set()
         self._is_armed = False
 
-    @property
-    def is_free(self) -> bool:
-        """Whether a start is allowed now."""
-        now = self._clock()
-        while self._starts and self._starts[0] <= now - self._per:
-            self._starts.popleft()
-        return len(self._starts) < self._amount
+    def is_free_for(self, claim: Claim) -> bool:
+        """Whether it may start now; nobody overtakes those who are parked."""
+        return claim in self._promised or (self._free() > 0 and not self._parked)
 
-    def take(self) -> None:
+    def take(self, claim: Claim) -> None:
         """Counts a start."""
+        self._promised.discard(claim)
         self._starts.append(self._clock())
 
     def park(self, claim: Claim) -> None:
-        """Tells the claim to try again as soon as a start may be free."""
+        """Tells the claim to try again when its turn has come."""
         self._parked[claim] = None
         self._arm()
 
     def withdraw(self, claim: Claim) -> None:
-        """It waits no more."""
+        """It waits no more, and what it was promised is the next one's."""
         self._parked.pop(claim, None)
+        if claim in self._promised:
+            self._promised.remove(claim)
+            self._serve()
+
+    def _free(self) -> int:
+        """Starts that nobody has taken and that are promised to nobody."""
+        now = self._clock()
+        while self._starts and self._starts[0] <= now - self._per:
+            self._starts.popleft()
+        return self._amount - len(self._starts) - len(self._promised)
 
     def _arm(self) -> None:
         if self._parked and not self._is_armed:
@@ -90,10 +101,12 @@ class Rate:
 
     def _due(self) -> None:
         self._is_armed = False
-        free = self._amount - len(self._starts) if self.is_free else 0
-        while self._parked and free > 0:
+        self._serve()
+
+    def _serve(self) -> None:
+        for _ in range(min(self._free(), len(self._parked))):
             claim, _ = self._parked.popitem(last=False)
-            free -= 1
+            self._promised.add(claim)
             claim.try_again()
         self._arm()
 
@@ -124,17 +137,18 @@ class Claim:
         while self._held < len(self._slots):
             slots = self._slots[self._held]
             if not slots.acquire(self):
+                self._forgo_rates()  # others can use them meanwhile
                 self._parked_at = slots
                 return False
             self._held += 1
         for rate in self._rates:
-            if not rate.is_free:
+            if not rate.is_free_for(self):
                 self._let_go()
                 self._parked_at = rate
                 rate.park(self)
                 return False
         for rate in self._rates:
-            rate.take()
+            rate.take(self)
         return True
 
     def granted(self) -> None:
@@ -155,9 +169,14 @@ class Claim:
         self._let_go()
 
     def _let_go(self) -> None:
+        self._forgo_rates()
         held, self._held = self._held, 0
         for slots in self._slots[:held]:
             slots.release()
+
+    def _forgo_rates(self) -> None:
+        for rate in self._rates:
+            rate.withdraw(self)
 
 
 class Startable(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 
@@ -17,13 +17,18 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
     from reactor.body import TaskActor
+    from reactor.running import Running
+
+T = TypeVar("T")
 
 
 class TaskVoice:
     """Speaks for one attempt of one body, until it is closed."""
 
-    def __init__(self, actor: TaskActor) -> None:
+    def __init__(self, actor: TaskActor, running: Running | None) -> None:
         self._actor = actor
+        self._running = running
+        """None for a condition, which decides at once."""
         self._scope = actor.scope
         self.loop: AbstractEventLoop = actor.scope.loop
         self.is_closed = False
@@ -92,7 +97,7 @@ class TaskVoice:
             rejected.append(letter.seq)
             asked |= {"rejected": rejected, "problem": problem}
         self.emit("task.waiting", orjson.dumps(asked))
-        return await self._actor.parked(mailbox.ask(self.loop, key, schema))
+        return await self._parked(mailbox.ask(self.loop, key, schema))
 
     async def run(
         self, workflow: Any, input: Mapping[str, Any], key: str | None, budget: Budget | None
@@ -100,12 +105,15 @@ class TaskVoice:
         self._check_open()
         self._children += key is None
         name = str(self._children) if key is None else key
-        return await self._actor.parked(self._scope.run_child(self._actor, workflow, input, name, budget))
+        return await self._parked(self._scope.run_child(self._actor, workflow, input, name, budget))
 
     async def checkpoint(self) -> None:
         self._check_open()
         if self._scope.is_paused:
-            await self._actor.parked(self._scope.resumed())
+            await self._parked(self._scope.resumed())
+
+    async def _parked(self, answer: Awaitable[T]) -> T:
+        return await (answer if self._running is None else self._running.parked(answer))
 
     # --- the engine's side ---
 

@@ -10,12 +10,12 @@ import asyncio
 import inspect
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hypothesis import strategies as st
 
-from reactor import Workflow
+from reactor import Context, Retry, Workflow
 
 MAX_TASKS = 25
 MAX_THREADS = 3
@@ -46,6 +46,13 @@ class TaskSpec:
     """``true false raise``, or ``even``: false for children whose item is odd."""
     runs_on_failure: bool = False
     concurrency: int | None = None
+    fails_first: int = 0
+    """Attempts that fail and are retried, before the one that does what ``behaviour`` says."""
+    receives: int = 0
+    """Values each of its bodies waits for; it says ``value.got`` of each."""
+    checkpoints: int = 0
+    runs_child: bool = False
+    """Each of its bodies waits for a child run, of two tasks."""
 
     @property
     def taken(self) -> tuple[str, ...]:
@@ -94,12 +101,29 @@ def dags(draw: st.DrawFn, max_tasks: int = MAX_TASKS) -> Spec:
     return tuple(tasks)
 
 
+@st.composite
+def controlled_dags(draw: st.DrawFn, max_tasks: int = 8) -> Spec:
+    """Smaller ones whose bodies wait, fail and try again, pass checkpoints, and ask for child runs."""
+    return tuple(
+        replace(
+            task,
+            fails_first=draw(st.sampled_from([0, 0, 0, 1, 2])),
+            receives=draw(st.sampled_from([0, 0, 1, 1, 2])),
+            checkpoints=draw(st.integers(0, 2)),
+            runs_child=draw(st.sampled_from([False, False, False, True])),
+            length=min(task.length, 3),
+        )
+        for task in draw(dags(max_tasks))
+    )
+
+
 # --- the workflow -----------------------------------------------------------------------------------------------
 
 
 def build(spec: Spec) -> Workflow:
     """The workflow of a spec."""
     flow = Workflow("random")
+    child = child_workflow()
     for task in spec:
         options: dict[str, Any] = {
             "name": task.name,
@@ -107,11 +131,30 @@ def build(spec: Spec) -> Workflow:
             "on_upstream_failure": "run" if task.runs_on_failure else "skip",
             "concurrency": task.concurrency,
         }
+        if task.fails_first:
+            options["retry"] = Retry(attempts=task.fails_first + 1, delay=0.0005, jitter=0)
         if task.map_over is not None:
             options["map"] = {"item": task.map_over}
         if task.when is not None:
             options["when"] = _condition(task)
-        flow.task(_body(task), **options)
+        flow.task(_body(task, child), **options)
+    return flow
+
+
+def child_workflow() -> Workflow:
+    """a -> b, which passes a checkpoint."""
+    flow = Workflow("kid")
+
+    @flow.task
+    async def a(n: int) -> int:
+        await asyncio.sleep(0)
+        return n
+
+    @flow.task
+    async def b(a: int, ctx: Context) -> int:
+        await ctx.checkpoint()
+        return a + 1
+
     return flow
 
 
@@ -134,8 +177,17 @@ def _is_odd(item: Any) -> bool:
     return isinstance(item, int) and item % 2 == 1
 
 
-def _body(task: TaskSpec) -> Callable[..., Any]:
+def _body(task: TaskSpec, child: Workflow) -> Callable[..., Any]:
     async def async_body(**given: Any) -> Any:
+        ctx: Context = given["ctx"]
+        _note(ctx)
+        for k in range(task.receives):
+            await ctx.emit("value.got", {"k": k, "value": await ctx.receive(f"value {k}")})
+        for _ in range(task.checkpoints):
+            await ctx.checkpoint()
+            await asyncio.sleep(0)
+        if task.runs_child:
+            assert await ctx.run(child, {"n": 1}) == {"b": 2}
         for _ in range(task.turns):
             await asyncio.sleep(0)
         if task.delay_ms:
@@ -143,6 +195,14 @@ def _body(task: TaskSpec) -> Callable[..., Any]:
         return _result(task, given)
 
     def thread_body(**given: Any) -> Any:
+        ctx: Context = given["ctx"]
+        _note(ctx)
+        for k in range(task.receives):
+            ctx.emit("value.got", {"k": k, "value": ctx.receive(f"value {k}")})
+        for _ in range(task.checkpoints):
+            ctx.checkpoint()
+        if task.runs_child:
+            assert ctx.run(child, {"n": 1}) == {"b": 2}
         time.sleep(task.delay_ms / 1000)
         return _result(task, given)
 
@@ -150,7 +210,15 @@ def _body(task: TaskSpec) -> Callable[..., Any]:
     return _with_parameters(async_body if task.is_async else thread_body, names)
 
 
+def _note(ctx: Context) -> None:
+    """That a body really runs, for whoever gave the engine a list for it."""
+    if "ran" in ctx.resources:
+        ctx.resources["ran"].append(ctx.task_id)
+
+
 def _result(task: TaskSpec, given: dict[str, Any]) -> Any:
+    if given["ctx"].attempt <= task.fails_first:
+        raise Boom(f"attempt {given['ctx'].attempt} of {task.name}")
     if task.map_over is not None:
         index = given["ctx"].map_index
         if index in task.fails_at:

@@ -324,7 +324,7 @@ async def parked(engine: Engine, run: Run, go: threading.Event) -> None:
     go.set()
     await until(run, "step.before")
     actor = run._execution.actors["body"]  # type: ignore[union-attr]
-    await wait_until(lambda: actor._waits == 1)  # type: ignore[attr-defined]
+    await wait_until(lambda: actor._running._waits == 1)  # type: ignore[attr-defined]
 
 
 @BOTH

@@ -1,4 +1,4 @@
-"""What a body takes before it starts, as values and with a clock of the test's own: slots, rates, and claims on both."""
+"""What a body takes before it starts, as values and with a clock of the test's own: slots, rates, claims on both."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from reactor.slots import Claim, Rate, Slots
@@ -28,6 +28,10 @@ class Body:
     claim: Claim | None = None
     state: str = "waiting"
 
+    @property
+    def is_parked(self) -> bool:
+        return self.state == "waiting" and self.claim is not None and self.claim.is_waiting
+
 
 @dataclass
 class World:
@@ -35,7 +39,10 @@ class World:
 
     loop: FakeLoop = field(default_factory=FakeLoop)
     bodies: list[Body] = field(default_factory=list)
-    started: list[Body] = field(default_factory=list)
+    overtaken: list[tuple[Body, Body]] = field(default_factory=list)
+    """Who still waited without having been told anything, and who started though it came later."""
+    told_for_nothing: list[Body] = field(default_factory=list)
+    """Who was told that the one thing it waits for is free, and did not get it."""
     starts: dict[int, list[float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -52,18 +59,22 @@ class World:
         self.ask(body)
         return body
 
-    def ask(self, body: Body) -> None:
+    def ask(self, body: Body, *, was_told: bool = False) -> None:
         assert body.claim is not None
-        if body.state == "waiting" and not body.claim.is_waiting and body.claim.take():
+        if body.state != "waiting" or body.claim.is_waiting:
+            return
+        if body.claim.take():
             body.state = "running"
-            self.started.append(body)
+            self.overtaken += [(other, body) for other in self.bodies[: body.name] if other.is_parked]
             for rate in body.rates:
                 self.starts.setdefault(rate, []).append(self.loop.now)
+        elif was_told and len(body.slots + body.rates) == 1:
+            self.told_for_nothing.append(body)
         self.check()
 
     def pump(self) -> None:
         while self.told:
-            self.ask(self.told.popleft())
+            self.ask(self.told.popleft(), was_told=True)
 
     def end(self, body: Body) -> None:
         assert body.claim is not None
@@ -98,7 +109,7 @@ class World:
 
     def check_all_is_back(self) -> None:
         """Nothing is held, nothing is armed: each limit gives exactly what it has."""
-        self.loop.pass_time(max(per for _, per in RATES))
+        self.loop.pass_time(1 + max(per for _, per in RATES))
         assert not self.told
         assert self.loop.pending == 0
         for i, limit in enumerate(LIMITS):
@@ -129,8 +140,8 @@ def live(world: World, deeds: Sequence[tuple[str, object]]) -> None:
             world.end(chosen[how % len(chosen)])  # type: ignore[operator]
 
 
-@settings(max_examples=300, deadline=None)
-@given(st.lists(deeds, max_size=60))
+@settings(max_examples=150, deadline=None)
+@given(st.lists(deeds, max_size=40))
 def test_no_limit_is_ever_exceeded_everybody_runs_and_everything_comes_back(deeds: list[tuple[str, object]]) -> None:
     """Whoever arrives, ends, gives up and whenever: the limits hold, all who stay run, and nothing is left taken."""
     world = World()
@@ -139,20 +150,20 @@ def test_no_limit_is_ever_exceeded_everybody_runs_and_everything_comes_back(deed
     world.check_all_is_back()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
-    st.sampled_from([((), (0,)), ((), (1,)), ((0,), ()), ((1,), ()), ((1,), (1,)), ((0, 1), (0,)), ((1,), (0, 1))]),
+    st.sampled_from([((), (0,)), ((), (1,)), ((0,), ()), ((1,), ()), ((0, 1), ()), ((1,), (1,)), ((0, 1), (0,))]),
     st.lists(deeds.filter(lambda deed: deed[0] != "arrive") | st.just(("arrive", None)), max_size=60),
 )
+@example(((), (1,)), [("arrive", None), ("arrive", None), ("pass", 3.0), ("arrive", None)])
 def test_nobody_is_overtaken_by_who_wants_the_same(
     kind: tuple[tuple[int, ...], tuple[int, ...]], deeds: list[tuple[str, object]]
 ) -> None:
-    """Bodies that take the same start in the order in which they came."""
+    """Of bodies that take the same, whoever came first starts first, or has been told already that it may."""
     world = World()
     live(world, [(deed, kind if deed == "arrive" else how) for deed, how in deeds])
     world.run_out()
-    names = [body.name for body in world.started]
-    assert names == sorted(names)
+    assert world.overtaken == world.told_for_nothing == []
 
 
 def test_who_waits_for_a_rate_holds_no_slot() -> None:

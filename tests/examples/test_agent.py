@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,9 +26,7 @@ from examples.agent import (
     TryAgain,
     Unreachable,
     Usage,
-    approval,
     flow,
-    plan,
     search,
     stream_chat,
 )
@@ -259,7 +258,7 @@ async def test_the_tokens_of_an_answer_are_the_answer(tmp_path: Path) -> None:
     assert heard(events) == {1: "".join(tokens)}
     chunks = of(events, "task.chunk")
     assert [chunk["index"] for chunk in chunks] == list(range(len(chunks)))
-    assert 1 < len(chunks) < len(tokens) / 10
+    assert 1 < len(chunks) < len(tokens) / 2
 
 
 async def test_a_token_is_seen_while_the_model_still_speaks() -> None:
@@ -587,8 +586,8 @@ async def test_the_command_that_cannot_be_carried_out_is_one_sentence_and_exit_c
         ("--base-url", nobody, "window?"): f"agent: {nobody} cannot be reached: ",
         ("--base-url", "localhost", "window?"): "an http:// or https:// URL without credentials",
         ("--base-url", nobody, "window?", "no/such.md"): "agent: no/such.md: No such file or directory",
-        ("--base-url", nobody, "--prices", "x", "1", "window?"): "at endpoint.input_price: ",
-        ("--base-url", nobody, "--budget", "much", "window?"): "a cost is a number from 0, not much",
+        ("--base-url", nobody, "--prices", "x", "1", "window?"): "at input_price: Input should be a valid decimal",
+        ("--base-url", nobody, "--budget", "much", "window?"): "a cost is a number from 0, not 'much'",
     }
     for arguments, sentence in bad.items():
         code, out, err = await done(*arguments)
@@ -597,7 +596,16 @@ async def test_the_command_that_cannot_be_carried_out_is_one_sentence_and_exit_c
         assert err.count("\n") == 1, err
 
 
-def test_the_tasks_stay_functions() -> None:
-    """What needs no model can be called as it is."""
-    assert flow.tasks["plan"] is plan
-    assert approval.name == "approval"
+async def test_the_command_is_interrupted_while_it_asks() -> None:
+    """Ctrl-C ends it at once, without a word; nothing was answered."""
+    async with serving(team()) as endpoint, agent("--base-url", endpoint.url, "window?") as process:
+        assert process.stderr is not None
+        async with asyncio.timeout(30):
+            await process.stderr.readuntil(b"[y/N] ")
+        process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(30):
+            code = await process.wait()
+            err = await process.stderr.read()
+        assert code == 130
+        assert b"Traceback" not in err
+        assert not endpoint.asked(ANSWER)

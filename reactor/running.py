@@ -1,0 +1,145 @@
+"""One attempt of a body while it runs: its job in an executor, its voice, its timeout, and what it waits for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from reactor import bounds
+from reactor.arguments import bind
+from reactor.ports import Job, Work
+from reactor.slots import Claim
+from reactor.stopwatch import Stopwatch
+from reactor.voice import TaskVoice
+
+if TYPE_CHECKING:
+    from reactor.body import TaskActor
+
+T = TypeVar("T")
+
+
+class Running:
+    """Begins with ``start``, and ends with ``close``, after which nothing of it is heard any more.
+
+    In between it tells its actor once: ``answered``, or ``gave_up`` where it did not stop after its timeout.
+    """
+
+    __slots__ = (
+        "_actor",
+        "_claim",
+        "_grace",
+        "_is_stopping",
+        "_job",
+        "_scope",
+        "_stopwatch",
+        "_voice",
+        "_waits",
+        "started_at",
+        "timed_out",
+    )
+
+    def __init__(self, actor: TaskActor, claim: Claim | None) -> None:
+        self._actor = actor
+        self._scope = actor.scope
+        self._claim = claim
+        self._voice: TaskVoice | None = None
+        self._job: Job | None = None
+        self._stopwatch: Stopwatch | None = None
+        self._grace: asyncio.TimerHandle | None = None
+        """What it gets to stop after its timeout."""
+        self._waits = 0
+        self._is_stopping = False
+        self.timed_out = False
+        self.started_at = self._scope.clock.monotonic()
+
+    def start(self) -> None:
+        """Hands the body to its executor. Raises what binding its arguments raises."""
+        actor, scope, node = self._actor, self._scope, self._actor.node
+        arguments, attempt = bind(actor, node.arguments), None
+        if node.context is not None:
+            self._voice = TaskVoice(actor, self)
+            attempt = scope.attempt_of(actor)
+        if node.task.timeout is not None:
+            self._stopwatch = Stopwatch(scope.loop, [(node.task.timeout, self._time_out)])
+            self._stopwatch.go()
+        work = Work(node.task, arguments, scope.run_id, actor.task_id, node.context, attempt, self._voice)
+        self._job = scope.executors[node.executor].submit(work, self._answered)
+
+    @property
+    def elapsed_ms(self) -> float:
+        return round((self._scope.clock.monotonic() - self.started_at) * 1000, 3)
+
+    def _answered(self, output: Any, error: BaseException | None) -> None:
+        job, self._job = self._job, None
+        if job is not None:
+            self._actor.answered(output, error, saw_cancel=job.saw_cancel)
+
+    # --- stopping ---
+
+    def stop(self) -> None:
+        """Asks the body to end; how it answers is told as ``answered``."""
+        self._is_stopping = True
+        if self._job is not None:
+            self._job.cancel()
+
+    def abandon(self) -> bool:
+        """Waits for it no longer; True where it is really gone."""
+        job, self._job = self._job, None
+        return job is None or job.abandon()
+
+    def _time_out(self) -> None:
+        self.timed_out = True
+        self._grace = self._scope.loop.call_later(bounds.TIMEOUT_GRACE_SECONDS, self._give_up)
+        self.stop()
+
+    def _give_up(self) -> None:
+        if self._job is not None:
+            self._actor.gave_up(is_gone=self.abandon())
+
+    def close(self) -> None:
+        """The attempt is over: its slots are free, its timers stopped, its voice silent."""
+        if self._stopwatch is not None:
+            self._stopwatch.stop()
+        if self._grace is not None:
+            self._grace.cancel()
+        if self._voice is not None:
+            self._voice.close()
+        self._unclaim()
+
+    def _unclaim(self) -> None:
+        claim, self._claim = self._claim, None
+        if claim is not None:
+            claim.release()
+
+    # --- waiting while it runs ---
+
+    async def parked(self, answer: Awaitable[T]) -> T:
+        """Waits for an answer without holding a slot, while the timeout stands still; then waits for its slots."""
+        try:
+            self._scope.wait_begins(self._actor)
+        except BaseException:
+            if asyncio.iscoroutine(answer):
+                answer.close()
+            raise
+        self._waits += 1
+        if self._waits == 1:
+            self._unclaim()
+            if self._stopwatch is not None:
+                self._stopwatch.stop()
+        try:
+            return await answer
+        finally:
+            self._waits -= 1
+            self._scope.wait_ends(self._actor)
+            if self._waits == 0 and self._job is not None and not self._is_stopping:
+                await self._reclaim()
+
+    async def _reclaim(self) -> None:
+        free: asyncio.Future[None] = self._scope.loop.create_future()
+        self._claim = claim = self._scope.claim_for(self._actor.node, lambda: free.set_result(None), starts=False)
+        while claim is not None and not claim.take():
+            await free  # a body that is stopped meanwhile gives the claim back as it ends
+            free = self._scope.loop.create_future()
+        if self._stopwatch is not None:
+            self._stopwatch.go()

@@ -58,9 +58,9 @@ class Child:
         )
 
     @classmethod
-    def module(cls, name: str, *arguments: str) -> Self:
+    def module(cls, name: str, *arguments: str, env: dict[str, str] | None = None) -> Self:
         """``python -m benchmarks.NAME``."""
-        return cls(sys.executable, "-m", f"benchmarks.{name}", *arguments)
+        return cls(sys.executable, "-m", f"benchmarks.{name}", *arguments, env=env)
 
     @property
     def pid(self) -> int:

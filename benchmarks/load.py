@@ -50,7 +50,7 @@ class Piece(NamedTuple):
 class Client:
     """One connection: the seq it is at, and what it has of a frame that is not complete."""
 
-    __slots__ = ("count", "has_ended", "has_head", "is_stalled", "last", "socket", "tail")
+    __slots__ = ("count", "has_asked", "has_ended", "has_head", "is_stalled", "last", "socket", "tail")
 
     def __init__(self, is_stalled: bool = False) -> None:
         self.is_stalled = is_stalled
@@ -66,12 +66,12 @@ class Client:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, ETHERNET_MSS)
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         self.socket.setblocking(False)
-        self.has_head = False
+        self.has_asked = self.has_head = False
         self.tail = b""
 
 
 class Load:
-    """All clients of a plan: ``port path headers clients end latency stalled drop_after timeout go publish``."""
+    """All clients of a plan: ``port path clients end latency stalled drop_after timeout publish``."""
 
     def __init__(self, plan: dict[str, Any]) -> None:
         self.plan = plan
@@ -80,7 +80,7 @@ class Load:
         self.epoll = select.epoll()
         self.clients: dict[int, Client] = {}
         self.latencies = array("d")
-        self.lost = self.repeated = self.closed_early = self.reads = 0
+        self.lost = self.repeated = self.closed_early = self.reads = self.reading = 0
         self._pieces: dict[bytes, Piece] = {}
         self._buffer = bytearray(BUFFER)
         self._view = memoryview(self._buffer)
@@ -109,8 +109,8 @@ class Load:
     def request(self, client: Client) -> bytes:
         """The GET of a client, with its cursor if it has one."""
         cursor = f"Last-Event-ID: {client.last}\r\n" if client.last else ""
-        extra = self.plan.get("headers", "")
-        return f"GET {self.plan['path']} HTTP/1.1\r\nHost: 127.0.0.1\r\n{cursor}{extra}\r\n".encode()
+        head = f"GET {self.plan['path']} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n"
+        return f"{head}{cursor}\r\n".encode()
 
     # --- reading ---
 
@@ -120,21 +120,12 @@ class Load:
             client = self.clients.get(fd)
             if client is None:
                 self._more[fd]()
-            elif client.has_head or self.begun(client):
+            elif client.has_asked:
                 self.read(client)
-
-    def begun(self, client: Client) -> bool:
-        """Sends the request as soon as there is a connection; True once the answer may be read."""
-        if self.epoll_events_of(client) == select.EPOLLOUT:
-            client.socket.sendall(self.request(client))
-            self.epoll.modify(client.socket, select.EPOLLIN)
-            client.tail = b"\r"  # asked
-            return False
-        return True
-
-    def epoll_events_of(self, client: Client) -> int:
-        """What is waited for: to send the request, or for its answer."""
-        return select.EPOLLIN if client.tail else select.EPOLLOUT
+            else:
+                client.has_asked = True
+                client.socket.sendall(self.request(client))
+                self.epoll.modify(client.socket, select.EPOLLIN)
 
     def read(self, client: Client) -> None:
         """Takes what is there."""
@@ -147,7 +138,7 @@ class Load:
         self.reads += 1
         if not size:
             self.closed_early += not client.has_ended
-            client.has_ended = True
+            self.ended(client)
             self.drop(client)
             return
         now = time()
@@ -187,7 +178,11 @@ class Load:
             for stamp in piece.times:
                 self.latencies.append(now - stamp)
         if piece.is_last:
-            client.has_ended = True
+            self.ended(client)
+
+    def ended(self, client: Client) -> None:
+        self.reading -= not client.has_ended and not client.is_stalled
+        client.has_ended = True
 
     def piece(self, data: bytes) -> Piece:
         """Works out what a piece holds, once for all clients."""
@@ -217,19 +212,15 @@ class Load:
         """From the command that starts the events until every client that reads has the end."""
         readers = [client for client in self.clients.values() if not client.is_stalled]
         before = sum(client.count for client in readers)
+        self.reading = len(readers)
+        began = monotonic()
         if "publish" in self.plan:
             self.attach(Publisher(self.plan["port"], self.plan["publish"]))
-        began = monotonic()
-        if "go" in self.plan:
-            self.attach(Publisher(self.plan["port"], {**self.plan["go"], "bursts": [1]}))
         resumed, drop_at = None, began + self.plan.get("drop_after", 1e9)
         until = began + self.plan.get("timeout", 120.0)
-        while (left := sum(not client.has_ended for client in readers)) and monotonic() < until:
-            for _ in range(max(1, min(left, 50))):
-                self.turn(0.2)
-                if monotonic() >= drop_at or all(client.has_ended for client in readers[:1]):
-                    break
-            if monotonic() >= drop_at:
+        while self.reading and (now := monotonic()) < until:
+            self.turn(0.2)
+            if now >= drop_at:
                 resumed, drop_at = self.reconnect(readers), 1e18
         seconds = monotonic() - began
         return {
@@ -280,7 +271,7 @@ def main() -> None:
         load.connect([Client(index < stalled) for index in range(len(load.clients), step)])
         answer({"connected": len(load.clients), "seconds": monotonic() - began})
         sys.stdin.buffer.readline()
-    if "go" in load.plan or "publish" in load.plan:
+    if "publish" in load.plan:
         answer(load.go())
         sys.stdin.buffer.readline()  # stays connected until told
 

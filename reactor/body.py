@@ -257,7 +257,7 @@ class TaskActor(Actor):
             self._end_failed(broken)
             return
         if is_worth_it:
-            self._retry(error, retry.delay_after(self.failures, self.scope.chance()))
+            self._retry(error, retry.delay_after(self.failures, self.scope.chance(), error))
         else:
             self._end_failed(error)
 

@@ -174,7 +174,10 @@ class Engine:
         if record.run_id in self._open:
             return  # its parent has asked for it twice at once
         self._dormant.pop(record.run_id, None)
-        self._adopt(Execution(host, graph, feed, beginning, ended=self._ended, past=past)).recover(past)
+        execution = self._adopt(Execution(host, graph, feed, beginning, ended=self._ended, past=past))
+        if parent is not None:  # before it starts anything
+            parent.execution.spending.settle(parent.task_id, record.run_id, execution.ledger, is_counted=False)
+        execution.recover(past)
 
     # --- child runs ---
 
@@ -209,8 +212,8 @@ class Engine:
         if record.status not in RUN_ENDED:
             await self._recover(link.execution.host, record, link)
         run, child = await self.get(record.run_id), self._executions.get(record.run_id)
-        if run.state.parent == link.data:
-            ledger = Ledger.restored(None, run.state) if child is None else child.ledger
+        if child is None and run.state.parent == link.data:
+            ledger = Ledger.restored(None, run.state)
             link.execution.spending.settle(link.task_id, record.run_id, ledger, is_counted=False)
         was_paused_with_it = child is not None and child.is_paused and child.control.pause_reason == "parent"
         if child is not None and was_paused_with_it and not link.execution.is_paused:
@@ -219,8 +222,7 @@ class Engine:
     async def _end_orphans(self, parent_id: str | None = None) -> None:
         """Cancels dormant children whose parent has ended or is gone; they would wait for ever."""
         for child_id, parent in list(self._dormant.items()):
-            if parent_id in (None, parent) and await self._is_over(parent):
-                del self._dormant[child_id]
+            if parent_id in (None, parent) and await self._is_over(parent) and self._dormant.pop(child_id, None):
                 child = await self.get(child_id)
                 if child.feed.closed == "not_recovered":  # else somebody has ended it, or goes on with it
                     await self._end_left(child, reason="parent", by=None)

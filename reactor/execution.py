@@ -185,7 +185,7 @@ class Execution:
         self._connect()
         if past.ending is not None:
             self.control.cancel_all("crash")
-        elif not past.is_paused:
+        elif not self.is_paused:
             self.control.stopwatch.go()
             self._pause_with_parent()
         with self.ready.held():  # the end of one must not begin the next

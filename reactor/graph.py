@@ -115,6 +115,8 @@ class Graph:
         self.by_name = {node.name: node for node in nodes}
         taken = {upstream for node in nodes for upstream in node.upstreams}
         self.leaves = tuple(node.name for node in nodes if node.name not in taken)
+        self.limits = _limits(workflow.name, nodes)
+        """The named limits its tasks use: as they are defined by a task, None where the engine has to."""
 
     @classmethod
     def of(cls, workflow: Workflow) -> Graph:
@@ -151,18 +153,6 @@ class Graph:
             adapter = adapter_for(self.inputs[name].annotation) if name in self.inputs else None
             restored[name] = value if adapter is None else adapter.validate_json(orjson.dumps(value))
         return restored
-
-    @property
-    def limits(self) -> dict[str, Limit | None]:
-        """The named limits its tasks use: as they are defined by a task, None where the engine has to."""
-        found: dict[str, Limit | None] = {}
-        for node in self.nodes:
-            for limit in node.task.limits:
-                if isinstance(limit, str):
-                    found.setdefault(limit, None)
-                else:
-                    found[limit.name] = limit
-        return found
 
     @property
     def input_schema(self) -> dict[str, Any]:
@@ -208,6 +198,24 @@ class Graph:
                 label = "|each|" if upstream == node.map_source else ""
                 lines.append(f"    {ids[upstream]} {arrow}{label} {ids[node.name]}")
         return "\n".join(lines)
+
+
+def _limits(workflow: str, nodes: Iterable[Node]) -> dict[str, Limit | None]:
+    found: dict[str, Limit | None] = {}
+    for node in nodes:
+        for limit in node.task.limits:
+            name, defined = (limit, None) if isinstance(limit, str) else (limit.name, limit)
+            known = found.setdefault(name, defined)
+            if known is None:
+                found[name] = defined
+            elif defined is not None and known != defined:
+                raise WorkflowError(
+                    f"workflow {workflow!r}, task {node.name!r}: it defines the limit {name!r} as {defined}, "
+                    f"another task as {known}",
+                    workflow=workflow,
+                    task=node.name,
+                )
+    return found
 
 
 def _shape(parameter: Parameter) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -10,6 +11,7 @@ import orjson
 from reactor import drafts
 from reactor.events import Draft, Event, task_head
 from reactor.fold import evolve
+from reactor.ledger import number
 from reactor.ports import Clock
 from reactor.state import ENDED, RunState, TaskState
 from reactor.timing import milliseconds
@@ -40,6 +42,8 @@ def cancel_events(
     duration_ms = milliseconds(state.started, clock.now().decode())
     totals = {name: getattr(state, name) for name in ("total_tasks", "completed", "failed", "skipped", "cancelled")}
     data = {"reason": state.reason, "abandoned": 0, **totals, "duration_ms": duration_ms, "task_time_ms": task_time_ms}
+    if state.cost or state.tokens or state.budget is not None:
+        data |= {"cost": number(state.cost or Decimal(0)), "tokens": state.tokens or 0}
     speedup = round(task_time_ms / duration_ms, 2) if duration_ms else 0.0
     write(Draft("run.cancelled", orjson.dumps(data | {"speedup": speedup})))
     return events

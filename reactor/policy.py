@@ -24,6 +24,9 @@ class Retry:
     - ``jitter``: the part of a delay, 0 to 1, that chance takes away, so that many do not return at once.
     - ``retry_on``: exception types, or a function that is asked; anything else fails at once. A timeout is a
       ``TaskTimeout``.
+
+    An error that knows better has an attribute ``retry_after``, in seconds (as HTTP's 429 says): the delay is then at
+    least that.
     """
 
     attempts: int = 3
@@ -49,16 +52,24 @@ class Retry:
             return isinstance(error, cast("type[BaseException] | tuple[type[BaseException], ...]", kinds))
         return bool(kinds(error))
 
-    def delay_after(self, failures: int, chance: float) -> float:
+    def delay_after(self, failures: int, chance: float, error: BaseException | None = None) -> float:
         """Seconds to wait after the ``failures``-th failure; ``chance`` from 0 to 1 decides about the jitter."""
         if self.delay == 0:
-            return 0.0  # also where its factor is beyond what a float can be
+            return _retry_after(error)  # also where its factor is beyond what a float can be
         exponent = min(failures - 1, 1_000)
         try:
             delay = min(self.delay * self.backoff**exponent, self.max_delay)
         except OverflowError:
             delay = self.max_delay
-        return delay * (1 - self.jitter * chance)
+        return max(delay * (1 - self.jitter * chance), _retry_after(error))
+
+
+def _retry_after(error: BaseException | None) -> float:
+    """Seconds an error asks for; 0 where it does not, or asks for something else."""
+    seconds: object = getattr(error, "retry_after", None)
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        return 0.0
+    return float(seconds) if 0 < seconds <= MAX_SECONDS else 0.0
 
 
 def _can_judge(retry_on: object) -> bool:

@@ -28,6 +28,7 @@ class Running:
     __slots__ = (
         "_actor",
         "_claim",
+        "_freed",
         "_grace",
         "_is_stopping",
         "_job",
@@ -48,6 +49,8 @@ class Running:
         self._stopwatch: Stopwatch | None = None
         self._grace: asyncio.TimerHandle | None = None
         """What it gets to stop after its timeout."""
+        self._freed: asyncio.Future[None] | None = None
+        """Done when a slot it waits for is its own, or no longer wanted."""
         self._waits = 0
         self._is_stopping = False
         self.timed_out = False
@@ -111,6 +114,7 @@ class Running:
         claim, self._claim = self._claim, None
         if claim is not None:
             claim.release()
+            self._wake()
 
     # --- waiting while it runs ---
 
@@ -132,14 +136,32 @@ class Running:
         finally:
             self._waits -= 1
             self._scope.wait_ends(self._actor)
-            if self._waits == 0 and self._job is not None and not self._is_stopping:
+            if self._waits == 0 and self._is_going:
                 await self._reclaim()
 
+    @property
+    def _is_going(self) -> bool:
+        return self._job is not None and not self._is_stopping
+
     async def _reclaim(self) -> None:
-        free: asyncio.Future[None] = self._scope.loop.create_future()
-        self._claim = claim = self._scope.claim_for(self._actor.node, lambda: free.set_result(None), starts=False)
-        while claim is not None and not claim.take():
-            await free  # a body that is stopped meanwhile gives the claim back as it ends
-            free = self._scope.loop.create_future()
-        if self._stopwatch is not None:
+        """Takes its slots again. A cancel of the body's own, by ``asyncio.timeout`` say, has to wait for them too."""
+        interrupted: asyncio.CancelledError | None = None
+        self._claim = claim = self._scope.claim_for(self._actor.node, self._wake, starts=False)
+        while claim is not None and claim is self._claim and not claim.take():
+            while claim.is_waiting:
+                self._freed = self._scope.loop.create_future()
+                try:
+                    await self._freed
+                except asyncio.CancelledError as error:
+                    if not self._is_going:
+                        self._unclaim()  # it may take long to end, and no slot is for it
+                        raise
+                    interrupted = error
+        if self._stopwatch is not None and self._is_going and self._waits == 0:
             self._stopwatch.go()
+        if interrupted is not None:
+            raise interrupted
+
+    def _wake(self) -> None:
+        if self._freed is not None and not self._freed.done():
+            self._freed.set_result(None)

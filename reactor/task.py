@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, Literal, NamedTuple, ParamSpec, TypedDict, TypeVar, cast
 
 from reactor.policy import Cache, Limit, Retry
@@ -64,7 +64,7 @@ class Task(Generic[P, R]):
         self.timeout = options.get("timeout")
         self.executor = options.get("executor")
         self.concurrency = options.get("concurrency")
-        self.limits: tuple[str | Limit, ...] = _several(options.get("limits", ()), (str, Limit))
+        self.limits: tuple[str | Limit, ...] = _limits(options.get("limits", ()))
         self.cache = _cache(options.get("cache"))
         self.on_upstream_failure: str = options.get("on_upstream_failure", "skip")
         self.meta = dict(options.get("meta") or {})
@@ -85,6 +85,13 @@ class Group(NamedTuple):
 
     first: tuple[Task[..., Any], ...]
     last: tuple[Task[..., Any], ...]
+
+
+def _limits(option: Any) -> tuple[Any, ...]:
+    """One or several; what is none of these is found by ``Workflow.task``."""
+    if isinstance(option, str) or not isinstance(option, Iterable):
+        return (option,)
+    return tuple(cast(Iterable[Any], option))
 
 
 def _several(option: Any, single: tuple[type, ...]) -> tuple[Any, ...]:

@@ -838,6 +838,29 @@ async def test_a_cancelled_task_stops_the_child_run_it_waits_for(engine: Engine)
     assert (run.status, run.state.tasks["asks"].status) == ("completed", "cancelled")
 
 
+async def test_a_child_run_is_stopped_only_once_the_reason_is_in_the_log_of_its_parent() -> None:
+    """A crash in between must not leave a cancelled child to a body that nobody has cancelled."""
+    child, flow = Workflow("child"), Workflow("parent")
+    child.task(forever(), name="long")
+
+    @flow.task
+    async def asks(ctx: Context) -> Any:
+        return await ctx.run(child)
+
+    log = FaultyLog(MemoryLog(), hangs=["p"], after=2)
+    async with Engine(log, grace=0) as engine:
+        run = await engine.start(flow, run_id="p")
+        await wait_until(lambda: engine.open_runs == 2)
+        inner = await engine.get("p.asks.1")
+        await until_running(inner)
+        cancel = asyncio.ensure_future(run.cancel(task="asks"))
+        await turns()
+        assert (run.state.tasks["asks"].cancelling, inner.status) == (None, "running")
+        log.release()
+        await asyncio.wait_for(cancel, 10)
+        assert (inner.status, run.state.tasks["asks"].status) == ("cancelled", "cancelled")
+
+
 @pytest.mark.parametrize(
     "task", ["nope", "each[5]", "each[-1]", "each[01]", "each[x]", "each[", "items[0]", "", "each[0]]"]
 )
@@ -893,8 +916,8 @@ async def test_a_task_of_a_paused_run_can_be_cancelled(engine: Engine) -> None:
     await told(engine, run)
 
 
-@pytest.mark.parametrize("name", ["long", "each"])
-async def test_a_cancel_of_a_task_is_finished_after_a_restart(engine: Engine, name: str) -> None:
+@pytest.mark.parametrize("names", [("long",), ("each",), ("long", "each"), ("each", "long")], ids="+".join)
+async def test_a_cancel_of_a_task_is_finished_after_a_restart(engine: Engine, names: tuple[str, ...]) -> None:
     """task.cancelling is in the log: whatever came of the process, the task does not start again."""
     flow, ran = Workflow("restarted"), list[str]()
 
@@ -919,7 +942,7 @@ async def test_a_cancel_of_a_task_is_finished_after_a_restart(engine: Engine, na
     async def each(items: int, ctx: Context) -> None:
         await stubborn(ctx)
 
-    @flow.task(after=[name], on_upstream_failure="run")
+    @flow.task(after=names, on_upstream_failure="run")
     async def after() -> int:
         return 1
 
@@ -930,16 +953,19 @@ async def test_a_cancel_of_a_task_is_finished_after_a_restart(engine: Engine, na
     async with Engine(log, grace=0, resources={"life": "first", "over": over}) as first:
         run = await first.start(flow, run_id="r")
         await until_running(run, 4)
-        await run.request_cancel(grace=3600, task=name, reason="enough")
-        assert run.state.tasks[name].cancelling == "enough"
+        for name in names:
+            await run.request_cancel(grace=3600, task=name, reason="enough")
+            assert run.state.tasks[name].cancelling == "enough"
         over.set()
     ran.clear()
     async with Engine(log, workflows=[flow], grace=0, resources={"life": "second", "over": over}) as second:
         run = await second.get("r")
         await until(run, "task.completed", "after")
-        assert not [task for task in ran if task.startswith(name)]
-        assert run.state.tasks[name].status == "cancelled"
-        await asyncio.wait_for(run.cancel(), 5)
+        assert not [task for task in ran if task.startswith(names)]
+        assert {run.state.tasks[name].status for name in names} == {"cancelled"}
+        if len(names) == 1:  # the other one runs for ever
+            await asyncio.wait_for(run.cancel(), 5)
+        await asyncio.wait_for(run.ended(), 5)
         check_laws(await read_with_blobs(log, "r"))
 
 

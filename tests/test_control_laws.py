@@ -137,8 +137,10 @@ class Story:
         return True
 
     def task(self, number: int) -> str:
-        """One of the tasks and children there are."""
-        ids = list(self.run.state.tasks)
+        """One of the tasks and children there are; mostly of those that wait for a value, if any do."""
+        tasks = self.run.state.tasks
+        waiting = [task.id for task in tasks.values() if task.waiting] if number % 4 else []
+        ids = waiting or list(tasks)
         return ids[number % len(ids)]
 
     async def finish(self) -> None:

@@ -53,6 +53,17 @@ def test_each_delay_is_backoff_times_the_one_before_up_to_the_largest() -> None:
     assert [retry.delay_after(failures, 0.7) for failures in range(1, 6)] == [0.5, 1.5, 4.5, 10, 10]
 
 
+def test_an_error_that_knows_when_to_come_back_is_listened_to() -> None:
+    """Its ``retry_after`` makes a delay longer, never shorter, and what is no number of seconds is not listened to."""
+    retry, error = Retry(delay=2, jitter=0), ConnectionError("429")
+    for asked, delay in ((5.5, 5.5), (1, 2), (-1, 2), (float("nan"), 2), ("30", 2), (True, 2), (10**9, 2)):
+        error.retry_after = asked  # type: ignore[attr-defined]
+        assert retry.delay_after(1, 0, error) == delay
+    assert Retry(delay=0).delay_after(1, 0, error) == 0
+    error.retry_after = 3  # type: ignore[attr-defined]
+    assert Retry(delay=0).delay_after(1, 0, error) == 3
+
+
 def test_jitter_takes_away_a_part_of_the_delay() -> None:
     """Chance 0 takes nothing, chance 1 takes the whole jitter; nothing is ever added."""
     retry = Retry(delay=8, jitter=0.25)

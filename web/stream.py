@@ -38,7 +38,7 @@ logger = structlog.get_logger("reactor.web")
 RETRY_MS: Final = 2_000
 """What clients are told to wait before they reconnect."""
 _NEVER: Final = 10 * 365 * 86_400.0
-"""aiohttp-sse's own ping cannot be switched off; its blank line makes clients report events nobody sent."""
+"""Seconds until aiohttp-sse's own ping, whose blank line makes clients report events nobody sent."""
 
 HEADERS: Final = {"X-Accel-Buffering": "no", "X-Content-Type-Options": "nosniff"}
 NO_STORE: Final = "no-store, no-transform"
@@ -69,19 +69,23 @@ async def stream(request: web.Request, run: Run | Awaitable[Run], **options: Any
     client = Client(request, asked)
     streams.add(client)
     try:
-        wire = _Wire(client, response, await response.prepare(request))
+        writer = await response.prepare(request)
+        response.stop_streaming()  # its ping, a task and a timer for each client; ours is the heartbeat operator
+        wire = _Wire(client, response, writer)
         await _deliver(run, client, wire, streams.channels)
         await response.write_eof()
     except ConnectionResetError:
         client.close("gone")  # which is no error, and changes nothing unless the client asked for that
+    except asyncio.CancelledError:  # a host application may have its handlers cancelled when their client goes
+        if client.is_gone:
+            client.close("gone")
+        raise
     except Exception as error:
         # the answer has begun: a problem document would be read as part of the stream
         logger.error("stream broke off", path=request.path, traceback=traceback_of(error))
         client.abort()
     finally:
         streams.remove(client)
-        if response.prepared:
-            response.stop_streaming()
         if asked.on_disconnect == "cancel" and client.closing == "gone" and isinstance(run, Run):
             streams.spawn(_cancel(run, request))
     return response

@@ -257,3 +257,53 @@ first_replaced = replaced
 
 
 def replaced() -> None: ...
+
+
+def double(numbers: int) -> int:
+    return numbers * 2
+
+
+def sum_up(double: list[int]) -> int:
+    return sum(double)
+
+
+def speak(ctx: Context, number: int) -> dict[str, Any]:
+    """Says everything a body can say, and what it sees."""
+    ctx.emit("number.said", {"number": number})
+    ctx.log.info("loaded", rows=12)
+    ctx.chunk("some ")
+    ctx.chunk("text")
+    ctx.progress(0.5, "half")
+    ctx.progress(1.0, "done")
+    ctx.spend(cost="0.25", tokens=3)
+    ctx.committed()
+    return {"attempt": ctx.attempt, "input": dict(ctx.input), "resources": dict(ctx.resources)}
+
+
+def question(ctx: Context) -> Any:
+    return ctx.receive("how many?", schema=int) + ctx.receive("and how many more?", schema=int)
+
+
+def child_run(ctx: Context) -> int:
+    return sum(ctx.run("inner", {"number": number})["leaf"] for number in (1, 2))
+
+
+def begin_and_hang(ctx: Context) -> int:
+    """Hangs in its first attempt."""
+    ctx.emit("demo.began", {"pid": os.getpid()})
+    if ctx.attempt == 1:
+        time.sleep(3600)
+    return os.getpid()
+
+
+def fail_once(ctx: Context) -> int:
+    if ctx.attempt == 1:
+        raise TwoPartError(7, "seven")
+    return ctx.attempt
+
+
+async def busy(seconds: float) -> None:
+    """Holds the event loop."""
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        pass

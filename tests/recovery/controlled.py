@@ -1,4 +1,4 @@
-"""Runs that are paused, waiting, spending ... when their process dies: ``python -m tests.recovery.controlled STORE NAME``.
+"""Runs that are killed while paused, waiting, spending ...: ``python -m tests.recovery.controlled STORE NAME``.
 
 Each scenario brings a run to where it can be killed, says ``ready`` and hangs.
 """
@@ -23,14 +23,22 @@ async def hang() -> None:
     await asyncio.Event().wait()
 
 
+async def hang_on() -> None:
+    """Does not stop when it is told to; the second time it does, so that a test can end."""
+    try:
+        await hang()
+    except asyncio.CancelledError:
+        await hang()
+
+
 # --- workflows ----------------------------------------------------------------------------------------------------
 
 steps = Workflow("steps")
 
 
 @steps.task
-async def first() -> int:
-    return 1
+async def first(ctx: Context) -> int:
+    return await ctx.receive()
 
 
 @steps.task
@@ -54,7 +62,7 @@ async def later(ctx: Context) -> Any:
 fails = Workflow("fails")
 
 
-@fails.task(retry=Retry(attempts=3, delay=3600, jitter=0))
+@fails.task(retry=Retry(attempts=3, delay=3600, max_delay=3600, jitter=0))
 async def flaky(ctx: Context) -> int:
     if ctx.attempt < 2:
         raise ValueError("again")
@@ -90,11 +98,7 @@ late = Workflow("late", timeout=0.05)
 
 @late.task
 async def stubborn(ctx: Context) -> None:
-    while True:
-        try:
-            await hang()
-        except asyncio.CancelledError:
-            continue
+    await hang_on()
 
 
 overspent = Workflow("overspent")
@@ -103,11 +107,7 @@ overspent = Workflow("overspent")
 @overspent.task
 async def spends(ctx: Context) -> None:
     await ctx.spend(cost=2)
-    while True:
-        try:
-            await hang()
-        except asyncio.CancelledError:
-            continue
+    await hang_on()
 
 
 single = Workflow("single")
@@ -122,11 +122,8 @@ async def items() -> list[int]:
 async def each(items: int, ctx: Context) -> int:
     if items != 1:
         return await ctx.receive(schema=int)
-    while True:
-        try:
-            await hang()
-        except asyncio.CancelledError:
-            continue
+    await hang_on()
+    return None
 
 
 @tool(name="controlled.ask")
@@ -154,6 +151,7 @@ ALL = [steps, asks, fails, spender, parent, late, overspent, single]
 
 async def paused(engine: Engine) -> Run:
     run = await engine.start(steps, run_id=RUN_ID)
+    await until(run, "task.waiting")
     await run.pause(reason="lunch", by="somebody")
     return run
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from decimal import Decimal
 from pathlib import Path
 
 import orjson
@@ -13,6 +14,7 @@ from reactor import Engine, Event, Workflow
 from reactor.clock import SystemClock
 from reactor.events import TERMINAL, Draft
 from reactor.fold import evolve, replay
+from reactor.ledger import number
 from reactor.logs import MemoryLog, SqliteLog
 from reactor.ports import EventLog
 from reactor.state import ENDED, RunState
@@ -39,12 +41,16 @@ async def read_with_blobs(log: EventLog, run_id: str = RUN_ID) -> list[Event]:
     return events
 
 
-async def crashed_log(kind: str, events: Sequence[Event], folder: Path) -> EventLog:
-    """A log that has these events and nothing else: what a process leaves that was killed after them."""
+async def crashed_log(kind: str, events: Sequence[Event], folder: Path, *others: Sequence[Event]) -> EventLog:
+    """A log that has these events and nothing else: what a process leaves that was killed after them.
+
+    ``others``: the events of other runs, its child runs say.
+    """
     log = MemoryLog() if kind == "memory" else SqliteLog(folder / f"crash-{len(list(folder.iterdir()))}.db")
     await log.open()
-    if events:
-        await log.append(RUN_ID, list(events))
+    for logged in (events, *others):
+        if logged:
+            await log.append(logged[0].run_id, list(logged))
     await log.close()
     return log if kind == "memory" else SqliteLog(log.path)  # type: ignore[attr-defined]
 
@@ -76,6 +82,7 @@ def check_laws(events: Sequence[Event]) -> RunState:
     state = replay(events[0].run_id, events)
     check_totals(state, events[-1], maps_of(events[0]))
     check_order(events)
+    check_spending(events, state)
     return state
 
 
@@ -97,6 +104,20 @@ def check_totals(state: RunState, terminal: Event, maps: Collection[str] = ()) -
     assert state.total_tasks == terminal.data["total_tasks"] == len(bodies)
     assert state.running == 0
     assert not [task.id for task in state.tasks.values() if task.status not in ENDED]
+
+
+def check_spending(events: Sequence[Event], state: RunState) -> None:
+    """Each ``task.spent`` has the sums so far, of decimals; a budget is told of once a resource, whatever happened."""
+    cost, tokens = Decimal(0), 0
+    for event in events:
+        if event.type == "task.spent":
+            cost, tokens = cost + Decimal(repr(event.data["cost"])), tokens + event.data["tokens"]
+            assert (event.data["total_cost"], event.data["total_tokens"]) == (number(cost), tokens)
+    assert (state.cost or 0, state.tokens or 0) == (cost, tokens)
+    if cost or tokens:
+        assert (events[-1].data["cost"], events[-1].data["tokens"]) == (number(cost), tokens)
+    told = Counter((e.type, e.data["resource"]) for e in events if e.type in ("budget.warning", "budget.exceeded"))
+    assert all(times == 1 for times in told.values()), told
 
 
 RUN_STEPS = {

@@ -1,0 +1,23 @@
+"""The events that the baselines send: the same members and the same size, about 150 bytes of JSON, as a run's own."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+END: Final = b'{"type":"stream.end","run_id":"bench","data":{"status":"completed"}}'
+RUN_ID: Final = "bench"
+
+
+def message(seq: int, type: str = "step.made") -> bytes:
+    """The JSON of one event, made now."""
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").encode()
+    return (
+        b'{"seq":%d,"run_id":"bench","type":"%b","time":"%b","task_id":"speak","task":"speak","attempt":1,'
+        b'"data":{"index":%d}}' % (seq, type.encode(), now, seq)
+    )
+
+
+def frame(seq: int) -> bytes:
+    """The same as a server-sent event."""
+    return b"id: %d\nevent: step.made\ndata: %b\n\n" % (seq, message(seq))

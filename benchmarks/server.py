@@ -1,0 +1,45 @@
+"""The server program: ``python -m benchmarks.server KIND [LOG]``; prints its port, serves until it is terminated.
+
+- ``reactor``: the package as ``reactor serve`` runs it, with the workflows of ``workloads``.
+- ``send``: what people write with aiohttp-sse: a queue per client and ``send()`` per event.
+- ``made``: writes bytes made before, one write per event and client, nothing else: the limit of the kernel, of Python's
+  ``socket.send`` and of the load program.
+
+With BENCH_PROFILE=FILE the process is profiled by cProfile while it serves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import cProfile
+import os
+import sys
+
+from benchmarks import baseline
+from benchmarks.workloads import graph, speaking, ticking
+from reactor import Engine
+from web.serve import serve
+
+
+def ready(url: str) -> None:
+    print(url.rpartition(":")[2], flush=True)
+
+
+async def reactor(log: str = "memory://") -> None:
+    await serve(Engine(log), [speaking(), ticking(), graph()], "127.0.0.1", 0, ready=ready)
+
+
+def main() -> None:
+    kind, *rest = sys.argv[1:]
+    job = reactor(*rest) if kind == "reactor" else baseline.send(ready) if kind == "send" else baseline.made(ready)
+    file = os.environ.get("BENCH_PROFILE")
+    if file is None:
+        asyncio.run(job)
+        return
+    profile = cProfile.Profile()
+    profile.runcall(asyncio.run, job)
+    profile.dump_stats(file)
+
+
+if __name__ == "__main__":
+    main()

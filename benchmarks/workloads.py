@@ -1,0 +1,54 @@
+"""The workflows that the server serves while it is measured."""
+
+from __future__ import annotations
+
+import asyncio
+
+from benchmarks.shapes import layers
+from reactor import Context, Workflow
+
+GRAPH_TASKS = 5_000
+
+
+async def noop() -> None:
+    """A task that costs nothing."""
+
+
+def speaking() -> Workflow:
+    """One task that waits for a word, then emits ``events`` in bursts; ``pause`` seconds, or a loop turn, between."""
+    flow = Workflow("speaking")
+
+    @flow.task
+    async def speak(events: int, burst: int, pause: float, ctx: Context) -> int:
+        await ctx.receive("go?")
+        for first in range(0, events, burst):
+            for index in range(first, min(first + burst, events)):
+                await ctx.emit("step.made", {"index": index})
+            await asyncio.sleep(pause)
+        return events
+
+    return flow
+
+
+def ticking() -> Workflow:
+    """``count`` tasks that all start at once and complete one after the other, every ``period`` seconds."""
+    flow = Workflow("ticking")
+
+    @flow.task
+    async def speak(count: int, ctx: Context) -> list[int]:
+        await ctx.receive("go?")
+        return list(range(count))
+
+    @flow.task(map="speak")
+    async def tick(speak: int, period: float) -> None:
+        await asyncio.sleep(1.0 + speak * period)
+
+    return flow
+
+
+def graph(n: int = GRAPH_TASKS) -> Workflow:
+    """Layers of no-op tasks: what E6 follows."""
+    flow = Workflow("graph")
+    for i, upstreams in enumerate(layers(n)):
+        flow.task(noop, name=f"t{i}", after=[f"t{upstream}" for upstream in upstreams])
+    return flow

@@ -36,7 +36,7 @@ class Publisher:
 
     def request(self, body: bytes) -> bytes:
         head = (
-            f"POST {self.plan['path']} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+            f"{self.plan.get('method', 'POST')} {self.plan['path']} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n\r\n"
         )
         return head.encode() + body

@@ -1,29 +1,26 @@
 """S6: a run of 100,000 events in SQLite, replayed to one SSE client over loopback; the server is another process.
 
 The run is put into the log directly, in windows of 1,000. The client looks for ``id:`` lines and compares them with
-1 … N; nothing is decoded on its side, because the server is what is measured.
+1 … N; nothing is decoded on its side, because the server is what is measured. The baseline writes as many frames, made
+before, in pieces of 1,000: what the kernel and the load program can do.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import socket
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
-from statistics import median
 from time import perf_counter
-from typing import Any
 
 import orjson
 
-from reactor import Engine
+from benchmarks.fanout import rate
+from benchmarks.figure import Figure, spread
+from benchmarks.served import server
 from reactor.events import Draft, Event, task_head
 from reactor.logs import SqliteLog
-from web.serve import serve
 
 EVENTS = 100_000
 WINDOW = 1_000
@@ -86,52 +83,27 @@ def unchunked(response: bytes) -> bytes:
     return b"".join(parts)
 
 
-def replay_rate(events: int = EVENTS, rounds: int = ROUNDS) -> dict[str, Any]:
-    """Events per second of a replay, median of ``rounds``."""
+def s6(quick: bool) -> Figure:
+    """Events per second from the request to the end of the stream."""
+    events, rounds = (20_000, 2) if quick else (EVENTS, ROUNDS)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "runs.db"
         size = asyncio.run(fill(path, events))
-        server = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.replay", str(path)],
-            stdout=subprocess.PIPE,
-            cwd=Path(__file__).parents[1],
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )
-        try:
-            assert server.stdout is not None
-            port = int(server.stdout.readline())
-            rates = [events / replay_once(port, events) for _ in range(rounds)]
-        finally:
-            server.terminate()
-            server.communicate()
-    return {
-        "events": events,
-        "mean_bytes": size / events,
-        "per_second": median(rates),
-        "spread": f"{min(rates):,.0f}-{max(rates):,.0f}",
-        "target": TARGET,
-        "met": median(rates) >= TARGET,
-    }
-
-
-def sentence(result: dict[str, Any]) -> str:
-    """The figures of ``replay_rate`` in a line."""
-    return (
-        f"replay of {result['events']:,} events of {result['mean_bytes']:.0f} bytes from SQLite to one SSE client: "
-        f"{result['per_second']:,.0f} events/s ({result['spread']}); target {result['target']:,.0f}: "
-        f"{'met' if result['met'] else 'MISSED'}"
+        with server("reactor", f"sqlite:///{path}") as served:
+            rates = [events / replay_once(served.port, events) for _ in range(rounds)]
+            used = served.process.cpu
+    made = [rate("made", 1, events, WINDOW)["per_second"] for _ in range(rounds)]
+    medians = {"reactor": spread(rates)["value"], "made": spread(made)["value"]}
+    return Figure(
+        id="S6",
+        what=f"replay of {events:,} events from SQLite to one client",
+        unit="events/s",
+        **spread(rates),
+        target=f"≥ {TARGET:,.0f} events/s",
+        met=medians["reactor"] >= TARGET,
+        ratio=medians["reactor"] / medians["made"],
+        against="bytes made before",
+        note=f"{size / events:.0f} bytes of JSON an event; bytes made before {medians['made']:,.0f}/s; "
+        f"{used.system / max(used.user + used.system, 1e-9):.0%} of the server's time in the kernel",
+        bars=medians,
     )
-
-
-async def _serve(path: Path) -> None:
-    def ready(url: str) -> None:
-        print(url.rpartition(":")[2], flush=True)
-
-    await serve(Engine(f"sqlite:///{path}"), [], "127.0.0.1", 0, ready=ready)
-
-
-if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        asyncio.run(_serve(Path(sys.argv[1])))
-    else:
-        print(sentence(replay_rate()))

@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+import orjson
+from pydantic_core import to_jsonable_python
+
 from reactor.arguments import bind
 from reactor.binding import adapter_for
 from reactor.condition import asked
 from reactor.graph import Graph, Node
 from reactor.past import Output
 from reactor.policy import Cache
-from reactor.values import dumps, restore_output
+from reactor.values import restore_output
 
 if TYPE_CHECKING:
     from reactor.body import TaskActor
@@ -24,8 +27,10 @@ def cache_digest(actor: TaskActor, cache: Cache) -> str:
     else:
         basis = asked(actor, cache.key, actor.node.cache_key, "cache key")
     try:
-        return hashlib.sha256(dumps(basis)).hexdigest()
-    except TypeError as error:
+        # NaN and the infinities by their names: as null they would all be one key
+        plain = to_jsonable_python(basis, inf_nan_mode="strings")
+        return hashlib.sha256(orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    except (TypeError, ValueError) as error:
         raise TypeError(
             f"the cache key of task {actor.task_id} is not JSON: {error}; give cache=Cache(key=...)"
         ) from error

@@ -8,7 +8,7 @@ from typing import Any
 from reactor.bounds import MAX_SECONDS
 from reactor.executors.address import address_of
 from reactor.policy import Cache, Limit, Retry
-from reactor.task import EXECUTORS, Task
+from reactor.task import EXECUTORS, Group, Task
 
 
 def options_problem(task: Task[..., Any]) -> str | None:
@@ -21,6 +21,7 @@ def options_problem(task: Task[..., Any]) -> str | None:
         or _cache_problem(name, task.cache)
         or _limits_problem(name, task.limits)
         or _executor_problem(name, task)
+        or _after_problem(name, task.after)
     )
 
 
@@ -62,6 +63,13 @@ def _limits_problem(name: str, limits: tuple[Any, ...]) -> str | None:
     for limit in limits:
         if not isinstance(limit, (str, Limit)):
             return f"limits of task {name} must be names or Limits, not {limit!r}"
+    return None
+
+
+def _after_problem(name: str, after: tuple[Any, ...]) -> str | None:
+    for part in after:
+        if not isinstance(part, (str, Task, Group)):
+            return f"after of task {name} must be names, tasks or groups, not {part!r}"
     return None
 
 

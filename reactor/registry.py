@@ -59,7 +59,7 @@ class Registry:
 
     def _check_limits(self, graph: Graph) -> None:
         for name, limit in graph.limits.items():
-            known = self.limits.get(name) if limit is None else self.limits.setdefault(name, limit)
+            known = self.limits.get(name, limit)
             if known is None:
                 raise WorkflowError(
                     f"workflow {graph.name!r} uses the limit {name!r}, which this engine does not have; "
@@ -73,3 +73,6 @@ class Registry:
                     workflow=graph.name,
                     task=None,
                 )
+        for name, limit in graph.limits.items():  # only now: a workflow that is refused leaves nothing behind
+            if limit is not None:
+                self.limits.setdefault(name, limit)

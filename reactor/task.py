@@ -56,7 +56,7 @@ class Task(Generic[P, R]):
     def __init__(self, function: Callable[P, R], options: TaskOptions) -> None:
         self.function = function
         self.name = options.get("name") or getattr(function, "__name__", type(function).__name__)
-        self.after: tuple[str | Task[..., Any] | Group, ...] = _several(options.get("after", ()), (str, Task, Group))
+        self.after: tuple[str | Task[..., Any] | Group, ...] = _several(options.get("after", ()))
         self.needs = dict(options.get("needs") or {})
         self.when = options.get("when")
         self.map = options.get("map")
@@ -64,7 +64,7 @@ class Task(Generic[P, R]):
         self.timeout = options.get("timeout")
         self.executor = options.get("executor")
         self.concurrency = options.get("concurrency")
-        self.limits: tuple[str | Limit, ...] = _limits(options.get("limits", ()))
+        self.limits: tuple[str | Limit, ...] = _several(options.get("limits", ()))
         self.cache = _cache(options.get("cache"))
         self.on_upstream_failure: str = options.get("on_upstream_failure", "skip")
         self.meta = dict(options.get("meta") or {})
@@ -87,15 +87,11 @@ class Group(NamedTuple):
     last: tuple[Task[..., Any], ...]
 
 
-def _limits(option: Any) -> tuple[Any, ...]:
+def _several(option: Any) -> tuple[Any, ...]:
     """One or several; what is none of these is found by ``Workflow.task``."""
-    if isinstance(option, str) or not isinstance(option, Iterable):
+    if isinstance(option, (str, Group)) or not isinstance(option, Iterable):
         return (option,)
     return tuple(cast(Iterable[Any], option))
-
-
-def _several(option: Any, single: tuple[type, ...]) -> tuple[Any, ...]:
-    return (option,) if isinstance(option, single) else tuple(option)
 
 
 def _retry(option: Retry | int | None) -> Retry | None:

@@ -599,3 +599,19 @@ async def test_a_run_that_takes_cached_outputs_is_recovered_like_any_other(tmp_p
     assert was_cached(events, "square")
     assert events[-1].data["outputs"] == {"after": 10}
     assert ran == [3]
+
+
+async def test_numbers_that_json_does_not_have_are_keys_of_their_own() -> None:
+    """NaN, an infinity and nothing are three keys, and the order of an object's members is none."""
+    ran: list[Any] = []
+    flow = Workflow("odd")
+
+    @flow.task(cache=Cache(key=lambda value: value))
+    async def body(value: Any) -> str:
+        ran.append(value)
+        return "done"
+
+    async with Engine() as engine:
+        for value in (float("nan"), float("inf"), None, {"a": 1, "b": 2}, {"b": 2, "a": 1}, float("nan")):
+            await run_of(engine, flow, value=value)
+    assert [repr(value) for value in ran] == ["nan", "inf", "None", "{'a': 1, 'b': 2}"]

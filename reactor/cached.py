@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 import orjson
-from pydantic_core import to_jsonable_python
+from pydantic_core import to_json
 
 from reactor.arguments import bind
 from reactor.binding import adapter_for
@@ -28,7 +28,7 @@ def cache_digest(actor: TaskActor, cache: Cache) -> str:
         basis = asked(actor, cache.key, actor.node.cache_key, "cache key")
     try:
         # NaN and the infinities by their names: as null they would all be one key
-        plain = to_jsonable_python(basis, inf_nan_mode="strings")
+        plain = orjson.loads(to_json(basis, inf_nan_mode="strings"))
         return hashlib.sha256(orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)).hexdigest()
     except (TypeError, ValueError) as error:
         raise TypeError(

@@ -104,6 +104,8 @@ def _serve_made(listener: socket.socket) -> None:
             continue
         body = asked.partition(b"\r\n\r\n")[2] or connection.recv(65_536)
         _write_all(clients, orjson.loads(body))
+        while clients:
+            clients.pop().close()
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
 

@@ -23,7 +23,9 @@ def s4(quick: bool) -> Figure:
     """KB per stream, one round a server."""
     clients = 1_000 if quick else CLIENTS
     kinds = ["reactor", "send", *(["nchan"] if nchan.is_installed() else [])]
-    rounds = {kind: [kb_per_stream(kind, clients) for _ in range(1 if quick or kind == "send" else 2)] for kind in kinds}
+    rounds = {
+        kind: [kb_per_stream(kind, clients) for _ in range(1 if quick or kind == "send" else 2)] for kind in kinds
+    }
     medians = {kind: spread(values)["value"] for kind, values in rounds.items()}
     against = "nchan" if "nchan" in medians else "send"
     return Figure(

@@ -11,7 +11,7 @@ from benchmarks.messages import END, message
 class Publisher:
     """One connection that sends requests in bursts, the next burst once the last one is answered.
 
-    ``plan``: ``path``, and ``body`` of the one request there is, or ``events`` and ``burst``: that many events, and
+    ``plan``: ``path``, ``method`` (POST), and ``body`` of the one request there is, or ``events`` and ``burst``: that many events, and
     one that ends the stream.
     """
 
@@ -36,8 +36,8 @@ class Publisher:
 
     def request(self, body: bytes) -> bytes:
         head = (
-            f"{self.plan.get('method', 'POST')} {self.plan['path']} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n"
+            f"{self.plan.get('method', 'POST')} {self.plan['path']} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         return head.encode() + body
 

@@ -19,8 +19,8 @@ The way of an event, which is also the way through the files:
     publish     feed                                  the folded state, the ring, the hot subject of windows
     follow      follow                                a cursor: catch up from the log, then live
     compose     operators/                            select, throttle_latest, heartbeat, to_state ...
-    deliver     run, engine; the package web          handles, Observables, async iterators; SSE
-    recover     recovery, past, leftover              what a log says of an open run, and how it goes on or ends
+    deliver     run, runs, engine; the package web    handles, Observables, async iterators; SSE
+    recover     recovery, origin, past, leftover      what a log says of an open run, and how it goes on or ends
 
 ``events`` and ``state`` are what flows and its ``fold``; ``ports`` what the outside must provide; ``bounds`` every
 limit; ``errors`` every failure; ``testing`` the law suites for adapters of your own.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -11,43 +10,36 @@ from typing import Any, Self
 import orjson
 import structlog
 from reactivex import Observable
-from reactivex.subject import Subject
 
 from reactor import bounds
 from reactor.clock import SystemClock
 from reactor.drafts import json_object
 from reactor.errors import (
     EngineClosed,
-    LogUnavailable,
     RunExists,
     RunOpen,
-    TooManyWaiting,
-    UnknownRun,
     WorkflowChanged,
 )
-from reactor.events import Event, Window
-from reactor.execution import Beginning, Execution, Parent
+from reactor.events import Event
+from reactor.execution import Beginning
 from reactor.executors.address import importing
-from reactor.feed import Feed
 from reactor.follow import caught_up, report
 from reactor.graph import Graph
 from reactor.host import Host
-from reactor.ledger import Ledger
-from reactor.leftover import cancel_events
 from reactor.logs import open_log
 from reactor.operators.guarded import guarded
 from reactor.operators.unwindow import unwindow
 from reactor.options import count_problem
-from reactor.past import Output, load_past, load_reusable
+from reactor.origin import NotRecoverable, beginning_of, budget_of, graph_of, input_of
+from reactor.past import Output, load_reusable
 from reactor.policy import Budget, Limit
 from reactor.ports import Clock, EventLog, RunRecord, Work
-from reactor.recovery import NotRecoverable, beginning_of, graph_of, input_of
+from reactor.recovery import Recovery
 from reactor.registry import Registry
 from reactor.requests import check_meta, check_reason, check_run_id, make_run_id
 from reactor.run import Run
-from reactor.state import RUN_ENDED
+from reactor.runs import Runs
 from reactor.tools import Tool
-from reactor.values import traceback_of
 from reactor.workflow import Workflow
 
 logger = structlog.get_logger("reactor")
@@ -93,23 +85,11 @@ class Engine:
         self._grace = grace
         self._tracebacks = tracebacks
         self._append_timeout = append_timeout
-        self.log_problem: str | None = None
-        """Why the log last lost a run; None again as soon as it takes a window."""
         self._registry = Registry(limits, tools)
-        self._open: dict[str, Run] = {}
-        self._executions: dict[str, Execution] = {}
-        self._lost: set[str] = set()
-        """Runs whose log refused them in this process: the next start goes on with them."""
-        self._recent: OrderedDict[str, Feed] = OrderedDict()
-        self._awaited: dict[str, list[asyncio.Future[Run]]] = {}
+        self._runs = Runs(self.log, self.clock, self._over)
+        self._recovery = Recovery(self._registry, self._runs)
         self._host: Host | None = None
         self._draining = False
-        self.not_recovered: dict[str, str] = {}
-        """Open runs of the log that nobody here goes on with: run id -> why."""
-        self._dormant: dict[str, str] = {}
-        """Open child runs that their parent has not asked for since the start: id -> the parent's."""
-        self._upkeep: set[asyncio.Task[None]] = set()
-        self._windows: Subject[Window] = Subject()
         for workflow in [workflows] if isinstance(workflows, Workflow) else workflows:
             self.register(workflow)
 
@@ -135,129 +115,25 @@ class Engine:
             tracebacks=self._tracebacks,
             append_timeout=self._append_timeout,
             blocked=self._blocked,
-            open_child=self._open_child,
+            open_child=self._recovery.open_child,
         )
         try:
-            for record in await self.log.unfinished():
-                await self._recover(self._host, record)
-            await self._end_orphans()
+            await self._recovery.recover_all(self._host)
         except BaseException:
             await self.drain(0.0)  # lets go of the log
             raise
         return self
 
-    async def _recover(self, host: Host, record: RunRecord, parent: Parent | None = None) -> None:
-        """Goes on with a run that a crash or a restart left open; one that cannot is left as it is, and says why.
-
-        A child run waits until its parent asks for it.
-        """
-        try:
-            feed = await Feed.load(record.run_id, self.log, self.clock, closed=None)
-            data = await beginning_of(feed)
-            if parent is None and "parent" in data:
-                self._dormant[record.run_id] = data["parent"]["run_id"]
-                return
-            graph = graph_of(self._registry, record, data)
-            last = await feed.event(feed.last_seq)
-            past = await load_past(self.log, graph, feed.state, last.time if last else "", self.clock.now().decode())
-            budget = None if "budget" not in data else Budget.of(data["budget"])
-            beginning = Beginning(input_of(data, graph), data.get("meta", {}), budget, parent)
-        except LogUnavailable:
-            raise
-        except Exception as problem:  # of one run: a bug, or a log that somebody has changed; the others go on
-            known = isinstance(problem, NotRecoverable)
-            reason = str(problem) if known else f"{type(problem).__name__}: {problem}"
-            self.not_recovered[record.run_id] = reason
-            trace = {} if known else {"traceback": traceback_of(problem)}
-            logger.warning("run not recovered", run_id=record.run_id, reason=reason, **trace)
-            return
-        if record.run_id in self._open:
-            return  # its parent has asked for it twice at once
-        self._dormant.pop(record.run_id, None)
-        execution = self._adopt(Execution(host, graph, feed, beginning, ended=self._ended, past=past))
-        if parent is not None:  # before it starts anything
-            parent.execution.spending.settle(parent.task_id, record.run_id, execution.ledger, is_counted=False)
-        execution.recover(past)
-
-    # --- child runs ---
-
-    async def _open_child(
-        self,
-        parent: Execution,
-        task_id: str,
-        child_id: str,
-        workflow: Workflow | str,
-        input: Mapping[str, Any],
-        budget: Budget | None,
-    ) -> Run:
-        """Starts a child run, or takes up the one that was started before a crash or a retry."""
-        graph = self.register(self.workflow(workflow) if isinstance(workflow, str) else workflow)
-        link = Parent(parent, task_id)
-        if child_id not in self._open:
-            try:
-                record = await self.log.record(child_id)
-            except UnknownRun:
-                if child_id not in self._open:  # the same body may have asked twice at once
-                    beginning = Beginning(graph.validate_input(input), {}, budget, link)
-                    return await self._start(parent.host, graph, child_id, beginning)
-            else:
-                await self._take_up(record, link)
-        run = await self.get(child_id)
-        if run.state.parent != link.data:
-            raise RunExists(f"there is a run {child_id!r} already, which is no child of this task", run_id=child_id)
-        return run
-
-    async def _take_up(self, record: RunRecord, link: Parent) -> None:
-        """A child that is in the log: goes on with it, and counts what its parent's log does not have of it."""
-        if record.status not in RUN_ENDED:
-            await self._recover(link.execution.host, record, link)
-        run, child = await self.get(record.run_id), self._executions.get(record.run_id)
-        if child is None and run.state.parent == link.data:
-            ledger = Ledger.restored(None, run.state)
-            link.execution.spending.settle(link.task_id, record.run_id, ledger, is_counted=False)
-        was_paused_with_it = child is not None and child.is_paused and child.control.pause_reason == "parent"
-        if child is not None and was_paused_with_it and not link.execution.is_paused:
-            child.control.resume("parent", by=None)
-
-    async def _end_orphans(self, parent_id: str | None = None) -> None:
-        """Cancels dormant children whose parent has ended or is gone; they would wait for ever."""
-        for child_id, parent in list(self._dormant.items()):
-            if parent_id in (None, parent) and await self._is_over(parent) and self._dormant.pop(child_id, None):
-                child = await self.get(child_id)
-                if child.feed.closed == "not_recovered":  # else somebody has ended it, or goes on with it
-                    await self._end_left(child, reason="parent", by=None)
-
-    async def _is_over(self, run_id: str) -> bool:
-        if run_id in self._open:
-            return False
-        try:
-            return (await self.log.record(run_id)).status in RUN_ENDED
-        except UnknownRun:
-            return True
+    def _over(self, run_id: str) -> None:
+        self._recovery.over(run_id)
 
     def _blocked(self, work: Work, seconds: float) -> None:
         """A body held the loop: its author should know where."""
-        execution = self._executions.get(work.run_id)
+        execution = self._runs.executions.get(work.run_id)
         held_ms = round(seconds * 1000, 1)
         logger.warning("a body held the event loop", run_id=work.run_id, task_id=work.task_id, held_ms=held_ms)
         if execution is not None and not execution.feed.closed:
             execution.warn(work.task_id, "the body held the event loop; use a def body, or await", held_ms=held_ms)
-
-    def _adopt(self, execution: Execution) -> Execution:
-        feed = execution.feed
-        self._open[feed.run_id] = Run(feed, execution)
-        self._executions[feed.run_id] = execution
-        if execution.parent is not None:
-            execution.parent.execution.children[feed.run_id] = execution
-        feed.windows.subscribe(self._published)
-        for waiter in self._awaited.pop(feed.run_id, ()):
-            if not waiter.done():
-                waiter.set_result(self._open[feed.run_id])
-        return execution
-
-    def _published(self, window: Window) -> None:
-        self.log_problem = None
-        self._windows.on_next(window)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -275,23 +151,23 @@ class Engine:
         self._draining = True
         grace = self._grace if grace is None else grace
         await self._wait_for_runs(grace)
-        for execution in list(self._executions.values()):
+        for execution in list(self._runs.executions.values()):
             if self.log.durable:
                 execution.suspend()
             else:
                 execution.control.cancel("shutdown", by=None, grace=min(grace, bounds.DRAIN_GRACE_SECONDS))
         await self._wait_for_runs(grace + 2 * self._append_timeout)
-        for execution in list(self._executions.values()):
+        for execution in list(self._runs.executions.values()):
             logger.error("run did not end in time", run_id=execution.run_id)
             execution.suspend()
-        self._windows.on_completed()
+        self._runs.windows.on_completed()
         await caught_up(self.log, bounds.BEHIND_SECONDS)
-        await asyncio.gather(*self._upkeep, return_exceptions=True)
+        await asyncio.gather(*self._recovery.upkeep, return_exceptions=True)
         await self._host.close()
         await self.log.close()
 
     async def _wait_for_runs(self, seconds: float | None) -> None:
-        waiting = [asyncio.ensure_future(run.ended()) for run in self._open.values()]
+        waiting = [asyncio.ensure_future(run.ended()) for run in self._runs.open.values()]
         if not waiting:
             return
         done, pending = await asyncio.wait(waiting, timeout=seconds)
@@ -364,28 +240,8 @@ class Engine:
         self, graph: Graph, run_id: str, beginning: Beginning, *, reused: Mapping[str, Output] | None = None
     ) -> Run:
         """Starts what was checked; ``reused`` is of a retry."""
-        await self._check_new(run_id)
-        return await self._start(self._accepting(), graph, run_id, beginning, reused=reused)
-
-    async def _start(
-        self,
-        host: Host,
-        graph: Graph,
-        run_id: str,
-        beginning: Beginning,
-        *,
-        reused: Mapping[str, Output] | None = None,
-    ) -> Run:
-        feed = Feed(run_id, self.log, self.clock)
-        execution = self._adopt(Execution(host, graph, feed, beginning, ended=self._ended, reused=reused))
-        run = self._open[run_id]
-        try:
-            execution.start()
-        except BaseException:
-            execution.suspend()  # a bug: nothing of it may stay open
-            raise
-        await execution.begun()
-        return run
+        await self._runs.check_new(run_id)
+        return await self._runs.start(self._accepting(), graph, run_id, beginning, reused=reused)
 
     async def cancel(
         self,
@@ -406,17 +262,7 @@ class Engine:
             await run.request_cancel(grace, task=task, reason=reason, by=by)
             return run
         check_reason(reason, by)
-        return await self._end_left(run, reason=reason, by=by)
-
-    async def _end_left(self, run: Run, *, reason: str, by: str | None) -> Run:
-        """Ends a run that nobody goes on with, from its log alone."""
-        run_id = run.id
-        started = await run.beginning()
-        events = cancel_events(run.state.copy(), started.get("tasks", []), self.clock, reason=reason, by=by)
-        await self.log.append(run_id, events)
-        self.not_recovered.pop(run_id, None)
-        await self._end_orphans(run_id)
-        return await self.get(run_id)
+        return await self._recovery.end_left(run, reason=reason, by=by)
 
     async def retry(self, run_id: str, *, new_run_id: str | None = None) -> Run:
         """Starts a new run with the input of one that has ended, which takes over what completed there.
@@ -430,45 +276,12 @@ class Engine:
         try:
             data = await beginning_of(old.feed)
             graph = graph_of(self._registry, await self.log.record(run_id), data)
-            budget = None if "budget" not in data else Budget.of(data["budget"])
-            beginning = Beginning(input_of(data, graph), data.get("meta", {}), budget, retry_of=run_id)
+            beginning = Beginning(input_of(data, graph), data.get("meta", {}), budget_of(data), retry_of=run_id)
         except NotRecoverable as problem:
             raise WorkflowChanged(f"run {run_id} cannot be retried: {problem}", run_id=run_id) from None
         reused = await load_reusable(self.log, graph, old.state)
         new_id = make_run_id() if new_run_id is None else check_run_id(new_run_id)
         return await self._begin(graph, new_id, beginning, reused=reused)
-
-    async def _check_new(self, run_id: str) -> None:
-        if run_id not in self._open:
-            try:
-                await self.log.record(run_id)
-            except UnknownRun:
-                # the log may have been asked on another thread meanwhile
-                if run_id not in self._open:
-                    return
-        raise RunExists(f"there is a run {run_id!r} already", run_id=run_id)
-
-    def _ended(self, execution: Execution) -> None:
-        if execution.lost_with is not None:
-            self.log_problem = str(execution.lost_with)
-            self._lost.add(execution.run_id)
-        self._open.pop(execution.run_id, None)
-        self._executions.pop(execution.run_id, None)
-        if execution.parent is not None:
-            execution.parent.execution.child_ended(execution, execution.parent.task_id)
-        if execution.feed.closed == "end" and execution.run_id in self._dormant.values():
-            orphans = asyncio.ensure_future(self._end_orphans(execution.run_id))
-            self._upkeep.add(orphans)
-            orphans.add_done_callback(self._upkeep.discard)
-        if execution.feed.closed == "end":
-            execution.feed.forget_ring()
-            self._keep(execution.feed)
-
-    def _keep(self, feed: Feed) -> None:
-        self._recent[feed.run_id] = feed
-        self._recent.move_to_end(feed.run_id)
-        if len(self._recent) > bounds.RECENT_RUNS:
-            self._recent.popitem(last=False)
 
     async def ensure(
         self,
@@ -505,31 +318,11 @@ class Engine:
 
     def wait_for(self, run_id: str) -> asyncio.Future[Run]:
         """Done when a run of this id starts here; cancel it to wait no more. Raises TooManyWaiting."""
-        check_run_id(run_id)
-        self._awaited = {
-            id: left for id, waiters in self._awaited.items() if (left := [w for w in waiters if not w.done()])
-        }
-        if sum(map(len, self._awaited.values())) >= bounds.AWAITED_RUNS:
-            raise TooManyWaiting(f"{bounds.AWAITED_RUNS} streams wait for runs that have not started", run_id=run_id)
-        future: asyncio.Future[Run] = asyncio.get_running_loop().create_future()
-        self._awaited.setdefault(run_id, []).append(future)
-        return future
+        return self._runs.wait_for(run_id)
 
     async def get(self, run_id: str) -> Run:
         """The run of this id, open or ended; raises UnknownRun."""
-        run = self._open.get(run_id)
-        if run is not None:
-            if run.feed.last_seq == 0:  # nobody sees a run before its run.started is in the log
-                await self._executions[run_id].begun()
-            return run
-        await self.log.record(run_id)  # raises UnknownRun, also for one that was forgotten meanwhile
-        feed = self._recent.get(run_id)
-        if feed is None:
-            closed = "log" if run_id in self._lost else "not_recovered"
-            feed = await Feed.load(run_id, self.log, self.clock, closed=closed)
-        if feed.closed == "end":
-            self._keep(feed)
-        return Run(feed, None)
+        return await self._runs.get(run_id)
 
     async def list(
         self, *, status: str | None = None, workflow: str | None = None, before: str | None = None, limit: int = 100
@@ -538,14 +331,24 @@ class Engine:
         return await self.log.records(status=status, workflow=workflow, before=before, limit=limit)
 
     @property
+    def not_recovered(self) -> Mapping[str, str]:
+        """Open runs of the log that nobody here goes on with: run id -> why."""
+        return self._recovery.not_recovered
+
+    @property
+    def log_problem(self) -> str | None:
+        """Why the log last lost a run; None again as soon as it takes a window."""
+        return self._runs.log_problem
+
+    @property
     def open_runs(self) -> int:
         """Runs that have not ended."""
-        return len(self._open)
+        return len(self._runs.open)
 
     @property
     def events(self) -> Observable[Event]:
         """Hot: the events of all runs as they are committed, from now on."""
-        return self._windows.pipe(unwindow(), guarded(report("*"), run_id="*"))
+        return self._runs.windows.pipe(unwindow(), guarded(report("*"), run_id="*"))
 
 
 def run_once(workflow: Workflow, input: Mapping[str, Any]) -> dict[str, Any]:

@@ -503,7 +503,7 @@ async def test_time_in_a_pause_does_not_count(engine: Engine) -> None:
 
     run = await engine.start(waiting(), budget={"seconds": 3600})
     await run.pause()
-    clock = engine._executions[run.id].control.stopwatch  # type: ignore[attr-defined]
+    clock = engine._runs.executions[run.id].control.stopwatch  # type: ignore[attr-defined]
     loop = asyncio.get_running_loop()
     used, until_then = clock.elapsed, loop.time() + 0.01
     await wait_until(lambda: loop.time() > until_then)

@@ -29,7 +29,7 @@ async def result(run: Run) -> dict[str, Any]:
 
 async def child_of(engine: Engine, run_id: str) -> Run:
     """The run of this id, as soon as there is one."""
-    await wait_until(lambda: run_id in engine._open)  # type: ignore[attr-defined]
+    await wait_until(lambda: run_id in engine._runs.open)  # type: ignore[attr-defined]
     return await engine.get(run_id)
 
 
@@ -351,7 +351,7 @@ async def test_a_cancel_reaches_a_child_that_is_just_being_started() -> None:
     log = FaultyLog(MemoryLog(), hangs=["r.ask.1"])
     async with Engine(log, grace=0) as engine:
         run = await engine.start(parent_of(endless()), run_id="r")
-        await wait_until(lambda: "r.ask.1" in engine._open)  # type: ignore[attr-defined]
+        await wait_until(lambda: "r.ask.1" in engine._runs.open)  # type: ignore[attr-defined]
         await run.request_cancel()
         log.release()
         await asyncio.wait_for(run.ended(), 20)
@@ -429,7 +429,7 @@ async def test_a_child_that_is_asked_for_in_a_pause_starts_nothing_before_the_re
     await until(run, "about.to.ask")
     for _ in range(20):
         await asyncio.sleep(0)
-    assert "r.ask.1" not in engine._open  # type: ignore[attr-defined]
+    assert "r.ask.1" not in engine._runs.open  # type: ignore[attr-defined]
     await run.resume()
     assert await result(run) == {"ask": {"double": 2}}
 
@@ -506,7 +506,7 @@ async def test_a_child_the_body_did_not_wait_for_is_cancelled_with_it(engine: En
     @flow.task
     async def ask(ctx: Context) -> None:
         left.append(asyncio.ensure_future(ctx.run(child)))
-        while not engine._open.get("r.ask.1"):  # type: ignore[attr-defined]
+        while not engine._runs.open.get("r.ask.1"):  # type: ignore[attr-defined]
             await asyncio.sleep(0)
         await until(await engine.get("r.ask.1"), "task.spent")
         if ends == "failed":

@@ -86,7 +86,7 @@ class Story:
 
     async def die(self) -> None:
         """Nothing of this life is heard any more."""
-        for execution in list(self.engine._executions.values()):
+        for execution in list(self.engine._runs.executions.values()):
             execution.suspend()
         await self.engine.drain(0)
 
@@ -115,8 +115,8 @@ class Story:
 
     async def hold(self, what: str, number: int) -> None:
         """Pause or resume, of the run or of one of its children."""
-        open_runs = sorted(self.engine._open)
-        run = self.engine._open[open_runs[number % len(open_runs)]] if open_runs else self.run
+        open_runs = sorted(self.engine._runs.open)
+        run = self.engine._runs.open[open_runs[number % len(open_runs)]] if open_runs else self.run
         if await self.told(run.pause() if what == "pause" else run.resume()):
             found = [t for t in types(await read_all(self.log, run.id), but="recovered") if t in HOLDS]
             assert found[-1:] == ["run.paused"] if what == "pause" else found[-1:] != ["run.paused"]
@@ -145,15 +145,15 @@ class Story:
 
     async def finish(self) -> None:
         """Resumes and feeds everything until nothing is open."""
-        while self.engine._open:
-            for run in list(self.engine._open.values()):
+        while self.engine._runs.open:
+            for run in list(self.engine._runs.open.values()):
                 if run.status == "paused":
                     await self.told(run.resume())
                 for task in list(run.state.tasks.values()):
                     for _ in task.waiting or ():
                         await self.send(run, task.id)
             await asyncio.sleep(0)
-        await asyncio.gather(*self.engine._upkeep)
+        await asyncio.gather(*self.engine._recovery.upkeep)
 
     # --- what must hold ---
 

@@ -138,13 +138,13 @@ class _Watched:
         send, throw, clock = coroutine.send, coroutine.throw, time.perf_counter
         raised: BaseException | None = None
         while True:
-            began = clock() - collector.seconds
+            began, collected = clock(), collector.seconds
             try:
                 suspended = send(None) if raised is None else throw(raised)
             except StopIteration as stop:
                 return stop.value
             finally:
-                took = clock() - collector.seconds - began
+                took = clock() - began - (collector.seconds - collected)
                 if took > self._longest:
                     self._longest = 2 * took
                     self._held(took)

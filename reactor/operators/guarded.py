@@ -77,7 +77,7 @@ def guarded(
             def deliver(callback: Callable[..., None], *values: object) -> None:
                 if subscription.is_disposed:
                     return
-                began = clock() - collector.seconds
+                began, collected = clock(), collector.seconds
                 try:
                     callback(*values)
                 except (KeyboardInterrupt, SystemExit):
@@ -86,7 +86,7 @@ def guarded(
                     subscription.dispose()
                     report(error if isinstance(error, Exception) else RuntimeError(repr(error)))
                     return
-                took = clock() - collector.seconds - began
+                took = clock() - began - (collector.seconds - collected)
                 if took > limit:
                     slow(took)
 

@@ -174,7 +174,7 @@ async def retrying(engine: Engine) -> Run:
 
 async def child(engine: Engine) -> Run:
     run = await engine.start(parent, run_id=RUN_ID, budget={"cost": "0.11", "on_exceeded": "tell"})
-    await wait_until(lambda: f"{RUN_ID}.delegate.1" in engine._open)  # type: ignore[attr-defined]
+    await wait_until(lambda: f"{RUN_ID}.delegate.1" in engine._runs.open)  # type: ignore[attr-defined]
     await until(await engine.get(f"{RUN_ID}.delegate.1"), "task.waiting")
     await until(run, "budget.warning")
     return run

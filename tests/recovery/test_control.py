@@ -49,7 +49,7 @@ async def recorded(scenario: str, *run_ids: str) -> list[list[Event]]:
     async with Engine("memory://", workflows=controlled.ALL, grace=0) as engine:
         await controlled.SCENARIOS[scenario](engine)
         found = [await read_with_blobs(engine.log, run_id) for run_id in (RUN_ID, *run_ids)]
-        for run in list(engine._open.values()):  # type: ignore[attr-defined]
+        for run in list(engine._runs.open.values()):  # type: ignore[attr-defined]
             with suppress(RunEnded):
                 await run.request_cancel(0)
     return found
@@ -118,7 +118,7 @@ async def check_retrying(engine: Engine) -> None:
 async def check_child(engine: Engine) -> None:
     """One child, taken up where it was; its money counts once here and there, and nothing is told again."""
     child = await engine.get(CHILD_ID)
-    await wait_until(lambda: CHILD_ID in engine._open)  # type: ignore[attr-defined]
+    await wait_until(lambda: CHILD_ID in engine._runs.open)  # type: ignore[attr-defined]
     child = await engine.get(CHILD_ID)
     await until(child, "run.resumed")
     await wait_until(lambda: child.state.tasks["hold"].status == "waiting")
@@ -303,7 +303,7 @@ async def test_a_retry_that_is_not_due_yet_waits_on_after_the_restart(tmp_path: 
     async with Engine(log, workflows=controlled.ALL, clock=Later(1800)) as engine:
         run = await engine.get(RUN_ID)
         await until(run, "run.resumed")
-        actor = engine._executions[RUN_ID].actors["flaky"]  # type: ignore[attr-defined]
+        actor = engine._runs.executions[RUN_ID].actors["flaky"]  # type: ignore[attr-defined]
         await wait_until(lambda: actor.status == "retrying")
         assert run.state.tasks["flaky"].status == "retrying"
         left = actor._timer.when() - asyncio.get_running_loop().time()  # type: ignore[attr-defined]
@@ -524,7 +524,7 @@ async def test_a_child_that_somebody_cancelled_meanwhile_is_not_ended_twice(tmp_
 
 
 async def until_idle(engine: Engine) -> None:
-    await wait_until(lambda: not engine._upkeep and not engine.open_runs)  # type: ignore[attr-defined]
+    await wait_until(lambda: not engine._recovery.upkeep and not engine.open_runs)  # type: ignore[attr-defined]
 
 
 class Held(_Around):
@@ -736,7 +736,7 @@ async def lived(engine: Engine, run: Run) -> RunState:
     """A run and its child, driven to their ends."""
 
     async def children() -> None:
-        await wait_until(lambda: CHILD_ID in engine._open or run.feed.closed)  # type: ignore[attr-defined]
+        await wait_until(lambda: CHILD_ID in engine._runs.open or run.feed.closed)  # type: ignore[attr-defined]
         await drive(engine, await engine.get(CHILD_ID))
 
     driving = [asyncio.ensure_future(drive(engine, run)), asyncio.ensure_future(children())]

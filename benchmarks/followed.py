@@ -17,7 +17,7 @@ TARGET = 1.10
 
 
 def e6(quick: bool) -> Figure:
-    """Median followed over median alone, of interleaved pairs; the first pair, in which modules load, is not counted."""
+    """Median followed over median alone, of interleaved pairs; the first, in which modules load, is not counted."""
     pairs = 3 if quick else 11
     alone: list[float] = []
     followed: list[float] = []

@@ -76,8 +76,9 @@ async def grown(tasks: int) -> int:
 
 async def finished(run: Run, tasks: int) -> None:
     """Until so many have completed."""
-    while run.state.completed < tasks:
-        await asyncio.sleep(0.05)
+    async for _ in run:
+        if run.state.completed >= tasks:
+            return
 
 
 async def grown_bare(tasks: int) -> int:

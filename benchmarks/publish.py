@@ -11,8 +11,8 @@ from benchmarks.messages import END, message
 class Publisher:
     """One connection that sends requests in bursts, the next burst once the last one is answered.
 
-    ``plan``: ``path``, ``method`` (POST), and ``body`` of the one request there is, or ``events`` and ``burst``: that many events, and
-    one that ends the stream.
+    ``plan``: ``path``, ``method`` (POST), and ``body`` of the one request there is, or ``events`` and ``burst``: that
+    many events, and one that ends the stream.
     """
 
     def __init__(self, port: int, plan: dict[str, Any]) -> None:

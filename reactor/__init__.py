@@ -5,12 +5,13 @@ The way of an event, which is also the way through the files:
     define      workflow, task, options, groups,      a validated DAG, frozen; policy: how it is supervised
                 binding, graph, policy
                 tools, document, spec, references     the same from a JSON document over registered functions
-    run         actor, body, mapped, arguments,       one observable a task: waits, runs, says what happens
-                condition, cached, drafts
+    run         actor, body, running, mapped          one observable a task: waits, runs, says what happens
+                arguments, condition, cached, drafts
     speak       context, calls, forms -> line         what a body says and asks, from where it runs ...
                 voice, sampling, mailbox              ... to its run
     execute     executors/                            the loop, threads, processes
-    wire        slots, execution, host, summary       what starts when; one open run; how it ended
+    wire        slots, beginning, execution, host,    what starts when; one open run; how it ended
+                summary
     control     control, stopwatch, ending            pause, cancel, input, time limits
                 spending, ledger, children            budgets; child runs
     number      pipeline                              seq 1, 2, 3 ... by the run's single writer

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from reactor.attempt import Attempt
     from reactor.body import TaskActor
+    from reactor.cached import OutputCache
 
 
 class Scope(Protocol):
@@ -50,6 +51,7 @@ class Scope(Protocol):
     total_tasks: int
     failure: BaseException | None
     reused: Mapping[str, Output]
+    cache: OutputCache
 
     @property
     def ending(self) -> Ending | None: ...
@@ -74,8 +76,6 @@ class Scope(Protocol):
         self, actor: TaskActor, workflow: Any, input: Mapping[str, Any], name: str, budget: Budget | None
     ) -> Awaitable[dict[str, Any]]: ...
     def leave_children(self, task_id: str) -> None: ...
-    async def recall(self, node: Node, digest: str) -> Output | None: ...
-    def remember(self, node: Node, digest: str, output: Output) -> None: ...
 
 
 class Actor(Observable[Draft]):

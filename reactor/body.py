@@ -135,7 +135,7 @@ class TaskActor(Actor):
         return True
 
     async def _recall(self, digest: str) -> None:
-        found = await self.scope.recall(self.node, digest)
+        found = await self.scope.cache.recall(self.node, digest)
         if not self.has_ended:
             if found is not None:
                 self._end_reused(found)
@@ -227,7 +227,7 @@ class TaskActor(Actor):
         if self.node.name in self.scope.leaves:
             self.encoded = encoded.json
         if self._digest is not None and encoded.recoverable:
-            self.scope.remember(self.node, self._digest, Output(output, encoded.json, encoded.typed))
+            self.scope.cache.remember(self.node, self._digest, Output(output, encoded.json, encoded.typed))
         self._complete(encoded, self._end_attempt())
 
     def _end_reused(self, reused: Output) -> None:

@@ -12,6 +12,7 @@ import structlog
 from reactivex import Observable
 
 from reactor import bounds
+from reactor.beginning import Beginning
 from reactor.clock import SystemClock
 from reactor.drafts import json_object
 from reactor.errors import (
@@ -21,7 +22,6 @@ from reactor.errors import (
     WorkflowChanged,
 )
 from reactor.events import Event
-from reactor.execution import Beginning
 from reactor.executors.address import importing
 from reactor.follow import caught_up, report
 from reactor.graph import Graph

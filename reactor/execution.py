@@ -8,15 +8,16 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 import structlog
 
 from reactor.actor import Actor
 from reactor.attempt import Attempt, Upstream
+from reactor.beginning import Beginning
 from reactor.body import TaskActor
-from reactor.cached import cache_key, packed, unpacked
+from reactor.cached import OutputCache
 from reactor.children import child_id, leave_children, run_child
 from reactor.control import Control
 from reactor.drafts import run_started
@@ -35,43 +36,9 @@ from reactor.ports import Executor
 from reactor.slots import Claim, Rate, ReadyQueue, Slots
 from reactor.spending import Spending
 from reactor.summary import terminal_draft
-from reactor.timing import unix_seconds
 from reactor.values import traceback_of
 
 logger = structlog.get_logger("reactor")
-
-
-class Parent(NamedTuple):
-    """Who asked for a child run."""
-
-    execution: Execution
-    task_id: str
-
-    @property
-    def data(self) -> dict[str, str]:
-        """As it stands in ``run.started``."""
-        return {"run_id": self.execution.run_id, "task_id": self.task_id}
-
-
-class Beginning(NamedTuple):
-    """With what a run begins, as ``run.started`` records it."""
-
-    inputs: dict[str, Any]
-    meta: Mapping[str, Any]
-    budget: Budget | None = None
-    parent: Parent | None = None
-    retry_of: str | None = None
-
-    @property
-    def origin(self) -> dict[str, Any]:
-        origin: dict[str, Any] = {}
-        if self.budget is not None:
-            origin["budget"] = self.budget.to_dict()
-        if self.parent is not None:
-            origin["parent"] = self.parent.data
-        if self.retry_of is not None:
-            origin["retry_of"] = self.retry_of
-        return origin
 
 
 class Execution:
@@ -118,6 +85,7 @@ class Execution:
         self._jobs: set[asyncio.Task[None]] = set()
         """Strong references: the loop itself keeps only weak ones."""
         self._past = past
+        self.cache = OutputCache(host.log, host.clock, graph)
         self.reused = reused or {}
         """Outputs of an earlier run that this one takes over, by task id."""
         self._is_limited = graph.concurrency is not None or host.is_limited
@@ -332,7 +300,7 @@ class Execution:
     def wait_ends(self, actor: TaskActor) -> None:
         self.host.wait_ends(actor.node.executor)
 
-    # --- money, children, cache ---
+    # --- money and children ---
 
     def may_start(self, actor: TaskActor) -> bool:
         if self.ledger.budget is None and self.parent is None:
@@ -359,29 +327,6 @@ class Execution:
             self.spending.settle(task_id, child.run_id, child.ledger, is_counted=True)
             if self._seals_later and not self.children:
                 self._seal()
-
-    async def recall(self, node: Node, digest: str) -> Output | None:
-        """An output another run has kept; a store that does not answer has none."""
-        try:
-            stored = await self.host.log.recall(cache_key(self.graph, node, digest), self.now())
-            return None if stored is None else unpacked(node, stored)
-        except Exception as error:  # of the store or of a user's validators: the body runs, as if there were no cache
-            logger.warning("cache not read", run_id=self.run_id, task=node.name, error=str(error))
-            return None
-
-    def remember(self, node: Node, digest: str, output: Output) -> None:
-        ttl = None if node.task.cache is None else node.task.cache.ttl
-        until = float("inf") if ttl is None else self.now() + ttl
-        try:
-            kept = self.host.log.remember(cache_key(self.graph, node, digest), packed(output), until)
-        except Exception as error:  # the store's: the task has completed all the same
-            logger.warning("cache not written", run_id=self.run_id, task=node.name, error=str(error))
-        else:
-            kept.add_done_callback(lambda future: future.cancelled() or future.exception())
-
-    def now(self) -> float:
-        """Unix seconds, by the engine's clock."""
-        return unix_seconds(self.clock.now().decode())
 
     def warn(self, task_id: str, message: str, **fields: Any) -> None:
         """A ``log.created`` of the engine's own, on behalf of a task."""

@@ -8,8 +8,9 @@ from typing import Any
 
 import structlog
 
+from reactor.beginning import Beginning, Parent
 from reactor.errors import LogUnavailable, RunExists, UnknownRun
-from reactor.execution import Beginning, Execution, Parent
+from reactor.execution import Execution
 from reactor.feed import Feed
 from reactor.host import Host
 from reactor.ledger import Ledger

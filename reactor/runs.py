@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from reactivex.subject import Subject
 
 from reactor import bounds
+from reactor.beginning import Beginning
 from reactor.errors import RunExists, TooManyWaiting, UnknownRun
 from reactor.events import Window
-from reactor.execution import Beginning, Execution
+from reactor.execution import Execution
 from reactor.feed import Feed
 from reactor.graph import Graph
 from reactor.host import Host

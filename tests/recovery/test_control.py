@@ -30,7 +30,7 @@ from tests.recovery.test_kill import ENVIRONMENT, ROOT, kill
 from tests.supervised import of, only, until, wait_until
 
 CHILD_ID = f"{RUN_ID}.delegate.1"
-SOON = 20
+SOON = 60
 
 
 class Later(SystemClock):

@@ -75,6 +75,11 @@ class Child:
     def cpu(self) -> Cpu:
         return cpu(self.pid)
 
+    @property
+    def open_files(self) -> int:
+        """File descriptors, sockets included."""
+        return sum(1 for _ in Path(f"/proc/{self.pid}/fd").iterdir())
+
     def tell(self, message: Any) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(orjson.dumps(message) + b"\n")

@@ -72,8 +72,8 @@ def _figure(id: str, what: str, results: dict[str, list[dict[str, Any]]], *, fac
         met=ratio >= factor if against == "nchan" else None,
         ratio=ratio,
         against=against,
-        note=f"send() per client {medians['send']:,.0f}/s; ceiling of load program and kernel {medians['made']:,.0f}/s; "
-        f"{share:.0%} of the server's time in the kernel",
+        note=f"send() per client {medians['send']:,.0f}/s; ceiling of load program and kernel {medians['made']:,.0f}/s"
+        f"; {share:.0%} of the server's time in the kernel",
         bars=medians,
         details={"rounds": results},
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from statistics import geometric_mean, median
 from typing import Any
 
-from benchmarks.engine import measure
+from benchmarks.engine import WORST, measure
 from benchmarks.figure import Figure
 
 SMALL = 1_000
@@ -19,7 +19,7 @@ TARGET = 1.15
 
 
 def e3(quick: bool) -> Figure:
-    """The geometric mean of the growth of ``wide`` and ``layers``."""
+    """The geometric mean of the growth of ``wide`` and ``layers``; the worse of them may be 1.5 times the target."""
     large, rounds = (10_000, 1) if quick else (LARGE, 3)
     shapes = {name: growth(name, large, rounds) for name in ("wide", "layers")}
     chain = measure("chain", CHAIN, pairs=1)
@@ -37,7 +37,7 @@ def e3(quick: bool) -> Figure:
         high=max(shape["ours"] for shape in shapes.values()),
         rounds=rounds,
         target=f"≤ {TARGET:g} × bare's growth",
-        met=median(ratios) <= TARGET,
+        met=median(ratios) <= TARGET and max(median(shape["ratios"]) for shape in shapes.values()) <= WORST * TARGET,
         ratio=median(ratios),
         against="bare asyncio",
         note=f"{by_shape}; chain of {CHAIN:,} completes, {chain['us']:.1f} us",

@@ -1,4 +1,4 @@
-"""Where the time goes: ``python -m benchmarks.profiles [E1] [S1] [S2] [S6]``.
+"""Where the time goes: ``python -m benchmarks.profiles [E1] [E5] [S1] [S2] [S6]``.
 
 cProfile's own time per function, by owner: reactivex, our two packages, JSON, asyncio, aiohttp, the kernel (``send``,
 ``recv`` and ``epoll``, as seen from Python). Time in a builtin counts for whoever called it. The profiler adds about
@@ -20,6 +20,8 @@ from typing import Any
 from benchmarks.engine import log_of, ours, workflow_of
 from benchmarks.fanout import BURST_EVENTS, CLIENTS, EVENTS, rate
 from benchmarks.replay import fill, replay_once
+from benchmarks.runs import LENGTH, concurrent
+from benchmarks.runs import RUNS as RUNS_AT_ONCE
 from benchmarks.served import measured, plan_of, server
 from benchmarks.shapes import SHAPES
 
@@ -89,6 +91,15 @@ def e1() -> None:
     show("E1: memory log, wide, chain and layers of 2,000 (with the check that reads the log back)", stats_of(profile))
 
 
+def e5() -> None:
+    """1,000 runs of ten tasks at once."""
+    profile = cProfile.Profile()
+    flow = workflow_of(SHAPES["chain"](LENGTH))
+    with log_of("memory") as log:
+        profile.runcall(asyncio.run, concurrent(flow, RUNS_AT_ONCE, log))
+    show("E5: 1,000 runs of a chain of 10", stats_of(profile))
+
+
 def of_server(title: str, events: int, burst: int) -> None:
     """The server under load: profiled, then not profiled for user and system time."""
     with tempfile.NamedTemporaryFile() as file:
@@ -115,6 +126,8 @@ def main() -> None:
     wanted = [argument.upper() for argument in sys.argv[1:]] or ["E1", "S1"]
     if "E1" in wanted:
         e1()
+    if "E5" in wanted:
+        e5()
     if "S1" in wanted:
         of_server("S1: 1,000 clients, one event a loop turn", EVENTS, 1)
     if "S2" in wanted:

@@ -22,6 +22,7 @@ from reactor import drafts
 from reactor.ending import Ending
 from reactor.events import Draft, task_head
 from reactor.graph import Node
+from reactor.operators.merge_tasks import Sink
 from reactor.past import Output, Past
 from reactor.policy import Budget
 from reactor.ports import Clock, Executor
@@ -99,7 +100,7 @@ class Actor(Observable[Draft]):
         self.because: str | None = None
         self.dependents: list[Actor] = []
         self._waiting = 0
-        self._observer: abc.ObserverBase[Draft] | None = None
+        self._observer: abc.ObserverBase[Draft] | Sink[Draft] | None = None
 
     @property
     def has_ended(self) -> bool:
@@ -108,14 +109,18 @@ class Actor(Observable[Draft]):
     def _subscribe_core(
         self, observer: abc.ObserverBase[Draft], scheduler: abc.SchedulerBase | None = None
     ) -> abc.DisposableBase:
+        self.attach(observer)
+        return Disposable(self.dispose)
+
+    def attach(self, sink: abc.ObserverBase[Draft] | Sink[Draft]) -> None:
+        """Begins to wait, and speaks to this one from now on; what a subscription does, without its price."""
         if self._observer is not None:
             raise RuntimeError(f"the actor of {self.task_id} has its one subscriber, the run's bus; follow the run")
-        self._observer = observer
+        self._observer = sink
         if self.has_ended:  # before a restart
-            observer.on_completed()
-            return Disposable()
-        self.wait_for(self.upstreams.values())
-        return Disposable(self.dispose)
+            sink.on_completed()
+        else:
+            self.wait_for(self.upstreams.values())
 
     def wait_for(self, upstreams: Iterable[Actor]) -> None:
         """Counts the upstreams that have not ended; ready when none is left."""

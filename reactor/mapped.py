@@ -109,7 +109,7 @@ class MappedActor(Actor):
         self.has_fanned_out = True
         self.status = "running"
         if self._observer is not None:
-            merge_tasks(children).subscribe(self._observer.on_next, self._observer.on_error, self._all_ended)
+            merge_tasks(children).subscribe(self._observer.on_next, self._child_broke, self._all_ended)
         if self._past is not None:
             for child in children:
                 if (reason := self._past.cancelling.get(child.task_id)) is not None:  # asked to stop before the restart
@@ -128,6 +128,10 @@ class MappedActor(Actor):
         paired, self._paired = self._paired, []
         for mapped in paired:
             mapped.upstream_ended()
+
+    def _child_broke(self, error: Exception) -> None:
+        """A bug of the engine: a failing body is a value."""
+        raise error
 
     def _all_ended(self) -> None:
         self.end(self._conclude(), None)

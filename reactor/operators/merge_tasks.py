@@ -1,14 +1,35 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 from reactivex.disposable import Disposable
 
 T = TypeVar("T")
+
+
+class Sink(Generic[T]):
+    """What a source that joins speaks to: an observer without the guards that ``subscribe`` puts around one."""
+
+    __slots__ = ("on_completed", "on_next")
+
+    def __init__(self, on_next: Callable[[T], None], on_completed: Callable[[], None]) -> None:
+        self.on_next = on_next
+        self.on_completed = on_completed
+
+
+@runtime_checkable
+class Attachable(Protocol):
+    """A source that keeps the grammar of Rx by itself: nothing after its completion, no error, no thread.
+
+    It is joined directly. ``subscribe`` costs ten microseconds, a fifth of all that a task does.
+    """
+
+    def attach(self, sink: Sink[Any]) -> None: ...
+    def dispose(self) -> None: ...
 
 
 def merge_tasks(sources: Sequence[Observable[T]]) -> Observable[T]:
@@ -22,7 +43,8 @@ def merge_tasks(sources: Sequence[Observable[T]]) -> Observable[T]:
     The merge into the bus: made for 50,000 tasks, each of which completes. ``reactivex.merge`` searches a list at
     every completion, which is quadratic; here a completion is one deletion from a dict, and a source that ended is
     let go. The sources are subscribed in order. An error disposes all others before it passes; no sources at all
-    complete at once. A failed task is a *value*; ``on_error`` here is a bug of the engine.
+    complete at once. A failed task is a *value*; ``on_error`` here is a bug of the engine. A source that is
+    ``Attachable`` is joined past ``subscribe``.
 
         >>> from reactivex import of
         >>> merge_tasks([of("a", "b"), of("c")]).subscribe(print, on_completed=lambda: print("done")).dispose()
@@ -35,7 +57,7 @@ def merge_tasks(sources: Sequence[Observable[T]]) -> Observable[T]:
 
     def subscribe(observer: ObserverBase[T], scheduler: SchedulerBase | None = None) -> DisposableBase:
         # those that have not ended; None: not subscribed yet, or saying something while it is being subscribed
-        live: dict[int, DisposableBase | None] = dict.fromkeys(range(len(sources)))
+        live: dict[int, DisposableBase | Attachable | None] = dict.fromkeys(range(len(sources)))
 
         def dispose() -> None:
             subscriptions = list(live.values())
@@ -57,9 +79,12 @@ def merge_tasks(sources: Sequence[Observable[T]]) -> Observable[T]:
         for index, source in enumerate(sources):
             if index not in live:
                 break  # an earlier one failed at once
-            subscription = source.subscribe(
-                observer.on_next, on_error, partial(on_completed, index), scheduler=scheduler
-            )
+            ended = partial(on_completed, index)
+            if isinstance(source, Attachable):
+                live[index] = source
+                source.attach(Sink(observer.on_next, ended))
+                continue
+            subscription = source.subscribe(observer.on_next, on_error, ended, scheduler=scheduler)
             if index in live:
                 live[index] = subscription
             else:

@@ -50,7 +50,6 @@ class Scope(Protocol):
     executors: Mapping[str, Executor]
     tracebacks: bool
     total_tasks: int
-    failure: BaseException | None
     reused: Mapping[str, Output]
     cache: OutputCache
 

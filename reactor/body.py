@@ -53,6 +53,8 @@ class TaskActor(Actor):
         self.pair = pair
         self.attempt = 0
         self.failures = 0
+        self.exception: BaseException | None = None
+        """What it failed with, in the process where it did."""
         self.was_abandoned = False
         self._head = b""
         self._is_admitted = False
@@ -89,6 +91,8 @@ class TaskActor(Actor):
             self._retry_seconds = past.retry_seconds.get(self.task_id, 0.0)
             if seen.received:
                 self.mailbox.letters += past.letters.get(self.task_id, ())
+            if seen.waiting:
+                self.mailbox.expect(seen.waiting)
         super().restore(past)
 
     # --- waiting ---
@@ -271,8 +275,7 @@ class TaskActor(Actor):
         self.scope.ready.pump()
 
     def _end_failed(self, error: BaseException) -> None:
-        if self.scope.failure is None:
-            self.scope.failure = error
+        self.exception = error
         self.error = describe_error(error, with_traceback=self.scope.tracebacks)
         self.because = self.task_id
         duration_ms = self._end_attempt()

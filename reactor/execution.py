@@ -77,8 +77,6 @@ class Execution:
         bodies = sum(node.map_source is None for node in graph.nodes)
         self.total_tasks = past.total_tasks if past else bodies
         self.lost_with: Exception | None = None
-        self.failure: BaseException | None = None
-        """The first exception of a body."""
         self.host = host
         self._beginning = beginning
         self._ended = ended
@@ -267,6 +265,11 @@ class Execution:
         mapped = self.actors[name]
         children = mapped.children if isinstance(mapped, MappedActor) else []
         return children[int(index)] if int(index) < len(children) else mapped
+
+    def exception_of(self, task_id: str) -> BaseException | None:
+        """What a task has failed with, in this process."""
+        actor = self.body(task_id)
+        return actor.exception if isinstance(actor, TaskActor) else None
 
     def chance(self) -> float:
         return random.random()

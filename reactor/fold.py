@@ -91,8 +91,7 @@ def _run_resumed(state: RunState, body: dict[str, Any]) -> None:
         state.downtime_ms = round((state.downtime_ms or 0.0) + body["data"]["downtime_ms"], 3)
     for task in state.tasks.values():
         if task.status in ("running", "waiting") and task.count is None:
-            task.status = "pending"  # its body died with the process that ran it
-            task.waiting = None
+            task.status = "pending"  # its body died with the process that ran it; what it had asked is still asked
 
 
 def _task(state: RunState, body: dict[str, Any]) -> TaskState:
@@ -111,7 +110,7 @@ def _task_started(state: RunState, body: dict[str, Any]) -> None:
     task.attempt = body["attempt"]
     task.started = body["time"]
     task.seq = body["seq"]
-    task.retry = task.progress = task.message = None
+    task.retry = task.progress = task.message = task.waiting = None
 
 
 def _to(state: RunState, task: TaskState, status: str) -> None:
@@ -143,7 +142,7 @@ def _task_received(state: RunState, body: dict[str, Any]) -> None:
     task.received = [*(task.received or []), [body["seq"], key]]
     if task.waiting is not None:
         task.waiting = [asked for asked in task.waiting if asked["key"] != key] or None
-        if task.waiting is None:
+        if task.waiting is None and task.status == "waiting":
             _to(state, task, "running")
 
 

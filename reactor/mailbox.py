@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asyncio import AbstractEventLoop, Future
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from reactor.forms import problem_of
@@ -34,10 +35,12 @@ class Mailbox:
         self.letters: list[Letter] = []
         self._asked: list[Asked] = []
         self._taken: set[int] = set()
+        self._expected: list[tuple[str | None, dict[str, Any] | None]] = []
 
     def begin_attempt(self) -> None:
         """Another attempt: everything is there to be taken again, and nobody waits."""
         self._taken.clear()
+        self._expected.clear()
         for asked in self._asked:
             asked.answer.cancel()
         self._asked.clear()
@@ -66,9 +69,15 @@ class Mailbox:
         asked.answer.add_done_callback(lambda _: self._asked.remove(asked) if asked in self._asked else None)
         return asked.answer
 
+    def expect(self, questions: Iterable[Mapping[str, Any]]) -> None:
+        """What was being waited for before a restart, until the body asks again: ``key`` and ``schema`` of each."""
+        self._expected += [(question["key"], question["schema"]) for question in questions]
+
     def problem(self, key: str | None, value: Any) -> str | None:
         """Why a value cannot be sent now, in a sentence; None where it can."""
-        problems = (problem_of(asked.schema, value) for asked in self._waiting_for(key))
+        schemas = [asked.schema for asked in self._waiting_for(key)]
+        schemas += [schema for expected, schema in self._expected if expected == key][:1]
+        problems = (problem_of(schema, value) for schema in schemas)
         return next((problem for problem in problems if problem is not None), None)
 
     def is_awaited(self, key: str | None) -> bool:
@@ -78,6 +87,9 @@ class Mailbox:
     def deliver(self, letter: Letter) -> None:
         """Keeps a letter that is written, and answers whoever waits for it."""
         self.letters.append(letter)
+        answered = next((expected for expected in self._expected if expected[0] == letter.key), None)
+        if answered is not None:
+            self._expected.remove(answered)
         for asked in self._waiting_for(letter.key):
             self._asked.remove(asked)
             self._taken.add(letter.seq)

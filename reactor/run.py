@@ -84,8 +84,9 @@ class Run:
         where = f"task {first['task_id']} failed with " if first.get("task_id") else ""
         sentence = f"{where}{first.get('type')}: {first.get('message')}"
         failed = RunFailed(f"run {self.id}: {sentence}", run_id=self.id, errors=errors)
-        if self._execution is not None:
-            failed.__cause__ = self._execution.failure  # in the process where it happened, with its traceback
+        if self._execution is not None and "task_id" in first:
+            # in the process where it happened, with its traceback
+            failed.__cause__ = self._execution.exception_of(first["task_id"])
         return failed
 
     async def outputs(self) -> dict[str, Any]:

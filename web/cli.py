@@ -26,7 +26,7 @@ from reactor.graph import Graph
 from reactor.run import Run
 from reactor.workflow import Workflow
 from web.client import StreamRefused, StreamUnavailable, follow_url
-from web.load import LoadError, is_plan, load_plan_file, load_workflow, load_workflows
+from web.load import LoadError, is_plan, load_plan_file, load_workflow, load_workflows, workflows_beside
 from web.serve import is_loopback, serve
 from web.terminal import View, exit_code, open_view, print_outputs
 
@@ -76,7 +76,7 @@ def run(
         _refuse(f"{target} is a plan, which has its inputs in it: {inputs[0]!r} cannot be given")
     given = _parse_input(workflow.validate(), inputs or [])
     values = _parse_values(workflow.validate(), send or [])
-    engine = _engine(store, [] if workflow.plan is not None else [workflow])
+    engine = _engine(store, [] if workflow.plan is not None else [workflow, *workflows_beside(workflow)])
     _exit(_run(engine, workflow, given, options, values, json=json))
 
 
@@ -264,8 +264,10 @@ def _parse_values(graph: Graph, pairs: Sequence[str]) -> list[tuple[str, Any]]:
     values: list[tuple[str, Any]] = []
     for pair in pairs:
         task, equals, text = pair.partition("=")
-        if not equals or task not in graph.by_name:
-            _refuse(f"--send {pair!r} names no task of this workflow: write TASK=VALUE")
+        if not equals:
+            _refuse(f"--send {pair!r} has no value: write TASK=VALUE")
+        if task not in graph.by_name:
+            _refuse(f"--send {pair!r} names no task of this workflow; it has {', '.join(graph.by_name)}")
         try:
             values.append((task, orjson.loads(text)))
         except orjson.JSONDecodeError:

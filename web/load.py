@@ -28,7 +28,7 @@ def load_workflows(target: str) -> list[Workflow]:
     """
     place, _, name = target.rpartition(":") if _has_name(target) else (target, "", "")
     module = _import(place)
-    found = {variable: value for variable, value in vars(module).items() if isinstance(value, Workflow)}
+    found = _workflows_of(module)
     if name:
         chosen = found.get(name) or next((flow for flow in found.values() if flow.name == name), None)
         if chosen is None:
@@ -37,6 +37,18 @@ def load_workflows(target: str) -> list[Workflow]:
     if not found and not any(isinstance(value, Tool) for value in vars(module).values()):
         raise LoadError(f"{place} defines no workflow at module level")
     return list(dict.fromkeys(found.values()))
+
+
+def workflows_beside(workflow: Workflow) -> list[Workflow]:
+    """The others of the modules that define a loaded workflow: it may run them as children, by their names."""
+    modules = [module for module in tuple(sys.modules.values()) if workflow in _workflows_of(module).values()]
+    others = [other for module in modules for other in _workflows_of(module).values()]
+    return [other for other in dict.fromkeys(others) if other.name != workflow.name]
+
+
+def _workflows_of(module: ModuleType) -> dict[str, Workflow]:
+    found = getattr(module, "__dict__", {})
+    return {variable: value for variable, value in found.items() if isinstance(value, Workflow)}
 
 
 def load_workflow(target: str) -> Workflow:

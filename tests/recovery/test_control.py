@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 import pytest
 
-from reactor import Context, Engine, Event, Retry, Run, RunFailed, TaskEnded, Workflow
+from reactor import Context, Engine, Event, InvalidValue, Retry, Run, RunFailed, TaskEnded, Workflow
 from reactor.clock import SystemClock
 from reactor.errors import RunEnded, RunEnding
 from reactor.events import Draft
@@ -782,3 +782,27 @@ async def test_a_crash_after_any_event_of_a_run_with_everything_changes_nothing_
         )
         assert after[-1].data["outputs"] == whole[-1].data["outputs"], where
         assert len(of(child_after, "run.started")) == 1, where
+
+
+async def test_what_a_paused_run_had_asked_is_still_asked_after_a_restart(tmp_path: Path) -> None:
+    """The state shows the question, and what does not fit it is refused before the body runs again."""
+    flow = Workflow("question")
+
+    @flow.task
+    async def ask(ctx: Context) -> int:
+        return await ctx.receive("how many?", schema=int)
+
+    url = f"sqlite:///{tmp_path}/runs.db"
+    async with Engine(url, workflows=[flow], grace=0) as engine:
+        run = await engine.start(flow, run_id=RUN_ID)
+        await wait_until(lambda: run.state.tasks["ask"].status == "waiting")
+        await run.pause()
+    async with Engine(url, workflows=[flow]) as engine:
+        run = await engine.get(RUN_ID)
+        question = (run.state.tasks["ask"].waiting or [])[0]
+        assert (run.status, question["prompt"], question["schema"]) == ("paused", "how many?", {"type": "integer"})
+        with pytest.raises(InvalidValue, match="not of type 'integer'"):
+            await run.send("ask", "many")
+        await run.send("ask", 3)
+        await run.resume()
+        assert await run == {"ask": 3}

@@ -33,7 +33,8 @@ BATCH = 64
 KNOWN_PIECES = 4_096
 FIRST_WAIT = 60.0
 ETHERNET_MSS = 1_448
-"""Loopback's 65,483 lets the kernel take 2.6 MB for a client that does not read; a network's lets it take 0.1 MB."""
+"""With loopback's 65,483 the kernel takes 4.3 MB for a client that does not read; with this and 4 KB to receive, 94 KB.
+"""
 
 
 class Piece(NamedTuple):

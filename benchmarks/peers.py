@@ -69,7 +69,7 @@ def _figure(us: dict[str, float], ours: dict[str, float], shapes: dict[str, dict
     known = [(ratio, least) for ratio, least in ((graph_ratio, 5), (durable_ratio, 50)) if ratio is not None]
     return Figure(
         id="P",
-        what="other systems: LangGraph over reactor, memory log",
+        what="beside other systems, layers and chain, memory log",
         value=ours["memory"],
         unit="us/task",
         low=ours["memory"],

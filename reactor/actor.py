@@ -160,7 +160,7 @@ class Actor(Observable[Draft]):
         """Called by the ready queue, in the order in which tasks became ready."""
         raise AssertionError("abstract")
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         """Ends as failed, for what went wrong around a body instead of in it."""
         raise AssertionError("abstract")
 

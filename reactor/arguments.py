@@ -10,8 +10,9 @@ from pydantic import ValidationError
 
 from reactor.actor import Actor
 from reactor.binding import CONTEXT, GIVEN, INPUT, ITEM, MISSING, UPSTREAM, Parameter, adapter_for, problems_in
+from reactor.bounds import PLAN_VALUES
 from reactor.references import filled, referenced
-from reactor.values import is_plain, plain_copy, preview, shown
+from reactor.values import is_larger, is_plain, plain_copy, preview, shown
 
 if TYPE_CHECKING:
     from reactor.body import TaskActor
@@ -48,6 +49,8 @@ def _given(actor: TaskActor, parameter: Parameter) -> Any:
     template = parameter.default
     outputs = {name: _as_json(actor.upstreams[name]) for name in referenced({parameter.name: template})}
     value = filled(template, outputs)
+    if is_larger(value, PLAN_VALUES):  # references to references grow tenfold a task
+        raise ValueError(f"the input {parameter.name!r} has more than {PLAN_VALUES:,} values")
     adapter = adapter_for(parameter.annotation)
     try:
         return value if adapter is None else adapter.validate_python(value)

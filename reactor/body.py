@@ -181,7 +181,7 @@ class TaskActor(Actor):
         self.scope.leave_children(self.task_id)
         super().end(status, draft)
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         if not self.has_ended:
             self._end_failed(error)
 
@@ -204,6 +204,15 @@ class TaskActor(Actor):
         running = self._running
         if self.status != "running" or running is None:
             return
+        try:
+            self._answered(running, output, error, saw_cancel=saw_cancel)
+        except BaseException as broken:  # of a user's value: its repr, a lazy attribute, a predicate
+            if not self.has_ended:
+                self._end_failed(broken)
+            if isinstance(broken, (KeyboardInterrupt, SystemExit)):
+                raise  # the process's
+
+    def _answered(self, running: Running, output: Any, error: BaseException | None, *, saw_cancel: bool) -> None:
         if error is None:
             error = no_output(output)
         if self._cancel_reason is not None and (error is not None or saw_cancel):

@@ -44,6 +44,8 @@ SLOW_CALLBACK_SECONDS: Final = 0.1
 MAX_SECONDS: Final = 365 * 86_400.0
 """Of a delay, a timeout, a time to live."""
 MAX_COST: Final = 1_000_000_000
+MAX_TOKENS: Final = 1_000_000_000_000
+"""Of one ``spend``, and of a budget."""
 LIMIT_AMOUNT: Final = 100_000
 """Starts a rate limit remembers at most."""
 TIMEOUT_GRACE_SECONDS: Final = 1.0

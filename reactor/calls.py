@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import orjson
 
 from reactor.bounds import MAX_INPUT_PREVIEW_BYTES
-from reactor.policy import money
+from reactor.policy import check_tokens, money
 from reactor.values import describe_error, preview, shown
 
 if TYPE_CHECKING:
@@ -101,8 +101,7 @@ class LlmCall(_Call):
         return Decimal(0), False
 
     def _end(self, error: BaseException | None) -> Awaitable[None]:
-        if isinstance(self.tokens, bool) or not isinstance(self.tokens, int) or self.tokens < 0:  # pyright: ignore[reportUnnecessaryIsInstance]  # a user sets it
-            raise ValueError(f"tokens of a call is a whole number from 0, not {self.tokens!r}")
+        check_tokens(self.tokens)
         cost, _ = self._spent(error)
         ended = super()._end(error)
         return self._context.count_spending(str(cost), self.tokens, "llm") if cost or self.tokens else ended

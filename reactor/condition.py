@@ -21,8 +21,10 @@ def wanted(actor: TaskActor, condition: Callable[..., Any]) -> bool:
     """Asks the condition; fails the task where it raises."""
     try:
         return bool(asked(actor, condition, actor.node.when, "condition"))
-    except Exception as error:
+    except BaseException as error:  # a CancelledError of the user's own, too, is only this task's
         actor.fail(error)
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            raise  # the process's
         return False
 
 

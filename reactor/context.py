@@ -13,8 +13,9 @@ from reactor.calls import LlmCall, ToolCall
 from reactor.errors import EventTooLarge, InvalidEvent
 from reactor.forms import Form
 from reactor.operators.buffer_window import READY
-from reactor.policy import Budget, money
+from reactor.policy import Budget, check_tokens, money
 from reactor.ports import Line
+from reactor.requests import check_key
 from reactor.values import dumps, is_plain, plain_copy
 
 _ENVELOPE_BYTES: Final = 512
@@ -96,8 +97,7 @@ class Context:
 
         ``cost`` is a number or a decimal as text; raises ValueError for a negative or infinite one.
         """
-        if isinstance(tokens, bool) or not isinstance(tokens, int) or tokens < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ValueError(f"tokens is a whole number from 0, not {tokens!r}")
+        check_tokens(tokens)
         return self._line.say("spend", str(money(cost)), tokens, "spend")
 
     def llm_call(self, model: str, *, estimated_cost: Any = None) -> LlmCall:
@@ -129,6 +129,7 @@ class Context:
             form = Form.of(schema)
         except (TypeError, ValueError) as error:
             raise self._error(InvalidEvent, f"the schema of its receive cannot be used: {error}") from error
+        self._check_key(key)
         shown = None if prompt is None else str(prompt)
         self._encode("task.waiting", {"prompt": shown, "schema": form.schema})
         return self._then(self._line.ask("receive", shown, form.schema, key), form.restore)
@@ -147,6 +148,9 @@ class Context:
         recorded: a body that runs again takes up its k-th child, or the one of its ``key``, and none starts twice.
         While it waits the body holds no concurrency slot. In a thread it blocks; in a process name the workflow.
         """
+        self._check_key(key)
+        if key is not None and key.isdigit():
+            raise self._error(InvalidEvent, f"the key {key!r} of a child run is what one without a key is called")
         checked = None if budget is None else Budget.of(budget)
         return self._line.ask("run", workflow, dict(input or {}), key, checked)
 
@@ -167,6 +171,12 @@ class Context:
 
     def _log(self, level: str, message: str, fields: Mapping[str, Any]) -> Awaitable[None]:
         return self.write("log.created", {"level": level, "message": message, "fields": fields})
+
+    def _check_key(self, key: str | None) -> None:
+        try:
+            check_key(key)
+        except ValueError as error:
+            raise self._error(InvalidEvent, str(error)) from None
 
     def _then(self, answer: Any, change: Callable[[Any], Any]) -> Any:
         async def changed() -> Any:

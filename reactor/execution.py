@@ -12,6 +12,8 @@ from typing import Any
 
 import orjson
 import structlog
+from reactivex import abc
+from reactivex.disposable import Disposable
 
 from reactor.actor import Actor
 from reactor.attempt import Attempt, Upstream
@@ -110,6 +112,7 @@ class Execution:
             append_timeout=host.append_timeout,
         )
         self.ready = ReadyQueue(self.pipeline.room)
+        self._subscription: abc.DisposableBase = Disposable()
         self.actors = self._make_actors()
 
     def _make_actors(self) -> dict[str, Actor]:
@@ -214,6 +217,12 @@ class Execution:
 
     def _seal(self) -> None:
         """All actors and child runs ended: the terminal event, after which nothing has a number."""
+        try:
+            self._write_end()
+        except Exception as bug:  # the run must not stay open without a word
+            self._engine_bug(bug)
+
+    def _write_end(self) -> None:
         if self.children:
             self._seals_later = True
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any, NamedTuple, cast
 
 from jsonschema import Draft202012Validator
@@ -33,6 +34,8 @@ class Form(NamedTuple):
                 Draft202012Validator.check_schema(given)
             except SchemaError as error:
                 raise ValueError(f"it is no JSON Schema: {error.message}") from error
+            if (problem := _broken(given)) is not None:
+                raise ValueError(problem)
             return cls(given, None)
         try:
             adapter = adapter_for(schema)
@@ -56,10 +59,19 @@ def problem_of(schema: Mapping[str, Any] | None, value: Any) -> str | None:
         return None
     # a registry of its own: a schema must not make us fetch anything
     validator = Draft202012Validator(dict(schema), registry=Registry())  # pyright: ignore[reportUnknownArgumentType]  # typed loosely there
-    found = cast("list[ValidationError]", list(validator.iter_errors(value)))[:_SHOWN]  # pyright: ignore[reportUnknownMemberType]
+    try:
+        found = cast("list[ValidationError]", list(islice(validator.iter_errors(value), _SHOWN)))  # pyright: ignore[reportUnknownMemberType]
+    except Exception as error:  # a reference that leads nowhere, or round in a circle
+        return f"the schema itself cannot be used: {type(error).__name__}: {str(error)[:200]}"
     return "; ".join(f"{_place(error)}{error.message[:200]}" for error in found) or None
 
 
+def _broken(schema: dict[str, Any]) -> str | None:
+    """What makes a schema useless for any value."""
+    problem = problem_of(schema, None)
+    return problem if problem is not None and problem.startswith("the schema itself") else None
+
+
 def _place(error: ValidationError) -> str:
-    path = ".".join(map(str, error.absolute_path))
+    path = ".".join(map(str, error.absolute_path))[:100]
     return f"at {path}: " if path else ""

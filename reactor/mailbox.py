@@ -22,7 +22,7 @@ class Asked(NamedTuple):
 
     key: str | None
     schema: dict[str, Any] | None
-    answer: Future[Any]
+    answer: Future[Letter]
 
 
 class Mailbox:
@@ -58,11 +58,16 @@ class Mailbox:
                 return letter
         return None
 
+    def put_back(self, answer: Future[Letter]) -> None:
+        """Whoever asked is gone, by a timeout of its own say: the letter that answered it is for the next to ask."""
+        if answer.done() and not answer.cancelled():
+            self._taken.discard(answer.result().seq)
+
     def reject(self, letter: Letter) -> None:
         """It does not fit what it was received for."""
         self.letters.remove(letter)
 
-    def ask(self, loop: AbstractEventLoop, key: str | None, schema: dict[str, Any] | None) -> Future[Any]:
+    def ask(self, loop: AbstractEventLoop, key: str | None, schema: dict[str, Any] | None) -> Future[Letter]:
         """Done with the value as soon as one comes in."""
         asked = Asked(key, schema, loop.create_future())
         self._asked.append(asked)
@@ -93,7 +98,7 @@ class Mailbox:
         for asked in self._waiting_for(letter.key):
             self._asked.remove(asked)
             self._taken.add(letter.seq)
-            asked.answer.set_result(letter.value)
+            asked.answer.set_result(letter)
 
     def _waiting_for(self, key: str | None) -> list[Asked]:
         """Whom the next letter answers: all who named its key; without one, who has waited longest."""

@@ -155,7 +155,7 @@ class MappedActor(Actor):
                 self.encoded = b"[%b]" % b",".join(child.encoded or b"null" for child in completed)
         return status
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         if self.has_ended:
             return
         self.error = describe_error(error)

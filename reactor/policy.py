@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, Literal, cast
 
-from reactor.bounds import LIMIT_AMOUNT, MAX_COST, MAX_SECONDS, TASK_NAME
+from reactor.bounds import LIMIT_AMOUNT, MAX_COST, MAX_SECONDS, MAX_TOKENS, TASK_NAME
 
 RetryOn = type[BaseException] | tuple[type[BaseException], ...] | Callable[[BaseException], bool]
 """Exception types, or a function that is asked."""
@@ -66,7 +66,10 @@ class Retry:
 
 def _retry_after(error: BaseException | None) -> float:
     """Seconds an error asks for; 0 where it does not, or asks for something else."""
-    seconds: object = getattr(error, "retry_after", None)
+    try:
+        seconds: object = getattr(error, "retry_after", None)
+    except Exception:  # a property of the user's; it knows nothing then
+        return 0.0
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
         return 0.0
     return float(seconds) if 0 < seconds <= MAX_SECONDS else 0.0
@@ -148,7 +151,7 @@ class Budget:
             object.__setattr__(self, "cost", money(self.cost))
         for name in ("tokens", "tasks"):
             if getattr(self, name) is not None:
-                _check_whole("Budget", name, getattr(self, name), 0)
+                _check_whole("Budget", name, getattr(self, name), 0, MAX_TOKENS)
         if self.seconds is not None:
             _check_number("Budget", "seconds", self.seconds, 0.001, MAX_SECONDS)
         if self.on_exceeded not in ("fail", "pause", "tell"):
@@ -195,6 +198,12 @@ def money(amount: object) -> Decimal:
     if not cost.is_finite() or not 0 <= cost <= MAX_COST:
         raise ValueError(f"a cost is a number from 0 to {MAX_COST:,}, not {str(amount)[:50]}")
     return Decimal(repr(float(cost.quantize(PLACES)))).normalize()  # what the log has is what is summed
+
+
+def check_tokens(tokens: object) -> None:
+    """Raises ValueError for what is no number of tokens."""
+    if isinstance(tokens, bool) or not isinstance(tokens, int) or not 0 <= tokens <= MAX_TOKENS:
+        raise ValueError(f"tokens is a whole number from 0 to {MAX_TOKENS:,}, not {str(tokens)[:50]}")
 
 
 def _check_whole(of: str, name: str, value: object, least: int, most: int | None = None) -> None:

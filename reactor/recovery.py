@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from reactor.beginning import Beginning, Parent
-from reactor.errors import LogUnavailable, RunExists, UnknownRun
+from reactor.errors import ContextClosed, LogUnavailable, RunExists, UnknownRun
 from reactor.execution import Execution
 from reactor.feed import Feed
 from reactor.host import Host
@@ -75,7 +75,11 @@ class Recovery:
         if record.run_id in self._runs.open:
             return  # its parent has asked for it twice at once
         self._dormant.pop(record.run_id, None)
-        self._runs.take_up(host, graph, feed, beginning, past)
+        try:
+            self._runs.take_up(host, graph, feed, beginning, past)
+        except Exception as bug:
+            self.not_recovered[record.run_id] = f"{type(bug).__name__}: {bug}"
+            logger.critical("run not recovered", run_id=record.run_id, traceback=traceback_of(bug))
 
     # --- child runs ---
 
@@ -95,10 +99,12 @@ class Recovery:
             try:
                 record = await self._log.record(child_id)
             except UnknownRun:
+                _check_wanted(parent, task_id)
                 if child_id not in self._runs.open:  # the same body may have asked twice at once
                     beginning = Beginning(graph.validate_input(input), {}, budget, link)
                     return await self._runs.start(parent.host, graph, child_id, beginning)
             else:
+                _check_wanted(parent, task_id)
                 await self._take_up(record, link)
         run = await self._runs.get(child_id)
         if run.state.parent != link.data:
@@ -151,3 +157,13 @@ class Recovery:
         self.not_recovered.pop(run_id, None)
         await self._end_orphans(run_id)
         return await self._runs.get(run_id)
+
+
+def _check_wanted(parent: Execution, task_id: str) -> None:
+    """Raises ContextClosed where whoever asked for a child run has ended while the log was asked."""
+    if parent.feed.closed or parent.is_sealed or parent.ending is not None or parent.body(task_id).has_ended:
+        raise ContextClosed(
+            f"task {task_id} of run {parent.run_id}: it has ended, what it asks for now is not done",
+            run_id=parent.run_id,
+            task_id=task_id,
+        )

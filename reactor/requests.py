@@ -50,13 +50,19 @@ def check_reason(reason: str, by: str | None) -> None:
 
 def check_grace(grace: float) -> None:
     """Raises ValueError for what is no number of seconds."""
-    if not grace >= 0:  # also refuses NaN
-        raise ValueError(f"grace is a number of seconds from 0, not {grace}")
+    try:
+        is_grace = 0 <= grace <= bounds.MAX_SECONDS  # also refuses NaN
+    except TypeError:
+        is_grace = False
+    if not is_grace:
+        raise ValueError(f"grace is a number of seconds from 0 to {bounds.MAX_SECONDS:,.0f}, not {str(grace)[:50]}")
 
 
 def check_key(key: str | None) -> None:
     """Raises ValueError for what cannot name a ``receive``."""
-    if key is not None and not (0 < len(key) <= bounds.MAX_REASON_CHARS and _is_text(key)):
+    # users without a type checker pass anything
+    is_key = isinstance(key, str) and 0 < len(key) <= bounds.MAX_REASON_CHARS and _is_text(key)
+    if key is not None and not is_key:
         raise ValueError(f"a key is text of 1 to {bounds.MAX_REASON_CHARS} characters")
 
 

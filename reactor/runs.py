@@ -67,7 +67,11 @@ class Runs:
         if execution.parent is not None:  # before it starts anything
             parent = execution.parent
             parent.execution.spending.settle(parent.task_id, feed.run_id, execution.ledger, is_counted=False)
-        execution.recover(past)
+        try:
+            execution.recover(past)
+        except BaseException:
+            execution.suspend()  # a bug: it is left as it is, and the others go on
+            raise
 
     def _adopt(self, execution: Execution) -> Execution:
         feed = execution.feed

@@ -186,7 +186,7 @@ class Startable(Protocol):
         """Takes its slots and starts, or waits at the first one that is taken."""
         ...
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         """It could not begin."""
         ...
 
@@ -223,8 +223,10 @@ class ReadyQueue:
                 task = queue.popleft()
                 try:
                     task.begin()
-                except Exception as error:  # of a value a user made: one task fails, the queue goes on
+                except BaseException as error:  # of a value a user made: one task fails, the queue goes on
                     task.fail(error)
+                    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+                        raise  # the process's
         finally:
             self._pumping = False
 

@@ -107,6 +107,21 @@ def is_plain(value: Any) -> bool:
     return True
 
 
+def is_larger(value: Any, values: int) -> bool:
+    """Whether a JSON value holds more than so many values; what is shared counts wherever it stands."""
+    stack: list[Any] = [value]
+    while stack:
+        item = stack.pop()
+        values -= 1
+        if values < 0:
+            return True
+        if isinstance(item, dict):
+            stack.extend(cast(dict[Any, Any], item).values())
+        elif isinstance(item, (list, tuple)):
+            stack.extend(cast(Sequence[Any], item))
+    return False
+
+
 def encode_output(value: Any, returns: TypeAdapter[Any] | None) -> Encoded:
     """The JSON of a task's output. Never raises: what cannot be JSON is shown as its ``repr`` and not recoverable."""
     try:
@@ -159,7 +174,7 @@ def shown(value: Any) -> bytes:
     """JSON for people to look at: secrets masked, and the beginning of its ``repr`` where a value is not JSON."""
     try:
         return orjson.dumps(plain_copy(value))
-    except Exception:  # of a user's __repr__, __iter__ or model; its beginning is what there is to show
+    except BaseException:  # of a user's __repr__, __iter__ or model; its beginning is what there is to show
         return orjson.dumps(preview(value))
 
 
@@ -177,9 +192,9 @@ def describe_error(error: BaseException, *, with_traceback: bool = False) -> dic
     """An exception as an event carries it: ``{type, message}``, and its traceback where that is enabled."""
     try:
         message = str(error)
-    except Exception as broken:  # a user's __str__: its failure is all there is to tell
+    except BaseException as broken:  # a user's __str__: its failure is all there is to tell
         message = f"<str() of the error raised {type(broken).__name__}>"
-    described = {"type": type(error).__name__, "message": _clean(message)}
+    described = {"type": _clean(type(error).__name__)[:PREVIEW_CHARS], "message": _clean(message)}
     if with_traceback:
         described["traceback"] = traceback_of(error)
     return described

@@ -97,7 +97,12 @@ class TaskVoice:
             rejected.append(letter.seq)
             asked |= {"rejected": rejected, "problem": problem}
         self.emit("task.waiting", orjson.dumps(asked))
-        return await self._parked(mailbox.ask(self.loop, key, schema))
+        answer = mailbox.ask(self.loop, key, schema)
+        try:
+            return (await self._parked(answer)).value
+        except BaseException:
+            mailbox.put_back(answer)
+            raise
 
     async def run(
         self, workflow: Any, input: Mapping[str, Any], key: str | None, budget: Budget | None

@@ -5,15 +5,21 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 
+import structlog
 from aiohttp import web
 
 from reactor.engine import Engine
 from reactor.workflow import Workflow
 from web.app import create_app
 
+logger = structlog.get_logger("reactor.web")
+
+DEAF_SECONDS = 1.0
+"""What is left of bodies after the drain gets this long to answer a last cancel."""
 STREAMS_CLOSE_SECONDS = 2.0
 """How long the server waits for open streams at its end."""
 
@@ -51,6 +57,19 @@ async def serve(
         await stop.wait()
     finally:
         await runner.cleanup()
+        await _leave_deaf_bodies()
+
+
+async def _leave_deaf_bodies() -> None:
+    """An async body that swallows its cancel would keep the loop, and so this process, for ever."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    deaf = (await asyncio.wait(left, timeout=DEAF_SECONDS))[1] if left else set[asyncio.Task[object]]()
+    if deaf:
+        logger.error("bodies that do not stop are left behind", bodies=len(deaf))
+        sys.stdout.flush()
+        os._exit(0)
 
 
 def _url(runner: web.AppRunner) -> str:

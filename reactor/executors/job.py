@@ -120,7 +120,7 @@ class ProcessJob:
     def _unpacked(self, output: bytes) -> tuple[Any, BaseException | None]:
         try:
             return pickle.loads(output), None
-        except Exception as error:  # of a user's __setstate__, any
+        except BaseException as error:  # of a user's __setstate__, any; SystemExit is not the engine's
             return None, TypeError(f"the output of {self._who} cannot be read outside its process: {error}")
 
     def lost(self, how: str) -> None:

@@ -18,6 +18,8 @@ from reactor.values import traceback_of
 
 HEAD: Final = struct.Struct(">Q")
 """The length of what follows, in bytes."""
+MAX_BYTES: Final = 2**32
+"""Of a message; a length above it was written by a body that found the pipe."""
 
 Message = tuple[Any, ...]
 
@@ -69,6 +71,8 @@ class Frames:
         self._buffer += data
         while len(self._buffer) >= HEAD.size:
             end = HEAD.size + HEAD.unpack_from(self._buffer)[0]
+            if end > MAX_BYTES:
+                raise ValueError(f"a message of {end:,} bytes: what comes out of the pipe is not ours")
             if len(self._buffer) < end:
                 return
             message = pickle.loads(bytes(memoryview(self._buffer)[HEAD.size : end]))
@@ -96,7 +100,7 @@ def unpack_error(packed: bytes) -> BaseException:
     name, message, trace, body = pickle.loads(packed)
     try:
         error = pickle.loads(body)
-    except Exception:  # its class cannot be imported on this side, say
+    except BaseException:  # its class cannot be imported on this side, say; SystemExit is not the engine's
         error = _stand_in(name, message)
     error.__cause__ = RemoteTraceback(f"\n{trace}")
     return error
@@ -109,5 +113,5 @@ def _stand_in(name: str, message: str) -> RemoteError:
 def _message(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception as broken:  # a user's __str__: its failure is all there is to tell
+    except BaseException as broken:  # a user's __str__: its failure is all there is to tell
         return f"<str() of the error raised {type(broken).__name__}>"

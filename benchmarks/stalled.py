@@ -1,9 +1,8 @@
 """S5: one client in ten does not read. The server's memory must stay flat, the others' p99 within 1.2 x.
 
-1,000 clients, ten events every tenth of a second for 60 s; the same again with
-the 900 that read alone. A stalled client has
-the segment size of Ethernet and a small receive buffer: over loopback the kernel would take 4.3 MB for it (measured),
-and nobody would notice. So it fills 94 KB of the kernel's, then the transport's buffer, and is let go after
+1,000 clients, ten events every tenth of a second for 60 s; the same again with only the 900 that read. A stalled client
+has the segment size of Ethernet and a small receive buffer: over loopback the kernel would take 4.3 MB for it
+(measured), and nobody would notice. So it fills 94 KB of the kernel's, then the transport's buffer, and is let go after
 ``SEND_TIMEOUT``. Memory is looked at every second; growth is that of the second half. How many connections the server
 has let go is seen in its open files.
 """

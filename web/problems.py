@@ -87,7 +87,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         return problem_response(400, f"the body cannot be read: {error}")
     except web.HTTPException as error:
         return _of_http_error(request, error)
-    except ConnectionResetError:
+    except ConnectionError:
         raise  # nobody is left to answer
     except Exception as error:
         status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), None)

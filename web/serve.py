@@ -18,6 +18,8 @@ from web.app import create_app
 
 logger = structlog.get_logger("reactor.web")
 
+BACKLOG = 4096
+"""Connections that may wait to be taken: all clients of a server that was restarted come back at once."""
 DEAF_SECONDS = 1.0
 """What is left of bodies after the drain gets this long to answer a last cancel."""
 STREAMS_CLOSE_SECONDS = 2.0
@@ -52,7 +54,7 @@ async def serve(
     _on_signals(stop)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        await web.TCPSite(runner, host, port, backlog=BACKLOG).start()
         ready(_url(runner))
         await stop.wait()
     finally:

@@ -74,7 +74,7 @@ async def stream(request: web.Request, run: Run | Awaitable[Run], **options: Any
         wire = _Wire(client, response, writer)
         await _deliver(run, client, wire, streams.channels)
         await response.write_eof()
-    except ConnectionResetError:
+    except ConnectionError:
         client.close("gone")  # which is no error, and changes nothing unless the client asked for that
     except asyncio.CancelledError:  # a host application may have its handlers cancelled when their client goes
         if client.is_gone:

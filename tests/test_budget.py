@@ -66,7 +66,7 @@ BAD: list[tuple[Any, str]] = [
     ({"cost": 1_000_000_001}, "to 1,000,000,000"),
     ({"cost": "1e400"}, "to 1,000,000,000"),
     ({"cost": Decimal("sNaN")}, "a cost is a number from 0"),
-    ({"tokens": -1}, "tokens of a Budget is a whole number from 0, not -1"),
+    ({"tokens": -1}, "tokens of a Budget is a whole number from 0 to 1,000,000,000,000, not -1"),
     ({"tokens": 1.0}, "tokens of a Budget is a whole number from 0"),
     ({"tokens": True}, "tokens of a Budget is a whole number from 0"),
     ({"tokens": "7"}, "tokens of a Budget is a whole number from 0"),

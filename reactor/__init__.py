@@ -2,32 +2,29 @@
 
 The way of an event, which is also the way through the files:
 
-    define      workflow, task, options, groups,      a validated DAG, frozen; policy: how it is supervised
-                binding, graph, policy
-                tools, document, spec, references     the same from a JSON document over registered functions
-    run         actor, body, running, mapped          one observable a task: waits, runs, says what happens
-                arguments, condition, cached, drafts
-    speak       context, calls, forms -> line         what a body says and asks, from where it runs ...
-                voice, sampling, mailbox              ... to its run
-    execute     executors/                            the loop, threads, processes
-    wire        slots, beginning, execution, host,    what starts when; one open run; how it ended
-                summary
-    control     control, stopwatch, ending            pause, cancel, input, time limits
-                spending, ledger, children            budgets; child runs
+    define      definition/                           a validated DAG, frozen; how its tasks are supervised
+                tools, spec                           the same from a JSON document over registered functions
+    run         tasks/                                one observable a task: waits, runs its body, says what happens
+                context/                              what a body says and asks, from where it runs to its run
+                executors/                            the loop, threads, processes
+    wire        runs/                                 what starts when; pause, cancel, input, budgets, children
     number      pipeline                              seq 1, 2, 3 ... by the run's single writer
     window      operators/buffer_window               the backpressure: one window commits while the next fills
     append      logs/                                 only what is in the log is ever seen by anybody
     publish     feed                                  the folded state, the ring, the hot subject of windows
     follow      follow                                a cursor: catch up from the log, then live
     compose     operators/                            select, throttle_latest, heartbeat, to_state ...
-    deliver     run, runs, engine; the package web    handles, Observables, async iterators; SSE
-    recover     recovery, origin, past, leftover      what a log says of an open run, and how it goes on or ends
+    deliver     run, engine; the package web          handles, Observables, async iterators; SSE
+    recover     recovery/                             what a log says of an open run, and how it goes on or ends
 
 ``events`` and ``state`` are what flows and its ``fold``; ``ports`` what the outside must provide; ``bounds`` every
-limit; ``errors`` every failure; ``testing`` the law suites for adapters of your own.
+limit; ``errors`` every failure; ``testing`` the law suites for adapters of your own. Each package says in its first
+lines what is in it.
 """
 
-from reactor.context import Context
+from reactor.context.context import Context
+from reactor.definition.policy import Budget, Cache, Limit, Retry
+from reactor.definition.workflow import Task, Workflow
 from reactor.engine import Engine
 from reactor.errors import (
     Backpressure,
@@ -58,12 +55,10 @@ from reactor.errors import (
 from reactor.events import Control, Event
 from reactor.fold import evolve
 from reactor.follow import off_loop
-from reactor.policy import Budget, Cache, Limit, Retry
 from reactor.run import Run
 from reactor.spec import load_plan
 from reactor.state import RunState, TaskState
 from reactor.tools import Tool, tool
-from reactor.workflow import Task, Workflow
 
 __all__ = [
     "Backpressure",

@@ -12,9 +12,11 @@ import structlog
 from reactivex import Observable
 
 from reactor import bounds
-from reactor.beginning import Beginning
 from reactor.clock import SystemClock
-from reactor.drafts import json_object
+from reactor.definition.graph import Graph
+from reactor.definition.options import count_problem
+from reactor.definition.policy import Budget, Limit
+from reactor.definition.workflow import Workflow
 from reactor.errors import (
     EngineClosed,
     RunExists,
@@ -24,23 +26,21 @@ from reactor.errors import (
 from reactor.events import Event
 from reactor.executors.address import importing
 from reactor.follow import caught_up, report
-from reactor.graph import Graph
-from reactor.host import Host
 from reactor.logs import open_log
 from reactor.operators.guarded import guarded
 from reactor.operators.unwindow import unwindow
-from reactor.options import count_problem
-from reactor.origin import NotRecoverable, beginning_of, budget_of, graph_of, input_of
-from reactor.past import Output, load_reusable
-from reactor.policy import Budget, Limit
 from reactor.ports import Clock, EventLog, RunRecord, Work
-from reactor.recovery import Recovery
+from reactor.recovery.origin import NotRecoverable, beginning_of, budget_of, graph_of, input_of
+from reactor.recovery.past import Output, load_reusable
+from reactor.recovery.recovery import Recovery
 from reactor.registry import Registry
 from reactor.requests import check_meta, check_reason, check_run_id, make_run_id
 from reactor.run import Run
-from reactor.runs import Runs
+from reactor.runs.beginning import Beginning
+from reactor.runs.host import Host
+from reactor.runs.runs import Runs
+from reactor.tasks.drafts import json_object
 from reactor.tools import Tool
-from reactor.workflow import Workflow
 
 logger = structlog.get_logger("reactor")
 

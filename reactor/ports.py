@@ -9,10 +9,10 @@ from asyncio import AbstractEventLoop, Future
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
-from reactor.attempt import Attempt
+from reactor.context.attempt import Attempt
+from reactor.definition.task import Task
 from reactor.events import Event, Window
 from reactor.state import RunState
-from reactor.task import Task
 
 
 class RunRecord(NamedTuple):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from reactor.definition.graph import Graph
+from reactor.definition.policy import Limit
+from reactor.definition.workflow import Workflow
 from reactor.errors import UnknownWorkflow, WorkflowError
-from reactor.graph import Graph
-from reactor.policy import Limit
 from reactor.tools import Tool, tools
-from reactor.workflow import Workflow
 
 
 def _by_name(tools: Iterable[Tool[..., Any]]) -> dict[str, Tool[..., Any]]:

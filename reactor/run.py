@@ -10,10 +10,10 @@ import orjson
 from reactor.bounds import CANCEL_GRACE_SECONDS
 from reactor.errors import LogLost, RunCancelled, RunEnded, RunFailed, RunNotHere, UnknownTask
 from reactor.events import Message
-from reactor.execution import Execution
 from reactor.feed import Feed
 from reactor.follow import Follow, RunEvents, iterate
 from reactor.requests import check_grace, check_key, check_reason, check_value
+from reactor.runs.execution import Execution
 from reactor.state import ENDED, RunState
 
 

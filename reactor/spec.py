@@ -18,9 +18,9 @@ from typing import Any, cast
 import orjson
 from pydantic import ValidationError
 
-from reactor.binding import MISSING, adapter_for
 from reactor.bounds import REFERENCE_CHARS
-from reactor.document import (
+from reactor.definition.binding import MISSING, adapter_for
+from reactor.definition.document import (
     Location,
     PlanShape,
     Problem,
@@ -33,12 +33,12 @@ from reactor.document import (
     shape_of,
     shown,
 )
+from reactor.definition.references import filled, parse
+from reactor.definition.workflow import Workflow
 from reactor.errors import WorkflowError
-from reactor.references import filled, parse
 from reactor.tools import Tool
 from reactor.tools import tools as registered
 from reactor.values import describe_error
-from reactor.workflow import Workflow
 
 __all__ = ["Tools", "load_plan", "parse_plan"]
 

@@ -17,12 +17,12 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, Generic, Literal, NoReturn, overload
 
-from reactor.binding import MISSING, RunInput, Signature, input_schema, signature_of
 from reactor.bounds import TOOL_NAME
+from reactor.definition.binding import MISSING, RunInput, Signature, input_schema, signature_of
+from reactor.definition.options import options_problem
+from reactor.definition.policy import Limit
+from reactor.definition.task import P, R, Task
 from reactor.errors import WorkflowError
-from reactor.options import options_problem
-from reactor.policy import Limit
-from reactor.task import P, R, Task
 from reactor.values import dumps
 
 Where = Literal["loop", "thread", "process"]

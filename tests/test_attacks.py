@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from reactor import Budget, Cache, Context, Engine, InvalidEvent, Limit, Retry, RunFailed, Workflow, load_plan, tool
+from reactor.context.forms import Form
 from reactor.errors import BodyError
 from reactor.fold import replay
-from reactor.forms import Form
 from reactor.testing import read_all
 from tests.supervised import told, until
 

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reactor import Budget, Context, Engine, Event, Retry, Run, RunFailed, Workflow
-from reactor.ledger import Crossing, Ledger, number
-from reactor.policy import PLACES, money
+from reactor.definition.policy import PLACES, money
+from reactor.runs.ledger import Crossing, Ledger, number
 from reactor.state import RunState
 from tests.supervised import of, only, tell, told, until, wait_until
 

@@ -11,8 +11,8 @@ import pytest
 
 from reactor import Context, Engine, Retry, Run, RunCancelled, RunEnded, RunFailed, Workflow
 from reactor.bounds import CHILD_DEPTH, RUN_ID
-from reactor.children import child_id
 from reactor.logs import MemoryLog
+from reactor.runs.children import child_id
 from reactor.testing import FaultyLog, read_all
 from tests.supervised import of, only, tell, told, until, wait_until
 

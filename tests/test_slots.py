@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from reactor.slots import Claim, Rate, Slots
+from reactor.runs.slots import Claim, Rate, Slots
 from tests.fake_loop import FakeLoop
 
 LIMITS = (1, 2)

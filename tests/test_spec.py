@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reactor import Engine, Run, RunFailed, Workflow, WorkflowError
+from reactor.definition.references import filled
 from reactor.errors import PlanError
-from reactor.references import filled
 from reactor.spec import load_plan, parse_plan
 from reactor.testing import read_all
 from reactor.tools import Tool, tool, tools

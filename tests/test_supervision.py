@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from reactor import Context, ContextClosed, Engine, Retry, RunCancelled, RunFailed, TaskTimeout, Workflow, bounds
 from reactor.clock import SystemClock
 from reactor.errors import WorkflowError
-from reactor.stopwatch import Stopwatch
+from reactor.runs.stopwatch import Stopwatch
 from reactor.testing import read_all
 from reactor.timing import unix_seconds
 from tests.executors import bodies

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Iterable
 
 from aiohttp import web
 
+from reactor.definition.workflow import Workflow
 from reactor.engine import Engine
-from reactor.workflow import Workflow
 from web.body import LOOPBACK
 from web.keys import ENGINE, HOSTS
 from web.problems import problems

@@ -19,12 +19,12 @@ import structlog
 import typer
 from rich.console import Console
 
+from reactor.definition.graph import Graph
+from reactor.definition.workflow import Workflow
 from reactor.engine import Engine
 from reactor.errors import InputError, LogLost, ReactorError, RunEnded, TaskEnded, WorkflowError
 from reactor.events import Event
-from reactor.graph import Graph
 from reactor.run import Run
-from reactor.workflow import Workflow
 from web.client import StreamRefused, StreamUnavailable, follow_url
 from web.load import LoadError, is_plan, load_plan_file, load_workflow, load_workflows, workflows_beside
 from web.serve import is_loopback, serve

@@ -11,10 +11,10 @@ from types import ModuleType
 from typing import Any, cast
 
 from reactor.bounds import PLAN_BYTES
+from reactor.definition.workflow import Workflow
 from reactor.errors import PlanError
 from reactor.spec import load_plan, parse_plan
 from reactor.tools import Tool
-from reactor.workflow import Workflow
 
 
 class LoadError(Exception):

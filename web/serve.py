@@ -12,8 +12,8 @@ from ipaddress import ip_address
 import structlog
 from aiohttp import web
 
+from reactor.definition.workflow import Workflow
 from reactor.engine import Engine
-from reactor.workflow import Workflow
 from web.app import create_app
 
 logger = structlog.get_logger("reactor.web")

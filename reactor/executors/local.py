@@ -10,8 +10,8 @@ from typing import Any, Final
 import structlog
 
 from reactor.bounds import BLOCKED_LOOP_SECONDS
-from reactor.context import Context
-from reactor.line import LocalLine
+from reactor.context.context import Context
+from reactor.context.line import LocalLine
 from reactor.operators.guarded import collector
 from reactor.ports import Done, Work
 

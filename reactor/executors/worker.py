@@ -24,8 +24,8 @@ from dataclasses import replace
 from queue import SimpleQueue
 from typing import Any
 
-from reactor.attempt import Attempt
-from reactor.context import Context
+from reactor.context.attempt import Attempt
+from reactor.context.context import Context
 from reactor.executors.address import importing, load_file, resolve
 from reactor.executors.messages import Message, Parcel, pack_error
 from reactor.executors.pipe import Pipe, PipeLine

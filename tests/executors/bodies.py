@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from reactor.context import Context
+from reactor.context.context import Context
+from reactor.definition.task import Task
 from reactor.errors import ContextClosed
-from reactor.task import Task
 
 
 class TwoPartError(Exception):

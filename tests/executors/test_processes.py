@@ -18,14 +18,14 @@ from typing import Any
 import orjson
 import pytest
 
-from reactor.attempt import Attempt, Upstream
+from reactor.context.attempt import Attempt, Upstream
+from reactor.definition.task import Task
 from reactor.errors import ContextClosed, EngineClosed, WorkerDied
 from reactor.executors.address import address_of, check_address, resolve
 from reactor.executors.messages import RemoteError
 from reactor.executors.processes import ProcessExecutor
 from reactor.operators.buffer_window import READY
 from reactor.ports import Job, Work
-from reactor.task import Task
 from tests.executors import bodies
 
 TIMEOUT = 120.0

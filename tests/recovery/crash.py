@@ -14,9 +14,9 @@ from reactor import Engine, Event, Workflow
 from reactor.clock import SystemClock
 from reactor.events import TERMINAL, Draft
 from reactor.fold import evolve, replay
-from reactor.ledger import number
 from reactor.logs import MemoryLog, SqliteLog
 from reactor.ports import EventLog
+from reactor.runs.ledger import number
 from reactor.state import ENDED, RunState
 from reactor.testing import read_all
 

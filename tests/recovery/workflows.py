@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from reactor import Context, Workflow
-from reactor.task import Task
+from reactor.definition.task import Task
 
 WIDTH = 100
 LAYERS = 10

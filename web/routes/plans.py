@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from reactor.document import PlanShape
+from reactor.definition.document import PlanShape
 from reactor.run import Run
 from reactor.spec import load_plan, parse_plan
 from web.body import json_response

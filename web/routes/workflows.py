@@ -6,8 +6,8 @@ from typing import Any
 
 from aiohttp import web
 
+from reactor.definition.workflow import Workflow
 from reactor.run import Run
-from reactor.workflow import Workflow
 from web.body import json_response
 from web.keys import ENGINE
 from web.starting import answer_start

@@ -1,0 +1,131 @@
+"""Calls a body makes, of language models and of tools, as pairs of events; also where the call fails."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable
+from decimal import Decimal
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import orjson
+
+from reactor.bounds import MAX_INPUT_PREVIEW_BYTES
+from reactor.definition.policy import check_tokens, money
+from reactor.values import describe_error, preview, shown
+
+if TYPE_CHECKING:
+    from reactor.context.context import Context
+
+_ERROR_CHARS: Final = 1_000
+
+
+class _Call:
+    """Both a context manager and an asynchronous one: in a thread ``with``, on the loop ``async with``."""
+
+    kind: str
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._number = 0
+        self._began = 0.0
+
+    def _about(self) -> dict[str, Any]:
+        raise AssertionError("abstract")
+
+    def _result(self, error: BaseException | None) -> dict[str, Any]:
+        raise AssertionError("abstract")
+
+    def _begin(self) -> Awaitable[None]:
+        self._number = self._context.next_call()
+        self._began = time.monotonic()
+        return self._context.write(f"{self.kind}.started", {"call": self._number, **self._about()})
+
+    def _end(self, error: BaseException | None) -> Awaitable[None]:
+        duration_ms = round((time.monotonic() - self._began) * 1000, 3)
+        data = {"call": self._number, **self._about(), "status": "success" if error is None else "error"}
+        if error is not None:
+            described = describe_error(error)
+            data["error"] = {"type": described["type"], "message": described["message"][:_ERROR_CHARS]}
+        return self._context.write(
+            f"{self.kind}.completed", {**data, **self._result(error), "duration_ms": duration_ms}
+        )
+
+    def __enter__(self) -> Self:
+        self._begin()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end(error)
+
+    async def __aenter__(self) -> Self:
+        await self._begin()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        ended = self._end(error)
+        if error is None:  # else the body is on its way out, and must not be held back by a full window
+            await ended
+
+
+class LlmCall(_Call):
+    """What ``ctx.llm_call`` gives: set ``cost`` and ``tokens`` before it is left."""
+
+    kind = "llm.call"
+
+    def __init__(self, context: Context, model: str, estimated_cost: Decimal | None) -> None:
+        super().__init__(context)
+        self.model = model
+        self.estimated_cost = estimated_cost
+        self.cost: Any = None
+        """Money, as for ``ctx.spend``; None: not known."""
+        self.tokens = 0
+
+    def _about(self) -> dict[str, Any]:
+        estimated = {} if self.estimated_cost is None else {"estimated_cost": float(self.estimated_cost)}
+        return {"model": str(self.model), **estimated}
+
+    def _result(self, error: BaseException | None) -> dict[str, Any]:
+        cost, is_estimated = self._spent(error)
+        return {"cost": float(cost), "tokens": self.tokens} | ({"is_estimated": True} if is_estimated else {})
+
+    def _spent(self, error: BaseException | None) -> tuple[Decimal, bool]:
+        if self.cost is not None:
+            return money(self.cost), False
+        if self.estimated_cost is not None and error is None:
+            return self.estimated_cost, True
+        return Decimal(0), False
+
+    def _end(self, error: BaseException | None) -> Awaitable[None]:
+        check_tokens(self.tokens)
+        cost, _ = self._spent(error)
+        ended = super()._end(error)
+        return self._context.count_spending(str(cost), self.tokens, "llm") if cost or self.tokens else ended
+
+
+class ToolCall(_Call):
+    """What ``ctx.tool_call`` gives: set ``result`` before it is left."""
+
+    kind = "tool.call"
+
+    def __init__(self, context: Context, tool: str, arguments: dict[str, Any]) -> None:
+        super().__init__(context)
+        self.tool = tool
+        self.arguments = arguments
+        self.result: Any = None
+
+    def _about(self) -> dict[str, Any]:
+        return {"tool": str(self.tool), "arguments": _small(self.arguments)}
+
+    def _result(self, error: BaseException | None) -> dict[str, Any]:
+        return {"result": _small(self.result)} if error is None else {}
+
+
+def _small(value: Any) -> Any:
+    """A value as JSON up to 4 KiB, beyond that its beginning; secrets masked."""
+    json = shown(value)
+    return orjson.loads(json) if len(json) <= MAX_INPUT_PREVIEW_BYTES else preview(json.decode("utf-8", "replace"))

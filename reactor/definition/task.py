@@ -1,0 +1,112 @@
+"""``Task``: a function and how it is run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Generic, Literal, NamedTuple, ParamSpec, TypedDict, TypeVar, cast
+
+from reactor.definition.policy import Cache, Limit, Retry
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+EXECUTORS = ("loop", "thread", "process")
+
+
+class TaskOptions(TypedDict, total=False):
+    """The options of a task; ``Workflow.task`` says what each does."""
+
+    name: str | None
+    after: str | Task[..., Any] | Group | Sequence[str | Task[..., Any] | Group]
+    needs: Mapping[str, str | Task[..., Any]]
+    when: Callable[..., Any] | None
+    map: str | Task[..., Any] | Mapping[str, str | Task[..., Any]] | None
+    retry: Retry | int | None
+    timeout: float | None
+    executor: Literal["loop", "thread", "process"] | None
+    concurrency: int | None
+    limits: str | Limit | Sequence[str | Limit]
+    cache: Cache | Callable[..., Any] | bool | None
+    on_upstream_failure: Literal["skip", "run"]
+    meta: Mapping[str, Any]
+
+
+class Task(Generic[P, R]):
+    """One task of a workflow: a function and how it is run. Calling it calls the function, as in a unit test."""
+
+    __slots__ = (
+        "after",
+        "cache",
+        "concurrency",
+        "executor",
+        "function",
+        "given",
+        "limits",
+        "map",
+        "meta",
+        "name",
+        "needs",
+        "on_upstream_failure",
+        "retry",
+        "timeout",
+        "tool",
+        "when",
+    )
+
+    def __init__(self, function: Callable[P, R], options: TaskOptions) -> None:
+        self.function = function
+        self.name = options.get("name") or getattr(function, "__name__", type(function).__name__)
+        self.after: tuple[str | Task[..., Any] | Group, ...] = _several(options.get("after", ()))
+        self.needs = dict(options.get("needs") or {})
+        self.when = options.get("when")
+        self.map = options.get("map")
+        self.retry = _retry(options.get("retry"))
+        self.timeout = options.get("timeout")
+        self.executor = options.get("executor")
+        self.concurrency = options.get("concurrency")
+        self.limits: tuple[str | Limit, ...] = _several(options.get("limits", ()))
+        self.cache = _cache(options.get("cache"))
+        self.on_upstream_failure: str = options.get("on_upstream_failure", "skip")
+        self.meta = dict(options.get("meta") or {})
+        self.given: Mapping[str, Any] = {}
+        """Of a task in a DAG that is data: parameter -> its value, with references to upstreams (``spec.py``)."""
+        self.tool: str | None = None
+        """Of such a task: the tool it runs."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self.function(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<Task {self.name}>"
+
+
+class Group(NamedTuple):
+    """A part of a workflow (``flow.sequence``, ``flow.parallel``): the tasks it begins with, and those it ends with."""
+
+    first: tuple[Task[..., Any], ...]
+    last: tuple[Task[..., Any], ...]
+
+
+def _several(option: Any) -> tuple[Any, ...]:
+    """One or several; what is none of these is found by ``Workflow.task``."""
+    if isinstance(option, (str, Group)) or not isinstance(option, Iterable):
+        return (option,)
+    return tuple(cast(Iterable[Any], option))
+
+
+def _retry(option: Retry | int | None) -> Retry | None:
+    """A number of attempts for short."""
+    if isinstance(option, int) and not isinstance(option, bool):
+        return Retry(attempts=option)
+    return cast("Retry | None", option)  # what is neither is found by ``Workflow.task``
+
+
+def _cache(option: Cache | Callable[..., Any] | bool | None) -> Any:
+    """``cache=True`` and ``cache=function`` for short; what is none of these is found by ``Workflow.task``."""
+    if option is True:
+        return Cache()
+    if option is False:
+        return None
+    if option is None or isinstance(option, Cache) or not callable(option):
+        return option
+    return Cache(key=option)

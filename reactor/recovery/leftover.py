@@ -1,0 +1,62 @@
+"""Ending a run that nobody goes on with: its workflow is unknown here or has changed, so only its log is left of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from reactor.events import Draft, Event, task_head
+from reactor.fold import evolve
+from reactor.ports import Clock
+from reactor.runs.ledger import number
+from reactor.state import ENDED, RunState, TaskState
+from reactor.tasks import drafts
+from reactor.timing import milliseconds
+
+
+def cancel_events(
+    state: RunState, tasks: list[dict[str, Any]], clock: Clock, *, reason: str, by: str | None
+) -> list[Event]:
+    """The events that end a run as cancelled: what had not ended died with its process. ``tasks``: of ``run.started``.
+
+    Folds them into ``state``, which the caller owns.
+    """
+    events: list[Event] = []
+
+    def write(draft: Draft) -> None:
+        event = Event.numbered(state.seq + 1, state.run_id, clock.now(), draft)
+        evolve(state, event)
+        events.append(event)
+
+    if state.status != "cancelling":
+        write(Draft("run.cancelling", orjson.dumps({"reason": reason, "by": by})))
+    maps = {task["id"] for task in tasks if task["kind"] == "map"}
+    for task in list(_unfinished(state, tasks)):
+        never_mapped = task.id in maps and task.count is None
+        data = drafts.cancelled("crash", 0.0, stopped=True, mapped=never_mapped)
+        write(Draft("task.cancelled", data, task.id, task_head(task.id, task.task, task.map_index, task.attempt)))
+    task_time_ms = sum(task.duration_ms or 0.0 for task in state.tasks.values() if task.count is None)
+    duration_ms = milliseconds(state.started, clock.now().decode())
+    totals = {name: getattr(state, name) for name in ("total_tasks", "completed", "failed", "skipped", "cancelled")}
+    data = {"reason": state.reason, "abandoned": 0, **totals, "duration_ms": duration_ms, "task_time_ms": task_time_ms}
+    if state.cost or state.tokens or state.budget is not None:
+        data |= {"cost": number(state.cost or Decimal(0)), "tokens": state.tokens or 0}
+    speedup = round(task_time_ms / duration_ms, 2) if duration_ms else 0.0
+    write(Draft("run.cancelled", orjson.dumps(data | {"speedup": speedup})))
+    return events
+
+
+def _unfinished(state: RunState, tasks: list[dict[str, Any]]) -> Iterator[TaskState]:
+    """Bodies, and maps without children, that have not ended; also those that no event has spoken of."""
+    known = {**{task["id"]: TaskState(task["id"], task["id"]) for task in tasks}, **state.tasks}
+    for task in known.values():
+        if task.count is not None:
+            for index in range(task.count):
+                id = f"{task.id}[{index}]"
+                if id not in known:
+                    yield TaskState(id, task.task, map_index=index)
+        elif task.status not in ENDED:
+            yield task

@@ -1,0 +1,66 @@
+"""Whether a logged run can go on here, and with what it began."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reactor.definition.graph import Graph
+from reactor.definition.policy import Budget
+from reactor.errors import ReactorError
+from reactor.feed import Feed
+from reactor.ports import RunRecord
+from reactor.registry import Registry
+from reactor.run import Run
+from reactor.spec import load_plan
+
+
+class NotRecoverable(Exception):
+    """Why a run is left as it is."""
+
+
+async def beginning_of(feed: Feed) -> dict[str, Any]:
+    """``data`` of ``run.started``; raises NotRecoverable where the log does not have it any more."""
+    data = await Run(feed, None).beginning()
+    if not data:
+        raise NotRecoverable("the log does not have its beginning")
+    return data
+
+
+def graph_of(registry: Registry, record: RunRecord, beginning: dict[str, Any]) -> Graph:
+    """The graph a logged run goes on with; raises NotRecoverable where it is not here, or another one by now."""
+    if "plan" in beginning:
+        graph = _planned(registry, beginning["plan"])
+    else:
+        workflow = registry.workflows.get(record.workflow)
+        if workflow is None:
+            raise NotRecoverable(f"its workflow {record.workflow!r} is not registered here")
+        if workflow.version != record.version:
+            raise NotRecoverable(f"it was started with version {record.version!r}, here is {workflow.version!r}")
+        graph = workflow.validate()
+    if beginning["fingerprint"] != graph.fingerprint:
+        raise NotRecoverable(f"the graph of workflow {graph.name!r} has changed since it was started")
+    return graph
+
+
+def _planned(registry: Registry, plan: object) -> Graph:
+    try:
+        return registry.register(load_plan(plan, registry.tools))
+    except ReactorError as error:
+        raise NotRecoverable(f"its plan cannot be run here any more: {error}") from error
+
+
+def budget_of(beginning: dict[str, Any]) -> Budget | None:
+    """The budget of a logged run."""
+    return None if "budget" not in beginning else Budget.of(beginning["budget"])
+
+
+def input_of(beginning: dict[str, Any], graph: Graph) -> dict[str, Any]:
+    """The input of a logged run as its bodies receive it; raises NotRecoverable."""
+    for name in beginning.get("not_recoverable", ()):
+        raise NotRecoverable(
+            f"its input {name!r} is a value that no log can give back (annotate it, or use plain JSON)"
+        )
+    try:
+        return graph.restore_input(beginning["input"])
+    except ValueError as error:
+        raise NotRecoverable(f"its input cannot be read back: {error}") from error

@@ -1,0 +1,169 @@
+"""Going on with what an engine finds in its log: open runs, and child runs when their parent asks for them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+
+from reactor.definition.policy import Budget
+from reactor.definition.workflow import Workflow
+from reactor.errors import ContextClosed, LogUnavailable, RunExists, UnknownRun
+from reactor.feed import Feed
+from reactor.ports import RunRecord
+from reactor.recovery.leftover import cancel_events
+from reactor.recovery.origin import NotRecoverable, beginning_of, budget_of, graph_of, input_of
+from reactor.recovery.past import load_past
+from reactor.registry import Registry
+from reactor.run import Run
+from reactor.runs.beginning import Beginning, Parent
+from reactor.runs.execution import Execution
+from reactor.runs.host import Host
+from reactor.runs.ledger import Ledger
+from reactor.runs.runs import Runs
+from reactor.state import RUN_ENDED
+from reactor.values import traceback_of
+
+logger = structlog.get_logger("reactor")
+
+
+class Recovery:
+    """Of one engine."""
+
+    def __init__(self, registry: Registry, runs: Runs) -> None:
+        self._registry = registry
+        self._runs = runs
+        self._log = runs.log
+        self.not_recovered: dict[str, str] = {}
+        """Open runs of the log that nobody here goes on with: run id -> why."""
+        self._dormant: dict[str, str] = {}
+        """Open child runs that their parent has not asked for since the start: id -> the parent's."""
+        self.upkeep: set[asyncio.Task[None]] = set()
+
+    async def recover_all(self, host: Host) -> None:
+        """At the start of an engine, before it takes new runs."""
+        for record in await self._log.unfinished():
+            await self._recover(host, record)
+        await self._end_orphans()
+
+    async def _recover(self, host: Host, record: RunRecord, parent: Parent | None = None) -> None:
+        """Goes on with a run that a crash or a restart left open; one that cannot is left as it is, and says why.
+
+        A child run waits until its parent asks for it.
+        """
+        try:
+            feed = await Feed.load(record.run_id, self._log, host.clock, closed=None)
+            data = await beginning_of(feed)
+            if parent is None and "parent" in data:
+                self._dormant[record.run_id] = data["parent"]["run_id"]
+                return
+            graph = graph_of(self._registry, record, data)
+            last = await feed.event(feed.last_seq)
+            past = await load_past(self._log, graph, feed.state, last.time if last else "", host.clock.now().decode())
+            beginning = Beginning(input_of(data, graph), data.get("meta", {}), budget_of(data), parent)
+        except LogUnavailable:
+            raise
+        except Exception as problem:  # of one run: a bug, or a log that somebody has changed; the others go on
+            known = isinstance(problem, NotRecoverable)
+            reason = str(problem) if known else f"{type(problem).__name__}: {problem}"
+            self.not_recovered[record.run_id] = reason
+            trace = {} if known else {"traceback": traceback_of(problem)}
+            logger.warning("run not recovered", run_id=record.run_id, reason=reason, **trace)
+            return
+        if record.run_id in self._runs.open:
+            return  # its parent has asked for it twice at once
+        self._dormant.pop(record.run_id, None)
+        try:
+            self._runs.take_up(host, graph, feed, beginning, past)
+        except Exception as bug:
+            self.not_recovered[record.run_id] = f"{type(bug).__name__}: {bug}"
+            logger.critical("run not recovered", run_id=record.run_id, traceback=traceback_of(bug))
+
+    # --- child runs ---
+
+    async def open_child(
+        self,
+        parent: Execution,
+        task_id: str,
+        child_id: str,
+        workflow: Workflow | str,
+        input: Mapping[str, Any],
+        budget: Budget | None,
+    ) -> Run:
+        """Starts a child run, or takes up the one that was started before a crash or a retry."""
+        graph = self._registry.register(self._registry.workflow(workflow) if isinstance(workflow, str) else workflow)
+        link = Parent(parent, task_id)
+        if child_id not in self._runs.open:
+            try:
+                record = await self._log.record(child_id)
+            except UnknownRun:
+                _check_wanted(parent, task_id)
+                if child_id not in self._runs.open:  # the same body may have asked twice at once
+                    beginning = Beginning(graph.validate_input(input), {}, budget, link)
+                    return await self._runs.start(parent.host, graph, child_id, beginning)
+            else:
+                _check_wanted(parent, task_id)
+                await self._take_up(record, link)
+        run = await self._runs.get(child_id)
+        if run.state.parent != link.data:
+            raise RunExists(f"there is a run {child_id!r} already, which is no child of this task", run_id=child_id)
+        return run
+
+    async def _take_up(self, record: RunRecord, link: Parent) -> None:
+        """A child that is in the log: goes on with it, and counts what its parent's log does not have of it."""
+        if record.status not in RUN_ENDED:
+            await self._recover(link.execution.host, record, link)
+        run, child = await self._runs.get(record.run_id), self._runs.executions.get(record.run_id)
+        if child is None and run.state.parent == link.data:
+            ledger = Ledger.restored(None, run.state)
+            link.execution.spending.settle(link.task_id, record.run_id, ledger, is_counted=False)
+        was_paused_with_it = child is not None and child.is_paused and child.control.pause_reason == "parent"
+        if child is not None and was_paused_with_it and not link.execution.is_paused:
+            child.control.resume("parent", by=None)
+
+    async def _end_orphans(self, parent_id: str | None = None) -> None:
+        """Cancels dormant children whose parent has ended or is gone; they would wait for ever."""
+        for child_id, parent in list(self._dormant.items()):
+            if parent_id in (None, parent) and await self._is_over(parent) and self._dormant.pop(child_id, None):
+                child = await self._runs.get(child_id)
+                if child.feed.closed == "not_recovered":  # else somebody has ended it, or goes on with it
+                    await self.end_left(child, reason="parent", by=None)
+
+    async def _is_over(self, run_id: str) -> bool:
+        if run_id in self._runs.open:
+            return False
+        try:
+            return (await self._log.record(run_id)).status in RUN_ENDED
+        except UnknownRun:
+            return True
+
+    def over(self, run_id: str) -> None:
+        """A run has ended: children that wait for it to ask would wait for ever."""
+        if run_id in self._dormant.values():
+            orphans = asyncio.ensure_future(self._end_orphans(run_id))
+            self.upkeep.add(orphans)
+            orphans.add_done_callback(self.upkeep.discard)
+
+    # --- runs that nobody goes on with ---
+
+    async def end_left(self, run: Run, *, reason: str, by: str | None) -> Run:
+        """Ends a run that nobody goes on with, from its log alone."""
+        run_id = run.id
+        started = await run.beginning()
+        events = cancel_events(run.state.copy(), started.get("tasks", []), self._runs.clock, reason=reason, by=by)
+        await self._log.append(run_id, events)
+        self.not_recovered.pop(run_id, None)
+        await self._end_orphans(run_id)
+        return await self._runs.get(run_id)
+
+
+def _check_wanted(parent: Execution, task_id: str) -> None:
+    """Raises ContextClosed where whoever asked for a child run has ended while the log was asked."""
+    if parent.feed.closed or parent.is_sealed or parent.ending is not None or parent.body(task_id).has_ended:
+        raise ContextClosed(
+            f"task {task_id} of run {parent.run_id}: it has ended, what it asks for now is not done",
+            run_id=parent.run_id,
+            task_id=task_id,
+        )

@@ -1,0 +1,388 @@
+"""One run while it is open in this process: wires actors -> merge -> pipeline -> feed, and ends it exactly once."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any
+
+import orjson
+import structlog
+from reactivex import abc
+from reactivex.disposable import Disposable
+
+from reactor.context.attempt import Attempt, Upstream
+from reactor.definition.graph import Graph, Node
+from reactor.definition.policy import Budget
+from reactor.events import Draft, Window
+from reactor.feed import Feed
+from reactor.operators.merge_tasks import merge_tasks
+from reactor.pipeline import Pipeline
+from reactor.ports import Executor
+from reactor.recovery.past import Output, Past
+from reactor.runs.beginning import Beginning
+from reactor.runs.children import child_id, leave_children, run_child
+from reactor.runs.control import Control
+from reactor.runs.ending import Ending
+from reactor.runs.host import Host
+from reactor.runs.ledger import Ledger
+from reactor.runs.slots import Claim, Rate, ReadyQueue, Slots
+from reactor.runs.spending import Spending
+from reactor.runs.summary import terminal_draft
+from reactor.tasks.actor import Actor
+from reactor.tasks.body import TaskActor
+from reactor.tasks.cached import OutputCache
+from reactor.tasks.drafts import run_started
+from reactor.tasks.mapped import MappedActor
+from reactor.values import traceback_of
+
+logger = structlog.get_logger("reactor")
+
+
+class Execution:
+    """Owns the actors and the pipeline of an open run. Loop thread only.
+
+    ``ended(execution)`` is called once: after the terminal event was published, or when the log was lost.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        graph: Graph,
+        feed: Feed,
+        beginning: Beginning,
+        *,
+        ended: Callable[[Execution], None],
+        past: Past | None = None,
+        reused: Mapping[str, Output] | None = None,
+    ) -> None:
+        self.run_id = feed.run_id
+        self.graph = graph
+        self.feed = feed
+        self.inputs = beginning.inputs
+        encoded = graph.encode_input(beginning.inputs)
+        self.input_json = {name: value.json for name, value in encoded.items()}
+        self._lost_inputs = [name for name, value in encoded.items() if not value.recoverable]
+        self.meta = dict(beginning.meta)
+        self.leaves = frozenset(graph.leaves)
+        self.loop = host.loop
+        self.clock = host.clock
+        self.executors: Mapping[str, Executor] = host.executors
+        self.tracebacks = host.tracebacks
+        self.parent = beginning.parent
+        self.children: dict[str, Execution] = {}
+        """Child runs that are open, by id."""
+        bodies = sum(node.map_source is None for node in graph.nodes)
+        self.total_tasks = past.total_tasks if past else bodies
+        self.lost_with: Exception | None = None
+        self.host = host
+        self._beginning = beginning
+        self._ended = ended
+        self._jobs: set[asyncio.Task[None]] = set()
+        """Strong references: the loop itself keeps only weak ones."""
+        self._past = past
+        self.cache = OutputCache(host.log, host.clock, graph)
+        self.reused = reused or {}
+        """Outputs of an earlier run that this one takes over, by task id."""
+        self._is_limited = graph.concurrency is not None or host.is_limited
+        self._limits: dict[str, tuple[tuple[Slots, ...], tuple[Rate, ...]]] = {}
+        self._started_bodies = past.started_bodies if past else 0
+        self._task_time_ms = past.task_time_ms if past else 0.0
+        self._started_at = self.clock.monotonic() - (past.elapsed_ms / 1000 if past else 0.0)
+        self.last_written = feed.last_seq
+        self._seals_later = False
+        self.is_sealed = False
+        """The terminal event is written, though maybe not in the log yet."""
+        self._waiting_for_commit: deque[tuple[int, Callable[[], None]]] = deque()
+        self.ledger = past.ledger if past else Ledger(beginning.budget)
+        self.spending = Spending(self, self.ledger)
+        self.control = Control(self, elapsed=past.active_ms / 1000 if past else 0.0)
+        self.pipeline = Pipeline(
+            self.run_id,
+            host.log,
+            host.clock,
+            host.loop,
+            publish=self._publish,
+            lost=self._log_lost,
+            last_seq=feed.last_seq,
+            append_timeout=host.append_timeout,
+        )
+        self.ready = ReadyQueue(self.pipeline.room)
+        self._subscription: abc.DisposableBase = Disposable()
+        self.actors = self._make_actors()
+
+    def _make_actors(self) -> dict[str, Actor]:
+        actors: dict[str, Actor] = {}
+        for node in self.graph.nodes:  # upstreams first
+            upstreams = {name: actors[name] for name in node.upstreams}
+            make = TaskActor if node.map_source is None else MappedActor
+            actor = actors[node.name] = make(self, node, upstreams)
+            if self._past is not None:
+                actor.restore(self._past)
+        return actors
+
+    def start(self) -> None:
+        """Writes ``run.started`` and begins whatever is ready."""
+        self.write(
+            run_started(
+                self.graph,
+                self.run_id,
+                self.input_json,
+                self.meta,
+                self.total_tasks,
+                origin=self._beginning.origin,
+                lost_inputs=self._lost_inputs,
+            )
+        )
+        self.control.stopwatch.go()
+        self._pause_with_parent()
+        self._connect()
+        self.ready.pump()
+
+    def recover(self, past: Past) -> None:
+        """Goes on where the log ends: what had begun and not ended begins again; a cancel is finished."""
+        if not all(actor.has_ended for actor in self.actors.values()):
+            data = {"reason": "recovered", "by": None, "downtime_ms": past.downtime_ms}
+            self.write(Draft("run.resumed", orjson.dumps(data)))
+        self.control.ending = past.ending
+        if past.is_paused:
+            self.control.hold(self.feed.state.reason)
+        self._connect()
+        if past.ending is not None:
+            self.control.cancel_all("crash")
+        elif not self.is_paused:
+            self.control.stopwatch.go()
+            self._pause_with_parent()
+        with self.ready.held():  # the end of one must not begin the next
+            for task_id, reason in past.cancelling.items():
+                if (actor := self.body(task_id)).task_id == task_id:  # else its map does, once it has its children
+                    actor.cancel(reason)
+        self.ready.pump()
+
+    def _pause_with_parent(self) -> None:
+        """It was paused while this child run was looked for."""
+        if self.parent is not None and self.parent.execution.is_paused:
+            self.control.pause("parent", by=None)
+
+    def _connect(self) -> None:
+        bus = merge_tasks(list(self.actors.values()))
+        self._subscription = bus.subscribe(self.write, self._engine_bug, self._seal)
+
+    # --- the pipeline ---
+
+    def write(self, draft: Draft) -> None:
+        self.last_written += 1
+        self.pipeline.write(draft)
+
+    def _publish(self, window: Window) -> None:
+        self.feed.publish(window)
+        waiting = self._waiting_for_commit
+        while waiting and waiting[0][0] <= self.feed.last_seq:
+            waiting.popleft()[1]()
+        if self.feed.closed:
+            self._close()
+
+    def _close(self) -> None:
+        self.control.close()
+        while self._waiting_for_commit:
+            self._waiting_for_commit.popleft()[1]()
+        self._ended(self)
+
+    def _log_lost(self, error: Exception) -> None:
+        """The run ends in this process only: nothing unlogged is published, bodies are stopped without a word."""
+        if self.feed.closed:
+            return
+        logger.error("run ended in this process, its log is lost", run_id=self.run_id, error=str(error))
+        self.lost_with = error
+        self._subscription.dispose()
+        self.pipeline.dispose()
+        self.feed.close("log")
+        self._close()
+
+    def suspend(self) -> None:
+        """Leaves the run as its log has it, for the next start: bodies are stopped, nothing more is written."""
+        if not self.feed.closed:
+            self._subscription.dispose()
+            self.pipeline.dispose()
+            self.feed.close("shutdown")
+            self._close()
+
+    def _engine_bug(self, error: Exception) -> None:
+        logger.critical("a bug in the engine ended a run", run_id=self.run_id, traceback=traceback_of(error))
+        self._log_lost(error)
+
+    def _seal(self) -> None:
+        """All actors and child runs ended: the terminal event, after which nothing has a number."""
+        try:
+            self._write_end()
+        except Exception as bug:  # the run must not stay open without a word
+            self._engine_bug(bug)
+
+    def _write_end(self) -> None:
+        if self.children:
+            self._seals_later = True
+            return
+        self.is_sealed = True
+        self.write(
+            terminal_draft(
+                self.run_id,
+                self.graph,
+                self.actors,
+                ending=self.ending,
+                ledger=self.ledger,
+                duration_ms=(self.clock.monotonic() - self._started_at) * 1000,
+                task_time_ms=self._task_time_ms,
+            )
+        )
+
+    # --- what actors and contexts ask of their run ---
+
+    @property
+    def ending(self) -> Ending | None:
+        return self.control.ending
+
+    @property
+    def is_paused(self) -> bool:
+        return self.control.is_paused
+
+    def resumed(self) -> Awaitable[None]:
+        return self.control.resumed()
+
+    def next_index(self) -> int:
+        """Numbers the starts, from 0."""
+        index = self._started_bodies
+        self._started_bodies += 1
+        return index
+
+    def hold(self, job: asyncio.Task[None]) -> None:
+        self._jobs.add(job)
+        job.add_done_callback(self._jobs.discard)
+
+    def body_ended(self, duration_ms: float) -> None:
+        self._task_time_ms += duration_ms
+
+    def body(self, task_id: str) -> Actor:
+        """The actor of a task or of a mapped child."""
+        actor = self.actors.get(task_id)
+        if actor is not None:
+            return actor
+        name, _, index = task_id.rstrip("]").rpartition("[")
+        mapped = self.actors[name]
+        children = mapped.children if isinstance(mapped, MappedActor) else []
+        return children[int(index)] if int(index) < len(children) else mapped
+
+    def exception_of(self, task_id: str) -> BaseException | None:
+        """What a task has failed with, in this process."""
+        actor = self.body(task_id)
+        return actor.exception if isinstance(actor, TaskActor) else None
+
+    def chance(self) -> float:
+        return random.random()
+
+    def attempt_of(self, actor: TaskActor) -> Attempt:
+        return Attempt(
+            run_id=self.run_id,
+            task_id=actor.task_id,
+            attempt=actor.attempt + (actor.status == "pending"),  # a condition speaks for the attempt to come
+            map_index=actor.map_index,
+            input=dict(self.inputs),
+            meta={**self.meta, **actor.node.task.meta},
+            upstreams=MappingProxyType({name: _seen(upstream) for name, upstream in actor.seen_upstreams.items()}),
+            resources=self.host.resources,
+        )
+
+    def claim_for(self, node: Node, again: Callable[[], None], *, starts: bool) -> Claim | None:
+        """What a body of this task has to take, if anything; ``starts``: rates count only where it begins."""
+        if not self._is_limited and not node.is_limited:
+            return None
+        limits = self._limits.get(node.name)
+        if limits is None:
+            own = None if node.task.concurrency is None else Slots(node.task.concurrency)
+            limits = self._limits[node.name] = self.host.limits_of(self.graph, node, own)
+        slots, rates = limits
+        return Claim(slots, rates if starts else (), again) if slots or rates else None
+
+    def wait_begins(self, actor: TaskActor) -> None:
+        self.host.wait_begins(actor.node.executor, self.run_id, actor.task_id)
+
+    def wait_ends(self, actor: TaskActor) -> None:
+        self.host.wait_ends(actor.node.executor)
+
+    # --- money and children ---
+
+    def may_start(self, actor: TaskActor) -> bool:
+        if self.ledger.budget is None and self.parent is None:
+            self.ledger.tasks += 1
+            return True
+        return self.spending.may_start(actor)
+
+    def spend(self, actor: TaskActor, cost: Decimal, tokens: int, source: str) -> None:
+        self.spending.spend(actor, cost, tokens, source)
+
+    def run_child(
+        self, actor: TaskActor, workflow: Any, input: Mapping[str, Any], name: str, budget: Budget | None
+    ) -> Awaitable[dict[str, Any]]:
+        return run_child(self, actor, child_id(self.run_id, actor.task_id, name), workflow, input, budget)
+
+    def leave_children(self, task_id: str) -> None:
+        if self.children:
+            leave_children(self, task_id)
+
+    def child_ended(self, child: Execution, task_id: str) -> None:
+        """Counts what is not in this run's log of its spending."""
+        self.children.pop(child.run_id, None)
+        if not self.feed.closed:
+            self.spending.settle(task_id, child.run_id, child.ledger, is_counted=True)
+            if self._seals_later and not self.children:
+                self._seal()
+
+    def warn(self, task_id: str, message: str, **fields: Any) -> None:
+        """A ``log.created`` of the engine's own, on behalf of a task."""
+        actor = self.body(task_id)
+        data = {"level": "warning", "message": message, "fields": fields}
+        actor.emit(actor.draft("log.created", orjson.dumps(data)))
+
+    # --- the window ---
+
+    @property
+    def is_crowded(self) -> bool:
+        return self.pipeline.room.crowded
+
+    def wait_for_room(self) -> Awaitable[None]:
+        return self.pipeline.wait()
+
+    def committed(self) -> Awaitable[None]:
+        """Done when everything written so far is in the log."""
+        done: asyncio.Future[None] = self.loop.create_future()
+        if self.last_written <= self.feed.last_seq or self.feed.closed:
+            done.set_result(None)
+        else:
+            self._waiting_for_commit.append((self.last_written, lambda: _settle(done)))
+        return done
+
+    async def begun(self) -> None:
+        """Done when ``run.started`` is in the log; raises LogLost where it never will be."""
+        while self.feed.last_seq == 0 and self.lost_with is None:
+            await self.next_window()
+        if self.feed.last_seq == 0 and self.lost_with is not None:
+            raise self.lost_with
+
+    def next_window(self) -> asyncio.Future[None]:
+        """Done when anything was committed, or nothing more will be."""
+        done: asyncio.Future[None] = self.loop.create_future()
+        self._waiting_for_commit.appendleft((self.feed.last_seq + 1, lambda: _settle(done)))
+        return done
+
+
+def _settle(done: asyncio.Future[None]) -> None:
+    if not done.done():
+        done.set_result(None)
+
+
+def _seen(actor: Actor) -> Upstream:
+    completed = actor.status == "completed"
+    return Upstream(actor.status, actor.output if completed else None, actor.error, actor.reason, actor.because)

@@ -1,0 +1,118 @@
+"""What an engine lends to its runs: log, clock, executors, and everything that is limited across runs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from reactor import bounds
+from reactor.definition.graph import Graph, Node
+from reactor.definition.policy import Budget, Limit
+from reactor.errors import ThreadsExhausted
+from reactor.executors.local import LocalExecutor
+from reactor.executors.processes import ProcessExecutor
+from reactor.executors.threads import ThreadExecutor
+from reactor.ports import Clock, EventLog, Executor, Work
+from reactor.runs.slots import Rate, Slots
+
+if TYPE_CHECKING:
+    from reactor.runs.execution import Execution
+
+RunChild = Callable[["Execution", str, str, Any, Mapping[str, Any], Budget | None], Awaitable[Any]]
+"""Opens a child run: (parent, its task id, the child's id, workflow, input, budget) -> Run."""
+
+_MAX_WAITING: Final = {"thread": bounds.WAITING_THREADS, "process": bounds.WAITING_PROCESSES}
+
+
+class Host:
+    """Lives as long as its engine is entered."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        clock: Clock,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        resources: Mapping[str, Any],
+        limits: Iterable[Limit],
+        concurrency: int | None,
+        tracebacks: bool,
+        append_timeout: float,
+        blocked: Callable[[Work, float], None],
+        open_child: RunChild,
+    ) -> None:
+        self.log = log
+        self.clock = clock
+        self.loop = loop
+        self.resources = MappingProxyType(dict(resources))
+        self.tracebacks = tracebacks
+        self.append_timeout = append_timeout
+        self.open_child = open_child
+        self.executors: dict[str, Executor] = {
+            "loop": LocalExecutor(loop, blocked),
+            "thread": ThreadExecutor(loop),
+            "process": ProcessExecutor(loop),
+        }
+        self._executor_slots = {"thread": Slots(bounds.THREADS), "process": Slots(os.cpu_count() or 1)}
+        self._engine_slots = None if concurrency is None else Slots(concurrency)
+        self.is_limited = concurrency is not None
+        self._workflow_slots: dict[tuple[str, int], Slots] = {}
+        self._named: dict[str, Slots | Rate] = {}
+        self._waiting = dict.fromkeys(_MAX_WAITING, 0)
+        for limit in limits:
+            self.add_limit(limit)
+
+    async def close(self) -> None:
+        """Lets all workers go."""
+        for executor in self.executors.values():
+            await executor.close()
+
+    def add_limit(self, limit: Limit) -> None:
+        """Makes a limit known, unless it is."""
+        if limit.name not in self._named:
+            self._named[limit.name] = (
+                Slots(limit.amount)
+                if limit.per is None
+                else Rate(limit.amount, limit.per, clock=self.loop.time, call_later=self.loop.call_later)
+            )
+
+    def limits_of(self, graph: Graph, node: Node, own: Slots | None) -> tuple[tuple[Slots, ...], tuple[Rate, ...]]:
+        """What a body of this task takes before it starts: slots in the one order all keep, and rates.
+
+        ``own``: of this task in its run.
+        """
+        names = sorted({limit if isinstance(limit, str) else limit.name for limit in node.task.limits})
+        named = [self._named[name] for name in names]
+        slots = [
+            own,
+            self._slots_of(graph),
+            *(limit for limit in named if isinstance(limit, Slots)),
+            self._engine_slots,
+            self._executor_slots.get(node.executor),
+        ]
+        return tuple(s for s in slots if s is not None), tuple(limit for limit in named if isinstance(limit, Rate))
+
+    def _slots_of(self, graph: Graph) -> Slots | None:
+        if graph.concurrency is None:
+            return None
+        return self._workflow_slots.setdefault((graph.name, graph.concurrency), Slots(graph.concurrency))
+
+    def wait_begins(self, executor: str, run_id: str, task_id: str) -> None:
+        """A body waits without a slot. In a thread or process it keeps its place all the same, so these are counted."""
+        if executor not in self._waiting:
+            return
+        if self._waiting[executor] >= _MAX_WAITING[executor]:
+            raise ThreadsExhausted(
+                f"task {task_id} of run {run_id} cannot wait: {_MAX_WAITING[executor]:,} bodies wait in their "
+                f"{executor} already; an async def body needs none",
+                run_id=run_id,
+                task_id=task_id,
+            )
+        self._waiting[executor] += 1
+
+    def wait_ends(self, executor: str) -> None:
+        if executor in self._waiting:
+            self._waiting[executor] -= 1

@@ -1,0 +1,83 @@
+"""The last event of a run, from its graph and its actors: how it ended, its outputs, its totals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import orjson
+
+from reactor import bounds
+from reactor.definition.graph import Graph
+from reactor.events import Draft
+from reactor.runs.ending import Ending
+from reactor.runs.ledger import Ledger, number
+from reactor.tasks.actor import Actor
+from reactor.tasks.body import TaskActor
+from reactor.tasks.drafts import json_object
+from reactor.tasks.mapped import MappedActor
+
+
+def terminal_draft(
+    run_id: str,
+    graph: Graph,
+    actors: Mapping[str, Actor],
+    *,
+    ending: Ending | None,
+    ledger: Ledger,
+    duration_ms: float,
+    task_time_ms: float,
+) -> Draft:
+    """``run.completed``, ``run.failed`` or ``run.cancelled``: the outputs or the error, and the totals."""
+    bodies = list(bodies_of(actors.values()))
+    failure = first_unhandled(graph, actors)
+    data: dict[str, Any] = {
+        "total_tasks": len(bodies),
+        **{
+            status: sum(b.status == status for b in bodies)
+            for status in ("completed", "failed", "skipped", "cancelled")
+        },
+        "duration_ms": round(duration_ms, 3),
+        "task_time_ms": round(task_time_ms, 3),
+        "speedup": round(task_time_ms / duration_ms, 2) if duration_ms else 0.0,
+    }
+    if ledger.cost or ledger.tokens or ledger.budget is not None:
+        data |= {"cost": number(ledger.cost), "tokens": ledger.tokens}
+    if ending is not None and ending.error is not None:
+        return Draft("run.failed", orjson.dumps({"error": ending.error, "reason": ending.reason, **data}))
+    if ending is not None:
+        abandoned = sum(body.was_abandoned for body in bodies)
+        return Draft("run.cancelled", orjson.dumps({"reason": ending.reason, "abandoned": abandoned, **data}))
+    if failure is not None:
+        return Draft("run.failed", orjson.dumps({"error": _error_of(failure), **data}))
+    outputs = json_object({name: actors[name].encoded for name in graph.leaves})
+    if len(outputs) <= bounds.MAX_INLINE_BYTES:
+        return Draft("run.completed", orjson.dumps({"outputs": orjson.Fragment(outputs), **data}))
+    reference = {"outputs_ref": f"runs/{run_id}", "size": len(outputs), **data}
+    return Draft("run.completed", orjson.dumps(reference), blob=outputs)
+
+
+def bodies_of(actors: Iterable[Actor]) -> Iterator[TaskActor]:
+    """Every task that runs a body: unmapped ones, and the children of mapped ones."""
+    for actor in actors:
+        if isinstance(actor, MappedActor):
+            yield from actor.children
+        elif isinstance(actor, TaskActor):
+            yield actor
+
+
+def first_unhandled(graph: Graph, actors: Mapping[str, Actor]) -> Actor | None:
+    """A failed task with no dependent (looked for through skipped ones) that ran with ``on_upstream_failure="run"``."""
+    handled: set[str] = set()
+    for node in reversed(graph.nodes):  # dependents first
+        ran = actors[node.name].status in ("completed", "failed")
+        if (ran and node.runs_on_failure) or (not ran and node.name in handled):
+            handled.update(node.upstreams)
+    failed = (actors[node.name] for node in graph.nodes if actors[node.name].status == "failed")
+    return next((actor for actor in failed if actor.task_id not in handled), None)
+
+
+def _error_of(actor: Actor) -> dict[str, Any]:
+    error = actor.error or {"type": "Exception", "message": ""}
+    where = actor.because or actor.task_id
+    return {"type": error["type"], "message": error["message"], "task_id": where}

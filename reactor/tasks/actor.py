@@ -1,0 +1,214 @@
+"""Run: one task is one observable.
+
+An actor is subscribed to once, by the merge into the run's bus. It waits until its upstreams ended, is begun by the
+ready queue, runs, emits its drafts and completes. A failing body is a ``task.failed`` draft; ``on_error`` would mean a
+bug in here. ``body.TaskActor`` runs a body, ``mapped.MappedActor`` fans out.
+
+    upstreams  --x----x|
+    actor      -------(started)--(what the body emits)--(completed | failed | skipped | cancelled)|
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Iterable, Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Protocol
+
+from reactivex import Observable, abc
+from reactivex.disposable import Disposable
+
+from reactor.definition.graph import Node
+from reactor.definition.policy import Budget
+from reactor.events import Draft, task_head
+from reactor.operators.merge_tasks import Sink
+from reactor.ports import Clock, Executor
+from reactor.recovery.past import Output, Past
+from reactor.runs.ending import Ending
+from reactor.runs.slots import Claim, ReadyQueue
+from reactor.state import ENDED
+from reactor.tasks import drafts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reactor.context.attempt import Attempt
+    from reactor.tasks.body import TaskActor
+    from reactor.tasks.cached import OutputCache
+
+
+class Scope(Protocol):
+    """What an actor sees of its run."""
+
+    run_id: str
+    inputs: dict[str, Any]
+    input_json: dict[str, bytes]
+    leaves: frozenset[str]
+    loop: asyncio.AbstractEventLoop
+    clock: Clock
+    ready: ReadyQueue
+    executors: Mapping[str, Executor]
+    tracebacks: bool
+    total_tasks: int
+    reused: Mapping[str, Output]
+    cache: OutputCache
+
+    @property
+    def ending(self) -> Ending | None: ...
+    @property
+    def is_paused(self) -> bool: ...
+    @property
+    def is_crowded(self) -> bool: ...
+    def wait_for_room(self) -> Awaitable[None]: ...
+    def committed(self) -> Awaitable[None]: ...
+    def resumed(self) -> Awaitable[None]: ...
+    def claim_for(self, node: Node, again: Callable[[], None], *, starts: bool) -> Claim | None: ...
+    def wait_begins(self, actor: TaskActor) -> None: ...
+    def wait_ends(self, actor: TaskActor) -> None: ...
+    def may_start(self, actor: TaskActor) -> bool: ...
+    def next_index(self) -> int: ...
+    def attempt_of(self, actor: TaskActor) -> Attempt: ...
+    def hold(self, job: asyncio.Task[None]) -> None: ...
+    def body_ended(self, duration_ms: float) -> None: ...
+    def chance(self) -> float: ...
+    def spend(self, actor: TaskActor, cost: Decimal, tokens: int, source: str) -> None: ...
+    def run_child(
+        self, actor: TaskActor, workflow: Any, input: Mapping[str, Any], name: str, budget: Budget | None
+    ) -> Awaitable[dict[str, Any]]: ...
+    def leave_children(self, task_id: str) -> None: ...
+
+
+class Actor(Observable[Draft]):
+    """What a task and a mapped task have in common: waiting, ending, and telling those who depend on it.
+
+    ``status`` is as in ``RunState``; ``because`` is the task where a skip or failure began.
+    """
+
+    def __init__(self, scope: Scope, node: Node, task_id: str, upstreams: dict[str, Actor]) -> None:
+        super().__init__()
+        self.scope = scope
+        self.node = node
+        self.task_id = task_id
+        self.upstreams = upstreams
+        self.status = "pending"
+        self.output: Any = None
+        self.encoded: bytes | None = None
+        """JSON of the output, kept where the run's terminal event needs it."""
+        self.error: dict[str, Any] | None = None
+        self.reason: str | None = None
+        self.because: str | None = None
+        self.dependents: list[Actor] = []
+        self._waiting = 0
+        self._observer: abc.ObserverBase[Draft] | Sink[Draft] | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status in ENDED
+
+    def _subscribe_core(
+        self, observer: abc.ObserverBase[Draft], scheduler: abc.SchedulerBase | None = None
+    ) -> abc.DisposableBase:
+        self.attach(observer)
+        return Disposable(self.dispose)
+
+    def attach(self, sink: abc.ObserverBase[Draft] | Sink[Draft]) -> None:
+        """Begins to wait, and speaks to this one from now on; what a subscription does, without its price."""
+        if self._observer is not None:
+            raise RuntimeError(f"the actor of {self.task_id} has its one subscriber, the run's bus; follow the run")
+        self._observer = sink
+        if self.has_ended:  # before a restart
+            sink.on_completed()
+        else:
+            self.wait_for(self.upstreams.values())
+
+    def wait_for(self, upstreams: Iterable[Actor]) -> None:
+        """Counts the upstreams that have not ended; ready when none is left."""
+        for upstream in upstreams:
+            if not upstream.has_ended:
+                upstream.dependents.append(self)
+                self._waiting += 1
+        if not self._waiting:
+            self.scope.ready.push(self)
+
+    def upstream_ended(self) -> None:
+        self._waiting -= 1
+        if not self._waiting:
+            self.scope.ready.push(self)
+
+    def blocked_by(self, upstreams: Iterable[Actor]) -> Actor | None:
+        """The first upstream whose end skips this task."""
+        if not self.node.runs_on_failure:
+            for upstream in upstreams:
+                if upstream.status != "completed":
+                    return upstream
+        return None
+
+    def restore(self, past: Past) -> None:
+        """Takes over what the log says of this task, before the run goes on."""
+        seen = past.tasks.get(self.task_id)
+        if seen is None or self.task_id in past.runs_again:
+            return
+        if seen.status in ENDED:
+            self.status, self.reason, self.because, self.error = seen.status, seen.reason, seen.because, seen.error
+            if self.because is None and seen.status != "completed":
+                self.because = self.task_id  # a failure begins where it happened, which its event need not say
+            output = past.outputs.get(self.task_id)
+            if output is not None:
+                self.output, self.encoded = output.value, output.json
+
+    def begin(self) -> None:
+        """Called by the ready queue, in the order in which tasks became ready."""
+        raise AssertionError("abstract")
+
+    def fail(self, error: BaseException) -> None:
+        """Ends as failed, for what went wrong around a body instead of in it."""
+        raise AssertionError("abstract")
+
+    def cancel(self, reason: str) -> None:
+        """Asks to end; what has not begun ends at once."""
+        raise AssertionError("abstract")
+
+    def abandon(self, *, only_killed: bool = False) -> None:
+        """Ends without the body's answer; ``only_killed``: only what can be killed, so that nothing is left of it."""
+        raise AssertionError("abstract")
+
+    def unclaim(self) -> None:
+        """The run is paused: what waits for its slots waits in the ready queue instead."""
+
+    def dispose(self) -> None:
+        """The run is gone: stops without a word."""
+        raise AssertionError("abstract")
+
+    def emit(self, draft: Draft) -> None:
+        if self._observer is not None:
+            self._observer.on_next(draft)
+
+    def skip_after(self, upstream: Actor) -> None:
+        """Ends as skipped, naming where it began."""
+        self.reason = "condition" if upstream.reason == "condition" else "upstream_failed"
+        self.because = upstream.because or upstream.task_id
+        self.end("skipped", self.skipped_draft())
+
+    def skipped_draft(self) -> Draft:
+        """What a skip of this task writes."""
+        return self.draft("task.skipped", drafts.skipped(self.reason, self.because))
+
+    def draft(self, type: str, data: bytes) -> Draft:
+        return Draft(type, data, self.task_id, task_head(self.task_id, self.node.name, None, 0))
+
+    def end(self, status: str, draft: Draft | None) -> None:
+        """The one way out: the last draft, completion, then everybody who waited."""
+        self.status = status
+        self.settle()
+        observer = self._observer
+        if observer is not None:
+            if draft is not None:
+                observer.on_next(draft)
+            observer.on_completed()
+        dependents, self.dependents = self.dependents, []
+        for dependent in dependents:
+            dependent.upstream_ended()
+        self.scope.ready.pump()
+
+    def settle(self) -> None:
+        """What has to be settled before anybody hears of the end."""

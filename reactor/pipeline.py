@@ -12,13 +12,13 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 from reactivex import Observable, abc
-from reactivex.disposable import CompositeDisposable, Disposable, SerialDisposable
-from reactivex.scheduler.eventloop import AsyncIOScheduler
-from reactivex.subject import Subject
+from reactivex.disposable import SerialDisposable
 
 from reactor.bounds import APPEND_TIMEOUT_SECONDS
+from reactor.clock import LoopScheduler
 from reactor.errors import LogLost
 from reactor.events import TERMINAL, Draft, Event, Window
+from reactor.operators.attached import AnySink, Attachable, Disposing, Inlet, Sink, attach
 from reactor.operators.buffer_window import Room, buffer_window
 from reactor.ports import Clock, EventLog
 
@@ -43,19 +43,20 @@ class Pipeline:
     ) -> None:
         self.room = room or Room()
         self._loop = loop
-        self._drafts: Subject[Draft] = Subject()
-        scheduler = AsyncIOScheduler(loop)
-        committed: Subject[None] = Subject()
+        self._drafts = Inlet[Draft]()
+        committed = Inlet[None]()
+        scheduler = LoopScheduler(loop)
 
         def publish_then_take_next(window: Window) -> None:
             publish(window)
             committed.on_next(None)
 
-        self._subscription = self._drafts.pipe(
+        windows = self._drafts.pipe(
             number(run_id, clock, last_seq),
             buffer_window(self.room, committed, size=event_size, scheduler=scheduler),
             append(run_id, log, timeout=append_timeout, scheduler=scheduler, clock=loop.time),
-        ).subscribe(publish_then_take_next, lost)
+        )
+        self._subscription = attach(windows, Sink(publish_then_take_next, lost))
 
     def write(self, draft: Draft) -> None:
         """Numbers a draft and puts it into the open window. The terminal one seals the pipeline."""
@@ -78,15 +79,14 @@ def event_size(event: Event) -> int:
     return len(event.json)
 
 
-def number(run_id: str, clock: Clock, last_seq: int = 0) -> Callable[[Observable[Draft]], Observable[Event]]:
+def number(run_id: str, clock: Clock, last_seq: int = 0) -> Callable[[Observable[Draft]], Attachable[Event]]:
     """Gives each draft its time and its seq, the one after ``last_seq`` first; none after the terminal event."""
 
-    def operator(source: Observable[Draft]) -> Observable[Event]:
-        def subscribe(
-            observer: abc.ObserverBase[Event], scheduler: abc.SchedulerBase | None = None
-        ) -> abc.DisposableBase:
+    def operator(source: Observable[Draft]) -> Attachable[Event]:
+        def number_into(sink: AnySink[Event], scheduler: abc.SchedulerBase | None) -> Disposing:
             seq = last_seq
             sealed = False
+            now, numbered, say = clock.now, Event.numbered, sink.on_next
 
             def on_next(draft: Draft) -> None:
                 nonlocal seq, sealed
@@ -95,35 +95,32 @@ def number(run_id: str, clock: Clock, last_seq: int = 0) -> Callable[[Observable
                     return
                 seq += 1
                 sealed = draft.type in TERMINAL
-                observer.on_next(Event.numbered(seq, run_id, clock.now(), draft))
+                say(numbered(seq, run_id, now(), draft))
 
-            return source.subscribe(on_next, observer.on_error, observer.on_completed, scheduler=scheduler)
+            return attach(source, Sink(on_next, sink.on_error, sink.on_completed), scheduler)
 
-        return Observable(subscribe)
+        return Attachable(number_into)
 
     return operator
 
 
 def append(
     run_id: str, log: EventLog, *, timeout: float, scheduler: abc.SchedulerBase, clock: Callable[[], float]
-) -> Callable[[Observable[list[Event]]], Observable[list[Event]]]:
+) -> Callable[[Observable[list[Event]]], Attachable[list[Event]]]:
     """Passes a window on once it is in the log. One is under way: the source hands out the next when asked to.
 
     A window that is refused, or not taken within ``timeout`` seconds of ``clock``, is ``on_error(LogLost)``: nothing
     after it can be published either.
     """
 
-    def operator(source: Observable[list[Event]]) -> Observable[list[Event]]:
-        def subscribe(
-            observer: abc.ObserverBase[list[Event]], subscribe_scheduler: abc.SchedulerBase | None = None
-        ) -> abc.DisposableBase:
-            appending = _Appending(run_id, log, observer, timeout, scheduler, clock)
-            subscription = source.subscribe(
-                appending.take, observer.on_error, observer.on_completed, scheduler=subscribe_scheduler
-            )
-            return CompositeDisposable(subscription, Disposable(appending.dispose))
+    def operator(source: Observable[list[Event]]) -> Attachable[list[Event]]:
+        def append_into(sink: AnySink[list[Event]], subscribe_scheduler: abc.SchedulerBase | None) -> Disposing:
+            appending = _Appending(run_id, log, sink, timeout, scheduler, clock)
+            windows = Sink(appending.take, sink.on_error, sink.on_completed)
+            appending.source = attach(source, windows, subscribe_scheduler)
+            return appending
 
-        return Observable(subscribe)
+        return Attachable(append_into)
 
     return operator
 
@@ -135,14 +132,15 @@ class _Appending:
         self,
         run_id: str,
         log: EventLog,
-        observer: abc.ObserverBase[list[Event]],
+        sink: AnySink[list[Event]],
         timeout: float,
         scheduler: abc.SchedulerBase,
         clock: Callable[[], float],
     ) -> None:
         self.run_id = run_id
         self.log = log
-        self.observer = observer
+        self.sink = sink
+        self.source: Disposing | None = None
         self.timeout = timeout
         self.scheduler = scheduler
         self.clock = clock
@@ -153,12 +151,17 @@ class _Appending:
         self.timer = SerialDisposable()
 
     def take(self, window: list[Event]) -> None:
+        if self.is_disposed:
+            return
         self.window = window
         self.began = self.clock()
         try:
             appended = self.log.append(self.run_id, window)
         except Exception as error:  # an adapter that raises instead of failing its future is no different
             self.lose(error, error)
+            return
+        if appended.done():  # a log in memory: no reason to come back for it in another turn
+            self.answered(appended)
             return
         if not self.is_watched:
             self.watch(self.timeout)
@@ -176,7 +179,7 @@ class _Appending:
         for event in window:
             event.blob = None  # it is in the log; the ring need not hold it
         try:
-            self.observer.on_next(window)
+            self.sink.on_next(window)
         except Exception as bug:  # of the fold or the feed: the run must not stop without a word
             self.window = window
             self.lose(bug, bug)
@@ -201,8 +204,10 @@ class _Appending:
         self.dispose()  # what it answers later is not published: who reads the log at the next start has it
         lost = LogLost(f"the log did not take events {first} to {last} of run {self.run_id}: {why}", run_id=self.run_id)
         lost.__cause__ = cause
-        self.observer.on_error(lost)
+        self.sink.on_error(lost)
 
     def dispose(self) -> None:
         self.is_disposed = True
         self.timer.dispose()
+        if self.source is not None:
+            self.source.dispose()

@@ -5,12 +5,12 @@ from __future__ import annotations
 from asyncio import Future
 from collections import deque
 from collections.abc import Awaitable, Callable, Generator
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from reactivex import Observable, abc
-from reactivex.disposable import CompositeDisposable, SerialDisposable
 
 from reactor.bounds import CROWDED, WINDOW_BYTES, WINDOW_EVENTS
+from reactor.operators.attached import AnySink, Attachable, Disposing, Sink, attach
 
 T = TypeVar("T")
 
@@ -110,7 +110,7 @@ class _Shared:
 
 def buffer_window(
     room: Room, ready: Observable[Any], *, size: Callable[[T], int], scheduler: abc.SchedulerBase
-) -> Callable[[Observable[T]], Observable[list[T]]]:
+) -> Callable[[Observable[T]], Attachable[list[T]]]:
     """Collects items into a window, which closes as soon as the consumer can take one.
 
         source  --a-b-------c-d-e-----f--|
@@ -125,65 +125,98 @@ def buffer_window(
     Completion of the source hands out what is left, window by window, then completes. An error of the source is
     passed on at once: what is left was never taken.
 
-    Example: ``events.pipe(buffer_window(room, committed, size=len, scheduler=AsyncIOScheduler(loop)))``
+    Example: ``events.pipe(buffer_window(room, committed, size=len, scheduler=LoopScheduler(loop)))``
     """
 
-    def operator(source: Observable[T]) -> Observable[list[T]]:
-        def subscribe(
-            observer: abc.ObserverBase[list[T]], subscribe_scheduler: abc.SchedulerBase | None = None
-        ) -> abc.DisposableBase:
-            waiting: deque[T] = deque()
-            turn = SerialDisposable()
-            idle = True
-            scheduled = False
-            ended = False
-
-            def close(*_: Any) -> None:
-                nonlocal idle, scheduled
-                scheduled = False
-                if not idle:
-                    return
-                if not waiting:
-                    if ended:
-                        observer.on_completed()
-                    return
-                idle = False
-                window, total = _take(waiting, size, room)
-                room.remove(len(window), total)
-                observer.on_next(window)
-
-            def soon() -> None:
-                nonlocal scheduled
-                if idle and not scheduled:
-                    scheduled = True
-                    turn.disposable = scheduler.schedule(close)
-
-            def on_next(item: T) -> None:
-                waiting.append(item)
-                room.add(size(item))
-                if idle and not scheduled:
-                    soon()
-
-            def on_ready(_: Any) -> None:
-                nonlocal idle
-                idle = True
-                if waiting or ended:
-                    close()
-
-            def on_completed() -> None:
-                nonlocal ended
-                ended = True
-                soon()
-
-            return CompositeDisposable(
-                turn,
-                ready.subscribe(on_ready, observer.on_error),
-                source.subscribe(on_next, observer.on_error, on_completed, scheduler=subscribe_scheduler),
+    def operator(source: Observable[T]) -> Attachable[list[T]]:
+        def collect_into(sink: AnySink[list[T]], subscribe_scheduler: abc.SchedulerBase | None) -> Disposing:
+            windowing = _Windowing(room, sink, size, scheduler)
+            windowing.sources = (
+                attach(ready, Sink(windowing.on_ready, windowing.on_error)),
+                attach(
+                    source, Sink(windowing.on_next, windowing.on_error, windowing.on_completed), subscribe_scheduler
+                ),
             )
+            return windowing
 
-        return Observable(subscribe)
+        return Attachable(collect_into)
 
     return operator
+
+
+class _Windowing(Generic[T]):
+    """The open window, and whether the consumer can take it: ``idle``."""
+
+    __slots__ = ("ended", "handing", "idle", "room", "scheduled", "scheduler", "sink", "size", "sources", "waiting")
+
+    def __init__(
+        self, room: Room, sink: AnySink[list[T]], size: Callable[[T], int], scheduler: abc.SchedulerBase
+    ) -> None:
+        self.room = room
+        self.sink = sink
+        self.size = size
+        self.scheduler = scheduler
+        self.waiting: deque[T] = deque()
+        self.sources: tuple[Disposing, ...] = ()
+        self.idle = True
+        self.handing = False
+        """A window is just being handed out."""
+        self.scheduled = False
+        self.ended = False
+
+    def on_next(self, item: T) -> None:
+        self.waiting.append(item)
+        self.room.add(self.size(item))
+        if self.idle and not self.scheduled:
+            self.soon()
+
+    def on_ready(self, _: Any) -> None:
+        self.idle = True
+        if not self.waiting and not self.ended:
+            return
+        if self.handing:  # the consumer was done at once: whoever else is waiting for the loop comes before the next
+            self.soon()
+        else:
+            self.close()
+
+    def on_error(self, error: Exception) -> None:
+        self.dispose()
+        self.sink.on_error(error)
+
+    def on_completed(self) -> None:
+        self.ended = True
+        self.soon()
+
+    def soon(self) -> None:
+        """Closes the window at the end of this turn."""
+        if self.idle and not self.scheduled:
+            self.scheduled = True
+            self.scheduler.schedule(self.close)
+
+    def close(self, *_: Any) -> None:
+        self.scheduled = False
+        if not self.idle:
+            return
+        if not self.waiting:
+            if self.ended:
+                self.sink.on_completed()
+            return
+        self.idle = False
+        window, total = _take(self.waiting, self.size, self.room)
+        self.room.remove(len(window), total)
+        self.handing = True
+        try:
+            self.sink.on_next(window)
+        finally:
+            self.handing = False
+
+    def dispose(self) -> None:
+        """Hands out nothing more."""
+        self.idle = False
+        self.ended = False
+        self.waiting.clear()
+        for source in self.sources:
+            source.dispose()
 
 
 def _take(waiting: deque[T], size: Callable[[T], int], room: Room) -> tuple[list[T], int]:

@@ -1,38 +1,18 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Generic, TypeVar
 
 from reactivex import Observable
-from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
-from reactivex.disposable import Disposable
+from reactivex.abc import DisposableBase, SchedulerBase
+
+from reactor.operators.attached import AnySink, Attachable, Disposing, Sink
 
 T = TypeVar("T")
 
 
-class Sink(Generic[T]):
-    """What a source that joins speaks to: an observer without the guards that ``subscribe`` puts around one."""
-
-    __slots__ = ("on_completed", "on_next")
-
-    def __init__(self, on_next: Callable[[T], None], on_completed: Callable[[], None]) -> None:
-        self.on_next = on_next
-        self.on_completed = on_completed
-
-
-@runtime_checkable
-class Attachable(Protocol):
-    """A source that keeps the grammar of Rx by itself: nothing after its completion, no error, no thread.
-
-    It is joined directly. ``subscribe`` costs ten microseconds, a fifth of all that a task does.
-    """
-
-    def attach(self, sink: Sink[Any]) -> None: ...
-    def dispose(self) -> None: ...
-
-
-def merge_tasks(sources: Sequence[Observable[T]]) -> Observable[T]:
+def merge_tasks(sources: Sequence[Observable[T]]) -> Attachable[T]:
     """Everything all sources say, as they say it; completes when the last one has, errors with the first that does.
 
         a       --1-----2--|
@@ -41,10 +21,10 @@ def merge_tasks(sources: Sequence[Observable[T]]) -> Observable[T]:
         result  --1--3--2------4--|
 
     The merge into the bus: made for 50,000 tasks, each of which completes. ``reactivex.merge`` searches a list at
-    every completion, which is quadratic; here a completion is one deletion from a dict, and a source that ended is
-    let go. The sources are subscribed in order. An error disposes all others before it passes; no sources at all
-    complete at once. A failed task is a *value*; ``on_error`` here is a bug of the engine. A source that is
-    ``Attachable`` is joined past ``subscribe``.
+    every completion, which is quadratic; here a completion is a count, or one deletion from a dict, and the
+    subscription of a source that ended is let go. The sources are subscribed in order. An error disposes all others
+    before it passes; no sources at all complete at once. A failed task is a *value*; ``on_error`` here is a bug of the
+    engine. Sources that are ``Attachable`` share one sink.
 
         >>> from reactivex import of
         >>> merge_tasks([of("a", "b"), of("c")]).subscribe(print, on_completed=lambda: print("done")).dispose()
@@ -55,40 +35,68 @@ def merge_tasks(sources: Sequence[Observable[T]]) -> Observable[T]:
     """
     sources = tuple(sources)
 
-    def subscribe(observer: ObserverBase[T], scheduler: SchedulerBase | None = None) -> DisposableBase:
-        # those that have not ended; None: not subscribed yet, or saying something while it is being subscribed
-        live: dict[int, DisposableBase | Attachable | None] = dict.fromkeys(range(len(sources)))
+    def join(sink: AnySink[T], scheduler: SchedulerBase | None) -> Disposing:
+        merging = _Merging(sink)
+        merging.join(sources, scheduler)
+        return merging
 
-        def dispose() -> None:
-            subscriptions = list(live.values())
-            live.clear()
-            for subscription in subscriptions:
-                if subscription is not None:
-                    subscription.dispose()
+    return Attachable(join)
 
-        def on_error(error: Exception) -> None:
-            dispose()
-            observer.on_error(error)
 
-        def on_completed(index: int) -> None:
-            if live.pop(index, observer) is not observer and not live:
-                observer.on_completed()
+class _Merging(Generic[T]):
+    """One subscription to a merge."""
 
+    __slots__ = ("_attached", "_left", "_sink", "_subscribed")
+
+    def __init__(self, sink: AnySink[T]) -> None:
+        self._sink = sink
+        self._left = 0
+        """Sources that have not ended; below zero: nobody listens any more."""
+        self._attached: list[Disposing] = []
+        self._subscribed: dict[int, DisposableBase | None] = {}
+        """Those that have not ended, by their place; None while one is being subscribed."""
+
+    def join(self, sources: Sequence[Observable[T]], scheduler: SchedulerBase | None) -> None:
+        self._left = len(sources)
         if not sources:
-            observer.on_completed()
+            self._sink.on_completed()
+        shared = Sink[T](self._sink.on_next, self._failed, self._one_ended)
         for index, source in enumerate(sources):
-            if index not in live:
+            if self._left < 0:
                 break  # an earlier one failed at once
-            ended = partial(on_completed, index)
             if isinstance(source, Attachable):
-                live[index] = source
-                source.attach(Sink(observer.on_next, ended))
-                continue
-            subscription = source.subscribe(observer.on_next, on_error, ended, scheduler=scheduler)
-            if index in live:
-                live[index] = subscription
+                self._attached.append(source.attach(shared, scheduler))
             else:
-                subscription.dispose()
-        return Disposable(dispose)
+                self._subscribe(index, source, scheduler)
 
-    return Observable(subscribe)
+    def _subscribe(self, index: int, source: Observable[T], scheduler: SchedulerBase | None) -> None:
+        self._subscribed[index] = None
+        ended = partial(self._ended, index)
+        subscription = source.subscribe(self._sink.on_next, self._failed, ended, scheduler=scheduler)
+        if index in self._subscribed:
+            self._subscribed[index] = subscription
+        else:
+            subscription.dispose()
+
+    def _ended(self, index: int) -> None:
+        if self._subscribed.pop(index, self) is not self:
+            self._one_ended()
+
+    def _one_ended(self) -> None:
+        self._left -= 1
+        if not self._left:
+            self._sink.on_completed()
+
+    def _failed(self, error: Exception) -> None:
+        if self._left > 0:
+            self.dispose()
+            self._sink.on_error(error)
+
+    def dispose(self) -> None:
+        self._left = -1
+        disposing: list[Disposing | None] = [*self._attached, *self._subscribed.values()]
+        self._attached.clear()
+        self._subscribed.clear()
+        for disposed in disposing:
+            if disposed is not None:
+                disposed.dispose()

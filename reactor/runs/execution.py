@@ -12,14 +12,13 @@ from typing import Any
 
 import orjson
 import structlog
-from reactivex import abc
-from reactivex.disposable import Disposable
 
 from reactor.context.attempt import Attempt, Upstream
 from reactor.definition.graph import Graph, Node
 from reactor.definition.policy import Budget
 from reactor.events import Draft, Window
 from reactor.feed import Feed
+from reactor.operators.attached import Disposing, Sink
 from reactor.operators.merge_tasks import merge_tasks
 from reactor.pipeline import Pipeline
 from reactor.ports import Executor
@@ -33,7 +32,7 @@ from reactor.runs.ledger import Ledger
 from reactor.runs.slots import Claim, Rate, ReadyQueue, Slots
 from reactor.runs.spending import Spending
 from reactor.runs.summary import terminal_draft
-from reactor.tasks.actor import Actor
+from reactor.tasks.actor import NO_UPSTREAMS, Actor
 from reactor.tasks.body import TaskActor
 from reactor.tasks.cached import OutputCache
 from reactor.tasks.drafts import run_started
@@ -112,13 +111,13 @@ class Execution:
             append_timeout=host.append_timeout,
         )
         self.ready = ReadyQueue(self.pipeline.room)
-        self._subscription: abc.DisposableBase = Disposable()
+        self._subscription: Disposing | None = None
         self.actors = self._make_actors()
 
     def _make_actors(self) -> dict[str, Actor]:
         actors: dict[str, Actor] = {}
         for node in self.graph.nodes:  # upstreams first
-            upstreams = {name: actors[name] for name in node.upstreams}
+            upstreams = {name: actors[name] for name in node.upstreams} if node.upstreams else NO_UPSTREAMS
             make = TaskActor if node.map_source is None else MappedActor
             actor = actors[node.name] = make(self, node, upstreams)
             if self._past is not None:
@@ -170,7 +169,7 @@ class Execution:
 
     def _connect(self) -> None:
         bus = merge_tasks(list(self.actors.values()))
-        self._subscription = bus.subscribe(self.write, self._engine_bug, self._seal)
+        self._subscription = bus.attach(Sink(self.write, self._engine_bug, self._seal))
 
     # --- the pipeline ---
 
@@ -198,18 +197,22 @@ class Execution:
             return
         logger.error("run ended in this process, its log is lost", run_id=self.run_id, error=str(error))
         self.lost_with = error
-        self._subscription.dispose()
-        self.pipeline.dispose()
+        self._dispose()
         self.feed.close("log")
         self._close()
 
     def suspend(self) -> None:
         """Leaves the run as its log has it, for the next start: bodies are stopped, nothing more is written."""
         if not self.feed.closed:
-            self._subscription.dispose()
-            self.pipeline.dispose()
+            self._dispose()
             self.feed.close("shutdown")
             self._close()
+
+    def _dispose(self) -> None:
+        """Bodies are stopped, and nothing of them is written any more."""
+        if self._subscription is not None:
+            self._subscription.dispose()
+        self.pipeline.dispose()
 
     def _engine_bug(self, error: Exception) -> None:
         logger.critical("a bug in the engine ended a run", run_id=self.run_id, traceback=traceback_of(error))

@@ -13,15 +13,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Iterable, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from reactivex import Observable, abc
-from reactivex.disposable import Disposable
+from reactivex.abc import SchedulerBase
 
 from reactor.definition.graph import Node
 from reactor.definition.policy import Budget
 from reactor.events import Draft, task_head
-from reactor.operators.merge_tasks import Sink
+from reactor.operators.attached import AnySink, Attachable, Disposing
 from reactor.ports import Clock, Executor
 from reactor.recovery.past import Output, Past
 from reactor.runs.ending import Ending
@@ -78,14 +78,34 @@ class Scope(Protocol):
     def leave_children(self, task_id: str) -> None: ...
 
 
-class Actor(Observable[Draft]):
+NO_UPSTREAMS: Final[Mapping[str, Actor]] = MappingProxyType({})
+"""Of a task without any, and of one that has ended: shared, for most of an open run's tasks have ended."""
+
+
+class Actor(Attachable[Draft]):
     """What a task and a mapped task have in common: waiting, ending, and telling those who depend on it.
 
     ``status`` is as in ``RunState``; ``because`` is the task where a skip or failure began.
     """
 
-    def __init__(self, scope: Scope, node: Node, task_id: str, upstreams: dict[str, Actor]) -> None:
-        super().__init__()
+    __slots__ = (
+        "_observer",
+        "_waiting",
+        "because",
+        "dependents",
+        "encoded",
+        "error",
+        "node",
+        "output",
+        "reason",
+        "scope",
+        "status",
+        "task_id",
+        "upstreams",
+    )
+
+    # not Attachable.__init__: these speak for themselves
+    def __init__(self, scope: Scope, node: Node, task_id: str, upstreams: Mapping[str, Actor]) -> None:
         self.scope = scope
         self.node = node
         self.task_id = task_id
@@ -97,22 +117,17 @@ class Actor(Observable[Draft]):
         self.error: dict[str, Any] | None = None
         self.reason: str | None = None
         self.because: str | None = None
-        self.dependents: list[Actor] = []
+        self.dependents: list[Actor] | None = None
+        """Who waits for its end; an empty list each would be a twentieth of all that a task keeps."""
         self._waiting = 0
-        self._observer: abc.ObserverBase[Draft] | Sink[Draft] | None = None
+        self._observer: AnySink[Draft] | None = None
 
     @property
     def has_ended(self) -> bool:
         return self.status in ENDED
 
-    def _subscribe_core(
-        self, observer: abc.ObserverBase[Draft], scheduler: abc.SchedulerBase | None = None
-    ) -> abc.DisposableBase:
-        self.attach(observer)
-        return Disposable(self.dispose)
-
-    def attach(self, sink: abc.ObserverBase[Draft] | Sink[Draft]) -> None:
-        """Begins to wait, and speaks to this one from now on; what a subscription does, without its price."""
+    def attach(self, sink: AnySink[Draft], scheduler: SchedulerBase | None = None) -> Disposing:
+        """Begins to wait, and speaks to this one from now on."""
         if self._observer is not None:
             raise RuntimeError(f"the actor of {self.task_id} has its one subscriber, the run's bus; follow the run")
         self._observer = sink
@@ -120,12 +135,16 @@ class Actor(Observable[Draft]):
             sink.on_completed()
         else:
             self.wait_for(self.upstreams.values())
+        return self
 
     def wait_for(self, upstreams: Iterable[Actor]) -> None:
         """Counts the upstreams that have not ended; ready when none is left."""
         for upstream in upstreams:
             if not upstream.has_ended:
-                upstream.dependents.append(self)
+                if upstream.dependents is None:
+                    upstream.dependents = [self]
+                else:
+                    upstream.dependents.append(self)
                 self._waiting += 1
         if not self._waiting:
             self.scope.ready.push(self)
@@ -205,8 +224,8 @@ class Actor(Observable[Draft]):
             if draft is not None:
                 observer.on_next(draft)
             observer.on_completed()
-        dependents, self.dependents = self.dependents, []
-        for dependent in dependents:
+        dependents, self.dependents = self.dependents, None
+        for dependent in dependents or ():
             dependent.upstream_ended()
         self.scope.ready.pump()
 

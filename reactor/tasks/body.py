@@ -8,7 +8,7 @@ ends       completed | failed | cancelled, or retrying: another attempt after a 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -21,7 +21,7 @@ from reactor.events import Draft, task_head
 from reactor.recovery.past import Output, Past
 from reactor.runs.slots import Claim
 from reactor.tasks import drafts
-from reactor.tasks.actor import Actor, Scope
+from reactor.tasks.actor import NO_UPSTREAMS, Actor, Scope
 from reactor.tasks.arguments import no_output, shown_arguments
 from reactor.tasks.cached import cache_digest
 from reactor.tasks.condition import wanted
@@ -37,11 +37,31 @@ class TaskActor(Actor):
     ``item`` is the mapped item; for a map over a map it is ``pair``'s output, the child of the same index upstream.
     """
 
+    __slots__ = (
+        "_cancel_reason",
+        "_cancelled_at",
+        "_claim",
+        "_digest",
+        "_head",
+        "_is_admitted",
+        "_mailbox",
+        "_retry_seconds",
+        "_running",
+        "_timer",
+        "attempt",
+        "exception",
+        "failures",
+        "item",
+        "map_index",
+        "pair",
+        "was_abandoned",
+    )
+
     def __init__(
         self,
         scope: Scope,
         node: Node,
-        upstreams: dict[str, Actor],
+        upstreams: Mapping[str, Actor],
         *,
         map_index: int | None = None,
         item: Any = None,
@@ -72,7 +92,7 @@ class TaskActor(Actor):
         self._cancel_reason: str | None = None
 
     @property
-    def seen_upstreams(self) -> dict[str, Actor]:
+    def seen_upstreams(self) -> Mapping[str, Actor]:
         """The upstreams as this body sees them: for a child of a map over a map, its pair in place of the whole."""
         pair, source = self.pair, self.node.map_source
         return self.upstreams if pair is None or source is None else {**self.upstreams, source: pair}
@@ -362,8 +382,9 @@ class TaskActor(Actor):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self.upstreams = dict[str, Actor]()
+        self.upstreams = NO_UPSTREAMS
         self.item = self.pair = None
+        self._head = b""
 
     # --- what it says, and is sent ---
 

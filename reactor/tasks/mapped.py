@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from reactor.definition.binding import UPSTREAM
 from reactor.definition.graph import Node
 from reactor.events import Draft
+from reactor.operators.attached import Sink
 from reactor.operators.merge_tasks import merge_tasks
 from reactor.recovery.past import Past
 from reactor.state import ENDED, mapped_status, outcome_of
 from reactor.tasks import drafts
-from reactor.tasks.actor import Actor, Scope
+from reactor.tasks.actor import NO_UPSTREAMS, Actor, Scope
 from reactor.tasks.body import TaskActor
 from reactor.values import describe_error
 
@@ -24,7 +25,9 @@ class MappedActor(Actor):
     Its output is the ordered list of its children's; a child skipped by its own condition is left out.
     """
 
-    def __init__(self, scope: Scope, node: Node, upstreams: dict[str, Actor]) -> None:
+    __slots__ = ("_paired", "_past", "children", "has_fanned_out", "pairs_with", "source")
+
+    def __init__(self, scope: Scope, node: Node, upstreams: Mapping[str, Actor]) -> None:
         super().__init__(scope, node, node.name, upstreams)
         source = upstreams[node.map_source or ""]
         takes_whole_list = any(
@@ -109,7 +112,7 @@ class MappedActor(Actor):
         self.has_fanned_out = True
         self.status = "running"
         if self._observer is not None:
-            merge_tasks(children).subscribe(self._observer.on_next, self._child_broke, self._all_ended)
+            merge_tasks(children).attach(Sink(self._observer.on_next, self._child_broke, self._all_ended))
         if self._past is not None:
             for child in children:
                 if (reason := self._past.cancelling.get(child.task_id)) is not None:  # asked to stop before the restart
@@ -167,7 +170,7 @@ class MappedActor(Actor):
 
     def settle(self) -> None:
         self._tell_paired()  # it ended without fanning out: they are skipped too
-        self.upstreams = dict[str, Actor]()
+        self.upstreams = NO_UPSTREAMS
 
     def cancel(self, reason: str) -> None:
         if self.has_ended:

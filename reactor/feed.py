@@ -17,6 +17,7 @@ from reactor.events import TERMINAL, Control, Event, Message, Window
 from reactor.fold import evolve
 from reactor.ports import Clock, EventLog
 from reactor.state import RunState
+from reactor.waiting import Shared
 
 
 class Feed:
@@ -33,6 +34,7 @@ class Feed:
         self.windows: Subject[Window] = Subject()
         self.log = log
         self._clock = clock
+        self._closing: asyncio.Future[None] | None = None
         self._ring: deque[Window] = deque()
         self._ring_events = 0
         self._ring_bytes = 0
@@ -73,9 +75,10 @@ class Feed:
             self._ring_bytes -= sum(len(event.json) for event in oldest)
         if window[-1].type in TERMINAL:
             self.closed = "end"  # known to a subscriber while it handles the last window
-        self.windows.on_next(window)
+        if self.windows.observers:  # most runs are followed by nobody most of the time
+            self.windows.on_next(window)
         if self.closed:
-            self.windows.on_completed()
+            self._complete()
 
     def forget_ring(self) -> None:
         """Of a run that has ended: who reads it now reads the log."""
@@ -86,7 +89,19 @@ class Feed:
         """Nothing more will be published here, although the run has not ended."""
         if self.closed is None:
             self.closed = reason
-            self.windows.on_completed()
+            self._complete()
+
+    def _complete(self) -> None:
+        self.windows.on_completed()
+        if self._closing is not None and not self._closing.done():
+            self._closing.set_result(None)
+
+    async def wait_closed(self) -> None:
+        """Waits until there will be nothing more; ``closed`` says why."""
+        if self.closed is None:
+            if self._closing is None:
+                self._closing = asyncio.get_running_loop().create_future()
+            await Shared(self._closing)
 
     def recent(self, after: int) -> Window | None:
         """What the ring has after a cursor: at most one window, empty when caught up, None when only the log has it."""

@@ -11,7 +11,7 @@ from reactor.bounds import CANCEL_GRACE_SECONDS
 from reactor.errors import LogLost, RunCancelled, RunEnded, RunFailed, RunNotHere, UnknownTask
 from reactor.events import Message
 from reactor.feed import Feed
-from reactor.follow import Follow, RunEvents, iterate
+from reactor.follow import Follow, RunEvents, iterate, lost
 from reactor.requests import check_grace, check_key, check_reason, check_value
 from reactor.runs.execution import Execution
 from reactor.state import ENDED, RunState
@@ -62,8 +62,10 @@ class Run:
 
     async def ended(self) -> RunState:
         """Waits for the terminal event, whichever it is; raises LogLost where there will be none in this process."""
-        async for _ in iterate(self.feed, self.feed.last_seq):
-            pass
+        await self.feed.wait_closed()
+        error = lost(self.feed)
+        if error is not None:
+            raise error
         return self.feed.state
 
     async def _outcome(self) -> dict[str, Any]:

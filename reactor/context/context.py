@@ -13,10 +13,10 @@ from reactor.context.calls import LlmCall, ToolCall
 from reactor.context.forms import Form
 from reactor.definition.policy import Budget, check_tokens, money
 from reactor.errors import EventTooLarge, InvalidEvent
-from reactor.operators.buffer_window import READY
 from reactor.ports import Line
 from reactor.requests import check_key
 from reactor.values import dumps, is_plain, plain_copy
+from reactor.waiting import READY
 
 _ENVELOPE_BYTES: Final = 512
 """What the envelope around an event's data may take of its 48 KiB."""

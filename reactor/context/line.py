@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable, Generator
 from typing import Any
 
 from reactor.errors import Backpressure, ContextClosed
-from reactor.operators.buffer_window import READY
 from reactor.ports import Voice
+from reactor.waiting import READY
 
 
 class LocalLine:

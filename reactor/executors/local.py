@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Generator
+from types import FrameType
 from typing import Any, Final
 
 import structlog
@@ -27,81 +28,127 @@ class LocalExecutor:
     def __init__(self, loop: asyncio.AbstractEventLoop, blocked: Callable[[Work, float], None]) -> None:
         self._loop = loop
         self._blocked = blocked
-        self._bodies: set[asyncio.Task[None]] = set()
+        self._jobs: set[LocalJob] = set()
         """Strong references: the loop itself keeps only weak ones."""
 
     def submit(self, work: Work, done: Done) -> LocalJob:
-        job = LocalJob(work, done, self._blocked)
-        job.task = self._loop.create_task(job.drive())
-        self._bodies.add(job.task)
-        job.task.add_done_callback(self._bodies.discard)
+        job = LocalJob(work, done, self._blocked, self._jobs)
+        self._jobs.add(job)
+        job.task = self._loop.create_task(job)
         return job
 
     async def close(self) -> None:
         """Nothing idles here."""
 
 
-class LocalJob:
-    """A body on the loop."""
+class LocalJob(Coroutine[Any, None, None]):
+    """A body on the loop; as a coroutine, what its asyncio task runs: each ``send`` or ``throw`` is one step of it.
 
-    __slots__ = ("_blocked", "_done", "_has_entered", "_is_abandoned", "_is_cancelled", "_line", "_work", "task")
+    A step is what runs between two suspensions. How long one held the loop is told where that was too long, and again
+    only of a step that took twice as long; pauses of the garbage collector are nobody's fault. An ``async def`` around
+    the body that awaits a watcher that awaits the body would be two frames more at each step.
+    """
 
-    def __init__(self, work: Work, done: Done, blocked: Callable[[Work, float], None]) -> None:
+    __slots__ = ("_blocked", "_body", "_done", "_is_abandoned", "_jobs", "_line", "_longest", "_work", "task")
+
+    def __init__(self, work: Work, done: Done, blocked: Callable[[Work, float], None], jobs: set[LocalJob]) -> None:
         self._work = work
         self._done = done
         self._blocked = blocked
+        self._jobs = jobs
         self._line: LocalLine | None = None
-        self._has_entered = False
-        self._is_cancelled = False
+        self._body: Coroutine[Any, Any, Any] | None = None
+        """None before its first step."""
+        self._longest = BLOCKED_LOOP_SECONDS
         self._is_abandoned = False
         self.task: asyncio.Task[None]
+
+    # --- as a job ---
 
     @property
     def saw_cancel(self) -> bool:
         return self._line is not None and self._line.saw_cancel
 
     def cancel(self) -> None:
-        self._is_cancelled = True
         if self._line is not None:
             self._line.cancel()
-        if self._has_entered:  # before its first step, cancelling the task would run none of ``drive``
-            self.task.cancel()
+        self.task.cancel()
 
     def abandon(self) -> bool:
         self._is_abandoned = True
-        if not self._has_entered:
+        if self._body is None:
             self.task.cancel()
-        return self.task.done()
+        return self._body is None or self.task.done()
 
-    async def drive(self) -> None:
-        self._has_entered = True
+    # --- as a coroutine ---
+
+    def send(self, value: None, /) -> Any:
+        return self._step(None)
+
+    def throw(self, kind: Any, value: Any = None, traceback: Any = None, /) -> Any:
+        return self._step(kind if isinstance(kind, BaseException) else value or kind())
+
+    def close(self) -> None:
+        if self._body is not None:
+            self._body.close()
+
+    def __await__(self) -> Generator[Any, None, None]:
+        raise TypeError("a job is run by its own task")
+
+    def _step(self, thrown: BaseException | None) -> Any:
+        """What the body waits for next; StopIteration once it has ended, however it did: nobody awaits its task."""
+        began, collected = time.perf_counter(), collector.seconds
+        output = failed = None
         try:
-            if self._is_cancelled:
-                raise asyncio.CancelledError
-            output = await self._call()
+            body = self._body
+            if thrown is not None:
+                if body is None:  # cancelled before its first step
+                    raise thrown
+                return body.throw(thrown)
+            if body is None:
+                body = self._body = self._begin()
+            return body.send(None)
+        except StopIteration as stop:
+            output = stop.value
         except BaseException as error:
-            self._end(None, error)
-            if isinstance(error, _FATAL):
-                raise
-        else:
-            self._end(output, None)
+            failed = error
+        finally:
+            took = time.perf_counter() - began - (collector.seconds - collected)
+            if took > self._longest and not self._is_abandoned:
+                self._longest = 2 * took
+                self._blocked(self._work, took)
+        self._end(output, failed)
+        if isinstance(failed, _FATAL):
+            raise failed
+        failed = None  # its traceback holds this frame
+        raise StopIteration
 
-    def _call(self) -> _Watched:
-        arguments = dict(self._work.arguments)
-        self._line = local_line(self._work, arguments)
-        return _Watched(self._work.task.function(**arguments), self._held)
-
-    def _held(self, seconds: float) -> None:
-        if not self._is_abandoned:
-            self._blocked(self._work, seconds)
+    def _begin(self) -> Coroutine[Any, Any, Any]:
+        work = self._work
+        if work.context is None:
+            return work.task.function(**work.arguments)
+        arguments = dict(work.arguments)
+        self._line = local_line(work, arguments)
+        return work.task.function(**arguments)
 
     def _end(self, output: Any, error: BaseException | None) -> None:
+        self._jobs.discard(self)
         if self._line is not None:
             self._line.close()
         if not self._is_abandoned:
             self._done(output, error)
-        else:
+        elif self._body is not None:
             log_late(self._work, output, error)
+
+    # --- as debuggers see it: ``asyncio.all_tasks()`` shows the body, where it stands ---
+
+    @property
+    def __name__(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]  # read-only for once
+        return self._work.task.function.__qualname__
+
+    @property
+    def cr_frame(self) -> FrameType | None:
+        return getattr(self._body, "cr_frame", None)
 
 
 def local_line(work: Work, arguments: dict[str, Any]) -> LocalLine | None:
@@ -117,39 +164,3 @@ def log_late(work: Work, output: Any, error: BaseException | None) -> None:
     """An abandoned body has ended; nobody waits for it any more."""
     how = "completed" if error is None else type(error).__name__
     logger.warning("an abandoned body ended after all", how=how, run_id=work.run_id, task_id=work.task_id)
-
-
-class _Watched:
-    """Awaits a body step by step, and tells how long a step held the loop where that was too long.
-
-    A step is what runs between two suspensions; pauses of the garbage collector are nobody's fault. Told again only of
-    a step that took twice as long.
-    """
-
-    __slots__ = ("_coroutine", "_held", "_longest")
-
-    def __init__(self, coroutine: Coroutine[Any, Any, Any], held: Callable[[float], None]) -> None:
-        self._coroutine = coroutine
-        self._held = held
-        self._longest = BLOCKED_LOOP_SECONDS
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        coroutine = self._coroutine
-        send, throw, clock = coroutine.send, coroutine.throw, time.perf_counter
-        raised: BaseException | None = None
-        while True:
-            began, collected = clock(), collector.seconds
-            try:
-                suspended = send(None) if raised is None else throw(raised)
-            except StopIteration as stop:
-                return stop.value
-            finally:
-                took = clock() - began - (collector.seconds - collected)
-                if took > self._longest:
-                    self._longest = 2 * took
-                    self._held(took)
-            try:
-                yield suspended
-                raised = None
-            except BaseException as error:  # whatever the loop throws in is the body's to see
-                raised = error

@@ -4,28 +4,16 @@ from __future__ import annotations
 
 from asyncio import Future
 from collections import deque
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar
 
 from reactivex import Observable, abc
 
 from reactor.bounds import CROWDED, WINDOW_BYTES, WINDOW_EVENTS
 from reactor.operators.attached import AnySink, Attachable, Disposing, Sink, attach
+from reactor.waiting import READY, Shared
 
 T = TypeVar("T")
-
-
-class Ready:
-    """An awaitable that is done: one shared object, so an ``emit`` that need not wait allocates nothing."""
-
-    __slots__ = ()
-
-    def __await__(self) -> Generator[None, None, None]:
-        return
-        yield  # pragma: no cover  # makes this a generator that ends at once
-
-
-READY = Ready()
 
 
 class Room:
@@ -61,7 +49,7 @@ class Room:
             return READY
         if self._future is None or self._future.done():  # done: one of those who wait was cancelled, and it with them
             self._future = new_future()
-        return _Shared(self._future)
+        return Shared(self._future)
 
     def when_free(self, callback: Callable[[], None]) -> None:
         """Calls back once, from whatever makes room."""
@@ -84,28 +72,6 @@ class Room:
             future.set_result(None)
         for _ in range(len(self._callbacks)):
             self._callbacks.popleft()()
-
-
-class _Shared:
-    """Awaits a shared future without owning it: cancelling one who waits cancels nobody else."""
-
-    __slots__ = ("_future",)
-
-    def __init__(self, future: Future[None]) -> None:
-        self._future = future
-
-    def __await__(self) -> Generator[Any, None, None]:
-        mine: Future[None] = self._future.get_loop().create_future()
-
-        def wake(_: Future[None]) -> None:
-            if not mine.done():
-                mine.set_result(None)
-
-        self._future.add_done_callback(wake)
-        try:
-            yield from mine
-        finally:
-            self._future.remove_done_callback(wake)
 
 
 def buffer_window(

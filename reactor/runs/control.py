@@ -13,13 +13,13 @@ from reactor import bounds
 from reactor.context.mailbox import Letter
 from reactor.errors import EventTooLarge, InvalidValue, MailboxFull, RunEnding, TaskEnded, UnknownTask
 from reactor.events import Draft
-from reactor.operators.buffer_window import READY
 from reactor.runs.ending import Ending
 from reactor.runs.ledger import WARN_AT
 from reactor.runs.stopwatch import Alarm, Stopwatch
 from reactor.tasks.actor import Actor
 from reactor.tasks.body import TaskActor
 from reactor.tasks.mapped import MappedActor
+from reactor.waiting import READY
 
 if TYPE_CHECKING:
     from reactor.runs.execution import Execution

@@ -45,7 +45,8 @@ logger = structlog.get_logger("reactor")
 class Execution:
     """Owns the actors and the pipeline of an open run. Loop thread only.
 
-    ``ended(execution)`` is called once: after the terminal event was published, or when the log was lost.
+    ``published(window)`` is called with each window that may be seen now; ``ended(execution)`` once, after the terminal
+    event was published, or when the log was lost.
     """
 
     def __init__(
@@ -54,8 +55,9 @@ class Execution:
         graph: Graph,
         feed: Feed,
         beginning: Beginning,
-        *,
+        published: Callable[[Window], None],
         ended: Callable[[Execution], None],
+        *,
         past: Past | None = None,
         reused: Mapping[str, Output] | None = None,
     ) -> None:
@@ -80,6 +82,7 @@ class Execution:
         self.lost_with: Exception | None = None
         self.host = host
         self._beginning = beginning
+        self._published = published
         self._ended = ended
         self._jobs: set[asyncio.Task[None]] = set()
         """Strong references: the loop itself keeps only weak ones."""
@@ -179,6 +182,7 @@ class Execution:
 
     def _publish(self, window: Window) -> None:
         self.feed.publish(window)
+        self._published(window)
         waiting = self._waiting_for_commit
         while waiting and waiting[0][0] <= self.feed.last_seq:
             waiting.popleft()[1]()

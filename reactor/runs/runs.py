@@ -51,7 +51,9 @@ class Runs:
     ) -> Run:
         """A new run; returns once its ``run.started`` is in the log."""
         feed = Feed(run_id, self.log, self.clock)
-        execution = self._adopt(Execution(host, graph, feed, beginning, ended=self._ended, reused=reused))
+        execution = self._adopt(
+            Execution(host, graph, feed, beginning, published=self._published, ended=self._ended, reused=reused)
+        )
         run = self.open[run_id]
         try:
             execution.start()
@@ -63,7 +65,9 @@ class Runs:
 
     def take_up(self, host: Host, graph: Graph, feed: Feed, beginning: Beginning, past: Past) -> None:
         """Goes on with a run that a crash or a restart has left open."""
-        execution = self._adopt(Execution(host, graph, feed, beginning, ended=self._ended, past=past))
+        execution = self._adopt(
+            Execution(host, graph, feed, beginning, published=self._published, ended=self._ended, past=past)
+        )
         if execution.parent is not None:  # before it starts anything
             parent = execution.parent
             parent.execution.spending.settle(parent.task_id, feed.run_id, execution.ledger, is_counted=False)
@@ -79,7 +83,6 @@ class Runs:
         self.executions[feed.run_id] = execution
         if execution.parent is not None:
             execution.parent.execution.children[feed.run_id] = execution
-        feed.windows.subscribe(self._published)
         for waiter in self._awaited.pop(feed.run_id, ()):
             if not waiter.done():
                 waiter.set_result(self.open[feed.run_id])
@@ -87,7 +90,8 @@ class Runs:
 
     def _published(self, window: Window) -> None:
         self.log_problem = None
-        self.windows.on_next(window)
+        if self.windows.observers:
+            self.windows.on_next(window)
 
     def _ended(self, execution: Execution) -> None:
         if execution.lost_with is not None:

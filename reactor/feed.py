@@ -23,7 +23,6 @@ from reactor.waiting import Shared
 class Feed:
     """The published side of one run.
 
-    - ``windows``: hot Observable of windows as they are committed; completes when the feed closes.
     - ``closed``: None while events may come; then ``"end"`` after the terminal event, or why else (``log``).
     """
 
@@ -31,7 +30,7 @@ class Feed:
         self.run_id = run_id
         self.state = RunState(run_id)
         self.closed: str | None = None
-        self.windows: Subject[Window] = Subject()
+        self._windows: Subject[Window] | None = None
         self.log = log
         self._clock = clock
         self._closing: asyncio.Future[None] | None = None
@@ -53,9 +52,16 @@ class Feed:
             await asyncio.sleep(0)  # a long log leaves the loop to others between reads
         feed.state = state
         feed.closed = "end" if state.has_ended else closed
-        if feed.closed is not None:
-            feed.windows.on_completed()
         return feed
+
+    @property
+    def windows(self) -> Subject[Window]:
+        """Hot Observable of windows as they are committed; completes when the feed closes."""
+        if self._windows is None:  # most runs are followed by nobody most of the time
+            self._windows = Subject()
+            if self.closed is not None:
+                self._windows.on_completed()
+        return self._windows
 
     @property
     def last_seq(self) -> int:
@@ -64,19 +70,22 @@ class Feed:
 
     def publish(self, window: Window) -> None:
         """Shows a committed window to everybody: state first, so that whoever is told finds it up to date."""
+        state = self.state
+        size = 0
         for event in window:
-            evolve(self.state, event)
+            evolve(state, event)
+            size += len(event.json)
         self._ring.append(window)
         self._ring_events += len(window)
-        self._ring_bytes += sum(len(event.json) for event in window)
+        self._ring_bytes += size
         while len(self._ring) > 1 and (self._ring_events > RING_EVENTS or self._ring_bytes > RING_BYTES):
             oldest = self._ring.popleft()
             self._ring_events -= len(oldest)
             self._ring_bytes -= sum(len(event.json) for event in oldest)
         if window[-1].type in TERMINAL:
             self.closed = "end"  # known to a subscriber while it handles the last window
-        if self.windows.observers:  # most runs are followed by nobody most of the time
-            self.windows.on_next(window)
+        if self._windows is not None and self._windows.observers:
+            self._windows.on_next(window)
         if self.closed:
             self._complete()
 
@@ -92,7 +101,8 @@ class Feed:
             self._complete()
 
     def _complete(self) -> None:
-        self.windows.on_completed()
+        if self._windows is not None:
+            self._windows.on_completed()
         if self._closing is not None and not self._closing.done():
             self._closing.set_result(None)
 

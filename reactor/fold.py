@@ -52,8 +52,10 @@ def _run_started(state: RunState, body: dict[str, Any]) -> None:
     state.meta = data.get("meta")
     state.parent = data.get("parent")
     state.budget = data.get("budget")
-    for task in data.get("tasks", ()):
-        state.tasks[task["id"]] = TaskState(task["id"], task["id"], depends_on=task["depends_on"])
+    tasks = state.tasks
+    for task in data.get("tasks", ()):  # upstreams first, so each name is kept once
+        upstreams = tuple([tasks[name].id if name in tasks else name for name in task["depends_on"]])
+        tasks[task["id"]] = TaskState(task["id"], task["id"], depends_on=upstreams)
 
 
 def _run_paused(state: RunState, body: dict[str, Any]) -> None:

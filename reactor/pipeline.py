@@ -7,18 +7,17 @@ Each stage is an operator; the run's drafts go in at one end and only what is in
 
 from __future__ import annotations
 
-from asyncio import AbstractEventLoop, Future
+from asyncio import Future
 from collections.abc import Awaitable, Callable
 
 import structlog
 from reactivex import Observable, abc
-from reactivex.disposable import SerialDisposable
 
 from reactor.bounds import APPEND_TIMEOUT_SECONDS
 from reactor.clock import LoopScheduler
 from reactor.errors import LogLost
 from reactor.events import TERMINAL, Draft, Event, Window
-from reactor.operators.attached import AnySink, Attachable, Disposing, Inlet, Sink, attach
+from reactor.operators.attached import Attachable, Callbacks, Disposing, Inlet, Sink, attach
 from reactor.operators.buffer_window import Room, buffer_window
 from reactor.ports import Clock, EventLog
 
@@ -33,7 +32,7 @@ class Pipeline:
         run_id: str,
         log: EventLog,
         clock: Clock,
-        loop: AbstractEventLoop,
+        scheduler: LoopScheduler,
         *,
         publish: Callable[[Window], None],
         lost: Callable[[Exception], None],
@@ -42,10 +41,9 @@ class Pipeline:
         append_timeout: float = APPEND_TIMEOUT_SECONDS,
     ) -> None:
         self.room = room or Room()
-        self._loop = loop
+        self._loop = loop = scheduler.loop
         self._drafts = Inlet[Draft]()
         committed = Inlet[None]()
-        scheduler = LoopScheduler(loop)
 
         def publish_then_take_next(window: Window) -> None:
             publish(window)
@@ -56,7 +54,7 @@ class Pipeline:
             buffer_window(self.room, committed, size=event_size, scheduler=scheduler),
             append(run_id, log, timeout=append_timeout, scheduler=scheduler, clock=loop.time),
         )
-        self._subscription = attach(windows, Sink(publish_then_take_next, lost))
+        self._subscription = attach(windows, Callbacks(publish_then_take_next, lost))
 
     def write(self, draft: Draft) -> None:
         """Numbers a draft and puts it into the open window. The terminal one seals the pipeline."""
@@ -83,25 +81,39 @@ def number(run_id: str, clock: Clock, last_seq: int = 0) -> Callable[[Observable
     """Gives each draft its time and its seq, the one after ``last_seq`` first; none after the terminal event."""
 
     def operator(source: Observable[Draft]) -> Attachable[Event]:
-        def number_into(sink: AnySink[Event], scheduler: abc.SchedulerBase | None) -> Disposing:
-            seq = last_seq
-            sealed = False
-            now, numbered, say = clock.now, Event.numbered, sink.on_next
-
-            def on_next(draft: Draft) -> None:
-                nonlocal seq, sealed
-                if sealed:
-                    logger.warning("event after the end of the run dropped", run_id=run_id, type=draft.type)
-                    return
-                seq += 1
-                sealed = draft.type in TERMINAL
-                say(numbered(seq, run_id, now(), draft))
-
-            return attach(source, Sink(on_next, sink.on_error, sink.on_completed), scheduler)
+        def number_into(sink: Sink[Event], scheduler: abc.SchedulerBase | None) -> Disposing:
+            return attach(source, _Numbering(sink, run_id, clock, last_seq), scheduler)
 
         return Attachable(number_into)
 
     return operator
+
+
+class _Numbering:
+    """The one place where an event gets its number."""
+
+    __slots__ = ("clock", "is_sealed", "run_id", "seq", "sink")
+
+    def __init__(self, sink: Sink[Event], run_id: str, clock: Clock, last_seq: int) -> None:
+        self.sink = sink
+        self.run_id = run_id
+        self.clock = clock
+        self.seq = last_seq
+        self.is_sealed = False
+
+    def on_next(self, draft: Draft) -> None:
+        if self.is_sealed:
+            logger.warning("event after the end of the run dropped", run_id=self.run_id, type=draft.type)
+            return
+        self.seq += 1
+        self.is_sealed = draft.type in TERMINAL
+        self.sink.on_next(Event.numbered(self.seq, self.run_id, self.clock.now(), draft))
+
+    def on_error(self, error: Exception) -> None:
+        self.sink.on_error(error)
+
+    def on_completed(self) -> None:
+        self.sink.on_completed()
 
 
 def append(
@@ -114,10 +126,9 @@ def append(
     """
 
     def operator(source: Observable[list[Event]]) -> Attachable[list[Event]]:
-        def append_into(sink: AnySink[list[Event]], subscribe_scheduler: abc.SchedulerBase | None) -> Disposing:
+        def append_into(sink: Sink[list[Event]], subscribe_scheduler: abc.SchedulerBase | None) -> Disposing:
             appending = _Appending(run_id, log, sink, timeout, scheduler, clock)
-            windows = Sink(appending.take, sink.on_error, sink.on_completed)
-            appending.source = attach(source, windows, subscribe_scheduler)
+            appending.source = attach(source, appending, subscribe_scheduler)
             return appending
 
         return Attachable(append_into)
@@ -128,11 +139,26 @@ def append(
 class _Appending:
     """The window under way, and a timer that looks at it: set once in ``timeout`` seconds, not once a window."""
 
+    __slots__ = (
+        "began",
+        "clock",
+        "is_disposed",
+        "is_watched",
+        "log",
+        "run_id",
+        "scheduler",
+        "sink",
+        "source",
+        "timeout",
+        "timer",
+        "window",
+    )
+
     def __init__(
         self,
         run_id: str,
         log: EventLog,
-        sink: AnySink[list[Event]],
+        sink: Sink[list[Event]],
         timeout: float,
         scheduler: abc.SchedulerBase,
         clock: Callable[[], float],
@@ -148,9 +174,9 @@ class _Appending:
         self.began = 0.0
         self.is_watched = False
         self.is_disposed = False
-        self.timer = SerialDisposable()
+        self.timer: abc.DisposableBase | None = None
 
-    def take(self, window: list[Event]) -> None:
+    def on_next(self, window: list[Event]) -> None:
         if self.is_disposed:
             return
         self.window = window
@@ -166,6 +192,12 @@ class _Appending:
         if not self.is_watched:
             self.watch(self.timeout)
         appended.add_done_callback(self.answered)
+
+    def on_error(self, error: Exception) -> None:
+        self.sink.on_error(error)
+
+    def on_completed(self) -> None:
+        self.sink.on_completed()
 
     def answered(self, future: Future[None]) -> None:
         error = None if future.cancelled() else future.exception()  # asked for in any case, or asyncio complains
@@ -186,7 +218,7 @@ class _Appending:
 
     def watch(self, seconds: float) -> None:
         self.is_watched = True
-        self.timer.disposable = self.scheduler.schedule_relative(seconds, self.look)
+        self.timer = self.scheduler.schedule_relative(seconds, self.look)
 
     def look(self, *_: object) -> None:
         self.is_watched = False
@@ -208,6 +240,7 @@ class _Appending:
 
     def dispose(self) -> None:
         self.is_disposed = True
-        self.timer.dispose()
+        if self.timer is not None:
+            self.timer.dispose()
         if self.source is not None:
             self.source.dispose()

@@ -65,7 +65,7 @@ class TaskState:
     error: dict[str, Any] | None = None
     reason: str | None = None
     because: str | None = None
-    depends_on: list[str] | None = None
+    depends_on: tuple[str, ...] | None = None
     seq: int = 0
     """Of the event that set the status: where the output is found."""
     recoverable: bool | None = None
@@ -187,6 +187,8 @@ def _plain(value: Any) -> Any:
     """As JSON has it; a cost has at most the digits a float can carry (``policy.PLACES``)."""
     if isinstance(value, dict):
         return {name: _plain(member) for name, member in cast("dict[str, Any]", value).items()}
+    if isinstance(value, tuple):
+        return list(cast("tuple[Any, ...]", value))
     return float(value) if isinstance(value, Decimal) else value
 
 
@@ -200,6 +202,8 @@ def _own_copy(value: Any) -> Any:
 def _owned(name: str, value: Any) -> Any:
     if name == "children":
         return {child: {**spent, "cost": decimal_of(spent["cost"])} for child, spent in value.items()}
+    if name == "depends_on":
+        return tuple(value)
     return decimal_of(value) if name == "cost" else _own_copy(value)
 
 

@@ -175,6 +175,11 @@ class Graph:
         ]
         return hashlib.sha256(orjson.dumps(shape)).hexdigest()[:16]
 
+    @cached_property
+    def tasks_json(self) -> bytes:
+        """The description of its tasks, as every run begins with it."""
+        return orjson.dumps([node.describe() for node in self.nodes])
+
     def describe(self) -> dict[str, Any]:
         """The definition as ``GET /workflows/{name}`` answers it."""
         return {

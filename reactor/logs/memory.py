@@ -146,7 +146,8 @@ class _Run:
         self.types: list[str] = []
         self.task_ids: list[str | None] = []
         self.blobs: dict[int, bytes] = {}
-        self.base = RunState(run_id)
+        self.base: RunState | None = None
+        """The state before the first event that is kept, once any was trimmed."""
 
     @property
     def count(self) -> int:
@@ -157,10 +158,11 @@ class _Run:
         return self.first + len(self.json) - 1
 
     def append(self, window: Window) -> None:
-        if window[0].seq > self.last + 1:
-            raise ValueError(f"window {window[0].seq} of run {self.run_id} leaves a gap after {self.last}")
+        last = self.last
+        if window[0].seq > last + 1:
+            raise ValueError(f"window {window[0].seq} of run {self.run_id} leaves a gap after {last}")
         for event in window:
-            if event.seq <= self.last:
+            if event.seq <= last:
                 continue  # keyed (run, seq): a repeat is harmless
             self.json.append(event.json)
             self.types.append(event.type)
@@ -196,11 +198,12 @@ class _Run:
 
     def trim(self, max_events: int, max_bytes: int) -> None:
         """Folds the oldest events into the base until a tenth of the bounds is free, so trims are rare."""
+        base = self.base = self.base or RunState(self.run_id)
         cut = 0
         kept_bytes = self.bytes
         while cut < self.count - 1 and (self.count - cut > max_events * 0.9 or kept_bytes > max_bytes * 0.9):
             event = self.event(cut)
-            evolve(self.base, event)
+            evolve(base, event)
             kept_bytes -= len(event.json) + len(self.blobs.pop(event.seq, b""))
             cut += 1
         del self.json[:cut], self.types[:cut], self.task_ids[:cut]
@@ -209,7 +212,7 @@ class _Run:
         logger.warning("memory log trimmed", run_id=self.run_id, events=cut, first_kept=self.first)
 
     def copy_base(self) -> RunState:
-        return self.base.copy()
+        return RunState(self.run_id) if self.base is None else self.base.copy()
 
     def record(self) -> RunRecord:
         return RunRecord(self.run_id, self.workflow, self.version, self.status, self.created, self.first, self.last)

@@ -8,6 +8,7 @@ from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 
 T = TypeVar("T")
+T_contra = TypeVar("T_contra", contravariant=True)
 
 
 def _nothing(*_: Any) -> None:
@@ -20,10 +21,16 @@ class Disposing(Protocol):
     def dispose(self) -> None: ...
 
 
-class Sink(Generic[T]):
-    """What an attachable source speaks to: an observer without the guards that ``subscribe`` puts around one."""
+class Sink(Protocol[T_contra]):
+    """What an attachable source speaks to: an observer, without the guards that ``subscribe`` puts around one."""
 
-    __slots__ = ("on_completed", "on_error", "on_next")
+    def on_next(self, value: T_contra, /) -> None: ...
+    def on_error(self, error: Exception, /) -> None: ...
+    def on_completed(self) -> None: ...
+
+
+class Callbacks(Generic[T]):
+    """A sink of functions."""
 
     def __init__(
         self,
@@ -36,9 +43,6 @@ class Sink(Generic[T]):
         self.on_completed = on_completed
 
 
-AnySink = Sink[T] | ObserverBase[T]
-
-
 class Attachable(Observable[T]):
     """An Observable that keeps the grammar of Rx by itself: nothing after its end or its disposal, all on one thread.
 
@@ -49,7 +53,7 @@ class Attachable(Observable[T]):
 
         >>> from reactivex import operators as ops
         >>> source = Inlet[int]()
-        >>> _ = attach(source, Sink(lambda n: print("attached", n), print))
+        >>> _ = attach(source, Callbacks(lambda n: print("attached", n), print))
         >>> source.on_next(1)
         attached 1
     """
@@ -58,11 +62,11 @@ class Attachable(Observable[T]):
     """``Observable`` makes one an instance, for operators of the library that join; here all share it."""
     _subscribe = None
 
-    def __init__(self, attach: Callable[[AnySink[T], SchedulerBase | None], Disposing]) -> None:
+    def __init__(self, attach: Callable[[Sink[T], SchedulerBase | None], Disposing]) -> None:
         # not Observable.__init__: it sets what stands above
         self._attach = attach
 
-    def attach(self, sink: AnySink[T], scheduler: SchedulerBase | None = None) -> Disposing:
+    def attach(self, sink: Sink[T], scheduler: SchedulerBase | None = None) -> Disposing:
         """Begins to speak to ``sink``, until it has ended or is disposed."""
         return self._attach(sink, scheduler)
 
@@ -93,9 +97,9 @@ class Inlet(Attachable[T]):
     """Where values enter a pipeline: hot, with at most one sink. What comes while there is none goes nowhere."""
 
     def __init__(self) -> None:
-        self._sink: AnySink[T] | None = None
+        self._sink: Sink[T] | None = None
 
-    def attach(self, sink: AnySink[T], scheduler: SchedulerBase | None = None) -> Disposing:
+    def attach(self, sink: Sink[T], scheduler: SchedulerBase | None = None) -> Disposing:
         if self._sink is not None:
             raise RuntimeError("an inlet has one sink, and it has it already")
         self._sink = sink

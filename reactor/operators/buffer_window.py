@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from reactivex import Observable, abc
 
 from reactor.bounds import CROWDED, WINDOW_BYTES, WINDOW_EVENTS
-from reactor.operators.attached import AnySink, Attachable, Disposing, Sink, attach
+from reactor.operators.attached import Attachable, Callbacks, Disposing, Sink, attach
 from reactor.waiting import READY, Shared
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ class Room:
         self.events = 0
         self.bytes = 0
         self._future: Future[None] | None = None
-        self._callbacks: deque[Callable[[], None]] = deque()
+        self._callbacks: deque[Callable[[], None]] | None = None
 
     @property
     def full(self) -> bool:
@@ -53,6 +53,8 @@ class Room:
 
     def when_free(self, callback: Callable[[], None]) -> None:
         """Calls back once, from whatever makes room."""
+        if self._callbacks is None:
+            self._callbacks = deque()
         self._callbacks.append(callback)
 
     def add(self, size: int) -> None:
@@ -70,8 +72,9 @@ class Room:
         future, self._future = self._future, None
         if future is not None and not future.done():
             future.set_result(None)
-        for _ in range(len(self._callbacks)):
-            self._callbacks.popleft()()
+        if self._callbacks is not None:
+            for _ in range(len(self._callbacks)):
+                self._callbacks.popleft()()
 
 
 def buffer_window(
@@ -95,13 +98,11 @@ def buffer_window(
     """
 
     def operator(source: Observable[T]) -> Attachable[list[T]]:
-        def collect_into(sink: AnySink[list[T]], subscribe_scheduler: abc.SchedulerBase | None) -> Disposing:
+        def collect_into(sink: Sink[list[T]], subscribe_scheduler: abc.SchedulerBase | None) -> Disposing:
             windowing = _Windowing(room, sink, size, scheduler)
             windowing.sources = (
-                attach(ready, Sink(windowing.on_ready, windowing.on_error)),
-                attach(
-                    source, Sink(windowing.on_next, windowing.on_error, windowing.on_completed), subscribe_scheduler
-                ),
+                attach(ready, Callbacks(windowing.on_ready, windowing.on_error)),
+                attach(source, windowing, subscribe_scheduler),
             )
             return windowing
 
@@ -115,9 +116,7 @@ class _Windowing(Generic[T]):
 
     __slots__ = ("ended", "handing", "idle", "room", "scheduled", "scheduler", "sink", "size", "sources", "waiting")
 
-    def __init__(
-        self, room: Room, sink: AnySink[list[T]], size: Callable[[T], int], scheduler: abc.SchedulerBase
-    ) -> None:
+    def __init__(self, room: Room, sink: Sink[list[T]], size: Callable[[T], int], scheduler: abc.SchedulerBase) -> None:
         self.room = room
         self.sink = sink
         self.size = size

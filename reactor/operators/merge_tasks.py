@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 from reactivex import Observable
 from reactivex.abc import DisposableBase, SchedulerBase
 
-from reactor.operators.attached import AnySink, Attachable, Disposing, Sink
+from reactor.operators.attached import Attachable, Callbacks, Disposing, Sink
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ def merge_tasks(sources: Sequence[Observable[T]]) -> Attachable[T]:
     """
     sources = tuple(sources)
 
-    def join(sink: AnySink[T], scheduler: SchedulerBase | None) -> Disposing:
+    def join(sink: Sink[T], scheduler: SchedulerBase | None) -> Disposing:
         merging = _Merging(sink)
         merging.join(sources, scheduler)
         return merging
@@ -48,7 +48,7 @@ class _Merging(Generic[T]):
 
     __slots__ = ("_attached", "_left", "_sink", "_subscribed")
 
-    def __init__(self, sink: AnySink[T]) -> None:
+    def __init__(self, sink: Sink[T]) -> None:
         self._sink = sink
         self._left = 0
         """Sources that have not ended; below zero: nobody listens any more."""
@@ -60,7 +60,7 @@ class _Merging(Generic[T]):
         self._left = len(sources)
         if not sources:
             self._sink.on_completed()
-        shared = Sink[T](self._sink.on_next, self._failed, self._one_ended)
+        shared = Callbacks[T](self._sink.on_next, self._failed, self._one_ended)
         for index, source in enumerate(sources):
             if self._left < 0:
                 break  # an earlier one failed at once

@@ -18,7 +18,7 @@ from reactor.definition.graph import Graph, Node
 from reactor.definition.policy import Budget
 from reactor.events import Draft, Window
 from reactor.feed import Feed
-from reactor.operators.attached import Disposing, Sink
+from reactor.operators.attached import Callbacks, Disposing
 from reactor.operators.merge_tasks import merge_tasks
 from reactor.pipeline import Pipeline
 from reactor.ports import Executor
@@ -107,7 +107,7 @@ class Execution:
             self.run_id,
             host.log,
             host.clock,
-            host.loop,
+            host.scheduler,
             publish=self._publish,
             lost=self._log_lost,
             last_seq=feed.last_seq,
@@ -172,7 +172,7 @@ class Execution:
 
     def _connect(self) -> None:
         bus = merge_tasks(list(self.actors.values()))
-        self._subscription = bus.attach(Sink(self.write, self._engine_bug, self._seal))
+        self._subscription = bus.attach(Callbacks(self.write, self._engine_bug, self._seal))
 
     # --- the pipeline ---
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from reactor import bounds
+from reactor.clock import LoopScheduler
 from reactor.definition.graph import Graph, Node
 from reactor.definition.policy import Budget, Limit
 from reactor.errors import ThreadsExhausted
@@ -47,6 +48,7 @@ class Host:
         self.log = log
         self.clock = clock
         self.loop = loop
+        self.scheduler = LoopScheduler(loop)
         self.resources = MappingProxyType(dict(resources))
         self.tracebacks = tracebacks
         self.append_timeout = append_timeout

@@ -21,7 +21,7 @@ from reactivex.abc import SchedulerBase
 from reactor.definition.graph import Node
 from reactor.definition.policy import Budget
 from reactor.events import Draft, task_head
-from reactor.operators.attached import AnySink, Attachable, Disposing
+from reactor.operators.attached import Attachable, Disposing, Sink
 from reactor.ports import Clock, Executor
 from reactor.recovery.past import Output, Past
 from reactor.runs.ending import Ending
@@ -120,13 +120,13 @@ class Actor(Attachable[Draft]):
         self.dependents: list[Actor] | None = None
         """Who waits for its end; an empty list each would be a twentieth of all that a task keeps."""
         self._waiting = 0
-        self._observer: AnySink[Draft] | None = None
+        self._observer: Sink[Draft] | None = None
 
     @property
     def has_ended(self) -> bool:
         return self.status in ENDED
 
-    def attach(self, sink: AnySink[Draft], scheduler: SchedulerBase | None = None) -> Disposing:
+    def attach(self, sink: Sink[Draft], scheduler: SchedulerBase | None = None) -> Disposing:
         """Begins to wait, and speaks to this one from now on."""
         if self._observer is not None:
             raise RuntimeError(f"the actor of {self.task_id} has its one subscriber, the run's bus; follow the run")

@@ -42,7 +42,7 @@ def run_started(
         data["not_recoverable"] = list(lost_inputs)
     large: dict[str, bytes] = {}
     room = bounds.MAX_INLINE_BYTES
-    parts = {"input": json_object(input_json), "tasks": orjson.dumps([node.describe() for node in graph.nodes])}
+    parts = {"input": json_object(input_json), "tasks": graph.tasks_json}
     if graph.plan is not None:
         parts["plan"] = orjson.dumps(graph.plan)
     for name, json in parts.items():

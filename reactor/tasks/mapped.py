@@ -8,7 +8,7 @@ from typing import Any
 from reactor.definition.binding import UPSTREAM
 from reactor.definition.graph import Node
 from reactor.events import Draft
-from reactor.operators.attached import Sink
+from reactor.operators.attached import Callbacks
 from reactor.operators.merge_tasks import merge_tasks
 from reactor.recovery.past import Past
 from reactor.state import ENDED, mapped_status, outcome_of
@@ -112,7 +112,7 @@ class MappedActor(Actor):
         self.has_fanned_out = True
         self.status = "running"
         if self._observer is not None:
-            merge_tasks(children).attach(Sink(self._observer.on_next, self._child_broke, self._all_ended))
+            merge_tasks(children).attach(Callbacks(self._observer.on_next, self._child_broke, self._all_ended))
         if self._past is not None:
             for child in children:
                 if (reason := self._past.cancelling.get(child.task_id)) is not None:  # asked to stop before the restart

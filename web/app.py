@@ -66,4 +66,4 @@ async def _engine_life(api: web.Application) -> AsyncIterator[None]:
 
 async def _close_streams(app: web.Application) -> None:
     """Before the server waits for its handlers: open streams would hold it for as long as they like."""
-    app[STREAMS].close("shutdown")
+    await app[STREAMS].close("shutdown")

@@ -11,8 +11,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from aiohttp.abc import AbstractStreamWriter
-
 
 def chunk_of(data: bytes) -> bytes:
     """One chunk of HTTP/1.1 (RFC 9112, section 7.1)."""
@@ -27,8 +25,8 @@ class Direct:
 
     __slots__ = ("_transport", "floor", "is_waiting", "offset", "position", "writes")
 
-    def __init__(self, writer: AbstractStreamWriter | None, position: int, offset: int) -> None:
-        self._transport = _transport_of(writer)
+    def __init__(self, transport: asyncio.WriteTransport | None, position: int, offset: int) -> None:
+        self._transport = transport
         self.floor = position
         """What is at or below it, the client has read from the log."""
         self.position = position
@@ -46,7 +44,7 @@ class Direct:
         return True
 
 
-def _transport_of(writer: Any) -> asyncio.WriteTransport | None:
+def transport_of(writer: Any) -> asyncio.WriteTransport | None:
     """The transport under a response that is sent in plain chunks; None where it is not, or cannot be told."""
     is_plain = getattr(writer, "chunked", False) and getattr(writer, "_compress", writer) is None
     transport = getattr(writer, "transport", None) if is_plain else None

@@ -1,9 +1,8 @@
 """Deliver: a run as server-sent events. ``stream(request, run)`` is the whole of an SSE handler.
 
-catch up    read the log from the cursor, write it in large pieces
-join        a shared channel, at the moment nothing is left to read
-live        write what the channel has; fall back to the log when it has moved on
-end         ``stream.end`` after the terminal event; ``stream.closing`` when the server closes for a reason of its own
+open        the response, and what is said before the first event
+follow      follower: from the cursor to the end of the stream
+hand over   handover: a client that has caught up needs no handler, where nobody else waits for its end
 """
 
 from __future__ import annotations
@@ -14,29 +13,27 @@ from typing import Any, Final
 
 import structlog
 from aiohttp import web
-from aiohttp.abc import AbstractStreamWriter
 from aiohttp_sse import EventSourceResponse
 
-from reactor.bounds import READ_BYTES
 from reactor.clock import SystemClock
-from reactor.errors import ReactorError, UnknownRun
-from reactor.events import Control, Message
+from reactor.errors import ReactorError
+from reactor.events import Control
 from reactor.feed import Feed
-from reactor.follow import cursor_after
 from reactor.run import Run
 from reactor.values import traceback_of
 from web import sse
 from web.body import guard_site
-from web.channel import Channel, Channels, Frame, encode_replay
-from web.direct import Direct
+from web.channel import Channels
+from web.direct import transport_of
+from web.follower import Follower
+from web.handover import hand_over
 from web.query import StreamOptions, stream_options
-from web.snapshot import encode_state, last_logs, state_frames
+from web.snapshot import last_logs, state_frames
 from web.streams import SEND_TIMEOUT, Client, streams_of
+from web.wire import RETRY_MS, Wire
 
 logger = structlog.get_logger("reactor.web")
 
-RETRY_MS: Final = 2_000
-"""What clients are told to wait before they reconnect."""
 _NEVER: Final = 10 * 365 * 86_400.0
 """Seconds until aiohttp-sse's own ping, whose blank line makes clients report events nobody sent."""
 
@@ -53,26 +50,38 @@ async def stream(request: web.Request, run: Run | Awaitable[Run], **options: Any
     gone, which cancels nothing. Raises Problem 400 for a bad query.
     """
     asked = stream_options(request.query, request.headers.get("Last-Event-ID"), options)
+    return await stream_to(request, run, asked, may_hand_over=False)
+
+
+async def stream_to(
+    request: web.Request, run: Run | Awaitable[Run], asked: StreamOptions, *, may_hand_over: bool
+) -> web.StreamResponse:
+    """The same; with ``may_hand_over`` it may return earlier, and the stream goes on without its handler."""
     if isinstance(run, Run) and run.feed.closed == "end" and asked.after == run.feed.last_seq:
         return web.Response(status=204)
     if request.method == "HEAD":
         return web.Response(headers={"Content-Type": "text/event-stream", "Cache-Control": NO_STORE, **HEADERS})
-    response = EventSourceResponse(
-        headers=HEADERS, allow_all_methods=True, ping_interval=_NEVER, send_timeout=SEND_TIMEOUT
-    )
-    response.headers["Cache-Control"] = NO_STORE
-    del response.headers["Connection"]
-    response.force_close()
     if request.query.get("on_disconnect") == "cancel":
         guard_site(request)
+    response = _response()
     streams = streams_of(request)
     client = Client(request, asked)
     streams.add(client)
     try:
         writer = await response.prepare(request)
         response.stop_streaming()  # its ping, a task and a timer for each client; ours is the heartbeat operator
-        wire = _Wire(client, response, writer)
-        await _deliver(run, client, wire, streams.channels)
+        wire = Wire(client, response.write, transport_of(writer))
+        follower = await _open(request, run, client, wire, streams.channels)
+        if follower is not None:
+            try:
+                while await follower.advance():
+                    if may_hand_over and asked.on_disconnect != "cancel" and hand_over(request, follower, streams):
+                        return response
+                    await client.wait()
+                await follower.finish()
+            finally:
+                if client.on_wake is None:
+                    follower.leave()
         await response.write_eof()
     except ConnectionError:
         client.close("gone")  # which is no error, and changes nothing unless the client asked for that
@@ -85,9 +94,20 @@ async def stream(request: web.Request, run: Run | Awaitable[Run], **options: Any
         logger.error("stream broke off", path=request.path, traceback=traceback_of(error))
         client.abort()
     finally:
-        streams.remove(client)
+        if client.on_wake is None:
+            streams.remove(client)
         if asked.on_disconnect == "cancel" and client.closing == "gone" and isinstance(run, Run):
             streams.spawn(_cancel(run, request))
+    return response
+
+
+def _response() -> EventSourceResponse:
+    response = EventSourceResponse(
+        headers=HEADERS, allow_all_methods=True, ping_interval=_NEVER, send_timeout=SEND_TIMEOUT
+    )
+    response.headers["Cache-Control"] = NO_STORE
+    del response.headers["Connection"]
+    response.force_close()
     return response
 
 
@@ -99,95 +119,27 @@ async def _cancel(run: Run, request: web.Request) -> None:
         logger.info("not cancelled by a disconnect", run_id=run.id, reason=str(problem))
 
 
-class _Wire:
-    """Writes to one client. The watchdog over a write that never ends is ``Streams``, outside of it."""
-
-    def __init__(self, client: Client, response: EventSourceResponse, writer: AbstractStreamWriter | None) -> None:
-        self._client = client
-        self._response = response
-        self._writer = writer
-        self._told_retry = False
-
-    def place(self, position: int, offset: int) -> Direct:
-        """This client's place in a channel, which writes to it past its handler."""
-        return Direct(self._writer, position, offset)
-
-    @property
-    def can_wait(self) -> bool:
-        """Whether somebody else may write the next frames: the first one takes ``retry:`` with it."""
-        return self._told_retry
-
-    async def write(self, data: bytes) -> None:
-        """Writes frames; the first one carries ``retry:``. Raises ConnectionResetError when the client is gone."""
-        if not self._told_retry and not data.startswith(b":"):
-            self._told_retry = True
-            data = sse.with_retry(data, RETRY_MS)
-        self._client.writing_since = asyncio.get_running_loop().time()
-        try:
-            await self._response.write(data)
-        finally:
-            self._client.writing_since = None
-        # aiohttp only suspends when the transport is full: a long replay leaves the loop to others in between
-        await asyncio.sleep(0)
-
-
-async def _deliver(run: Run | Awaitable[Run], client: Client, wire: _Wire, channels: Channels) -> None:
+async def _open(
+    request: web.Request, run: Run | Awaitable[Run], client: Client, wire: Wire, channels: Channels
+) -> Follower | None:
+    """Says what stands before the first event; None where there is no run to follow."""
     await wire.write(sse.HEARTBEAT)  # flushes the headers: the client knows at once that it is connected
     if isinstance(run, Run):
         feed = run.feed
         position, opening = await _opening(feed, client.options)
     else:
-        started = await _started(run, client, wire)
+        started = await _started(run, request.match_info.get("id", ""), client, wire)
         if started is None:
-            return
+            return None
         feed = started.feed
         # a cursor that is older than the run is nothing this run ever gave
         position, opening = (0, _ahead(feed, client.options.after)) if client.options.after else (0, b"")
     if opening:
         await wire.write(opening)
-    try:
-        await _follow(feed, client, wire, channels, position)
-    except UnknownRun:  # retention took it while it was read
-        client.close("not_found")
-    if last_words := _last_words(feed, client):
-        await wire.write(last_words)
+    return Follower(feed, client, wire, channels, position)
 
 
-async def _follow(feed: Feed, client: Client, wire: _Wire, channels: Channels, position: int) -> None:
-    while client.closing is None:
-        messages = await _next(feed, position)
-        if messages:
-            data = encode_replay(messages, client.options)
-            if isinstance(messages[0], Control):
-                data = await _gap(feed, messages[0], data)
-            position = cursor_after(messages, position)
-            if data:
-                await wire.write(data)
-            else:
-                await asyncio.sleep(0)  # a filter that nothing passes must not hold the loop
-        elif feed.closed:
-            return
-        else:  # nothing to read, and nothing has suspended since: this is the moment to join
-            position = await _live(feed, client, wire, channels, position)
-
-
-async def _next(feed: Feed, position: int) -> list[Message]:
-    """What follows a position, as far as one write takes it: many small windows, or a part of a large one."""
-    messages: list[Message] = []
-    size = 0
-    while more := await feed.read(position):
-        for message in more:
-            size += len(message.json)
-            if size > READ_BYTES and messages:
-                return messages
-            messages.append(message)
-        position = cursor_after(more, position)
-        if size > READ_BYTES // 2:
-            break  # another page of the log would be read for nothing
-    return messages
-
-
-async def _started(pending: Awaitable[Run], client: Client, wire: _Wire) -> Run | None:
+async def _started(pending: Awaitable[Run], run_id: str, client: Client, wire: Wire) -> Run | None:
     """The run this stream was opened for before it existed, or None where it has to close without one."""
     options = client.options
     waiting = asyncio.ensure_future(pending)
@@ -205,7 +157,7 @@ async def _started(pending: Awaitable[Run], client: Client, wire: _Wire) -> Run 
     finally:
         waiting.cancel()
     if client.closing != "gone":
-        closing = Control("stream.closing", client.request.match_info.get("id", ""), _now(), {
+        closing = Control("stream.closing", run_id, _now(), {
             "reason": client.closing or "not_found", "retry_ms": RETRY_MS,
         })  # fmt: skip
         await wire.write(sse.control_frame(closing))
@@ -231,63 +183,3 @@ def _ahead(feed: Feed, cursor: int) -> bytes:
 
 def _now() -> str:
     return SystemClock().now().decode()
-
-
-async def _gap(feed: Feed, gap: Control, following: bytes) -> bytes:
-    """The gap, the state as of its end, and what ``following`` holds after the gap's own frame."""
-    frame = sse.control_frame(gap)
-    state = await feed.state_at(gap.data["to"])
-    return frame + encode_state(feed, state) + following[len(frame) :]
-
-
-async def _live(feed: Feed, client: Client, wire: _Wire, channels: Channels, position: int) -> int:
-    """Writes a shared channel's frames as they come; returns the position to read the log from."""
-    channel = channels.of(feed, client.options)
-    place = wire.place(position, channel.end)
-    channel.join(place, client.wake)
-    try:
-        while client.closing is None:
-            frames = channel.read(place.offset)
-            if frames is None:
-                return place.position
-            if frames:
-                await wire.write(_taken(channel, place, frames))
-            elif channel.completed:
-                return place.position
-            else:
-                place.is_waiting = wire.can_wait
-                await client.wait()
-                place.is_waiting = False
-        return place.position
-    finally:
-        channels.leave(channel, client.options, place)
-
-
-def _taken(channel: Channel, place: Direct, frames: list[Frame]) -> bytes:
-    """What a client that is behind writes next; its place moves on."""
-    frames = _at_most(READ_BYTES, frames)
-    place.offset += len(frames)
-    # in the middle of a window the position is not yet the window's end
-    at_end = place.offset == channel.end
-    place.position = frames[-1].position if at_end else max(place.position, frames[-1].seq)
-    # what was held when this client joined, it has read from the log
-    return b"".join(frame.data for frame in frames if not 0 < frame.seq <= place.floor)
-
-
-def _at_most(size: int, frames: list[Frame]) -> list[Frame]:
-    """As many of the frames as fit, and at least one."""
-    total = 0
-    for count, frame in enumerate(frames):
-        total += len(frame.data)
-        if total > size and count:
-            return frames[:count]
-    return frames
-
-
-def _last_words(feed: Feed, client: Client) -> bytes:
-    if client.closing == "gone":
-        return b""
-    if client.closing is None and feed.closed == "end":
-        return sse.control_frame(feed.control("stream.end", {"status": feed.state.status}), feed.last_seq)
-    reason = client.closing or feed.closed
-    return sse.control_frame(feed.control("stream.closing", {"reason": reason, "retry_ms": RETRY_MS}))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -25,23 +25,37 @@ CLOSING_SECONDS: Final = 1.5
 class Client:
     """One open stream: what it asked for, why it shall close, since when it writes."""
 
-    __slots__ = ("_event", "closing", "options", "request", "writing_since")
+    __slots__ = ("_transport", "_waiter", "_was_woken", "closing", "on_wake", "options", "path", "writing_since")
 
     def __init__(self, request: web.Request, options: StreamOptions) -> None:
-        self.request = request
+        self._transport = request.transport
+        self.path = request.path
         self.options = options
         self.closing: str | None = None
         """``gone``, or the reason a ``stream.closing`` gives."""
         self.writing_since: float | None = None
-        self._event = asyncio.Event()
+        self.on_wake: Callable[[], None] | None = None
+        """Where no handler waits any more."""
+        self._waiter: asyncio.Future[None] | None = None
+        self._was_woken = False
 
     def wake(self) -> None:
-        self._event.set()
+        if self.on_wake is not None:
+            self.on_wake()
+            return
+        self._was_woken = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     async def wait(self) -> None:
         """Until woken since the last wait."""
-        await self._event.wait()
-        self._event.clear()
+        if not self._was_woken:
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        self._was_woken = False
 
     def close(self, reason: str) -> None:
         if self.closing is None:
@@ -50,13 +64,11 @@ class Client:
 
     @property
     def is_gone(self) -> bool:
-        transport = self.request.transport
-        return transport is None or transport.is_closing()
+        return self._transport is None or self._transport.is_closing()
 
     def abort(self) -> None:
-        transport = self.request.transport
-        if transport is not None:
-            transport.abort()
+        if self._transport is not None:
+            self._transport.abort()
 
 
 class Streams:
@@ -67,6 +79,7 @@ class Streams:
         self.closing = asyncio.Event()
         self._clients: set[Client] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._emptied: asyncio.Future[None] | None = None
         self._spawned: set[asyncio.Task[None]] = set()
         """Strong references."""
 
@@ -81,23 +94,33 @@ class Streams:
             self._timer = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
 
     def spawn(self, job: Coroutine[Any, Any, None]) -> None:
-        """Something a stream leaves behind when its handler is cancelled."""
+        """What a stream does without its handler."""
         task = asyncio.get_running_loop().create_task(job)
         self._spawned.add(task)
         task.add_done_callback(self._spawned.discard)
 
     def remove(self, client: Client) -> None:
         self._clients.discard(client)
-        if not self._clients and self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if not self._clients:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            if self._emptied is not None and not self._emptied.done():
+                self._emptied.set_result(None)
 
-    def close(self, reason: str = "shutdown") -> None:
-        """Tells every stream to close, and aborts those that cannot take it."""
+    async def close(self, reason: str = "shutdown") -> None:
+        """Tells every stream to close, aborts those that cannot take it, and waits until none is left."""
         self.closing.set()
-        for client in self._clients:
+        for client in tuple(self._clients):
             client.close(reason)
-        asyncio.get_running_loop().call_later(CLOSING_SECONDS, self._abort_all)
+        if self._clients:
+            loop = asyncio.get_running_loop()
+            self._emptied = loop.create_future()
+            aborting = loop.call_later(CLOSING_SECONDS, self._abort_all)
+            try:
+                await self._emptied
+            finally:
+                aborting.cancel()
 
     def _abort_all(self) -> None:
         for client in tuple(self._clients):
@@ -106,11 +129,11 @@ class Streams:
     def _look(self) -> None:
         """Not left to aiohttp: a waiting handler is not told of a disconnect unless the host application wants it."""
         now = asyncio.get_running_loop().time()
-        for client in self._clients:
+        for client in tuple(self._clients):
             if client.is_gone:
                 client.close("gone")
             elif client.writing_since is not None and now - client.writing_since > SEND_TIMEOUT:
-                logger.info("stalled client aborted", path=client.request.path)
+                logger.info("stalled client aborted", path=client.path)
                 client.abort()
         self._timer = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
 

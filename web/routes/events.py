@@ -8,7 +8,7 @@ from reactor.errors import UnknownRun
 from web.keys import ENGINE
 from web.problems import Problem
 from web.query import accepts, stream_options
-from web.stream import stream
+from web.stream import stream_to
 
 
 def routes() -> list[web.RouteDef]:
@@ -23,11 +23,11 @@ async def follow_run(request: web.Request) -> web.StreamResponse:
     options = stream_options(request.query, request.headers.get("Last-Event-ID"))
     engine, run_id = request.app[ENGINE], request.match_info["id"]
     if not options.await_run:
-        return await stream(request, await engine.get(run_id))
+        return await stream_to(request, await engine.get(run_id), options, may_hand_over=True)
     pending = engine.wait_for(run_id)  # before asking for it: it may start in between
     try:
-        return await stream(request, await engine.get(run_id))
+        return await stream_to(request, await engine.get(run_id), options, may_hand_over=True)
     except UnknownRun:
-        return await stream(request, pending)
+        return await stream_to(request, pending, options, may_hand_over=True)
     finally:
         pending.cancel()

@@ -16,13 +16,14 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from reactivex import Observable
-from reactivex import operators as ops
 from reactivex.abc import SchedulerBase
-from reactivex.scheduler.eventloop import AsyncIOScheduler
 
 from reactor.bounds import READ_BYTES
+from reactor.clock import LoopScheduler
 from reactor.events import Control, Event, Message
 from reactor.feed import Feed
+from reactor.operators.attached import Callbacks, attach
+from reactor.operators.encode import encode
 from reactor.operators.heartbeat import heartbeat
 from reactor.operators.select import matcher, select
 from reactor.operators.throttle_latest import event_flushes, event_key, throttle_latest
@@ -57,12 +58,12 @@ def compose(
     windows: Observable[Sequence[Event]], options: StreamOptions, loop: asyncio.AbstractEventLoop
 ) -> Observable[tuple[int, bytes]]:
     """The live pipeline of a stream: (seq of the event or 0, its frame)."""
-    scheduler = AsyncIOScheduler(loop)
+    scheduler = LoopScheduler(loop)
     return windows.pipe(
         unwindow(),
         select(options.types, options.tasks),
         throttled(options.throttle, scheduler, loop.time),
-        ops.map(Encoder().encode),
+        encode(Encoder().encode),
         heartbeat(options.heartbeat, (0, sse.HEARTBEAT), scheduler=scheduler, clock=loop.time),
     )
 
@@ -77,7 +78,7 @@ def throttled(
 
 
 def _unthrottled(source: Observable[Message]) -> Observable[Message | Late]:
-    return source.pipe(ops.map(lambda message: message))
+    return source
 
 
 def _key(item: Message | Late) -> object:
@@ -92,7 +93,7 @@ def _late(item: Message | Late) -> Message | Late:
     return item if isinstance(item, Late) else Late(item)
 
 
-def encode(item: Message | Late) -> tuple[int, bytes]:
+def framed(item: Message | Late) -> tuple[int, bytes]:
     """(seq, frame): the bytes that were made for the log, with an id unless it leaves late."""
     message = item.event if isinstance(item, Late) else item
     if isinstance(message, Control):
@@ -114,7 +115,7 @@ class Encoder:
             item = item.event
         if isinstance(item, Event):
             self._last_id = item.seq
-        return encode(item)
+        return framed(item)
 
 
 def encode_replay(messages: Sequence[Message], options: StreamOptions) -> bytes:
@@ -123,7 +124,7 @@ def encode_replay(messages: Sequence[Message], options: StreamOptions) -> bytes:
     selected: Iterable[Message] = (message for message in messages if matches(message))
     if options.throttle is not None:
         selected = conflate(list(selected))
-    return b"".join(encode(message)[1] for message in selected)
+    return b"".join(framed(message)[1] for message in selected)
 
 
 def conflate(messages: Sequence[Message]) -> list[Message]:
@@ -161,9 +162,8 @@ class Channel:
         """The offset up to which everybody was written to, or woken."""
         self._is_flushing = False
         self._loop = asyncio.get_running_loop()
-        self._subscription = compose(feed.windows, options, self._loop).subscribe(
-            self._add, lambda _: self._complete(), self._complete
-        )
+        sink = Callbacks[tuple[int, bytes]](self._add, lambda _: self._complete(), self._complete)
+        self._subscription = attach(compose(feed.windows, options, self._loop), sink)
 
     @property
     def clients(self) -> int:

@@ -6,6 +6,7 @@
 time takes a scheduler, because the default of the library is an operating system thread for each timer.
 """
 
+from reactor.operators.encode import encode
 from reactor.operators.guarded import guarded
 from reactor.operators.heartbeat import heartbeat
 from reactor.operators.merge_tasks import merge_tasks
@@ -17,6 +18,7 @@ from reactor.operators.unwindow import unwindow
 __all__ = [
     "Flush",
     "InvalidPattern",
+    "encode",
     "event_flushes",
     "event_key",
     "guarded",

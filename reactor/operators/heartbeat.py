@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final, Generic, TypeVar
 
 from reactivex import Observable
-from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
-from reactivex.disposable import CompositeDisposable, SerialDisposable
+from reactivex.abc import SchedulerBase
+from reactivex.disposable import SerialDisposable
+
+from reactor.operators.attached import Attachable, Disposing, Sink, attach
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -47,32 +49,62 @@ def heartbeat(
         raise ValueError(f"the period of heartbeat is {period}; it must be above 0 seconds")
     now = clock or (lambda: scheduler.now.timestamp())
 
-    def operator(source: Observable[T]) -> Observable[T | U]:
-        def subscribe(
-            observer: ObserverBase[T | U], subscribe_scheduler: SchedulerBase | None = None
-        ) -> DisposableBase:
-            timer = SerialDisposable()
-            heard = now()
+    def operator(source: Observable[T]) -> Attachable[T | U]:
+        def beat_into(sink: Sink[T | U], subscribe_scheduler: SchedulerBase | None) -> Disposing:
+            beating = _Beating(period, beat, sink, scheduler, now)
+            beating.attach_to(source, subscribe_scheduler)
+            return beating
 
-            def ring(*_: object) -> None:
-                rest = heard + period - now()
-                if RESOLUTION < rest <= period:  # more than a period: the clock was set back, so nothing is known
-                    timer.disposable = scheduler.schedule_relative(rest, ring)
-                    return
-                timer.disposable = scheduler.schedule_relative(period, ring)
-                observer.on_next(beat)
-
-            def on_next(item: T) -> None:
-                nonlocal heard
-                heard = now()
-                observer.on_next(item)
-
-            timer.disposable = scheduler.schedule_relative(period, ring)
-            return CompositeDisposable(
-                timer,
-                source.subscribe(on_next, observer.on_error, observer.on_completed, scheduler=subscribe_scheduler),
-            )
-
-        return Observable(subscribe)
+        return Attachable(beat_into)
 
     return operator
+
+
+class _Beating(Generic[T, U]):
+    __slots__ = ("beat", "heard", "now", "period", "scheduler", "sink", "source", "timer")
+
+    def __init__(
+        self, period: float, beat: U, sink: Sink[T | U], scheduler: SchedulerBase, now: Callable[[], float]
+    ) -> None:
+        self.period = period
+        self.beat = beat
+        self.sink = sink
+        self.scheduler = scheduler
+        self.now = now
+        self.heard = now()
+        self.source: Disposing | None = None
+        self.timer = SerialDisposable()
+
+    def attach_to(self, source: Observable[T], scheduler: SchedulerBase | None) -> None:
+        self._wait(self.period)
+        self.source = attach(source, self, scheduler)
+        if self.timer.is_disposed:  # while it was being attached
+            self.source.dispose()
+
+    def _wait(self, seconds: float) -> None:
+        self.timer.disposable = self.scheduler.schedule_relative(seconds, self._ring)
+
+    def _ring(self, *_: object) -> None:
+        rest = self.heard + self.period - self.now()
+        if RESOLUTION < rest <= self.period:  # more than a period: the clock was set back, so nothing is known
+            self._wait(rest)
+            return
+        self._wait(self.period)
+        self.sink.on_next(self.beat)
+
+    def on_next(self, item: T) -> None:
+        self.heard = self.now()
+        self.sink.on_next(item)
+
+    def on_error(self, error: Exception) -> None:
+        self.timer.dispose()
+        self.sink.on_error(error)
+
+    def on_completed(self) -> None:
+        self.timer.dispose()
+        self.sink.on_completed()
+
+    def dispose(self) -> None:
+        self.timer.dispose()
+        if self.source is not None:
+            self.source.dispose()

@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from reactivex import Observable
-from reactivex import operators as ops
+from reactivex.abc import SchedulerBase
 
 from reactor.events import Control, Message
+from reactor.operators.attached import Attachable, Callbacks, Disposing, Sink, attach
 
 PATTERN_CHARS: Final = 256
 PATTERNS: Final = 64
@@ -40,7 +41,27 @@ def select(
         >>> from_iterable([started, ended]).pipe(select("task.*", tasks="measure[?]")).subscribe(print).dispose()
         <Event 1 task.started measure[3] of r>
     """
-    return ops.filter(matcher(types, tasks))
+    if types is None and tasks is None:
+        return _everything
+    matches = matcher(types, tasks)
+
+    def operator(source: Observable[Message]) -> Attachable[Message]:
+        def select_into(sink: Sink[Message], scheduler: SchedulerBase | None) -> Disposing:
+            say = sink.on_next
+
+            def on_next(message: Message) -> None:
+                if matches(message):
+                    say(message)
+
+            return attach(source, Callbacks(on_next, sink.on_error, sink.on_completed), scheduler)
+
+        return Attachable(select_into)
+
+    return operator
+
+
+def _everything(source: Observable[Message]) -> Observable[Message]:
+    return source
 
 
 def matcher(

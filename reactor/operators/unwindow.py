@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from reactivex import Observable
-from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
-from reactivex.disposable import SingleAssignmentDisposable
+from reactivex.abc import SchedulerBase
+
+from reactor.operators.attached import Attachable, Disposing, Sink, attach
 
 T = TypeVar("T")
 
@@ -27,21 +28,35 @@ def unwindow() -> Callable[[Observable[Sequence[T]]], Observable[T]]:
         c
     """
 
-    def operator(source: Observable[Sequence[T]]) -> Observable[T]:
-        def subscribe(observer: ObserverBase[T], scheduler: SchedulerBase | None = None) -> DisposableBase:
-            subscription = SingleAssignmentDisposable()
+    def operator(source: Observable[Sequence[T]]) -> Attachable[T]:
+        def unwindow_into(sink: Sink[T], scheduler: SchedulerBase | None) -> Disposing:
+            unwindowing = _Unwindowing(sink)
+            unwindowing.source = attach(source, unwindowing, scheduler)
+            return unwindowing
 
-            def on_next(window: Sequence[T]) -> None:
-                for item in window:
-                    if subscription.is_disposed:
-                        return
-                    observer.on_next(item)
-
-            subscription.disposable = source.subscribe(
-                on_next, observer.on_error, observer.on_completed, scheduler=scheduler
-            )
-            return subscription
-
-        return Observable(subscribe)
+        return Attachable(unwindow_into)
 
     return operator
+
+
+class _Unwindowing(Generic[T]):
+    __slots__ = ("is_disposed", "on_completed", "on_error", "sink", "source")
+
+    def __init__(self, sink: Sink[T]) -> None:
+        self.sink = sink
+        self.source: Disposing | None = None
+        self.is_disposed = False
+        self.on_error = sink.on_error
+        self.on_completed = sink.on_completed
+
+    def on_next(self, window: Sequence[T]) -> None:
+        say = self.sink.on_next
+        for item in window:
+            if self.is_disposed:
+                return
+            say(item)
+
+    def dispose(self) -> None:
+        self.is_disposed = True
+        if self.source is not None:
+            self.source.dispose()

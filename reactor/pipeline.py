@@ -42,8 +42,8 @@ class Pipeline:
     ) -> None:
         self.room = room or Room()
         self._loop = loop = scheduler.loop
-        self._drafts = Inlet[Draft]()
-        committed = Inlet[None]()
+        self._drafts: Inlet[Draft] = Inlet()
+        committed: Inlet[None] = Inlet()
 
         def publish_then_take_next(window: Window) -> None:
             publish(window)

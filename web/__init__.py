@@ -2,8 +2,10 @@
 
 app        create_app, mount: lifecycle
 routes/    one resource a file            problems, body, query, result: what they share
-stream     one request's stream           channel: pipelines that streams share; streams: all that are open
-sse        bytes in, bytes out            snapshot: the state as frames
+stream     one request's stream           streams: all that are open; snapshot: the state as frames
+follower   a client from its cursor on    channel: pipelines that clients share; direct, wire: how bytes reach one
+handover   a stream without its handler
+sse        bytes in, bytes out
 client     following a URL                terminal, cli: the command ``reactor``
 """
 

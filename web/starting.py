@@ -13,7 +13,7 @@ from web.body import guard_change, json_object, json_response
 from web.problems import Problem
 from web.query import names, prefer_wait, stream_options
 from web.result import full, summary
-from web.stream import stream
+from web.stream import stream_to
 from web.streams import streams_of
 
 Begin = Callable[[dict[str, Any]], Awaitable[tuple[Run, bool]]]
@@ -27,7 +27,7 @@ async def answer_start(request: web.Request, members: Collection[str], begin: Be
     wait = prefer_wait(request.headers.get("Prefer"))
     streams = names(request.headers.get("Accept"), "text/event-stream")
     # what cannot be answered must not start
-    stream_options(request.query if streams else {}, request.headers.get("Last-Event-ID"))
+    options = stream_options(request.query if streams else {}, request.headers.get("Last-Event-ID"))
     body = await json_object(request, members)
     for name, kind in (("run_id", str), ("workflow", str), ("meta", dict), ("budget", dict)):
         if not isinstance(body.get(name), (kind, type(None))):
@@ -35,7 +35,7 @@ async def answer_start(request: web.Request, members: Collection[str], begin: Be
     # a client that leaves now must not leave half a start behind
     run, is_new = await asyncio.shield(asyncio.ensure_future(_begun(begin, body)))
     if streams:
-        return await stream(request, run)
+        return await stream_to(request, run, options, may_hand_over=True)
     headers = {"Location": location_of(request, run)}
     status = 201 if is_new else 200
     if wait is None:

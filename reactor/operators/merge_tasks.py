@@ -60,7 +60,7 @@ class _Merging(Generic[T]):
         self._left = len(sources)
         if not sources:
             self._sink.on_completed()
-        shared = Callbacks[T](self._sink.on_next, self._failed, self._one_ended)
+        shared: Callbacks[T] = Callbacks(self._sink.on_next, self._failed, self._one_ended)
         for index, source in enumerate(sources):
             if self._left < 0:
                 break  # an earlier one failed at once

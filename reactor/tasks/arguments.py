@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
@@ -26,6 +26,10 @@ from reactor.values import is_larger, is_plain, plain_copy, preview, shown
 
 if TYPE_CHECKING:
     from reactor.tasks.body import TaskActor
+
+
+_VALUES: Final[frozenset[type]] = frozenset({type(None), bool, int, float, str, bytes, list, tuple, dict})
+"""What most bodies return: nothing of these types is consumed by looking at it."""
 
 
 def bind(actor: TaskActor, parameters: Iterable[Parameter]) -> dict[str, Any]:
@@ -90,6 +94,8 @@ def shown_arguments(actor: TaskActor) -> dict[str, bytes]:
 
 def no_output(output: Any) -> TypeError | None:
     """Why a value cannot be handed on: it could be consumed once, and would be by whoever looks first."""
+    if type(output) in _VALUES:
+        return None
     if inspect.isawaitable(output):
         if inspect.iscoroutine(output):
             output.close()

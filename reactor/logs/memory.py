@@ -35,6 +35,7 @@ class MemoryLog:
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._outputs: OrderedDict[str, tuple[bytes, float]] = OrderedDict()
         self._output_bytes = 0
+        self._answer: asyncio.Future[None] | None = None
 
     durable = False
 
@@ -55,9 +56,7 @@ class MemoryLog:
             run.trim(self._max_events, self._max_bytes)
         if run.status in RUN_ENDED:
             self._forget_oldest(run_id)
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        done.set_result(None)
-        return done
+        return self._done()
 
     async def read(self, run_id: str, after: int, limit: int) -> list[Event]:
         return self._run(run_id).read(after, limit)
@@ -95,9 +94,15 @@ class MemoryLog:
         self._output_bytes += len(value)
         while len(self._outputs) > bounds.CACHED_OUTPUTS or self._output_bytes > bounds.CACHED_BYTES:
             self._forget_output(next(iter(self._outputs)))
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        done.set_result(None)
-        return done
+        return self._done()
+
+    def _done(self) -> asyncio.Future[None]:
+        """Answered already: the same for everybody, as nothing here has to be waited for."""
+        loop = asyncio.get_running_loop()
+        if self._answer is None or self._answer.get_loop() is not loop:
+            self._answer = loop.create_future()
+            self._answer.set_result(None)
+        return self._answer
 
     def _forget_output(self, key: str) -> None:
         value, _ = self._outputs.pop(key, (b"", 0.0))

@@ -164,6 +164,7 @@ class _Windowing(Generic[T]):
             return
         if not self.waiting:
             if self.ended:
+                self.ended = False  # told once
                 self.sink.on_completed()
             return
         self.idle = False
@@ -186,6 +187,10 @@ class _Windowing(Generic[T]):
 
 def _take(waiting: deque[T], size: Callable[[T], int], room: Room) -> tuple[list[T], int]:
     """The longest window within the bounds; always at least one item."""
+    if room.events == len(waiting) <= room.max_events and room.bytes <= room.max_bytes:  # all of it, as most times
+        window = list(waiting)
+        waiting.clear()
+        return window, room.bytes
     window = [waiting.popleft()]
     total = size(window[0])
     while waiting and len(window) < room.max_events:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from asyncio import AbstractEventLoop
+from contextvars import copy_context
 from typing import Any, Generic, TypeVar
 
 from reactivex import abc
@@ -38,21 +39,28 @@ class LoopScheduler(AsyncIOScheduler):
     def __init__(self, loop: AbstractEventLoop) -> None:
         super().__init__(loop)
         self.loop = loop
+        self._context = copy_context()
+        """Turns run in the context of whoever made this, not of whichever body was the first to schedule."""
         self._turns: list[_Turn[Any]] = []
 
     def schedule(self, action: abc.ScheduledAction[S], state: S | None = None) -> abc.DisposableBase:
         if not self._turns:
-            self.loop.call_soon(self._run)
+            self.loop.call_soon(self._run, context=self._context)
         turn = _Turn(action, state)
         self._turns.append(turn)
         return turn
 
     def _run(self) -> None:
         turns, self._turns = self._turns, []
-        for turn in turns:
+        for count, turn in enumerate(turns, 1):
             try:
                 turn.run(self)
-            except Exception as error:  # as the loop does with what it calls: the others are run all the same
+            except (KeyboardInterrupt, SystemExit):  # out of the loop, which may be run again for a clean-up
+                self._turns = turns[count:] + self._turns
+                if self._turns:
+                    self.loop.call_soon(self._run, context=self._context)
+                raise
+            except BaseException as error:  # as the loop does with what it calls: the others are run all the same
                 context = {"message": f"exception in {turn.action!r}", "exception": error}
                 self.loop.call_exception_handler(context)
 
@@ -71,6 +79,8 @@ class _Turn(abc.DisposableBase, Generic[S]):
     def run(self, scheduler: abc.SchedulerBase) -> None:
         if not self.is_disposed:
             self.begun = self.action(scheduler, self.state)
+            if self.is_disposed and self.begun is not None:  # by what it did
+                self.begun.dispose()
 
     def dispose(self) -> None:
         self.is_disposed = True

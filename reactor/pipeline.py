@@ -59,8 +59,6 @@ class Pipeline:
     def write(self, draft: Draft) -> None:
         """Numbers a draft and puts it into the open window. The terminal one seals the pipeline."""
         self._drafts.on_next(draft)
-        if draft.type in TERMINAL:
-            self._drafts.on_completed()
 
     def wait(self) -> Awaitable[None]:
         """Awaitable: done as soon as the window has room."""
@@ -78,7 +76,7 @@ def event_size(event: Event) -> int:
 
 
 def number(run_id: str, clock: Clock, last_seq: int = 0) -> Callable[[Observable[Draft]], Attachable[Event]]:
-    """Gives each draft its time and its seq, the one after ``last_seq`` first; none after the terminal event."""
+    """Gives each draft its time and its seq, the one after ``last_seq`` first; completes with the terminal event."""
 
     def operator(source: Observable[Draft]) -> Attachable[Event]:
         def number_into(sink: Sink[Event], scheduler: abc.SchedulerBase | None) -> Disposing:
@@ -108,12 +106,16 @@ class _Numbering:
         self.seq += 1
         self.is_sealed = draft.type in TERMINAL
         self.sink.on_next(Event.numbered(self.seq, self.run_id, self.clock.now(), draft))
+        if self.is_sealed:
+            self.sink.on_completed()
 
     def on_error(self, error: Exception) -> None:
         self.sink.on_error(error)
 
     def on_completed(self) -> None:
-        self.sink.on_completed()
+        if not self.is_sealed:
+            self.is_sealed = True
+            self.sink.on_completed()
 
 
 def append(
@@ -194,9 +196,11 @@ class _Appending:
         appended.add_done_callback(self.answered)
 
     def on_error(self, error: Exception) -> None:
+        self.dispose()
         self.sink.on_error(error)
 
     def on_completed(self) -> None:
+        self.dispose()  # a timer would hold the run for as long as a log may take
         self.sink.on_completed()
 
     def answered(self, future: Future[None]) -> None:

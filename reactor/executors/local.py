@@ -34,7 +34,8 @@ class LocalExecutor:
     def submit(self, work: Work, done: Done) -> LocalJob:
         job = LocalJob(work, done, self._blocked, self._jobs)
         self._jobs.add(job)
-        job.task = self._loop.create_task(job)
+        # not ``loop.create_task``: an eager task factory would run the first step, and answer, inside of ``submit``
+        job.task = asyncio.Task(job, loop=self._loop)
         return job
 
     async def close(self) -> None:

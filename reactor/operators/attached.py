@@ -103,7 +103,7 @@ class Inlet(Attachable[T]):
         if self._sink is not None:
             raise RuntimeError("an inlet has one sink, and it has it already")
         self._sink = sink
-        return self
+        return _Entry(self, sink)
 
     def on_next(self, value: T) -> None:
         if self._sink is not None:
@@ -114,5 +114,20 @@ class Inlet(Attachable[T]):
         if sink is not None:
             sink.on_completed()
 
+    def leave(self, sink: Sink[T]) -> None:
+        """Its sink is gone; whoever came after it stays."""
+        if self._sink is sink:
+            self._sink = None
+
+
+class _Entry(Generic[T]):
+    """The one sink of an inlet, as long as it is that."""
+
+    __slots__ = ("_inlet", "_sink")
+
+    def __init__(self, inlet: Inlet[T], sink: Sink[T]) -> None:
+        self._inlet = inlet
+        self._sink = sink
+
     def dispose(self) -> None:
-        self._sink = None
+        self._inlet.leave(self._sink)

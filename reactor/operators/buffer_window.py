@@ -100,10 +100,9 @@ def buffer_window(
     def operator(source: Observable[T]) -> Attachable[list[T]]:
         def collect_into(sink: Sink[list[T]], subscribe_scheduler: abc.SchedulerBase | None) -> Disposing:
             windowing = _Windowing(room, sink, size, scheduler)
-            windowing.sources = (
-                attach(ready, Callbacks(windowing.on_ready, windowing.on_error)),
-                attach(source, windowing, subscribe_scheduler),
-            )
+            windowing.hold(attach(ready, Callbacks(windowing.on_ready, windowing.on_error)))
+            if not windowing.is_disposed:
+                windowing.hold(attach(source, windowing, subscribe_scheduler))
             return windowing
 
         return Attachable(collect_into)
@@ -114,7 +113,19 @@ def buffer_window(
 class _Windowing(Generic[T]):
     """The open window, and whether the consumer can take it: ``idle``."""
 
-    __slots__ = ("ended", "handing", "idle", "room", "scheduled", "scheduler", "sink", "size", "sources", "waiting")
+    __slots__ = (
+        "ended",
+        "handing",
+        "idle",
+        "is_disposed",
+        "room",
+        "scheduled",
+        "scheduler",
+        "sink",
+        "size",
+        "sources",
+        "waiting",
+    )
 
     def __init__(self, room: Room, sink: Sink[list[T]], size: Callable[[T], int], scheduler: abc.SchedulerBase) -> None:
         self.room = room
@@ -122,12 +133,20 @@ class _Windowing(Generic[T]):
         self.size = size
         self.scheduler = scheduler
         self.waiting: deque[T] = deque()
-        self.sources: tuple[Disposing, ...] = ()
+        self.sources: list[Disposing] = []
+        self.is_disposed = False
         self.idle = True
         self.handing = False
         """A window is just being handed out."""
         self.scheduled = False
         self.ended = False
+
+    def hold(self, source: Disposing) -> None:
+        """One of the two it listens to, to be let go of with it."""
+        if self.is_disposed:  # while it was being attached
+            source.dispose()
+        else:
+            self.sources.append(source)
 
     def on_next(self, item: T) -> None:
         self.waiting.append(item)
@@ -178,6 +197,7 @@ class _Windowing(Generic[T]):
 
     def dispose(self) -> None:
         """Hands out nothing more."""
+        self.is_disposed = True
         self.idle = False
         self.ended = False
         self.waiting.clear()

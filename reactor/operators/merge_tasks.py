@@ -65,7 +65,11 @@ class _Merging(Generic[T]):
             if self._left < 0:
                 break  # an earlier one failed at once
             if isinstance(source, Attachable):
-                self._attached.append(source.attach(shared, scheduler))
+                attached = source.attach(shared, scheduler)
+                if self._left < 0:  # it made an earlier one fail
+                    attached.dispose()
+                else:
+                    self._attached.append(attached)
             else:
                 self._subscribe(index, source, scheduler)
 

@@ -6,9 +6,10 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import copy_context
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 import structlog
@@ -41,6 +42,8 @@ from reactor.values import traceback_of
 
 logger = structlog.get_logger("reactor")
 
+T = TypeVar("T")
+
 
 class Execution:
     """Owns the actors and the pipeline of an open run. Loop thread only.
@@ -71,6 +74,9 @@ class Execution:
         self.meta = dict(beginning.meta)
         self.leaves = frozenset(graph.leaves)
         self.loop = host.loop
+        self._context = copy_context()
+        """The context variables of whoever started the run; each body has a copy of its own."""
+        self._is_in_context = False
         self.clock = host.clock
         self.executors: Mapping[str, Executor] = host.executors
         self.tracebacks = host.tracebacks
@@ -258,6 +264,16 @@ class Execution:
 
     def resumed(self) -> Awaitable[None]:
         return self.control.resumed()
+
+    def in_context(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Calls what is the run's own, whichever body's context this is: what a body binds ends with it."""
+        if self._is_in_context:
+            return function(*arguments)
+        self._is_in_context = True
+        try:
+            return self._context.run(function, *arguments)
+        finally:
+            self._is_in_context = False
 
     def next_index(self) -> int:
         """Numbers the starts, from 0."""

@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Awaitable, Iterable, Mapping
 from decimal import Decimal
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from reactivex.abc import SchedulerBase
 
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from reactor.context.attempt import Attempt
     from reactor.tasks.body import TaskActor
     from reactor.tasks.cached import OutputCache
+
+
+T = TypeVar("T")
 
 
 class Scope(Protocol):
@@ -59,6 +62,7 @@ class Scope(Protocol):
     def is_paused(self) -> bool: ...
     @property
     def is_crowded(self) -> bool: ...
+    def in_context(self, function: Callable[..., T], *arguments: Any) -> T: ...
     def wait_for_room(self) -> Awaitable[None]: ...
     def committed(self) -> Awaitable[None]: ...
     def resumed(self) -> Awaitable[None]: ...

@@ -219,7 +219,7 @@ class TaskActor(Actor):
             self._mailbox.begin_attempt()
         self._running.start()
 
-    def answered(self, output: Any, error: BaseException | None, *, saw_cancel: bool) -> None:
+    def answered(self, output: Any, error: BaseException | None, saw_cancel: bool) -> None:
         """The body has ended, one way or another; called once an attempt."""
         running = self._running
         if self.status != "running" or running is None:

@@ -67,7 +67,8 @@ class Running:
             self._stopwatch = Stopwatch(scope.loop, [(node.task.timeout, self._time_out)])
             self._stopwatch.go()
         work = Work(node.task, arguments, scope.run_id, actor.task_id, node.context, attempt, self._voice)
-        self._job = scope.executors[node.executor].submit(work, self._answered)
+        # in the run's context, not in that of the body whose end has begun this one
+        self._job = scope.in_context(scope.executors[node.executor].submit, work, self._answered)
 
     @property
     def elapsed_ms(self) -> float:
@@ -76,7 +77,7 @@ class Running:
     def _answered(self, output: Any, error: BaseException | None) -> None:
         job, self._job = self._job, None
         if job is not None:
-            self._actor.answered(output, error, saw_cancel=job.saw_cancel)
+            self._scope.in_context(self._actor.answered, output, error, job.saw_cancel)
 
     # --- stopping ---
 

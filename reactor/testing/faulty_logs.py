@@ -61,13 +61,17 @@ class _Around:
         def finish(appended: asyncio.Future[None]) -> None:
             if done.done():
                 return
-            error = appended.exception()
-            if error is None:
-                done.set_result(None)
-            else:
+            if appended.cancelled():
+                done.cancel()
+            elif (error := appended.exception()) is not None:
                 done.set_exception(error)
+            else:
+                done.set_result(None)
 
-        self.inner.append(run_id, window).add_done_callback(finish)
+        try:
+            self.inner.append(run_id, window).add_done_callback(finish)
+        except Exception as error:  # who was given ``done`` must not wait for ever
+            done.set_exception(error)
 
 
 class SlowLog(_Around):

@@ -56,7 +56,8 @@ class Follower:
         place.is_waiting = False
         frames = channel.read(place.offset)
         if frames:
-            await self.wire.write(_taken(channel, place, frames))
+            if data := _taken(channel, place, frames):
+                await self.wire.write(data)
             return False
         if frames is None or channel.completed:  # the ring has moved on, or nothing comes any more: the log knows
             self.leave()

@@ -42,13 +42,16 @@ def hand_over(request: web.Request, follower: Follower, streams: Streams) -> boo
         or not _is_as_expected(protocol, transport)
         or _is_awaited(request, protocol)
         or transport.is_closing()
-        or transport.get_write_buffer_size()
     ):
         return False
     alone = _Alone(follower, streams, transport)
     follower.client.on_wake = alone.wake
     follower.wire.send = alone.send
+    if protocol._paused:  # pyright: ignore[reportPrivateUsage]  # what it has not read yet counts as before
+        alone.pause_writing()
     transport.set_protocol(alone)
+    if not transport.is_reading():  # what else it has sent (a body, more requests) nobody reads: we drop it
+        transport.resume_reading()
     protocol.transport = None  # else it closes it
     protocol.connection_lost(None)
     return True
@@ -62,6 +65,7 @@ def _is_as_expected(protocol: Any, transport: asyncio.Transport) -> bool:
         and protocol.transport is transport
         and transport.get_protocol() is protocol
         and getattr(manager, "handler_cancellation", None) is False
+        and isinstance(getattr(protocol, "_paused", None), bool)
     )
 
 
@@ -75,12 +79,13 @@ def _is_awaited(request: web.Request, protocol: RequestHandler) -> bool:
 class _Alone(asyncio.Protocol):
     """The connection of one client that follows. What the client still sends is dropped."""
 
-    __slots__ = ("_drained", "_follower", "_is_writing", "_streams", "_transport")
+    __slots__ = ("_drained", "_follower", "_is_over", "_is_writing", "_streams", "_transport")
 
     def __init__(self, follower: Follower, streams: Streams, transport: asyncio.Transport) -> None:
         self._follower = follower
         self._streams = streams
         self._transport = transport
+        self._is_over = False
         self._is_writing = False
         self._drained: asyncio.Future[None] | None = None
 
@@ -94,15 +99,23 @@ class _Alone(asyncio.Protocol):
         if drained is not None and not drained.done():
             drained.set_result(None)
 
+    def eof_received(self) -> None:
+        self._transport.abort()  # to aiohttp it is gone too; what it has not read must not hold the connection
+
     def connection_lost(self, exc: Exception | None) -> None:
+        self._is_over = True
         self.resume_writing()
         self._follower.client.close("gone")
+        self._follower.leave()
+        self._streams.remove(self._follower.client)
 
     # --- as a client's wire, and its waiter ---
 
     async def send(self, data: bytes) -> None:
         """Writes a chunk and waits while the transport is full. Raises ConnectionResetError when the client is gone."""
         self._check()
+        if not data:
+            return  # an empty chunk would be the end of the body
         self._transport.write(chunk_of(data))
         if self._drained is not None:
             await self._drained
@@ -113,7 +126,7 @@ class _Alone(asyncio.Protocol):
             raise ConnectionResetError("the client is gone")
 
     def wake(self) -> None:
-        if not self._is_writing:
+        if not self._is_writing and not self._is_over:
             self._is_writing = True
             self._streams.spawn(self._write())
 
@@ -135,6 +148,7 @@ class _Alone(asyncio.Protocol):
         finally:
             self._is_writing = False
             if is_over:
+                self._is_over = True
                 follower.leave()
+                follower.client.writing_since = asyncio.get_running_loop().time()  # until it has read the rest
                 self._transport.close()
-                self._streams.remove(follower.client)

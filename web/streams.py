@@ -130,11 +130,11 @@ class Streams:
         """Not left to aiohttp: a waiting handler is not told of a disconnect unless the host application wants it."""
         now = asyncio.get_running_loop().time()
         for client in tuple(self._clients):
-            if client.is_gone:
-                client.close("gone")
-            elif client.writing_since is not None and now - client.writing_since > SEND_TIMEOUT:
+            if client.writing_since is not None and now - client.writing_since > SEND_TIMEOUT:
                 logger.info("stalled client aborted", path=client.path)
                 client.abort()
+            elif client.is_gone:
+                client.close("gone")
         self._timer = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
 
 

@@ -78,13 +78,15 @@ class Feed:
         self._ring.append(window)
         self._ring_events += len(window)
         self._ring_bytes += size
-        while len(self._ring) > 1 and (self._ring_events > RING_EVENTS or self._ring_bytes > RING_BYTES):
+        is_followed = self._windows is not None and bool(self._windows.observers)
+        most = RING_EVENTS if is_followed else 0  # whoever comes later reads the log, but for the last window
+        while len(self._ring) > 1 and (self._ring_events > most or self._ring_bytes > RING_BYTES):
             oldest = self._ring.popleft()
             self._ring_events -= len(oldest)
             self._ring_bytes -= sum(len(event.json) for event in oldest)
         if window[-1].type in TERMINAL:
             self.closed = "end"  # known to a subscriber while it handles the last window
-        if self._windows is not None and self._windows.observers:
+        if is_followed and self._windows is not None:
             self._windows.on_next(window)
         if self.closed:
             self._complete()

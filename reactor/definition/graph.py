@@ -45,6 +45,7 @@ class Node:
         "arguments",
         "cache_key",
         "context",
+        "dependents",
         "executor",
         "is_limited",
         "map_source",
@@ -72,6 +73,8 @@ class Node:
         self.when = when
         self.cache_key = cache_key
         self.upstreams = upstreams
+        self.dependents: tuple[str, ...] = ()
+        """Who waits for its end: set by its graph."""
         self.map_source = map_source
         self.returns = signature.returns
         self.runs_async = signature.is_async
@@ -113,8 +116,13 @@ class Graph:
         self.nodes = nodes
         self.inputs = inputs
         self.by_name = {node.name: node for node in nodes}
-        taken = {upstream for node in nodes for upstream in node.upstreams}
-        self.leaves = tuple(node.name for node in nodes if node.name not in taken)
+        dependents: dict[str, list[str]] = {node.name: [] for node in nodes}
+        for node in nodes:
+            for upstream in node.upstreams:
+                dependents[upstream].append(node.name)
+        for node in nodes:
+            node.dependents = tuple(dependents[node.name])
+        self.leaves = tuple(node.name for node in nodes if not node.dependents)
         self.limits = _limits(workflow.name, nodes)
         """The named limits its tasks use: as they are defined by a task, None where the engine has to."""
 

@@ -33,7 +33,7 @@ from reactor.runs.ledger import Ledger
 from reactor.runs.slots import Claim, Rate, ReadyQueue, Slots
 from reactor.runs.spending import Spending
 from reactor.runs.summary import terminal_draft
-from reactor.tasks.actor import NO_UPSTREAMS, Actor
+from reactor.tasks.actor import Actor
 from reactor.tasks.body import TaskActor
 from reactor.tasks.cached import OutputCache
 from reactor.tasks.drafts import run_started
@@ -92,7 +92,6 @@ class Execution:
         self._ended = ended
         self._jobs: set[asyncio.Task[None]] = set()
         """Strong references: the loop itself keeps only weak ones."""
-        self._past = past
         self.cache = OutputCache(host.log, host.clock, graph)
         self.reused = reused or {}
         """Outputs of an earlier run that this one takes over, by task id."""
@@ -121,17 +120,12 @@ class Execution:
         )
         self.ready = ReadyQueue(self.pipeline.room)
         self._subscription: Disposing | None = None
-        self.actors = self._make_actors()
-
-    def _make_actors(self) -> dict[str, Actor]:
-        actors: dict[str, Actor] = {}
-        for node in self.graph.nodes:  # upstreams first
-            upstreams = {name: actors[name] for name in node.upstreams} if node.upstreams else NO_UPSTREAMS
+        self.actors: dict[str, Actor] = {}
+        for node in graph.nodes:  # upstreams first
             make = TaskActor if node.map_source is None else MappedActor
-            actor = actors[node.name] = make(self, node, upstreams)
-            if self._past is not None:
-                actor.restore(self._past)
-        return actors
+            actor = self.actors[node.name] = make(self, node)
+            if past is not None:
+                actor.restore(past)
 
     def start(self) -> None:
         """Writes ``run.started`` and begins whatever is ready."""

@@ -13,8 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Iterable, Mapping
 from decimal import Decimal
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from reactivex.abc import SchedulerBase
 
@@ -57,6 +56,8 @@ class Scope(Protocol):
     cache: OutputCache
 
     @property
+    def actors(self) -> Mapping[str, Actor]: ...
+    @property
     def ending(self) -> Ending | None: ...
     @property
     def is_paused(self) -> bool: ...
@@ -82,10 +83,6 @@ class Scope(Protocol):
     def leave_children(self, task_id: str) -> None: ...
 
 
-NO_UPSTREAMS: Final[Mapping[str, Actor]] = MappingProxyType({})
-"""Of a task without any, and of one that has ended: shared, for most of an open run's tasks have ended."""
-
-
 class Actor(Attachable[Draft]):
     """What a task and a mapped task have in common: waiting, ending, and telling those who depend on it.
 
@@ -96,7 +93,6 @@ class Actor(Attachable[Draft]):
         "_observer",
         "_waiting",
         "because",
-        "dependents",
         "encoded",
         "error",
         "node",
@@ -105,15 +101,13 @@ class Actor(Attachable[Draft]):
         "scope",
         "status",
         "task_id",
-        "upstreams",
     )
 
     # not Attachable.__init__: these speak for themselves
-    def __init__(self, scope: Scope, node: Node, task_id: str, upstreams: Mapping[str, Actor]) -> None:
+    def __init__(self, scope: Scope, node: Node, task_id: str) -> None:
         self.scope = scope
         self.node = node
         self.task_id = task_id
-        self.upstreams = upstreams
         self.status = "pending"
         self.output: Any = None
         self.encoded: bytes | None = None
@@ -121,14 +115,18 @@ class Actor(Attachable[Draft]):
         self.error: dict[str, Any] | None = None
         self.reason: str | None = None
         self.because: str | None = None
-        self.dependents: list[Actor] | None = None
-        """Who waits for its end; an empty list each would be a twentieth of all that a task keeps."""
         self._waiting = 0
         self._observer: Sink[Draft] | None = None
 
     @property
     def has_ended(self) -> bool:
         return self.status in ENDED
+
+    @property
+    def upstreams(self) -> dict[str, Actor]:
+        """By name; looked up and not kept, for a run may have 50,000 tasks."""
+        actors = self.scope.actors
+        return {name: actors[name] for name in self.node.upstreams}
 
     def attach(self, sink: Sink[Draft], scheduler: SchedulerBase | None = None) -> Disposing:
         """Begins to wait, and speaks to this one from now on."""
@@ -142,18 +140,15 @@ class Actor(Attachable[Draft]):
         return self
 
     def wait_for(self, upstreams: Iterable[Actor]) -> None:
-        """Counts the upstreams that have not ended; ready when none is left."""
+        """Counts the upstreams that have not ended, each of which will tell; ready when none is left."""
         for upstream in upstreams:
             if not upstream.has_ended:
-                if upstream.dependents is None:
-                    upstream.dependents = [self]
-                else:
-                    upstream.dependents.append(self)
                 self._waiting += 1
         if not self._waiting:
             self.scope.ready.push(self)
 
-    def upstream_ended(self) -> None:
+    def upstream_ended(self, upstream: Actor) -> None:
+        """Called once by each that had not ended when this one began to wait."""
         self._waiting -= 1
         if not self._waiting:
             self.scope.ready.push(self)
@@ -228,10 +223,14 @@ class Actor(Attachable[Draft]):
             if draft is not None:
                 observer.on_next(draft)
             observer.on_completed()
-        dependents, self.dependents = self.dependents, None
-        for dependent in dependents or ():
-            dependent.upstream_ended()
+        self.tell_dependents()
         self.scope.ready.pump()
+
+    def tell_dependents(self) -> None:
+        """Those whose upstream it is, in the graph's order."""
+        actors = self.scope.actors
+        for name in self.node.dependents:
+            actors[name].upstream_ended(self)
 
     def settle(self) -> None:
         """What has to be settled before anybody hears of the end."""

@@ -40,7 +40,7 @@ def bind(actor: TaskActor, parameters: Iterable[Parameter]) -> dict[str, Any]:
 def _value(actor: TaskActor, parameter: Parameter) -> Any:
     kind = parameter.kind
     if kind == UPSTREAM:
-        return _output_or_default(actor.upstreams[parameter.source], parameter)
+        return _output_or_default(actor.scope.actors[parameter.source], parameter)
     if kind == INPUT:
         return actor.scope.inputs.get(parameter.source, parameter.default)
     if kind == GIVEN:
@@ -61,7 +61,7 @@ def _output_or_default(upstream: Actor, parameter: Parameter) -> Any:
 def _given(actor: TaskActor, parameter: Parameter) -> Any:
     """A value of the definition with its references filled in, as the type the function wants."""
     template = parameter.default
-    outputs = {name: _as_json(actor.upstreams[name]) for name in referenced({parameter.name: template})}
+    outputs = {name: _as_json(actor.scope.actors[name]) for name in referenced({parameter.name: template})}
     value = filled(template, outputs)
     if is_larger(value, PLAN_VALUES):  # references to references grow tenfold a task
         raise ValueError(f"the input {parameter.name!r} has more than {PLAN_VALUES:,} values")

@@ -21,7 +21,7 @@ from reactor.events import Draft, task_head
 from reactor.recovery.past import Output, Past
 from reactor.runs.slots import Claim
 from reactor.tasks import drafts
-from reactor.tasks.actor import NO_UPSTREAMS, Actor, Scope
+from reactor.tasks.actor import Actor, Scope
 from reactor.tasks.arguments import no_output, shown_arguments
 from reactor.tasks.cached import cache_digest
 from reactor.tasks.condition import wanted
@@ -48,6 +48,7 @@ class TaskActor(Actor):
         "_retry_seconds",
         "_running",
         "_timer",
+        "_waiting_children",
         "attempt",
         "exception",
         "failures",
@@ -61,16 +62,17 @@ class TaskActor(Actor):
         self,
         scope: Scope,
         node: Node,
-        upstreams: Mapping[str, Actor],
         *,
         map_index: int | None = None,
         item: Any = None,
-        pair: Actor | None = None,
+        pair: TaskActor | None = None,
     ) -> None:
-        super().__init__(scope, node, node.name if map_index is None else f"{node.name}[{map_index}]", upstreams)
+        super().__init__(scope, node, node.name if map_index is None else f"{node.name}[{map_index}]")
         self.map_index = map_index
         self.item = item
         self.pair = pair
+        self._waiting_children: list[TaskActor] | None = None
+        """Of a child: those of the next map that pair with it."""
         self.attempt = 0
         self.failures = 0
         self.exception: BaseException | None = None
@@ -120,9 +122,25 @@ class TaskActor(Actor):
     def wait_for(self, upstreams: Iterable[Actor]) -> None:
         # a child's other upstreams ended before its mapped task fanned out
         super().wait_for(upstreams if self.map_index is None else self._pairs())
+        if self.pair is not None and not self.pair.has_ended:
+            self.pair.tell(self)
 
-    def _pairs(self) -> Sequence[Actor]:
+    def _pairs(self) -> Sequence[TaskActor]:
         return (self.pair,) if self.pair is not None else ()
+
+    def tell(self, child: TaskActor) -> None:
+        """Its end is waited for by a child that no graph knows of."""
+        if self._waiting_children is None:
+            self._waiting_children = []
+        self._waiting_children.append(child)
+
+    def tell_dependents(self) -> None:
+        if self.map_index is None:
+            super().tell_dependents()
+            return
+        waiting, self._waiting_children = self._waiting_children, None
+        for child in waiting or ():
+            child.upstream_ended(self)
 
     def begin(self) -> None:
         if self.status not in ("pending", "retrying"):
@@ -382,7 +400,6 @@ class TaskActor(Actor):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self.upstreams = NO_UPSTREAMS
         self.item = self.pair = None
         self._head = b""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from reactor.definition.binding import UPSTREAM
@@ -13,7 +13,7 @@ from reactor.operators.merge_tasks import merge_tasks
 from reactor.recovery.past import Past
 from reactor.state import ENDED, mapped_status, outcome_of
 from reactor.tasks import drafts
-from reactor.tasks.actor import NO_UPSTREAMS, Actor, Scope
+from reactor.tasks.actor import Actor, Scope
 from reactor.tasks.body import TaskActor
 from reactor.values import describe_error
 
@@ -27,9 +27,9 @@ class MappedActor(Actor):
 
     __slots__ = ("_paired", "_past", "children", "has_fanned_out", "pairs_with", "source")
 
-    def __init__(self, scope: Scope, node: Node, upstreams: Mapping[str, Actor]) -> None:
-        super().__init__(scope, node, node.name, upstreams)
-        source = upstreams[node.map_source or ""]
+    def __init__(self, scope: Scope, node: Node) -> None:
+        super().__init__(scope, node, node.name)
+        source = scope.actors[node.map_source or ""]
         takes_whole_list = any(
             p.kind == UPSTREAM and p.source == node.map_source for p in (*node.parameters, *node.when)
         )
@@ -63,6 +63,10 @@ class MappedActor(Actor):
             self._waiting += 1
         super().wait_for(upstream for upstream in upstreams if upstream is not source)
 
+    def upstream_ended(self, upstream: Actor) -> None:
+        if upstream is not self.pairs_with:  # which tells when it fans out
+            super().upstream_ended(upstream)
+
     def begin(self) -> None:
         if self.has_ended:
             return
@@ -94,8 +98,8 @@ class MappedActor(Actor):
             return source
         return self.blocked_by(upstream for upstream in self.upstreams.values() if upstream is not source)
 
-    def _child(self, index: int, *, item: Any = None, pair: Actor | None = None) -> TaskActor:
-        return TaskActor(self.scope, self.node, self.upstreams, map_index=index, item=item, pair=pair)
+    def _child(self, index: int, *, item: Any = None, pair: TaskActor | None = None) -> TaskActor:
+        return TaskActor(self.scope, self.node, map_index=index, item=item, pair=pair)
 
     def _fan_out(self, children: list[TaskActor]) -> None:
         if self._past is None:
@@ -130,7 +134,7 @@ class MappedActor(Actor):
     def _tell_paired(self) -> None:
         paired, self._paired = self._paired, []
         for mapped in paired:
-            mapped.upstream_ended()
+            Actor.upstream_ended(mapped, self)
 
     def _child_broke(self, error: Exception) -> None:
         """A bug of the engine: a failing body is a value."""
@@ -170,7 +174,6 @@ class MappedActor(Actor):
 
     def settle(self) -> None:
         self._tell_paired()  # it ended without fanning out: they are skipped too
-        self.upstreams = NO_UPSTREAMS
 
     def cancel(self, reason: str) -> None:
         if self.has_ended:

@@ -6,11 +6,14 @@ client is the load program; it opens the stream before the run is started (``awa
 
 from __future__ import annotations
 
+import os
+import signal
 from statistics import median
 from time import monotonic, sleep
 
 from benchmarks.child import Child, ask
 from benchmarks.figure import Figure, spread
+from benchmarks.nchan import Served
 from benchmarks.served import server, start
 from benchmarks.workloads import GRAPH_TASKS
 
@@ -24,7 +27,9 @@ def e6(quick: bool) -> Figure:
     followed: list[float] = []
     with server("reactor") as served:
         for index in range(pairs + 1):
+            collect(served)
             alone.append(run(served.port, f"alone-{index}"))
+            collect(served)
             followed.append(run_followed(served.port, f"followed-{index}"))
     alone, followed = alone[1:], followed[1:]
     ratio = median(one / other for one, other in zip(followed, alone, strict=True))
@@ -42,6 +47,12 @@ def e6(quick: bool) -> Figure:
         bars={"nobody": spread(alone)["value"], "one client": spread(followed)["value"]},
         details={"alone": alone, "followed": followed},
     )
+
+
+def collect(served: Served) -> None:
+    """A whole collection is a third of such a run: none begins with what the one before has left, as in E1."""
+    os.kill(served.process.pid, signal.SIGUSR1)
+    ask(served.port, "GET", "/api/v1/healthz")  # answered once that is done
 
 
 def run(port: int, run_id: str) -> float:

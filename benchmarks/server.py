@@ -5,14 +5,17 @@
 - ``made``: writes bytes made before, one write per event and client, nothing else: the limit of the kernel, of Python's
   ``socket.send`` and of the load program.
 
-With BENCH_PROFILE=FILE the process is profiled by cProfile while it serves.
+With BENCH_PROFILE=FILE the process is profiled by cProfile while it serves. SIGUSR1 has it collect its garbage, so that
+a run does not begin with what another one left.
 """
 
 from __future__ import annotations
 
 import asyncio
 import cProfile
+import gc
 import os
+import signal
 import sys
 
 from benchmarks import baseline
@@ -31,8 +34,13 @@ async def reactor(log: str = "memory://") -> None:
     await serve(Engine(log), [speaking(), ticking(), graph()], "127.0.0.1", 0, ready=ready)
 
 
+def collect(*_: object) -> None:
+    gc.collect()
+
+
 def main() -> None:
     kind, *rest = sys.argv[1:]
+    signal.signal(signal.SIGUSR1, collect)
     job = reactor(*rest) if kind == "reactor" else baseline.send(ready) if kind == "send" else baseline.made(ready)
     file = os.environ.get("BENCH_PROFILE")
     if file is None:

@@ -114,7 +114,8 @@ class Encoder:
         if isinstance(item, Late) and isinstance(item.event, Event) and item.event.seq > self._last_id:
             item = item.event
         if isinstance(item, Event):
-            self._last_id = item.seq
+            self._last_id = seq = item.seq
+            return seq, sse.frame(item)
         return framed(item)
 
 
@@ -191,10 +192,11 @@ class Channel:
 
     def _add(self, item: tuple[int, bytes]) -> None:
         seq, data = item
-        self._frames.append(Frame(seq, self.feed.last_seq, data))
+        frames = self._frames
+        frames.append(Frame(seq, self.feed.state.seq, data))
         self._bytes += len(data)
-        while len(self._frames) > 1 and (len(self._frames) > RING_FRAMES or self._bytes > self._ring_bytes):
-            self._bytes -= len(self._frames.popleft().data)
+        while (self._bytes > self._ring_bytes or len(frames) > RING_FRAMES) and len(frames) > 1:
+            self._bytes -= len(frames.popleft().data)
             self._first += 1
         if not self._is_flushing:  # at the end of the turn: a window of 1,000 frames is one write
             self._is_flushing = True
@@ -212,11 +214,18 @@ class Channel:
             return
         chunk = chunk_of(b"".join([frame.data for frame in frames]))
         oldest = min((frame.seq for frame in frames if frame.seq), default=position + 1)
+        behind: list[Callable[[], None]] = []
         for client, wake in self._clients.items():
             if client.is_waiting and client.offset == start and client.floor < oldest and client.write(chunk):
                 client.offset, client.position = end, frames[-1].position
             else:
+                behind.append(wake)
+        if behind:
+            for wake in behind:
                 wake()
+        else:  # all have them, and whoever joins begins after them
+            self._frames.clear()
+            self._first, self._bytes = end, 0
 
     def _complete(self) -> None:
         self.completed = True

@@ -64,7 +64,10 @@ def _line(field: str, value: str) -> bytes:
 
 def frame(event: Event) -> bytes:
     """The frame of an event: its seq as id, its type as name, and the very bytes that are in the log as data."""
-    return encode(event.json, event=event.type, id=event.seq)
+    data = event.json
+    if b"\n" in data or b"\r" in data:
+        return encode(data, event=event.type, id=event.seq)  # which refuses it
+    return b"id: %d\n%bdata: %b\n\n" % (event.seq, _line("event", event.type), data)
 
 
 def frame_without_id(event: Event) -> bytes:

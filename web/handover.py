@@ -1,7 +1,7 @@
 """A stream without its handler: what a client costs that has caught up is a socket and a cursor.
 
 A handler of aiohttp that waits holds its request, its response, the parser of a connection that will never ask again,
-two tasks and their frames: 12 KB a client. Where nobody but us waits for the handler's end, the connection is taken
+two tasks and their frames: 14 KB a client. Where nobody but us waits for the handler's end, the connection is taken
 over: its transport gets a protocol that only follows, the handler returns, and aiohttp lets go of the rest as it does
 of a client that has gone. From then on frames are written by the channel; a task exists only while a client is behind.
 

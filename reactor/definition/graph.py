@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -116,10 +116,7 @@ class Graph:
         self.nodes = nodes
         self.inputs = inputs
         self.by_name = {node.name: node for node in nodes}
-        dependents: dict[str, list[str]] = {node.name: [] for node in nodes}
-        for node in nodes:
-            for upstream in node.upstreams:
-                dependents[upstream].append(node.name)
+        dependents = _dependents(nodes)
         for node in nodes:
             node.dependents = tuple(dependents[node.name])
         self.leaves = tuple(node.name for node in nodes if not node.dependents)
@@ -357,13 +354,19 @@ class _Resolver:
                 )
 
 
+def _dependents(nodes: Collection[Node]) -> dict[str, list[str]]:
+    """Who waits for whom, in the order of the nodes."""
+    dependents: dict[str, list[str]] = {node.name: [] for node in nodes}
+    for node in nodes:
+        for upstream in node.upstreams:
+            dependents[upstream].append(node.name)
+    return dependents
+
+
 def _ordered(workflow: str, nodes: Mapping[str, Node]) -> tuple[Node, ...]:
     """Kahn's algorithm, in order of definition among equals; raises WorkflowError with the cycle spelled out."""
     waiting = {name: len(node.upstreams) for name, node in nodes.items()}
-    dependents: dict[str, list[str]] = {name: [] for name in nodes}
-    for name, node in nodes.items():
-        for upstream in node.upstreams:
-            dependents[upstream].append(name)
+    dependents = _dependents(nodes.values())
     ready = [name for name, count in waiting.items() if not count]
     for name in ready:  # grows while it is walked
         for dependent in dependents[name]:

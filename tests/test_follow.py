@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from reactor import Context, Control, Engine, Event, Run, SlowSubscriber, Workflow, evolve, off_loop
 from reactor.events import Message
 from reactor.logs import MemoryLog
-from reactor.testing import read_all
+from reactor.testing import SlowLog, read_all
 
 
 def talk(count: int, *, pause_every: int = 1) -> Workflow:
@@ -380,6 +380,42 @@ async def test_a_cursor_the_run_has_not_reached_yet_waits_for_what_comes_after_i
     events = await events_of(engine, run)
     await turn()
     assert seen == events[20:]
+
+
+async def test_nobody_is_shown_an_event_the_state_does_not_know_of() -> None:
+    """A log may have a window before it says so: until then it is not published, whoever reads in the meantime."""
+    too_early: list[tuple[int, int]] = []
+    pushed: list[int] = []
+    unpublished = 0
+
+    async def follow(run: Run) -> list[int]:
+        seen: list[int] = []
+        async for message in run:
+            if message.seq is not None:
+                seen.append(message.seq)
+                if message.seq > run.state.seq:
+                    too_early.append((message.seq, run.state.seq))
+        return seen
+
+    def on_push(run: Run, message: Message) -> None:
+        if message.seq is not None:
+            pushed.append(message.seq)
+            if message.seq > run.state.seq:
+                too_early.append((message.seq, run.state.seq))
+
+    async with Engine(SlowLog(MemoryLog(), 0.001, keeps_at_once=True)) as engine:
+        run = await engine.start(talk(2_000))
+        while not unpublished:  # nobody follows, and there have been windows: whoever comes now reads the log
+            await asyncio.sleep(0)
+            if run.state.seq > 2:
+                unpublished = len(await engine.log.read(run.id, run.state.seq, 100))
+        run.events.subscribe(lambda message: on_push(run, message))
+        pulled = await asyncio.wait_for(follow(run), 10)
+        whole = list(range(1, run.state.seq + 1))
+        assert pulled == whole
+        await turn()
+        assert pushed == whole
+    assert too_early == []
 
 
 async def test_delivery_never_happens_inside_subscribe(engine: Engine) -> None:

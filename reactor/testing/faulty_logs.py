@@ -57,34 +57,46 @@ class _Around:
 
     def _append_into(self, done: asyncio.Future[None], run_id: str, window: Window) -> None:
         """Appends now, for somebody who was given ``done`` before."""
-
-        def finish(appended: asyncio.Future[None]) -> None:
-            if done.done():
-                return
-            if appended.cancelled():
-                done.cancel()
-            elif (error := appended.exception()) is not None:
-                done.set_exception(error)
-            else:
-                done.set_result(None)
-
         try:
-            self.inner.append(run_id, window).add_done_callback(finish)
+            appended = self.inner.append(run_id, window)
         except Exception as error:  # who was given ``done`` must not wait for ever
             done.set_exception(error)
+        else:
+            appended.add_done_callback(lambda appended: self._answer(done, appended))
+
+    @staticmethod
+    def _answer(done: asyncio.Future[None], appended: asyncio.Future[None]) -> None:
+        """Hands on what the inner log has answered."""
+        if done.done():
+            return
+        if appended.cancelled():
+            done.cancel()
+        elif (error := appended.exception()) is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(None)
 
 
 class SlowLog(_Around):
-    """Each append takes ``delay`` seconds more, on a timer of the loop."""
+    """Each append takes ``delay`` seconds more, on a timer of the loop.
 
-    def __init__(self, inner: EventLog, delay: float) -> None:
+    - ``keeps_at_once``: what it is given can be read at once, and only the answer is late: a writer in another thread.
+    """
+
+    def __init__(self, inner: EventLog, delay: float, *, keeps_at_once: bool = False) -> None:
         super().__init__(inner)
         self.delay = delay
+        self.keeps_at_once = keeps_at_once
 
     def append(self, run_id: str, window: Window) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
-        loop.call_later(self.delay, self._append_into, done, run_id, window)
+        if self.keeps_at_once:
+            self.inner.append(run_id, window).add_done_callback(
+                lambda kept: loop.call_later(self.delay, self._answer, done, kept)
+            )
+        else:
+            loop.call_later(self.delay, self._append_into, done, run_id, window)
         return done
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
-import orjson
 import structlog
 from reactivex import Observable
 
@@ -30,7 +29,7 @@ from reactor.logs import open_log
 from reactor.operators.guarded import guarded
 from reactor.operators.unwindow import unwindow
 from reactor.ports import Clock, EventLog, RunRecord, Work
-from reactor.recovery.origin import NotRecoverable, beginning_of, budget_of, graph_of, input_of
+from reactor.recovery.origin import NotRecoverable, beginning_of, budget_of, graph_of, input_of, recorded_input
 from reactor.recovery.past import Output, load_reusable
 from reactor.recovery.recovery import Recovery
 from reactor.registry import Registry
@@ -39,7 +38,6 @@ from reactor.run import Run
 from reactor.runs.beginning import Beginning
 from reactor.runs.host import Host
 from reactor.runs.runs import Runs
-from reactor.tasks.drafts import json_object
 from reactor.tools import Tool
 
 logger = structlog.get_logger("reactor")
@@ -302,13 +300,11 @@ class Engine:
             run = await self.get(run_id)
             flow = self.workflow(workflow) if isinstance(workflow, str) else workflow
             graph = flow.validate()
-            encoded = graph.encode_input(graph.validate_input(input or {}))
-            wanted = {name: value.json for name, value in encoded.items()}
             started = await run.beginning()
             asked = {
                 "workflow": graph.name,
                 "plan": graph.plan,
-                "input": orjson.loads(json_object(wanted)),
+                "input": recorded_input(graph, input or {}),
                 "meta": dict(meta or {}) or None,
                 "budget": None if budget is None else Budget.of(budget).to_dict(),
             }

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from reactor import Context, Engine, Retry, Run, RunCancelled, RunEnded, RunFailed, Workflow
+from reactor import Context, Engine, Retry, Run, RunCancelled, RunEnded, RunExists, RunFailed, Workflow
 from reactor.bounds import CHILD_DEPTH, RUN_ID
 from reactor.logs import MemoryLog
 from reactor.runs.children import child_id
@@ -131,6 +131,28 @@ async def test_one_child_that_is_asked_for_twice_at_once_starts_once(engine: Eng
     run = await engine.start(flow, run_id="r")
     assert await result(run) == {"ask": [{"count": 1}] * 4 + [{"count": 2}]}
     await told(engine, await engine.get("r.ask.one"))
+
+
+async def test_a_key_that_is_used_for_another_child_is_refused(engine: Engine) -> None:
+    """Giving the outputs of the first for those of the second would be the worst answer."""
+    flow = Workflow("parent")
+    asked: list[str] = []
+
+    @flow.task
+    async def ask(ctx: Context) -> Any:
+        given = await ctx.run(doubling(), {"n": 1}, key="doc")
+        for child, input in ((doubling(), {"n": 2}), (endless("working"), {}), (doubling(), {"n": "1"})):
+            try:
+                await ctx.run(child, input, key="doc")
+            except RunExists as refused:
+                asked.append(str(refused))
+        return [given, await ctx.run(doubling(), {"n": 1}, key="doc"), await ctx.run(doubling(), {"n": 2}, key="other")]
+
+    assert await result(await engine.start(flow, run_id="r")) == {"ask": [{"double": 2}, {"double": 2}, {"double": 4}]}
+    assert asked == [
+        "there is a run 'r.ask.doc' already, with another input: each needs a key of its own",
+        "there is a run 'r.ask.doc' already, of workflow 'doubling': 'working' needs a key of its own",
+    ]
 
 
 async def test_a_mapped_task_has_children_of_its_own(engine: Engine) -> None:

@@ -13,7 +13,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from reactivex import Observable
 from reactivex.abc import SchedulerBase
@@ -40,12 +40,8 @@ MAX_SHARED: Final = 64
 """Shared pipelines a run."""
 
 
-class Frame(NamedTuple):
-    """Bytes on the wire. ``seq`` is the event's own (0: none), ``position`` the last seq the pipeline had seen then."""
-
-    seq: int
-    position: int
-    data: bytes
+Frame: TypeAlias = tuple[int, bytes]
+"""(seq of the event, 0 where it has none; its bytes on the wire). A plain tuple: one is made for each event."""
 
 
 class Late(NamedTuple):
@@ -56,8 +52,8 @@ class Late(NamedTuple):
 
 def compose(
     windows: Observable[Sequence[Event]], options: StreamOptions, loop: asyncio.AbstractEventLoop
-) -> Observable[tuple[int, bytes]]:
-    """The live pipeline of a stream: (seq of the event or 0, its frame)."""
+) -> Observable[Frame]:
+    """The live pipeline of a stream."""
     scheduler = LoopScheduler(loop)
     return windows.pipe(
         unwindow(),
@@ -93,8 +89,8 @@ def _late(item: Message | Late) -> Message | Late:
     return item if isinstance(item, Late) else Late(item)
 
 
-def framed(item: Message | Late) -> tuple[int, bytes]:
-    """(seq, frame): the bytes that were made for the log, with an id unless it leaves late."""
+def framed(item: Message | Late) -> Frame:
+    """The bytes that were made for the log, with an id unless it leaves late."""
     message = item.event if isinstance(item, Late) else item
     if isinstance(message, Control):
         return 0, sse.control_frame(message)
@@ -110,7 +106,7 @@ class Encoder:
     def __init__(self) -> None:
         self._last_id = 0
 
-    def encode(self, item: Message | Late) -> tuple[int, bytes]:
+    def encode(self, item: Message | Late) -> Frame:
         if isinstance(item, Late) and isinstance(item.event, Event) and item.event.seq > self._last_id:
             item = item.event
         if isinstance(item, Event):
@@ -153,6 +149,8 @@ class Channel:
     def __init__(self, feed: Feed, options: StreamOptions, ring_bytes: int = RING_BYTES) -> None:
         self.feed = feed
         self.completed = False
+        self.position = 0
+        """The last seq the pipeline had seen at the last frame: to whoever has that one, the log has nothing older."""
         self._frames: deque[Frame] = deque()
         self._first = 0
         self._bytes = 0
@@ -163,7 +161,7 @@ class Channel:
         """The offset up to which everybody was written to, or woken."""
         self._is_flushing = False
         self._loop = asyncio.get_running_loop()
-        sink = Callbacks[tuple[int, bytes]](self._add, lambda _: self._complete(), self._complete)
+        sink = Callbacks[Frame](self._add, lambda _: self._complete(), self._complete)
         self._subscription = attach(compose(feed.windows, options, self._loop), sink)
 
     @property
@@ -190,13 +188,13 @@ class Channel:
             return None
         return list(islice(self._frames, offset - self._first, None))
 
-    def _add(self, item: tuple[int, bytes]) -> None:
-        seq, data = item
+    def _add(self, frame: Frame) -> None:
         frames = self._frames
-        frames.append(Frame(seq, self.feed.state.seq, data))
-        self._bytes += len(data)
+        frames.append(frame)
+        self.position = self.feed.state.seq
+        self._bytes += len(frame[1])
         while (self._bytes > self._ring_bytes or len(frames) > RING_FRAMES) and len(frames) > 1:
-            self._bytes -= len(frames.popleft().data)
+            self._bytes -= len(frames.popleft()[1])
             self._first += 1
         if not self._is_flushing:  # at the end of the turn: a window of 1,000 frames is one write
             self._is_flushing = True
@@ -205,19 +203,19 @@ class Channel:
     def _flush(self) -> None:
         """Writes what the turn has brought to all that wait for it, and wakes the others."""
         self._is_flushing = False
-        start, end, position = self._flushed, self.end, self.feed.last_seq
+        start, end = self._flushed, self.end
         self._flushed = end
         frames = self.read(start)
-        size = sum(len(frame.data) for frame in frames or ())
+        size = sum([len(data) for _, data in frames or ()])
         if not frames or size > READ_BYTES:
             self._wake_all()
             return
-        chunk = chunk_of(b"".join([frame.data for frame in frames]))
-        oldest = min((frame.seq for frame in frames if frame.seq), default=position + 1)
+        chunk = chunk_of(b"".join([data for _, data in frames]))
+        oldest = min([seq for seq, _ in frames if seq], default=self.feed.last_seq + 1)
         behind: list[Callable[[], None]] = []
         for client, wake in self._clients.items():
             if client.is_waiting and client.offset == start and client.floor < oldest and client.write(chunk):
-                client.offset, client.position = end, frames[-1].position
+                client.offset, client.position = end, self.position
             else:
                 behind.append(wake)
         if behind:

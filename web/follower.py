@@ -129,17 +129,17 @@ def _taken(channel: Channel, place: Direct, frames: list[Frame]) -> bytes:
     frames = _at_most(READ_BYTES, frames)
     place.offset += len(frames)
     # in the middle of a window the position is not yet the window's end
-    at_end = place.offset == channel.end
-    place.position = frames[-1].position if at_end else max(place.position, frames[-1].seq)
+    # in the middle of a window the position is not yet the window's end
+    place.position = channel.position if place.offset == channel.end else max(place.position, frames[-1][0])
     # what was held when this client joined, it has read from the log
-    return b"".join(frame.data for frame in frames if not 0 < frame.seq <= place.floor)
+    return b"".join([data for seq, data in frames if not 0 < seq <= place.floor])
 
 
 def _at_most(size: int, frames: list[Frame]) -> list[Frame]:
     """As many of the frames as fit, and at least one."""
     total = 0
-    for count, frame in enumerate(frames):
-        total += len(frame.data)
+    for count, (_, data) in enumerate(frames):
+        total += len(data)
         if total > size and count:
             return frames[:count]
     return frames

@@ -146,6 +146,7 @@ class Context:
 
         Raises what awaiting a run raises. The child is cancelled with this body, what it spends counts here too. It is
         recorded: a body that runs again takes up its k-th child, or the one of its ``key``, and none starts twice.
+        Raises RunExists for a key that this attempt has used with another input, or any has with another workflow.
         While it waits the body holds no concurrency slot. In a thread it blocks; in a process name the workflow.
         """
         self._check_key(key)

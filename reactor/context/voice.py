@@ -35,6 +35,8 @@ class TaskVoice:
         self._progress: LatestProgress | None = None
         self._chunks: JoinedChunks | None = None
         self._children = 0
+        self._keys: set[str] = set()
+        """Of the child runs this attempt has asked for."""
 
     @property
     def is_crowded(self) -> bool:
@@ -110,7 +112,9 @@ class TaskVoice:
         self._check_open()
         self._children += key is None
         name = str(self._children) if key is None else key
-        return await self._parked(self._scope.run_child(self._actor, workflow, input, name, budget))
+        again = name in self._keys
+        self._keys.add(name)
+        return await self._parked(self._scope.run_child(self._actor, workflow, input, name, budget, again=again))
 
     async def checkpoint(self) -> None:
         self._check_open()

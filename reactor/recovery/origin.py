@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+import orjson
 
 from reactor.definition.graph import Graph
 from reactor.definition.policy import Budget
@@ -12,6 +15,7 @@ from reactor.ports import RunRecord
 from reactor.registry import Registry
 from reactor.run import Run
 from reactor.spec import load_plan
+from reactor.tasks.drafts import json_object
 
 
 class NotRecoverable(Exception):
@@ -47,6 +51,12 @@ def _planned(registry: Registry, plan: object) -> Graph:
         return registry.register(load_plan(plan, registry.tools))
     except ReactorError as error:
         raise NotRecoverable(f"its plan cannot be run here any more: {error}") from error
+
+
+def recorded_input(graph: Graph, input: Mapping[str, Any]) -> dict[str, Any]:
+    """An input as ``run.started`` records it, to compare with. Raises InvalidInput where the graph does not take it."""
+    encoded = graph.encode_input(graph.validate_input(input))
+    return orjson.loads(json_object({name: value.json for name, value in encoded.items()}))
 
 
 def budget_of(beginning: dict[str, Any]) -> Budget | None:

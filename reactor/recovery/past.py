@@ -14,6 +14,7 @@ from reactor.definition.binding import CONTEXT, UPSTREAM, adapter_for
 from reactor.definition.graph import Graph, Node
 from reactor.definition.policy import Budget
 from reactor.definition.references import referenced
+from reactor.events import Event
 from reactor.ports import EventLog
 from reactor.runs.ending import Ending
 from reactor.runs.ledger import Ledger
@@ -53,6 +54,8 @@ class Past(NamedTuple):
     """Since its last event."""
     ending: Ending | None
     is_paused: bool
+    owes_pause: bool
+    """Its budget was exceeded and pauses; the crash came before it did."""
     cancelling: Mapping[str, str]
     """Tasks that were asked to stop by themselves -> why."""
     retry_seconds: Mapping[str, float]
@@ -62,8 +65,8 @@ class Past(NamedTuple):
     ledger: Ledger
 
 
-async def load_past(log: EventLog, graph: Graph, state: RunState, last_time: str, now: str) -> Past:
-    """Reads the outputs that are still needed. ``last_time`` is of the last event: the downtime is not the run's."""
+async def load_past(log: EventLog, graph: Graph, state: RunState, last: Event | None, now: str) -> Past:
+    """Reads the outputs that are still needed. ``last``: the last event; the time since then is not the run's."""
     lost: set[str] = set()
     ending = _ending_of(state)
     while True:  # of a run that is ending nothing runs again, and nobody takes an output
@@ -79,6 +82,7 @@ async def load_past(log: EventLog, graph: Graph, state: RunState, last_time: str
         if len(lost) == found:
             break  # else the plan changes: what cannot be read has to run again, and needs its own upstreams
     bodies = [task for task in state.tasks.values() if task.count is None]
+    last_time = last.time if last else ""
     elapsed_ms = milliseconds(state.started, last_time) - (state.downtime_ms or 0.0)
     pausing_ms = milliseconds(state.paused_at, last_time)
     return Past(
@@ -93,6 +97,7 @@ async def load_past(log: EventLog, graph: Graph, state: RunState, last_time: str
         downtime_ms=milliseconds(last_time, now),
         ending=ending,
         is_paused=state.status == "paused" and ending is None,
+        owes_pause=ending is None and _owes_pause(state, last),
         cancelling={task.id: task.cancelling for task in state.tasks.values() if task.cancelling is not None},
         retry_seconds={task.id: _retry_seconds(task.retry, now) for task in bodies if task.retry is not None},
         letters={task.id: await _letters(log, state.run_id, task) for task in bodies if task.received},
@@ -112,6 +117,12 @@ def _ending_of(state: RunState) -> Ending | None:
         message = f"the budget is exceeded: {', '.join(state.exceeded)}"
         return Ending("budget", {"type": "BudgetExceeded", "message": message})
     return None
+
+
+def _owes_pause(state: RunState, last: Event | None) -> bool:
+    """Whether the last it said is that its budget is exceeded: the pause would have come next."""
+    pauses = state.budget is not None and state.budget.get("on_exceeded") == "pause"
+    return pauses and last is not None and last.type == "budget.exceeded" and state.status != "paused"
 
 
 def _retry_seconds(retry: Mapping[str, Any], now: str) -> float:

@@ -14,7 +14,7 @@ from reactor.errors import ContextClosed, LogUnavailable, RunExists, UnknownRun
 from reactor.feed import Feed
 from reactor.ports import RunRecord
 from reactor.recovery.leftover import cancel_events
-from reactor.recovery.origin import NotRecoverable, beginning_of, budget_of, graph_of, input_of
+from reactor.recovery.origin import NotRecoverable, beginning_of, budget_of, graph_of, input_of, recorded_input
 from reactor.recovery.past import load_past
 from reactor.registry import Registry
 from reactor.run import Run
@@ -61,7 +61,7 @@ class Recovery:
                 return
             graph = graph_of(self._registry, record, data)
             last = await feed.event(feed.last_seq)
-            past = await load_past(self._log, graph, feed.state, last.time if last else "", host.clock.now().decode())
+            past = await load_past(self._log, graph, feed.state, last, host.clock.now().decode())
             beginning = Beginning(input_of(data, graph), data.get("meta", {}), budget_of(data), parent)
         except LogUnavailable:
             raise
@@ -91,8 +91,13 @@ class Recovery:
         workflow: Workflow | str,
         input: Mapping[str, Any],
         budget: Budget | None,
+        again: bool,
     ) -> Run:
-        """Starts a child run, or takes up the one that was started before a crash or a retry."""
+        """Starts a child run, or takes up the one that was started before a crash or a retry.
+
+        What is recorded stands, also where a body that runs again gives another input. ``again``: the same attempt has
+        asked for it before, and another input can only be a mistake. Raises RunExists.
+        """
         graph = self._registry.register(self._registry.workflow(workflow) if isinstance(workflow, str) else workflow)
         link = Parent(parent, task_id)
         if child_id not in self._runs.open:
@@ -105,11 +110,18 @@ class Recovery:
                     return await self._runs.start(parent.host, graph, child_id, beginning)
             else:
                 _check_wanted(parent, task_id)
-                await self._take_up(record, link)
+                if record.workflow == graph.name:
+                    await self._take_up(record, link)
         run = await self._runs.get(child_id)
         if run.state.parent != link.data:
-            raise RunExists(f"there is a run {child_id!r} already, which is no child of this task", run_id=child_id)
-        return run
+            problem = "which is no child of this task"
+        elif run.state.workflow != graph.name:
+            problem = f"of workflow {run.state.workflow!r}: {graph.name!r} needs a key of its own"
+        elif again and (await run.beginning()).get("input") != recorded_input(graph, input):
+            problem = "with another input: each needs a key of its own"
+        else:
+            return run
+        raise RunExists(f"there is a run {child_id!r} already, {problem}", run_id=child_id)
 
     async def _take_up(self, record: RunRecord, link: Parent) -> None:
         """A child that is in the log: goes on with it, and counts what its parent's log does not have of it."""

@@ -37,13 +37,18 @@ async def run_child(
     workflow: Any,
     input: Mapping[str, Any],
     budget: Budget | None,
+    *,
+    again: bool,
 ) -> dict[str, Any]:
-    """The outputs of a child run. Cancelled with the body that waits for it, and waited for until it has ended."""
+    """The outputs of a child run. Cancelled with the body that waits for it, and waited for until it has ended.
+
+    ``again``: this attempt has asked for it before, so it cannot be meant to be another one.
+    """
     check_depth(parent, actor.task_id)
     while parent.is_paused:  # its tasks would be new ones
         await parent.resumed()
     try:
-        return await (await parent.host.open_child(parent, actor.task_id, id, workflow, input, budget))
+        return await (await parent.host.open_child(parent, actor.task_id, id, workflow, input, budget, again))
     except asyncio.CancelledError:
         if not parent.feed.closed:  # else the engine leaves both for its next start
             await stop_child(parent, id)

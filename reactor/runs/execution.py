@@ -151,6 +151,8 @@ class Execution:
             data = {"reason": "recovered", "by": None, "downtime_ms": past.downtime_ms}
             self.write(Draft("run.resumed", orjson.dumps(data)))
         self.control.ending = past.ending
+        if past.owes_pause:
+            self.control.pause("budget", by=None)
         if past.is_paused:
             self.control.hold(self.feed.state.reason)
         self._connect()
@@ -341,9 +343,17 @@ class Execution:
         self.spending.spend(actor, cost, tokens, source)
 
     def run_child(
-        self, actor: TaskActor, workflow: Any, input: Mapping[str, Any], name: str, budget: Budget | None
+        self,
+        actor: TaskActor,
+        workflow: Any,
+        input: Mapping[str, Any],
+        name: str,
+        budget: Budget | None,
+        *,
+        again: bool,
     ) -> Awaitable[dict[str, Any]]:
-        return run_child(self, actor, child_id(self.run_id, actor.task_id, name), workflow, input, budget)
+        id = child_id(self.run_id, actor.task_id, name)
+        return run_child(self, actor, id, workflow, input, budget, again=again)
 
     def leave_children(self, task_id: str) -> None:
         if self.children:

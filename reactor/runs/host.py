@@ -22,8 +22,8 @@ from reactor.runs.slots import Rate, Slots
 if TYPE_CHECKING:
     from reactor.runs.execution import Execution
 
-RunChild = Callable[["Execution", str, str, Any, Mapping[str, Any], Budget | None], Awaitable[Any]]
-"""Opens a child run: (parent, its task id, the child's id, workflow, input, budget) -> Run."""
+RunChild = Callable[["Execution", str, str, Any, Mapping[str, Any], Budget | None, bool], Awaitable[Any]]
+"""Opens a child run: (parent, its task id, the child's id, workflow, input, budget, whether again) -> Run."""
 
 _MAX_WAITING: Final = {"thread": bounds.WAITING_THREADS, "process": bounds.WAITING_PROCESSES}
 

@@ -78,7 +78,14 @@ class Scope(Protocol):
     def chance(self) -> float: ...
     def spend(self, actor: TaskActor, cost: Decimal, tokens: int, source: str) -> None: ...
     def run_child(
-        self, actor: TaskActor, workflow: Any, input: Mapping[str, Any], name: str, budget: Budget | None
+        self,
+        actor: TaskActor,
+        workflow: Any,
+        input: Mapping[str, Any],
+        name: str,
+        budget: Budget | None,
+        *,
+        again: bool,
     ) -> Awaitable[dict[str, Any]]: ...
     def leave_children(self, task_id: str) -> None: ...
 

@@ -623,6 +623,40 @@ async def test_a_crash_between_exceeded_and_the_stop_stops_at_the_next_start(tmp
     assert len(of(events, "task.started")) == 1
 
 
+async def test_a_crash_between_exceeded_and_the_pause_pauses_at_the_next_start(tmp_path: Path) -> None:
+    """Nothing starts until somebody resumes it; and who has resumed it is not paused by a later crash."""
+    flow = Workflow("overspending")
+
+    @flow.task
+    async def spend(ctx: Context) -> None:
+        await ctx.spend(cost=2)
+
+    @flow.task(after="spend")
+    async def rest(ctx: Context) -> None:
+        await ctx.receive()
+
+    async with Engine() as engine:
+        run = await engine.start(flow, run_id=RUN_ID, budget={"cost": 1, "on_exceeded": "pause"})
+        await until(run, "run.paused")
+        events = await read_with_blobs(engine.log)
+    log = await crashed_log("sqlite", upto(events, "budget.exceeded"), tmp_path)
+    async with Engine(log, workflows=[flow], grace=0) as engine:
+        run = await engine.get(RUN_ID)
+        await until(run, "run.paused")
+        assert (run.status, run.state.reason) == ("paused", "budget")
+        await run.resume()
+        await until(run, "task.waiting", "rest")
+        events = await read_with_blobs(engine.log)
+    only(events, "budget.exceeded")
+    async with Engine(await crashed_log("sqlite", events, tmp_path), workflows=[flow]) as engine:
+        run = await engine.get(RUN_ID)
+        await until(run, "task.waiting", "rest", count=2)
+        await run.send("rest", 1)
+        [events] = await left_by(engine, RUN_ID)
+    assert run.status == "completed"
+    only(events, "run.paused")
+
+
 # --- single tasks -------------------------------------------------------------------------------------------------
 
 

@@ -8,10 +8,11 @@ from math import inf
 from typing import Final, Generic, TypeVar
 
 from reactivex import Observable
-from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
-from reactivex.disposable import CompositeDisposable, Disposable, SerialDisposable
+from reactivex.abc import SchedulerBase
+from reactivex.disposable import Disposable, SerialDisposable
 
 from reactor.events import PROGRESS_LIKE, TERMINAL, Control, Message
+from reactor.operators.attached import Attachable, Disposing, Sink, attach
 
 T = TypeVar("T")
 
@@ -61,6 +62,7 @@ def throttle_latest(
     SSE frame loses its ``id:``). Everything leaves in the order of arrival, except that a held item may be
     overtaken by other keys.
 
+    What ``key``, ``flushes`` or ``late`` raise is the result's error, and the source is let go.
     One timer per subscription, only while something is held. Memory: the keys that passed within the last period.
     ``clock`` gives seconds; the default is the scheduler's ``now``, which on an event loop is the *wall* clock and
     may jump: a service passes ``loop.time``. Raises TypeError without a scheduler: the library's default is a
@@ -82,63 +84,134 @@ def throttle_latest(
         raise ValueError(f"the period of throttle_latest is {period}; it must be above 0 seconds")
     now = clock or (lambda: scheduler.now.timestamp())
 
-    def operator(source: Observable[T]) -> Observable[T]:
-        def subscribe(observer: ObserverBase[T], subscribe_scheduler: SchedulerBase | None = None) -> DisposableBase:
-            held = _Held[T](period)
-            timer = SerialDisposable()
-            rings = inf
+    def operator(source: Observable[T]) -> Attachable[T]:
+        def throttle_into(sink: Sink[T], subscribe_scheduler: SchedulerBase | None) -> Disposing:
+            throttling = _Throttling(period, sink, key=key, flushes=flushes, late=late, scheduler=scheduler, now=now)
+            throttling.attach_to(source, subscribe_scheduler)
+            return throttling
 
-            def arm(due: float) -> None:
-                nonlocal rings
-                if due < rings:
-                    rings = due
-                    timer.disposable = scheduler.schedule_relative(max(0.0, due - now()), ring)
-
-            def disarm_when_empty() -> None:
-                nonlocal rings
-                if rings < inf and not held.waiting:
-                    rings = inf
-                    timer.disposable = Disposable()
-
-            def ring(*_: object) -> None:
-                nonlocal rings
-                rings = inf
-                try:
-                    leave(partial(held.pop_ripe, now()))
-                finally:
-                    arm(held.next_due())
-
-            def leave(pop: Callable[[], list[T]]) -> None:
-                # one by one: whatever a subscriber sets off meanwhile finds the rest still held
-                while items := pop():
-                    observer.on_next(late(items[0]) if late else items[0])
-
-            def on_next(item: T) -> None:
-                name = key(item)
-                if name is not None:
-                    if held.keeps(name, item, now()):
-                        arm(held.due[name])
-                        return
-                elif flushes and (name := flushes(item)) is not None:
-                    leave(partial(held.pop, name))
-                disarm_when_empty()
-                observer.on_next(item)
-
-            def on_error(error: Exception) -> None:
-                leave(partial(held.pop, Flush.ALL))
-                observer.on_error(error)
-
-            def on_completed() -> None:
-                leave(partial(held.pop, Flush.ALL))
-                observer.on_completed()
-
-            return CompositeDisposable(
-                timer, source.subscribe(on_next, on_error, on_completed, scheduler=subscribe_scheduler)
-            )
-
-        return Observable(subscribe)
+        return Attachable(throttle_into)
 
     return operator
+
+
+class _Throttling(Generic[T]):
+    """What is held, and the one timer that lets it go."""
+
+    __slots__ = (
+        "flushes",
+        "held",
+        "is_disposed",
+        "key",
+        "late",
+        "now",
+        "rings",
+        "scheduler",
+        "sink",
+        "source",
+        "timer",
+    )
+
+    def __init__(
+        self,
+        period: float,
+        sink: Sink[T],
+        *,
+        key: Callable[[T], Hashable | None],
+        flushes: Callable[[T], Hashable | None] | None,
+        late: Callable[[T], T] | None,
+        scheduler: SchedulerBase,
+        now: Callable[[], float],
+    ) -> None:
+        self.held = _Held[T](period)
+        self.sink = sink
+        self.key = key
+        self.flushes = flushes
+        self.late = late
+        self.scheduler = scheduler
+        self.now = now
+        self.source: Disposing | None = None
+        self.timer = SerialDisposable()
+        self.rings = inf
+        """When the timer does."""
+        self.is_disposed = False
+
+    def attach_to(self, source: Observable[T], scheduler: SchedulerBase | None) -> None:
+        self.source = attach(source, self, scheduler)
+        if self.is_disposed:  # while it was being attached
+            self.source.dispose()
+
+    def on_next(self, item: T) -> None:
+        if self.is_disposed:
+            return
+        try:
+            name = self.key(item)
+            flushed = None if name is not None or self.flushes is None else self.flushes(item)
+        except Exception as error:
+            self._fail(error)
+            return
+        if name is not None and self.held.keeps(name, item, self.now()):
+            self._arm(self.held.due[name])
+            return
+        if flushed is not None:
+            self._leave(partial(self.held.pop, flushed))
+        self._disarm_when_empty()
+        if not self.is_disposed:  # by whoever was given what was held
+            self.sink.on_next(item)
+
+    def on_error(self, error: Exception) -> None:
+        self._leave(partial(self.held.pop, Flush.ALL))
+        if not self.is_disposed:
+            self._end()
+            self.sink.on_error(error)
+
+    def on_completed(self) -> None:
+        self._leave(partial(self.held.pop, Flush.ALL))
+        if not self.is_disposed:
+            self._end()
+            self.sink.on_completed()
+
+    def _fail(self, error: Exception) -> None:
+        """Of a function it was given."""
+        self.dispose()
+        self.sink.on_error(error)
+
+    def dispose(self) -> None:
+        self._end()
+        if self.source is not None:
+            self.source.dispose()
+
+    def _end(self) -> None:
+        self.is_disposed = True
+        self.timer.dispose()
+
+    def _arm(self, due: float) -> None:
+        if due < self.rings:
+            self.rings = due
+            self.timer.disposable = self.scheduler.schedule_relative(max(0.0, due - self.now()), self._ring)
+
+    def _disarm_when_empty(self) -> None:
+        if self.rings < inf and not self.held.waiting:
+            self.rings = inf
+            self.timer.disposable = Disposable()
+
+    def _ring(self, *_: object) -> None:
+        self.rings = inf
+        try:
+            self._leave(partial(self.held.pop_ripe, self.now()))
+        finally:
+            self._arm(self.held.next_due())
+
+    def _leave(self, pop: Callable[[], list[T]]) -> None:
+        # one by one: whatever a subscriber sets off meanwhile finds the rest still held
+        while not self.is_disposed and (items := pop()):
+            item = items[0]
+            try:
+                item = self.late(item) if self.late else item
+            except Exception as error:
+                self._fail(error)
+                return
+            self.sink.on_next(item)
 
 
 class _Held(Generic[T]):

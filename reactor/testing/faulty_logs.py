@@ -62,10 +62,10 @@ class _Around:
         except Exception as error:  # who was given ``done`` must not wait for ever
             done.set_exception(error)
         else:
-            appended.add_done_callback(lambda appended: self._answer(done, appended))
+            appended.add_done_callback(lambda appended: self._pass_on(done, appended))
 
     @staticmethod
-    def _answer(done: asyncio.Future[None], appended: asyncio.Future[None]) -> None:
+    def _pass_on(done: asyncio.Future[None], appended: asyncio.Future[None]) -> None:
         """Hands on what the inner log has answered."""
         if done.done():
             return
@@ -93,7 +93,7 @@ class SlowLog(_Around):
         done: asyncio.Future[None] = loop.create_future()
         if self.keeps_at_once:
             self.inner.append(run_id, window).add_done_callback(
-                lambda kept: loop.call_later(self.delay, self._answer, done, kept)
+                lambda kept: loop.call_later(self.delay, self._pass_on, done, kept)
             )
         else:
             loop.call_later(self.delay, self._append_into, done, run_id, window)

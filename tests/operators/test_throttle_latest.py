@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reactivex import Observable
 from reactivex import operators as ops
-from reactivex.disposable import Disposable
+from reactivex.disposable import Disposable, SerialDisposable
 from reactivex.subject import Subject
 from reactivex.testing import ReactiveTest, TestScheduler
 
 from reactor.events import Control, Event
 from reactor.operators import Flush, event_flushes, event_key, throttle_latest
+from reactor.operators.attached import Callbacks, attach
 
 on_next, on_completed, subscribe = ReactiveTest.on_next, ReactiveTest.on_completed, ReactiveTest.subscribe
 
@@ -294,6 +295,67 @@ def test_a_subscriber_that_raises_does_not_stop_the_others_time() -> None:
     scheduler._is_enabled = False
     scheduler.advance_by(10.0)
     assert said == ["a1", "b1", "a2?", "b2?"]
+
+
+@pytest.mark.parametrize("which", ["key", "flushes", "late"])
+@pytest.mark.parametrize("way", ["attach", "subscribe"])
+def test_what_its_functions_raise_is_the_results_error(which: str, way: str) -> None:
+    """Said once, at the moment it happens; the source is let go and no timer is left."""
+    scheduler, source = TestScheduler(), Subject[str]()
+    bug = RuntimeError(which)
+
+    def broken(item: str) -> Any:
+        if item in ("!", "a2"):
+            raise bug
+        return item
+
+    options: dict[str, Any] = {"key": key, "flushes": flushes, "late": None}
+    options[which] = {
+        "key": lambda item: key(broken(item)),
+        "flushes": lambda item: flushes(broken(item)),
+        "late": broken,
+    }[which]
+    result = source.pipe(throttle_latest(50.0, scheduler=scheduler, **options))
+    said: list[Any] = []
+    sink = Callbacks[str](said.append, said.append, lambda: said.append("done"))
+    if way == "attach":
+        attach(result, sink)
+    else:
+        result.subscribe(sink.on_next, sink.on_error, sink.on_completed)
+    for item in ("a1", "a2") if which == "late" else ("a1", "!"):
+        source.on_next(item)
+    scheduler.advance_to(1000.0)
+    source.on_completed()
+    assert said == ["a1", bug]
+    assert not source.observers
+    assert armed(scheduler) == 0
+
+
+@pytest.mark.parametrize("way", ["attach", "subscribe"])
+def test_one_that_leaves_on_what_was_held_hears_no_end(way: str) -> None:
+    """Disposed in the middle of the last flush, it is given neither the rest nor a completion."""
+    scheduler, source = TestScheduler(), Subject[str]()
+    said: list[Any] = []
+    subscription = SerialDisposable()
+
+    def heard(item: str) -> None:
+        said.append(item)
+        if item == "a2?":
+            subscription.dispose()
+
+    sink = Callbacks[str](heard, said.append, lambda: said.append("done"))
+    result: Observable[str] = source.pipe(throttled(scheduler))
+    if way == "attach":
+        attached = attach(result, sink)
+        subscription.disposable = Disposable(attached.dispose)
+    else:
+        subscription.disposable = result.subscribe(sink.on_next, sink.on_error, sink.on_completed)
+    for item in ("a1", "b1", "a2", "b2"):
+        source.on_next(item)
+    source.on_completed()
+    assert said == ["a1", "b1", "a2?"]
+    assert not source.observers
+    assert armed(scheduler) == 0
 
 
 def test_the_scheduler_of_the_subscription_is_passed_on() -> None:

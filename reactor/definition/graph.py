@@ -88,6 +88,11 @@ class Node:
         """Whether its bodies take anything that is limited, besides what all do."""
 
     @property
+    def is_leaf(self) -> bool:
+        """Whether nobody depends on it: its output is one of the run's."""
+        return not self.dependents
+
+    @property
     def runs_on_failure(self) -> bool:
         return self.task.on_upstream_failure == "run"
 
@@ -119,7 +124,9 @@ class Graph:
         dependents = _dependents(nodes)
         for node in nodes:
             node.dependents = tuple(dependents[node.name])
-        self.leaves = tuple(node.name for node in nodes if not node.dependents)
+        self.leaves = tuple(node.name for node in nodes if node.is_leaf)
+        self.bodies = sum(node.map_source is None for node in nodes)
+        """Tasks that run a body themselves; the children of a map are counted once it fans out."""
         self.limits = _limits(workflow.name, nodes)
         """The named limits its tasks use: as they are defined by a task, None where the engine has to."""
 

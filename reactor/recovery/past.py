@@ -74,7 +74,7 @@ async def load_past(log: EventLog, graph: Graph, state: RunState, last: Event | 
         outputs: dict[str, Output] = {}
         found = len(lost)
         for node, seen in needed:
-            output = await _read_output(log, state.run_id, node, seen, is_shown=node.name in graph.leaves)
+            output = await _read_output(log, state.run_id, node, seen, is_shown=node.is_leaf)
             if output is None:
                 lost.add(seen.id)
             else:
@@ -150,7 +150,7 @@ def _plan(
     """What unfinished bodies compute with: the whole output of a task (None), or that of these children."""
     for node in reversed(graph.nodes):
         completed = [body for body in _bodies(node, state) if body.status == "completed"]
-        if node.name in graph.leaves:  # shown at the end, and nobody computes with it
+        if node.is_leaf:  # shown at the end, and nobody computes with it
             needed += [(node, body) for body in completed]
         indexes = wanted.get(node.name, set())
         taken = [body for body in completed if None in indexes or body.map_index in indexes]

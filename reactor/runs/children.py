@@ -63,7 +63,7 @@ async def stop_child(parent: Execution, id: str) -> None:
     await parent.committed()  # the reason first: after a crash in between the body would take up a cancelled child
     child.control.cancel("parent", by=None, grace=_STOP_PART * parent.control.grace)
     while not child.feed.closed:
-        await child.next_window()
+        await child.commits.next()
 
 
 def leave_children(parent: Execution, task_id: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import copy_context
 from decimal import Decimal
@@ -26,6 +25,7 @@ from reactor.ports import Executor
 from reactor.recovery.past import Output, Past
 from reactor.runs.beginning import Beginning
 from reactor.runs.children import child_id, leave_children, run_child
+from reactor.runs.commits import Commits
 from reactor.runs.control import Control
 from reactor.runs.ending import Ending
 from reactor.runs.host import Host
@@ -65,67 +65,60 @@ class Execution:
         reused: Mapping[str, Output] | None = None,
     ) -> None:
         self.run_id = feed.run_id
+        self.host = host
         self.graph = graph
         self.feed = feed
-        self.inputs = beginning.inputs
-        encoded = graph.encode_input(beginning.inputs)
-        self.input_json = {name: value.json for name, value in encoded.items()}
-        self._lost_inputs = [name for name, value in encoded.items() if not value.recoverable]
-        self.meta = dict(beginning.meta)
-        self.leaves = frozenset(graph.leaves)
-        self.loop = host.loop
-        self._context = copy_context()
-        """The context variables of whoever started the run; each body has a copy of its own."""
-        self._is_in_context = False
-        self.clock = host.clock
-        self.executors: Mapping[str, Executor] = host.executors
-        self.tracebacks = host.tracebacks
         self.parent = beginning.parent
-        self.children: dict[str, Execution] = {}
-        """Child runs that are open, by id."""
-        bodies = sum(node.map_source is None for node in graph.nodes)
-        self.total_tasks = past.total_tasks if past else bodies
-        self.lost_with: Exception | None = None
-        self.host = host
+        self.inputs = beginning.inputs
+        self.meta = dict(beginning.meta)
+        self.reused = reused or {}
+        """Outputs of an earlier run that this one takes over, by task id."""
         self._beginning = beginning
         self._published = published
         self._ended = ended
-        self._jobs: set[asyncio.Task[None]] = set()
-        """Strong references: the loop itself keeps only weak ones."""
+        encoded = graph.encode_input(beginning.inputs)
+        self.input_json = {name: value.json for name, value in encoded.items()}
+        self._lost_inputs = [name for name, value in encoded.items() if not value.recoverable]
+
+        # what it lends to its actors
+        self.loop = host.loop
+        self.clock = host.clock
+        self.executors: Mapping[str, Executor] = host.executors
+        self.tracebacks = host.tracebacks
         self.cache = OutputCache(host.log, host.clock, graph)
-        self.reused = reused or {}
-        """Outputs of an earlier run that this one takes over, by task id."""
+        self._context = copy_context()
+        """The context variables of whoever started the run; each body has a copy of its own."""
+        self._is_in_context = False
         self._is_limited = graph.concurrency is not None or host.is_limited
         self._limits: dict[str, tuple[tuple[Slots, ...], tuple[Rate, ...]]] = {}
+        self._jobs: set[asyncio.Task[None]] = set()
+        """Strong references: the loop itself keeps only weak ones."""
+
+        # how far it is
+        self.total_tasks = past.total_tasks if past else graph.bodies
         self._started_bodies = past.started_bodies if past else 0
         self._task_time_ms = past.task_time_ms if past else 0.0
         self._started_at = self.clock.monotonic() - (past.elapsed_ms / 1000 if past else 0.0)
         self.last_written = feed.last_seq
-        self._seals_later = False
         self.is_sealed = False
         """The terminal event is written, though maybe not in the log yet."""
-        self._waiting_for_commit: deque[tuple[int, Callable[[], None]]] = deque()
+        self._seals_later = False
+        self.lost_with: Exception | None = None
+
+        # its parts
+        self.children: dict[str, Execution] = {}
+        """Child runs that are open, by id."""
+        self.commits = Commits(feed, host.loop)
         self.ledger = past.ledger if past else Ledger(beginning.budget)
         self.spending = Spending(self, self.ledger)
         self.control = Control(self, elapsed=past.active_ms / 1000 if past else 0.0)
-        self.pipeline = Pipeline(
-            self.run_id,
-            host.log,
-            host.clock,
-            host.scheduler,
-            publish=self._publish,
-            lost=self._log_lost,
-            last_seq=feed.last_seq,
-            append_timeout=host.append_timeout,
-        )
+        self.pipeline = self._make_pipeline()
         self.ready = ReadyQueue(self.pipeline.room)
-        self._subscription: Disposing | None = None
         self.actors: dict[str, Actor] = {}
-        for node in graph.nodes:  # upstreams first
-            make = TaskActor if node.map_source is None else MappedActor
-            actor = self.actors[node.name] = make(self, node)
-            if past is not None:
-                actor.restore(past)
+        self._make_actors(past)
+        self._subscription: Disposing | None = None
+
+    # --- its life ---
 
     def start(self) -> None:
         """Writes ``run.started`` and begins whatever is ready."""
@@ -172,6 +165,25 @@ class Execution:
         if self.parent is not None and self.parent.execution.is_paused:
             self.control.pause("parent", by=None)
 
+    def _make_pipeline(self) -> Pipeline:
+        return Pipeline(
+            self.run_id,
+            self.host.log,
+            self.clock,
+            self.host.scheduler,
+            publish=self._publish,
+            lost=self._log_lost,
+            last_seq=self.feed.last_seq,
+            append_timeout=self.host.append_timeout,
+        )
+
+    def _make_actors(self, past: Past | None) -> None:
+        for node in self.graph.nodes:  # upstreams first
+            make = TaskActor if node.map_source is None else MappedActor
+            actor = self.actors[node.name] = make(self, node)
+            if past is not None:
+                actor.restore(past)
+
     def _connect(self) -> None:
         bus = merge_tasks(list(self.actors.values()))
         self._subscription = bus.attach(Callbacks(self.write, self._engine_bug, self._seal))
@@ -185,16 +197,13 @@ class Execution:
     def _publish(self, window: Window) -> None:
         self.feed.publish(window)
         self._published(window)
-        waiting = self._waiting_for_commit
-        while waiting and waiting[0][0] <= self.feed.last_seq:
-            waiting.popleft()[1]()
+        self.commits.published()
         if self.feed.closed:
             self._close()
 
     def _close(self) -> None:
         self.control.close()
-        while self._waiting_for_commit:
-            self._waiting_for_commit.popleft()[1]()
+        self.commits.close()
         self._ended(self)
 
     def _log_lost(self, error: Exception) -> None:
@@ -384,30 +393,14 @@ class Execution:
 
     def committed(self) -> Awaitable[None]:
         """Done when everything written so far is in the log."""
-        done: asyncio.Future[None] = self.loop.create_future()
-        if self.last_written <= self.feed.last_seq or self.feed.closed:
-            done.set_result(None)
-        else:
-            self._waiting_for_commit.append((self.last_written, lambda: _settle(done)))
-        return done
+        return self.commits.upto(self.last_written)
 
     async def begun(self) -> None:
         """Done when ``run.started`` is in the log; raises LogLost where it never will be."""
         while self.feed.last_seq == 0 and self.lost_with is None:
-            await self.next_window()
+            await self.commits.next()
         if self.feed.last_seq == 0 and self.lost_with is not None:
             raise self.lost_with
-
-    def next_window(self) -> asyncio.Future[None]:
-        """Done when anything was committed, or nothing more will be."""
-        done: asyncio.Future[None] = self.loop.create_future()
-        self._waiting_for_commit.appendleft((self.feed.last_seq + 1, lambda: _settle(done)))
-        return done
-
-
-def _settle(done: asyncio.Future[None]) -> None:
-    if not done.done():
-        done.set_result(None)
 
 
 def _seen(actor: Actor) -> Upstream:

@@ -45,7 +45,6 @@ class Scope(Protocol):
     run_id: str
     inputs: dict[str, Any]
     input_json: dict[str, bytes]
-    leaves: frozenset[str]
     loop: asyncio.AbstractEventLoop
     clock: Clock
     ready: ReadyQueue

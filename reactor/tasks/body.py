@@ -275,7 +275,7 @@ class TaskActor(Actor):
     def _end_well(self, output: Any) -> None:
         encoded = encode_output(output, None if self.node.returns is MISSING else adapter_for(self.node.returns))
         self.output = output
-        if self.node.name in self.scope.leaves:
+        if self.node.is_leaf:
             self.encoded = encoded.json
         if self._digest is not None and encoded.recoverable:
             self.scope.cache.remember(self.node, self._digest, Output(output, encoded.json, encoded.typed))
@@ -284,7 +284,7 @@ class TaskActor(Actor):
     def _end_reused(self, reused: Output) -> None:
         """Completes with what was computed before, by an earlier run or another one."""
         self.output = reused.value
-        self.encoded = reused.json if self.node.name in self.scope.leaves else None
+        self.encoded = reused.json if self.node.is_leaf else None
         self._complete(Encoded(reused.json, True, reused.typed), 0.0, cached=True)
 
     def _complete(self, encoded: Encoded, duration_ms: float, *, cached: bool = False) -> None:

@@ -158,7 +158,7 @@ class MappedActor(Actor):
         if status == "completed":
             completed = [child for child in self.children if child.status == "completed"]
             self.output = [child.output for child in completed]
-            if self.node.name in self.scope.leaves:
+            if self.node.is_leaf:
                 self.encoded = b"[%b]" % b",".join(child.encoded or b"null" for child in completed)
         return status
 

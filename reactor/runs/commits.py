@@ -1,0 +1,52 @@
+"""Who waits until something of a run is in the log."""
+
+from __future__ import annotations
+
+from asyncio import AbstractEventLoop, Future
+from collections import deque
+from collections.abc import Awaitable
+
+from reactor.feed import Feed
+from reactor.waiting import READY
+
+
+class Commits:
+    """Of one open run."""
+
+    __slots__ = ("_feed", "_loop", "_waiting")
+
+    def __init__(self, feed: Feed, loop: AbstractEventLoop) -> None:
+        self._feed = feed
+        self._loop = loop
+        self._waiting: deque[tuple[int, Future[None]]] = deque()
+        """The lowest seq first."""
+
+    def upto(self, seq: int) -> Awaitable[None]:
+        """Done when this event is in the log, or nothing more will be."""
+        if seq <= self._feed.last_seq or self._feed.closed:
+            return READY
+        done: Future[None] = self._loop.create_future()
+        self._waiting.append((seq, done))
+        return done
+
+    def next(self) -> Future[None]:
+        """Done when anything was committed, or nothing more will be."""
+        done: Future[None] = self._loop.create_future()
+        self._waiting.appendleft((self._feed.last_seq + 1, done))
+        return done
+
+    def published(self) -> None:
+        """Wakes those whose event is in the log now."""
+        waiting, last = self._waiting, self._feed.last_seq
+        while waiting and waiting[0][0] <= last:
+            _settle(waiting.popleft()[1])
+
+    def close(self) -> None:
+        """Wakes all: nothing more will be committed here."""
+        while self._waiting:
+            _settle(self._waiting.popleft()[1])
+
+
+def _settle(done: Future[None]) -> None:
+    if not done.done():
+        done.set_result(None)

@@ -7,6 +7,7 @@ import gc
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +18,7 @@ from reactor import Context, Control, Engine, Event, Run, SlowSubscriber, Workfl
 from reactor.events import Message
 from reactor.logs import MemoryLog
 from reactor.testing import SlowLog, read_all
+from tests.jittered import JITTERS, JitteredLog, turns
 
 
 def talk(count: int, *, pause_every: int = 1) -> Workflow:
@@ -308,37 +310,55 @@ async def test_subscribers_of_the_engine_are_isolated_too(engine: Engine) -> Non
     joins=st.lists(st.integers(0, 60), min_size=1, max_size=6),
     pause_every=st.integers(1, 7),
     cursor=st.integers(0, 40),
+    jitters=st.none() | JITTERS,
 )
 def test_whoever_subscribes_at_whatever_moment_gets_each_event_once(
-    joins: list[int], pause_every: int, cursor: int
+    joins: list[int], pause_every: int, cursor: int, jitters: list[tuple[int, ...]] | None
 ) -> None:
-    """From the replay to the live part there is neither gap nor duplicate, pushed or pulled, from any cursor."""
+    """From the replay to the live part there is neither gap nor duplicate, pushed or pulled, from any cursor.
+
+    However long the log takes for what, nobody is shown an event that the state does not know of.
+    """
+    log = MemoryLog() if jitters is None else JitteredLog(MemoryLog(), jitters)
 
     async def main() -> None:
-        async with Engine() as engine:
+        async with Engine(log) as engine:
             run = await engine.start(talk(40, pause_every=pause_every))
             pushed: list[list[Message]] = []
             pulled: list[asyncio.Task[list[Message]]] = []
+            too_early: list[Message] = []
+
+            def hear(message: Message, seen: list[Message]) -> None:
+                seen.append(message)
+                if message.seq is None or message.seq > run.state.seq:
+                    too_early.append(message)
+
+            async def pull() -> list[Message]:
+                seen: list[Message] = []
+                async for message in run:
+                    hear(message, seen)
+                return seen
+
             ends: list[asyncio.Future[None]] = []
             places: list[int] = []
-            for turns in sorted(joins):
+            for count in sorted(joins):
+                await turns(count)
                 seen: list[Message] = []
                 places.append(min(cursor, run.state.seq))  # one ahead of the run is no cursor
                 end = asyncio.get_running_loop().create_future()
                 run.events_after(places[-1]).subscribe(
-                    seen.append, end.set_exception, lambda end=end: end.set_result(None)
+                    partial(hear, seen=seen), end.set_exception, lambda end=end: end.set_result(None)
                 )
                 pushed.append(seen)
                 ends.append(end)
-                pulled.append(asyncio.create_task(pull(run)))
-                for _ in range(turns):
-                    await asyncio.sleep(0)
+                pulled.append(asyncio.create_task(pull()))
             await asyncio.wait_for(asyncio.gather(*ends), 10)
             events = await events_of(engine, run)
             for seen, place in zip(pushed, places, strict=True):
                 assert seen == events[place:]
             for taken in await asyncio.gather(*pulled):
                 assert taken == events
+            assert too_early == []
 
     asyncio.run(main())
 

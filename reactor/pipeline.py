@@ -17,7 +17,7 @@ from reactor.bounds import APPEND_TIMEOUT_SECONDS
 from reactor.clock import LoopScheduler
 from reactor.errors import LogLost
 from reactor.events import TERMINAL, Draft, Event, Window
-from reactor.operators.attached import Attachable, Callbacks, Disposing, Inlet, Sink, attach
+from reactor.operators.attached import Attachable, Callbacks, Inlet, Sink, Stage, attach, operator_of
 from reactor.operators.buffer_window import Room, buffer_window
 from reactor.ports import Clock, EventLog
 
@@ -78,28 +78,22 @@ def event_size(event: Event) -> int:
 def number(run_id: str, clock: Clock, last_seq: int = 0) -> Callable[[Observable[Draft]], Attachable[Event]]:
     """Gives each draft its time and its seq, the one after ``last_seq`` first; completes with the terminal event."""
 
-    def operator(source: Observable[Draft]) -> Attachable[Event]:
-        def number_into(sink: Sink[Event], scheduler: abc.SchedulerBase | None) -> Disposing:
-            return attach(source, _Numbering(sink, run_id, clock, last_seq), scheduler)
-
-        return Attachable(number_into)
-
-    return operator
+    return operator_of(lambda sink: _Numbering(sink, run_id, clock, last_seq))
 
 
-class _Numbering:
+class _Numbering(Stage[Draft, Event]):
     """The one place where an event gets its number."""
 
-    __slots__ = ("clock", "is_sealed", "run_id", "seq", "sink")
+    __slots__ = ("clock", "is_sealed", "run_id", "seq")
 
     def __init__(self, sink: Sink[Event], run_id: str, clock: Clock, last_seq: int) -> None:
-        self.sink = sink
+        super().__init__(sink)
         self.run_id = run_id
         self.clock = clock
         self.seq = last_seq
         self.is_sealed = False
 
-    def on_next(self, draft: Draft) -> None:
+    def on_next(self, draft: Draft, /) -> None:
         if self.is_sealed:
             logger.warning("event after the end of the run dropped", run_id=self.run_id, type=draft.type)
             return
@@ -108,9 +102,6 @@ class _Numbering:
         self.sink.on_next(Event.numbered(self.seq, self.run_id, self.clock.now(), draft))
         if self.is_sealed:
             self.sink.on_completed()
-
-    def on_error(self, error: Exception) -> None:
-        self.sink.on_error(error)
 
     def on_completed(self) -> None:
         if not self.is_sealed:
@@ -127,34 +118,13 @@ def append(
     after it can be published either.
     """
 
-    def operator(source: Observable[list[Event]]) -> Attachable[list[Event]]:
-        def append_into(sink: Sink[list[Event]], subscribe_scheduler: abc.SchedulerBase | None) -> Disposing:
-            appending = _Appending(run_id, log, sink, timeout, scheduler, clock)
-            appending.source = attach(source, appending, subscribe_scheduler)
-            return appending
-
-        return Attachable(append_into)
-
-    return operator
+    return operator_of(lambda sink: _Appending(run_id, log, sink, timeout, scheduler, clock))
 
 
-class _Appending:
+class _Appending(Stage[list[Event], list[Event]]):
     """The window under way, and a timer that looks at it: set once in ``timeout`` seconds, not once a window."""
 
-    __slots__ = (
-        "began",
-        "clock",
-        "is_disposed",
-        "is_watched",
-        "log",
-        "run_id",
-        "scheduler",
-        "sink",
-        "source",
-        "timeout",
-        "timer",
-        "window",
-    )
+    __slots__ = ("began", "clock", "is_watched", "log", "run_id", "scheduler", "timeout", "timer", "window")
 
     def __init__(
         self,
@@ -165,20 +135,18 @@ class _Appending:
         scheduler: abc.SchedulerBase,
         clock: Callable[[], float],
     ) -> None:
+        super().__init__(sink)
         self.run_id = run_id
         self.log = log
-        self.sink = sink
-        self.source: Disposing | None = None
         self.timeout = timeout
         self.scheduler = scheduler
         self.clock = clock
         self.window: list[Event] | None = None
         self.began = 0.0
         self.is_watched = False
-        self.is_disposed = False
         self.timer: abc.DisposableBase | None = None
 
-    def on_next(self, window: list[Event]) -> None:
+    def on_next(self, window: list[Event], /) -> None:
         if self.is_disposed:
             return
         self.window = window
@@ -195,7 +163,7 @@ class _Appending:
             self.watch(self.timeout)
         appended.add_done_callback(self.answered)
 
-    def on_error(self, error: Exception) -> None:
+    def on_error(self, error: Exception, /) -> None:
         self.dispose()
         self.sink.on_error(error)
 
@@ -243,8 +211,6 @@ class _Appending:
         self.sink.on_error(lost)
 
     def dispose(self) -> None:
-        self.is_disposed = True
+        super().dispose()
         if self.timer is not None:
             self.timer.dispose()
-        if self.source is not None:
-            self.source.dispose()

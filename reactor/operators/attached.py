@@ -8,6 +8,7 @@ from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 
 T = TypeVar("T")
+U = TypeVar("U")
 T_contra = TypeVar("T_contra", contravariant=True)
 
 
@@ -91,6 +92,54 @@ def attach(source: Observable[T], sink: Sink[T], scheduler: SchedulerBase | None
     if isinstance(source, Attachable):
         return source.attach(sink, scheduler)
     return source.subscribe(sink.on_next, sink.on_error, sink.on_completed, scheduler=scheduler)
+
+
+class Stage(Generic[T, U]):
+    """What an operator does to one subscription: hears one source, speaks to one sink, and not after its disposal.
+
+    Ends pass as they are, unless a subclass has something to do first.
+    """
+
+    __slots__ = ("is_disposed", "sink", "source")
+
+    def __init__(self, sink: Sink[U]) -> None:
+        self.sink = sink
+        self.source: Disposing | None = None
+        self.is_disposed = False
+
+    def attach_to(self, source: Observable[T], scheduler: SchedulerBase | None) -> None:
+        """Begins to listen."""
+        self.source = attach(source, self, scheduler)
+        if self.is_disposed:  # while it was being attached
+            self.source.dispose()
+
+    def on_next(self, value: T, /) -> None:
+        raise NotImplementedError
+
+    def on_error(self, error: Exception, /) -> None:
+        self.sink.on_error(error)
+
+    def on_completed(self) -> None:
+        self.sink.on_completed()
+
+    def dispose(self) -> None:
+        self.is_disposed = True
+        if self.source is not None:
+            self.source.dispose()
+
+
+def operator_of(make: Callable[[Sink[U]], Stage[T, U]]) -> Callable[[Observable[T]], Attachable[U]]:
+    """The operator whose subscriptions are these stages: ``source.pipe(operator_of(make))``."""
+
+    def operator(source: Observable[T]) -> Attachable[U]:
+        def attach_stage(sink: Sink[U], scheduler: SchedulerBase | None) -> Disposing:
+            stage = make(sink)
+            stage.attach_to(source, scheduler)
+            return stage
+
+        return Attachable(attach_stage)
+
+    return operator
 
 
 class Inlet(Attachable[T]):

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from reactivex import Observable
-from reactivex.abc import SchedulerBase
 
-from reactor.operators.attached import Attachable, Disposing, Sink, attach
+from reactor.operators.attached import Attachable, Sink, Stage, operator_of
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -27,34 +26,17 @@ def encode(encoder: Callable[[T], U]) -> Callable[[Observable[T]], Attachable[U]
         b'b'
     """
 
-    def operator(source: Observable[T]) -> Attachable[U]:
-        def encode_into(sink: Sink[U], scheduler: SchedulerBase | None) -> Disposing:
-            encoding = _Encoding(encoder, sink)
-            encoding.attach_to(source, scheduler)
-            return encoding
-
-        return Attachable(encode_into)
-
-    return operator
+    return operator_of(lambda sink: _Encoding(encoder, sink))
 
 
-class _Encoding(Generic[T, U]):
-    __slots__ = ("encoder", "is_disposed", "on_completed", "on_error", "sink", "source")
+class _Encoding(Stage[T, U]):
+    __slots__ = ("encoder",)
 
     def __init__(self, encoder: Callable[[T], U], sink: Sink[U]) -> None:
+        super().__init__(sink)
         self.encoder = encoder
-        self.sink = sink
-        self.source: Disposing | None = None
-        self.is_disposed = False
-        self.on_error = sink.on_error
-        self.on_completed = sink.on_completed
 
-    def attach_to(self, source: Observable[T], scheduler: SchedulerBase | None) -> None:
-        self.source = attach(source, self, scheduler)
-        if self.is_disposed:  # while it was being attached
-            self.source.dispose()
-
-    def on_next(self, item: T) -> None:
+    def on_next(self, item: T, /) -> None:
         if self.is_disposed:
             return
         try:
@@ -64,8 +46,3 @@ class _Encoding(Generic[T, U]):
             self.sink.on_error(error)
             return
         self.sink.on_next(encoded)
-
-    def dispose(self) -> None:
-        self.is_disposed = True
-        if self.source is not None:
-            self.source.dispose()

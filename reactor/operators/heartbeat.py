@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Generic, TypeVar
+from typing import Final, TypeVar
 
 from reactivex import Observable
 from reactivex.abc import SchedulerBase
 from reactivex.disposable import SerialDisposable
 
-from reactor.operators.attached import Attachable, Disposing, Sink, attach
+from reactor.operators.attached import Sink, Stage, operator_of
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -49,37 +49,29 @@ def heartbeat(
         raise ValueError(f"the period of heartbeat is {period}; it must be above 0 seconds")
     now = clock or (lambda: scheduler.now.timestamp())
 
-    def operator(source: Observable[T]) -> Attachable[T | U]:
-        def beat_into(sink: Sink[T | U], subscribe_scheduler: SchedulerBase | None) -> Disposing:
-            beating = _Beating(period, beat, sink, scheduler, now)
-            beating.attach_to(source, subscribe_scheduler)
-            return beating
+    def beating(sink: Sink[T | U]) -> _Beating[T, U]:
+        return _Beating(period, beat, sink, scheduler, now)
 
-        return Attachable(beat_into)
-
-    return operator
+    return operator_of(beating)
 
 
-class _Beating(Generic[T, U]):
-    __slots__ = ("beat", "heard", "now", "period", "scheduler", "sink", "source", "timer")
+class _Beating(Stage[T, T | U]):
+    __slots__ = ("beat", "heard", "now", "period", "scheduler", "timer")
 
     def __init__(
         self, period: float, beat: U, sink: Sink[T | U], scheduler: SchedulerBase, now: Callable[[], float]
     ) -> None:
+        super().__init__(sink)
         self.period = period
         self.beat = beat
-        self.sink = sink
         self.scheduler = scheduler
         self.now = now
         self.heard = now()
-        self.source: Disposing | None = None
         self.timer = SerialDisposable()
 
     def attach_to(self, source: Observable[T], scheduler: SchedulerBase | None) -> None:
         self._wait(self.period)
-        self.source = attach(source, self, scheduler)
-        if self.timer.is_disposed:  # while it was being attached
-            self.source.dispose()
+        super().attach_to(source, scheduler)
 
     def _wait(self, seconds: float) -> None:
         self.timer.disposable = self.scheduler.schedule_relative(seconds, self._ring)
@@ -92,11 +84,11 @@ class _Beating(Generic[T, U]):
         self._wait(self.period)
         self.sink.on_next(self.beat)
 
-    def on_next(self, item: T) -> None:
+    def on_next(self, item: T, /) -> None:
         self.heard = self.now()
         self.sink.on_next(item)
 
-    def on_error(self, error: Exception) -> None:
+    def on_error(self, error: Exception, /) -> None:
         self.timer.dispose()
         self.sink.on_error(error)
 
@@ -106,5 +98,4 @@ class _Beating(Generic[T, U]):
 
     def dispose(self) -> None:
         self.timer.dispose()
-        if self.source is not None:
-            self.source.dispose()
+        super().dispose()

@@ -5,10 +5,9 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from reactivex import Observable
-from reactivex.abc import SchedulerBase
 
 from reactor.events import Control, Message
-from reactor.operators.attached import Attachable, Callbacks, Disposing, Sink, attach
+from reactor.operators.attached import Sink, Stage, operator_of
 
 PATTERN_CHARS: Final = 256
 PATTERNS: Final = 64
@@ -45,19 +44,19 @@ def select(
         return _everything
     matches = matcher(types, tasks)
 
-    def operator(source: Observable[Message]) -> Attachable[Message]:
-        def select_into(sink: Sink[Message], scheduler: SchedulerBase | None) -> Disposing:
-            say = sink.on_next
+    return operator_of(lambda sink: _Selecting(matches, sink))
 
-            def on_next(message: Message) -> None:
-                if matches(message):
-                    say(message)
 
-            return attach(source, Callbacks(on_next, sink.on_error, sink.on_completed), scheduler)
+class _Selecting(Stage[Message, Message]):
+    __slots__ = ("matches",)
 
-        return Attachable(select_into)
+    def __init__(self, matches: Callable[[Message], bool], sink: Sink[Message]) -> None:
+        super().__init__(sink)
+        self.matches = matches
 
-    return operator
+    def on_next(self, message: Message, /) -> None:
+        if self.matches(message):
+            self.sink.on_next(message)
 
 
 def _everything(source: Observable[Message]) -> Observable[Message]:

@@ -12,7 +12,7 @@ from reactivex.abc import SchedulerBase
 from reactivex.disposable import Disposable, SerialDisposable
 
 from reactor.events import PROGRESS_LIKE, TERMINAL, Control, Message
-from reactor.operators.attached import Attachable, Disposing, Sink, attach
+from reactor.operators.attached import Sink, Stage, operator_of
 
 T = TypeVar("T")
 
@@ -84,33 +84,15 @@ def throttle_latest(
         raise ValueError(f"the period of throttle_latest is {period}; it must be above 0 seconds")
     now = clock or (lambda: scheduler.now.timestamp())
 
-    def operator(source: Observable[T]) -> Attachable[T]:
-        def throttle_into(sink: Sink[T], subscribe_scheduler: SchedulerBase | None) -> Disposing:
-            throttling = _Throttling(period, sink, key=key, flushes=flushes, late=late, scheduler=scheduler, now=now)
-            throttling.attach_to(source, subscribe_scheduler)
-            return throttling
-
-        return Attachable(throttle_into)
-
-    return operator
+    return operator_of(
+        lambda sink: _Throttling(period, sink, key=key, flushes=flushes, late=late, scheduler=scheduler, now=now)
+    )
 
 
-class _Throttling(Generic[T]):
+class _Throttling(Stage[T, T]):
     """What is held, and the one timer that lets it go."""
 
-    __slots__ = (
-        "flushes",
-        "held",
-        "is_disposed",
-        "key",
-        "late",
-        "now",
-        "rings",
-        "scheduler",
-        "sink",
-        "source",
-        "timer",
-    )
+    __slots__ = ("flushes", "held", "key", "late", "now", "rings", "scheduler", "timer")
 
     def __init__(
         self,
@@ -123,25 +105,18 @@ class _Throttling(Generic[T]):
         scheduler: SchedulerBase,
         now: Callable[[], float],
     ) -> None:
+        super().__init__(sink)
         self.held = _Held[T](period)
-        self.sink = sink
         self.key = key
         self.flushes = flushes
         self.late = late
         self.scheduler = scheduler
         self.now = now
-        self.source: Disposing | None = None
         self.timer = SerialDisposable()
         self.rings = inf
         """When the timer does."""
-        self.is_disposed = False
 
-    def attach_to(self, source: Observable[T], scheduler: SchedulerBase | None) -> None:
-        self.source = attach(source, self, scheduler)
-        if self.is_disposed:  # while it was being attached
-            self.source.dispose()
-
-    def on_next(self, item: T) -> None:
+    def on_next(self, item: T, /) -> None:
         if self.is_disposed:
             return
         try:
@@ -159,7 +134,7 @@ class _Throttling(Generic[T]):
         if not self.is_disposed:  # by whoever was given what was held
             self.sink.on_next(item)
 
-    def on_error(self, error: Exception) -> None:
+    def on_error(self, error: Exception, /) -> None:
         self._leave(partial(self.held.pop, Flush.ALL))
         if not self.is_disposed:
             self._end()
@@ -178,8 +153,7 @@ class _Throttling(Generic[T]):
 
     def dispose(self) -> None:
         self._end()
-        if self.source is not None:
-            self.source.dispose()
+        super().dispose()
 
     def _end(self) -> None:
         self.is_disposed = True

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from reactivex import Observable
-from reactivex.abc import SchedulerBase
 
-from reactor.operators.attached import Attachable, Disposing, Sink, attach
+from reactor.operators.attached import Stage, operator_of
 
 T = TypeVar("T")
 
@@ -28,35 +27,15 @@ def unwindow() -> Callable[[Observable[Sequence[T]]], Observable[T]]:
         c
     """
 
-    def operator(source: Observable[Sequence[T]]) -> Attachable[T]:
-        def unwindow_into(sink: Sink[T], scheduler: SchedulerBase | None) -> Disposing:
-            unwindowing = _Unwindowing(sink)
-            unwindowing.source = attach(source, unwindowing, scheduler)
-            return unwindowing
-
-        return Attachable(unwindow_into)
-
-    return operator
+    return operator_of(_Unwindowing)
 
 
-class _Unwindowing(Generic[T]):
-    __slots__ = ("is_disposed", "on_completed", "on_error", "sink", "source")
+class _Unwindowing(Stage[Sequence[T], T]):
+    __slots__ = ()
 
-    def __init__(self, sink: Sink[T]) -> None:
-        self.sink = sink
-        self.source: Disposing | None = None
-        self.is_disposed = False
-        self.on_error = sink.on_error
-        self.on_completed = sink.on_completed
-
-    def on_next(self, window: Sequence[T]) -> None:
+    def on_next(self, window: Sequence[T], /) -> None:
         say = self.sink.on_next
         for item in window:
             if self.is_disposed:
                 return
             say(item)
-
-    def dispose(self) -> None:
-        self.is_disposed = True
-        if self.source is not None:
-            self.source.dispose()

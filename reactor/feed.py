@@ -138,7 +138,7 @@ class Feed:
             return list(recent)
         events = await self.log.read(self.run_id, after, READ_EVENTS)
         if events and events[0].seq <= self.last_seq < events[-1].seq:
-            # committed, but its window is not published yet: the state does not know of it, nor whoever asks for it
+            # the rest is committed, but not published yet: the state does not know of it
             events = [event for event in events if event.seq <= self.last_seq]
         if events and events[0].seq > after + 1:
             return [self.gap(after + 1, events[0].seq - 1, "trimmed"), *events]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -94,10 +95,11 @@ def attach(source: Observable[T], sink: Sink[T], scheduler: SchedulerBase | None
     return source.subscribe(sink.on_next, sink.on_error, sink.on_completed, scheduler=scheduler)
 
 
-class Stage(Generic[T, U]):
-    """What an operator does to one subscription: hears one source, speaks to one sink, and not after its disposal.
+class Stage(ABC, Generic[T, U]):
+    """What an operator does to one subscription: it hears one source and speaks to one sink.
 
-    Ends pass as they are, unless a subclass has something to do first.
+    Ends pass as they are, unless a subclass has something to do first. Disposed, it lets go of its source, which then
+    is silent; one that holds items, or hands out several for one, looks at ``is_disposed`` itself.
     """
 
     __slots__ = ("is_disposed", "sink", "source")
@@ -113,8 +115,8 @@ class Stage(Generic[T, U]):
         if self.is_disposed:  # while it was being attached
             self.source.dispose()
 
-    def on_next(self, value: T, /) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def on_next(self, value: T, /) -> None: ...
 
     def on_error(self, error: Exception, /) -> None:
         self.sink.on_error(error)

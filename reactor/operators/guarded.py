@@ -4,7 +4,7 @@ import gc
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
@@ -70,52 +70,74 @@ def guarded(
 
     def operator(source: Observable[T]) -> Observable[T]:
         def subscribe(observer: ObserverBase[T], scheduler: SchedulerBase | None = None) -> DisposableBase:
-            # disposed before it is assigned, if the source emits while it is being subscribed
-            subscription = SingleAssignmentDisposable()
-            warned = False
-
-            def deliver(callback: Callable[..., None], *values: object) -> None:
-                if subscription.is_disposed:
-                    return
-                began, collected = clock(), collector.seconds
-                try:
-                    callback(*values)
-                except (KeyboardInterrupt, SystemExit):
-                    raise  # the process's, not the subscriber's
-                except BaseException as error:  # a CancelledError, too, must not pass for one of the emitter's
-                    subscription.dispose()
-                    report(error if isinstance(error, Exception) else RuntimeError(repr(error)))
-                    return
-                took = clock() - began - (collector.seconds - collected)
-                if took > limit:
-                    slow(took)
-
-            def slow(took: float) -> None:
-                nonlocal warned
-                detach, warned = warned, True
-                error = _slow_subscriber(took, limit, run_id, detach)
-                if not detach:
-                    report(error)
-                    return
-                subscription.dispose()
-                report(error)
-                try:
-                    observer.on_error(error)
-                except Exception as raised:
-                    if raised is not error:  # one without on_error raises what it was given
-                        report(raised)
-
-            subscription.disposable = source.subscribe(
-                partial(deliver, observer.on_next),
-                partial(deliver, observer.on_error),
-                partial(deliver, observer.on_completed),
-                scheduler=scheduler,
-            )
-            return subscription
+            return _Guarding(observer, report, clock, limit, run_id).subscribe_to(source, scheduler)
 
         return Observable(subscribe)
 
     return operator
+
+
+class _Guarding(Generic[T]):
+    """One subscriber, and whether it has been warned."""
+
+    __slots__ = ("clock", "limit", "observer", "report", "run_id", "subscription", "warned")
+
+    def __init__(
+        self,
+        observer: ObserverBase[T],
+        report: Callable[[Exception], None],
+        clock: Callable[[], float],
+        limit: float,
+        run_id: str,
+    ) -> None:
+        self.observer = observer
+        self.report = report
+        self.clock = clock
+        self.limit = limit
+        self.run_id = run_id
+        # disposed before it is assigned, if the source emits while it is being subscribed
+        self.subscription = SingleAssignmentDisposable()
+        self.warned = False
+
+    def subscribe_to(self, source: Observable[T], scheduler: SchedulerBase | None) -> DisposableBase:
+        observer = self.observer
+        self.subscription.disposable = source.subscribe(
+            partial(self._deliver, observer.on_next),
+            partial(self._deliver, observer.on_error),
+            partial(self._deliver, observer.on_completed),
+            scheduler=scheduler,
+        )
+        return self.subscription
+
+    def _deliver(self, callback: Callable[..., None], *values: object) -> None:
+        if self.subscription.is_disposed:
+            return
+        began, collected = self.clock(), collector.seconds
+        try:
+            callback(*values)
+        except (KeyboardInterrupt, SystemExit):
+            raise  # the process's, not the subscriber's
+        except BaseException as error:  # a CancelledError, too, must not pass for one of the emitter's
+            self.subscription.dispose()
+            self.report(error if isinstance(error, Exception) else RuntimeError(repr(error)))
+            return
+        took = self.clock() - began - (collector.seconds - collected)
+        if took > self.limit:
+            self._slow(took)
+
+    def _slow(self, took: float) -> None:
+        detach, self.warned = self.warned, True
+        error = _slow_subscriber(took, self.limit, self.run_id, detach)
+        if not detach:
+            self.report(error)
+            return
+        self.subscription.dispose()
+        self.report(error)
+        try:
+            self.observer.on_error(error)
+        except Exception as raised:
+            if raised is not error:  # one without on_error raises what it was given
+                self.report(raised)
 
 
 def _slow_subscriber(took: float, limit: float, run_id: str, detached: bool) -> SlowSubscriber:

@@ -20,8 +20,9 @@ from benchmarks.figure import Figure
 from benchmarks.shapes import SHAPES, Shape
 from reactor import Engine, Workflow
 from reactor.bounds import MAX_EVENT_BYTES
-from reactor.logs import MemoryLog, SqliteLog
-from reactor.ports import EventLog
+from reactor.logs.memory import MemoryLog
+from reactor.logs.sqlite.log import SqliteLog
+from reactor.ports.log import EventLog
 from reactor.testing import read_all
 
 PAIRS = 5

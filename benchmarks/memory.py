@@ -20,7 +20,7 @@ from benchmarks.figure import Figure, spread
 from benchmarks.shapes import layers
 from benchmarks.workloads import noop
 from reactor import Engine, Run, Workflow
-from reactor.logs import SqliteLog
+from reactor.logs.sqlite.log import SqliteLog
 
 TASKS = 40_000
 TARGET_KB = 2.0

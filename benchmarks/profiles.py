@@ -35,7 +35,7 @@ _OWNERS = (
     ("/aiohttp/", "aiohttp"),
     ("/asyncio/", "asyncio"),
     ("/reactor/", "ours"),
-    ("/web/", "ours"),
+    ("/reactor_web/", "ours"),
     ("/benchmarks/", "the task itself"),
 )
 Function = tuple[str, int, str]

@@ -19,8 +19,8 @@ import orjson
 from benchmarks.figure import Figure, spread
 from benchmarks.publish import Publisher
 from benchmarks.served import plan_of, server
-from reactor.events import Draft, Event, task_head
-from reactor.logs import SqliteLog
+from reactor.events.event import Draft, Event, task_head
+from reactor.logs.sqlite.log import SqliteLog
 
 EVENTS = 100_000
 WINDOW = 1_000

@@ -9,7 +9,7 @@ from benchmarks.engine import log_of, ours, timed, workflow_of
 from benchmarks.figure import Figure, spread
 from benchmarks.shapes import Shape, chain
 from reactor import Engine, Workflow
-from reactor.ports import EventLog
+from reactor.ports.log import EventLog
 from reactor.testing import read_all
 
 RUNS = 1_000

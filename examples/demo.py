@@ -58,7 +58,17 @@ class Server:
     def __init__(self, file: str) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="reactor-demo-")
         store = f"sqlite:///{self._folder.name}/runs.db"
-        self.command = [sys.executable, "-m", "web.cli", "serve", file, "--port", "0", "--store", store]
+        self.command = [
+            sys.executable,
+            "-m",
+            "reactor_web.terminal.cli",
+            "serve",
+            file,
+            "--port",
+            "0",
+            "--store",
+            store,
+        ]
         self.lines: deque[str] = deque(maxlen=200)
         """The last lines it printed."""
         self._url: Queue[str | None] = Queue(1)
@@ -150,7 +160,7 @@ def problem(body: bytes) -> str:
 
 def watch(url: str, deadline: Deadline) -> int:
     """`reactor watch` in the foreground, with this terminal; its exit code."""
-    with subprocess.Popen([sys.executable, "-m", "web.cli", "watch", url], cwd=REPO) as watcher:
+    with subprocess.Popen([sys.executable, "-m", "reactor_web.terminal.cli", "watch", url], cwd=REPO) as watcher:
         try:
             return watcher.wait(deadline.left("the run was started"))
         except subprocess.TimeoutExpired:

@@ -10,8 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from reactor import Context
-from reactor.tools import tool
+from reactor import Context, tool
 
 WORD = re.compile(r"[A-Za-z][a-z']+")
 

@@ -52,13 +52,13 @@ from reactor.errors import (
     UnknownWorkflow,
     WorkflowError,
 )
-from reactor.events import Control, Event
-from reactor.fold import evolve
-from reactor.follow import off_loop
-from reactor.run import Run
-from reactor.spec import load_plan
-from reactor.state import RunState, TaskState
-from reactor.tools import Tool, tool
+from reactor.events.event import Control, Event
+from reactor.events.fold import evolve
+from reactor.events.state import RunState, TaskState
+from reactor.plans.load import load_plan
+from reactor.plans.tools import Tool, tool
+from reactor.runs.run import Run
+from reactor.stream.follow import off_loop
 
 __all__ = [
     "Backpressure",

@@ -12,33 +12,31 @@ from reactivex import Observable
 
 from reactor import bounds
 from reactor.clock import SystemClock
+from reactor.definition.address import importing
 from reactor.definition.graph import Graph
 from reactor.definition.options import count_problem
 from reactor.definition.policy import Budget, Limit
-from reactor.definition.workflow import Workflow
-from reactor.errors import (
-    EngineClosed,
-    RunExists,
-    RunOpen,
-    WorkflowChanged,
-)
-from reactor.events import Event
-from reactor.executors.address import importing
-from reactor.follow import caught_up, report
-from reactor.logs import open_log
+from reactor.definition.workflow import Workflow, provide_run_once
+from reactor.errors import EngineClosed, RunExists, RunOpen, WorkflowChanged
+from reactor.events.event import Event
+from reactor.logs.schemes import open_log
 from reactor.operators.guarded import guarded
 from reactor.operators.unwindow import unwindow
-from reactor.ports import Clock, EventLog, RunRecord, Work
+from reactor.plans.tools import Tool
+from reactor.ports.clock import Clock
+from reactor.ports.executor import Work
+from reactor.ports.log import EventLog, RunRecord
 from reactor.recovery.origin import NotRecoverable, beginning_of, budget_of, graph_of, input_of, recorded_input
-from reactor.recovery.past import Output, load_reusable
+from reactor.recovery.reading import load_reusable
 from reactor.recovery.recovery import Recovery
 from reactor.registry import Registry
 from reactor.requests import check_meta, check_reason, check_run_id, make_run_id
-from reactor.run import Run
 from reactor.runs.beginning import Beginning
 from reactor.runs.host import Host
-from reactor.runs.runs import Runs
-from reactor.tools import Tool
+from reactor.runs.open_runs import Runs
+from reactor.runs.run import Run
+from reactor.stream.follow import caught_up, report
+from reactor.tasks.past import Output
 
 logger = structlog.get_logger("reactor")
 
@@ -359,6 +357,9 @@ def run_once(workflow: Workflow, input: Mapping[str, Any]) -> dict[str, Any]:
             f"{workflow.name}.run() needs its own loop; here: await (await engine.start(workflow, input))"
         )
     return asyncio.run(main())
+
+
+provide_run_once(run_once)
 
 
 def is_in_loop() -> bool:

@@ -9,7 +9,7 @@ from reactor.definition.graph import Graph
 from reactor.definition.policy import Limit
 from reactor.definition.workflow import Workflow
 from reactor.errors import UnknownWorkflow, WorkflowError
-from reactor.tools import Tool, tools
+from reactor.plans.tools import Tool, tools
 
 
 def _by_name(tools: Iterable[Tool[..., Any]]) -> dict[str, Tool[..., Any]]:

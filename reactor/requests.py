@@ -11,7 +11,7 @@ import orjson
 
 from reactor import bounds
 from reactor.errors import InvalidRunId
-from reactor.values import plain_copy
+from reactor.events.values import plain_copy
 
 
 def make_run_id() -> str:

@@ -14,7 +14,7 @@ from reactivex.disposable import Disposable
 
 from reactor import clock
 from reactor.clock import LoopScheduler, SystemClock
-from tests.fake_loop import FakeLoop
+from tests.helpers.fake_loop import FakeLoop
 
 A_TURN = 0
 """Seconds of the sleep that lets the loop run once."""

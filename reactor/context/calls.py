@@ -6,18 +6,23 @@ import time
 from collections.abc import Awaitable
 from decimal import Decimal
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 import orjson
 
 from reactor.bounds import MAX_INPUT_PREVIEW_BYTES
 from reactor.definition.policy import check_tokens, money
-from reactor.values import describe_error, preview, shown
-
-if TYPE_CHECKING:
-    from reactor.context.context import Context
+from reactor.events.values import describe_error, preview, shown
 
 _ERROR_CHARS: Final = 1_000
+
+
+class Speaker(Protocol):
+    """What a call writes to: the Context of its body."""
+
+    def next_call(self) -> int: ...
+    def write(self, type: str, data: Any) -> Awaitable[None]: ...
+    def count_spending(self, cost: str, tokens: int, source: str) -> Awaitable[None]: ...
 
 
 class _Call:
@@ -25,7 +30,7 @@ class _Call:
 
     kind: str
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Speaker) -> None:
         self._context = context
         self._number = 0
         self._began = 0.0
@@ -77,7 +82,7 @@ class LlmCall(_Call):
 
     kind = "llm.call"
 
-    def __init__(self, context: Context, model: str, estimated_cost: Decimal | None) -> None:
+    def __init__(self, context: Speaker, model: str, estimated_cost: Decimal | None) -> None:
         super().__init__(context)
         self.model = model
         self.estimated_cost = estimated_cost
@@ -112,7 +117,7 @@ class ToolCall(_Call):
 
     kind = "tool.call"
 
-    def __init__(self, context: Context, tool: str, arguments: dict[str, Any]) -> None:
+    def __init__(self, context: Speaker, tool: str, arguments: dict[str, Any]) -> None:
         super().__init__(context)
         self.tool = tool
         self.arguments = arguments

@@ -8,14 +8,14 @@ from typing import Any, Final
 import orjson
 
 from reactor import bounds
-from reactor.context.attempt import Attempt
 from reactor.context.calls import LlmCall, ToolCall
 from reactor.context.forms import Form
 from reactor.definition.policy import Budget, check_tokens, money
 from reactor.errors import EventTooLarge, InvalidEvent
-from reactor.ports import Line
+from reactor.events.values import dumps, is_plain, plain_copy
+from reactor.ports.attempt import Attempt
+from reactor.ports.speech import Line
 from reactor.requests import check_key
-from reactor.values import dumps, is_plain, plain_copy
 from reactor.waiting import READY
 
 _ENVELOPE_BYTES: Final = 512

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Generator
 from typing import Any
 
 from reactor.errors import Backpressure, ContextClosed
-from reactor.ports import Voice
+from reactor.ports.speech import Voice
 from reactor.waiting import READY
 
 

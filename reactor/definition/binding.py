@@ -17,7 +17,7 @@ from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, Val
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUndefinedAnnotation, PydanticUserError
 
 from reactor.errors import InputError, WorkflowError
-from reactor.values import depth_of, dumps
+from reactor.events.values import depth_of, dumps
 
 MAX_INPUT_DEPTH: Final = 100
 

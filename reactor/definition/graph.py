@@ -6,11 +6,12 @@ import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from difflib import get_close_matches
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import orjson
 
 from reactor.bounds import MAX_TASKS
+from reactor.definition.address import check_address
 from reactor.definition.binding import (
     CONTEXT,
     GIVEN,
@@ -31,11 +32,20 @@ from reactor.definition.policy import Limit
 from reactor.definition.references import referenced
 from reactor.definition.task import Group, Task
 from reactor.errors import WorkflowError
-from reactor.executors.address import check_address
-from reactor.values import Encoded, encode_output
+from reactor.events.values import Encoded, encode_output
 
-if TYPE_CHECKING:
-    from reactor.definition.workflow import Workflow
+
+class Definition(Protocol):
+    """What a graph is made from: a ``Workflow``."""
+
+    name: str
+    version: str
+    timeout: float | None
+    concurrency: int | None
+    plan: dict[str, Any] | None
+
+    @property
+    def tasks(self) -> Mapping[str, Task[..., Any]]: ...
 
 
 class Node:
@@ -112,7 +122,7 @@ class Node:
 class Graph:
     """The nodes in topological order (upstreams first), the inputs of a run, and the names nobody depends on."""
 
-    def __init__(self, workflow: Workflow, nodes: tuple[Node, ...], inputs: Mapping[str, RunInput]) -> None:
+    def __init__(self, workflow: Definition, nodes: tuple[Node, ...], inputs: Mapping[str, RunInput]) -> None:
         self.name = workflow.name
         self.version = workflow.version
         self.timeout = workflow.timeout
@@ -131,7 +141,7 @@ class Graph:
         """The named limits its tasks use: as they are defined by a task, None where the engine has to."""
 
     @classmethod
-    def of(cls, workflow: Workflow) -> Graph:
+    def of(cls, workflow: Definition) -> Graph:
         """Validates; raises WorkflowError with the names involved."""
         name, tasks = workflow.name, workflow.tasks
         if not 0 < len(tasks) <= MAX_TASKS:
@@ -188,9 +198,15 @@ class Graph:
         return hashlib.sha256(orjson.dumps(shape)).hexdigest()[:16]
 
     @cached_property
-    def tasks_json(self) -> bytes:
-        """The description of its tasks, as every run begins with it."""
-        return orjson.dumps([node.describe() for node in self.nodes])
+    def facts(self) -> dict[str, Any]:
+        """What ``run.started`` says of it: workflow, version, fingerprint."""
+        return {"workflow": self.name, "version": self.version, "fingerprint": self.fingerprint}
+
+    @cached_property
+    def large_facts(self) -> dict[str, bytes]:
+        """The same of what may be large, as JSON: the description of its tasks, and the plan it was made from."""
+        tasks = orjson.dumps([node.describe() for node in self.nodes])
+        return {"tasks": tasks} if self.plan is None else {"tasks": tasks, "plan": orjson.dumps(self.plan)}
 
     def describe(self) -> dict[str, Any]:
         """The definition as ``GET /workflows/{name}`` answers it."""

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from reactor.definition.task import Group, Task
 from reactor.errors import WorkflowError
 
-if TYPE_CHECKING:
-    from reactor.definition.workflow import Workflow
+
+class Tasks(Protocol):
+    """The workflow whose tasks are grouped."""
+
+    name: str
+
+    @property
+    def tasks(self) -> Mapping[str, Task[..., Any]]: ...
+    @property
+    def is_frozen(self) -> bool: ...
 
 
 Part = str | Task[..., Any] | Group
 """A task, its name, or a group."""
 
 
-def in_sequence(flow: Workflow, parts: tuple[Part, ...]) -> Group:
+def in_sequence(flow: Tasks, parts: tuple[Part, ...]) -> Group:
     """Adds the edges from each part to the next; raises WorkflowError for what is no part of this workflow."""
     groups = [_group(flow, part, "sequence") for part in parts]
     if not groups:
@@ -29,7 +38,7 @@ def in_sequence(flow: Workflow, parts: tuple[Part, ...]) -> Group:
     return Group(groups[0].first, groups[-1].last)
 
 
-def in_parallel(flow: Workflow, parts: tuple[Part, ...]) -> Group:
+def in_parallel(flow: Tasks, parts: tuple[Part, ...]) -> Group:
     """The parts as one, without edges between them; raises WorkflowError for what is no part of this workflow."""
     groups = [_group(flow, part, "parallel") for part in parts]
     if not groups:
@@ -38,7 +47,7 @@ def in_parallel(flow: Workflow, parts: tuple[Part, ...]) -> Group:
     return Group(first, tuple(dict.fromkeys(task for group in groups for task in group.last)))
 
 
-def _group(flow: Workflow, part: Part, of: str) -> Group:
+def _group(flow: Tasks, part: Part, of: str) -> Group:
     if isinstance(part, Group):
         if any(flow.tasks.get(task.name) is not task for task in (*part.first, *part.last)):
             _fail(flow, f"{of} is given a group of another workflow")
@@ -52,5 +61,5 @@ def _group(flow: Workflow, part: Part, of: str) -> Group:
     return Group((task,), (task,))
 
 
-def _fail(flow: Workflow, problem: str) -> NoReturn:
+def _fail(flow: Tasks, problem: str) -> NoReturn:
     raise WorkflowError(f"workflow {flow.name!r}: {problem}", workflow=flow.name, task=None)

@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 from reactor.bounds import MAX_SECONDS
+from reactor.definition.address import address_of
 from reactor.definition.policy import Cache, Limit, Retry
 from reactor.definition.task import EXECUTORS, Group, Task
-from reactor.executors.address import address_of
 
 
 def options_problem(task: Task[..., Any]) -> str | None:

@@ -31,7 +31,20 @@ class TaskOptions(TypedDict, total=False):
     meta: Mapping[str, Any]
 
 
-class Task(Generic[P, R]):
+class NamedFunction(Generic[P, R]):
+    """A function under a name: a task or a tool. Calling it calls the function."""
+
+    __slots__ = ("function", "name")
+
+    def __init__(self, function: Callable[P, R], name: str) -> None:
+        self.function = function
+        self.name = name
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self.function(*args, **kwargs)
+
+
+class Task(NamedFunction[P, R]):
     """One task of a workflow: a function and how it is run. Calling it calls the function, as in a unit test."""
 
     __slots__ = (
@@ -39,12 +52,10 @@ class Task(Generic[P, R]):
         "cache",
         "concurrency",
         "executor",
-        "function",
         "given",
         "limits",
         "map",
         "meta",
-        "name",
         "needs",
         "on_upstream_failure",
         "retry",
@@ -54,8 +65,7 @@ class Task(Generic[P, R]):
     )
 
     def __init__(self, function: Callable[P, R], options: TaskOptions) -> None:
-        self.function = function
-        self.name = options.get("name") or getattr(function, "__name__", type(function).__name__)
+        super().__init__(function, options.get("name") or getattr(function, "__name__", type(function).__name__))
         self.after: tuple[str | Task[..., Any] | Group, ...] = _several(options.get("after", ()))
         self.needs = dict(options.get("needs") or {})
         self.when = options.get("when")
@@ -69,12 +79,9 @@ class Task(Generic[P, R]):
         self.on_upstream_failure: str = options.get("on_upstream_failure", "skip")
         self.meta = dict(options.get("meta") or {})
         self.given: Mapping[str, Any] = {}
-        """Of a task in a DAG that is data: parameter -> its value, with references to upstreams (``spec.py``)."""
+        """Of a task in a DAG that is data: parameter -> its value, with references to upstreams (``plans.load``)."""
         self.tool: str | None = None
         """Of such a task: the tool it runs."""
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        return self.function(*args, **kwargs)
 
     def __repr__(self) -> str:
         return f"<Task {self.name}>"

@@ -20,13 +20,24 @@ from reactor.bounds import TASK_NAME, WORKFLOW_NAME
 from reactor.definition.graph import Graph
 from reactor.definition.groups import Part, in_parallel, in_sequence
 from reactor.definition.options import count_problem, options_problem, seconds_problem
-from reactor.definition.task import Group, P, R, Task, TaskOptions
+from reactor.definition.task import Group, NamedFunction, P, R, Task, TaskOptions
 from reactor.errors import WorkflowError
-from reactor.tools import Tool
-from reactor.values import plain_copy
+from reactor.events.values import plain_copy
 
 _RESERVED = frozenset({"ctx", "run"})
 """Names a task cannot have: the context's parameter, and the run itself in streams."""
+
+
+RunOnce = Callable[["Workflow", Mapping[str, Any]], dict[str, Any]]
+"""Runs a workflow to its end and returns its outputs."""
+
+_run_once: RunOnce | None = None
+
+
+def provide_run_once(run_once: RunOnce) -> None:
+    """Called by the engine, which stands above this file: ``Workflow.run`` uses it."""
+    global _run_once
+    _run_once = run_once
 
 
 class Workflow:
@@ -54,7 +65,7 @@ class Workflow:
         self.timeout = timeout
         self.concurrency = concurrency
         self.plan: dict[str, Any] | None = None
-        """The document of a DAG that is data (``spec.py``), which is stored with its runs."""
+        """The document of a DAG that is data (``plans.load``), which is stored with its runs."""
         self._tasks: dict[str, Task[..., Any]] = {}
         self._graph: Graph | None = None
 
@@ -98,7 +109,7 @@ class Workflow:
 
         def add(function: Callable[P, R]) -> Task[P, R]:
             # a tool is a function too, and a task of another workflow as well
-            task = Task(function.function if isinstance(function, (Tool, Task)) else function, options)
+            task = Task(function.function if isinstance(function, NamedFunction) else function, options)
             self._add(task)
             return task
 
@@ -162,10 +173,9 @@ class Workflow:
 
         Raises RunFailed, or RuntimeError inside a running loop (there: ``await engine.start(...)``).
         """
-        # the engine knows workflows; only this convenience knows the engine
-        from reactor.engine import run_once
-
-        return run_once(self, input or {})
+        if _run_once is None:
+            raise RuntimeError("import reactor first: it brings the engine that runs a workflow")
+        return _run_once(self, input or {})
 
     def __repr__(self) -> str:
         return f"<Workflow {self.name} {self.version}, {len(self._tasks)} tasks>"

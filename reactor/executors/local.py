@@ -14,7 +14,7 @@ from reactor.bounds import BLOCKED_LOOP_SECONDS
 from reactor.context.context import Context
 from reactor.context.line import LocalLine
 from reactor.operators.guarded import collector
-from reactor.ports import Done, Work
+from reactor.ports.executor import Done, Work
 
 logger = structlog.get_logger("reactor")
 

@@ -15,7 +15,7 @@ from typing import Any
 from reactor import bounds
 from reactor.errors import ThreadsExhausted
 from reactor.executors.local import local_line, log_late
-from reactor.ports import Done, Work
+from reactor.ports.executor import Done, Work
 
 
 class ThreadExecutor:

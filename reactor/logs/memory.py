@@ -10,10 +10,10 @@ import structlog
 
 from reactor import bounds
 from reactor.errors import UnknownRun
-from reactor.events import Event, Window
-from reactor.fold import evolve
-from reactor.ports import RunRecord
-from reactor.state import RUN_ENDED, RUN_STATUS, RunState, run_status
+from reactor.events.event import Event, Window
+from reactor.events.fold import evolve
+from reactor.events.state import RUN_ENDED, RUN_STATUS, RunState, run_status
+from reactor.ports.log import RunRecord
 
 logger = structlog.get_logger("reactor")
 

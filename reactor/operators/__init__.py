@@ -2,14 +2,14 @@
 
     events of a run -> guarded -> unwindow -> select -> throttle_latest -> encode -> heartbeat -> client
 
-``merge_tasks`` is where the events of all tasks come together, ``to_state`` folds them. Everything that waits for
+``to_state`` folds them, ``buffer_window`` is the backpressure of a run. Everything that waits for
 time takes a scheduler, because the default of the library is an operating system thread for each timer.
 """
 
+from reactor.moved import attributes_from
 from reactor.operators.encode import encode
 from reactor.operators.guarded import guarded
 from reactor.operators.heartbeat import heartbeat
-from reactor.operators.merge_tasks import merge_tasks
 from reactor.operators.select import InvalidPattern, matcher, select
 from reactor.operators.throttle_latest import Flush, event_flushes, event_key, throttle_latest
 from reactor.operators.to_state import to_state
@@ -24,9 +24,10 @@ __all__ = [
     "guarded",
     "heartbeat",
     "matcher",
-    "merge_tasks",
     "select",
     "throttle_latest",
     "to_state",
     "unwindow",
 ]
+
+__getattr__ = attributes_from(__name__, {"merge_tasks": "reactor.stream.merge_tasks"})

@@ -6,7 +6,7 @@ from typing import Final
 
 from reactivex import Observable
 
-from reactor.events import Control, Message
+from reactor.events.event import Control, Message
 from reactor.operators.attached import Sink, Stage, operator_of
 
 PATTERN_CHARS: Final = 256
@@ -34,7 +34,7 @@ def select(
     Raises ``InvalidPattern`` when it is built, not when it runs.
 
         >>> from reactivex import from_iterable
-        >>> from reactor.events import Event
+        >>> from reactor.events.event import Event
         >>> started = Event(1, "r", "task.started", "measure[3]", b"")
         >>> ended = Event(2, "r", "run.completed", None, b"")
         >>> from_iterable([started, ended]).pipe(select("task.*", tasks="measure[?]")).subscribe(print).dispose()

@@ -11,7 +11,8 @@ from reactivex import Observable
 from reactivex.abc import SchedulerBase
 from reactivex.disposable import Disposable, SerialDisposable
 
-from reactor.events import PROGRESS_LIKE, TERMINAL, Control, Message
+from reactor.events.event import Control, Message
+from reactor.events.vocabulary import PROGRESS_LIKE, TERMINAL
 from reactor.operators.attached import Sink, Stage, operator_of
 
 T = TypeVar("T")

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 
-from reactor.events import Control, Message
-from reactor.fold import evolve
-from reactor.state import RunState
+from reactor.events.event import Control, Message
+from reactor.events.fold import evolve
+from reactor.events.state import RunState
 
 
 def to_state(run_id: str | None = None) -> Callable[[Observable[Message]], Observable[RunState]]:
@@ -23,7 +23,7 @@ def to_state(run_id: str | None = None) -> Callable[[Observable[Message]], Obser
     the run is that of the first event. What ``evolve`` raises is an ``on_error``.
 
         >>> from reactivex import from_iterable
-        >>> from reactor.events import Draft, Event
+        >>> from reactor.events.event import Draft, Event
         >>> cancelling = Draft("run.cancelling", b'{"reason":"asked","by":"me"}')
         >>> event = Event.numbered(1, "r", b"2026-11-21T02:51:00.000000Z", cancelling)
         >>> from_iterable([event]).pipe(to_state()).subscribe(lambda state: print(state.status, state.reason)).dispose()

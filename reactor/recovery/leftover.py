@@ -8,13 +8,13 @@ from typing import Any
 
 import orjson
 
-from reactor.events import Draft, Event, task_head
-from reactor.fold import evolve
-from reactor.ports import Clock
-from reactor.runs.ledger import number
-from reactor.state import ENDED, RunState, TaskState
-from reactor.tasks import drafts
-from reactor.timing import milliseconds
+from reactor.events import drafts
+from reactor.events.event import Draft, Event, task_head
+from reactor.events.fold import evolve
+from reactor.events.state import ENDED, RunState, TaskState
+from reactor.events.timing import milliseconds
+from reactor.events.values import json_number
+from reactor.ports.clock import Clock
 
 
 def cancel_events(
@@ -43,7 +43,7 @@ def cancel_events(
     totals = {name: getattr(state, name) for name in ("total_tasks", "completed", "failed", "skipped", "cancelled")}
     data = {"reason": state.reason, "abandoned": 0, **totals, "duration_ms": duration_ms, "task_time_ms": task_time_ms}
     if state.cost or state.tokens or state.budget is not None:
-        data |= {"cost": number(state.cost or Decimal(0)), "tokens": state.tokens or 0}
+        data |= {"cost": json_number(state.cost or Decimal(0)), "tokens": state.tokens or 0}
     speedup = round(task_time_ms / duration_ms, 2) if duration_ms else 0.0
     write(Draft("run.cancelled", orjson.dumps(data | {"speedup": speedup})))
     return events

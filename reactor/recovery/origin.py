@@ -10,12 +10,12 @@ import orjson
 from reactor.definition.graph import Graph
 from reactor.definition.policy import Budget
 from reactor.errors import ReactorError
-from reactor.feed import Feed
-from reactor.ports import RunRecord
+from reactor.events.drafts import json_object
+from reactor.plans.load import load_plan
+from reactor.ports.log import RunRecord
 from reactor.registry import Registry
-from reactor.run import Run
-from reactor.spec import load_plan
-from reactor.tasks.drafts import json_object
+from reactor.runs.run import Run
+from reactor.stream.feed import Feed
 
 
 class NotRecoverable(Exception):

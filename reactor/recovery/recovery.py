@@ -11,20 +11,20 @@ import structlog
 from reactor.definition.policy import Budget
 from reactor.definition.workflow import Workflow
 from reactor.errors import ContextClosed, LogUnavailable, RunExists, UnknownRun
-from reactor.feed import Feed
-from reactor.ports import RunRecord
+from reactor.events.state import RUN_ENDED
+from reactor.events.values import traceback_of
+from reactor.ports.log import RunRecord
 from reactor.recovery.leftover import cancel_events
 from reactor.recovery.origin import NotRecoverable, beginning_of, budget_of, graph_of, input_of, recorded_input
-from reactor.recovery.past import load_past
+from reactor.recovery.reading import load_past
 from reactor.registry import Registry
-from reactor.run import Run
 from reactor.runs.beginning import Beginning, Parent
 from reactor.runs.execution import Execution
 from reactor.runs.host import Host
-from reactor.runs.ledger import Ledger
-from reactor.runs.runs import Runs
-from reactor.state import RUN_ENDED
-from reactor.values import traceback_of
+from reactor.runs.open_runs import Runs
+from reactor.runs.run import Run
+from reactor.stream.feed import Feed
+from reactor.supervision.ledger import Ledger
 
 logger = structlog.get_logger("reactor")
 

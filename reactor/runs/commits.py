@@ -6,7 +6,7 @@ from asyncio import AbstractEventLoop, Future
 from collections import deque
 from collections.abc import Awaitable
 
-from reactor.feed import Feed
+from reactor.stream.feed import Feed
 from reactor.waiting import READY
 
 

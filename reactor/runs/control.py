@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from reactor import bounds
-from reactor.context.mailbox import Letter
 from reactor.errors import EventTooLarge, InvalidValue, MailboxFull, RunEnding, TaskEnded, UnknownTask
-from reactor.events import Draft
-from reactor.runs.ending import Ending
-from reactor.runs.ledger import WARN_AT
-from reactor.runs.stopwatch import Alarm, Stopwatch
+from reactor.events.event import Draft
+from reactor.supervision.ending import Ending
+from reactor.supervision.ledger import WARN_AT
+from reactor.supervision.stopwatch import Alarm, Stopwatch
 from reactor.tasks.actor import Actor
 from reactor.tasks.body import TaskActor
+from reactor.tasks.mailbox import Letter
 from reactor.tasks.mapped import MappedActor
 from reactor.waiting import READY
 

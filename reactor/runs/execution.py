@@ -13,32 +13,32 @@ from typing import Any, TypeVar
 import orjson
 import structlog
 
-from reactor.context.attempt import Attempt, Upstream
 from reactor.definition.graph import Graph, Node
 from reactor.definition.policy import Budget
-from reactor.events import Draft, Window
-from reactor.feed import Feed
+from reactor.events.drafts import json_object, run_started
+from reactor.events.event import Draft, Window
+from reactor.events.values import traceback_of
 from reactor.operators.attached import Callbacks, Disposing
-from reactor.operators.merge_tasks import merge_tasks
-from reactor.pipeline import Pipeline
-from reactor.ports import Executor
-from reactor.recovery.past import Output, Past
+from reactor.ports.attempt import Attempt, Upstream
+from reactor.ports.executor import Executor
 from reactor.runs.beginning import Beginning
 from reactor.runs.children import child_id, leave_children, run_child
 from reactor.runs.commits import Commits
 from reactor.runs.control import Control
-from reactor.runs.ending import Ending
 from reactor.runs.host import Host
-from reactor.runs.ledger import Ledger
-from reactor.runs.slots import Claim, Rate, ReadyQueue, Slots
 from reactor.runs.spending import Spending
 from reactor.runs.summary import terminal_draft
+from reactor.stream.feed import Feed
+from reactor.stream.merge_tasks import merge_tasks
+from reactor.stream.pipeline import Pipeline
+from reactor.supervision.ending import Ending
+from reactor.supervision.ledger import Ledger
+from reactor.supervision.slots import Claim, Rate, ReadyQueue, Slots
 from reactor.tasks.actor import Actor
 from reactor.tasks.body import TaskActor
 from reactor.tasks.cached import OutputCache
-from reactor.tasks.drafts import run_started
 from reactor.tasks.mapped import MappedActor
-from reactor.values import traceback_of
+from reactor.tasks.past import Output, Past
 
 logger = structlog.get_logger("reactor")
 
@@ -124,11 +124,10 @@ class Execution:
         """Writes ``run.started`` and begins whatever is ready."""
         self.write(
             run_started(
-                self.graph,
                 self.run_id,
-                self.input_json,
-                self.meta,
-                self.total_tasks,
+                {**self.graph.facts, "total_tasks": self.total_tasks},
+                {"input": json_object(self.input_json), **self.graph.large_facts},
+                meta=self.meta,
                 origin=self._beginning.origin,
                 lost_inputs=self._lost_inputs,
             )

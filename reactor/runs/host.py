@@ -14,10 +14,12 @@ from reactor.definition.graph import Graph, Node
 from reactor.definition.policy import Budget, Limit
 from reactor.errors import ThreadsExhausted
 from reactor.executors.local import LocalExecutor
-from reactor.executors.processes import ProcessExecutor
+from reactor.executors.processes.executor import ProcessExecutor
 from reactor.executors.threads import ThreadExecutor
-from reactor.ports import Clock, EventLog, Executor, Work
-from reactor.runs.slots import Rate, Slots
+from reactor.ports.clock import Clock
+from reactor.ports.executor import Executor, Work
+from reactor.ports.log import EventLog
+from reactor.supervision.slots import Rate, Slots
 
 if TYPE_CHECKING:
     from reactor.runs.execution import Execution

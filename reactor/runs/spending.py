@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from reactor.events import Draft
-from reactor.runs.ending import Ending
-from reactor.runs.ledger import Crossing, Ledger, number
-from reactor.tasks import drafts
+from reactor.events import drafts
+from reactor.events.event import Draft
+from reactor.events.values import json_number
+from reactor.supervision.ending import Ending
+from reactor.supervision.ledger import Crossing, Ledger
 from reactor.tasks.actor import Actor
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class Spending:
         if crossing.type != "budget.exceeded" or budget is None or execution.ending is not None:
             return
         if budget.on_exceeded == "fail":
-            used = f"{number(crossing.used)} of {number(crossing.limit)} {crossing.resource}"
+            used = f"{json_number(crossing.used)} of {json_number(crossing.limit)} {crossing.resource}"
             error = {"type": "BudgetExceeded", "message": f"the budget is exceeded: {used}"}
             execution.control.stop(Ending("budget", error, task_id))
         elif budget.on_exceeded == "pause":

@@ -9,12 +9,13 @@ import orjson
 
 from reactor import bounds
 from reactor.definition.graph import Graph
-from reactor.events import Draft
-from reactor.runs.ending import Ending
-from reactor.runs.ledger import Ledger, number
+from reactor.events.drafts import json_object
+from reactor.events.event import Draft
+from reactor.events.values import json_number
+from reactor.supervision.ending import Ending
+from reactor.supervision.ledger import Ledger
 from reactor.tasks.actor import Actor
 from reactor.tasks.body import TaskActor
-from reactor.tasks.drafts import json_object
 from reactor.tasks.mapped import MappedActor
 
 
@@ -42,7 +43,7 @@ def terminal_draft(
         "speedup": round(task_time_ms / duration_ms, 2) if duration_ms else 0.0,
     }
     if ledger.cost or ledger.tokens or ledger.budget is not None:
-        data |= {"cost": number(ledger.cost), "tokens": ledger.tokens}
+        data |= {"cost": json_number(ledger.cost), "tokens": ledger.tokens}
     if ending is not None and ending.error is not None:
         return Draft("run.failed", orjson.dumps({"error": ending.error, "reason": ending.reason, **data}))
     if ending is not None:

@@ -19,19 +19,20 @@ from reactivex.abc import SchedulerBase
 
 from reactor.definition.graph import Node
 from reactor.definition.policy import Budget
-from reactor.events import Draft, task_head
+from reactor.events import drafts
+from reactor.events.event import Draft, task_head
+from reactor.events.state import ENDED
 from reactor.operators.attached import Attachable, Disposing, Sink
-from reactor.ports import Clock, Executor
-from reactor.recovery.past import Output, Past
-from reactor.runs.ending import Ending
-from reactor.runs.slots import Claim, ReadyQueue
-from reactor.state import ENDED
-from reactor.tasks import drafts
+from reactor.ports.clock import Clock
+from reactor.ports.executor import Executor
+from reactor.supervision.ending import Ending
+from reactor.supervision.slots import Claim, ReadyQueue
+from reactor.tasks.past import Output, Past
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from reactor.context.attempt import Attempt
+    from reactor.ports.attempt import Attempt
     from reactor.tasks.body import TaskActor
     from reactor.tasks.cached import OutputCache
 

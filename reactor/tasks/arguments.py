@@ -21,8 +21,8 @@ from reactor.definition.binding import (
     problems_in,
 )
 from reactor.definition.references import filled, referenced
+from reactor.events.values import is_larger, is_plain, plain_copy, preview, shown
 from reactor.tasks.actor import Actor
-from reactor.values import is_larger, is_plain, plain_copy, preview, shown
 
 if TYPE_CHECKING:
     from reactor.tasks.body import TaskActor

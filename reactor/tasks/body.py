@@ -13,20 +13,20 @@ from typing import Any
 
 import structlog
 
-from reactor.context.mailbox import Letter, Mailbox
 from reactor.definition.binding import MISSING, adapter_for
 from reactor.definition.graph import Node
 from reactor.errors import ContextClosed, TaskTimeout
-from reactor.events import Draft, task_head
-from reactor.recovery.past import Output, Past
-from reactor.runs.slots import Claim
-from reactor.tasks import drafts
+from reactor.events import drafts
+from reactor.events.event import Draft, task_head
+from reactor.events.values import Encoded, describe_error, encode_output, traceback_of
+from reactor.supervision.slots import Claim
 from reactor.tasks.actor import Actor, Scope
 from reactor.tasks.arguments import no_output, shown_arguments
 from reactor.tasks.cached import cache_digest
 from reactor.tasks.condition import wanted
+from reactor.tasks.mailbox import Letter, Mailbox
+from reactor.tasks.past import Output, Past
 from reactor.tasks.running import Running
-from reactor.values import Encoded, describe_error, encode_output, traceback_of
 
 logger = structlog.get_logger("reactor")
 

@@ -12,12 +12,13 @@ from pydantic_core import to_json
 from reactor.definition.binding import adapter_for
 from reactor.definition.graph import Graph, Node
 from reactor.definition.policy import Cache
-from reactor.ports import Clock, EventLog
-from reactor.recovery.past import Output
+from reactor.events.timing import unix_seconds
+from reactor.events.values import restore_output
+from reactor.ports.clock import Clock
+from reactor.ports.log import EventLog
 from reactor.tasks.arguments import bind
 from reactor.tasks.condition import asked
-from reactor.timing import unix_seconds
-from reactor.values import restore_output
+from reactor.tasks.past import Output
 
 if TYPE_CHECKING:
     from reactor.tasks.body import TaskActor

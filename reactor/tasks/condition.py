@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from reactor.context.context import Context
 from reactor.context.line import LocalLine
-from reactor.context.voice import TaskVoice
 from reactor.definition.binding import CONTEXT, Parameter
+from reactor.events.values import preview
 from reactor.tasks.arguments import bind
-from reactor.values import preview
+from reactor.tasks.voice import TaskVoice
 
 if TYPE_CHECKING:
     from reactor.tasks.body import TaskActor

@@ -7,15 +7,15 @@ from typing import Any
 
 from reactor.definition.binding import UPSTREAM
 from reactor.definition.graph import Node
-from reactor.events import Draft
+from reactor.events import drafts
+from reactor.events.event import Draft
+from reactor.events.state import ENDED, mapped_status, outcome_of
+from reactor.events.values import describe_error
 from reactor.operators.attached import Callbacks
-from reactor.operators.merge_tasks import merge_tasks
-from reactor.recovery.past import Past
-from reactor.state import ENDED, mapped_status, outcome_of
-from reactor.tasks import drafts
+from reactor.stream.merge_tasks import merge_tasks
 from reactor.tasks.actor import Actor, Scope
 from reactor.tasks.body import TaskActor
-from reactor.values import describe_error
+from reactor.tasks.past import Past
 
 
 class MappedActor(Actor):

@@ -7,11 +7,11 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from reactor import bounds
-from reactor.context.voice import TaskVoice
-from reactor.ports import Job, Work
-from reactor.runs.slots import Claim
-from reactor.runs.stopwatch import Stopwatch
+from reactor.ports.executor import Job, Work
+from reactor.supervision.slots import Claim
+from reactor.supervision.stopwatch import Stopwatch
 from reactor.tasks.arguments import bind
+from reactor.tasks.voice import TaskVoice
 
 if TYPE_CHECKING:
     from reactor.tasks.body import TaskActor

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection
 
-from reactor.events import Event, Window
-from reactor.ports import EventLog, RunRecord
-from reactor.state import RunState
+from reactor.events.event import Event, Window
+from reactor.events.state import RunState
+from reactor.ports.log import EventLog, RunRecord
 
 
 class _Around:

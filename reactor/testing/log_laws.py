@@ -16,9 +16,9 @@ from typing import Any, Final
 import orjson
 
 from reactor.errors import UnknownRun
-from reactor.events import Draft, Event, task_head
-from reactor.fold import replay
-from reactor.ports import EventLog
+from reactor.events.event import Draft, Event, task_head
+from reactor.events.fold import replay
+from reactor.ports.log import EventLog
 
 
 def event(seq: int, run_id: str = "r", type: str = "number.said", *, blob: bytes | None = None, **data: Any) -> Event:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from reactor.bounds import READ_EVENTS
-from reactor.events import Event
-from reactor.ports import EventLog
+from reactor.events.event import Event
+from reactor.ports.log import EventLog
 
 
 async def read_all(log: EventLog, run_id: str, after: int = 0) -> list[Event]:

@@ -15,9 +15,9 @@ from typing import Any
 
 import aiohttp
 import pytest
+import reactor_web
 from aiohttp.test_utils import TestServer, unused_port
 
-import web
 from examples.agent import (
     ANSWER,
     PLAN,
@@ -31,23 +31,11 @@ from examples.agent import (
     stream_chat,
 )
 from reactor import Budget, Engine, Event, InputError, InvalidValue, Run, RunFailed
-from tests.examples.endpoint import (
-    DONE,
-    Answer,
-    Endpoint,
-    frame,
-    gated,
-    message,
-    raw,
-    refuses,
-    says,
-    serving,
-    usage,
-)
-from tests.recovery.crash import check_laws, read_with_blobs
-from tests.web.conftest import Stream
+from tests.helpers.crash import check_laws, read_with_blobs
+from tests.helpers.endpoint import DONE, Answer, Endpoint, frame, gated, message, raw, refuses, says, serving, usage
+from tests.helpers.paths import ROOT
+from tests.helpers.server import Stream
 
-ROOT = Path(__file__).parent.parent.parent
 KEY = "sk-very-secret-0123456789"
 TOKENS = ["Ein ", "Fenster ", "hält ", "€ ", "und ", "🙂\n", "\u2028", "data: ", "[DONE]", "\r\n", "\\", '"', " Ende"]
 TEXT = "".join(TOKENS)
@@ -451,7 +439,7 @@ def test_the_search_gives_the_lines_with_most_of_the_words_first() -> None:
 async def test_tokens_and_the_question_to_a_person_pass_over_http() -> None:
     """Start with a budget, follow the tokens as server-sent events, approve with a POST; a resume repeats none."""
     async with serving(team()) as endpoint, an_engine() as engine:
-        server = TestServer(web.create_app(engine, [flow]), host="127.0.0.1")
+        server = TestServer(reactor_web.create_app(engine, [flow]), host="127.0.0.1")
         await server.start_server(shutdown_timeout=1.0)
         url = f"http://127.0.0.1:{server.port}/api/v1"
         async with aiohttp.ClientSession() as session:

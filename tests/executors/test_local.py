@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from reactor import Engine, Workflow
 from reactor.definition.task import Task
 from reactor.executors.local import LocalExecutor, LocalJob
-from reactor.ports import Work
+from reactor.ports.executor import Work
 
 Body = Callable[..., Coroutine[Any, Any, Any]]
 Answer = tuple[Any, BaseException | None]

@@ -18,15 +18,15 @@ from typing import Any
 import orjson
 import pytest
 
-from reactor.context.attempt import Attempt, Upstream
+from reactor.definition.address import address_of, check_address, resolve
 from reactor.definition.task import Task
 from reactor.errors import ContextClosed, EngineClosed, WorkerDied
-from reactor.executors.address import address_of, check_address, resolve
-from reactor.executors.messages import RemoteError
-from reactor.executors.processes import ProcessExecutor
+from reactor.executors.processes.executor import ProcessExecutor
+from reactor.executors.processes.messages import RemoteError
 from reactor.operators.buffer_window import READY
-from reactor.ports import Job, Work
-from tests.executors import bodies
+from reactor.ports.attempt import Attempt, Upstream
+from reactor.ports.executor import Job, Work
+from tests.helpers import bodies
 
 TIMEOUT = 120.0
 
@@ -656,7 +656,7 @@ def test_an_address_leads_back() -> None:
     for function in (bodies.add, bodies._measure, bodies.decorated.function):
         check_address(function)
         assert resolve(address_of(function)) is function
-    assert str(address_of(bodies.add)) == "tests.executors.bodies:add"
+    assert str(address_of(bodies.add)) == "tests.helpers.bodies:add"
 
 
 def test_a_module_that_only_this_process_can_import_is_addressed_by_its_file(tmp_path: Path) -> None:

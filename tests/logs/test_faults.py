@@ -12,14 +12,15 @@ from typing import NamedTuple
 import aiohttp
 import orjson
 import pytest
+import reactor_web
 from aiohttp.test_utils import TestServer
+from reactor_web.sse.parser import Parser
 
-import web
 from reactor import Context, Engine, LogLost, Workflow
-from reactor.events import Event
-from reactor.logs import MemoryLog, SqliteLog
+from reactor.events.event import Event
+from reactor.logs.memory import MemoryLog
+from reactor.logs.sqlite.log import SqliteLog
 from reactor.testing import FaultyLog
-from web.sse import Parser
 
 
 class Disk(NamedTuple):
@@ -103,7 +104,7 @@ async def test_a_full_disk_ends_the_run_here_and_the_next_start_goes_on(disk: Di
     flows = workflows()
     path = disk.folder / "runs.db"
     engine = Engine(f"sqlite:///{path}", workflows=[flows.greedy, flows.modest], grace=0.0)
-    server = TestServer(web.create_app(engine), host="127.0.0.1")
+    server = TestServer(reactor_web.create_app(engine), host="127.0.0.1")
     await server.start_server()
     async with aiohttp.ClientSession() as session, asyncio.timeout(60):
         modest = await engine.start(flows.modest, run_id="modest")

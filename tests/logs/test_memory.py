@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from reactor import UnknownRun
-from reactor.fold import replay
-from reactor.logs import MemoryLog, open_log
+from reactor.events.fold import replay
+from reactor.logs.memory import MemoryLog
+from reactor.logs.schemes import open_log
 from reactor.testing import LAWS
 from reactor.testing.log_laws import Law, completed, event, started, task_event
 

@@ -8,9 +8,10 @@ import pytest
 
 from reactor import Context, Engine, Workflow
 from reactor.errors import UnknownRun
-from reactor.events import Control, Event
-from reactor.fold import replay
-from reactor.logs import SqliteLog, open_log
+from reactor.events.event import Control, Event
+from reactor.events.fold import replay
+from reactor.logs.schemes import open_log
+from reactor.logs.sqlite.log import SqliteLog
 from reactor.testing import read_all
 
 flow = Workflow("kept")

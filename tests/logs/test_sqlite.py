@@ -22,8 +22,10 @@ from hypothesis import strategies as st
 from reactor import Engine
 from reactor.bounds import EVENT_TYPE, RUN_ID, TASK_NAME
 from reactor.errors import LogUnavailable, UnknownRun
-from reactor.events import Draft, Event, task_head
-from reactor.logs import SqliteLog, open_log, schema
+from reactor.events.event import Draft, Event, task_head
+from reactor.logs.schemes import open_log
+from reactor.logs.sqlite import schema
+from reactor.logs.sqlite.log import SqliteLog
 from reactor.testing import LAWS
 
 TIME = b"2026-11-21T02:51:00.123456Z"
@@ -490,7 +492,7 @@ async def test_a_failed_open_leaves_no_connection_and_no_lock(path: Path) -> Non
 
 OWNER = """
 import asyncio, sys
-from reactor.logs import SqliteLog
+from reactor.logs.sqlite.log import SqliteLog
 from reactor.events import Event
 
 async def main():

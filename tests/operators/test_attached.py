@@ -21,7 +21,7 @@ from reactivex.testing import ReactiveTest, TestScheduler
 
 from reactor.operators.attached import Attachable, Callbacks, Disposing, Inlet, Sink, attach
 from reactor.operators.buffer_window import Room, buffer_window
-from reactor.operators.merge_tasks import merge_tasks
+from reactor.stream.merge_tasks import merge_tasks
 
 on_next, on_completed, on_error = ReactiveTest.on_next, ReactiveTest.on_completed, ReactiveTest.on_error
 subscribe = ReactiveTest.subscribe

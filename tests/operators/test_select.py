@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reactivex.testing import ReactiveTest, TestScheduler
 
-from reactor.events import Control, Event
+from reactor.events.event import Control, Event
 from reactor.operators import InvalidPattern, matcher, select
 
 on_next, on_completed, subscribe = ReactiveTest.on_next, ReactiveTest.on_completed, ReactiveTest.subscribe

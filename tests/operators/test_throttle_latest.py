@@ -15,7 +15,7 @@ from reactivex.disposable import Disposable, SerialDisposable
 from reactivex.subject import Subject
 from reactivex.testing import ReactiveTest, TestScheduler
 
-from reactor.events import Control, Event
+from reactor.events.event import Control, Event
 from reactor.operators import Flush, event_flushes, event_key, throttle_latest
 from reactor.operators.attached import Callbacks, attach
 

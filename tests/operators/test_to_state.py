@@ -8,10 +8,10 @@ from reactivex.disposable import Disposable
 from reactivex.subject import Subject
 from reactivex.testing import ReactiveTest, TestScheduler
 
-from reactor.events import Control, Draft, Event, Message, task_head
-from reactor.fold import replay
+from reactor.events.event import Control, Draft, Event, Message, task_head
+from reactor.events.fold import replay
+from reactor.events.state import RunState
 from reactor.operators import to_state
-from reactor.state import RunState
 
 TIME = b"2026-11-21T02:51:00.000000Z"
 

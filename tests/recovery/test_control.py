@@ -18,16 +18,16 @@ import pytest
 from reactor import Context, Engine, Event, InvalidValue, Retry, Run, RunFailed, TaskEnded, Workflow
 from reactor.clock import SystemClock
 from reactor.errors import RunEnded, RunEnding
-from reactor.events import Draft
-from reactor.fold import replay
-from reactor.logs import SqliteLog
-from reactor.ports import EventLog
-from reactor.state import RunState
+from reactor.events.event import Draft
+from reactor.events.fold import replay
+from reactor.events.state import RunState
+from reactor.logs.sqlite.log import SqliteLog
+from reactor.ports.log import EventLog
 from reactor.testing.faulty_logs import _Around
-from tests.recovery import controlled
-from tests.recovery.crash import RUN_ID, check_laws, crashed_log, read_with_blobs
+from tests.helpers import controlled
+from tests.helpers.crash import RUN_ID, check_laws, crashed_log, read_with_blobs
+from tests.helpers.supervised import of, only, until, wait_until
 from tests.recovery.test_kill import ENVIRONMENT, ROOT, kill
-from tests.supervised import of, only, until, wait_until
 
 CHILD_ID = f"{RUN_ID}.delegate.1"
 SOON = 60
@@ -204,7 +204,7 @@ async def test_a_run_goes_on_as_it_was_when_its_log_ended(scenario: str, tmp_pat
 
 
 def live_and_die(store: str, scenario: str) -> None:
-    command = [sys.executable, "-m", "tests.recovery.controlled", store, scenario]
+    command = [sys.executable, "-m", "tests.helpers.controlled", store, scenario]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=ENVIRONMENT
     ) as process:

@@ -17,13 +17,13 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 from reactor import Engine, Event
-from reactor.events import TERMINAL
-from reactor.fold import replay
+from reactor.events.fold import replay
+from reactor.events.vocabulary import TERMINAL
 from reactor.testing import read_all
-from tests.recovery.crash import check_laws, ended_in, in_log
-from tests.recovery.workflows import EXPECTED, NOT_RECOVERABLE, noted
+from tests.helpers.crash import check_laws, ended_in, in_log
+from tests.helpers.paths import ROOT
+from tests.helpers.workflows import EXPECTED, NOT_RECOVERABLE, noted
 
-ROOT = Path(__file__).parent.parent.parent
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 SEED = int(os.environ.get("KILL_SEED", "20261121"))
 KILLS = int(os.environ.get("KILLS", "50"))
@@ -104,7 +104,7 @@ def kill(process: subprocess.Popen[str]) -> None:
 
 
 def start_child(story: Story) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.recovery.child", f"sqlite:///{story.log}", story.run_id, str(story.journal)]
+    command = [sys.executable, "-m", "tests.helpers.killed", f"sqlite:///{story.log}", story.run_id, str(story.journal)]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=ENVIRONMENT
     )
@@ -168,7 +168,7 @@ async def check_through_the_engine(tale: Story) -> None:
 
 def serve(story: Story) -> tuple[str, subprocess.Popen[str]]:
     command = [
-        sys.executable, "-m", "web.cli", "serve", "tests/recovery/workflows.py:killed",
+        sys.executable, "-m", "reactor_web.terminal.cli", "serve", "tests/recovery/workflows.py:killed",
         "--store", f"sqlite:///{story.log}", "--port", "0",
     ]  # fmt: skip
     process = subprocess.Popen(

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from reactor import Engine, RunCancelled, RunEnded, Workflow
-from reactor.fold import replay
-from reactor.logs import SqliteLog
-from reactor.state import ENDED
+from reactor.events.fold import replay
+from reactor.events.state import ENDED
+from reactor.logs.sqlite.log import SqliteLog
 from reactor.testing import read_all
 from reactor.testing.log_laws import started
 

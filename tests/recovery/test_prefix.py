@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reactor import Context, Engine, Event, Workflow
-from reactor.fold import replay
-from reactor.logs import MemoryLog
-from reactor.state import RunState
-from tests.dags import Spec, build, dags, expected
-from tests.recovery.crash import RUN_ID, check_laws, crashed_log, ended_in, read_with_blobs, record, said
+from reactor.events.fold import replay
+from reactor.events.state import RunState
+from reactor.logs.memory import MemoryLog
+from tests.helpers.crash import RUN_ID, check_laws, crashed_log, ended_in, read_with_blobs, record, said
+from tests.helpers.dags import Spec, build, dags, expected
 
 
 @dataclass

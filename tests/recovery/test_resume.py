@@ -14,16 +14,16 @@ from contextlib import aclosing
 from pathlib import Path
 
 import aiohttp
+import reactor_web
 from aiohttp import web as aiohttp_web
+from reactor_web.client.follow import follow_url
 
-import web
 from reactor import Engine, Event
-from reactor.events import CONTROL
-from tests.recovery.crash import check_laws, in_log
-from tests.recovery.workflows import followed
-from web.client import follow_url
+from reactor.events.vocabulary import CONTROL
+from tests.helpers.crash import check_laws, in_log
+from tests.helpers.paths import ROOT
+from tests.helpers.workflows import followed
 
-ROOT = Path(__file__).parent.parent.parent
 SEED = int(os.environ.get("RESUME_SEED", "20261121"))
 DROPS = 200
 RUN_ID = "followed"
@@ -85,7 +85,7 @@ class Server:
     async def start(self) -> None:
         self.engine = Engine(self.store, workflows=[followed], grace=0.0)
         self.runner = aiohttp_web.AppRunner(
-            web.create_app(self.engine, [followed]), access_log=None, shutdown_timeout=1.0
+            reactor_web.create_app(self.engine, [followed]), access_log=None, shutdown_timeout=1.0
         )
         await self.runner.setup()
         await aiohttp_web.TCPSite(self.runner, "127.0.0.1", self.port).start()
@@ -153,7 +153,7 @@ class Process:
 
     async def start(self) -> None:
         command = [
-            sys.executable, "-m", "web.cli", "serve", "tests/recovery/workflows.py:followed",
+            sys.executable, "-m", "reactor_web.terminal.cli", "serve", "tests/recovery/workflows.py:followed",
             "--store", self.store, "--port", str(self.port), "--grace", "0",
         ]  # fmt: skip
         self.process = await asyncio.create_subprocess_exec(

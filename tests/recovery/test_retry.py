@@ -10,7 +10,7 @@ import pytest
 
 from reactor import Engine, RunFailed, Workflow
 from reactor.errors import RunOpen, UnknownRun, WorkflowChanged
-from reactor.fold import replay
+from reactor.events.fold import replay
 from reactor.testing import read_all
 
 ran: Counter[str] = Counter()

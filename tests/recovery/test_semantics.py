@@ -13,20 +13,20 @@ from typing import Any
 
 import aiohttp
 import pytest
+import reactor_web
 from aiohttp.test_utils import TestServer
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-import web
 from reactor import Context, Engine, Event, LogLost, RunCancelled, RunFailed, Workflow
 from reactor.bounds import CRASH_LOOP
-from reactor.fold import replay
-from reactor.logs import MemoryLog
-from reactor.ports import EventLog
-from reactor.state import RunState
-from tests.recovery.crash import RUN_ID, check_laws, crashed_log, read_with_blobs, record, said
-from tests.web.conftest import Stream
+from reactor.events.fold import replay
+from reactor.events.state import RunState
+from reactor.logs.memory import MemoryLog
+from reactor.ports.log import EventLog
+from tests.helpers.crash import RUN_ID, check_laws, crashed_log, read_with_blobs, record, said
+from tests.helpers.server import Stream
 
 KINDS = pytest.mark.parametrize("kind", ["memory", "sqlite"])
 
@@ -106,7 +106,7 @@ async def test_its_stream_gives_the_history_and_closes_with_the_reason(why: str,
     workflows, reason = STRANGERS[why]
     prefix = up_to(await record(chain([])), "task.completed", "a")
     engine = Engine(await crashed_log("sqlite", prefix, tmp_path), workflows=workflows)
-    server = TestServer(web.create_app(engine, workflows), host="127.0.0.1")
+    server = TestServer(reactor_web.create_app(engine, workflows), host="127.0.0.1")
     await server.start_server()
     url = f"http://127.0.0.1:{server.port}/api/v1/runs/{RUN_ID}"
     async with aiohttp.ClientSession() as session:

@@ -1,0 +1,120 @@
+"""What the engine itself writes: the ``data`` of each of its events as JSON. Pure: values in, bytes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from reactor import bounds
+from reactor.events.event import Draft
+from reactor.events.values import Encoded, json_number, preview
+
+
+def run_started(
+    run_id: str,
+    facts: Mapping[str, Any],
+    large: Mapping[str, bytes],
+    *,
+    meta: Mapping[str, Any],
+    origin: Mapping[str, Any],
+    lost_inputs: Sequence[str] = (),
+) -> Draft:
+    """``run.started``.
+
+    ``facts``: workflow, version, fingerprint, total_tasks. ``large``: input, tasks and plan as JSON; one that does not
+    fit into the event is stored beside it, and the event says ``input_ref``. ``origin``: budget, parent and retry_of,
+    those there are.
+    """
+    data = dict(facts)
+    if meta:
+        data["meta"] = dict(meta)
+    data |= origin
+    if lost_inputs:
+        data["not_recoverable"] = list(lost_inputs)
+    beside: dict[str, bytes] = {}
+    room = bounds.MAX_INLINE_BYTES
+    for name, json in large.items():
+        if len(json) <= room:
+            data[name] = orjson.Fragment(json)
+            room -= len(json)
+        else:
+            data[f"{name}_ref"] = f"runs/{run_id}"
+            beside[name] = json
+    return Draft("run.started", orjson.dumps(data), blob=json_object(beside) if beside else None)
+
+
+def started(executor: str, index: int, total: int, given: Mapping[str, bytes]) -> bytes:
+    """``task.started``; ``given`` is shown up to 4 KiB, beyond that its beginning."""
+    data = b'{"executor":"%b","index":%d,"total":%d' % (executor.encode(), index, total)
+    if not given:
+        return data + b"}"
+    bound = json_object(given)
+    if len(bound) > bounds.MAX_INPUT_PREVIEW_BYTES:
+        return b'%b,"input_preview":%b}' % (data, orjson.dumps(preview(bound.decode("utf-8", "replace"))))
+    return b'%b,"input":%b}' % (data, bound)
+
+
+def completed(
+    encoded: Encoded, duration_ms: float, reference: str, *, cached: bool = False
+) -> tuple[bytes, bytes | None]:
+    """``task.completed``, and the output where it is too large for the event and goes beside it."""
+    blob = None
+    if len(encoded.json) <= bounds.MAX_INLINE_BYTES:
+        output = b'"output":' + encoded.json
+    else:
+        blob = encoded.json
+        shown = preview(blob[: 4 * bounds.PREVIEW_CHARS].decode("utf-8", "replace"))
+        output = orjson.dumps({"output_ref": reference, "size": len(blob), "preview": shown})[1:-1]
+    restored = b',"typed":true' if encoded.typed else b"" if encoded.recoverable else b',"recoverable":false'
+    origin = b"true" if cached else b"false"
+    data = b'{%b,"duration_ms":%b,"cached":%b%b}' % (output, repr(duration_ms).encode(), origin, restored)
+    return data, blob
+
+
+def retrying(next_attempt: int, delay_ms: float, error: Mapping[str, Any], duration_ms: float) -> bytes:
+    """``task.retrying``."""
+    return orjson.dumps(
+        {"next_attempt": next_attempt, "delay_ms": delay_ms, "error": error, "duration_ms": duration_ms}
+    )
+
+
+def spent(
+    cost: Decimal, tokens: int, total_cost: Decimal, total_tokens: int, source: str, child: Mapping[str, Any]
+) -> bytes:
+    """``task.spent``; ``child``: ``child_run`` and ``tasks`` where a child run did."""
+    data = {
+        "cost": json_number(cost),
+        "tokens": tokens,
+        "total_cost": json_number(total_cost),
+        "total_tokens": total_tokens,
+    }
+    return orjson.dumps({**data, "source": source, **child})
+
+
+def failed(error: Mapping[str, Any], duration_ms: float, *, mapped: bool = False) -> bytes:
+    """``task.failed``; ``mapped`` for a task that could not fan out and so ran no body."""
+    return orjson.dumps({"error": error, "duration_ms": duration_ms} | _mapped(mapped))
+
+
+def skipped(reason: str | None, because: str | None, *, mapped: bool = False) -> bytes:
+    """``task.skipped``."""
+    return orjson.dumps({"reason": reason, "because": because} | _mapped(mapped))
+
+
+def cancelled(reason: str | None, stop_ms: float, *, stopped: bool, mapped: bool = False) -> bytes:
+    """``task.cancelled``; ``stopped`` is false for a body that was abandoned."""
+    return orjson.dumps({"reason": reason, "stop_ms": stop_ms, "stopped": stopped} | _mapped(mapped))
+
+
+def _mapped(mapped: bool) -> dict[str, bool]:
+    return {"mapped": True} if mapped else {}
+
+
+def json_object(members: Mapping[str, bytes | None]) -> bytes:
+    """A JSON object from members that are JSON already."""
+    return b"{%b}" % b",".join(
+        b"%b:%b" % (orjson.dumps(name), json) for name, json in members.items() if json is not None
+    )

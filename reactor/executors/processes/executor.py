@@ -1,0 +1,135 @@
+"""Spawned worker processes for bodies that must be killable, or need a processor of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from asyncio import AbstractEventLoop
+from collections import deque
+from itertools import count
+from typing import Final
+
+from reactor.definition.address import importing, main_place
+from reactor.errors import EngineClosed
+from reactor.executors.processes.job import ProcessJob
+from reactor.executors.processes.spawned import LEAVE_SECONDS, SpawnedWorker
+from reactor.ports.executor import Done, Work
+
+
+class ProcessExecutor:
+    """Implements ``Executor``: a process for each body. How many may run at once is the caller's to limit.
+
+    ``workers`` idle ones are kept for the next bodies, as many as there are processors by default. The function of the
+    task is imported there (``address``), its arguments and its output are pickled.
+    """
+
+    abandoned: Final = 0
+    """Always: an abandoned body is killed."""
+
+    def __init__(self, loop: AbstractEventLoop, *, workers: int | None = None) -> None:
+        if workers is not None and workers < 0:
+            raise ValueError(f"workers is how many idle processes are kept, from 0, not {workers}")
+        self._loop = loop
+        self._kept = (os.cpu_count() or 1) if workers is None else workers
+        self._numbers = count(1)
+        self._workers: set[SpawnedWorker] = set()
+        self._starting: set[SpawnedWorker] = set()
+        self._idle: list[SpawnedWorker] = []
+        self._waiting: deque[ProcessJob] = deque()
+        """Bodies without a worker, oldest first; as many are starting for them."""
+        self._is_closed = False
+        main = main_place()
+        if main is not None:  # an output of one of its classes names it as the worker does
+            sys.modules.setdefault(main[1], sys.modules["__main__"])
+
+    @property
+    def children(self) -> list[int]:
+        """The process ids of the live workers."""
+        return [worker.pid for worker in self._workers if worker.pid is not None]
+
+    def submit(self, work: Work, done: Done) -> ProcessJob:
+        """Runs the body in a worker; ``done(output, error)`` is called on the loop, never inside of this.
+
+        The arguments are pickled now. What cannot be sent is the error of the body: TypeError or ValueError.
+        """
+        job = ProcessJob(self._loop, work, done, next(self._numbers), self._withdraw)
+        try:
+            if self._is_closed:
+                raise EngineClosed(f"task {work.task.name} comes too late, its engine has closed")
+            if importing.now:  # a worker that imports a script without the guard would start workers without end
+                raise RuntimeError(
+                    f"task {work.task.name} is run by the import of its own module: "
+                    'start workflows below if __name__ == "__main__"'
+                )
+            job.pack()
+        except Exception as error:
+            job.end_soon(error)
+        else:
+            self._place(job)
+        return job
+
+    async def close(self) -> None:
+        """Lets idle workers go; busy ones are interrupted, and killed a second later. None is left afterwards."""
+        self._is_closed = True
+        for job in tuple(self._waiting):
+            job.cancel()
+        for worker in self._workers:
+            if worker.job is None:
+                worker.let_go()
+            else:
+                worker.job.cancel()
+        remaining = [worker.gone for worker in self._workers]
+        if remaining:
+            _, late = await asyncio.wait(remaining, timeout=LEAVE_SECONDS)
+            for worker in self._workers:
+                worker.kill()
+            if late:
+                await asyncio.wait(late)
+
+    # --- who gets which worker ---
+
+    def _place(self, job: ProcessJob) -> None:
+        while self._idle:
+            worker = self._idle.pop()  # the one that was used last: its memory is warm, the others may leave
+            if worker.can_work:
+                worker.take(job)
+                return
+        self._waiting.append(job)
+        if len(self._starting) < len(self._waiting):
+            worker = SpawnedWorker(self._loop, self)
+            self._workers.add(worker)
+            self._starting.add(worker)
+
+    def _withdraw(self, job: ProcessJob) -> None:
+        if job in self._waiting:
+            self._waiting.remove(job)
+
+    def freed(self, worker: SpawnedWorker) -> None:
+        """A worker has started, or its body has ended."""
+        self._starting.discard(worker)
+        if self._waiting and not self._is_closed:
+            worker.take(self._waiting.popleft())
+        elif self._is_closed or len(self._idle) >= self._kept:
+            worker.let_go()
+        else:
+            self._idle.append(worker)
+
+    def gone(self, worker: SpawnedWorker, error: Exception | None) -> None:
+        """A worker has ended, in whatever way, and is reaped."""
+        self._workers.discard(worker)
+        if worker in self._idle:
+            self._idle.remove(worker)
+        job = worker.job
+        if worker in self._starting:
+            self._starting.discard(worker)
+            if len(self._starting) < len(self._waiting):  # else nobody waited for this one
+                job = self._waiting.popleft()
+        if job is None:
+            return
+        if error is not None:
+            job.end(None, error)
+        elif job.may_begin_again and not self._is_closed:
+            self._place(job)  # the worker was idle when it was killed: the body has not been touched
+        else:
+            job.lost(worker.how_it_ended())

@@ -1,0 +1,227 @@
+"""A body that was given to a process: what the engine knows of it, and its voice there."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import sys
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any, Protocol
+
+from reactor.definition.address import address_of, main_place
+from reactor.errors import ContextClosed, WorkerDied
+from reactor.executors.processes.messages import Message, Parcel, pack_error, unpack_error
+from reactor.ports.executor import Done, Work
+from reactor.waiting import READY
+
+
+class Worker(Protocol):
+    """The process a job runs in."""
+
+    def send(self, message: Message) -> None: ...
+    def kill(self) -> None: ...
+
+
+class ProcessJob:
+    """Implements ``Job``."""
+
+    def __init__(
+        self,
+        loop: AbstractEventLoop,
+        work: Work,
+        done: Done,
+        number: int,
+        withdraw: Callable[[ProcessJob], None],
+    ) -> None:
+        self.number = number
+        self.is_cancelled = False
+        self.saw_cancel = False
+        self._loop = loop
+        self._work = work
+        self._done = done
+        self._withdraw = withdraw
+        self._parcel: Parcel | None = None
+        self._worker: Worker | None = None
+        self._asking: set[asyncio.Future[Any]] = set()
+        self._starts = 0
+        self._has_begun = False
+        self._is_over = False
+
+    def pack(self) -> None:
+        """Makes it ready to be sent; raises ValueError or TypeError, with a sentence, where it cannot be."""
+        work = self._work
+        self._parcel = Parcel(
+            number=self.number,
+            ids=self._ids,
+            path=tuple(sys.path),
+            main=main_place(),
+            address=address_of(work.task.function),
+            context=work.context,
+            values=_pickled(work),
+        )
+
+    # --- the engine's side ---
+
+    def cancel(self) -> None:
+        """Interrupts the body where it runs Python, and wakes it where it is held; one that waits never begins."""
+        if self.is_cancelled or self._is_over:
+            return
+        self.is_cancelled = True
+        if self._worker is None:
+            self._withdraw(self)
+            self.end_soon(asyncio.CancelledError())
+        else:
+            self._worker.send(("cancel", self.number))
+            self._drop_questions()
+
+    def abandon(self) -> bool:
+        """Kills its process."""
+        if not self._is_over:
+            self._is_over = True
+            self._drop_questions()
+            if self._worker is None:
+                self._withdraw(self)
+            else:
+                self._worker.kill()
+        return True
+
+    # --- its worker's side ---
+
+    @property
+    def may_begin_again(self) -> bool:
+        """Its worker is gone without having touched the body: it was idle when it was killed. Once."""
+        return self._starts == 1 and not (self._has_begun or self.is_cancelled or self._is_over)
+
+    def begin(self, worker: Worker) -> None:
+        self._worker = worker
+        self._starts += 1
+        worker.send(("body", self.number, self._parcel))
+
+    def hear(self, kind: str, *rest: Any) -> None:
+        """What the body says, in its order."""
+        if kind == "begun":
+            self._has_begun = True
+            self._parcel = None  # it may be large
+        elif not self._is_over:
+            if kind == "progress":
+                self._tell_progress(*rest)
+            else:
+                self._tell(kind, *rest)
+
+    def answered(self, output: bytes | None, error: bytes | None, saw_cancel: bool, was_interrupted: bool) -> None:
+        """The body has ended."""
+        self.saw_cancel = saw_cancel
+        if was_interrupted:
+            self.end(None, asyncio.CancelledError())
+        elif error is not None:
+            self.end(None, unpack_error(error))
+        else:
+            self.end(*self._unpacked(output or b""))
+
+    def _unpacked(self, output: bytes) -> tuple[Any, BaseException | None]:
+        try:
+            return pickle.loads(output), None
+        except BaseException as error:  # of a user's __setstate__, any; SystemExit is not the engine's
+            return None, TypeError(f"the output of {self._who} cannot be read outside its process: {error}")
+
+    def lost(self, how: str) -> None:
+        """Its worker is gone; ``how`` says in which way."""
+        self._worker = None
+        if self.is_cancelled:
+            self.end(None, asyncio.CancelledError())
+        else:
+            self.end(None, WorkerDied(f"the process of {self._who} {how} before its body had ended", **self._ids))
+
+    # --- the end ---
+
+    def end(self, output: Any, error: BaseException | None) -> None:
+        """Calls ``done``, once, and never after ``abandon``."""
+        if not self._is_over:
+            self._is_over = True
+            self._drop_questions()
+            self._done(output, error)
+
+    def end_soon(self, error: BaseException) -> None:
+        self._loop.call_soon(self.end, None, error)
+
+    # --- what it says and asks ---
+
+    def _tell_progress(self, data: bytes) -> None:
+        voice = self._work.voice
+        if voice is not None and not voice.is_closed:
+            voice.progress(data)
+
+    def _tell(self, kind: str, question: int, name: str, packed: bytes) -> None:
+        is_said = kind == "say"
+        if self.is_cancelled and not is_said:
+            return  # the worker has woken whoever asked
+        try:
+            answer = getattr(self._work.voice, name)(*pickle.loads(packed))
+        except Exception as error:
+            self._reply(question, None, error)
+            return
+        if answer is READY or self.is_cancelled:  # a cancel cuts short what waits for room only
+            self._reply(question, None, None)
+            return
+        # a coroutine becomes a task itself: what is only wrapped is never cancelled where its wrapper has not begun
+        asking = asyncio.ensure_future(answer, loop=self._loop)
+        self._asking.add(asking)
+        asking.add_done_callback(partial(self._told, question, is_said))
+
+    def _told(self, question: int, is_said: bool, asking: asyncio.Future[Any]) -> None:
+        self._asking.discard(asking)
+        if not asking.cancelled():
+            self._reply(question, None if is_said or asking.exception() else asking.result(), asking.exception())
+        elif is_said:
+            self._reply(question, None, None)
+        else:
+            self._reply(question, None, ContextClosed(f"{self._who}: it was stopped before its answer", **self._ids))
+
+    def _reply(self, question: int, value: Any, error: BaseException | None) -> None:
+        if self._worker is None or self._is_over:
+            return
+        try:
+            packed = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+        except Exception as broken:  # an output of a child run may be anything
+            packed, error = b"", TypeError(f"the answer to {self._who} cannot be sent to its process: {broken}")
+        self._worker.send(("answer", self.number, question, packed, None if error is None else pack_error(error)))
+
+    def _drop_questions(self) -> None:
+        for asking in tuple(self._asking):
+            asking.cancel()
+
+    @property
+    def _ids(self) -> dict[str, str]:
+        return {"run_id": self._work.run_id, "task_id": self._work.task_id}
+
+    @property
+    def _who(self) -> str:
+        return f"task {self._work.task_id} of run {self._work.run_id}"
+
+
+def _pickled(work: Work) -> bytes:
+    """The arguments and, where there is a context, the attempt it shows."""
+    given, attempt = dict(work.arguments), work.attempt
+    seen: dict[str, dict[str, Any]] = {}
+    if attempt is not None:
+        seen = {part: dict(getattr(attempt, part)) for part in ("input", "meta", "upstreams")}
+        attempt = replace(attempt, **seen, resources={})
+    try:
+        return pickle.dumps((given, attempt), pickle.HIGHEST_PROTOCOL)
+    except Exception as error:  # of a user's __reduce__, any
+        named = {f"argument {name!r}": value for name, value in given.items()}
+        for part, values in seen.items():
+            named |= {f"ctx.{part}[{name!r}]": value for name, value in values.items()}
+        raise TypeError(f"{_culprit(named)} of task {work.task_id} cannot be sent to a process: {error}") from error
+
+
+def _culprit(named: Mapping[str, Any]) -> str:
+    for name, value in named.items():
+        try:
+            pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+        except Exception:  # of a user's __reduce__, any
+            return name
+    return "what is given to the body"

@@ -1,0 +1,275 @@
+"""The line between a Context and its run where the body is in a process of its own.
+
+A body may be interrupted between any two steps of its thread, so nothing here holds a lock while Python code runs: what
+is shared is a queue, or changed by one call in C.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Awaitable
+from itertools import count
+from queue import Empty, SimpleQueue
+from typing import Any, Final, NoReturn
+
+from reactor.bounds import PROGRESS_PER_SECOND
+from reactor.errors import ContextClosed
+from reactor.executors.processes.messages import HEAD, Message, framed, unpack_error
+from reactor.waiting import READY
+
+_ENDED: Final = "its attempt has ended, what it says now is not recorded"
+
+
+class Pipe:
+    """The worker's end. One thread writes: a body that is interrupted cannot leave half a message behind."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._end = end
+        self._outgoing: SimpleQueue[bytes | None] = SimpleQueue()
+        self._progress: deque[Message] = deque(maxlen=1)
+        self._is_nudged = False
+        threading.Thread(target=self._write, name="reactor-pipe", daemon=True).start()
+
+    def send(self, message: Message) -> None:
+        self._outgoing.put(framed(message))
+
+    def progress(self, message: Message) -> None:
+        """Sends it, or what came after it, at most 20 times a second."""
+        self._progress.append(message)
+        if not self._is_nudged:
+            self._is_nudged = True
+            self._outgoing.put(None)
+
+    def flush_progress(self) -> None:
+        """Sends the last one now, before whatever is sent next."""
+        message = self._take_progress()
+        if message is not None:
+            self.send(message)
+
+    def read(self) -> Message:
+        """The next message; ends this process where there will be none, even in the middle of a body."""
+        try:
+            (size,) = HEAD.unpack(self._read(HEAD.size))
+            return pickle.loads(self._read(size))
+        except (OSError, EOFError):
+            _exit()
+
+    def _read(self, size: int) -> bytearray:
+        data = bytearray(size)
+        rest = memoryview(data)
+        while rest:
+            got = self._end.recv_into(rest)
+            if not got:
+                raise EOFError
+            rest = rest[got:]
+        return data
+
+    def _write(self) -> None:
+        try:
+            self._write_all()
+        except OSError:
+            _exit()
+
+    def _write_all(self) -> None:
+        due = 0.0
+        while True:
+            try:
+                message = self._outgoing.get(timeout=max(0.0, due - time.monotonic()) if self._is_nudged else None)
+            except Empty:
+                self._is_nudged = False  # before it is taken: what comes from here on nudges again
+                held = self._take_progress()
+                if held is not None:
+                    self._end.sendall(framed(held))
+                    due = time.monotonic() + 1 / PROGRESS_PER_SECOND
+            else:
+                if message is not None:
+                    self._end.sendall(message)
+                    del message  # it may be large, and the next one a long time off
+
+    def _take_progress(self) -> Message | None:
+        try:
+            return self._progress.pop()
+        except IndexError:
+            return None
+
+
+def _exit() -> NoReturn:
+    os._exit(0)  # not sys.exit: this is no main thread, and a body may be running in that one
+
+
+class PipeLine:
+    """Implements ``Line``: blocks, but gives what is asked in a running loop of the body's as an awaitable.
+
+    ``say`` blocks there as well: an ``async def`` body in a process has its loop for itself.
+    """
+
+    def __init__(self, pipe: Pipe, number: int, ids: dict[str, str]) -> None:
+        self._pipe = pipe
+        self._number = number
+        self._ids = ids
+        self._questions = count()
+        self._waiting: dict[int, tuple[_Answer, bool]] = {}
+        """By question: who waits, and whether a cancel may pass for the answer."""
+        self._cancelled = False
+        self._closed = False
+        self.saw_cancel = False
+
+    @property
+    def blocks(self) -> bool:
+        return _running_loop() is None
+
+    @property
+    def cancelled(self) -> bool:
+        self.saw_cancel = self.saw_cancel or self._cancelled
+        return self._cancelled
+
+    def say(self, name: str, *arguments: Any) -> Awaitable[None]:
+        self._block("say", name, arguments, may_be_cut=True)
+        return READY
+
+    def ask(self, name: str, *arguments: Any) -> Any:
+        loop = _running_loop()
+        if loop is None:
+            return self._block("ask", name, arguments, may_be_cut=False)
+        answer = _Promised(loop)
+        self._send("ask", self._expect(answer, may_be_cut=False), name, arguments)
+        return answer.future
+
+    def progress(self, data: bytes) -> Awaitable[None]:
+        if self._closed:
+            raise self._error(_ENDED)
+        self._pipe.progress(("progress", self._number, data))
+        return READY
+
+    def _send(self, kind: str, question: int, name: str, arguments: tuple[Any, ...]) -> None:
+        try:
+            packed = pickle.dumps(arguments, pickle.HIGHEST_PROTOCOL)
+        except Exception as error:  # of a user's __reduce__, any
+            hint = "; in a process name the workflow" if name == "run" else ""
+            raise TypeError(f"{self._who}: what it gives to {name} cannot leave its process: {error}{hint}") from error
+        self._pipe.send((kind, self._number, question, name, packed))
+
+    def _block(self, kind: str, name: str, arguments: tuple[Any, ...], *, may_be_cut: bool) -> Any:
+        answer = _Held()
+        question = self._expect(answer, may_be_cut=may_be_cut)
+        try:
+            self._send(kind, question, name, arguments)
+            return answer.wait()
+        finally:
+            self._waiting.pop(question, None)
+
+    def _expect(self, answer: _Answer, *, may_be_cut: bool) -> int:
+        """The number of a new question; raises ContextClosed where it would have no answer."""
+        question = next(self._questions)
+        self._waiting[question] = answer, may_be_cut
+        # looked at after it was put there: whoever cancels or closes wakes what is there
+        if self._closed or (self._cancelled and not may_be_cut):
+            self._waiting.pop(question, None)
+            raise self._error(_ENDED if self._closed else "it was stopped before it asked")
+        return question
+
+    # --- the worker's side ---
+
+    def answer(self, question: int, value: bytes, error: bytes | None) -> None:
+        """What the engine says to a question, pickled."""
+        waiting = self._waiting.pop(question, None)
+        if waiting is None:
+            return  # it was woken before
+        if error is not None:
+            waiting[0].settle(None, unpack_error(error))
+            return
+        try:
+            waiting[0].settle(pickle.loads(value), None)
+        except Exception as broken:  # its class cannot be imported here
+            waiting[0].settle(None, TypeError(f"{self._who}: the answer cannot be read in its process: {broken}"))
+
+    def cancel(self) -> None:
+        """Tells the body to stop."""
+        self._cancelled = True
+
+    def wake(self, why: str = "it was stopped before it had its answer") -> None:
+        """Lets everybody go who is held: a ``say`` returns, an ``ask`` raises ContextClosed."""
+        for question in tuple(self._waiting):
+            waiting = self._waiting.pop(question, None)
+            if waiting is not None:
+                answer, may_be_cut = waiting
+                answer.settle(None, None if may_be_cut else self._error(why))
+
+    def close(self) -> None:
+        """The body has ended: its threads, where it left some, are not heard any more."""
+        self._closed = True
+        self._pipe.flush_progress()
+        self.wake("its attempt has ended")
+
+    @property
+    def _who(self) -> str:
+        return f"task {self._ids['task_id']} of run {self._ids['run_id']}"
+
+    def _error(self, what: str) -> ContextClosed:
+        return ContextClosed(f"{self._who}: {what}", **self._ids)
+
+
+class _Answer:
+    """To a question, once it is there: settled once."""
+
+    def settle(self, value: Any, error: BaseException | None) -> None:
+        raise AssertionError("abstract")
+
+
+class _Held(_Answer):
+    """Holds a thread until there is an answer.
+
+    A bare lock: an interrupt that hits ``threading.Condition`` leaves it locked, and the next who notifies it hangs.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+        self._value: Any = None
+        self._error: BaseException | None = None
+
+    def wait(self) -> Any:
+        self._lock.acquire()
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+    def settle(self, value: Any, error: BaseException | None) -> None:
+        self._value, self._error = value, error
+        self._lock.release()
+
+
+class _Promised(_Answer):
+    """An answer for a loop of the body's own."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.future: asyncio.Future[Any] = loop.create_future()
+
+    def settle(self, value: Any, error: BaseException | None) -> None:
+        try:
+            self._loop.call_soon_threadsafe(_settle, self.future, value, error)
+        except RuntimeError:  # the loop is closed: nobody waits
+            pass
+
+
+def _settle(future: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(value)
+    else:
+        future.set_exception(error)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

@@ -1,0 +1,197 @@
+"""The engine's end of a worker process: starts it, speaks with it, and sees to it that nothing of it stays."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from asyncio import AbstractEventLoop
+from collections.abc import Callable
+from typing import Any, Final, Protocol, cast
+
+from reactor.executors.processes.job import ProcessJob
+from reactor.executors.processes.messages import Frames, Message, framed
+
+LEAVE_SECONDS: Final = 1.0
+"""What a worker gets to end by itself."""
+
+
+class Pool(Protocol):
+    """Whoever has the workers."""
+
+    def freed(self, worker: SpawnedWorker) -> None:
+        """It is ready for a body."""
+        ...
+
+    def gone(self, worker: SpawnedWorker, error: Exception | None) -> None:
+        """It has ended and is reaped; ``error`` where it could not be started."""
+        ...
+
+
+class SpawnedWorker(asyncio.Protocol):
+    """One worker process. Loop thread only, but for the thread that starts it and waits for its end."""
+
+    def __init__(self, loop: AbstractEventLoop, pool: Pool) -> None:
+        self.job: ProcessJob | None = None
+        self.gone: asyncio.Future[None] = loop.create_future()
+        """Done once the process has ended and nothing of it is left."""
+        self._loop = loop
+        self._pool = pool
+        self._frames = Frames()
+        self._transport: asyncio.Transport | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._connecting: asyncio.Task[Any] | None = None
+        self._code: int | None = None
+        self._is_read_to_end = False
+        self._is_leaving = False
+        self._is_to_be_killed = False
+        threading.Thread(target=self._live, name="reactor-worker", daemon=True).start()
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process while there is one."""
+        return self._process.pid if self._process is not None and self._code is None else None
+
+    @property
+    def can_work(self) -> bool:
+        return not self._is_leaving and not self.gone.done()
+
+    # --- bodies ---
+
+    def take(self, job: ProcessJob) -> None:
+        """Runs a body; one at a time."""
+        self.job = job
+        job.begin(self)
+
+    def send(self, message: Message) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(framed(message))
+
+    def _hear(self, message: Message) -> None:
+        kind, number, *rest = message
+        if kind == "ready":
+            self._free()
+        elif self.job is None or self.job.number != number:
+            pass  # a thread of a body that has ended
+        elif kind == "done":
+            job, self.job = self.job, None
+            if job.is_cancelled:
+                self.let_go()  # an interrupt may have hit anything: a lock that stays locked, a half-made import
+            else:
+                self._free()
+            job.answered(*rest)
+        else:
+            self.job.hear(kind, *rest)
+
+    def _free(self) -> None:
+        if self.can_work:
+            self._pool.freed(self)
+
+    # --- its end ---
+
+    def let_go(self) -> None:
+        """Ends it soon: it leaves where its pipe ends, and is killed where it does not."""
+        self._is_leaving = True
+        if self._transport is not None:
+            self._transport.abort()
+        self._loop.call_later(LEAVE_SECONDS, self.kill)
+
+    def kill(self) -> None:
+        """Ends it now."""
+        self._is_leaving = self._is_to_be_killed = True
+        if self.pid is not None and self._process is not None:
+            self._process.kill()
+
+    def _end(self) -> None:
+        """Once the process has ended and all it said before has been read."""
+        if self._code is None or not self._is_read_to_end or self.gone.done():
+            return
+        self._is_leaving = True
+        self.gone.set_result(None)
+        self._pool.gone(self, None)
+
+    def how_it_ended(self) -> str:
+        """In words, after it has."""
+        code = self._code or 0
+        if code >= 0:
+            return f"ended with exit code {code}"
+        try:
+            return f"was ended by {signal.Signals(-code).name}"
+        except ValueError:
+            return f"was ended by signal {-code}"
+
+    # --- the thread ---
+
+    def _live(self) -> None:
+        """Starts the process off the loop, and waits for it: the end of its pipe is not enough to know of its death."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            with theirs:
+                process = _spawn(theirs.fileno())
+        except Exception as error:
+            ours.close()
+            self._post(self._not_started, error)
+            return
+        if not self._post(self._started, process, ours):
+            ours.close()
+            process.kill()
+        self._post(self._exited, process.wait())
+
+    def _post(self, call: Callable[..., None], *arguments: Any) -> bool:
+        try:
+            self._loop.call_soon_threadsafe(call, *arguments)
+        except RuntimeError:  # the loop closed first: nobody is left to tell
+            return False
+        return True
+
+    def _not_started(self, error: Exception) -> None:
+        self._is_leaving = True
+        self.gone.set_result(None)
+        self._pool.gone(self, error)
+
+    def _started(self, process: subprocess.Popen[bytes], end: socket.socket) -> None:
+        self._process = process
+        if self._is_to_be_killed:
+            process.kill()
+        end.setblocking(False)
+        self._connecting = self._loop.create_task(self._connect(end))
+
+    async def _connect(self, end: socket.socket) -> None:
+        await self._loop.create_unix_connection(lambda: self, sock=end)
+
+    def _exited(self, code: int) -> None:
+        self._code = code
+        if not self._is_read_to_end:  # a process that the body started may hold the pipe open
+            self._loop.call_later(LEAVE_SECONDS, self._stop_reading)
+        self._end()
+
+    def _stop_reading(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    # --- asyncio.Protocol ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        if self._is_leaving:
+            self._transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        for message in self._frames.feed(data):
+            self._hear(message)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._is_read_to_end = True
+        if not self._is_leaving:
+            self.kill()  # without its pipe it is of no use; where it is ending itself this changes nothing
+        self._end()
+
+
+def _spawn(fd: int) -> subprocess.Popen[bytes]:
+    """A fresh interpreter; not a fork, which would take locks and file descriptors along."""
+    # -P, and the path in the code: in the working directory there may be a random.py
+    code = f"import sys; sys.path[:] = {sys.path!r}; from reactor.executors.processes.worker import main; main({fd})"
+    return subprocess.Popen([sys.executable, "-P", "-c", code], pass_fds=[fd], close_fds=True, stdin=subprocess.DEVNULL)

@@ -1,0 +1,220 @@
+"""What the log knows of a run that goes on after a restart, and which of its tasks run again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import orjson
+import structlog
+
+from reactor import bounds
+from reactor.definition.binding import CONTEXT, UPSTREAM, adapter_for
+from reactor.definition.graph import Graph, Node
+from reactor.definition.policy import Budget
+from reactor.definition.references import referenced
+from reactor.events.event import Event
+from reactor.events.state import ENDED, RunState, TaskState
+from reactor.events.timing import milliseconds
+from reactor.events.values import restore_output
+from reactor.ports.log import EventLog
+from reactor.supervision.ending import Ending
+from reactor.supervision.ledger import Ledger
+from reactor.tasks.mailbox import Letter
+from reactor.tasks.past import Output, Past
+
+logger = structlog.get_logger("reactor")
+
+
+async def load_past(log: EventLog, graph: Graph, state: RunState, last: Event | None, now: str) -> Past:
+    """Reads the outputs that are still needed. ``last``: the last event; the time since then is not the run's."""
+    lost: set[str] = set()
+    ending = _ending_of(state)
+    while True:  # of a run that is ending nothing runs again, and nobody takes an output
+        runs_again, needed = _plan(graph, state, lost, is_ending=ending is not None)
+        outputs: dict[str, Output] = {}
+        found = len(lost)
+        for node, seen in needed:
+            output = await _read_output(log, state.run_id, node, seen, is_shown=node.is_leaf)
+            if output is None:
+                lost.add(seen.id)
+            else:
+                outputs[seen.id] = output
+        if len(lost) == found:
+            break  # else the plan changes: what cannot be read has to run again, and needs its own upstreams
+    bodies = [task for task in state.tasks.values() if task.count is None]
+    last_time = last.time if last else ""
+    elapsed_ms = milliseconds(state.started, last_time) - (state.downtime_ms or 0.0)
+    pausing_ms = milliseconds(state.paused_at, last_time)
+    return Past(
+        tasks={id: task.copy() for id, task in state.tasks.items()},
+        outputs=outputs,
+        runs_again=frozenset(runs_again),
+        total_tasks=state.total_tasks,
+        started_bodies=sum(task.attempt for task in bodies),
+        task_time_ms=sum(task.duration_ms or 0.0 for task in bodies),
+        elapsed_ms=elapsed_ms,
+        active_ms=max(0.0, elapsed_ms - (state.paused_ms or 0.0) - pausing_ms),
+        downtime_ms=milliseconds(last_time, now),
+        ending=ending,
+        is_paused=state.status == "paused" and ending is None,
+        owes_pause=ending is None and _owes_pause(state, last),
+        cancelling={task.id: task.cancelling for task in state.tasks.values() if task.cancelling is not None},
+        retry_seconds={task.id: _retry_seconds(task.retry, now) for task in bodies if task.retry is not None},
+        letters={task.id: await _letters(log, state.run_id, task) for task in bodies if task.received},
+        ledger=Ledger.restored(None if state.budget is None else Budget.of(state.budget), state),
+    )
+
+
+def _ending_of(state: RunState) -> Ending | None:
+    """Why the run was about to end, or ends now."""
+    if state.status == "cancelling":
+        return Ending(state.reason or "", state.error)
+    if state.recoveries >= bounds.CRASH_LOOP:
+        message = f"recovered {bounds.CRASH_LOOP} times without a task completing"
+        return Ending("crash_loop", {"type": "crash_loop", "message": message})
+    if state.exceeded and state.budget is not None and state.budget.get("on_exceeded") == "fail":
+        # the crash came between the two events
+        message = f"the budget is exceeded: {', '.join(state.exceeded)}"
+        return Ending("budget", {"type": "BudgetExceeded", "message": message})
+    return None
+
+
+def _owes_pause(state: RunState, last: Event | None) -> bool:
+    """Whether the last it said is that its budget is exceeded: the pause would have come next."""
+    pauses = state.budget is not None and state.budget.get("on_exceeded") == "pause"
+    return pauses and last is not None and last.type == "budget.exceeded" and state.status != "paused"
+
+
+def _retry_seconds(retry: Mapping[str, Any], now: str) -> float:
+    return max(0.0, retry["delay_ms"] - milliseconds(retry["since"], now)) / 1000
+
+
+async def _letters(log: EventLog, run_id: str, task: TaskState) -> list[Letter]:
+    if task.status in ENDED:
+        return []
+    letters: list[Letter] = []
+    for seq, key in task.received or ():
+        events = await log.read(run_id, seq - 1, 1)
+        if events and events[0].seq == seq:
+            letters.append(Letter(seq, key, events[0].data["value"]))
+    return letters
+
+
+def _plan(
+    graph: Graph, state: RunState, lost: set[str], *, is_ending: bool
+) -> tuple[set[str], list[tuple[Node, TaskState]]]:
+    """(what runs again, completed bodies whose outputs are needed), from the last task up."""
+    again: set[str] = set()
+    needed: list[tuple[Node, TaskState]] = []
+    wanted: dict[str, set[int | None]] = {}
+    """What unfinished bodies compute with: the whole output of a task (None), or that of these children."""
+    for node in reversed(graph.nodes):
+        completed = [body for body in _bodies(node, state) if body.status == "completed"]
+        if node.is_leaf:  # shown at the end, and nobody computes with it
+            needed += [(node, body) for body in completed]
+        indexes = wanted.get(node.name, set())
+        taken = [body for body in completed if None in indexes or body.map_index in indexes]
+        unreadable = {body.id for body in taken if body.recoverable is False or body.id in lost}
+        needed += [(node, body) for body in taken if body.id not in unreadable]
+        if unreadable:
+            again |= unreadable | {node.name}
+        if unreadable or (_is_open(node, state) and not is_ending):
+            for source, taken_of in _sources(graph, node, state, unreadable):
+                wanted.setdefault(source, set()).update(taken_of)
+    return again, needed
+
+
+def _sources(
+    graph: Graph, node: Node, state: RunState, unreadable: set[str]
+) -> Iterator[tuple[str, Iterable[int | None]]]:
+    """Whose outputs the unfinished bodies of a task take: its own sources, all upstreams where it has a context."""
+    parameters = (*node.parameters, *node.when, *node.cache_key)
+    sees_all = any(parameter.kind == CONTEXT for parameter in parameters)
+    taken = {parameter.source for parameter in parameters if parameter.kind == UPSTREAM}
+    taken |= set(referenced(node.task.given))
+    for name in node.upstreams:
+        if name == node.map_source:
+            pairs = graph.by_name[name].map_source is not None and name not in taken
+            yield name, _unfinished(node, state, unreadable) if pairs else (None,)
+        elif sees_all or name in taken:
+            yield name, (None,)
+
+
+def _unfinished(node: Node, state: RunState, unreadable: set[str]) -> Iterable[int | None]:
+    """The children that have to run."""
+    seen = state.tasks.get(node.name)
+    if seen is None or seen.count is None:
+        return (None,)
+    ended = {body.map_index for body in _bodies(node, state) if body.status in ENDED and body.id not in unreadable}
+    return [index for index in range(seen.count) if index not in ended]
+
+
+def _is_open(node: Node, state: RunState) -> bool:
+    seen = state.tasks.get(node.name)
+    return seen is None or seen.status not in ENDED
+
+
+def _bodies(node: Node, state: RunState) -> Iterator[TaskState]:
+    seen = state.tasks.get(node.name)
+    if seen is None:
+        return
+    if seen.count is None:
+        yield seen
+        return
+    for index in range(seen.count):
+        child = state.tasks.get(f"{node.name}[{index}]")
+        if child is not None:
+            yield child
+
+
+async def _read_output(log: EventLog, run_id: str, node: Node, seen: TaskState, *, is_shown: bool) -> Output | None:
+    """None where the log does not have it or the annotation does not take it any more."""
+    events = await log.read(run_id, seen.seq - 1, 1)
+    if not events or events[0].seq != seen.seq or events[0].type != "task.completed":
+        return None
+    data = events[0].data
+    json = orjson.dumps(data["output"]) if "output" in data else await log.blob(run_id, seen.seq)
+    if json is None:
+        return None
+    returns = adapter_for(node.returns) if data.get("typed") else None
+    try:
+        return Output(restore_output(json, returns), json, returns is not None)
+    except Exception as error:  # validators are a user's
+        if not is_shown:
+            logger.warning("output cannot be restored", run_id=run_id, task_id=seen.id, error=str(error))
+        return Output(orjson.loads(json), json) if is_shown else None
+
+
+async def load_reusable(log: EventLog, graph: Graph, state: RunState) -> dict[str, Output]:
+    """What a retry of an ended run takes over: completed bodies whose upstreams are taken over too, by task id.
+
+    A body is not taken over if anything it was given could be another value this time.
+    """
+    reused: dict[str, Output] = {}
+    whole: set[str] = set()
+    """Tasks whose entire output is taken over."""
+    for node in graph.nodes:
+        pairs = _pairs_by_index(graph, node)
+        if not all(upstream in whole for upstream in node.upstreams if not (pairs and upstream == node.map_source)):
+            continue
+        bodies = list(_bodies(node, state))
+        for seen in bodies:
+            paired = f"{node.map_source}[{seen.map_index}]"
+            if seen.status != "completed" or seen.recoverable is False or (pairs and paired not in reused):
+                continue
+            output = await _read_output(log, state.run_id, node, seen, is_shown=False)
+            if output is not None:
+                reused[seen.id] = output
+        if node.name in state.tasks and not _is_open(node, state) and all(body.id in reused for body in bodies):
+            whole.add(node.name)
+    return reused
+
+
+def _pairs_by_index(graph: Graph, node: Node) -> bool:
+    """Whether a mapped task maps another one child by child."""
+    takes_whole = any(
+        parameter.kind == UPSTREAM and parameter.source == node.map_source
+        for parameter in (*node.parameters, *node.when)
+    )
+    return node.map_source is not None and graph.by_name[node.map_source].map_source is not None and not takes_whole

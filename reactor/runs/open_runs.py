@@ -1,0 +1,153 @@
+"""The runs an engine has at hand: those that are open, the last that ended, and those somebody waits for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+
+from reactivex.subject import Subject
+
+from reactor import bounds
+from reactor.definition.graph import Graph
+from reactor.errors import RunExists, TooManyWaiting, UnknownRun
+from reactor.events.event import Window
+from reactor.ports.clock import Clock
+from reactor.ports.log import EventLog
+from reactor.requests import check_run_id
+from reactor.runs.beginning import Beginning
+from reactor.runs.execution import Execution
+from reactor.runs.host import Host
+from reactor.runs.run import Run
+from reactor.stream.feed import Feed
+from reactor.tasks.past import Output, Past
+
+
+class Runs:
+    """``over(run_id)`` is called when a run has ended for good."""
+
+    def __init__(self, log: EventLog, clock: Clock, over: Callable[[str], None]) -> None:
+        self.log = log
+        self.clock = clock
+        self.windows: Subject[Window] = Subject()
+        """Of all runs, as they are committed."""
+        self.log_problem: str | None = None
+        """Why the log last lost a run; None again as soon as it takes a window."""
+        self.open: dict[str, Run] = {}
+        self.executions: dict[str, Execution] = {}
+        self._over = over
+        self._lost: set[str] = set()
+        """Runs whose log refused them in this process: the next start goes on with them."""
+        self._recent: OrderedDict[str, Feed] = OrderedDict()
+        self._awaited: dict[str, list[asyncio.Future[Run]]] = {}
+
+    async def start(
+        self,
+        host: Host,
+        graph: Graph,
+        run_id: str,
+        beginning: Beginning,
+        *,
+        reused: Mapping[str, Output] | None = None,
+    ) -> Run:
+        """A new run; returns once its ``run.started`` is in the log."""
+        feed = Feed(run_id, self.log, self.clock)
+        execution = self._adopt(
+            Execution(host, graph, feed, beginning, published=self._published, ended=self._ended, reused=reused)
+        )
+        run = self.open[run_id]
+        try:
+            execution.start()
+        except BaseException:
+            execution.suspend()  # a bug: nothing of it may stay open
+            raise
+        await execution.begun()
+        return run
+
+    def take_up(self, host: Host, graph: Graph, feed: Feed, beginning: Beginning, past: Past) -> None:
+        """Goes on with a run that a crash or a restart has left open."""
+        execution = self._adopt(
+            Execution(host, graph, feed, beginning, published=self._published, ended=self._ended, past=past)
+        )
+        if execution.parent is not None:  # before it starts anything
+            parent = execution.parent
+            parent.execution.spending.settle(parent.task_id, feed.run_id, execution.ledger, is_counted=False)
+        try:
+            execution.recover(past)
+        except BaseException:
+            execution.suspend()  # a bug: it is left as it is, and the others go on
+            raise
+
+    def _adopt(self, execution: Execution) -> Execution:
+        feed = execution.feed
+        self.open[feed.run_id] = Run(feed, execution)
+        self.executions[feed.run_id] = execution
+        if execution.parent is not None:
+            execution.parent.execution.children[feed.run_id] = execution
+        for waiter in self._awaited.pop(feed.run_id, ()):
+            if not waiter.done():
+                waiter.set_result(self.open[feed.run_id])
+        return execution
+
+    def _published(self, window: Window) -> None:
+        self.log_problem = None
+        if self.windows.observers:
+            self.windows.on_next(window)
+
+    def _ended(self, execution: Execution) -> None:
+        if execution.lost_with is not None:
+            self.log_problem = str(execution.lost_with)
+            self._lost.add(execution.run_id)
+        self.open.pop(execution.run_id, None)
+        self.executions.pop(execution.run_id, None)
+        if execution.parent is not None:
+            execution.parent.execution.child_ended(execution, execution.parent.task_id)
+        if execution.feed.closed == "end":
+            execution.feed.forget_ring()
+            self._keep(execution.feed)
+            self._over(execution.run_id)
+
+    def _keep(self, feed: Feed) -> None:
+        self._recent[feed.run_id] = feed
+        self._recent.move_to_end(feed.run_id)
+        if len(self._recent) > bounds.RECENT_RUNS:
+            self._recent.popitem(last=False)
+
+    async def check_new(self, run_id: str) -> None:
+        """Raises RunExists."""
+        if run_id not in self.open:
+            try:
+                await self.log.record(run_id)
+            except UnknownRun:
+                # the log may have been asked on another thread meanwhile
+                if run_id not in self.open:
+                    return
+        raise RunExists(f"there is a run {run_id!r} already", run_id=run_id)
+
+    def wait_for(self, run_id: str) -> asyncio.Future[Run]:
+        """Done when a run of this id starts here; cancel it to wait no more. Raises TooManyWaiting."""
+        check_run_id(run_id)
+        self._awaited = {
+            id: left for id, waiters in self._awaited.items() if (left := [w for w in waiters if not w.done()])
+        }
+        if sum(map(len, self._awaited.values())) >= bounds.AWAITED_RUNS:
+            raise TooManyWaiting(f"{bounds.AWAITED_RUNS} streams wait for runs that have not started", run_id=run_id)
+        future: asyncio.Future[Run] = asyncio.get_running_loop().create_future()
+        self._awaited.setdefault(run_id, []).append(future)
+        return future
+
+    async def get(self, run_id: str) -> Run:
+        """The run of this id, open or ended; raises UnknownRun."""
+        run = self.open.get(run_id)
+        if run is not None:
+            if run.feed.last_seq == 0:  # nobody sees a run before its run.started is in the log
+                await self.executions[run_id].begun()
+            return run
+        await self.log.record(run_id)  # raises UnknownRun, also for one that was forgotten meanwhile
+        feed = self._recent.get(run_id)
+        if feed is None:
+            closed = "log" if run_id in self._lost else "not_recovered"
+            feed = await Feed.load(run_id, self.log, self.clock, closed=closed)
+        if feed.closed == "end":
+            self._keep(feed)
+        return Run(feed, None)

@@ -1,0 +1,215 @@
+"""``Run``: the caller's handle on one execution of a workflow, open or ended."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Generator
+from typing import Any
+
+import orjson
+
+from reactor.bounds import CANCEL_GRACE_SECONDS
+from reactor.errors import LogLost, RunCancelled, RunEnded, RunFailed, RunNotHere, UnknownTask
+from reactor.events.event import Message
+from reactor.events.state import ENDED, RunState
+from reactor.requests import check_grace, check_key, check_reason, check_value
+from reactor.runs.execution import Execution
+from reactor.stream.feed import Feed
+from reactor.stream.follow import Follow, RunEvents, iterate, lost
+
+
+class Run:
+    """Follow it, await it, and control it: ``cancel``, ``pause``, ``resume``, ``send``.
+
+    - ``run.events``: Observable of its events, from the first on, then live; completes with the run.
+    - ``async for event in run``: the same, pulled.
+    - ``await run``: ``{task: output}`` of the tasks nobody depends on that completed; raises RunFailed, RunCancelled
+      or LogLost.
+    """
+
+    def __init__(self, feed: Feed, execution: Execution | None) -> None:
+        self.feed = feed
+        self._execution = execution
+
+    @property
+    def id(self) -> str:
+        return self.feed.run_id
+
+    @property
+    def status(self) -> str:
+        """``pending running paused cancelling completed failed cancelled``, as committed."""
+        return self.feed.state.status
+
+    @property
+    def state(self) -> RunState:
+        """The fold of everything committed so far. It is the run's own and moves on: read it, or ``copy()`` it."""
+        return self.feed.state
+
+    @property
+    def events(self) -> RunEvents:
+        return self.events_after(0)
+
+    def events_after(self, cursor: int) -> RunEvents:
+        """The events with ``seq > cursor``, then live."""
+        return RunEvents(Follow(self.feed, cursor))
+
+    async def __aiter__(self) -> AsyncIterator[Message]:
+        async for window in iterate(self.feed):
+            for message in window:
+                yield message
+
+    def __await__(self) -> Generator[Any, None, dict[str, Any]]:
+        return self._outcome().__await__()
+
+    async def ended(self) -> RunState:
+        """Waits for the terminal event, whichever it is; raises LogLost where there will be none in this process."""
+        await self.feed.wait_closed()
+        error = lost(self.feed)
+        if error is not None:
+            raise error
+        return self.feed.state
+
+    async def _outcome(self) -> dict[str, Any]:
+        state = await self.ended()
+        if state.status == "completed":
+            return await self.outputs()
+        if state.status == "failed":
+            raise self._failure(state)
+        if state.status == "cancelled":
+            raise RunCancelled(
+                f"run {self.id} was cancelled: {state.reason}", run_id=self.id, reason=state.reason or ""
+            )
+        raise LogLost(f"run {self.id} is {state.status} and nobody here goes on with it", run_id=self.id)
+
+    def _failure(self, state: RunState) -> RunFailed:
+        errors = {id: task.error for id, task in state.tasks.items() if task.error is not None}
+        first = state.error or {}
+        where = f"task {first['task_id']} failed with " if first.get("task_id") else ""
+        sentence = f"{where}{first.get('type')}: {first.get('message')}"
+        failed = RunFailed(f"run {self.id}: {sentence}", run_id=self.id, errors=errors)
+        if self._execution is not None and "task_id" in first:
+            # in the process where it happened, with its traceback
+            failed.__cause__ = self._execution.exception_of(first["task_id"])
+        return failed
+
+    async def outputs(self) -> dict[str, Any]:
+        """``{task: output}`` of the last tasks that completed; empty before the run did."""
+        if self._execution is not None and self.status == "completed":
+            actors = self._execution.actors  # the values themselves, not their JSON
+            return {
+                name: actors[name].output for name in self._execution.graph.leaves if actors[name].encoded is not None
+            }
+        if self.status != "completed":
+            return {}
+        event = await self.feed.event(self.feed.last_seq)
+        if event is None or "outputs" in event.data:
+            return {} if event is None else event.data["outputs"]
+        return orjson.loads(await self.feed.blob(event.seq) or b"{}")
+
+    async def beginning(self) -> dict[str, Any]:
+        """``data`` of ``run.started``, with what stands beside it; empty where the log does not have it any more."""
+        started = await self.feed.event(1)
+        if started is None or started.type != "run.started":
+            return {}
+        return {**started.data, **orjson.loads(await self.feed.blob(1) or b"{}")}
+
+    async def output(self, task_id: str) -> bytes:
+        """The JSON of a task's output, however large; raises UnknownTask where there is none (yet)."""
+        task = self.state.tasks.get(task_id)
+        if task is not None and task.status == "completed" and task.count is not None:
+            children = (self.state.tasks[f"{task_id}[{index}]"] for index in range(task.count))
+            return b"[%b]" % b",".join([await self.output(c.id) for c in children if c.status == "completed"])
+        event = await self.feed.event(task.seq) if task is not None and task.status == "completed" else None
+        if event is None or event.type != "task.completed":
+            what = "no such task" if task is None else f"its status is {task.status}, there is no output"
+            raise UnknownTask(f"task {task_id!r} of run {self.id}: {what}", run_id=self.id, task_id=task_id)
+        if "output" in event.data:
+            return orjson.dumps(event.data["output"])
+        return await self.feed.blob(event.seq) or b"null"
+
+    # --- commands: each returns once its event is in the log ---
+
+    async def cancel(
+        self,
+        grace: float = CANCEL_GRACE_SECONDS,
+        *,
+        task: str | None = None,
+        reason: str = "requested",
+        by: str | None = None,
+    ) -> None:
+        """Cancels and waits until it is proven: every body stopped, or is named as abandoned ``grace`` seconds later.
+
+        ``task``: only this one (``measure``, ``measure[3]``); what depends on it is skipped, the rest goes on.
+        Raises RunEnded when the run had ended before, UnknownTask or TaskEnded for the task.
+        """
+        await self.request_cancel(grace, task=task, reason=reason, by=by)
+        if task is None:
+            await self.ended()
+        else:
+            async for _ in iterate(self.feed, self.feed.last_seq - 1):
+                if self.state.tasks[task].status in ENDED:
+                    return
+
+    async def request_cancel(
+        self,
+        grace: float = CANCEL_GRACE_SECONDS,
+        *,
+        task: str | None = None,
+        reason: str = "requested",
+        by: str | None = None,
+    ) -> None:
+        """The same, but returns as soon as ``run.cancelling`` (of a task: ``task.cancelling``) is in the log."""
+        check_grace(grace)
+        check_reason(reason, by)
+        execution = await self._open()
+        if task is None:
+            execution.control.cancel(reason, by=by, grace=grace)
+        else:
+            execution.control.cancel_task(task, reason, by=by, grace=grace)
+        await self._committed(execution)
+
+    async def pause(self, *, reason: str = "requested", by: str | None = None) -> None:
+        """Starts nothing new; what runs finishes, or waits at its ``ctx.checkpoint()``. Survives a restart.
+
+        Raises RunEnded, or RunEnding while it is being cancelled.
+        """
+        check_reason(reason, by)
+        execution = await self._open()
+        execution.control.pause(reason, by=by)
+        await self._committed(execution)
+
+    async def resume(self, *, reason: str = "requested", by: str | None = None) -> None:
+        """Goes on after a pause. Raises RunEnded, or RunEnding while it is being cancelled."""
+        check_reason(reason, by)
+        execution = await self._open()
+        execution.control.resume(reason, by=by)
+        await self._committed(execution)
+
+    async def send(self, task: str, value: Any, *, key: str | None = None) -> None:
+        """Hands a JSON value to a task that waits in ``ctx.receive``, or will; ``key``: to the one with this key.
+
+        Raises InvalidValue where it does not fit what is waited for, UnknownTask, TaskEnded, MailboxFull, RunEnded.
+        """
+        check_key(key)
+        plain = check_value(value)
+        execution = await self._open()
+        execution.control.send(task, plain, key)
+        await self._committed(execution)
+
+    async def _open(self) -> Execution:
+        if self._execution is not None and self._execution.is_sealed:
+            await self.ended()  # its last event is on its way
+        if self._execution is not None and not self.feed.closed:
+            return self._execution
+        if self._execution is None and self.feed.closed not in (None, "end"):
+            raise RunNotHere(
+                f"run {self.id} is {self.status}, and nobody in this process goes on with it", run_id=self.id
+            )
+        raise RunEnded(f"run {self.id} is {self.status} already", run_id=self.id, status=self.status)
+
+    async def _committed(self, execution: Execution) -> None:
+        await execution.committed()
+        if execution.lost_with is not None:
+            raise execution.lost_with
+
+    def __repr__(self) -> str:
+        return f"<Run {self.id} of {self.state.workflow}, {self.status} at {self.feed.last_seq}>"

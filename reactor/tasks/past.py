@@ -1,0 +1,51 @@
+"""What a log knows of a run that goes on after a restart, as its actors need it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from reactor.events.state import TaskState
+from reactor.supervision.ending import Ending
+from reactor.supervision.ledger import Ledger
+from reactor.tasks.mailbox import Letter
+
+
+class Output(NamedTuple):
+    """A completed task's output, as its downstreams receive it and as the log has it."""
+
+    value: Any
+    json: bytes
+    typed: bool = False
+    """Restored through the task's return annotation."""
+
+
+class Past(NamedTuple):
+    """The past of a run, as its actors need it.
+
+    ``runs_again``: completed tasks and children whose output cannot be handed on, though an unfinished task needs it.
+    """
+
+    tasks: Mapping[str, TaskState]
+    outputs: Mapping[str, Output]
+    runs_again: frozenset[str]
+    total_tasks: int
+    started_bodies: int
+    task_time_ms: float
+    elapsed_ms: float
+    """Since it started, the downtimes left out."""
+    active_ms: float
+    """The same, the pauses left out too: what counts for its time limits."""
+    downtime_ms: float
+    """Since its last event."""
+    ending: Ending | None
+    is_paused: bool
+    owes_pause: bool
+    """Its budget was exceeded and pauses; the crash came before it did."""
+    cancelling: Mapping[str, str]
+    """Tasks that were asked to stop by themselves -> why."""
+    retry_seconds: Mapping[str, float]
+    """What is left of the delays of tasks that were ``retrying``."""
+    letters: Mapping[str, list[Letter]]
+    """What was sent to each unfinished task."""
+    ledger: Ledger

@@ -1,0 +1,3 @@
+"""The fixtures that all rooms share."""
+
+from tests.helpers.server import server as server

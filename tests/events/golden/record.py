@@ -1,0 +1,221 @@
+"""Records the golden runs: ``python -m tests.events.golden.record [NAME ...]``. Those that are there are never recorded again.
+
+A recorded run is a promise: whatever becomes of the code, these events fold to the state beside them. Record a new
+one when a new kind of event or state is added; an old one is changed by nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+import threading
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import orjson
+
+from reactor import Context, Engine, Run, Workflow
+from reactor.events.event import Event
+from reactor.events.fold import replay
+
+FOLDER = Path(__file__).parent
+
+
+async def completed_with_map(_: Path) -> list[Event]:
+    """A map of three, one of no items, progress, a log line, an event of its own, a join."""
+    flow = Workflow("census", version="3")
+
+    @flow.task
+    async def files(root: str = "src") -> list[str]:
+        return [f"{root}/a", f"{root}/b", f"{root}/ü"]
+
+    @flow.task
+    async def nothing() -> list[str]:
+        return []
+
+    @flow.task(map={"path": "files"})
+    async def measure(path: str, ctx: Context) -> int:
+        await ctx.progress(0.5, f"reading {path}")
+        await ctx.emit("file.read", {"path": path, "text": '"type":"task.failed"'})
+        return len(path)
+
+    @flow.task(map={"path": "nothing"})
+    async def unneeded(path: str) -> str:
+        return path
+
+    @flow.task
+    async def total(measure: list[int], unneeded: list[str]) -> int:
+        return sum(measure) + len(unneeded)
+
+    async with Engine("memory://") as engine:
+        run = await engine.start(flow, {"root": "lib"}, meta={"by": "golden"})
+        await run
+        return await events_of(run)
+
+
+async def failed_with_skips(_: Path) -> list[Event]:
+    """One child of a map fails: its siblings finish, dependents are skipped, one cleans up, the run fails."""
+    flow = Workflow("fragile")
+
+    @flow.task
+    async def numbers() -> list[int]:
+        return [1, 0, 2]
+
+    @flow.task(map={"n": "numbers"})
+    async def divide(n: int) -> float:
+        return 1 / n
+
+    @flow.task
+    async def total(divide: list[float]) -> float:
+        return sum(divide)
+
+    @flow.task
+    async def report(total: float) -> str:
+        return str(total)
+
+    @flow.task
+    async def other() -> None:
+        raise ValueError("no such thing")
+
+    @flow.task(after=["other"], on_upstream_failure="run")
+    async def clean_up(ctx: Context) -> str:
+        return ctx.upstreams["other"].status
+
+    async with Engine("memory://") as engine:
+        run = await engine.start(flow)
+        await run.ended()
+        return await events_of(run)
+
+
+async def cancelled_with_an_abandoned_thread(_: Path) -> list[Event]:
+    """A coroutine that stops, a thread that does not, a task that never began."""
+    flow = Workflow("stubborn")
+    began, let_go = threading.Event(), threading.Event()
+
+    @flow.task
+    async def polite() -> None:
+        await asyncio.Event().wait()
+
+    @flow.task
+    def deaf() -> None:
+        began.set()
+        let_go.wait(30)
+
+    @flow.task
+    async def never(polite: None) -> None: ...
+
+    async with Engine("memory://") as engine:
+        run = await engine.start(flow)
+        while not began.is_set():
+            await asyncio.sleep(0.01)
+        await run.cancel(reason="asked", by="golden", grace=0.05)
+        await run.ended()
+        let_go.set()
+        return await events_of(run)
+
+
+async def skipped_by_condition(_: Path) -> list[Event]:
+    """``when=`` that is true, false, and raises."""
+    flow = Workflow("choosy")
+
+    @flow.task
+    async def size() -> int:
+        return 7
+
+    @flow.task(when=lambda size: size > 5)
+    async def large(size: int) -> str:
+        return "large"
+
+    @flow.task(when=lambda size: size <= 5)
+    async def small(size: int) -> str:
+        return "small"
+
+    @flow.task
+    async def after_small(small: str) -> str:
+        return small
+
+    @flow.task(when=lambda size: 1 / (size - 7) > 0)
+    async def broken(size: int) -> str:
+        return "broken"
+
+    async with Engine("memory://") as engine:
+        run = await engine.start(flow)
+        await run.ended()
+        return await events_of(run)
+
+
+async def recovered(folder: Path) -> list[Event]:
+    """A process ended in the middle, twice; the third one completes the run: ``run.resumed``, a second attempt."""
+    flow = Workflow("patient")
+    lives: list[int] = []
+
+    @flow.task
+    async def quick() -> int:
+        return 1
+
+    @flow.task
+    async def slow(quick: int) -> int:
+        if len(lives) < 3:
+            await asyncio.Event().wait()
+        return quick + 1
+
+    @flow.task
+    async def last(slow: int) -> int:
+        return slow + 1
+
+    for life in range(3):
+        lives.append(life)
+        async with Engine(f"sqlite:///{folder}/runs.db", workflows=[flow], grace=0.0) as engine:
+            run = await engine.start(flow, run_id="patient") if life == 0 else await engine.get("patient")
+            if life < 2:
+                while not ("slow" in run.state.tasks and run.state.tasks["slow"].attempt == life + 1):
+                    await asyncio.sleep(0.01)
+            else:
+                await run
+                return await events_of(run)
+    raise AssertionError("the third process completes it")
+
+
+RUNS: tuple[Callable[[Path], Awaitable[list[Event]]], ...] = (
+    completed_with_map,
+    failed_with_skips,
+    cancelled_with_an_abandoned_thread,
+    skipped_by_condition,
+    recovered,
+)
+
+
+def read(name: str) -> tuple[list[Event], dict[str, object]]:
+    """The events of a golden run, and the state they fold to."""
+    lines = (FOLDER / f"{name}.jsonl").read_bytes().splitlines()
+    return [Event.from_json(line) for line in lines], orjson.loads((FOLDER / f"{name}.json").read_bytes())
+
+
+async def events_of(run: Run) -> list[Event]:
+    """All of them, while the log is open."""
+    events = [message async for message in run if isinstance(message, Event)]
+    assert replay(run.id, events) == run.state
+    return events
+
+
+def write(name: str, events: list[Event]) -> None:
+    """The events as lines, and the state beside them."""
+    state = replay(events[0].run_id, events).to_dict()
+    (FOLDER / f"{name}.jsonl").write_bytes(b"".join(event.json + b"\n" for event in events))
+    (FOLDER / f"{name}.json").write_bytes(orjson.dumps(state, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+
+
+async def main(wanted: list[str]) -> None:
+    for record in RUNS:
+        name = record.__name__
+        if (wanted and name not in wanted) or (FOLDER / f"{name}.jsonl").exists():
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            events = await record(Path(folder))
+        write(name, events)
+        print(f"recorded {name}: {events[-1].type}, {len(events)} events")
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1:]))

@@ -1,0 +1,642 @@
+"""Child runs: ``ctx.run`` gives their outputs; what happens to the parent happens to them; none starts twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from reactor import Context, Engine, Retry, Run, RunCancelled, RunEnded, RunExists, RunFailed, Workflow
+from reactor.bounds import CHILD_DEPTH, RUN_ID
+from reactor.logs.memory import MemoryLog
+from reactor.runs.children import child_id
+from reactor.testing import FaultyLog, read_all
+from tests.helpers.supervised import of, only, tell, told, until, wait_until
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[Engine]:
+    async with Engine(grace=0) as engine:
+        yield engine
+
+
+async def result(run: Run) -> dict[str, Any]:
+    return await asyncio.wait_for(run, 20)
+
+
+async def child_of(engine: Engine, run_id: str) -> Run:
+    """The run of this id, as soon as there is one."""
+    await wait_until(lambda: run_id in engine._runs.open)  # type: ignore[attr-defined]
+    return await engine.get(run_id)
+
+
+def doubling() -> Workflow:
+    flow = Workflow("doubling")
+
+    @flow.task
+    async def double(n: int) -> int:
+        return 2 * n
+
+    return flow
+
+
+def endless(name: str = "endless") -> Workflow:
+    flow = Workflow(name)
+
+    @flow.task
+    async def wait(ctx: Context) -> None:
+        await ctx.emit("child.waits", {})
+        await asyncio.Event().wait()
+
+    return flow
+
+
+def parent_of(child: Any, **options: Any) -> Workflow:
+    """A parent whose only task gives what one child run gives."""
+    flow = Workflow("parent")
+
+    @flow.task(**options)
+    async def ask(ctx: Context) -> Any:
+        return await ctx.run(child)
+
+    return flow
+
+
+# --- what it gives ------------------------------------------------------------------------------------------------
+
+
+async def test_a_child_run_gives_its_outputs_and_is_a_run_like_any_other(engine: Engine) -> None:
+    """Its ``run.started`` names its parent, its id is made of the parent's, and it can be followed by itself."""
+    flow = Workflow("parent")
+
+    @flow.task
+    async def ask(ctx: Context) -> Any:
+        return [
+            await ctx.run(doubling(), {"n": 1}),
+            await ctx.run("doubling", {"n": 2}),
+            await ctx.run("doubling", {"n": 3}, key="third"),
+        ]
+
+    run = await engine.start(flow, run_id="r")
+    assert await result(run) == {"ask": [{"double": 2}, {"double": 4}, {"double": 6}]}
+    for name, n in (("1", 1), ("2", 2), ("third", 3)):
+        child = await engine.get(f"r.ask.{name}")
+        events = await told(engine, child)
+        started = only(events, "run.started").data
+        assert started["parent"] == child.state.parent == {"run_id": "r", "task_id": "ask"}
+        assert started["input"] == {"n": n}
+        assert await child == {"double": 2 * n}
+    assert [record.run_id for record in await engine.list()] == ["r.ask.third", "r.ask.2", "r.ask.1", "r"]
+
+
+async def test_children_run_at_once(engine: Engine) -> None:
+    """Each of those that were asked for together has its own number, in the order they were asked for."""
+    flow = Workflow("parent")
+    both = asyncio.Barrier(2)
+    child = Workflow("meeting")
+
+    @child.task
+    async def meet(n: int) -> int:
+        await both.wait()
+        return n
+
+    @flow.task
+    async def ask(ctx: Context) -> Any:
+        return await asyncio.gather(ctx.run(child, {"n": 1}), ctx.run(child, {"n": 2}))
+
+    assert await result(await engine.start(flow, run_id="r")) == {"ask": [{"meet": 1}, {"meet": 2}]}
+    assert (await engine.get("r.ask.2")).state.status == "completed"
+
+
+async def test_one_child_that_is_asked_for_twice_at_once_starts_once(engine: Engine) -> None:
+    """A key names one run, however often it is asked for; a number is one of its own."""
+    ran: list[int] = []
+    child = Workflow("counted")
+
+    @child.task
+    async def count() -> int:
+        ran.append(1)
+        return len(ran)
+
+    flow = Workflow("parent")
+
+    @flow.task
+    async def ask(ctx: Context) -> Any:
+        at_once = await asyncio.gather(*(ctx.run(child, key="one") for _ in range(3)))
+        return [*at_once, await ctx.run(child, key="one"), await ctx.run(child)]
+
+    run = await engine.start(flow, run_id="r")
+    assert await result(run) == {"ask": [{"count": 1}] * 4 + [{"count": 2}]}
+    await told(engine, await engine.get("r.ask.one"))
+
+
+async def test_a_key_that_is_used_for_another_child_is_refused(engine: Engine) -> None:
+    """Giving the outputs of the first for those of the second would be the worst answer."""
+    flow = Workflow("parent")
+    asked: list[str] = []
+
+    @flow.task
+    async def ask(ctx: Context) -> Any:
+        given = await ctx.run(doubling(), {"n": 1}, key="doc")
+        for child, input in ((doubling(), {"n": 2}), (endless("working"), {}), (doubling(), {"n": "1"})):
+            try:
+                await ctx.run(child, input, key="doc")
+            except RunExists as refused:
+                asked.append(str(refused))
+        return [given, await ctx.run(doubling(), {"n": 1}, key="doc"), await ctx.run(doubling(), {"n": 2}, key="other")]
+
+    assert await result(await engine.start(flow, run_id="r")) == {"ask": [{"double": 2}, {"double": 2}, {"double": 4}]}
+    assert asked == [
+        "there is a run 'r.ask.doc' already, with another input: each needs a key of its own",
+        "there is a run 'r.ask.doc' already, of workflow 'doubling': 'working' needs a key of its own",
+    ]
+
+
+async def test_a_mapped_task_has_children_of_its_own(engine: Engine) -> None:
+    """The index is part of the id, without the brackets that no run id may have."""
+    flow = Workflow("parent")
+
+    @flow.task
+    async def items() -> list[int]:
+        return [1, 2]
+
+    @flow.task(map="items")
+    async def each(items: int, ctx: Context) -> Any:
+        return await ctx.run(doubling(), {"n": items})
+
+    assert await result(await engine.start(flow, run_id="r")) == {"each": [{"double": 2}, {"double": 4}]}
+    assert (await engine.get("r.each~1.1")).state.parent == {"run_id": "r", "task_id": "each[1]"}
+
+
+def test_an_id_too_long_for_a_run_is_shortened_always_the_same_way() -> None:
+    """The run it belongs to stays readable, and different children have different ids."""
+    assert child_id("r", "ask", "1") == "r.ask.1"
+    run_id = "r" * 60
+    ids = {child_id(run_id, task, name) for task in ("ask", "ask[1]") for name in ("1", "2", "key", "k/ey", "\ud800")}
+    assert len(ids) == 10
+    assert all(RUN_ID.fullmatch(id) and id.startswith("r" * 31) for id in ids)
+    assert child_id("r", "ask", "a/b") == child_id("r", "ask", "a/b") != child_id("r", "ask", "a-b")
+    assert child_id("r" * 60, "ask", "1") == f"{'r' * 31}.a97c280ecac5570e66508f4adfeeb6e0"
+
+
+async def test_a_child_with_a_long_id_is_found_again(engine: Engine) -> None:
+    """Asked for in the next attempt, it is the same run."""
+    ran: list[int] = []
+    child = Workflow("c" * 64)
+
+    @child.task
+    async def count() -> int:
+        ran.append(1)
+        return len(ran)
+
+    flow = Workflow("parent")
+
+    @flow.task(retry=Retry(attempts=2, delay=0))
+    async def ask(ctx: Context) -> Any:
+        found = await ctx.run(child, key="any key at all, " * 10)
+        if ctx.attempt == 1:
+            raise ValueError("again")
+        return found
+
+    assert await result(await engine.start(flow, run_id="r" * 64)) == {"ask": {"count": 1}}
+
+
+async def test_a_body_in_a_thread_blocks_until_its_child_ended(engine: Engine) -> None:
+    """And gets the outputs, or the failure."""
+    flow = Workflow("parent")
+    failing = Workflow("failing")
+
+    @failing.task
+    async def boom() -> None:
+        raise ValueError("told to fail")
+
+    @flow.task
+    def ask(ctx: Context) -> Any:
+        found = ctx.run(doubling(), {"n": 4})
+        try:
+            ctx.run(failing)
+        except RunFailed as error:
+            return [found, str(error)]
+
+    outputs = await result(await engine.start(flow, run_id="r"))
+    message = "run r.ask.2: task boom failed with ValueError: told to fail"
+    assert outputs == {"ask": [{"double": 8}, message]}
+
+
+# --- what can go wrong --------------------------------------------------------------------------------------------
+
+
+async def test_a_child_that_fails_raises_in_the_body(engine: Engine) -> None:
+    """RunFailed, with the child's id and errors; the body may handle it, else its task fails."""
+    child = Workflow("failing")
+
+    @child.task
+    async def boom() -> None:
+        raise ValueError("told to fail")
+
+    flow = Workflow("parent")
+    caught: list[RunFailed] = []
+
+    @flow.task
+    async def handles(ctx: Context) -> str:
+        try:
+            await ctx.run(child)
+        except RunFailed as error:
+            caught.append(error)
+        return "handled"
+
+    @flow.task
+    async def fails(ctx: Context) -> Any:
+        return await ctx.run(child)
+
+    run = await engine.start(flow, run_id="r")
+    with pytest.raises(RunFailed, match=r"task fails failed with RunFailed: run r.fails.1: task boom failed"):
+        await result(run)
+    assert caught[0].run_id == "r.handles.1"
+    assert caught[0].errors == {"boom": {"type": "ValueError", "message": "told to fail"}}
+    assert run.state.tasks["handles"].status == "completed"
+
+
+@pytest.mark.parametrize(
+    ("workflow", "input", "error", "message"),
+    [
+        ("nobody", {}, "UnknownWorkflow", "there is no workflow 'nobody'"),
+        (doubling(), {"n": "x"}, "InputError", "n"),
+        (doubling(), {}, "InputError", "n"),
+        (doubling(), {"n": 1, "m": 2}, "InputError", "m"),
+    ],
+)
+async def test_a_child_that_cannot_start_raises_in_the_body_and_no_run_is_left(
+    engine: Engine, workflow: Any, input: Any, error: str, message: str
+) -> None:
+    """The body gets what ``engine.start`` would raise."""
+    flow = Workflow("parent")
+
+    @flow.task
+    async def ask(ctx: Context) -> Any:
+        return await ctx.run(workflow, input)
+
+    run = await engine.start(flow)
+    with pytest.raises(RunFailed):
+        await result(run)
+    failed = run.state.tasks["ask"].error or {}
+    assert failed["type"] == error
+    assert message in failed["message"]
+    assert [record.run_id for record in await engine.list()] == [run.id]
+
+
+async def test_an_id_that_is_somebody_elses_run_is_not_taken_for_the_child(engine: Engine) -> None:
+    """A run that was started under this id by hand is no child, open or ended; it is left alone."""
+    flow = parent_of(doubling())
+    await result(await engine.start(doubling(), {"n": 1}, run_id="r.ask.1"))
+    with pytest.raises(RunFailed, match=r"RunExists: there is a run 'r\.ask\.1' already, which is no child"):
+        await result(await engine.start(flow, run_id="r"))
+    open_one = await engine.start(endless(), run_id="s.ask.1")
+    with pytest.raises(RunFailed, match="RunExists"):
+        await result(await engine.start(flow, run_id="s"))
+    assert open_one.status == "running"
+
+
+async def test_children_within_children_end_somewhere(engine: Engine) -> None:
+    """A workflow that runs itself is refused the child run that is too deep, by name; all of them fail, none hangs."""
+    flow = Workflow("self")
+
+    @flow.task
+    async def ask(ctx: Context, depth: int = 0) -> Any:
+        return await ctx.run("self", {"depth": depth + 1})
+
+    run = await engine.start(flow)
+    with pytest.raises(RunFailed) as failed:
+        await result(run)
+    assert f"is {CHILD_DEPTH} child runs deep and asks for another" in str(failed.value)
+    records = await engine.list()
+    assert len(records) == CHILD_DEPTH + 1
+    assert {record.status for record in records} == {"failed"}
+
+
+async def test_a_child_that_somebody_cancels_raises_in_the_body(engine: Engine) -> None:
+    """RunCancelled with its reason: the parent was not cancelled, it decides."""
+    flow = Workflow("parent")
+
+    @flow.task
+    async def ask(ctx: Context) -> str:
+        try:
+            await ctx.run(endless())
+        except RunCancelled as error:
+            return f"{error.run_id}: {error.reason}"
+        return ""
+
+    run = await engine.start(flow, run_id="r")
+    child = await child_of(engine, "r.ask.1")
+    await child.cancel(reason="not needed")
+    assert await result(run) == {"ask": "r.ask.1: not needed"}
+
+
+# --- what happens to the parent -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", ["loop", "thread"])
+@pytest.mark.parametrize("what", ["run", "task"])
+async def test_a_cancel_reaches_the_child_and_waits_for_it(engine: Engine, where: str, what: str) -> None:
+    """The child ends as cancelled, reason parent, before its parent does; so does the child's child."""
+    middle = parent_of(endless())
+    flow = Workflow("grandparent")
+
+    async def on_loop(ctx: Context) -> Any:
+        return await ctx.run(middle)
+
+    def in_thread(ctx: Context) -> Any:
+        return ctx.run(middle)
+
+    body: Any = on_loop if where == "loop" else in_thread
+    flow.task(body, name="top")
+    ends: list[tuple[str, str]] = []
+    engine.events.subscribe(lambda e: ends.append((e.run_id, e.type)) if e.type == "run.cancelled" else None)
+    run = await engine.start(flow, run_id="g")
+    await until(await child_of(engine, "g.top.1.ask.1"), "child.waits")
+    await asyncio.wait_for(run.cancel(task=None if what == "run" else "top"), 20)
+    await asyncio.wait_for(run.ended(), 20)
+    for id in ("g.top.1", "g.top.1.ask.1"):
+        child = await engine.get(id)
+        assert (child.status, child.state.reason) == ("cancelled", "parent")
+        assert only(await told(engine, child), "run.cancelled").data["abandoned"] == 0
+    await wait_until(lambda: len(ends) == (3 if what == "run" else 2))
+    assert [id for id, _ in ends][:2] == ["g.top.1.ask.1", "g.top.1"]
+    assert only(await told(engine, run), "task.cancelled").data["stopped"] is True
+
+
+async def test_a_cancel_reaches_a_child_that_is_just_being_started() -> None:
+    """Its ``run.started`` is not in the log yet when the parent is cancelled: it does not go on alone."""
+    log = FaultyLog(MemoryLog(), hangs=["r.ask.1"])
+    async with Engine(log, grace=0) as engine:
+        run = await engine.start(parent_of(endless()), run_id="r")
+        await wait_until(lambda: "r.ask.1" in engine._runs.open)  # type: ignore[attr-defined]
+        await run.request_cancel()
+        log.release()
+        await asyncio.wait_for(run.ended(), 20)
+        child = await engine.get("r.ask.1")
+        assert (child.status, child.state.reason) == ("cancelled", "parent")
+        await told(engine, run)
+
+
+async def test_a_pause_reaches_the_child_and_so_does_the_resume(engine: Engine) -> None:
+    """With reason parent, down to the last; nothing starts meanwhile in any of them."""
+    gate = asyncio.Event()
+    leaf = Workflow("leaf")
+
+    @leaf.task
+    async def first() -> None:
+        await gate.wait()
+
+    @leaf.task(after="first")
+    async def second() -> int:
+        return 2
+
+    flow = Workflow("grandparent")
+    middle = parent_of(leaf)
+
+    @flow.task
+    async def top(ctx: Context) -> Any:
+        return await ctx.run(middle)
+
+    run = await engine.start(flow, run_id="g")
+    below = await child_of(engine, "g.top.1.ask.1")
+    await until(below, "task.started")
+    await run.pause()
+    gate.set()
+    paused = [await until(await engine.get(id), "run.paused") for id in ("g.top.1", "g.top.1.ask.1")]
+    assert [event.data for event in paused] == [{"reason": "parent", "by": None}] * 2
+    await until(below, "task.completed", "first")
+    assert below.state.tasks["second"].status == "pending"
+    await run.resume()
+    assert await result(run) == {"top": {"ask": {"second": 2}}}
+    for id in ("g.top.1", "g.top.1.ask.1"):
+        events = await told(engine, await engine.get(id))
+        assert only(events, "run.resumed").data["reason"] == "parent"
+    resumed = only(await told(engine, below), "run.resumed")
+    assert only(await told(engine, below), "task.started", "second").seq > resumed.seq
+
+
+async def test_a_child_that_was_paused_by_itself_stays_so_when_the_parent_is_resumed(engine: Engine) -> None:
+    """Somebody wanted that; the parent's resume undoes only what the parent's pause did."""
+    run = await engine.start(parent_of(endless()), run_id="r")
+    child = await child_of(engine, "r.ask.1")
+    await until(child, "child.waits")
+    await child.pause(reason="mine")
+    await run.pause()
+    await run.resume()
+    assert (child.status, child.state.reason) == ("paused", "mine")
+    await asyncio.wait_for(run.cancel(), 20)
+    assert child.status == "cancelled"
+
+
+async def test_a_child_that_is_asked_for_in_a_pause_starts_nothing_before_the_resume(engine: Engine) -> None:
+    """Its tasks are new ones."""
+    flow = Workflow("parent")
+    gate = asyncio.Event()
+
+    @flow.task
+    async def ask(ctx: Context) -> Any:
+        await gate.wait()
+        await ctx.emit("about.to.ask", {})
+        return await ctx.run(doubling(), {"n": 1})
+
+    run = await engine.start(flow, run_id="r")
+    await until(run, "task.started")
+    await run.pause()
+    gate.set()
+    await until(run, "about.to.ask")
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert "r.ask.1" not in engine._runs.open  # type: ignore[attr-defined]
+    await run.resume()
+    assert await result(run) == {"ask": {"double": 2}}
+
+
+# --- again --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_body_that_runs_again_takes_up_the_children_it_had(engine: Engine) -> None:
+    """One that ended gives the same outputs, one that runs goes on; none starts twice."""
+    ran: list[str] = []
+    gate = asyncio.Event()
+    child = Workflow("slow")
+
+    @child.task
+    async def work(name: str) -> str:
+        ran.append(name)
+        if name == "slow":
+            await gate.wait()
+        return name
+
+    flow = Workflow("parent")
+
+    @flow.task(retry=Retry(attempts=3, delay=0))
+    async def ask(ctx: Context) -> Any:
+        quick = await ctx.run(child, {"name": "quick"})
+        slow = asyncio.ensure_future(ctx.run(child, {"name": "slow"}))
+        if ctx.attempt < 3:
+            while "slow" not in ran:
+                await asyncio.sleep(0)
+            raise ValueError("again")
+        gate.set()
+        return [quick, await slow]
+
+    run = await engine.start(flow, run_id="r")
+    assert await result(run) == {"ask": [{"work": "quick"}, {"work": "slow"}]}
+    assert ran == ["quick", "slow"]
+    for name in ("1", "2"):
+        await told(engine, await engine.get(f"r.ask.{name}"))
+
+
+async def test_a_child_that_failed_fails_again_for_the_body_that_runs_again(engine: Engine) -> None:
+    """It is recorded: only another key is another child."""
+    ran: list[int] = []
+    child = Workflow("failing")
+
+    @child.task
+    async def boom() -> None:
+        ran.append(1)
+        raise ValueError("told to fail")
+
+    run = await engine.start(parent_of(child, retry=Retry(attempts=3, delay=0)))
+    with pytest.raises(RunFailed):
+        await result(run)
+    assert len(ran) == 1
+    assert run.state.tasks["ask"].attempt == 3
+
+
+@pytest.mark.parametrize("ends", ["completed", "failed"])
+async def test_a_child_the_body_did_not_wait_for_is_cancelled_with_it(engine: Engine, ends: str) -> None:
+    """The parent's last event comes after the child's, and has all it spent."""
+    child = Workflow("spends")
+
+    @child.task
+    async def spend(ctx: Context) -> None:
+        await ctx.spend(cost="0.5")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await ctx.spend(cost="0.25")
+
+    flow = Workflow("parent")
+    left: list[Any] = []
+
+    @flow.task
+    async def ask(ctx: Context) -> None:
+        left.append(asyncio.ensure_future(ctx.run(child)))
+        while not engine._runs.open.get("r.ask.1"):  # type: ignore[attr-defined]
+            await asyncio.sleep(0)
+        await until(await engine.get("r.ask.1"), "task.spent")
+        if ends == "failed":
+            raise ValueError("told to fail")
+
+    run = await engine.start(flow, run_id="r")
+    await asyncio.wait_for(run.ended(), 20)
+    found = await engine.get("r.ask.1")
+    assert (run.status, found.status, found.state.reason) == (ends, "cancelled", "parent")
+    events = await told(engine, run)
+    assert events[-1].data["cost"] == 0.75
+    assert run.state.cost == Decimal("0.75")
+    with pytest.raises((RunCancelled, asyncio.CancelledError)):
+        await left[0]
+
+
+# --- money --------------------------------------------------------------------------------------------------------
+
+
+async def test_what_a_child_spends_counts_in_every_ancestor(engine: Engine) -> None:
+    """As ``task.spent`` of the task that asked, source child, in each log; the totals are those of the whole tree."""
+    leaf = Workflow("leaf")
+
+    @leaf.task
+    async def work(ctx: Context) -> None:
+        await ctx.spend(cost="0.1", tokens=3)
+        await ctx.spend(cost="0.2", tokens=4)
+
+    middle = Workflow("middle")
+
+    @middle.task
+    async def ask(ctx: Context) -> None:
+        await ctx.spend(cost="0.01", tokens=1)
+        await asyncio.gather(ctx.run(leaf), ctx.run(leaf))
+
+    flow = Workflow("top")
+
+    @flow.task
+    async def top(ctx: Context) -> None:
+        await ctx.run(middle)
+
+    run = await engine.start(flow, run_id="r")
+    await result(run)
+    expected = {
+        "r": (Decimal("0.61"), 15),
+        "r.top.1": (Decimal("0.61"), 15),
+        "r.top.1.ask.1": (Decimal("0.3"), 7),
+        "r.top.1.ask.2": (Decimal("0.3"), 7),
+    }
+    for id, (cost, tokens) in expected.items():
+        found = await engine.get(id)
+        events = await told(engine, found)
+        assert (found.state.cost, found.state.tokens) == (cost, tokens)
+        assert (events[-1].data["cost"], events[-1].data["tokens"]) == (float(cost), tokens)
+    top_events = await told(engine, run)
+    assert {(e.data["source"], e.data["child_run"], e.task_id) for e in of(top_events, "task.spent")} == {
+        ("child", "r.top.1", "top")
+    }
+    middle_events = await told(engine, await engine.get("r.top.1"))
+    assert [e.data["source"] for e in of(middle_events, "task.spent")].count("child") == 4
+    noted = (await engine.get("r.top.1")).state.children or {}
+    assert {id: (spent["cost"], spent["tokens"]) for id, spent in noted.items()} == {
+        "r.top.1.ask.1": (Decimal("0.3"), 7),
+        "r.top.1.ask.2": (Decimal("0.3"), 7),
+    }
+
+
+async def test_a_child_may_have_a_budget_of_its_own(engine: Engine) -> None:
+    """It fails by itself, and the body decides; the parent has none."""
+    child = Workflow("spends")
+
+    @child.task
+    async def spend(ctx: Context) -> None:
+        await ctx.spend(cost=2)
+        await asyncio.Event().wait()
+
+    flow = Workflow("parent")
+
+    @flow.task
+    async def ask(ctx: Context) -> str:
+        try:
+            await ctx.run(child, budget={"cost": 1})
+        except RunFailed as error:
+            return str(error)
+        return ""
+
+    run = await engine.start(flow, run_id="r")
+    assert await result(run) == {"ask": "run r.ask.1: BudgetExceeded: the budget is exceeded: 2 of 1 cost"}
+    assert run.state.cost == 2
+
+
+async def test_a_bad_budget_of_a_child_fails_the_body() -> None:
+    """Before anything starts."""
+    flow = Workflow("parent")
+
+    @flow.task
+    async def ask(ctx: Context) -> Any:
+        return await ctx.run(doubling(), {"n": 1}, budget={"cost": -1})
+
+    events = await tell(flow)
+    assert only(events, "task.failed").data["error"]["type"] == "ValueError"
+
+
+async def test_a_child_is_refused_commands_after_its_end(engine: Engine) -> None:
+    """Like any other run."""
+    run = await engine.start(parent_of(endless()), run_id="r")
+    child = await child_of(engine, "r.ask.1")
+    await asyncio.wait_for(run.cancel(), 20)
+    with pytest.raises(RunEnded):
+        await child.pause()
+    assert await read_all(engine.log, "r.ask.1") == await told(engine, child)

@@ -1,0 +1,106 @@
+"""Writing past the handler: the same bytes, only to clients that keep up, and only where aiohttp is as expected."""
+
+from __future__ import annotations
+
+import asyncio
+from importlib import import_module
+
+import pytest
+from reactor_web.streaming.direct import Direct, chunk_of, transport_of
+from reactor_web.streaming.streams import STREAMS
+
+from tests.helpers.server import Server, Stream
+
+
+def places(server: Server) -> list[Direct]:
+    """Where the clients of all channels stand."""
+    channels = server.app[STREAMS].channels
+    shared = [channel for by_options in channels._by_feed.values() for channel in by_options.values()]
+    return [place for channel in shared for place in channel._clients]
+
+
+async def waiting(server: Server, clients: int) -> list[Direct]:
+    """Their places, as soon as so many wait for somebody to write to them."""
+    async with asyncio.timeout(10):
+        while len(found := [place for place in places(server) if place.is_waiting]) < clients:
+            await asyncio.sleep(0.001)
+    return found
+
+
+async def step(server: Server, *streams: Stream) -> None:
+    """One event more, which all have read."""
+    server.gates["step"].set()
+    for stream in streams:
+        await stream.until("step.made")
+
+
+async def follow_three_steps(server: Server) -> tuple[list[bytes], list[int]]:
+    """What three clients read of a run they follow live, and how often each was written to past its handler."""
+    run = await server.start("gated", run_id="r")
+    async with (
+        server.events(run["run_id"]) as one,
+        server.events(run["run_id"]) as two,
+        server.events(run["run_id"], "?types=step.*") as other,
+    ):
+        for stream in (one, two):
+            await stream.until("task.started", task_id="slow")
+        for _ in range(3):
+            found = await waiting(server, 2)
+            await step(server, one, two, other)
+        writes = [place.writes for place in found]
+        for gate in ("fast", "slow", "middle", "step"):
+            server.gates[gate].set()
+        for stream in (one, two, other):
+            await stream.all()
+        return [one.raw, two.raw, other.raw], writes
+
+
+def events_of(raw: bytes) -> bytes:
+    """Without the last words, which have a time of their own for each client."""
+    return raw.partition(b"event: stream.end")[0]
+
+
+async def test_clients_that_keep_up_are_written_to_past_their_handlers(server: Server) -> None:
+    """With this aiohttp a response is as expected; what arrives is whole, in order, and the same for all."""
+    (one, two, other), writes = await follow_three_steps(server)
+    assert events_of(one) == events_of(two)
+    assert one.count(b"\nid: ") == one.count(b"\nevent: ") == one.count(b"\ndata: ")
+    assert b"event: stream.end" in one
+    assert other.count(b"step.made") >= 3 * 2
+    assert max(writes) >= 1, "nobody was written to: has aiohttp's writer changed?"
+
+
+async def test_where_the_writer_is_another_one_the_handler_writes_the_same(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A response that is not sent in plain chunks is nobody else's to write to, and its client misses nothing."""
+    monkeypatch.setattr(import_module("reactor_web.streaming.stream"), "transport_of", lambda writer: None)
+    (one, two, other), writes = await follow_three_steps(server)
+    assert events_of(one) == events_of(two)
+    assert b"event: stream.end" in one
+    assert other.count(b"step.made") >= 3 * 2
+    assert not any(writes)
+
+
+def test_a_writer_that_is_not_as_expected_is_not_used() -> None:
+    """No writer, one that does not chunk, one that compresses, one of another shape."""
+
+    class Writer:
+        chunked = True
+        transport = object()
+        _compress: object = None
+
+    class Compressing(Writer):
+        _compress = object()
+
+    class Plain(Writer):
+        chunked = False
+
+    for writer in (None, object(), Writer(), Compressing(), Plain()):
+        assert transport_of(writer) is None
+    assert not Direct(None, 0, 0).write(chunk_of(b"x"))
+
+
+def test_a_chunk_is_as_http_has_it() -> None:
+    """The size in hexadecimal, the bytes, each with a line end."""
+    assert chunk_of(b"x" * 26) == b"1a\r\n" + b"x" * 26 + b"\r\n"

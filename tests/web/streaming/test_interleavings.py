@@ -1,0 +1,118 @@
+"""Whatever the log takes its time for, and whenever a client comes: each stream is the log, once and in order."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import aiohttp
+import orjson
+import reactor_web
+from aiohttp.test_utils import TestServer
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from reactor_web.sse.parser import Frame
+
+from reactor import Context, Engine, Event, Workflow
+from reactor.events.fold import replay
+from reactor.events.vocabulary import PROGRESS_LIKE
+from reactor.logs.memory import MemoryLog
+from reactor.testing import read_all
+from tests.helpers.jittered_log import JITTERS, JitteredLog, turns
+from tests.helpers.server import Stream
+
+QUERIES = {
+    "": lambda event: True,
+    "types=number.*,run.*": lambda event: event.type.startswith(("number.", "run.")),
+    "tasks=left": lambda event: event.task_id in (None, "left"),
+    "throttle=50": lambda event: event.type not in PROGRESS_LIKE,
+    "throttle=10000&tasks=right": lambda event: event.task_id in (None, "right") and event.type not in PROGRESS_LIKE,
+}
+"""What a client may ask for, and what it has to be given whatever the timing."""
+
+CLIENTS = st.lists(
+    st.tuples(st.integers(0, 40), st.sampled_from(sorted(QUERIES)), st.booleans(), st.integers(0, 30)),
+    min_size=1,
+    max_size=5,
+)
+"""Turns until the next one comes, its query, whether it wants a snapshot, its cursor."""
+
+
+def talking() -> Workflow:
+    """Two bodies that say things and make progress, one of them at its own pace."""
+    flow = Workflow("talking")
+
+    async def talk(ctx: Context, pause_every: int) -> None:
+        for i in range(20):
+            await ctx.progress(i / 20)
+            await ctx.emit("number.said", {"i": i})
+            if i % pause_every == 0:
+                await asyncio.sleep(0)
+
+    @flow.task
+    async def left(ctx: Context) -> None:
+        await talk(ctx, 1)
+
+    @flow.task
+    async def right(ctx: Context) -> None:
+        await talk(ctx, 5)
+
+    return flow
+
+
+@settings(max_examples=60, deadline=None)
+@given(clients=CLIENTS, jitters=JITTERS)
+def test_whenever_a_client_comes_its_stream_is_the_log_once_and_in_order(
+    clients: list[tuple[int, str, bool, int]], jitters: list[tuple[int, ...]]
+) -> None:
+    """A snapshot is exactly the state of its id; what follows is every event after it that was asked for."""
+
+    async def main() -> None:
+        engine = Engine(JitteredLog(MemoryLog(), jitters), grace=0)
+        server = TestServer(reactor_web.create_app(engine, [talking()]), host="127.0.0.1")
+        await server.start_server(shutdown_timeout=1.0)
+        try:
+            async with aiohttp.ClientSession() as session:
+                run = await engine.start("talking")
+                asked: list[tuple[str, bool, int, asyncio.Task[list[Frame]]]] = []
+                for count, query, with_snapshot, cursor in clients:
+                    await turns(count)
+                    after = min(cursor, run.state.seq)  # one ahead of the run is no cursor
+                    url = f"http://127.0.0.1:{server.port}/api/v1/runs/{run.id}/events?{query}"
+                    url += f"&after={after}" * (after > 0) + "&snapshot=1" * with_snapshot
+                    asked.append((query, with_snapshot, after, asyncio.create_task(frames_of(session, url))))
+                await asyncio.wait_for(run.ended(), 10)
+                events = await read_all(engine.log, run.id)
+                for query, with_snapshot, after, reading in asked:
+                    await check(events, query, with_snapshot, after, await asyncio.wait_for(reading, 10))
+        finally:
+            await server.close()
+
+    asyncio.run(main())
+
+
+async def frames_of(session: aiohttp.ClientSession, url: str) -> list[Frame]:
+    async with Stream(session.get(url)) as stream:
+        assert stream.status in (200, 204)
+        return [] if stream.status == 204 else await stream.all()
+
+
+async def check(events: list[Event], query: str, with_snapshot: bool, after: int, frames: list[Frame]) -> None:
+    if not frames:  # it came after the end and had seen everything
+        assert after == events[-1].seq
+        return
+    *frames, end = frames
+    assert (end.event, end.id) == ("stream.end", str(events[-1].seq))
+    if with_snapshot and after == 0:
+        snapshot, *frames = frames
+        assert snapshot.event == "run.state"
+        state = orjson.loads(snapshot.data)["data"]
+        after = int(snapshot.id)
+        assert state == orjson.loads(orjson.dumps(replay(events[0].run_id, events[:after]).to_dict()))
+    ids = [int(frame.id) for frame in frames if frame.id]
+    assert ids == sorted(set(ids))
+    given: list[Any] = [orjson.loads(frame.data) for frame in frames]
+    wanted = [event for event in events if event.seq > after and QUERIES[query](event)]
+    if "throttle" in query:
+        given = [body for body in given if body["type"] not in PROGRESS_LIKE]
+    assert given == [event.body for event in wanted]

@@ -1,0 +1,298 @@
+"""The command ``reactor`` as a process: output, exit codes, signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import pytest
+
+from tests.helpers.paths import ROOT
+
+STORE = "memory://"
+
+FLOW = """
+import asyncio
+from pathlib import Path
+from tests.helpers.paths import ROOT
+from reactor import Context, Workflow
+
+flow = Workflow("flow")
+
+@flow.task
+async def gate(folder: str, fail: bool = False) -> str:
+    Path(folder, "begun").touch()
+    while not Path(folder, "open").exists():
+        await asyncio.sleep(0.01)
+    if fail:
+        raise ValueError("told to fail")
+    return "opened"
+
+@flow.task
+async def after(gate: str) -> str:
+    return gate.upper()
+"""
+
+
+def reactor(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "reactor_web.terminal.cli", *map(str, arguments)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=cwd, env=environment)
+
+
+@pytest.fixture
+def flow_file(tmp_path: Path) -> Path:
+    file = tmp_path / "flow.py"
+    file.write_text(FLOW)
+    return file
+
+
+@pytest.fixture
+def server(flow_file: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    command = [
+        sys.executable,
+        "-m",
+        "reactor_web.terminal.cli",
+        "serve",
+        str(flow_file),
+        "--port",
+        "0",
+        "--store",
+        STORE,
+    ]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    assert process.stdout is not None
+    match = re.search(r"serving on (\S+)", process.stdout.readline())
+    assert match is not None
+    yield f"{match[1]}/api/v1", process
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def start(url: str, **input: object) -> str:
+    body = json.dumps({"input": input}).encode()
+    request = Request(f"{url}/workflows/flow/runs", body, {"Content-Type": "application/json"})
+    with urlopen(request) as response:
+        return json.load(response)["run_id"]
+
+
+def wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 20
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} did not appear"
+        time.sleep(0.01)
+
+
+def test_run_shows_the_run_and_prints_its_outputs() -> None:
+    """Plain lines where stdout is no terminal; exit code 0."""
+    done = reactor("run", "examples/hello.py", "name=Ada")
+    assert done.returncode == 0, done.stderr
+    assert "greet completed" in done.stdout
+    assert "Hello, Ada!" in done.stdout
+
+
+def test_run_json_is_the_log_one_event_a_line() -> None:
+    """Nothing else is on stdout, and seq is 1..N."""
+    done = reactor("run", "examples/hello.py", "--json")
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    assert events[-1]["type"] == "run.completed"
+
+
+def test_a_failed_run_exits_with_1(flow_file: Path, tmp_path: Path) -> None:
+    """The exit code is the result, and the failure is told."""
+    (tmp_path / "open").touch()
+    done = reactor("run", flow_file, f"folder={tmp_path}", "fail=true")
+    assert done.returncode == 1
+    assert "ValueError" in done.stdout
+    assert "told to fail" in done.stdout
+
+
+def test_ctrl_c_cancels_the_run_and_exits_with_3(flow_file: Path, tmp_path: Path) -> None:
+    """SIGINT is a cancel with its events, not a traceback."""
+    command = [sys.executable, "-m", "reactor_web.terminal.cli", "run", str(flow_file), f"folder={tmp_path}", "--json"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    wait_for(tmp_path / "begun")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 3
+    assert json.loads(out.splitlines()[-1])["type"] == "run.cancelled"
+    assert "Traceback" not in err
+
+
+def test_watch_follows_a_served_run_and_exits_with_its_result(
+    server: tuple[str, subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    """Live over HTTP, from the first event; a run that failed is exit code 1; a run that was seen is seen again."""
+    url, _ = server
+    for fail, code in ((False, 0), (True, 1)):
+        run_id = start(url, folder=str(tmp_path), fail=fail)
+        wait_for(tmp_path / "begun")
+        (tmp_path / "open").touch()
+        done = reactor("watch", f"{url}/runs/{run_id}", "--json")
+        assert done.returncode == code, done.stderr
+        seqs = [json.loads(line)["seq"] for line in done.stdout.splitlines()]
+        assert seqs == list(range(1, len(seqs) + 1))
+        assert reactor("watch", f"{url}/runs/{run_id}/events").returncode == code
+
+
+def test_sigterm_ends_the_server_although_a_run_is_open(
+    server: tuple[str, subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    """Streams are told, bodies get their grace, the process exits with 0."""
+    url, process = server
+    run_id = start(url, folder=str(tmp_path))
+    wait_for(tmp_path / "begun")
+    with urlopen(f"{url}/runs/{run_id}/events") as stream:
+        assert stream.readline().startswith((b"retry", b":"))
+        process.send_signal(signal.SIGTERM)
+        rest = stream.read().decode()
+    assert "stream.closing" in rest
+    assert process.wait(10) == 0
+
+
+def test_graph_prints_mermaid() -> None:
+    """The workflow's own picture."""
+    done = reactor("graph", "examples/census.py")
+    assert done.returncode == 0
+    assert done.stdout.startswith("flowchart TD\n")
+
+
+BAD = [
+    (["run", "nowhere.py"], "there is no file nowhere.py"),
+    (["run", "no.such.module"], "no.such.module: there is no module 'no'"),
+    (["run", "README.md"], "README.md is no Python file"),
+    (["run", "examples/hello.py:nope"], "examples/hello.py has no workflow 'nope'"),
+    (["run", "examples/hello.py", "name"], "'name' is no input: write KEY=VALUE"),
+    (["run", "examples/hello.py", "name=a", "name=b"], "the input 'name' is given twice"),
+    (["run", "examples/hello.py", "nome=Ada"], "did you mean 'name'?"),
+    (["run", "examples/hello.py", "--store", "mongo://x"], "'mongo://x' is no event log"),
+    (["serve", "examples/hello.py", "--host", "0.0.0.0"], "there is no authentication; --insecure accepts that"),
+    (
+        ["serve", "examples/hello.py", "--host", "256.1.1.1", "--insecure", "--store", "memory://"],
+        "cannot listen on 256.1.1.1:8080",
+    ),
+    (["watch", "localhost:8080"], "localhost:8080 is no http:// or https:// URL of a run"),
+    (
+        ["graph", "web/reactor_web/terminal/cli.py"],
+        "web/reactor_web/terminal/cli.py defines no workflow at module level",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"), BAD, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
+)
+def test_a_bad_command_line_is_one_sentence_and_exit_code_2(arguments: list[str], sentence: str) -> None:
+    """It names what and where; no traceback; nothing on stdout."""
+    done = reactor(*arguments)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_file_with_a_cycle_or_a_syntax_error_is_told_with_its_place(tmp_path: Path) -> None:
+    """Exit code 2 for what is wrong with the file, before anything runs."""
+    broken = tmp_path / "broken.py"
+    broken.write_text("def (:\n")
+    cycle = tmp_path / "cycle.py"
+    cycle.write_text(
+        "from reactor import Workflow\nflow = Workflow('f')\n"
+        "flow.task(lambda b: b, name='a')\nflow.task(lambda a: a, name='b')\n"
+    )
+    raises = tmp_path / "raises.py"
+    raises.write_text("1 / 0\n")
+    for file, sentence in (
+        (broken, "broken.py, line 1: "),
+        (cycle, "workflow 'f' has a cycle: a -> b -> a"),
+        (raises, "cannot be imported: ZeroDivisionError: division by zero"),
+    ):
+        for command in ("run", "graph", "serve"):
+            done = reactor(command, file)
+            assert done.returncode == 2
+            assert sentence in done.stderr
+            assert "Traceback" not in done.stderr
+
+
+def test_watching_nothing_is_exit_code_2(server: tuple[str, subprocess.Popen[str]]) -> None:
+    """The server's own sentence is passed on."""
+    done = reactor("watch", f"{server[0]}/runs/nope")
+    assert done.returncode == 2
+    assert "there is no run 'nope'" in done.stderr
+
+
+def test_a_port_that_is_taken_is_told(server: tuple[str, subprocess.Popen[str]], flow_file: Path) -> None:
+    """Exit code 2, and the address."""
+    port = server[0].split(":")[2].split("/")[0]
+    done = reactor("serve", flow_file, "--port", port, "--store", STORE)
+    assert done.returncode == 2
+    assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
+
+
+def test_a_served_run_survives_a_kill_and_is_watched_to_its_end(flow_file: Path, tmp_path: Path) -> None:
+    """kill -9, start again on the same file: the run goes on and its client has every event once."""
+    store = f"sqlite:///{tmp_path}/runs.db"
+    seen: list[dict[str, object]] = []
+    run_id = ""
+    for attempt in range(2):
+        command = [
+            sys.executable,
+            "-m",
+            "reactor_web.terminal.cli",
+            "serve",
+            str(flow_file),
+            "--port",
+            "0",
+            "--store",
+            store,
+        ]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment)
+        assert process.stdout is not None
+        match = re.search(r"serving on (\S+)", process.stdout.readline())
+        assert match is not None
+        url = f"{match[1]}/api/v1"
+        if attempt == 0:
+            run_id = start(url, folder=str(tmp_path))
+            wait_for(tmp_path / "begun")
+            process.kill()
+        else:
+            (tmp_path / "open").touch()
+            done = reactor("watch", f"{url}/runs/{run_id}", "--json")
+            seen = [json.loads(line) for line in done.stdout.splitlines()]
+            assert done.returncode == 0, done.stderr
+            process.send_signal(signal.SIGTERM)
+        process.wait(20)
+        process.stdout.close()
+    assert [event["seq"] for event in seen] == list(range(1, len(seen) + 1))
+    assert [event["type"] for event in seen].count("run.resumed") == 1
+    assert [event["attempt"] for event in seen if event["type"] == "task.started" and event["task"] == "gate"] == [1, 2]
+    assert seen[-1]["type"] == "run.completed"
+
+
+def test_a_store_that_is_in_use_or_no_log_is_told(
+    server: tuple[str, subprocess.Popen[str]], flow_file: Path, tmp_path: Path
+) -> None:
+    """Exit code 2 and one sentence."""
+    text = tmp_path / "text.db"
+    text.write_text("this is no database " * 100)
+    for command in ("run", "serve"):
+        done = reactor(command, flow_file, *(["folder=x"] if command == "run" else []), "--store", f"sqlite:///{text}")
+        assert done.returncode == 2
+        assert str(text) in done.stderr
+        assert "Traceback" not in done.stderr

@@ -1,0 +1,115 @@
+"""Errors as ``application/problem+json`` (RFC 9457): one table from exception to status."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import orjson
+import structlog
+from aiohttp import web
+
+from reactor import errors
+from reactor.events.values import traceback_of
+from reactor.operators.select import InvalidPattern
+
+logger = structlog.get_logger("reactor.web")
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+STATUS: Final[dict[type[Exception], int]] = {
+    errors.UnknownWorkflow: 404,
+    errors.UnknownRun: 404,
+    errors.UnknownTask: 404,
+    errors.InvalidRunId: 422,
+    errors.RunExists: 409,
+    errors.RunEnded: 409,
+    errors.RunOpen: 409,
+    errors.RunEnding: 409,
+    errors.RunNotHere: 409,
+    errors.TaskEnded: 409,
+    errors.MailboxFull: 409,
+    errors.InvalidValue: 422,
+    errors.EventTooLarge: 413,
+    errors.WorkflowChanged: 409,
+    errors.InputError: 422,
+    errors.WorkflowError: 422,
+    errors.PlanError: 422,
+    errors.EngineClosed: 503,
+    errors.TooManyWaiting: 503,
+    errors.LogUnavailable: 503,
+    errors.LogLost: 503,
+    InvalidPattern: 400,
+}
+
+TITLES: Final = {
+    400: "Bad request",
+    403: "Forbidden",
+    404: "Not found",
+    405: "Method not allowed",
+    406: "Not acceptable",
+    409: "Conflict",
+    413: "Too large",
+    415: "Unsupported media type",
+    422: "Invalid input",
+    500: "Internal error",
+    503: "Unavailable",
+}
+
+
+class Problem(Exception):
+    """A request that cannot be answered: ``detail`` is one sentence that names what and where."""
+
+    def __init__(self, status: int, detail: str, **members: Any) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.members = members
+
+
+def problem_response(status: int, detail: str, **members: Any) -> web.Response:
+    """The response of a problem."""
+    detail = detail.encode("utf-8", "replace").decode()  # a header is quoted as it came, which may be no text
+    body = {"type": "about:blank", "title": TITLES.get(status, "Error"), "status": status, "detail": detail, **members}
+    headers = {"Retry-After": "1"} if status == 503 else None
+    return web.Response(
+        status=status, body=orjson.dumps(body), content_type="application/problem+json", headers=headers
+    )
+
+
+@web.middleware
+async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turns whatever a handler raises into a problem; a bug is logged with its traceback and told without it."""
+    try:
+        return await handler(request)
+    except Problem as problem:
+        return problem_response(problem.status, str(problem), **problem.members)
+    except web.RequestPayloadError as error:
+        return problem_response(400, f"the body cannot be read: {error}")
+    except web.HTTPException as error:
+        return _of_http_error(request, error)
+    except ConnectionError:
+        raise  # nobody is left to answer
+    except Exception as error:
+        status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), None)
+        if status is None:
+            logger.error("bug in a handler", method=request.method, path=request.path, traceback=traceback_of(error))
+            return problem_response(500, "something is broken here; the server's log has the details")
+        ids = {name: value for name, value in vars(error).items() if value is not None}
+        if "status" in ids:  # of the run; the member of this name is HTTP's
+            ids["run_status"] = ids.pop("status")
+        return problem_response(status, str(error), **ids)
+
+
+def _of_http_error(request: web.Request, error: web.HTTPException) -> web.StreamResponse:
+    if error.status < 400:
+        raise error
+    details = {
+        404: f"there is nothing at {request.path}",
+        405: f"{request.method} is not possible at {request.path}",
+        413: f"the body is above {request.client_max_size:,} bytes",
+    }
+    response = problem_response(error.status, details.get(error.status, error.reason))
+    for name in ("Allow",):
+        if name in error.headers:
+            response.headers[name] = error.headers[name]
+    return response

@@ -1,0 +1,27 @@
+"""``/healthz`` and ``/readyz``: the process answers; the engine takes runs."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from reactor_web.http.body import json_response
+from reactor_web.http.keys import ENGINE
+from reactor_web.http.problems import problem_response
+from reactor_web.streaming.streams import STREAMS
+
+
+def routes() -> list[web.RouteDef]:
+    return [web.get("/healthz", healthz), web.get("/readyz", readyz)]
+
+
+async def healthz(request: web.Request) -> web.Response:
+    return json_response({"status": "ok"})
+
+
+async def readyz(request: web.Request) -> web.Response:
+    engine = request.app[ENGINE]
+    if not engine.is_accepting:
+        return problem_response(503, "the engine is draining")
+    if engine.log_problem is not None:
+        return problem_response(503, engine.log_problem)
+    return json_response({"status": "ok", "open_runs": engine.open_runs, "streams": len(request.app[STREAMS])})

@@ -1,0 +1,154 @@
+"""A stream without its handler: what a client costs that has caught up is a socket and a cursor.
+
+A handler of aiohttp that waits holds its request, its response, the parser of a connection that will never ask again,
+two tasks and their frames: 14 KB a client. Where nobody but us waits for the handler's end, the connection is taken
+over: its transport gets a protocol that only follows, the handler returns, and aiohttp lets go of the rest as it does
+of a client that has gone. From then on frames are written by the channel; a task exists only while a client is behind.
+
+This is the one place that reaches into aiohttp's server protocol. Where anything is not as expected (another aiohttp,
+HTTP/1.0, middlewares of a host application, an access log, handlers that are cancelled with their client) nothing is
+taken over, and the handler goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from reactor.events.values import traceback_of
+from reactor_web.http.problems import problems
+from reactor_web.streaming.direct import chunk_of
+
+if TYPE_CHECKING:
+    from reactor_web.streaming.follower import Follower
+    from reactor_web.streaming.streams import Streams
+
+logger = structlog.get_logger("reactor.web")
+
+LAST_CHUNK: Final = b"0\r\n\r\n"
+"""The end of a chunked body (RFC 9112, section 7.1)."""
+
+
+def hand_over(request: web.Request, follower: Follower, streams: Streams) -> bool:
+    """Takes the connection of a caught-up client out of aiohttp; False where its handler has to go on."""
+    transport = follower.wire.transport
+    protocol = request.protocol
+    if (
+        not isinstance(transport, asyncio.Transport)
+        or not _is_as_expected(protocol, transport)
+        or _is_awaited(request, protocol)
+        or transport.is_closing()
+    ):
+        return False
+    alone = _Alone(follower, streams, transport)
+    follower.client.on_wake = alone.wake
+    follower.wire.send = alone.send
+    if protocol._paused:  # pyright: ignore[reportPrivateUsage]  # what it has not read yet counts as before
+        alone.pause_writing()
+    transport.set_protocol(alone)
+    if not transport.is_reading():  # what else it has sent (a body, more requests) nobody reads: we drop it
+        transport.resume_reading()
+    protocol.transport = None  # else it closes it
+    protocol.connection_lost(None)
+    return True
+
+
+def _is_as_expected(protocol: Any, transport: asyncio.Transport) -> bool:
+    """Whether this is the server protocol that this was written for, and it is as its connection began."""
+    manager = getattr(protocol, "_manager", None)
+    return (
+        type(protocol) is RequestHandler
+        and protocol.transport is transport
+        and transport.get_protocol() is protocol
+        and getattr(manager, "handler_cancellation", None) is False
+        and isinstance(getattr(protocol, "_paused", None), bool)
+    )
+
+
+def _is_awaited(request: web.Request, protocol: RequestHandler) -> bool:
+    """Whether somebody has an interest in when the handler returns: a middleware, or an access log with durations."""
+    log = protocol.access_logger
+    middlewares = [middleware for app in request.match_info.apps for middleware in app.middlewares]
+    return any(middleware is not problems for middleware in middlewares) or (log is not None and log.enabled)
+
+
+class _Alone(asyncio.Protocol):
+    """The connection of one client that follows. What the client still sends is dropped."""
+
+    __slots__ = ("_drained", "_follower", "_is_over", "_is_writing", "_streams", "_transport")
+
+    def __init__(self, follower: Follower, streams: Streams, transport: asyncio.Transport) -> None:
+        self._follower = follower
+        self._streams = streams
+        self._transport = transport
+        self._is_over = False
+        self._is_writing = False
+        self._drained: asyncio.Future[None] | None = None
+
+    # --- as a protocol ---
+
+    def pause_writing(self) -> None:
+        self._drained = asyncio.get_running_loop().create_future()
+
+    def resume_writing(self) -> None:
+        drained, self._drained = self._drained, None
+        if drained is not None and not drained.done():
+            drained.set_result(None)
+
+    def eof_received(self) -> None:
+        self._transport.abort()  # to aiohttp it is gone too; what it has not read must not hold the connection
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._is_over = True
+        self.resume_writing()
+        self._follower.client.close("gone")
+        self._follower.leave()
+        self._streams.remove(self._follower.client)
+
+    # --- as a client's wire, and its waiter ---
+
+    async def send(self, data: bytes) -> None:
+        """Writes a chunk and waits while the transport is full. Raises ConnectionResetError when the client is gone."""
+        self._check()
+        if not data:
+            return  # an empty chunk would be the end of the body
+        self._transport.write(chunk_of(data))
+        if self._drained is not None:
+            await self._drained
+            self._check()
+
+    def _check(self) -> None:
+        if self._transport.is_closing():
+            raise ConnectionResetError("the client is gone")
+
+    def wake(self) -> None:
+        if not self._is_writing and not self._is_over:
+            self._is_writing = True
+            self._streams.spawn(self._write())
+
+    async def _write(self) -> None:
+        """Writes until the client has caught up, or the stream is over."""
+        follower, is_over = self._follower, True
+        try:
+            if await follower.advance():
+                is_over = False
+                return
+            await follower.finish()
+            if not self._transport.is_closing():
+                self._transport.write(LAST_CHUNK)
+        except ConnectionError:
+            follower.client.close("gone")
+        except Exception as error:
+            logger.error("stream broke off", path=follower.client.path, traceback=traceback_of(error))
+            follower.client.abort()
+        finally:
+            self._is_writing = False
+            if is_over:
+                self._is_over = True
+                follower.leave()
+                follower.client.writing_since = asyncio.get_running_loop().time()  # until it has read the rest
+                self._transport.close()

@@ -1,0 +1,159 @@
+"""An event as one line of text.
+
+Names, messages and errors come from users and from what their tasks read. They are shown, never obeyed: nothing of
+them is markup, and whatever could move a cursor, change a colour or reorder text is shown as its escape.
+"""
+
+from __future__ import annotations
+
+import json as stdlib_json
+import unicodedata
+from collections.abc import Callable
+from typing import Any, Final, cast
+
+import orjson
+
+from reactor.events.event import Message
+from reactor.events.state import RUN_STATUS, TASK_STATUS
+from reactor.events.vocabulary import PROGRESS_LIKE
+
+LOOKS: Final = {
+    "pending": ("·", "dim"),
+    "running": ("▶", "cyan"),
+    "paused": ("‖", "yellow"),
+    "waiting": ("?", "yellow"),
+    "retrying": ("↻", "yellow"),
+    "cancelling": ("■", "yellow"),
+    "completed": ("✓", "green"),
+    "failed": ("✗", "red"),
+    "skipped": ("↷", "dim"),
+    "cancelled": ("■", "yellow"),
+}
+"""Status of a run or a task -> its symbol and style."""
+
+DATA_CHARS: Final = 200
+"""Of a custom event's data in a plain line."""
+_QUIET: Final = PROGRESS_LIKE | {
+    "task.chunk",
+    "task.spent",
+    "llm.call.started",
+    "tool.call.started",
+    "run.state",
+    "stream.end",
+    "stream.closing",
+}
+"""Types without a plain line: there is one for everything that changes, not for everything that moves."""
+_STATUS: Final = {**RUN_STATUS, **TASK_STATUS, "task.cancelling": "cancelling", "task.received": "running"}
+
+
+def printable(text: str, *, keep: str = "") -> str:
+    """``text`` with everything a terminal would obey as a JSON escape, line ends included unless in ``keep``."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in keep or c in "\u200c\u200d" else _escape(c) for c in text)
+
+
+def _escape(c: str) -> str:
+    # spaces of other widths are no danger; json, unlike orjson, escapes DEL, C1 and direction marks too
+    return " " if unicodedata.category(c) == "Zs" else stdlib_json.dumps(c)[1:-1]
+
+
+def duration(ms: float | None) -> str:
+    """``4.1 ms``, ``1.2 s``, ``3 min 05 s``, ``2 h 07 min``; empty for None."""
+    if ms is None:
+        return ""
+    if ms < 1000:
+        return f"{ms:.1f} ms"
+    if ms < 60_000:
+        return f"{ms / 1000:.1f} s"
+    minutes, seconds = divmod(int(ms / 1000), 60)
+    return f"{minutes} min {seconds:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def told(error: Any) -> str:
+    """``ValueError: no such file`` of ``{type, message}``."""
+    if not isinstance(error, dict):
+        return ""
+    fields = cast("dict[str, Any]", error)
+    return ": ".join(str(fields[name]) for name in ("type", "message") if fields.get(name))
+
+
+def json_line(event: Message) -> str:
+    """The event's JSON exactly, as it is in the log."""
+    return event.json.decode()
+
+
+def plain_line(event: Message) -> str | None:
+    """``12:00:01.123 ✓ measure[3] completed in 4.1 ms``, in UTC; None for what has no line (progress, chunks)."""
+    if event.type in _QUIET:
+        return None
+    status = _STATUS.get(event.type)
+    symbol = LOOKS[status][0] if status else LOOKS["pending"][0]
+    words = _SAY.get(event.type, _say_status if status else _say_custom)(event, event.data)
+    return printable(f"{event.time[11:23]} {symbol} {event.task_id or 'run'} {words}").rstrip()
+
+
+def _say_status(event: Message, data: dict[str, Any]) -> str:
+    """Status, duration, error or reason, of a run or a task."""
+    words = _STATUS[event.type]
+    spent = data.get("duration_ms", data.get("stop_ms"))
+    if spent is not None:
+        words += f" {'after' if event.type.endswith(('failed', 'cancelled')) else 'in'} {duration(spent)}"
+    if data.get("cached"):
+        words += " (cached)"
+    if data.get("stopped") is False:
+        words += " (its thread did not answer and was abandoned)"
+    why = told(data.get("error")) or data.get("reason")
+    because = f", because of {data['because']}" if data.get("because") not in (None, event.task_id) else ""
+    return f"{words}: {why}{because}" if why else words + because
+
+
+def _say_retrying(event: Message, data: dict[str, Any]) -> str:
+    delay, attempt = duration(data.get("delay_ms")), data.get("next_attempt")
+    return f"retrying in {delay}, attempt {attempt}: {told(data.get('error'))}"
+
+
+def _say_waiting(event: Message, data: dict[str, Any]) -> str:
+    words = f"waiting: {data.get('prompt') or 'for a value'}"
+    return f"{words} ({data['problem']})" if data.get("problem") else words
+
+
+def _say_resumed(event: Message, data: dict[str, Any]) -> str:
+    return "recovered" if data.get("reason") == "recovered" else f"resumed: {data.get('reason')}"
+
+
+def _say_call(event: Message, data: dict[str, Any]) -> str:
+    what = data.get("model") or data.get("tool")
+    why = told(data.get("error"))
+    return f"{what} {data.get('status')} in {duration(data.get('duration_ms'))}" + (f": {why}" if why else "")
+
+
+def _say_budget(event: Message, data: dict[str, Any]) -> str:
+    return f"{event.type}: {data.get('used')} of {data.get('limit')} {data.get('resource')} ({data.get('percent')} %)"
+
+
+def _say_log(event: Message, data: dict[str, Any]) -> str:
+    fields = cast("dict[str, Any]", data.get("fields") or {})
+    return " ".join([f"{data.get('level')}: {data.get('message')}", *(f"{k}={v}" for k, v in fields.items())])
+
+
+def _say_custom(event: Message, data: dict[str, Any]) -> str:
+    text = orjson.dumps(data).decode()
+    return f"{event.type} {text if len(text) <= DATA_CHARS else text[:DATA_CHARS] + '…'}"
+
+
+_SAY: Final[dict[str, Callable[[Message, dict[str, Any]], str]]] = {
+    "run.started": lambda event, data: f"{event.run_id} of {data['workflow']} started, {data['total_tasks']} tasks",
+    "task.started": lambda event, data: "started" + (f", attempt {event.attempt}" if event.attempt != 1 else ""),
+    "task.mapped": lambda event, data: f"mapped over {data.get('count')} items",
+    "task.retrying": _say_retrying,
+    "task.waiting": _say_waiting,
+    "task.received": lambda event, data: "received a value",
+    "run.resumed": _say_resumed,
+    "llm.call.completed": _say_call,
+    "tool.call.completed": _say_call,
+    "budget.warning": _say_budget,
+    "budget.exceeded": _say_budget,
+    "log.created": _say_log,
+    "stream.gap": lambda event, data: f"events {data.get('from')} to {data.get('to')} missing: {data.get('reason')}",
+}

@@ -1,0 +1,130 @@
+"""A run as a picture in text: header, bar, tree of tasks. Pure: a state in, a rich renderable out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+from heapq import nsmallest
+from typing import Final
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from reactor.events.state import RunState, TaskState
+from reactor_web.terminal.lines import LOOKS, duration, printable, told
+
+CHILD_LINES: Final = 8
+"""Children of one mapped task on the screen at most."""
+BAR_WIDTH: Final = 20
+_RANK: Final = {"running": 0, "waiting": 0, "retrying": 0, "failed": 1, "cancelled": 2, "completed": 2, "skipped": 2}
+"""Who gets a line first where there is not one for everybody; what has not begun comes last."""
+_LATER: Final = 3
+
+
+def render_run(state: RunState, *, now: float, height: int) -> RenderableType:
+    """A run as at most ``height`` lines: header, bar, tasks. ``now`` is in Unix seconds; nothing else is read.
+
+    Tasks stand in the order of their definition. Where there are more than lines, what runs comes first, then what
+    failed, then what ended last, and the rest is counted. Of mapped children those that run or failed show.
+    """
+    ended = state.completed + state.failed + state.skipped + state.cancelled
+    symbol, style = LOOKS.get(state.status, LOOKS["pending"])
+    header = Text(no_wrap=True, overflow="ellipsis")
+    header.append(f"{symbol} ", style)
+    header.append(printable(state.workflow or "run"), "bold")
+    elapsed = _elapsed(state.started, state.duration_ms, now)
+    header.append(printable(f" {state.run_id} {state.status} {elapsed} {ended}/{state.total_tasks}"))
+    bar = ProgressBar(total=1.0, completed=state.progress, width=3 * BAR_WIDTH)
+    parts: list[RenderableType] = [header, Padding(bar, 0)]  # a bar alone does not end its line
+    if error := told(state.error):
+        parts.append(_line(error, "red"))
+    table = Table.grid(padding=(0, 1), expand=True)
+    table.add_column(no_wrap=True, overflow="ellipsis", max_width=40)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, justify="right")
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+    # one line for what is counted, and one below for the cursor
+    tasks, hidden = _visible(state, max(0, height - len(parts) - 2))
+    for task in tasks:
+        table.add_row(*_cells(task, now))
+    if tasks:
+        parts.append(table)
+    if hidden:
+        parts.append(_line(f"… {', '.join(f'{count} more {status}' for status, count in hidden.items())}", "dim"))
+    return Group(*parts)
+
+
+def _line(text: str, style: str = "") -> Text:
+    return Text(printable(text), style, no_wrap=True, overflow="ellipsis")
+
+
+def _visible(state: RunState, room: int) -> tuple[list[TaskState], Counter[str]]:
+    """The tasks that get a line, each followed by its children that do, and how many others there are by status."""
+    tasks: list[TaskState] = []
+    children: dict[str, list[TaskState]] = {}
+    for task in state.tasks.values():
+        if task.map_index is None:
+            tasks.append(task)
+        elif _RANK.get(task.status, _LATER) < _RANK["completed"]:
+            children.setdefault(task.task, []).append(task)
+    chosen = tasks if len(tasks) <= room else nsmallest(room, tasks, key=_urgency)
+    hidden = Counter(task.status for task in tasks)
+    hidden.subtract(task.status for task in chosen)
+    spare = room - len(chosen)
+    lines: list[TaskState] = []
+    for task in chosen:
+        below = nsmallest(min(CHILD_LINES, spare), children.get(task.id, ()), key=_urgency)
+        spare -= len(below)
+        lines += [task, *below]
+    return lines, +hidden
+
+
+def _urgency(task: TaskState) -> tuple[int, int]:
+    """What has run longest first, what ended last first."""
+    rank = _RANK.get(task.status, _LATER)
+    return rank, -task.seq if rank in (1, 2) else task.seq
+
+
+def _cells(task: TaskState, now: float) -> tuple[RenderableType, ...]:
+    symbol, style = LOOKS.get(task.status, LOOKS["pending"])
+    name = Text(("  " if task.map_index is not None else "") + symbol + " ", style)
+    name.append(printable(task.id), "default")
+    status = task.status + (f", attempt {task.attempt}" if task.attempt > 1 else "")
+    spent = "" if task.status == "pending" else _elapsed(task.started, task.duration_ms, now, task.ended)
+    return name, Text(printable(status), style), Text(spent), _bar(task), _line(_remark(task))
+
+
+def _bar(task: TaskState) -> RenderableType:
+    if task.count is not None:
+        return ProgressBar(total=max(task.count, 1), completed=_done(task) if task.count else 1, width=BAR_WIDTH)
+    if task.status == "running" and task.progress is not None:
+        return ProgressBar(total=1.0, completed=task.progress, width=BAR_WIDTH)
+    return ""
+
+
+def _done(task: TaskState) -> int:
+    return sum((task.tally or {}).values())
+
+
+def _remark(task: TaskState) -> str:
+    if task.count is not None:
+        others = [f", {n} {outcome}" for outcome, n in sorted((task.tally or {}).items()) if outcome != "completed"]
+        return f"{_done(task)}/{task.count}{''.join(others)}"
+    if task.waiting:
+        return task.waiting[-1]["prompt"] or "waits for a value"
+    if task.retry is not None:
+        return f"again in {duration(task.retry['delay_ms'])}"
+    if task.status == "skipped":
+        return f"{task.reason or ''}{f', because of {task.because}' if task.because else ''}"
+    return told(task.error) or (task.reason if task.status == "cancelled" else task.message) or ""
+
+
+def _elapsed(started: str | None, duration_ms: float | None, now: float, ended: str | None = None) -> str:
+    if duration_ms is not None or started is None:
+        return duration(duration_ms)
+    until = datetime.fromisoformat(ended).timestamp() if ended else now
+    return duration(max(0.0, until - datetime.fromisoformat(started).timestamp()) * 1000)

@@ -1,0 +1,169 @@
+"""What ``reactor run`` and ``reactor watch`` show: a live tree on a terminal, plain lines or JSON lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from threading import Lock
+from typing import Any, Final, Protocol, Self, TypeAlias
+
+import orjson
+from rich.console import Console, RenderableType
+from rich.highlighter import JSONHighlighter
+from rich.live import Live
+from rich.text import Text
+
+from reactor.events.event import Control, Event, Message
+from reactor.events.fold import evolve
+from reactor.events.state import RunState, TaskState
+from reactor_web.terminal.lines import json_line, plain_line, printable
+from reactor_web.terminal.tree import render_run
+
+Shown: TypeAlias = Message | dict[str, Any]
+"""What a view takes: an event, a control message, or the envelope of either as a dict."""
+
+REFRESHES_PER_SECOND: Final = 10
+
+EXIT_CODES: Final = {"completed": 0, "failed": 1, "cancelled": 3}
+"""Status of the run -> exit code. 2 is bad input, as in every command; 130 is the shell's own for an interrupt."""
+NOT_ENDED: Final = 4
+"""Exit code where the following ended before the run did."""
+
+
+def exit_code(status: str) -> int:
+    """The exit code of a run's status (``EXIT_CODES``); ``NOT_ENDED`` for one that has not ended."""
+    return EXIT_CODES.get(status, NOT_ENDED)
+
+
+class View(Protocol):
+    """Shows a run while it happens: ``with open_view(console, json=False) as view: view.show(event)``."""
+
+    @property
+    def state(self) -> RunState: ...
+
+    def show(self, event: Shown) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+
+def open_view(console: Console, *, json: bool) -> View:
+    """The live tree on a terminal, plain lines elsewhere, JSON lines if asked for."""
+    if json:
+        return LineView(console, json_line)
+    if console.is_terminal and not console.is_dumb_terminal:
+        return LiveView(console)
+    return LineView(console, plain_line)
+
+
+def _message(shown: Shown) -> Message:
+    if not isinstance(shown, dict):
+        return shown
+    if shown.get("seq") is not None:
+        return Event.from_json(orjson.dumps(shown))
+    return Control(shown["type"], shown["run_id"], shown["time"], shown["data"])
+
+
+def _fold(state: RunState, message: Message) -> None:
+    if not isinstance(message, Event):
+        if message.type == "run.state":
+            _adopt(state, message.data)
+        return
+    state.run_id = message.run_id
+    if message.map_index is not None and message.task is not None:
+        # who joins in the middle, or after a gap, meets children whose task was never announced
+        state.tasks.setdefault(message.task, TaskState(message.task, message.task))
+    evolve(state, message)
+
+
+def _adopt(state: RunState, snapshot: dict[str, Any]) -> None:
+    """Takes over a ``run.state``, or its next part: what comes after a trimmed gap, or with ``snapshot=1``."""
+    shown = RunState.from_dict(snapshot)
+    if snapshot.get("part", 1) > 1:
+        shown.tasks = {**state.tasks, **shown.tasks}
+    for name in RunState.__slots__:
+        setattr(state, name, getattr(shown, name))
+
+
+def _write(console: Console, line: str) -> None:
+    """Past rich: no wrapping, no colours; what the file's encoding lacks is a question mark."""
+    encoding = getattr(console.file, "encoding", None) or "utf-8"
+    console.file.write(line.encode(encoding, "replace").decode(encoding) + "\n")
+    console.file.flush()
+
+
+class LineView:
+    """One line per event, as ``line`` makes it, or none."""
+
+    def __init__(self, console: Console, line: Callable[[Message], str | None]) -> None:
+        self.state = RunState("")
+        self._console = console
+        self._line = line
+
+    def show(self, event: Shown) -> None:
+        message = _message(event)
+        _fold(self.state, message)
+        if (line := self._line(message)) is not None:
+            _write(self._console, line)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
+class LiveView:
+    """The tree, redrawn in place at most ten times a second; the last one stays on the screen."""
+
+    def __init__(self, console: Console, *, clock: Callable[[], float] = time.time) -> None:
+        self.state = RunState("")
+        self._console = console
+        self._clock = clock
+        self._lock = Lock()  # rich redraws from a thread of its own
+        self._live = Live(
+            console=console, get_renderable=self._render, refresh_per_second=REFRESHES_PER_SECOND, transient=False
+        )
+
+    def show(self, event: Shown) -> None:
+        with self._lock:
+            _fold(self.state, _message(event))
+
+    def _render(self) -> RenderableType:
+        with self._lock:
+            return render_run(self.state, now=self._clock(), height=self._console.size.height)
+
+    def __enter__(self) -> Self:
+        self._live.start(refresh=True)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._live.stop()
+
+
+def print_outputs(console: Console, outputs: dict[str, Any]) -> None:
+    """The outputs of a run by task: strings as they are, anything else as JSON; named if there are several.
+
+    On a terminal control characters of a string, other than line ends and tabs, are shown as escapes; a file or a pipe
+    gets them unchanged.
+    """
+    for name, value in outputs.items():
+        if len(outputs) > 1:
+            console.print(Text(f"{printable(name)}:", "bold"))
+        if not isinstance(value, str):
+            console.print(_json_text(value), soft_wrap=True)
+        elif console.is_terminal:
+            console.print(Text(printable(value, keep="\n\t")), soft_wrap=True)
+        else:
+            _write(console, value)
+
+
+def _json_text(value: Any) -> Text:
+    try:
+        shown = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS, default=str).decode()
+    except TypeError:
+        shown = repr(value)  # an output that flowed in memory only: a 128-bit int, a cycle
+    text = Text(printable(shown, keep="\n"))
+    JSONHighlighter().highlight(text)
+    return text

@@ -33,7 +33,7 @@ from reactor.registry import Registry
 from reactor.requests import check_meta, check_reason, check_run_id, make_run_id
 from reactor.runs.beginning import Beginning
 from reactor.runs.host import Host
-from reactor.runs.open_runs import Runs
+from reactor.runs.open_runs import OpenRuns
 from reactor.runs.run import Run
 from reactor.stream.follow import caught_up, report
 from reactor.tasks.past import Output
@@ -82,7 +82,7 @@ class Engine:
         self._tracebacks = tracebacks
         self._append_timeout = append_timeout
         self._registry = Registry(limits, tools)
-        self._runs = Runs(self.log, self.clock, self._over)
+        self._runs = OpenRuns(self.log, self.clock, self._over)
         self._recovery = Recovery(self._registry, self._runs)
         self._host: Host | None = None
         self._draining = False
@@ -149,13 +149,13 @@ class Engine:
         await self._wait_for_runs(grace)
         for execution in list(self._runs.executions.values()):
             if self.log.durable:
-                execution.suspend()
+                execution.journal.suspend()
             else:
                 execution.control.cancel("shutdown", by=None, grace=min(grace, bounds.DRAIN_GRACE_SECONDS))
         await self._wait_for_runs(grace + 2 * self._append_timeout)
         for execution in list(self._runs.executions.values()):
             logger.error("run did not end in time", run_id=execution.run_id)
-            execution.suspend()
+            execution.journal.suspend()
         self._runs.windows.on_completed()
         await caught_up(self.log, bounds.BEHIND_SECONDS)
         await asyncio.gather(*self._recovery.upkeep, return_exceptions=True)

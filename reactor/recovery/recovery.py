@@ -18,10 +18,10 @@ from reactor.recovery.leftover import cancel_events
 from reactor.recovery.origin import NotRecoverable, beginning_of, budget_of, graph_of, input_of, recorded_input
 from reactor.recovery.reading import load_past
 from reactor.registry import Registry
-from reactor.runs.beginning import Beginning, Parent
-from reactor.runs.execution import Execution
+from reactor.runs.beginning import Beginning
 from reactor.runs.host import Host
-from reactor.runs.open_runs import Runs
+from reactor.runs.open_runs import OpenRuns
+from reactor.runs.parent import Parent, ParentRun
 from reactor.runs.run import Run
 from reactor.stream.feed import Feed
 from reactor.supervision.ledger import Ledger
@@ -32,10 +32,12 @@ logger = structlog.get_logger("reactor")
 class Recovery:
     """Of one engine."""
 
-    def __init__(self, registry: Registry, runs: Runs) -> None:
+    def __init__(self, registry: Registry, runs: OpenRuns) -> None:
         self._registry = registry
         self._runs = runs
         self._log = runs.log
+        self._host: Host
+        """Of the engine, from ``recover_all`` on."""
         self.not_recovered: dict[str, str] = {}
         """Open runs of the log that nobody here goes on with: run id -> why."""
         self._dormant: dict[str, str] = {}
@@ -44,24 +46,25 @@ class Recovery:
 
     async def recover_all(self, host: Host) -> None:
         """At the start of an engine, before it takes new runs."""
+        self._host = host
         for record in await self._log.unfinished():
-            await self._recover(host, record)
+            await self._recover(record)
         await self._end_orphans()
 
-    async def _recover(self, host: Host, record: RunRecord, parent: Parent | None = None) -> None:
+    async def _recover(self, record: RunRecord, parent: Parent | None = None) -> None:
         """Goes on with a run that a crash or a restart left open; one that cannot is left as it is, and says why.
 
         A child run waits until its parent asks for it.
         """
         try:
-            feed = await Feed.load(record.run_id, self._log, host.clock, closed=None)
+            feed = await Feed.load(record.run_id, self._log, self._runs.clock, closed=None)
             data = await beginning_of(feed)
             if parent is None and "parent" in data:
                 self._dormant[record.run_id] = data["parent"]["run_id"]
                 return
             graph = graph_of(self._registry, record, data)
             last = await feed.event(feed.last_seq)
-            past = await load_past(self._log, graph, feed.state, last, host.clock.now().decode())
+            past = await load_past(self._log, graph, feed.state, last, self._runs.clock.now().decode())
             beginning = Beginning(input_of(data, graph), data.get("meta", {}), budget_of(data), parent)
         except LogUnavailable:
             raise
@@ -76,7 +79,7 @@ class Recovery:
             return  # its parent has asked for it twice at once
         self._dormant.pop(record.run_id, None)
         try:
-            self._runs.take_up(host, graph, feed, beginning, past)
+            self._runs.take_up(self._host, graph, feed, beginning, past)
         except Exception as bug:
             self.not_recovered[record.run_id] = f"{type(bug).__name__}: {bug}"
             logger.critical("run not recovered", run_id=record.run_id, traceback=traceback_of(bug))
@@ -85,7 +88,7 @@ class Recovery:
 
     async def open_child(
         self,
-        parent: Execution,
+        parent: ParentRun,
         task_id: str,
         child_id: str,
         workflow: Workflow | str,
@@ -107,7 +110,7 @@ class Recovery:
                 _check_wanted(parent, task_id)
                 if child_id not in self._runs.open:  # the same body may have asked twice at once
                     beginning = Beginning(graph.validate_input(input), {}, budget, link)
-                    return await self._runs.start(parent.host, graph, child_id, beginning)
+                    return await self._runs.start(self._host, graph, child_id, beginning)
             else:
                 _check_wanted(parent, task_id)
                 if record.workflow == graph.name:
@@ -126,13 +129,13 @@ class Recovery:
     async def _take_up(self, record: RunRecord, link: Parent) -> None:
         """A child that is in the log: goes on with it, and counts what its parent's log does not have of it."""
         if record.status not in RUN_ENDED:
-            await self._recover(link.execution.host, record, link)
+            await self._recover(record, link)
         run, child = await self._runs.get(record.run_id), self._runs.executions.get(record.run_id)
         if child is None and run.state.parent == link.data:
             ledger = Ledger.restored(None, run.state)
-            link.execution.spending.settle(link.task_id, record.run_id, ledger, is_counted=False)
+            link.run.spending.settle(link.task_id, record.run_id, ledger, is_counted=False)
         was_paused_with_it = child is not None and child.is_paused and child.control.pause_reason == "parent"
-        if child is not None and was_paused_with_it and not link.execution.is_paused:
+        if child is not None and was_paused_with_it and not link.run.is_paused:
             child.control.resume("parent", by=None)
 
     async def _end_orphans(self, parent_id: str | None = None) -> None:
@@ -171,9 +174,9 @@ class Recovery:
         return await self._runs.get(run_id)
 
 
-def _check_wanted(parent: Execution, task_id: str) -> None:
+def _check_wanted(parent: ParentRun, task_id: str) -> None:
     """Raises ContextClosed where whoever asked for a child run has ended while the log was asked."""
-    if parent.feed.closed or parent.is_sealed or parent.ending is not None or parent.body(task_id).has_ended:
+    if parent.has_ended_for(task_id):
         raise ContextClosed(
             f"task {task_id} of run {parent.run_id}: it has ended, what it asks for now is not done",
             run_id=parent.run_id,

@@ -1,9 +1,14 @@
-"""Wire and control: a run while it is open in this process.
+"""Execute: one run while it is open in this process, and the handle its owner has on it.
 
-beginning, execution, summary      with what it begins, its wiring, how it ended
-commits                            who waits until something is in the log
-host, slots                        what runs share: executors and limits; what starts when
-control, ending, stopwatch         pause, cancel, input, time limits
-ledger, spending, children         budgets; child runs
-runs                               all that are open, and the last that ended
+beginning             what the run begins with
+execution             its parts, put together; how it starts, goes on after a restart, and ends
+crew                  its actors, and the queue of those that are ready
+journal               what it writes: number, commit, publish, seal     commits: who waits for a commit
+control, time_limits  pause, resume, cancel, send; timeout and wall time
+limits, spending      slots and rates of its bodies; money, tokens and its budget
+children, parent      child runs, and how a run and its child runs see each other
+summary               its terminal event
+run                   the handle: follow it, await it, control it
+open_runs             all runs that are open, and the last that ended
+host                  what the engine lends to all of them: log, clock, executors, limits
 """

@@ -1,39 +1,27 @@
-"""With what a run begins, as ``run.started`` records it."""
+"""What a run begins with, as ``run.started`` records it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from reactor.definition.policy import Budget
-
-if TYPE_CHECKING:
-    from reactor.runs.execution import Execution
-
-
-class Parent(NamedTuple):
-    """Who asked for a child run."""
-
-    execution: Execution
-    task_id: str
-
-    @property
-    def data(self) -> dict[str, str]:
-        """As it stands in ``run.started``."""
-        return {"run_id": self.execution.run_id, "task_id": self.task_id}
+from reactor.runs.parent import Parent
 
 
 class Beginning(NamedTuple):
-    """With what a run begins, as ``run.started`` records it."""
+    """What a run begins with, as ``run.started`` records it."""
 
     inputs: dict[str, Any]
     meta: Mapping[str, Any]
     budget: Budget | None = None
     parent: Parent | None = None
     retry_of: str | None = None
+    """The id of the run that this one retries."""
 
     @property
     def origin(self) -> dict[str, Any]:
+        """The budget, the parent and ``retry_of``, those there are."""
         origin: dict[str, Any] = {}
         if self.budget is not None:
             origin["budget"] = self.budget.to_dict()

@@ -1,4 +1,4 @@
-"""Who waits until something of a run is in the log."""
+"""Callers that wait until something of a run is in the log."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reactor.waiting import READY
 
 
 class Commits:
-    """Of one open run."""
+    """The waiting callers of one open run."""
 
     __slots__ = ("_feed", "_loop", "_waiting")
 
@@ -19,10 +19,10 @@ class Commits:
         self._feed = feed
         self._loop = loop
         self._waiting: deque[tuple[int, Future[None]]] = deque()
-        """The lowest seq first."""
+        """(seq, future), the lowest seq first."""
 
     def upto(self, seq: int) -> Awaitable[None]:
-        """Done when this event is in the log, or nothing more will be."""
+        """Done when the event ``seq`` is in the log, or when nothing more will be committed."""
         if seq <= self._feed.last_seq or self._feed.closed:
             return READY
         done: Future[None] = self._loop.create_future()
@@ -30,19 +30,19 @@ class Commits:
         return done
 
     def next(self) -> Future[None]:
-        """Done when anything was committed, or nothing more will be."""
+        """Done with the next commit, or when there will be none."""
         done: Future[None] = self._loop.create_future()
         self._waiting.appendleft((self._feed.last_seq + 1, done))
         return done
 
     def published(self) -> None:
-        """Wakes those whose event is in the log now."""
+        """Wakes the callers whose event is in the log now."""
         waiting, last = self._waiting, self._feed.last_seq
         while waiting and waiting[0][0] <= last:
             _settle(waiting.popleft()[1])
 
     def close(self) -> None:
-        """Wakes all: nothing more will be committed here."""
+        """Wakes all callers: nothing more will be committed here."""
         while self._waiting:
             _settle(self._waiting.popleft()[1])
 

@@ -1,17 +1,17 @@
-"""What an engine lends to its runs: log, clock, executors, and everything that is limited across runs."""
+"""What an engine lends to its runs: log, clock, executors, and the limits that hold across runs."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from reactor import bounds
 from reactor.clock import LoopScheduler
 from reactor.definition.graph import Graph, Node
-from reactor.definition.policy import Budget, Limit
+from reactor.definition.policy import Limit
 from reactor.errors import ThreadsExhausted
 from reactor.executors.local import LocalExecutor
 from reactor.executors.processes.executor import ProcessExecutor
@@ -19,19 +19,14 @@ from reactor.executors.threads import ThreadExecutor
 from reactor.ports.clock import Clock
 from reactor.ports.executor import Executor, Work
 from reactor.ports.log import EventLog
+from reactor.runs.children import OpenChild
 from reactor.supervision.slots import Rate, Slots
-
-if TYPE_CHECKING:
-    from reactor.runs.execution import Execution
-
-RunChild = Callable[["Execution", str, str, Any, Mapping[str, Any], Budget | None, bool], Awaitable[Any]]
-"""Opens a child run: (parent, its task id, the child's id, workflow, input, budget, whether again) -> Run."""
 
 _MAX_WAITING: Final = {"thread": bounds.WAITING_THREADS, "process": bounds.WAITING_PROCESSES}
 
 
 class Host:
-    """Lives as long as its engine is entered."""
+    """Made when the engine is entered, closed when it is left."""
 
     def __init__(
         self,
@@ -45,7 +40,7 @@ class Host:
         tracebacks: bool,
         append_timeout: float,
         blocked: Callable[[Work, float], None],
-        open_child: RunChild,
+        open_child: OpenChild,
     ) -> None:
         self.log = log
         self.clock = clock
@@ -70,12 +65,12 @@ class Host:
             self.add_limit(limit)
 
     async def close(self) -> None:
-        """Lets all workers go."""
+        """Ends all workers of the executors."""
         for executor in self.executors.values():
             await executor.close()
 
     def add_limit(self, limit: Limit) -> None:
-        """Makes a limit known, unless it is."""
+        """Adds a named limit, unless there is one of this name."""
         if limit.name not in self._named:
             self._named[limit.name] = (
                 Slots(limit.amount)
@@ -84,9 +79,10 @@ class Host:
             )
 
     def limits_of(self, graph: Graph, node: Node, own: Slots | None) -> tuple[tuple[Slots, ...], tuple[Rate, ...]]:
-        """What a body of this task takes before it starts: slots in the one order all keep, and rates.
+        """What a body of this task takes before it starts: its slots, and its rates.
 
-        ``own``: of this task in its run.
+        Slots come in one order for all tasks, so that no two bodies wait for each other. ``own``: the slots of this
+        task in its run.
         """
         names = sorted({limit if isinstance(limit, str) else limit.name for limit in node.task.limits})
         named = [self._named[name] for name in names]
@@ -105,7 +101,10 @@ class Host:
         return self._workflow_slots.setdefault((graph.name, graph.concurrency), Slots(graph.concurrency))
 
     def wait_begins(self, executor: str, run_id: str, task_id: str) -> None:
-        """A body waits without a slot. In a thread or process it keeps its place all the same, so these are counted."""
+        """A body waits for an answer, without a slot. It still occupies its thread or process, so these are counted.
+
+        Raises ThreadsExhausted where too many wait.
+        """
         if executor not in self._waiting:
             return
         if self._waiting[executor] >= _MAX_WAITING[executor]:

@@ -1,4 +1,4 @@
-"""The runs an engine has at hand: those that are open, the last that ended, and those somebody waits for."""
+"""The runs an engine knows: those that are open, the last that ended, and those that callers wait for."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from reactor.stream.feed import Feed
 from reactor.tasks.past import Output, Past
 
 
-class Runs:
-    """``over(run_id)`` is called when a run has ended for good."""
+class OpenRuns:
+    """``over(run_id)`` is called when a run has written its terminal event."""
 
     def __init__(self, log: EventLog, clock: Clock, over: Callable[[str], None]) -> None:
         self.log = log
         self.clock = clock
         self.windows: Subject[Window] = Subject()
-        """Of all runs, as they are committed."""
+        """The committed windows of all runs. Hot."""
         self.log_problem: str | None = None
         """Why the log last lost a run; None again as soon as it takes a window."""
         self.open: dict[str, Run] = {}
         self.executions: dict[str, Execution] = {}
         self._over = over
         self._lost: set[str] = set()
-        """Runs whose log refused them in this process: the next start goes on with them."""
+        """Runs whose log did not take a window: the next start of an engine goes on with them."""
         self._recent: OrderedDict[str, Feed] = OrderedDict()
         self._awaited: dict[str, list[asyncio.Future[Run]]] = {}
 
@@ -50,7 +50,7 @@ class Runs:
         *,
         reused: Mapping[str, Output] | None = None,
     ) -> Run:
-        """A new run; returns once its ``run.started`` is in the log."""
+        """Starts a new run. Returns once its ``run.started`` is in the log."""
         feed = Feed(run_id, self.log, self.clock)
         execution = self._adopt(
             Execution(host, graph, feed, beginning, published=self._published, ended=self._ended, reused=reused)
@@ -59,9 +59,9 @@ class Runs:
         try:
             execution.start()
         except BaseException:
-            execution.suspend()  # a bug: nothing of it may stay open
+            execution.journal.suspend()  # a bug in the engine: nothing of the run may stay open
             raise
-        await execution.begun()
+        await execution.journal.started()
         return run
 
     def take_up(self, host: Host, graph: Graph, feed: Feed, beginning: Beginning, past: Past) -> None:
@@ -69,13 +69,13 @@ class Runs:
         execution = self._adopt(
             Execution(host, graph, feed, beginning, published=self._published, ended=self._ended, past=past)
         )
-        if execution.parent is not None:  # before it starts anything
+        if execution.parent is not None:  # before the child starts anything
             parent = execution.parent
-            parent.execution.spending.settle(parent.task_id, feed.run_id, execution.ledger, is_counted=False)
+            parent.run.spending.settle(parent.task_id, feed.run_id, execution.ledger, is_counted=False)
         try:
             execution.recover(past)
         except BaseException:
-            execution.suspend()  # a bug: it is left as it is, and the others go on
+            execution.journal.suspend()  # a bug in the engine: this run stays as it is, and the others go on
             raise
 
     def _adopt(self, execution: Execution) -> Execution:
@@ -83,7 +83,7 @@ class Runs:
         self.open[feed.run_id] = Run(feed, execution)
         self.executions[feed.run_id] = execution
         if execution.parent is not None:
-            execution.parent.execution.children[feed.run_id] = execution
+            execution.parent.run.add_child(execution)
         for waiter in self._awaited.pop(feed.run_id, ()):
             if not waiter.done():
                 waiter.set_result(self.open[feed.run_id])
@@ -95,13 +95,13 @@ class Runs:
             self.windows.on_next(window)
 
     def _ended(self, execution: Execution) -> None:
-        if execution.lost_with is not None:
-            self.log_problem = str(execution.lost_with)
+        if execution.journal.lost_with is not None:
+            self.log_problem = str(execution.journal.lost_with)
             self._lost.add(execution.run_id)
         self.open.pop(execution.run_id, None)
         self.executions.pop(execution.run_id, None)
         if execution.parent is not None:
-            execution.parent.execution.child_ended(execution, execution.parent.task_id)
+            execution.parent.run.remove_child(execution, execution.parent.task_id)
         if execution.feed.closed == "end":
             execution.feed.forget_ring()
             self._keep(execution.feed)
@@ -114,7 +114,7 @@ class Runs:
             self._recent.popitem(last=False)
 
     async def check_new(self, run_id: str) -> None:
-        """Raises RunExists."""
+        """Raises RunExists where there is a run of this id."""
         if run_id not in self.open:
             try:
                 await self.log.record(run_id)
@@ -125,7 +125,7 @@ class Runs:
         raise RunExists(f"there is a run {run_id!r} already", run_id=run_id)
 
     def wait_for(self, run_id: str) -> asyncio.Future[Run]:
-        """Done when a run of this id starts here; cancel it to wait no more. Raises TooManyWaiting."""
+        """Done when a run of this id starts here. Cancel the future to stop waiting. Raises TooManyWaiting."""
         check_run_id(run_id)
         self._awaited = {
             id: left for id, waiters in self._awaited.items() if (left := [w for w in waiters if not w.done()])
@@ -141,9 +141,9 @@ class Runs:
         run = self.open.get(run_id)
         if run is not None:
             if run.feed.last_seq == 0:  # nobody sees a run before its run.started is in the log
-                await self.executions[run_id].begun()
+                await self.executions[run_id].journal.started()
             return run
-        await self.log.record(run_id)  # raises UnknownRun, also for one that was forgotten meanwhile
+        await self.log.record(run_id)  # raises UnknownRun, also for a run that retention has removed
         feed = self._recent.get(run_id)
         if feed is None:
             closed = "log" if run_id in self._lost else "not_recovered"

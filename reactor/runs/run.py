@@ -1,4 +1,4 @@
-"""``Run``: the caller's handle on one execution of a workflow, open or ended."""
+"""``Run``: the handle on one run, open or ended."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from reactor.stream.follow import Follow, RunEvents, iterate, lost
 
 
 class Run:
-    """Follow it, await it, and control it: ``cancel``, ``pause``, ``resume``, ``send``.
+    """One run of a workflow: follow it, await it, control it (``cancel``, ``pause``, ``resume``, ``send``).
 
-    - ``run.events``: Observable of its events, from the first on, then live; completes with the run.
-    - ``async for event in run``: the same, pulled.
-    - ``await run``: ``{task: output}`` of the tasks nobody depends on that completed; raises RunFailed, RunCancelled
-      or LogLost.
+    - ``run.events``: Observable of its events, from the first one on, then live. Completes with the run.
+    - ``async for event in run``: its events as an async iterator.
+    - ``await run``: its outputs, ``{task: output}`` of the completed tasks that no other task depends on. Raises
+      RunFailed, RunCancelled or LogLost.
     """
 
     def __init__(self, feed: Feed, execution: Execution | None) -> None:
@@ -41,7 +41,7 @@ class Run:
 
     @property
     def state(self) -> RunState:
-        """The fold of everything committed so far. It is the run's own and moves on: read it, or ``copy()`` it."""
+        """The fold of everything committed so far. It changes while the run goes on: read it, or ``copy()`` it."""
         return self.feed.state
 
     @property
@@ -61,7 +61,7 @@ class Run:
         return self._outcome().__await__()
 
     async def ended(self) -> RunState:
-        """Waits for the terminal event, whichever it is; raises LogLost where there will be none in this process."""
+        """Waits for the terminal event of any kind. Raises LogLost where there will be none in this process."""
         await self.feed.wait_closed()
         error = lost(self.feed)
         if error is not None:
@@ -87,14 +87,14 @@ class Run:
         sentence = f"{where}{first.get('type')}: {first.get('message')}"
         failed = RunFailed(f"run {self.id}: {sentence}", run_id=self.id, errors=errors)
         if self._execution is not None and "task_id" in first:
-            # in the process where it happened, with its traceback
-            failed.__cause__ = self._execution.exception_of(first["task_id"])
+            # the error itself, with its traceback, where the task failed in this process
+            failed.__cause__ = self._execution.crew.exception_of(first["task_id"])
         return failed
 
     async def outputs(self) -> dict[str, Any]:
-        """``{task: output}`` of the last tasks that completed; empty before the run did."""
+        """``{task: output}`` of the completed tasks that no other task depends on; empty until the run completes."""
         if self._execution is not None and self.status == "completed":
-            actors = self._execution.actors  # the values themselves, not their JSON
+            actors = self._execution.crew.actors  # the values themselves and not their JSON
             return {
                 name: actors[name].output for name in self._execution.graph.leaves if actors[name].encoded is not None
             }
@@ -106,14 +106,14 @@ class Run:
         return orjson.loads(await self.feed.blob(event.seq) or b"{}")
 
     async def beginning(self) -> dict[str, Any]:
-        """``data`` of ``run.started``, with what stands beside it; empty where the log does not have it any more."""
+        """``data`` of ``run.started`` with the parts stored beside it. Empty where the log no longer has it."""
         started = await self.feed.event(1)
         if started is None or started.type != "run.started":
             return {}
         return {**started.data, **orjson.loads(await self.feed.blob(1) or b"{}")}
 
     async def output(self, task_id: str) -> bytes:
-        """The JSON of a task's output, however large; raises UnknownTask where there is none (yet)."""
+        """The JSON of a task's output, however large. Raises UnknownTask where there is none yet."""
         task = self.state.tasks.get(task_id)
         if task is not None and task.status == "completed" and task.count is not None:
             children = (self.state.tasks[f"{task_id}[{index}]"] for index in range(task.count))
@@ -126,7 +126,7 @@ class Run:
             return orjson.dumps(event.data["output"])
         return await self.feed.blob(event.seq) or b"null"
 
-    # --- commands: each returns once its event is in the log ---
+    # --- commands; each returns once its event is in the log ---
 
     async def cancel(
         self,
@@ -136,10 +136,10 @@ class Run:
         reason: str = "requested",
         by: str | None = None,
     ) -> None:
-        """Cancels and waits until it is proven: every body stopped, or is named as abandoned ``grace`` seconds later.
+        """Cancels the run and waits for its end. A body that has not stopped after ``grace`` seconds is abandoned.
 
-        ``task``: only this one (``measure``, ``measure[3]``); what depends on it is skipped, the rest goes on.
-        Raises RunEnded when the run had ended before, UnknownTask or TaskEnded for the task.
+        ``task``: cancels only this one (``measure``, ``measure[3]``); what depends on it is skipped, the rest goes on.
+        Raises RunEnded where the run had ended before; UnknownTask or TaskEnded for the task.
         """
         await self.request_cancel(grace, task=task, reason=reason, by=by)
         if task is None:
@@ -157,7 +157,7 @@ class Run:
         reason: str = "requested",
         by: str | None = None,
     ) -> None:
-        """The same, but returns as soon as ``run.cancelling`` (of a task: ``task.cancelling``) is in the log."""
+        """Asks for a cancel. Returns once ``run.cancelling`` (for one task: ``task.cancelling``) is in the log."""
         check_grace(grace)
         check_reason(reason, by)
         execution = await self._open()
@@ -168,7 +168,7 @@ class Run:
         await self._committed(execution)
 
     async def pause(self, *, reason: str = "requested", by: str | None = None) -> None:
-        """Starts nothing new; what runs finishes, or waits at its ``ctx.checkpoint()``. Survives a restart.
+        """Starts no new bodies. Those that run finish, or wait at their ``ctx.checkpoint()``. Survives a restart.
 
         Raises RunEnded, or RunEnding while it is being cancelled.
         """
@@ -178,16 +178,16 @@ class Run:
         await self._committed(execution)
 
     async def resume(self, *, reason: str = "requested", by: str | None = None) -> None:
-        """Goes on after a pause. Raises RunEnded, or RunEnding while it is being cancelled."""
+        """Goes on after a pause. Raises RunEnded, or RunEnding while the run is being cancelled."""
         check_reason(reason, by)
         execution = await self._open()
         execution.control.resume(reason, by=by)
         await self._committed(execution)
 
     async def send(self, task: str, value: Any, *, key: str | None = None) -> None:
-        """Hands a JSON value to a task that waits in ``ctx.receive``, or will; ``key``: to the one with this key.
+        """Sends a JSON value to a task that waits in ``ctx.receive``, or will. ``key``: to the question of this key.
 
-        Raises InvalidValue where it does not fit what is waited for, UnknownTask, TaskEnded, MailboxFull, RunEnded.
+        Raises InvalidValue where it does not fit the question; UnknownTask, TaskEnded, MailboxFull, RunEnded.
         """
         check_key(key)
         plain = check_value(value)
@@ -207,9 +207,9 @@ class Run:
         raise RunEnded(f"run {self.id} is {self.status} already", run_id=self.id, status=self.status)
 
     async def _committed(self, execution: Execution) -> None:
-        await execution.committed()
-        if execution.lost_with is not None:
-            raise execution.lost_with
+        await execution.journal.committed()
+        if execution.journal.lost_with is not None:
+            raise execution.journal.lost_with
 
     def __repr__(self) -> str:
         return f"<Run {self.id} of {self.state.workflow}, {self.status} at {self.feed.last_seq}>"

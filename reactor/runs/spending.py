@@ -1,10 +1,10 @@
-"""What a run and its children spend, as events, and what its budget says to that."""
+"""What a run and its child runs spend, as events, and what its budget says to that."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import orjson
 
@@ -13,44 +13,87 @@ from reactor.events.event import Draft
 from reactor.events.values import json_number
 from reactor.supervision.ending import Ending
 from reactor.supervision.ledger import Crossing, Ledger
-from reactor.tasks.actor import Actor
 
-if TYPE_CHECKING:
-    from reactor.runs.execution import Execution
+
+class Speaker(Protocol):
+    """The task that an event is about."""
+
+    @property
+    def task_id(self) -> str: ...
+    def draft(self, type: str, data: bytes) -> Draft: ...
+
+
+class Tasks(Protocol):
+    """The tasks of the run."""
+
+    def body(self, task_id: str) -> Speaker: ...
+
+
+class Journal(Protocol):
+    """Where the run writes."""
+
+    def write(self, draft: Draft) -> None: ...
+
+
+class Control(Protocol):
+    """What a budget can do to the run."""
+
+    @property
+    def ending(self) -> Ending | None: ...
+    @property
+    def is_paused(self) -> bool: ...
+    def stop(self, ending: Ending) -> None: ...
+    def pause(self, reason: str, *, by: str | None) -> None: ...
 
 
 class Spending:
-    """Of one open run. What it spends counts for the runs it is a child of, too."""
+    """The spending of one open run. It counts for the runs above it, too: those it is a child of.
 
-    def __init__(self, execution: Execution, ledger: Ledger) -> None:
-        self._execution = execution
+    ``above``: the spending of the parent run, and the task that asked for this one.
+    """
+
+    def __init__(
+        self,
+        run_id: str,
+        journal: Journal,
+        tasks: Tasks,
+        control: Control,
+        ledger: Ledger,
+        above: tuple[Spending, str] | None,
+    ) -> None:
+        self._run_id = run_id
+        self._journal = journal
+        self._tasks = tasks
+        self._control = control
+        self._above = above
         self.ledger = ledger
 
-    def spend(self, actor: Actor, cost: Decimal, tokens: int, source: str) -> None:
-        """Writes ``task.spent`` here and in each ancestor's log, and acts on the budgets."""
-        self._add(actor, cost, tokens, source, {})
+    def spend(self, body: Speaker, cost: Decimal, tokens: int, source: str) -> None:
+        """Writes ``task.spent`` here and in the log of each run above, and acts on the budgets."""
+        self._add(body, cost, tokens, source, {})
 
     def child_spent(self, task_id: str, child_run: str, cost: Decimal, tokens: int, tasks: int = 0) -> None:
-        """The same for a child run that a task has asked for; ``tasks``: starts that were counted as they happened."""
+        """Writes what a child run has spent. ``tasks``: the starts of its bodies, counted when they happened."""
         self.ledger.note_child(child_run, cost, tokens, tasks)
         child = {"child_run": child_run, **({"tasks": tasks} if tasks else {})}
-        self._add(self._execution.body(task_id), cost, tokens, "child", child)
+        self._add(self._tasks.body(task_id), cost, tokens, "child", child)
 
-    def _add(self, actor: Actor, cost: Decimal, tokens: int, source: str, child: Mapping[str, Any]) -> None:
+    def _add(self, body: Speaker, cost: Decimal, tokens: int, source: str, child: Mapping[str, Any]) -> None:
         ledger = self.ledger
         ledger.spend(cost, tokens)
         data = drafts.spent(cost, tokens, ledger.cost, ledger.tokens, source, child)
-        self._execution.write(actor.draft("task.spent", data))  # a child run may end after the task that asked for it
-        parent = self._execution.parent
-        if parent is not None:
-            parent.execution.spending.child_spent(parent.task_id, self._execution.run_id, cost, tokens)
+        # not through the task's observer: a child run may end after the task that asked for it
+        self._journal.write(body.draft("task.spent", data))
+        if self._above is not None:
+            spending, task_id = self._above
+            spending.child_spent(task_id, self._run_id, cost, tokens)
         for crossing in ledger.crossings():
-            self.tell(crossing, actor.task_id)
+            self._act_on(crossing, body.task_id)
 
     def settle(self, task_id: str, child_run: str, child: Ledger, *, is_counted: bool) -> None:
-        """What a child has spent that this log does not have: of a crash in between, and the starts of its bodies.
+        """Writes what a child has spent that this log does not have: after a crash, and the starts of its bodies.
 
-        ``is_counted``: those were counted as they happened, in this process.
+        ``is_counted``: the starts were counted when they happened, in this process.
         """
         cost, tokens, tasks = self.ledger.missing_of(child_run, child)
         if tasks and not is_counted:
@@ -59,41 +102,51 @@ class Spending:
         if cost or tokens or (tasks and counts_tasks):
             self.child_spent(task_id, child_run, cost, tokens, tasks)
 
-    def may_start(self, actor: Actor) -> bool:
-        """Counts the start of a body here and in the ancestors; False where a budget stops it."""
+    def may_start(self, body: Speaker) -> bool:
+        """Counts the start of a body here and in the runs above; False where a budget stops it."""
+        if self._above is None and self.ledger.budget is None:
+            self.ledger.tasks += 1
+            return True
         for spending in self._line():
             crossing = spending.ledger.next_task()
             if crossing is not None:
-                spending.tell(crossing, actor.task_id if spending is self else None)
-        is_ending = any(spending._execution.ending is not None for spending in self._line())
-        if is_ending or self._execution.is_paused:
+                spending._act_on(crossing, body.task_id if spending is self else None)
+        is_ending = any(spending._control.ending is not None for spending in self._line())
+        if is_ending or self._control.is_paused:
             return False
         self._count_tasks(1)
         return True
+
+    def use_seconds(self, elapsed: float, part: Decimal) -> None:
+        """The run has used this part (0.8 or 1) of its budget of wall time."""
+        limit = self.ledger.limit_of("seconds")
+        if limit is not None:
+            used = max(Decimal(repr(round(elapsed, 3))), limit * part)
+            for crossing in self.ledger.crossings_of("seconds", used, is_reached=part == 1):
+                self._act_on(crossing, None)
 
     def _count_tasks(self, count: int) -> None:
         for spending in self._line():
             spending.ledger.tasks += count
             for crossing in spending.ledger.crossings_of("tasks", Decimal(spending.ledger.tasks)):
-                spending.tell(crossing, None)
+                spending._act_on(crossing, None)
 
     def _line(self) -> Iterator[Spending]:
-        """This run's, and its ancestors'."""
-        execution: Execution | None = self._execution
-        while execution is not None:
-            yield execution.spending
-            execution = None if execution.parent is None else execution.parent.execution
+        """This run's, then that of each run above."""
+        spending: Spending | None = self
+        while spending is not None:
+            yield spending
+            spending = None if spending._above is None else spending._above[0]
 
-    def tell(self, crossing: Crossing, task_id: str | None) -> None:
-        """Writes that a budget is nearly used or exceeded, and does what its policy says."""
-        execution = self._execution
-        execution.write(Draft(crossing.type, orjson.dumps(crossing.data)))
+    def _act_on(self, crossing: Crossing, task_id: str | None) -> None:
+        """Writes that a budget is nearly used or exceeded, then does what its policy says."""
+        self._journal.write(Draft(crossing.type, orjson.dumps(crossing.data)))
         budget = self.ledger.budget
-        if crossing.type != "budget.exceeded" or budget is None or execution.ending is not None:
+        if crossing.type != "budget.exceeded" or budget is None or self._control.ending is not None:
             return
         if budget.on_exceeded == "fail":
             used = f"{json_number(crossing.used)} of {json_number(crossing.limit)} {crossing.resource}"
             error = {"type": "BudgetExceeded", "message": f"the budget is exceeded: {used}"}
-            execution.control.stop(Ending("budget", error, task_id))
+            self._control.stop(Ending("budget", error, task_id))
         elif budget.on_exceeded == "pause":
-            execution.control.pause("budget", by=None)
+            self._control.pause("budget", by=None)

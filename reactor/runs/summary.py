@@ -1,4 +1,4 @@
-"""The last event of a run, from its graph and its actors: how it ended, its outputs, its totals."""
+"""The terminal event of a run: how it ended, its outputs or its error, its totals."""
 
 from __future__ import annotations
 
@@ -68,7 +68,10 @@ def bodies_of(actors: Iterable[Actor]) -> Iterator[TaskActor]:
 
 
 def first_unhandled(graph: Graph, actors: Mapping[str, Actor]) -> Actor | None:
-    """A failed task with no dependent (looked for through skipped ones) that ran with ``on_upstream_failure="run"``."""
+    """The first failed task that nobody handled: no dependent of it ran with ``on_upstream_failure="run"``.
+
+    Skipped dependents hand the question on to their own dependents.
+    """
     handled: set[str] = set()
     for node in reversed(graph.nodes):  # dependents first
         ran = actors[node.name].status in ("completed", "failed")

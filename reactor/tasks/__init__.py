@@ -1,8 +1,12 @@
-"""Run: one observable a task.
+"""Run: one task is one observable, from its upstreams to its end.
 
-actor                  waits for its upstreams, ends once, tells those who wait for it
-body, mapped           an actor that runs a body; one that fans out into many
-condition, cached      whether the body has to run at all
-arguments, running     what it gets; one attempt of it while it runs
-drafts                 the JSON of what the engine says of it
+    actor                 waits for its upstreams; writes its last event, completes, tells its dependents
+    starting              whether the body has to run at all, and the slots it takes first
+    body, child, mapped   runs a body; the same for one item of a map; a task that fans out into children
+    running               one attempt: its job in an executor, its timeout
+    voice                 what the body's Context says and asks, done on the loop
+
+What they use: ``arguments`` and ``attempts`` (what a body is given), ``condition``, ``cache_key`` and ``cache``,
+``outputs``, ``sampling`` (paced progress and chunks), ``mailbox`` (values sent to the task), ``past`` (what a log says
+after a restart). ``scope`` is what all of them see of their run.
 """

@@ -1,4 +1,4 @@
-"""A mapped task: an observable of its fan-out and of all its children's drafts."""
+"""A mapped task: one child an item. Its drafts are those of its children."""
 
 from __future__ import annotations
 
@@ -13,29 +13,30 @@ from reactor.events.state import ENDED, mapped_status, outcome_of
 from reactor.events.values import describe_error
 from reactor.operators.attached import Callbacks
 from reactor.stream.merge_tasks import merge_tasks
-from reactor.tasks.actor import Actor, Scope
-from reactor.tasks.body import TaskActor
+from reactor.tasks.actor import Actor
+from reactor.tasks.child import ChildActor
 from reactor.tasks.past import Past
+from reactor.tasks.scope import Ended, Scope
 
 
 class MappedActor(Actor):
-    """Fans out over its source's list as soon as it is there; completes when all children ended.
+    """Fans out over the list of its source, as soon as there is one. Completes when all children have ended.
 
-    Over another mapped task it pairs by index: it fans out when that one does, and child i waits for child i.
-    Its output is the ordered list of its children's; a child skipped by its own condition is left out.
+    Over another mapped task it pairs by index: it fans out when its source does, and child i waits for child i of it.
+    Its output is the list of the children's outputs, in order, without those skipped by their own condition.
     """
 
     __slots__ = ("_paired", "_past", "children", "has_fanned_out", "pairs_with", "source")
 
-    def __init__(self, scope: Scope, node: Node) -> None:
-        super().__init__(scope, node, node.name)
+    def __init__(self, scope: Scope, node: Node, task_id: str) -> None:
+        super().__init__(scope, node, task_id)
         source = scope.actors[node.map_source or ""]
         takes_whole_list = any(
             p.kind == UPSTREAM and p.source == node.map_source for p in (*node.parameters, *node.when)
         )
         self.source = source
         self.pairs_with = source if isinstance(source, MappedActor) and not takes_whole_list else None
-        self.children: list[TaskActor] = []
+        self.children: list[ChildActor] = []
         self.has_fanned_out = False
         self._past: Past | None = None
         self._paired: list[MappedActor] = []
@@ -48,7 +49,7 @@ class MappedActor(Actor):
             return
         self._past = past
         if seen.status in ENDED and self.task_id not in past.runs_again:
-            # the items are not needed any more: every child has ended
+            # every child has ended, so the items are no longer needed
             self.children = [self._child(i) for i in range(seen.count)]
             self.has_fanned_out = True
             for child in self.children:
@@ -56,24 +57,24 @@ class MappedActor(Actor):
             self._conclude()
             self.status = seen.status
 
-    def wait_for(self, upstreams: Iterable[Actor]) -> None:
+    def wait_for(self, upstreams: Iterable[Ended]) -> None:
         source = self.pairs_with
         if source is not None and not source.has_fanned_out and not source.has_ended:
             source._paired.append(self)  # pyright: ignore[reportPrivateUsage]  # of its own class
             self._waiting += 1
         super().wait_for(upstream for upstream in upstreams if upstream is not source)
 
-    def upstream_ended(self, upstream: Actor) -> None:
-        if upstream is not self.pairs_with:  # which tells when it fans out
+    def upstream_ended(self, upstream: Ended) -> None:
+        if upstream is not self.pairs_with:  # which calls when it fans out
             super().upstream_ended(upstream)
 
     def begin(self) -> None:
         if self.has_ended:
             return
-        if self.scope.ending is not None:
-            self.cancel(self.scope.ending.reason)
+        if self.scope.control.ending is not None:
+            self.cancel(self.scope.control.ending.reason)
             return
-        blocker = self._blocked()
+        blocker = self._find_blocker()
         if blocker is not None:
             if self._past is None:
                 self.skip_after(blocker)
@@ -90,20 +91,20 @@ class MappedActor(Actor):
         else:
             self.fail(TypeError(f"map over {self.source.task_id!r} needs a list, not {type(items).__name__}"))
 
-    def _blocked(self) -> Actor | None:
-        # without a list there is nothing to map, whatever the policy says
+    def _find_blocker(self) -> Ended | None:
+        # without a list there is nothing to map, whatever ``on_upstream_failure`` says
         source = self.source
         there = source.status == "completed" if self.pairs_with is None else self.pairs_with.has_fanned_out
         if not there:
             return source
-        return self.blocked_by(upstream for upstream in self.upstreams.values() if upstream is not source)
+        return self.find_blocker(upstream for upstream in self.upstreams.values() if upstream is not source)
 
-    def _child(self, index: int, *, item: Any = None, pair: TaskActor | None = None) -> TaskActor:
-        return TaskActor(self.scope, self.node, map_index=index, item=item, pair=pair)
+    def _child(self, index: int, *, item: Any = None, pair: ChildActor | None = None) -> ChildActor:
+        return ChildActor(self.scope, self.node, index, item=item, pair=pair)
 
-    def _fan_out(self, children: list[TaskActor]) -> None:
+    def _fan_out(self, children: list[ChildActor]) -> None:
         if self._past is None:
-            self.scope.total_tasks += len(children)
+            self.scope.totals.tasks += len(children)
             self.emit(self.draft("task.mapped", b'{"count":%d}' % len(children)))
         elif (before := self._past.tasks[self.task_id].count) != len(children):
             error = ValueError(f"the list it maps over had {before} items before the restart, now {len(children)}")
@@ -119,32 +120,32 @@ class MappedActor(Actor):
             merge_tasks(children).attach(Callbacks(self._observer.on_next, self._child_broke, self._all_ended))
         if self._past is not None:
             for child in children:
-                if (reason := self._past.cancelling.get(child.task_id)) is not None:  # asked to stop before the restart
+                if (reason := self._past.cancelling.get(child.task_id)) is not None:  # a cancel from before the restart
                     child.cancel(reason)
-        self._tell_paired()
+        self._notify_paired()
 
-    def _end_restored(self, past: Past, end: Callable[[TaskActor], None]) -> None:
-        """It had fanned out before the restart and cannot again: ends the children that had not ended then."""
+    def _end_restored(self, past: Past, end: Callable[[ChildActor], None]) -> None:
+        """It had fanned out before the restart and cannot do so again: ends the children that had not ended."""
         with self.scope.ready.held():
             self._fan_out([self._child(i) for i in range(past.tasks[self.task_id].count or 0)])
             for child in self.children:
                 if not child.has_ended:
                     end(child)
 
-    def _tell_paired(self) -> None:
+    def _notify_paired(self) -> None:
         paired, self._paired = self._paired, []
         for mapped in paired:
             Actor.upstream_ended(mapped, self)
 
     def _child_broke(self, error: Exception) -> None:
-        """A bug of the engine: a failing body is a value."""
+        """A bug in the engine, since a failing body is a value."""
         raise error
 
     def _all_ended(self) -> None:
         self.end(self._conclude(), None)
 
     def _conclude(self) -> str:
-        """Output, error and status from the children's."""
+        """Derives output, error and status from those of the children."""
         tally: dict[str, int] = {}
         for child in self.children:
             outcome = outcome_of(child.status, child.reason)
@@ -172,8 +173,8 @@ class MappedActor(Actor):
     def skipped_draft(self) -> Draft:
         return self.draft("task.skipped", drafts.skipped(self.reason, self.because, mapped=True))
 
-    def settle(self) -> None:
-        self._tell_paired()  # it ended without fanning out: they are skipped too
+    def release(self) -> None:
+        self._notify_paired()  # it has ended without fanning out: maps over it are skipped too
 
     def cancel(self, reason: str) -> None:
         if self.has_ended:
@@ -185,7 +186,7 @@ class MappedActor(Actor):
         if self._past is not None:
             self._end_restored(self._past, lambda child: child.cancel(reason))
             return
-        ending = self.scope.ending
+        ending = self.scope.control.ending
         if ending is not None and ending.skips:
             self.reason, self.because = ending.reason, ending.because
             self.end("skipped", self.skipped_draft())
@@ -199,9 +200,9 @@ class MappedActor(Actor):
         for child in self.children:
             child.abandon(only_killed=only_killed)
 
-    def unclaim(self) -> None:
+    def release_claim(self) -> None:
         for child in self.children:
-            child.unclaim()
+            child.release_claim()
 
     def dispose(self) -> None:
         self._observer = None

@@ -1,23 +1,15 @@
-"""What a log knows of a run that goes on after a restart, as its actors need it."""
+"""What the log says of a run that goes on after a restart, as its actors need it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from reactor.events.state import TaskState
 from reactor.supervision.ending import Ending
 from reactor.supervision.ledger import Ledger
 from reactor.tasks.mailbox import Letter
-
-
-class Output(NamedTuple):
-    """A completed task's output, as its downstreams receive it and as the log has it."""
-
-    value: Any
-    json: bytes
-    typed: bool = False
-    """Restored through the task's return annotation."""
+from reactor.tasks.outputs import Output
 
 
 class Past(NamedTuple):

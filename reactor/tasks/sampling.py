@@ -1,7 +1,13 @@
-"""What a body says faster than anybody reads, thinned at its source: the latest progress, and joined text."""
+"""Pacing at the source: a body may report progress and text faster than anybody reads.
+
+Only the latest progress is written, and pieces of text are joined. Elsewhere events are paced by ``executors.processes.pipe``
+(the same for a body in a process), ``operators.throttle_latest`` (what a subscriber asks for) and the replay of
+``reactor_web`` (the same for events that come from the log).
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Callable
 
@@ -10,8 +16,8 @@ import orjson
 from reactor.bounds import CHUNK_BYTES, CHUNKS_PER_SECOND, PROGRESS_PER_SECOND
 
 
-class Paced:
-    """Says something at once, and then at most so often; one timer while something waits."""
+class Paced(ABC):
+    """Writes the first value at once, then at most ``per_second`` a second. Has a timer only while a value waits."""
 
     __slots__ = ("_last", "_loop", "_period", "_timer")
 
@@ -22,7 +28,7 @@ class Paced:
         self._timer: TimerHandle | None = None
 
     def soon(self) -> None:
-        """Something waits to be said."""
+        """A value waits: writes it now, or when its time has come."""
         if self._timer is not None:
             return
         wait = self._last + self._period - self._loop.time()
@@ -32,19 +38,20 @@ class Paced:
             self.now()
 
     def now(self) -> None:
-        """Says what waits, if anything does."""
+        """Writes the value that waits, if there is one."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._say():
+        if self._write_waiting():
             self._last = self._loop.time()
 
-    def _say(self) -> bool:
-        raise AssertionError("abstract")
+    @abstractmethod
+    def _write_waiting(self) -> bool:
+        """Writes the value that waits; False where there is none."""
 
 
 class LatestProgress(Paced):
-    """Of several values only the last one is said."""
+    """Writes only the last of several values."""
 
     __slots__ = ("_latest", "_write")
 
@@ -57,7 +64,7 @@ class LatestProgress(Paced):
         self._latest = data
         self.soon()
 
-    def _say(self) -> bool:
+    def _write_waiting(self) -> bool:
         latest, self._latest = self._latest, None
         if latest is not None:
             self._write(latest)
@@ -65,7 +72,7 @@ class LatestProgress(Paced):
 
 
 class JoinedChunks(Paced):
-    """Pieces of text are joined: in order, none lost, each event at most ``CHUNK_BYTES`` and one piece."""
+    """Joins pieces of text, in order and without loss. An event has at most ``CHUNK_BYTES``, or one larger piece."""
 
     __slots__ = ("_bytes", "_index", "_pieces", "_write")
 
@@ -84,7 +91,7 @@ class JoinedChunks(Paced):
         self._bytes += size
         self.soon()
 
-    def _say(self) -> bool:
+    def _write_waiting(self) -> bool:
         if not self._pieces:
             return False
         text, self._pieces, self._bytes = "".join(self._pieces), [], 0

@@ -303,7 +303,7 @@ async def test_a_retry_that_is_not_due_yet_waits_on_after_the_restart(tmp_path: 
     async with Engine(log, workflows=controlled.ALL, clock=Later(1800)) as engine:
         run = await engine.get(RUN_ID)
         await until(run, "run.resumed")
-        actor = engine._runs.executions[RUN_ID].actors["flaky"]  # type: ignore[attr-defined]
+        actor = engine._runs.executions[RUN_ID].crew.actors["flaky"]  # type: ignore[attr-defined]
         await wait_until(lambda: actor.status == "retrying")
         assert run.state.tasks["flaky"].status == "retrying"
         left = actor._timer.when() - asyncio.get_running_loop().time()  # type: ignore[attr-defined]

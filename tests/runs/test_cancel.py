@@ -222,7 +222,7 @@ async def test_a_thread_that_is_held_by_backpressure_is_woken_by_the_cancel() ->
     log = FaultyLog(MemoryLog(), hangs=["r"], after=1)
     async with Engine(log, grace=0) as engine:
         run = await engine.start(flow, run_id="r")
-        room = run._execution.pipeline.room  # type: ignore[union-attr]
+        room = run._execution.journal.room  # type: ignore[union-attr]
         while not room.full:
             await asyncio.sleep(0.001)
         cancel = asyncio.create_task(run.cancel(grace=5))

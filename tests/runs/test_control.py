@@ -323,7 +323,7 @@ async def parked(engine: Engine, run: Run, go: threading.Event) -> None:
     await run.pause()
     go.set()
     await until(run, "step.before")
-    actor = run._execution.actors["body"]  # type: ignore[union-attr]
+    actor = run._execution.crew.actors["body"]  # type: ignore[union-attr]
     await wait_until(lambda: actor._running._waits == 1)  # type: ignore[attr-defined]
 
 

@@ -23,7 +23,7 @@ PADDING = "x" * 400
 
 def room_of(ctx: Context) -> Room:
     """The open window of the run this body belongs to."""
-    return ctx._line._voice._scope.pipeline.room  # type: ignore[attr-defined]  # nobody else is to see it
+    return ctx._line._voice._scope.journal.room  # type: ignore[attr-defined]  # nobody else is to see it
 
 
 def resident_mib() -> float:

@@ -1,0 +1,75 @@
+"""The actors of one run, and the queue of those that are ready to begin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from reactor.definition.graph import Graph
+from reactor.events.event import Draft
+from reactor.operators.attached import Callbacks, Disposing
+from reactor.operators.buffer_window import Room
+from reactor.stream.merge_tasks import merge_tasks
+from reactor.supervision.slots import ReadyQueue
+from reactor.tasks.actor import Actor
+from reactor.tasks.body import TaskActor
+from reactor.tasks.mapped import MappedActor
+from reactor.tasks.past import Past
+from reactor.tasks.scope import Scope
+
+
+class Crew:
+    """One actor a task of the graph. Loop thread only."""
+
+    def __init__(self, graph: Graph, room: Room) -> None:
+        self._graph = graph
+        self.ready = ReadyQueue(room)
+        self.actors: dict[str, Actor] = {}
+        """By name, upstreams first."""
+        self._bus: Disposing | None = None
+
+    def assemble(self, scope: Scope, past: Past | None) -> None:
+        """Makes the actors; after a restart they take over what the log says of them."""
+        for node in self._graph.nodes:  # upstreams first
+            make = TaskActor if node.map_source is None else MappedActor
+            actor = self.actors[node.name] = make(scope, node, node.name)
+            if past is not None:
+                actor.restore(past)
+
+    def connect(
+        self, write: Callable[[Draft], None], failed: Callable[[Exception], None], all_ended: Callable[[], None]
+    ) -> None:
+        """Merges the actors into the run's bus: from now on they wait for their upstreams, and then run."""
+        self._bus = merge_tasks(list(self.actors.values())).attach(Callbacks(write, failed, all_ended))
+
+    def stop(self) -> None:
+        """Stops all bodies. They write nothing more."""
+        if self._bus is not None:
+            self._bus.dispose()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether all tasks have ended."""
+        return all(actor.has_ended for actor in self.actors.values())
+
+    def body(self, task_id: str) -> Actor:
+        """The actor of a task, or of a child of a mapped one; of the mapped task where it has no such child yet."""
+        found = self.find(task_id)
+        return self.actors[task_id.partition("[")[0]] if found is None else found
+
+    def find(self, task_id: str) -> Actor | None:
+        """The actor of a task or of a child of a mapped one, if there is one."""
+        actor = self.actors.get(task_id)
+        if actor is not None:
+            return actor
+        name, _, index = task_id.removesuffix("]").partition("[")
+        mapped = self.actors.get(name)
+        if not isinstance(mapped, MappedActor) or not index.isascii() or not index.isdigit():
+            return None
+        position = int(index[:9])
+        children = mapped.children
+        return children[position] if position < len(children) and children[position].task_id == task_id else None
+
+    def exception_of(self, task_id: str) -> BaseException | None:
+        """The error a task has failed with, in this process."""
+        actor = self.body(task_id)
+        return actor.exception if isinstance(actor, TaskActor) else None

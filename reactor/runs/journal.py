@@ -1,0 +1,130 @@
+"""What one open run writes: drafts are numbered and committed, then published; one terminal event seals it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from reactor.events.event import Draft, Window
+from reactor.operators.buffer_window import Room
+from reactor.runs.commits import Commits
+from reactor.runs.host import Host
+from reactor.stream.feed import Feed
+from reactor.stream.pipeline import Pipeline
+
+logger = structlog.get_logger("reactor")
+
+
+class Journal:
+    """The pipeline of a run into its log and its feed. Loop thread only.
+
+    - ``published(window)`` is called with each window once everybody may see it.
+    - ``stop_bodies()`` is called where the run cannot go on here, before the journal closes.
+    - ``closed()`` is called once: after the terminal event was published, or when the run cannot go on here.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        feed: Feed,
+        *,
+        published: Callable[[Window], None],
+        stop_bodies: Callable[[], None],
+        closed: Callable[[], None],
+    ) -> None:
+        self.run_id = feed.run_id
+        self.feed = feed
+        self.last_written = feed.last_seq
+        """The seq of the last draft that was written, in the log or not."""
+        self.is_sealed = False
+        """The terminal event is written, though maybe not in the log yet."""
+        self.lost_with: Exception | None = None
+        """Why the log did not take a window."""
+        self.commits = Commits(feed, host.loop)
+        self._published = published
+        self._stop_bodies = stop_bodies
+        self._closed = closed
+        self._pipeline = Pipeline(
+            feed.run_id,
+            host.log,
+            host.clock,
+            host.scheduler,
+            publish=self._publish,
+            lost=self.lose,
+            last_seq=feed.last_seq,
+            append_timeout=host.append_timeout,
+        )
+
+    # --- writing ---
+
+    def write(self, draft: Draft) -> None:
+        self.last_written += 1
+        self._pipeline.write(draft)
+
+    def seal(self, terminal: Draft) -> None:
+        """Writes the terminal event. Nothing after it gets a number."""
+        self.is_sealed = True
+        self.write(terminal)
+
+    # --- the window ---
+
+    @property
+    def room(self) -> Room:
+        """The room in the window: what is ready waits for it."""
+        return self._pipeline.room
+
+    @property
+    def is_crowded(self) -> bool:
+        return self._pipeline.room.crowded
+
+    def wait_for_room(self) -> Awaitable[None]:
+        return self._pipeline.wait()
+
+    def committed(self) -> Awaitable[None]:
+        """Done when everything written so far is in the log."""
+        return self.commits.upto(self.last_written)
+
+    async def started(self) -> None:
+        """Done when ``run.started`` is in the log; raises LogLost where it never will be."""
+        while self.feed.last_seq == 0 and self.lost_with is None:
+            await self.commits.next()
+        if self.feed.last_seq == 0 and self.lost_with is not None:
+            raise self.lost_with
+
+    def _publish(self, window: Window) -> None:
+        self.feed.publish(window)
+        self._published(window)
+        self.commits.published()
+        if self.feed.closed:
+            self._close()
+
+    # --- its end ---
+
+    @property
+    def is_closed(self) -> bool:
+        """Nothing more is written or published here."""
+        return self.feed.closed is not None
+
+    def lose(self, error: Exception) -> None:
+        """The log lost a window: the run ends in this process only. Nothing that is not in the log is published."""
+        if self.feed.closed:
+            return
+        logger.error("run ended in this process, its log is lost", run_id=self.run_id, error=str(error))
+        self.lost_with = error
+        self._leave("log")
+
+    def suspend(self) -> None:
+        """Leaves the run as its log has it, for the next start of an engine."""
+        if not self.feed.closed:
+            self._leave("shutdown")
+
+    def _leave(self, reason: str) -> None:
+        self._stop_bodies()
+        self._pipeline.dispose()
+        self.feed.close(reason)
+        self._close()
+
+    def _close(self) -> None:
+        self.commits.close()
+        self._closed()

@@ -1,0 +1,28 @@
+"""What the Context of one attempt shows of its run."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from reactor.ports.attempt import Attempt, Upstream
+from reactor.tasks.scope import Body, Ended
+
+
+def attempt_of(body: Body) -> Attempt:
+    """The attempt that runs; before the first one starts (in a condition), the attempt that will."""
+    scope = body.scope
+    return Attempt(
+        run_id=scope.run_id,
+        task_id=body.task_id,
+        attempt=body.attempt + (body.status == "pending"),
+        map_index=body.map_index,
+        input=dict(scope.inputs),
+        meta={**scope.meta, **body.node.task.meta},
+        upstreams=MappingProxyType({name: _upstream(task) for name, task in body.seen_upstreams.items()}),
+        resources=scope.resources,
+    )
+
+
+def _upstream(task: Ended) -> Upstream:
+    completed = task.status == "completed"
+    return Upstream(task.status, task.output if completed else None, task.error, task.reason, task.because)

@@ -1,0 +1,61 @@
+"""One child ``name[i]`` of a mapped task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from reactor.definition.graph import Node
+from reactor.tasks.body import TaskActor
+from reactor.tasks.scope import Ended, Scope
+
+
+class ChildActor(TaskActor):
+    """Runs the body of a mapped task for one item.
+
+    In a map over a map its item is the output of ``pair``, the child of the same index upstream, and it waits for that
+    child only. All other upstreams have ended before the mapped task fans out.
+    """
+
+    __slots__ = ("_paired", "item", "map_index", "pair")
+
+    pair: ChildActor | None
+
+    def __init__(
+        self, scope: Scope, node: Node, map_index: int, *, item: Any = None, pair: ChildActor | None = None
+    ) -> None:
+        super().__init__(scope, node, f"{node.name}[{map_index}]")
+        self.map_index = map_index
+        self.item = item
+        self.pair = pair
+        self._paired: list[ChildActor] | None = None
+        """The children of the next map that pair with this one. No graph knows of them."""
+
+    @property
+    def seen_upstreams(self) -> Mapping[str, Ended]:
+        """The upstreams as ``ctx.upstreams`` shows them: its pair stands in place of the whole mapped task."""
+        pair, source = self.pair, self.node.map_source
+        return self.upstreams if pair is None or source is None else {**self.upstreams, source: pair}
+
+    def wait_for(self, upstreams: Iterable[Ended]) -> None:
+        super().wait_for(self.blockers())
+        if self.pair is not None and not self.pair.has_ended:
+            self.pair.add_paired(self)
+
+    def blockers(self) -> Sequence[ChildActor]:
+        return (self.pair,) if self.pair is not None else ()
+
+    def add_paired(self, child: ChildActor) -> None:
+        """``child`` waits for the end of this one."""
+        if self._paired is None:
+            self._paired = []
+        self._paired.append(child)
+
+    def notify_dependents(self) -> None:
+        paired, self._paired = self._paired, None
+        for child in paired or ():
+            child.upstream_ended(self)
+
+    def release(self) -> None:
+        super().release()
+        self.item = self.pair = None

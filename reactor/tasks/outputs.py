@@ -1,0 +1,34 @@
+"""The output of a completed task, and what cannot be an output."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Final, NamedTuple
+
+from reactor.events.values import preview
+
+
+class Output(NamedTuple):
+    """A completed task's output: the value its dependents receive, and its JSON in the log."""
+
+    value: Any
+    json: bytes
+    typed: bool = False
+    """The task's return annotation restores the value from its JSON."""
+
+
+_COMMON: Final[frozenset[type]] = frozenset({type(None), bool, int, float, str, bytes, list, tuple, dict})
+"""The types most bodies return. They need no closer look."""
+
+
+def output_problem(output: Any) -> TypeError | None:
+    """Why a value cannot be an output: it can be read only once, so whoever looked first would use it up."""
+    if type(output) in _COMMON:
+        return None
+    if inspect.isawaitable(output):
+        if inspect.iscoroutine(output):
+            output.close()
+        return TypeError(f"the body returned {preview(output)}; declare it with async def, or await it")
+    if inspect.isgenerator(output) or inspect.isasyncgen(output):
+        return TypeError(f"the body returned {preview(output)}; return a list")
+    return None

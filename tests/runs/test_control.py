@@ -532,7 +532,7 @@ async def test_a_command_that_comes_behind_the_last_event_is_refused() -> None:
         run = await engine.start(flow, run_id="r")
         await until_running(run)
         go.set()
-        await wait_until(lambda: run._execution.last_written >= 4)  # type: ignore[union-attr]
+        await wait_until(lambda: run._execution.journal.last_written >= 4)  # type: ignore[union-attr]
         commands = [
             asyncio.ensure_future(command)
             for command in (run.pause(), run.resume(), run.send("body", 1), run.cancel(), run.cancel(task="body"))

@@ -87,7 +87,7 @@ class Story:
     async def die(self) -> None:
         """Nothing of this life is heard any more."""
         for execution in list(self.engine._runs.executions.values()):
-            execution.suspend()
+            execution.journal.suspend()
         await self.engine.drain(0)
 
     async def events(self, run_id: str = RUN_ID) -> list[Event]:

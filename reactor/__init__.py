@@ -22,7 +22,7 @@ limit; ``errors`` every failure; ``testing`` the law suites for adapters of your
 lines what is in it.
 """
 
-from importlib.metadata import PackageNotFoundError, version
+from importlib import metadata as _metadata
 
 from reactor.context.context import Context
 from reactor.definition.policy import Budget, Cache, Limit, Retry
@@ -63,8 +63,8 @@ from reactor.runs.run import Run
 from reactor.stream.follow import off_loop
 
 try:
-    __version__ = version("reactor-dag")
-except PackageNotFoundError:  # run from a source tree that nobody has installed
+    __version__ = _metadata.version("reactor-dag")
+except _metadata.PackageNotFoundError:  # run from a source tree that nobody has installed
     __version__ = "0+unknown"
 
 __all__ = [

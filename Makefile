@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test serve bench check format clean
+.PHONY: demo test test-fast serve bench check lint format clean
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py
@@ -13,18 +13,22 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest
 
+test-fast: $(READY)
+	$(BIN)/python -m pytest -m "not slow"
+
 serve: $(READY)
 	$(BIN)/reactor serve examples/hello.py examples/features.py examples/census.py
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
 
-check: $(READY)
+check: lint test
+
+lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

@@ -22,6 +22,8 @@ limit; ``errors`` every failure; ``testing`` the law suites for adapters of your
 lines what is in it.
 """
 
+from importlib import metadata as _metadata
+
 from reactor.context.context import Context
 from reactor.definition.policy import Budget, Cache, Limit, Retry
 from reactor.definition.workflow import Task, Workflow
@@ -59,6 +61,11 @@ from reactor.plans.load import load_plan
 from reactor.plans.tools import Tool, tool
 from reactor.runs.run import Run
 from reactor.stream.follow import off_loop
+
+try:
+    __version__ = _metadata.version("reactor-dag")
+except _metadata.PackageNotFoundError:  # run from a source tree that nobody has installed
+    __version__ = "0+unknown"
 
 __all__ = [
     "Backpressure",

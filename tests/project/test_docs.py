@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from tests.helpers.paths import ROOT
 
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 SNIPPET = re.compile(r"```python\n(.*?)```(?:\s*```text\n(.*?)```)?", re.DOTALL)
 SNIPPETS = [
     pytest.param(match[1], match[2], id=f"{document.name}-{number}")
@@ -39,3 +43,21 @@ def test_links_to_files_lead_somewhere(document: Path) -> None:
     """Relative links of a document exist."""
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text()):
         assert (document.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_files_that_are_named_exist(document: Path) -> None:
+    """A path in code type, such as `reactor/bounds.py`, is there. A changelog may name files that are gone."""
+    if document.name == "CHANGELOG.md":
+        return
+    for path in re.findall(r"`((?:reactor|web|tests|docs|examples|benchmarks)/[\w./-]*)`", document.read_text()):
+        assert (ROOT / path).exists(), path
+
+
+def test_the_floors_of_the_guide_are_those_of_the_contract() -> None:
+    """The table in CONTRIBUTING.md has the rooms of the layers contract, in its order."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = next(contract for contract in contracts if contract["name"] == "the floors of reactor")["layers"]
+    table = (ROOT / "CONTRIBUTING.md").read_text().partition("## The floors")[2].partition("\n## ")[0]
+    rows = [re.findall(r"`(\w+)/?`", line.split("|")[1]) for line in table.splitlines() if line.startswith("| `")]
+    assert rows == [layer.split(" | ") for layer in layers]

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from reactor import Budget, Context, Engine, Event, Retry, Run, RunFailed, Workflow
 from reactor.definition.policy import PLACES, money
 from reactor.events.state import RunState
-from reactor.supervision.ledger import Crossing, Ledger, number
+from reactor.events.values import json_number
+from reactor.supervision.ledger import Crossing, Ledger
 from tests.helpers.supervised import of, only, tell, told, until, wait_until
 
 
@@ -56,33 +57,33 @@ class Odd(float):
 # --- a budget -----------------------------------------------------------------------------------------------------
 
 BAD: list[tuple[Any, str]] = [
-    ({"cost": -1}, "a cost is a number from 0"),
-    ({"cost": True}, "a cost is a number from 0, not True"),
-    ({"cost": math.nan}, "a cost is a number from 0"),
-    ({"cost": math.inf}, "a cost is a number from 0"),
-    ({"cost": "five"}, "a cost is a number from 0, not 'five'"),
-    ({"cost": ""}, "a cost is a number from 0"),
-    ({"cost": [1]}, "a cost is a number from 0"),
+    ({"cost": -1}, "a cost must be a number from 0"),
+    ({"cost": True}, "a cost must be a number from 0, not True"),
+    ({"cost": math.nan}, "a cost must be a number from 0"),
+    ({"cost": math.inf}, "a cost must be a number from 0"),
+    ({"cost": "five"}, "a cost must be a number from 0, not 'five'"),
+    ({"cost": ""}, "a cost must be a number from 0"),
+    ({"cost": [1]}, "a cost must be a number from 0"),
     ({"cost": 1_000_000_001}, "to 1,000,000,000"),
     ({"cost": "1e400"}, "to 1,000,000,000"),
-    ({"cost": Decimal("sNaN")}, "a cost is a number from 0"),
-    ({"tokens": -1}, "tokens of a Budget is a whole number from 0 to 1,000,000,000,000, not -1"),
-    ({"tokens": 1.0}, "tokens of a Budget is a whole number from 0"),
-    ({"tokens": True}, "tokens of a Budget is a whole number from 0"),
-    ({"tokens": "7"}, "tokens of a Budget is a whole number from 0"),
-    ({"tasks": -1}, "tasks of a Budget is a whole number from 0"),
-    ({"tasks": False}, "tasks of a Budget is a whole number from 0"),
-    ({"seconds": 0}, "seconds of a Budget is a number from 0.001"),
-    ({"seconds": math.nan}, "seconds of a Budget is a number from 0.001"),
-    ({"seconds": math.inf}, "seconds of a Budget is a number from 0.001"),
-    ({"seconds": "1"}, "seconds of a Budget is a number from 0.001"),
-    ({"on_exceeded": "stop"}, "on_exceeded of a Budget is 'fail', 'pause' or 'tell', not 'stop'"),
-    ({"on_exceeded": None}, "on_exceeded of a Budget is 'fail', 'pause' or 'tell'"),
-    ({"on_exceeded": []}, "on_exceeded of a Budget is 'fail', 'pause' or 'tell'"),
-    ({"money": 1}, "a budget has no 'money'; it may have cost, tokens, seconds, tasks, on_exceeded"),
-    ({1: 2}, "a budget has no '1'"),
-    ([], "a budget is an object, not list"),
-    (5, "a budget is an object, not int"),
+    ({"cost": Decimal("sNaN")}, "a cost must be a number from 0"),
+    ({"tokens": -1}, "tokens of a Budget must be a whole number from 0 to 1,000,000,000,000, not -1"),
+    ({"tokens": 1.0}, "tokens of a Budget must be a whole number from 0"),
+    ({"tokens": True}, "tokens of a Budget must be a whole number from 0"),
+    ({"tokens": "7"}, "tokens of a Budget must be a whole number from 0"),
+    ({"tasks": -1}, "tasks of a Budget must be a whole number from 0"),
+    ({"tasks": False}, "tasks of a Budget must be a whole number from 0"),
+    ({"seconds": 0}, "seconds of a Budget must be a number from 0.001"),
+    ({"seconds": math.nan}, "seconds of a Budget must be a number from 0.001"),
+    ({"seconds": math.inf}, "seconds of a Budget must be a number from 0.001"),
+    ({"seconds": "1"}, "seconds of a Budget must be a number from 0.001"),
+    ({"on_exceeded": "stop"}, "on_exceeded of a Budget must be 'fail', 'pause' or 'tell', not 'stop'"),
+    ({"on_exceeded": None}, "on_exceeded of a Budget must be 'fail', 'pause' or 'tell'"),
+    ({"on_exceeded": []}, "on_exceeded of a Budget must be 'fail', 'pause' or 'tell'"),
+    ({"money": 1}, "a budget has no member 'money'; its members are cost, tokens, seconds, tasks, on_exceeded"),
+    ({1: 2}, "a budget has no member '1'"),
+    ([], "a budget must be an object, not a list"),
+    (5, "a budget must be an object, not a number"),
 ]
 
 
@@ -218,7 +219,7 @@ def check_sums(events: Sequence[Event], state: RunState) -> None:
         cost = Decimal(orjson.dumps(event.data["cost"]).decode())
         total, tokens = total + cost, tokens + event.data["tokens"]
         by_task[event.task_id] = by_task.get(event.task_id, Decimal(0)) + cost
-        assert (event.data["total_cost"], event.data["total_tokens"]) == (number(total), tokens)
+        assert (event.data["total_cost"], event.data["total_tokens"]) == (json_number(total), tokens)
     assert (state.cost, state.tokens) == (total, tokens)
     assert {id: task.cost for id, task in state.tasks.items() if task.cost is not None} == by_task
 
@@ -234,8 +235,8 @@ def check_sums(events: Sequence[Event], state: RunState) -> None:
 def test_a_cost_is_what_the_log_has_of_it(amount: Any) -> None:
     """Once more through JSON it is the same decimal: what is summed in memory is what is summed from the log."""
     cost = money(amount)
-    assert Decimal(orjson.dumps(number(cost)).decode()) == cost
-    assert money(number(cost)) == cost
+    assert Decimal(orjson.dumps(json_number(cost)).decode()) == cost
+    assert money(json_number(cost)) == cost
     assert abs(Fraction(cost) - Fraction(Decimal(str(amount)))) <= max(Fraction(PLACES), Fraction(cost) / 10**15)
 
 

@@ -1,7 +1,13 @@
-"""What a caller may ask for: run ids, meta, reasons. Checked before anything starts; values in, values out."""
+"""Checks of what a caller passes in: run ids, keys, reasons, meta, numbers. One home for engine, plans and HTTP.
+
+A ``check_`` function raises. A ``_problem`` function returns the rest of a sentence (``must be a number from 0 to 1,
+not 2``), or None where all is well, so that the caller can say what the value is for. Values are checked whatever
+their type, because not every caller uses a type checker.
+"""
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Mapping
@@ -13,9 +19,20 @@ from reactor import bounds
 from reactor.errors import InvalidRunId
 from reactor.events.values import plain_copy
 
+# --- text -------------------------------------------------------------------------------------------------------
+
+
+def is_text(text: str) -> bool:
+    """False for a string with a lone surrogate (half of a pair), which JSON in UTF-8 cannot carry."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
 
 def make_run_id() -> str:
-    """A time-ordered id, as UUID version 7 (RFC 9562)."""
+    """A new run id that sorts by time: a UUID version 7 (RFC 9562)."""
     milliseconds = time.time_ns() // 1_000_000
     value = (milliseconds << 80) | (0x7 << 76) | (int.from_bytes(os.urandom(10)) & ((1 << 76) - 1))
     value = (value & ~(0x3 << 62)) | (0x2 << 62)
@@ -24,60 +41,95 @@ def make_run_id() -> str:
 
 
 def check_run_id(run_id: str) -> str:
-    """The id itself; raises InvalidRunId with what an id may be."""
+    """Returns the id; raises InvalidRunId, whose message says what an id may be."""
     if not bounds.RUN_ID.fullmatch(run_id):
-        raise InvalidRunId(f"{run_id[:100]!r} is no run id: 1 to 64 letters, digits and . _ ~ -", run_id=run_id)
+        raise InvalidRunId(
+            f"{run_id[:100]!r} is not a valid run id: 1 to 64 letters, digits and . _ ~ -", run_id=run_id
+        )
     return run_id
 
 
+def check_reason(reason: str, by: str | None) -> None:
+    """Raises ValueError for a reason that is too long, and for a reason or author that an event cannot carry."""
+    if len(reason) > bounds.MAX_REASON_CHARS or not is_text(reason) or not is_text(by or ""):
+        raise ValueError(f"the reason of a command must be text of at most {bounds.MAX_REASON_CHARS} characters")
+
+
+def check_key(key: str | None) -> None:
+    """Raises ValueError for a key that cannot name a ``ctx.receive``; None is no key, which is fine."""
+    is_key = isinstance(key, str) and 0 < len(key) <= bounds.MAX_REASON_CHARS and is_text(key)
+    if key is not None and not is_key:
+        raise ValueError(f"a key must be text of 1 to {bounds.MAX_REASON_CHARS} characters")
+
+
+# --- JSON -------------------------------------------------------------------------------------------------------
+
+
 def check_meta(meta: Mapping[str, Any]) -> dict[str, Any]:
-    """The meta itself; raises ValueError where it is not JSON or above 8 KiB."""
+    """Returns the meta of a run as plain JSON; raises ValueError if it is not JSON, or above 8 KiB."""
     try:
         plain = plain_copy(dict(meta))
     except (TypeError, RecursionError) as error:
         raise ValueError(f"the meta of a run must be JSON: {error}") from error
-    size = len(orjson.dumps(plain))
-    if size > bounds.MAX_META_BYTES:
-        raise ValueError(f"the meta of a run has {size:,} bytes, the limit is {bounds.MAX_META_BYTES:,}")
+    if (problem := meta_size_problem(plain)) is not None:
+        raise ValueError(f"the meta of a run {problem}")
     return plain
 
 
-def check_reason(reason: str, by: str | None) -> None:
-    """Raises ValueError for what an event cannot carry."""
-    if len(reason) > bounds.MAX_REASON_CHARS or not _is_text(reason) or not _is_text(by or ""):
-        raise ValueError(f"the reason of a command is text of at most {bounds.MAX_REASON_CHARS} characters")
-
-
-def check_grace(grace: float) -> None:
-    """Raises ValueError for what is no number of seconds."""
-    try:
-        is_grace = 0 <= grace <= bounds.MAX_SECONDS  # also refuses NaN
-    except TypeError:
-        is_grace = False
-    if not is_grace:
-        raise ValueError(f"grace is a number of seconds from 0 to {bounds.MAX_SECONDS:,.0f}, not {str(grace)[:50]}")
-
-
-def check_key(key: str | None) -> None:
-    """Raises ValueError for what cannot name a ``receive``."""
-    # users without a type checker pass anything
-    is_key = isinstance(key, str) and 0 < len(key) <= bounds.MAX_REASON_CHARS and _is_text(key)
-    if key is not None and not is_key:
-        raise ValueError(f"a key is text of 1 to {bounds.MAX_REASON_CHARS} characters")
+def meta_size_problem(meta: dict[str, Any]) -> str | None:
+    """Meta that is JSON already: what is wrong with its size."""
+    size = len(orjson.dumps(meta))
+    return None if size <= bounds.MAX_META_BYTES else f"has {size:,} bytes, the limit is {bounds.MAX_META_BYTES:,}"
 
 
 def check_value(value: Any) -> Any:
-    """The value as its JSON reads back; raises ValueError where it is none."""
+    """Returns a value for ``run.send`` as plain JSON; raises ValueError if it is not JSON."""
     try:
         return plain_copy(value)
     except (TypeError, RecursionError) as error:
         raise ValueError(f"a value that is sent must be JSON: {error}") from error
 
 
-def _is_text(text: str) -> bool:
-    """False for lone surrogates, which no JSON can carry."""
+# --- numbers ----------------------------------------------------------------------------------------------------
+
+
+def whole_number_problem(value: Any, least: int, most: int | None = None) -> str | None:
+    """``must be a whole number from 1 to 10, not 0``; None if it is one. A boolean is not a number."""
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    if is_whole and value >= least and (most is None or value <= most):
+        return None
+    return f"must be a whole number from {least}{'' if most is None else f' to {most:,}'}, not {_short(value)}"
+
+
+def number_problem(value: Any, least: float, most: float) -> str | None:
+    """``must be a number from 0 to 1, not 2``; None if it is one. A boolean and NaN are not numbers."""
+    if _is_number(value) and least <= value <= most:
+        return None
+    return f"must be a number from {least:g} to {most:,g}, not {_short(value)}"
+
+
+def seconds_problem(value: Any) -> str | None:
+    """``must be a number of seconds above 0 and at most 31,536,000, not 0``; None if it is one."""
+    if _is_number(value) and 0 < value <= bounds.MAX_SECONDS:
+        return None
+    return f"must be a number of seconds above 0 and at most {bounds.MAX_SECONDS:,.0f}, not {_short(value)}"
+
+
+def check_grace(grace: float) -> None:
+    """Raises ValueError for a grace that is not a number of seconds; 0 is allowed."""
     try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+        is_grace = 0 <= grace <= bounds.MAX_SECONDS  # also refuses NaN
+    except TypeError:
+        is_grace = False
+    if not is_grace:
+        raise ValueError(f"grace must be a number of seconds from 0 to {bounds.MAX_SECONDS:,.0f}, not {_short(grace)}")
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, int):
+        return not isinstance(value, bool)
+    return isinstance(value, float) and math.isfinite(value)
+
+
+def _short(value: object) -> str:
+    return repr(value)[:50]

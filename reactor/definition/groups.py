@@ -1,4 +1,4 @@
-"""Groups of tasks for readability: what comes one after the other, and what side by side."""
+"""Groups of tasks: parts of a workflow that run one after the other (``sequence``) or side by side (``parallel``)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reactor.errors import WorkflowError
 
 
 class Tasks(Protocol):
-    """The workflow whose tasks are grouped."""
+    """What groups need to know of a ``Workflow``."""
 
     name: str
 
@@ -26,12 +26,12 @@ Part = str | Task[..., Any] | Group
 
 
 def in_sequence(flow: Tasks, parts: tuple[Part, ...]) -> Group:
-    """Adds the edges from each part to the next; raises WorkflowError for what is no part of this workflow."""
+    """Makes each part wait for the one before; raises WorkflowError for a part that is not of this workflow."""
     groups = [_group(flow, part, "sequence") for part in parts]
     if not groups:
-        _fail(flow, "a sequence of no tasks")
+        _fail(flow, "flow.sequence needs at least one task")
     if flow.is_frozen:
-        _fail(flow, "a sequence comes too late, the workflow is frozen since its first use")
+        _fail(flow, "flow.sequence comes too late, the workflow has been frozen by its first use")
     for before, following in pairwise(groups):
         for task in following.first:
             task.after = tuple(dict.fromkeys((*task.after, *before.last)))
@@ -39,10 +39,10 @@ def in_sequence(flow: Tasks, parts: tuple[Part, ...]) -> Group:
 
 
 def in_parallel(flow: Tasks, parts: tuple[Part, ...]) -> Group:
-    """The parts as one, without edges between them; raises WorkflowError for what is no part of this workflow."""
+    """One group of all parts, with no order between them; raises WorkflowError for a part not of this workflow."""
     groups = [_group(flow, part, "parallel") for part in parts]
     if not groups:
-        _fail(flow, "parallel of no tasks")
+        _fail(flow, "flow.parallel needs at least one task")
     first = tuple(dict.fromkeys(task for group in groups for task in group.first))
     return Group(first, tuple(dict.fromkeys(task for group in groups for task in group.last)))
 
@@ -50,14 +50,14 @@ def in_parallel(flow: Tasks, parts: tuple[Part, ...]) -> Group:
 def _group(flow: Tasks, part: Part, of: str) -> Group:
     if isinstance(part, Group):
         if any(flow.tasks.get(task.name) is not task for task in (*part.first, *part.last)):
-            _fail(flow, f"{of} is given a group of another workflow")
+            _fail(flow, f"flow.{of} was given a group of another workflow")
         return part
     if not isinstance(part, (str, Task)):  # pyright: ignore[reportUnnecessaryIsInstance]  # users without a type checker
-        _fail(flow, f"{of} takes tasks, their names and groups, not a {type(part).__name__}")
+        _fail(flow, f"flow.{of} takes tasks, names of tasks and groups, not a {type(part).__name__}")
     name = part.name if isinstance(part, Task) else part
     task = flow.tasks.get(name)
     if task is None or (isinstance(part, Task) and part is not task):
-        _fail(flow, f"{of} names {name!r}, which is no task of this workflow (yet)")
+        _fail(flow, f"flow.{of} names {name!r}, which is not a task of this workflow (yet)")
     return Group((task,), (task,))
 
 

@@ -1,52 +1,40 @@
-"""What may be wrong with the options of one task, before anything else is known: a sentence, or None."""
+"""Checks of the options of one task that need no other task: each returns a sentence, or None where all is well."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from reactor.bounds import MAX_SECONDS
 from reactor.definition.address import address_of
 from reactor.definition.policy import Cache, Limit, Retry
-from reactor.definition.task import EXECUTORS, Group, Task
+from reactor.definition.task import EXECUTORS, ON_UPSTREAM_FAILURE, Group, Task
+from reactor.requests import seconds_problem, whole_number_problem
 
 
 def options_problem(task: Task[..., Any]) -> str | None:
     """The first problem of a task's own options; values of any type come in, because not everybody checks types."""
     name = repr(task.name)
     return (
-        _with(count_problem("concurrency", task.concurrency), name)
-        or _with(seconds_problem("timeout", task.timeout), name)
+        count_problem(f"concurrency of task {name}", task.concurrency)
+        or timeout_problem(f"timeout of task {name}", task.timeout)
         or _retry_problem(name, task.retry)
         or _cache_problem(name, task.cache)
         or _limits_problem(name, task.limits)
         or _executor_problem(name, task)
         or _after_problem(name, task.after)
+        or _on_upstream_failure_problem(name, task.on_upstream_failure)
     )
 
 
 def count_problem(option: str, value: Any) -> str | None:
-    """A whole number from 1, or None for no limit."""
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-        return f"{option} must be a whole number from 1, not {value!r}"
-    return None
+    """Accepts a whole number from 1, or None for no limit; ``option`` begins the sentence."""
+    problem = None if value is None else whole_number_problem(value, 1)
+    return None if problem is None else f"{option} {problem}"
 
 
-def seconds_problem(option: str, value: Any) -> str | None:
-    """Seconds above 0, or None for no limit."""
-    if value is None:
-        return None
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or not 0 < value <= MAX_SECONDS:
-        return f"{option} must be a number of seconds above 0 and at most {MAX_SECONDS:,.0f}, not {value!r}"
-    return None
-
-
-def _with(problem: str | None, name: str) -> str | None:
-    if problem is None:
-        return None
-    option, _, rest = problem.partition(" ")
-    return f"{option} of task {name} {rest}"
+def timeout_problem(option: str, value: Any) -> str | None:
+    """Accepts a number of seconds above 0, or None for no limit; ``option`` begins the sentence."""
+    problem = None if value is None else seconds_problem(value)
+    return None if problem is None else f"{option} {problem}"
 
 
 def _retry_problem(name: str, retry: Any) -> str | None:
@@ -84,3 +72,9 @@ def _executor_problem(name: str, task: Task[..., Any]) -> str | None:
         except ValueError as error:
             return f"task {name} cannot run in a process: {error}"
     return None
+
+
+def _on_upstream_failure_problem(name: str, value: Any) -> str | None:
+    if value in ON_UPSTREAM_FAILURE:
+        return None
+    return f"on_upstream_failure of task {name} must be 'skip' or 'run', not {value!r}"

@@ -1,32 +1,34 @@
-"""How tasks and runs are supervised: frozen values, checked when they are made. Nothing here acts."""
+"""How tasks and runs are supervised: Retry, Limit, Cache and Budget, frozen values that are checked when made."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, Literal, cast
 
 from reactor.bounds import LIMIT_AMOUNT, MAX_COST, MAX_SECONDS, MAX_TOKENS, TASK_NAME
+from reactor.definition.names import TASK_NAME_RULE
+from reactor.events.values import json_kind
+from reactor.requests import number_problem, whole_number_problem
 
 RetryOn = type[BaseException] | tuple[type[BaseException], ...] | Callable[[BaseException], bool]
-"""Exception types, or a function that is asked."""
+"""Exception types, or a function that is given the exception and returns whether to retry."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
     """Runs a failing body again: ``@flow.task(retry=Retry(attempts=3))``.
 
-    - ``attempts``: in total, the first one included. Only failures count, not restarts of the engine.
+    - ``attempts``: how many in total, with the first one. Only failures count, not restarts of the engine.
     - ``delay``: seconds before the second attempt; each further delay is ``backoff`` times the one before, at most
       ``max_delay``.
-    - ``jitter``: the part of a delay, 0 to 1, that chance takes away, so that many do not return at once.
-    - ``retry_on``: exception types, or a function that is asked; anything else fails at once. A timeout is a
-      ``TaskTimeout``.
+    - ``jitter``: up to which part of a delay (0 to 1) is taken off at random, so that many tasks do not retry at once.
+    - ``retry_on``: exception types, or a function that is given the exception; any other error fails the task at once.
+      A timeout is a ``TaskTimeout``.
 
-    An error that knows better has an attribute ``retry_after``, in seconds (as HTTP's 429 says): the delay is then at
-    least that.
+    An error may have an attribute ``retry_after`` in seconds (like the header of HTTP 429): the delay is at least that.
+    Raises ValueError for an option out of its range.
     """
 
     attempts: int = 3
@@ -37,25 +39,25 @@ class Retry:
     retry_on: RetryOn = Exception
 
     def __post_init__(self) -> None:
-        _check_whole("Retry", "attempts", self.attempts, 1)
-        for name in ("delay", "max_delay"):
-            _check_number("Retry", name, getattr(self, name), 0, MAX_SECONDS)
-        _check_number("Retry", "backoff", self.backoff, 1, 1_000)
-        _check_number("Retry", "jitter", self.jitter, 0, 1)
-        if not _can_judge(self.retry_on):
-            raise ValueError(f"retry_on of a Retry is exception types or a function, not {self.retry_on!r}")
+        _check("attempts of a Retry", whole_number_problem(self.attempts, 1))
+        _check("delay of a Retry", number_problem(self.delay, 0, MAX_SECONDS))
+        _check("max_delay of a Retry", number_problem(self.max_delay, 0, MAX_SECONDS))
+        _check("backoff of a Retry", number_problem(self.backoff, 1, 1_000))
+        _check("jitter of a Retry", number_problem(self.jitter, 0, 1))
+        if not _is_retry_on(self.retry_on):
+            raise ValueError(f"retry_on of a Retry must be exception types or a function, not {self.retry_on!r}")
 
     def takes(self, error: BaseException) -> bool:
-        """Whether this failure is worth another attempt."""
+        """Whether this error may be retried."""
         kinds = self.retry_on
         if isinstance(kinds, (type, tuple)):
             return isinstance(error, cast("type[BaseException] | tuple[type[BaseException], ...]", kinds))
         return bool(kinds(error))
 
     def delay_after(self, failures: int, chance: float, error: BaseException | None = None) -> float:
-        """Seconds to wait after the ``failures``-th failure; ``chance`` from 0 to 1 decides about the jitter."""
+        """Seconds to wait after so many failures; ``chance`` is a random number from 0 to 1 that decides the jitter."""
         if self.delay == 0:
-            return _retry_after(error)  # also where its factor is beyond what a float can be
+            return _retry_after(error)  # 0 times an infinite factor would be NaN
         exponent = min(failures - 1, 1_000)
         try:
             delay = min(self.delay * self.backoff**exponent, self.max_delay)
@@ -65,17 +67,17 @@ class Retry:
 
 
 def _retry_after(error: BaseException | None) -> float:
-    """Seconds an error asks for; 0 where it does not, or asks for something else."""
+    """The seconds in ``error.retry_after``; 0 if there is no such attribute, or it is not a valid number of seconds."""
     try:
         seconds: object = getattr(error, "retry_after", None)
-    except Exception:  # a property of the user's; it knows nothing then
+    except Exception:  # the attribute may be a user's property, which may raise anything
         return 0.0
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
         return 0.0
     return float(seconds) if 0 < seconds <= MAX_SECONDS else 0.0
 
 
-def _can_judge(retry_on: object) -> bool:
+def _is_retry_on(retry_on: object) -> bool:
     if callable(retry_on) and not isinstance(retry_on, type):
         return True
     kinds = cast(tuple[object, ...], retry_on) if isinstance(retry_on, tuple) else (retry_on,)
@@ -86,8 +88,9 @@ def _can_judge(retry_on: object) -> bool:
 class Limit:
     """A limit that tasks share by its name: ``Engine(limits=[Limit("openai", 60, per=60)])``, ``limits="openai"``.
 
-    With ``per`` it is a rate: in any ``per`` seconds at most ``amount`` bodies start. Without, at most ``amount`` run
-    at once. Both hold across all runs of an engine; a restart begins anew.
+    With ``per`` it is a rate: at most ``amount`` bodies start in any ``per`` seconds. Without ``per``, at most
+    ``amount`` bodies run at once. A limit holds across all runs of an engine; a restart of the engine begins anew.
+    Raises ValueError for a bad name or an amount out of range.
     """
 
     name: str
@@ -96,21 +99,22 @@ class Limit:
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not TASK_NAME.fullmatch(self.name):  # pyright: ignore[reportUnnecessaryIsInstance]  # users without a type checker
-            raise ValueError(f"{self.name!r} is no name of a limit: a letter or _, then letters, digits, . _ ~ -")
-        _check_whole(f"limit {self.name!r}", "amount", self.amount, 1, LIMIT_AMOUNT)
+            raise ValueError(f"{self.name!r} is not a valid name of a limit: {TASK_NAME_RULE}")
+        _check(f"amount of limit {self.name!r}", whole_number_problem(self.amount, 1, LIMIT_AMOUNT))
         if self.per is not None:
-            _check_number(f"limit {self.name!r}", "per", self.per, 0.001, MAX_SECONDS)
+            _check(f"per of limit {self.name!r}", number_problem(self.per, 0.001, MAX_SECONDS))
 
 
 @dataclass(frozen=True, slots=True)
 class Cache:
     """Keeps a task's output in the store of the engine: ``@flow.task(cache=Cache(key=lambda url: url, ttl=3600))``.
 
-    - ``key``: a function whose parameters bind like the body's and which gives what the output depends on, as JSON;
-      without one, everything the body is given.
-    - ``ttl``: seconds an output is good for; None: until the store forgets it.
+    - ``key``: a function that returns, as JSON, what the output depends on; its parameters bind like those of the body.
+      Without one, the output depends on all arguments of the body.
+    - ``ttl``: for how many seconds an output may be used; None: until the store drops it.
 
-    Outputs are shared by all runs of the same workflow, version and task. Only what a restart can hand on is kept.
+    Outputs are shared by all runs of the same workflow, version and task. Only outputs that survive a restart
+    (``values.encode_output``) are stored. Raises ValueError for an option that does not fit.
     """
 
     key: Callable[..., Any] | None = None
@@ -118,26 +122,28 @@ class Cache:
 
     def __post_init__(self) -> None:
         if self.key is not None and not callable(self.key):
-            raise ValueError(f"key of a Cache is a function, not {self.key!r}")
+            raise ValueError(f"key of a Cache must be a function, not {self.key!r}")
         if self.ttl is not None:
-            _check_number("Cache", "ttl", self.ttl, 0.001, MAX_SECONDS)
+            _check("ttl of a Cache", number_problem(self.ttl, 0.001, MAX_SECONDS))
 
 
 RESOURCES: Final = ("cost", "tokens", "seconds", "tasks")
-"""What a budget can limit, in the order in which it is told."""
+"""What a budget can limit, in the order in which events and descriptions name it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a run may use, its child runs included: ``engine.start(flow, budget=Budget(cost=5.0))``.
+    """What a run may use together with its child runs: ``engine.start(flow, budget=Budget(cost=5.0))``.
 
-    - ``cost``: money, in whatever unit ``ctx.spend(cost=)`` is; summed as decimals. ``tokens``: likewise.
-    - ``seconds``: wall time; a pause and the time between a crash and the restart do not count.
-    - ``tasks``: starts of bodies.
-    - ``on_exceeded``: ``"fail"`` stops the run, ``"pause"`` pauses it, ``"tell"`` only says so.
+    - ``cost``: money, in the unit of ``ctx.spend(cost=)``; summed as decimals.
+    - ``tokens``: the sum of ``ctx.spend(tokens=)``.
+    - ``seconds``: wall time; pauses and the time between a crash and the restart do not count.
+    - ``tasks``: how many bodies are started.
+    - ``on_exceeded``: ``"fail"`` stops the run, ``"pause"`` pauses it, ``"tell"`` only emits the event.
 
-    ``budget.warning`` comes once a resource, at 80 percent, ``budget.exceeded`` once a resource, above the limit. What
-    runs at once can spend beyond a limit before it is stopped: at most what the bodies in flight spend at once.
+    For each resource there is one ``budget.warning`` at 80 percent and one ``budget.exceeded`` above the limit. A run
+    can go beyond a limit by what the bodies in flight spend before they are stopped. Raises ValueError for a limit out
+    of range.
     """
 
     cost: float | int | Decimal | str | None = None
@@ -151,19 +157,19 @@ class Budget:
             object.__setattr__(self, "cost", money(self.cost))
         for name in ("tokens", "tasks"):
             if getattr(self, name) is not None:
-                _check_whole("Budget", name, getattr(self, name), 0, MAX_TOKENS)
+                _check(f"{name} of a Budget", whole_number_problem(getattr(self, name), 0, MAX_TOKENS))
         if self.seconds is not None:
-            _check_number("Budget", "seconds", self.seconds, 0.001, MAX_SECONDS)
+            _check("seconds of a Budget", number_problem(self.seconds, 0.001, MAX_SECONDS))
         if self.on_exceeded not in ("fail", "pause", "tell"):
-            raise ValueError(f"on_exceeded of a Budget is 'fail', 'pause' or 'tell', not {self.on_exceeded!r}")
+            raise ValueError(f"on_exceeded of a Budget must be 'fail', 'pause' or 'tell', not {self.on_exceeded!r}")
 
     def limit(self, resource: str) -> Decimal | None:
-        """The limit of a resource; None where there is none."""
+        """The limit of one of ``RESOURCES``; None if it has no limit."""
         value = getattr(self, resource)
         return None if value is None else Decimal(float.__repr__(value) if isinstance(value, float) else str(value))
 
     def to_dict(self) -> dict[str, Any]:
-        """As it stands in ``run.started``."""
+        """The budget as JSON, as ``run.started`` carries it; ``of`` reads it back."""
         found: dict[str, Any] = {name: getattr(self, name) for name in RESOURCES if getattr(self, name) is not None}
         if isinstance(found.get("cost"), Decimal):
             found["cost"] = float(found["cost"])
@@ -171,48 +177,40 @@ class Budget:
 
     @classmethod
     def of(cls, given: Budget | Mapping[str, Any]) -> Budget:
-        """A budget, or one from its JSON; raises ValueError with what is wrong."""
+        """A Budget as it is, or one made from its JSON; raises ValueError that says what is wrong."""
         if isinstance(given, Budget):
             return given
-        if not isinstance(given, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # of a request's body
-            raise ValueError(f"a budget is an object, not {type(given).__name__}")
+        if not isinstance(given, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # may come from a request
+            raise ValueError(f"a budget must be an object, not {json_kind(given)}")
         known = [field.name for field in fields(cls)]
         for name in given:
             if name not in known:
-                raise ValueError(f"a budget has no {str(name)[:50]!r}; it may have {', '.join(known)}")
+                raise ValueError(f"a budget has no member {str(name)[:50]!r}; its members are {', '.join(known)}")
         return cls(**given)
 
 
 PLACES: Final = Decimal("1e-12")
-"""Costs are kept to a trillionth, and to what a JSON number carries: floats that were computed have noise below."""
+"""Costs are rounded to this, and to what a JSON number can carry: below it, computed floats are noise."""
 
 
 def money(amount: object) -> Decimal:
-    """A cost as the decimal its text says; raises ValueError for what is no amount from 0."""
+    """A cost as the decimal that its text says; raises ValueError for anything but a number from 0 to ``MAX_COST``."""
     if isinstance(amount, bool) or not isinstance(amount, (int, float, Decimal, str)):
-        raise ValueError(f"a cost is a number from 0, not {amount!r}")
+        raise ValueError(f"a cost must be a number from 0, not {amount!r}")
     try:
         cost = Decimal(float.__repr__(amount) if isinstance(amount, float) else amount)
     except (InvalidOperation, ValueError):
-        raise ValueError(f"a cost is a number from 0, not {str(amount)[:50]!r}") from None
+        raise ValueError(f"a cost must be a number from 0, not {str(amount)[:50]!r}") from None
     if not cost.is_finite() or not 0 <= cost <= MAX_COST:
-        raise ValueError(f"a cost is a number from 0 to {MAX_COST:,}, not {str(amount)[:50]}")
-    return Decimal(repr(float(cost.quantize(PLACES)))).normalize()  # what the log has is what is summed
+        raise ValueError(f"a cost must be a number from 0 to {MAX_COST:,}, not {str(amount)[:50]}")
+    return Decimal(repr(float(cost.quantize(PLACES)))).normalize()  # the sum is made of the numbers in the log
 
 
 def check_tokens(tokens: object) -> None:
-    """Raises ValueError for what is no number of tokens."""
-    if isinstance(tokens, bool) or not isinstance(tokens, int) or not 0 <= tokens <= MAX_TOKENS:
-        raise ValueError(f"tokens is a whole number from 0 to {MAX_TOKENS:,}, not {str(tokens)[:50]}")
+    """Raises ValueError for anything but a whole number from 0 to ``MAX_TOKENS``."""
+    _check("tokens", whole_number_problem(tokens, 0, MAX_TOKENS))
 
 
-def _check_whole(of: str, name: str, value: object, least: int, most: int | None = None) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
-        upto = "" if most is None else f" to {most:,}"
-        raise ValueError(f"{name} of a {of} is a whole number from {least}{upto}, not {value!r}")
-
-
-def _check_number(of: str, name: str, value: object, least: float, most: float) -> None:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(cast(float, value)) or not least <= cast(float, value) <= most:
-        raise ValueError(f"{name} of a {of} is a number from {least:g} to {most:,g}, not {value!r}")
+def _check(what: str, problem: str | None) -> None:
+    if problem is not None:
+        raise ValueError(f"{what} {problem}")

@@ -1,8 +1,7 @@
-"""References in a DAG that is data: ``"$id"`` is an upstream's output, ``"$id.path.0"`` a part of it.
+"""References in the values of a plan: ``"$id"`` stands for the output of a task, ``"$id.path.0"`` for a part of it.
 
-A string that begins with a dollar sign itself begins with two.
-
-Only a whole string is a reference, never a part of one. They are looked up, never evaluated.
+Only a whole string can be a reference, never a part of one. To write a string that begins with a dollar sign, begin it
+with two. References are looked up, never evaluated.
 """
 
 from __future__ import annotations
@@ -11,12 +10,15 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple, cast
 
-REFERENCE: Final = re.compile(r"\$([A-Za-z_][A-Za-z0-9_~-]{0,63})((?:\.[^.]+)*)")
-"""A task id (dots end it) and a path of member names and list indexes."""
+from reactor.bounds import PLAN_TASK_ID
+from reactor.events.values import json_kind
+
+REFERENCE: Final = re.compile(rf"\$({PLAN_TASK_ID.pattern})((?:\.[^.]+)*)")
+"""A task id, which ends at the first dot, and a path of member names and list indexes."""
 
 
 class Reference(NamedTuple):
-    """``$task.path``."""
+    """The reference ``$task.path``."""
 
     task: str
     path: tuple[str, ...]
@@ -26,17 +28,17 @@ class Reference(NamedTuple):
 
 
 def parse(text: str) -> Reference | None:
-    """The reference a string is; None for any other string. Raises ValueError for one that is meant but malformed."""
+    """The reference in a string, or None; raises ValueError if it begins like a reference but is malformed."""
     if not text.startswith("$") or text.startswith("$$"):
         return None
     match = REFERENCE.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text[:100]!r} is no reference: write $task or $task.path, or $$ for a dollar sign")
+        raise ValueError(f"{text[:100]!r} is not a reference: write $task or $task.path, or $$ for a dollar sign")
     return Reference(match[1], tuple(match[2].split(".")[1:]))
 
 
 def references(value: Any) -> Iterator[Reference]:
-    """All references in a JSON value, in order; raises ValueError for a malformed one."""
+    """All references in a JSON value, in order; raises ValueError for one that is malformed."""
     if isinstance(value, str):
         found = parse(value)
         if found is not None:
@@ -50,12 +52,15 @@ def references(value: Any) -> Iterator[Reference]:
 
 
 def referenced(given: Mapping[str, Any]) -> tuple[str, ...]:
-    """The tasks that some values refer to, each once."""
+    """The names of the tasks that ``given`` (parameter -> value) refers to, each once."""
     return tuple(dict.fromkeys(reference.task for value in given.values() for reference in references(value)))
 
 
 def filled(value: Any, outputs: Mapping[str, Any]) -> Any:
-    """A JSON value with each reference replaced by what it refers to; raises LookupError with what is not there."""
+    """A JSON value with each reference replaced by what it refers to. ``outputs``: task name -> output.
+
+    Raises LookupError that names the part that does not exist.
+    """
     if isinstance(value, str):
         found = parse(value)
         if found is None:
@@ -80,9 +85,5 @@ def _part(reference: Reference, output: Any) -> Any:
                 raise LookupError(f"{reference}: {where} has {len(items)} items")
             part = items[int(step[:9])]
         else:
-            raise LookupError(f"{reference}: {where} is {_kind(cast('object', part))} without {step!r}")
+            raise LookupError(f"{reference}: {where} is {json_kind(cast('object', part))} without {step!r}")
     return part
-
-
-def _kind(value: object) -> str:
-    return "nothing" if value is None else f"{'an' if isinstance(value, int) else 'a'} {type(value).__name__}"

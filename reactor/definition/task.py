@@ -1,20 +1,24 @@
-"""``Task``: a function and how it is run."""
+"""``Task``: a function and the options it is run with; ``Group``: tasks that are one part of a workflow."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Generic, Literal, NamedTuple, ParamSpec, TypedDict, TypeVar, cast
+from typing import Any, Final, Generic, Literal, NamedTuple, ParamSpec, TypedDict, TypeVar, cast, get_args
 
 from reactor.definition.policy import Cache, Limit, Retry
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-EXECUTORS = ("loop", "thread", "process")
+ExecutorName = Literal["loop", "thread", "process"]
+OnUpstreamFailure = Literal["skip", "run"]
+
+EXECUTORS: Final[tuple[str, ...]] = get_args(ExecutorName)
+ON_UPSTREAM_FAILURE: Final[tuple[str, ...]] = get_args(OnUpstreamFailure)
 
 
 class TaskOptions(TypedDict, total=False):
-    """The options of a task; ``Workflow.task`` says what each does."""
+    """The options of a task; the docstring of ``Workflow.task`` explains each."""
 
     name: str | None
     after: str | Task[..., Any] | Group | Sequence[str | Task[..., Any] | Group]
@@ -23,11 +27,11 @@ class TaskOptions(TypedDict, total=False):
     map: str | Task[..., Any] | Mapping[str, str | Task[..., Any]] | None
     retry: Retry | int | None
     timeout: float | None
-    executor: Literal["loop", "thread", "process"] | None
+    executor: ExecutorName | None
     concurrency: int | None
     limits: str | Limit | Sequence[str | Limit]
     cache: Cache | Callable[..., Any] | bool | None
-    on_upstream_failure: Literal["skip", "run"]
+    on_upstream_failure: OnUpstreamFailure
     meta: Mapping[str, Any]
 
 
@@ -45,7 +49,7 @@ class NamedFunction(Generic[P, R]):
 
 
 class Task(NamedFunction[P, R]):
-    """One task of a workflow: a function and how it is run. Calling it calls the function, as in a unit test."""
+    """One task of a workflow: a function and its options. Calling it calls the function, as a unit test does."""
 
     __slots__ = (
         "after",
@@ -79,37 +83,37 @@ class Task(NamedFunction[P, R]):
         self.on_upstream_failure: str = options.get("on_upstream_failure", "skip")
         self.meta = dict(options.get("meta") or {})
         self.given: Mapping[str, Any] = {}
-        """Of a task in a DAG that is data: parameter -> its value, with references to upstreams (``plans.load``)."""
+        """Parameter -> value, with references to upstreams. Only a task that comes from a plan has any."""
         self.tool: str | None = None
-        """Of such a task: the tool it runs."""
+        """The name of the tool it runs, for a task that comes from a plan."""
 
     def __repr__(self) -> str:
         return f"<Task {self.name}>"
 
 
 class Group(NamedTuple):
-    """A part of a workflow (``flow.sequence``, ``flow.parallel``): the tasks it begins with, and those it ends with."""
+    """What ``flow.sequence`` and ``flow.parallel`` return: the tasks the group begins with, and those it ends with."""
 
     first: tuple[Task[..., Any], ...]
     last: tuple[Task[..., Any], ...]
 
 
 def _several(option: Any) -> tuple[Any, ...]:
-    """One or several; what is none of these is found by ``Workflow.task``."""
+    """A tuple from one value or several. ``options_problem`` checks the types."""
     if isinstance(option, (str, Group)) or not isinstance(option, Iterable):
         return (option,)
     return tuple(cast(Iterable[Any], option))
 
 
 def _retry(option: Retry | int | None) -> Retry | None:
-    """A number of attempts for short."""
+    """A whole number is the number of attempts. ``options_problem`` checks the type."""
     if isinstance(option, int) and not isinstance(option, bool):
         return Retry(attempts=option)
-    return cast("Retry | None", option)  # what is neither is found by ``Workflow.task``
+    return cast("Retry | None", option)
 
 
 def _cache(option: Cache | Callable[..., Any] | bool | None) -> Any:
-    """``cache=True`` and ``cache=function`` for short; what is none of these is found by ``Workflow.task``."""
+    """True is a default Cache, a function is its key. ``options_problem`` checks the type."""
     if option is True:
         return Cache()
     if option is False:

@@ -1,4 +1,4 @@
-"""Define: ``Workflow`` collects tasks; ``Task`` is one of them, and stays callable.
+"""``Workflow``: a DAG of tasks, defined with decorators.
 
     flow = Workflow("census")
 
@@ -8,7 +8,8 @@
     @flow.task(map="modules")
     def measure(modules: str) -> dict: ...
 
-Names may refer forward; the workflow is validated and frozen at first use, or by ``flow.validate()``.
+A name may refer to a task that is defined further down. At its first use, or by ``flow.validate()``, the workflow is
+validated and frozen.
 """
 
 from __future__ import annotations
@@ -19,35 +20,36 @@ from typing import Any, Unpack, overload
 from reactor.bounds import TASK_NAME, WORKFLOW_NAME
 from reactor.definition.graph import Graph
 from reactor.definition.groups import Part, in_parallel, in_sequence
-from reactor.definition.options import count_problem, options_problem, seconds_problem
+from reactor.definition.names import TASK_NAME_RULE, WORKFLOW_NAME_RULE
+from reactor.definition.options import count_problem, options_problem, timeout_problem
 from reactor.definition.task import Group, NamedFunction, P, R, Task, TaskOptions
 from reactor.errors import WorkflowError
 from reactor.events.values import plain_copy
 
 _RESERVED = frozenset({"ctx", "run"})
-"""Names a task cannot have: the context's parameter, and the run itself in streams."""
+"""Names a task cannot have: ``ctx`` is the parameter for the Context, ``run`` stands for the whole run in streams."""
 
 
 RunOnce = Callable[["Workflow", Mapping[str, Any]], dict[str, Any]]
-"""Runs a workflow to its end and returns its outputs."""
+"""Runs a workflow with an input to its end and returns its outputs by task name."""
 
 _run_once: RunOnce | None = None
 
 
 def provide_run_once(run_once: RunOnce) -> None:
-    """Called by the engine, which stands above this file: ``Workflow.run`` uses it."""
+    """Sets what ``Workflow.run`` calls. The engine does this, because this file cannot import the engine above it."""
     global _run_once
     _run_once = run_once
 
 
 class Workflow:
-    """A DAG of tasks under a name and version; recovery matches both.
+    """A DAG of tasks with a name and a version; a run is recovered only by a workflow with the same two.
 
-    ``timeout``: seconds a run may take, pauses left out, before it is stopped and fails. ``concurrency``: bodies that
-    run at once in all its runs of one engine together.
+    - ``timeout``: seconds a run may take before it is stopped and fails; pauses do not count.
+    - ``concurrency``: how many bodies may run at once, in all runs of this workflow in one engine together.
 
-    Raises WorkflowError, with the names involved, for whatever can be wrong with the parts; what can be wrong with the
-    whole (a cycle, an unknown upstream) is raised by ``validate()``.
+    Raises WorkflowError for a bad name or option. Errors in the DAG as a whole (a cycle, an unknown upstream) are
+    raised by ``validate()``.
     """
 
     def __init__(
@@ -55,9 +57,9 @@ class Workflow:
     ) -> None:
         if not WORKFLOW_NAME.fullmatch(name):
             raise WorkflowError(
-                f"{name!r} is not a workflow name: 1 to 64 letters, digits and . _ ~ -", workflow=name, task=None
+                f"{name!r} is not a valid workflow name: {WORKFLOW_NAME_RULE}", workflow=name, task=None
             )
-        for problem in (seconds_problem("timeout", timeout), count_problem("concurrency", concurrency)):
+        for problem in (timeout_problem("timeout", timeout), count_problem("concurrency", concurrency)):
             if problem is not None:
                 raise WorkflowError(f"workflow {name!r}: {problem}", workflow=name, task=None)
         self.name = name
@@ -65,13 +67,13 @@ class Workflow:
         self.timeout = timeout
         self.concurrency = concurrency
         self.plan: dict[str, Any] | None = None
-        """The document of a DAG that is data (``plans.load``), which is stored with its runs."""
+        """The plan (``plans.load``) it was made from, which is stored with each run; None if written in Python."""
         self._tasks: dict[str, Task[..., Any]] = {}
         self._graph: Graph | None = None
 
     @property
     def tasks(self) -> Mapping[str, Task[..., Any]]:
-        """The tasks by name, in order of definition."""
+        """The tasks by name, in the order of their definition."""
         return self._tasks
 
     @overload
@@ -83,32 +85,31 @@ class Workflow:
     def task(
         self, function: Callable[P, R] | None = None, /, **options: Unpack[TaskOptions]
     ) -> Task[P, R] | Callable[[Callable[P, R]], Task[P, R]]:
-        """Adds a task. A parameter takes the output of the task of its name, or is an input of the run.
+        """Adds a task. A parameter with the name of a task takes its output; any other is an input of the run.
 
-        - ``name``: instead of the function's.
+        - ``name``: the name of the task; the default is the function's name.
         - ``after``: tasks to wait for without taking their output.
-        - ``needs``: parameter -> the task whose output it takes, where the names differ.
-        - ``when``: a function whose parameters bind like the body's; false skips the task.
-        - ``map``: an upstream (or ``{parameter: upstream}``) whose list is fanned out, one child ``name[i]`` an item,
-          as soon as the list is there; over another mapped task, child by child.
+        - ``needs``: parameter -> the task whose output it takes, where the two names differ.
+        - ``when``: a function whose parameters bind like those of the body; if it returns false, the task is skipped.
+        - ``map``: an upstream, or ``{parameter: upstream}``, that returns a list: the body runs once for each item, as
+          child ``name[i]``. If the upstream is mapped itself, child i follows child i.
         - ``retry``: a ``Retry``, or the number of attempts.
         - ``timeout``: seconds an attempt may take before it is stopped and fails with ``TaskTimeout``.
-        - ``executor``: ``"thread"`` (default for ``def``) or ``"process"``, which a cancel can kill; the function must
-          then stand at module level. ``async def`` bodies run on the loop.
-        - ``concurrency``: how many bodies of this task run at once in one run.
+        - ``executor``: ``"thread"`` (the default for ``def``) or ``"process"``, which a cancel can kill and for which
+          the function must be at module level. An ``async def`` body runs on the loop.
+        - ``concurrency``: how many bodies of this task may run at once in one run.
         - ``limits``: names of limits of the engine (``Engine(limits=[Limit("openai", 60, per=60)])``), or Limits.
-        - ``cache``: a ``Cache``, its key function alone, or True: the output is taken from the store where it is known.
-        - ``on_upstream_failure``: ``"skip"`` (default), or ``"run"``: once all upstreams ended, whatever the end.
-        - ``meta``: JSON for those who watch.
+        - ``cache``: a ``Cache``, a key function for one, or True: a known output is used and the body does not run.
+        - ``on_upstream_failure``: ``"skip"`` (default) or ``"run"``: run once all upstreams have ended in any way.
+        - ``meta``: JSON that events and descriptions carry for people.
         """
-
         unknown = options.keys() - TaskOptions.__annotations__.keys()
         if unknown:
             known = ", ".join(TaskOptions.__annotations__)
-            raise TypeError(f"flow.task has no option {', '.join(map(repr, sorted(unknown)))}; it knows {known}")
+            raise TypeError(f"flow.task has no option {', '.join(map(repr, sorted(unknown)))}; its options are {known}")
 
         def add(function: Callable[P, R]) -> Task[P, R]:
-            # a tool is a function too, and a task of another workflow as well
+            # a tool and a task of another workflow may be given like a function
             task = Task(function.function if isinstance(function, NamedFunction) else function, options)
             self._add(task)
             return task
@@ -122,23 +123,17 @@ class Workflow:
 
     def _problem(self, task: Task[..., Any]) -> str | None:
         if self._graph is not None:
-            return f"task {task.name!r} comes too late, the workflow is frozen since its first use"
+            return f"task {task.name!r} comes too late, the workflow has been frozen by its first use"
         if not callable(task.function):
             return f"task {task.name!r} is {task.function!r}, not a function"
         if not TASK_NAME.fullmatch(task.name):
-            return (
-                f"{task.name!r} is not a task name (a letter or _, then up to 63 letters, digits, . _ ~ -): give name="
-            )
+            return f"{task.name!r} is not a valid task name ({TASK_NAME_RULE}): give name="
         if task.name in _RESERVED:
             return f"the task name {task.name!r} is reserved"
         if task.name in self._tasks:
             return f"there are two tasks named {task.name!r}"
         if (problem := options_problem(task)) is not None:
             return problem
-        if task.on_upstream_failure not in ("skip", "run"):
-            return (
-                f"on_upstream_failure of task {task.name!r} must be 'skip' or 'run', not {task.on_upstream_failure!r}"
-            )
         try:
             task.meta = plain_copy(task.meta)
         except (TypeError, RecursionError) as error:
@@ -147,19 +142,19 @@ class Workflow:
 
     @property
     def is_frozen(self) -> bool:
-        """Since its first use, or ``validate()``."""
+        """Whether tasks can no longer be added: true after the first use, or ``validate()``."""
         return self._graph is not None
 
     def sequence(self, *parts: Part) -> Group:
-        """Each part waits for the one before it: ``flow.sequence(fetch, flow.parallel(left, right), store)``.
+        """Makes each part wait for the one before it: ``flow.sequence(fetch, flow.parallel(left, right), store)``.
 
-        Adds ``after`` to tasks there are; what is handed on is still bound by parameter names. Gives a group, which can
-        be a part again, or stand in ``after=``.
+        It only adds to the ``after`` of existing tasks; outputs are still bound by parameter names. The group it
+        returns can be a part of another group, or be given to ``after=``.
         """
         return in_sequence(self, parts)
 
     def parallel(self, *parts: Part) -> Group:
-        """Parts that run side by side, as one part of a ``sequence`` or for ``after=``; adds nothing by itself."""
+        """A group of parts that run side by side, to be a part of a ``sequence`` or given to ``after=``."""
         return in_parallel(self, parts)
 
     def validate(self) -> Graph:
@@ -169,12 +164,13 @@ class Workflow:
         return self._graph
 
     def run(self, input: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Runs to the end on a loop and a memory log of its own, and returns the outputs of the last tasks.
+        """Runs the workflow to its end, with its own event loop and memory log.
 
-        Raises RunFailed, or RuntimeError inside a running loop (there: ``await engine.start(...)``).
+        Returns the outputs, by name, of the tasks that no other task depends on. Raises InputError or RunFailed, and
+        RuntimeError inside a running loop, where you use ``await engine.start(...)`` instead.
         """
         if _run_once is None:
-            raise RuntimeError("import reactor first: it brings the engine that runs a workflow")
+            raise RuntimeError("Workflow.run needs the engine: import reactor first")
         return _run_once(self, input or {})
 
     def __repr__(self) -> str:

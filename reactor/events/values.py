@@ -1,8 +1,8 @@
-"""Python values as JSON and back: what an event can carry, and what a restart can hand on unchanged.
+"""Python values as JSON and back, and Python values as text for people.
 
-A value is *recoverable* if reading its JSON gives an equal value of equal type: plain JSON by nature, anything
-else only through the task's return annotation. orjson alone turns tuples into lists, dataclasses into dicts and
-NaN into null without a word, so it is never asked to judge.
+A value is *recoverable* if its JSON reads back as an equal value of the same type, so that a run can use it after a
+restart. Plain JSON is recoverable by nature; any other value only through the return annotation of its task. orjson
+cannot decide this: without a warning it turns tuples into lists, dataclasses into dicts and NaN into null.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ from reactor.bounds import MAX_ERROR_CHARS, PREVIEW_CHARS
 logger = structlog.get_logger("reactor")
 
 MAX_DEPTH: Final = 200
-"""Of lists and objects in one value: orjson writes at most 254 levels, and an event has some of its own."""
+"""Levels of lists and objects in one value. orjson writes at most 254, and the event around the value needs some."""
 
-_INT64: Final = range(-(2**63), 2**63)
+INT64: Final = range(-(2**63), 2**63)
+"""The integers that orjson reads and writes exactly."""
 
 
 class Encoded(NamedTuple):
-    """A value as the JSON text of an event, and whether that text restores it: ``typed`` through the annotation."""
+    """A value as JSON, and whether that JSON restores it; ``typed``: only with the help of the return annotation."""
 
     json: bytes
     recoverable: bool
@@ -38,7 +39,7 @@ class Encoded(NamedTuple):
 
 
 def dumps(value: Any) -> bytes:
-    """JSON of anything orjson or pydantic can express; raises TypeError with a sentence for the rest."""
+    """The JSON of any value that orjson or pydantic can express; raises TypeError, with a sentence, for the rest."""
     try:
         return orjson.dumps(value, default=_jsonable)
     except TypeError as error:
@@ -57,15 +58,15 @@ def _jsonable(value: Any) -> Any:
 
 
 def plain_copy(value: Any) -> Any:
-    """``value`` as what its JSON reads back as; raises TypeError for what is not JSON or nested too deeply."""
+    """What the JSON of ``value`` reads back as; raises TypeError if it is not JSON, or nested too deeply."""
     try:
         return plain_copy_of_json(dumps(value))
-    except orjson.JSONDecodeError as error:  # of a fragment somebody made by hand
+    except orjson.JSONDecodeError as error:  # an orjson.Fragment that holds something else
         raise TypeError(f"not JSON: {error}") from error
 
 
 def depth_of(value: Any) -> int:
-    """How deeply lists and dicts are nested, as far as ``MAX_DEPTH`` + 1."""
+    """How deeply lists and dicts are nested; the count stops at ``MAX_DEPTH`` + 1."""
     deepest = 0
     stack: list[tuple[Any, int]] = [(value, 0)]
     while stack and deepest <= MAX_DEPTH:
@@ -81,7 +82,7 @@ def depth_of(value: Any) -> int:
 def is_plain(value: Any) -> bool:
     """True for None, bool, 64-bit int, finite float, str, and lists and str-keyed dicts of these, by exact type.
 
-    Nested at most ``MAX_DEPTH`` deep, which also ends the walk through a list that contains itself.
+    False for a value that is nested deeper than ``MAX_DEPTH``, such as a list that contains itself.
     """
     stack: list[tuple[Any, int]] = [(value, 0)]
     while stack:
@@ -90,7 +91,7 @@ def is_plain(value: Any) -> bool:
         if item is None or kind is bool or kind is str:
             continue
         if kind is int:
-            if item not in _INT64:
+            if item not in INT64:
                 return False
         elif kind is float:
             if not math.isfinite(item):
@@ -109,7 +110,7 @@ def is_plain(value: Any) -> bool:
 
 
 def is_larger(value: Any, values: int) -> bool:
-    """Whether a JSON value holds more than so many values; what is shared counts wherever it stands."""
+    """Whether a JSON value holds more than so many values. An object that occurs in two places counts twice."""
     stack: list[Any] = [value]
     while stack:
         item = stack.pop()
@@ -124,22 +125,22 @@ def is_larger(value: Any, values: int) -> bool:
 
 
 def encode_output(value: Any, returns: TypeAdapter[Any] | None) -> Encoded:
-    """The JSON of a task's output. Never raises: what cannot be JSON is shown as its ``repr`` and not recoverable."""
+    """The JSON of a task's output. Never raises: a value that is not JSON becomes its ``repr``, not recoverable."""
     try:
         if is_plain(value):
             return Encoded(orjson.dumps(value), True)
         if returns is not None:
-            # an annotation that serialises with warnings does not describe the value: show it, but never trust it
+            # pydantic warns where the annotation does not describe the value; it would then not restore it either
             text = orjson.dumps(plain_copy_of_json(returns.dump_json(value, warnings="error")))
             is_equal = _equal(returns.validate_json(text), value)
             return Encoded(text, is_equal, typed=is_equal)
-    except Exception as error:  # a validator, serialiser or __eq__ of a user's: not recoverable, and said to be
+    except Exception as error:  # from a validator, serialiser or __eq__ that a user wrote
         logger.debug("output cannot be restored", type=type(value).__name__, error=describe_error(error))
     return Encoded(shown(value), False)
 
 
 def plain_copy_of_json(json: bytes) -> Any:
-    """What JSON of another maker reads back as; raises ValueError or TypeError where orjson could not read it later."""
+    """What JSON that orjson did not write reads back as; raises ValueError or TypeError if orjson cannot read it."""
     copy = orjson.loads(json)
     if not is_plain(copy):
         raise TypeError(f"nested more than {MAX_DEPTH} levels deep")
@@ -147,7 +148,7 @@ def plain_copy_of_json(json: bytes) -> Any:
 
 
 def restore_output(json: bytes, returns: TypeAdapter[Any] | None) -> Any:
-    """The value a downstream receives after a restart."""
+    """The output of a task, from its JSON, as downstream tasks receive it after a restart."""
     value = orjson.loads(json)
     return value if returns is None else returns.validate_json(json)
 
@@ -157,7 +158,7 @@ def _equal(restored: Any, value: Any) -> bool:
 
 
 def _same_types(restored: Any, value: Any) -> bool:
-    """Down to the members of containers and models: ``(1, True)`` is equal to ``(1.0, 1)``, but not the same."""
+    """Compares types down to the members of containers and models: ``(1, True)`` equals ``(1.0, 1)``, but differs."""
     if type(restored) is not type(value):
         return False
     if isinstance(value, dict):
@@ -172,45 +173,61 @@ def _same_types(restored: Any, value: Any) -> bool:
 
 
 def shown(value: Any) -> bytes:
-    """JSON for people to look at: secrets masked, and the beginning of its ``repr`` where a value is not JSON."""
+    """A value as JSON for people; secrets are masked, and a value that is not JSON becomes its ``preview``."""
     try:
         return orjson.dumps(plain_copy(value))
-    except BaseException:  # of a user's __repr__, __iter__ or model; its beginning is what there is to show
+    except BaseException:  # a user's __iter__ or model may raise anything
         return orjson.dumps(preview(value))
 
 
 def json_number(amount: Decimal) -> int | float:
-    """A decimal as JSON has it."""
+    """A decimal as a JSON number."""
     return int(amount) if amount == amount.to_integral_value() else float(amount)
 
 
+def json_kind(value: object) -> str:
+    """What JSON calls a value, with its article: ``a string``, ``an object``, ``null``; for the rest its class."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    names: dict[type, str] = {str: "a string", int: "a number", float: "a number", list: "a list", dict: "an object"}
+    return names.get(type(value), type(value).__name__)
+
+
+# --- text for people ---
+
+
+def clip(text: str, chars: int) -> str:
+    """The beginning of a text, with ``…`` if it was cut; lone surrogates, which no JSON can carry, become ``?``."""
+    text = text if len(text) <= chars else text[: chars - 1] + "…"
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def preview(value: Any) -> str:
-    """The beginning of a value, for people; never raises."""
+    """The beginning of a text, or of the ``repr`` of any other value; never raises."""
     try:
         text = value if isinstance(value, str) else repr(value)
-    except BaseException as error:  # a body's own __repr__, which may raise anything: its failure is what there is
+    except BaseException as error:  # a user's __repr__ may raise anything
         text = f"<{type(value).__name__}: repr failed with {type(error).__name__}>"
-    text = text.encode("utf-8", "replace").decode("utf-8")
-    return text if len(text) <= PREVIEW_CHARS else text[: PREVIEW_CHARS - 1] + "…"
+    return clip(text, PREVIEW_CHARS)
+
+
+def short_repr(value: object, chars: int = 60) -> str:
+    """The beginning of a value's ``repr``, for a message; a string is cut before its quotes are put around it."""
+    return clip(repr(value[:chars] if isinstance(value, str) else value), chars + 2)
 
 
 def describe_error(error: BaseException, *, with_traceback: bool = False) -> dict[str, Any]:
-    """An exception as an event carries it: ``{type, message}``, and its traceback where that is enabled."""
+    """An exception as an event carries it: ``{type, message}``, and ``traceback`` if asked for; never raises."""
     try:
         message = str(error)
-    except BaseException as broken:  # a user's __str__: its failure is all there is to tell
+    except BaseException as broken:  # a user's __str__ may raise anything
         message = f"<str() of the error raised {type(broken).__name__}>"
-    described = {"type": _clean(type(error).__name__)[:PREVIEW_CHARS], "message": _clean(message)}
+    described = {"type": clip(type(error).__name__, PREVIEW_CHARS), "message": clip(message, MAX_ERROR_CHARS)}
     if with_traceback:
         described["traceback"] = traceback_of(error)
     return described
 
 
 def traceback_of(error: BaseException) -> str:
-    """The end of a traceback, plain: the locals that pretty loggers add may be megabytes, or secrets."""
-    return _clean("".join(traceback.format_exception(error))[-MAX_ERROR_CHARS:])
-
-
-def _clean(text: str) -> str:
-    text = text if len(text) <= MAX_ERROR_CHARS else text[: MAX_ERROR_CHARS - 1] + "…"
-    return text.encode("utf-8", "replace").decode("utf-8")
+    """The end of a traceback, without local variables: these may be megabytes, or secrets."""
+    return clip("".join(traceback.format_exception(error))[-MAX_ERROR_CHARS:], MAX_ERROR_CHARS)

@@ -1,4 +1,4 @@
-"""A DAG as data: a JSON document over registered tools becomes a ``Workflow``.
+"""Loads a plan: a JSON document whose tasks name registered tools becomes a ``Workflow``.
 
     {"tasks": [
         {"id": "list", "tool": "files.list", "input": {"folder": "docs"}},
@@ -6,8 +6,9 @@
         {"id": "report", "tool": "report", "input": {"counts": "$count"}, "depends_on": ["list"]}
     ]}
 
-A reference (``definition.references``) is a dependency; ``depends_on`` adds those without data. Whatever is wrong with a
-document is a PlanError before anything starts; what a reference brings is checked when it is there.
+A reference such as ``$list.files`` (``definition.references``) makes one task depend on another; ``depends_on`` adds
+dependencies without data. Anything wrong with a document raises PlanError before anything starts. The value behind a
+reference is checked when the run has it.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ from pydantic import ValidationError
 
 from reactor.bounds import REFERENCE_CHARS
 from reactor.definition.binding import MISSING, adapter_for
+from reactor.definition.names import did_you_mean
 from reactor.definition.references import filled, parse
 from reactor.definition.workflow import Workflow
 from reactor.errors import WorkflowError
-from reactor.events.values import describe_error
+from reactor.events.values import describe_error, short_repr
 from reactor.plans.document import (
     Location,
     PlanShape,
@@ -31,11 +33,9 @@ from reactor.plans.document import (
     TaskShape,
     check_json,
     fail,
-    near,
     parse_plan,
     raise_first,
     shape_of,
-    shown,
 )
 from reactor.plans.tools import Tool
 from reactor.plans.tools import tools as registered
@@ -45,15 +45,15 @@ __all__ = ["Tools", "load_plan", "parse_plan"]
 Tools = Mapping[str, Tool[..., Any]] | Iterable[Tool[..., Any]]
 
 _TYPE_PROBLEMS = 3
-"""Told of one value."""
+"""How many type errors of one value are reported."""
 
 
 def load_plan(document: object, tools: Tools | None = None) -> Workflow:
-    """The frozen workflow of a document; raises PlanError with up to 20 problems and their places.
+    """The frozen workflow that a document describes; raises PlanError with up to 20 problems and their places.
 
-    ``tools``: those it may name; None: all that are registered. ``workflow.plan`` is what of the document defines the
-    DAG; loading that gives the same workflow. ``run_id``, ``meta`` and ``budget`` are checked here and are for
-    ``engine.start``.
+    ``tools``: the tools it may name; None for all registered ones. ``workflow.plan`` is the part of the document that
+    defines the DAG, and loads as the same workflow. The members ``run_id``, ``meta`` and ``budget`` are only checked:
+    pass them to ``engine.start``.
     """
     check_json(document)
     shape = shape_of(document)
@@ -72,7 +72,7 @@ def _by_name(tools: Tools | None) -> Mapping[str, Tool[..., Any]]:
 
 
 def _plan_of(document: dict[str, Any]) -> dict[str, Any]:
-    """A copy of what defines the DAG; members that are null are left out."""
+    """A copy of the members that define the DAG, without those that are null."""
     copy: dict[str, Any] = orjson.loads(orjson.dumps(document))
     tasks = [{name: value for name, value in task.items() if value is not None} for task in copy["tasks"]]
     return {"tasks": tasks} if copy.get("name") is None else {"name": copy["name"], "tasks": tasks}
@@ -86,7 +86,7 @@ def _workflow(shape: PlanShape, plan: dict[str, Any], tools: Mapping[str, Tool[.
         for task, written in zip(shape.tasks, plan["tasks"], strict=True):
             _add(flow, task, written.get("input", {}), tools[task.tool])
         flow.validate()
-    except WorkflowError as error:  # a cycle, a reserved name, a tool that cannot run as it says
+    except WorkflowError as error:  # a cycle, a reserved name, a tool whose executor does not fit
         where = () if error.task is None else ("tasks", places[error.task])
         fail(Problem(where, f"cannot run: {error}"))
     return flow
@@ -109,7 +109,7 @@ def _add(flow: Workflow, shape: TaskShape, given: dict[str, Any], tool: Tool[...
     task.given = given
 
 
-# --- what can be wrong with tasks of the right shape --------------------------------------------------------------
+# --- problems of tasks that have the right shape -----------------------------------------------------------------
 
 
 def _problems(shape: PlanShape, tools: Mapping[str, Tool[..., Any]]) -> Iterator[Problem]:
@@ -117,36 +117,38 @@ def _problems(shape: PlanShape, tools: Mapping[str, Tool[..., Any]]) -> Iterator
     for number, task in enumerate(shape.tasks):
         before = first.setdefault(task.id, number)
         if before != number:
-            yield Problem(("tasks", number, "id"), f"is {task.id!r}, as that of tasks[{before}] is")
+            yield Problem(("tasks", number, "id"), f"is {task.id!r}, which is already the id of tasks[{before}]")
     for number, task in enumerate(shape.tasks):
         where = ("tasks", number)
         yield from _dependency_problems((*where, "depends_on"), task, first)
         tool = tools.get(task.tool)
         if tool is None:
-            yield Problem((*where, "tool"), f"is {shown(task.tool)}, which is no tool here{_hint(task.tool, tools)}")
+            yield Problem(
+                (*where, "tool"), f"is {short_repr(task.tool)}, which is not a known tool{_tool_hint(task.tool, tools)}"
+            )
         yield from _input_problems((*where, "input"), task, tool, first)
 
 
-def _hint(name: str, tools: Mapping[str, Tool[..., Any]]) -> str:
+def _tool_hint(name: str, tools: Mapping[str, Tool[..., Any]]) -> str:
     few = sorted(tools)[:10]
     more = " and more" if len(tools) > len(few) else ""
-    return near(name, tools) or f"; there {'is' if len(few) == 1 else 'are'} {', '.join(few) or 'none'}{more}"
+    return did_you_mean(name, tools) or f"; known tools: {', '.join(few) or 'none'}{more}"
 
 
 def _dependency_problems(where: Location, task: TaskShape, ids: Mapping[str, int]) -> Iterator[Problem]:
     seen: set[str] = set()
     for number, name in enumerate(task.depends_on or ()):
         if name in seen:
-            yield Problem((*where, number), f"is {shown(name)} for the second time")
+            yield Problem((*where, number), f"is {short_repr(name)} for the second time")
         elif (problem := _upstream_problem(name, task, ids)) is not None:
-            yield Problem((*where, number), f"is {shown(name)}, {problem}")
+            yield Problem((*where, number), f"is {short_repr(name)}, {problem}")
         seen.add(name)
 
 
 def _upstream_problem(name: str, task: TaskShape, ids: Mapping[str, int]) -> str | None:
     if name == task.id:
         return "the task itself"
-    return None if name in ids else f"which is no task of this plan{near(name, ids)}"
+    return None if name in ids else f"which is not a task of this plan{did_you_mean(name, ids)}"
 
 
 def _input_problems(
@@ -157,11 +159,11 @@ def _input_problems(
     for name, value in given.items():
         place = (*where, name)
         if tool is not None and name not in parameters:
-            takes = near(name, parameters) or f"; it takes {', '.join(parameters) or 'none'}"
-            yield Problem(place, f"is no input of tool {tool.name!r}{takes}")
+            takes = did_you_mean(name, parameters) or f"; it takes {', '.join(parameters) or 'none'}"
+            yield Problem(place, f"is not an input of tool {tool.name!r}{takes}")
             continue
         strings = list(_strings(place, value))
-        wrong = [Problem(at, told) for at, text in strings if (told := _reference_problem(text, task, ids))]
+        wrong = [Problem(at, problem) for at, text in strings if (problem := _reference_problem(text, task, ids))]
         yield from wrong
         if tool is not None and not wrong and all(parse(text) is None for _, text in strings):
             yield from _type_problems(place, filled(value, {}), parameters[name][1], tool.name)
@@ -185,7 +187,7 @@ def _reference_problem(text: str, task: TaskShape, ids: Mapping[str, int]) -> st
     try:
         reference = parse(text)
     except ValueError as error:
-        return f"cannot be: {error}"
+        return f"is not allowed: {error}"
     if reference is None:
         return None
     if len(text) > REFERENCE_CHARS:
@@ -204,8 +206,8 @@ def _type_problems(where: Location, value: Any, annotation: Any, tool: str) -> I
         for one in error.errors(include_url=False)[:_TYPE_PROBLEMS]:
             message = one["msg"][:1].lower() + one["msg"][1:]
             yield Problem(
-                (*where, *one["loc"]), f"is {shown(one['input'])}, which tool {tool!r} does not take: {message}"
+                (*where, *one["loc"]), f"is {short_repr(one['input'])}, which tool {tool!r} does not accept: {message}"
             )
-    except Exception as error:  # a validator of the tool's own types, which may raise anything
-        told = describe_error(error)
-        yield Problem(where, f"cannot be checked for tool {tool!r}: {told['type']}: {told['message']}")
+    except Exception as error:  # a validator of the tool's own types may raise anything
+        described = describe_error(error)
+        yield Problem(where, f"cannot be checked for tool {tool!r}: {described['type']}: {described['message']}")

@@ -1,4 +1,4 @@
-"""Tools: functions that a DAG which is data (``plans.load``) may name.
+"""Tools: the functions that the tasks of a plan (``plans.load``) may name.
 
     @tool
     async def fetch(url: str, limit: int = 10) -> dict: ...
@@ -6,7 +6,8 @@
     @tool(name="text.count", executor="process")
     def count(text: str, ctx: Context) -> int: ...
 
-A tool is a function at module level, registered for the whole process when its module is imported. It stays callable.
+A tool is a function at module level. It is registered for the whole process when its module is imported, and calling
+it still calls the function.
 """
 
 from __future__ import annotations
@@ -15,26 +16,25 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final, Literal, NoReturn, overload
+from typing import Any, Final, NoReturn, overload
 
 from reactor.bounds import TOOL_NAME
-from reactor.definition.binding import MISSING, RunInput, Signature, input_schema, signature_of
+from reactor.definition.binding import MISSING, Signature, signature_of
+from reactor.definition.inputs import RunInput, default_problem, input_schema
+from reactor.definition.names import TOOL_NAME_RULE
 from reactor.definition.options import options_problem
 from reactor.definition.policy import Limit
-from reactor.definition.task import NamedFunction, P, R, Task
+from reactor.definition.task import ExecutorName, NamedFunction, P, R, Task
 from reactor.errors import WorkflowError
-from reactor.events.values import dumps
-
-Where = Literal["loop", "thread", "process"]
 
 _REGISTERED: Final[dict[str, Tool[..., Any]]] = {}
 
 
 class Tool(NamedFunction[P, R]):
-    """A function under a name, and how it is run; calling it calls the function. Not registered by being made.
+    """A function with a name and options; calling it calls the function. Only ``@tool`` registers it.
 
-    ``executor``, ``limits`` and ``concurrency`` are those of ``Workflow.task``. Raises WorkflowError for a name that
-    is none, for parameters that cannot be given by name, and for options that cannot be.
+    ``executor``, ``limits`` and ``concurrency`` mean the same as in ``Workflow.task``. Raises WorkflowError for a bad
+    name or option, and for a parameter that cannot be given by name or has a default that is not JSON.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Tool(NamedFunction[P, R]):
         function: Callable[P, R],
         *,
         name: str | None = None,
-        executor: Where | None = None,
+        executor: ExecutorName | None = None,
         limits: str | Limit | Sequence[str | Limit] = (),
         concurrency: int | None = None,
     ) -> None:
@@ -57,7 +57,7 @@ class Tool(NamedFunction[P, R]):
         )
         functools.update_wrapper(self, function, updated=())
         super().__init__(function, task.name)
-        self.executor: Where | None = executor
+        self.executor: ExecutorName | None = executor
         self.limits = task.limits
         self.concurrency = concurrency
         self._check(task)
@@ -69,41 +69,36 @@ class Tool(NamedFunction[P, R]):
 
     @property
     def signature(self) -> Signature:
-        """The parameters by name, without the context."""
+        """What the function takes and returns."""
         return signature_of(self.function)
 
     @functools.cached_property
     def input_schema(self) -> dict[str, Any]:
-        """JSON Schema of what a document gives it."""
+        """The JSON Schema of a task's ``input``."""
         parameters = self.signature.parameters
         return input_schema(
             {name: RunInput(name, kind, default is MISSING, default, ()) for name, default, kind in parameters}
         )
 
     def describe(self) -> dict[str, Any]:
-        """As it stands in ``GET /tools``."""
+        """The tool in the answer of ``GET /tools``: ``{name, description, input_schema}``."""
         return {"name": self.name, "description": self.description, "input_schema": self.input_schema}
 
     def _check(self, task: Task[P, R]) -> None:
         if not isinstance(self.name, str) or not TOOL_NAME.fullmatch(self.name):  # pyright: ignore[reportUnnecessaryIsInstance]  # users without a type checker
-            self._fail("its name must be a letter or _, then up to 63 letters, digits, _ . -; give name=")
+            self._fail(f"its name must be {TOOL_NAME_RULE}: give name=")
         if self.name.split(".")[0] == "reactor":
             self._fail("names that begin with 'reactor' are reserved")
         if (problem := options_problem(task)) is not None:
             self._fail(problem)
         try:
-            # not from the cache: annotations may name what is only defined further down the module
+            # not cached: annotations may name classes that are defined further down in the module
             signature = signature_of.__wrapped__(self.function)
         except (TypeError, ValueError) as error:
             self._fail(str(error))
         for name, default, _ in signature.parameters:
-            self._check_default(name, default)
-
-    def _check_default(self, name: str, default: Any) -> None:
-        try:
-            dumps(None if default is MISSING else default)
-        except (TypeError, RecursionError):
-            self._fail(f"the default of parameter {name!r} is not JSON: {type(default).__name__}")
+            if (problem := default_problem(f"parameter {name!r}", default)) is not None:
+                self._fail(problem)
 
     def _fail(self, problem: str) -> NoReturn:
         raise WorkflowError(f"tool {self.name!r}: {problem}", workflow="", task=None, tool=self.name)
@@ -113,7 +108,7 @@ class Tool(NamedFunction[P, R]):
 
 
 def tools() -> Mapping[str, Tool[..., Any]]:
-    """The registered tools by name, as they are at any time."""
+    """A live view of the registered tools by name."""
     return MappingProxyType(_REGISTERED)
 
 
@@ -125,16 +120,16 @@ def tool(function: Callable[P, R], /) -> Tool[P, R]: ...
 def tool(
     *,
     name: str | None = None,
-    executor: Where | None = None,
+    executor: ExecutorName | None = None,
     limits: str | Limit | Sequence[str | Limit] = (),
     concurrency: int | None = None,
 ) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
 
 
 def tool(function: Callable[P, R] | None = None, /, **options: Any) -> Any:
-    """Registers a function as a tool; raises WorkflowError where another function has its name.
+    """Registers a function as a tool; raises WorkflowError if another function has its name.
 
-    The same function again, as when its module is imported anew, takes the place of the old one.
+    If its module is imported again, the new function replaces the old one.
     """
 
     def register(function: Callable[P, R]) -> Tool[P, R]:
@@ -142,8 +137,8 @@ def tool(function: Callable[P, R] | None = None, /, **options: Any) -> Any:
         taken = _REGISTERED.get(made.name)
         if taken is not None and not _is_same(taken.function, function):
             raise WorkflowError(
-                f"tool {made.name!r}: {_place(taken.function)} is registered under this name, "
-                f"{_place(function)} needs another (name=)",
+                f"tool {made.name!r}: {_place(taken.function)} is registered under this name already; "
+                f"give {_place(function)} another one with name=",
                 workflow="",
                 task=None,
                 tool=made.name,
@@ -157,7 +152,7 @@ def tool(function: Callable[P, R] | None = None, /, **options: Any) -> Any:
 def _is_same(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
     if one is other:
         return True
-    return _place(one) == _place(other) and "<" not in getattr(one, "__qualname__", "<")  # no lambdas, no closures
+    return _place(one) == _place(other) and "<" not in getattr(one, "__qualname__", "<")  # "<": a lambda or closure
 
 
 def _place(function: Callable[..., Any]) -> str:

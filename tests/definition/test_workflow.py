@@ -69,7 +69,7 @@ def test_names_may_refer_forward_until_the_workflow_is_frozen() -> None:
     flow.task(_nothing, name="b", after="a")
     flow.task(_nothing, name="a")
     assert [node.name for node in flow.validate().nodes] == ["a", "b"]
-    with pytest.raises(WorkflowError, match="frozen since its first use"):
+    with pytest.raises(WorkflowError, match="frozen by its first use"):
         flow.task(_nothing, name="c")
 
 
@@ -96,12 +96,12 @@ def test_a_task_on_itself_is_a_cycle_too() -> None:
 
 def test_an_unknown_upstream_is_named_with_the_nearest_known_one() -> None:
     """In after, needs and map alike."""
-    with bad(r"task 'b': after names 'fetsch', which is no task of this workflow, did you mean 'fetch'\?"):
+    with bad(r"task 'b': after names 'fetsch', which is not a task of this workflow, did you mean 'fetch'\?"):
         flow_of(fetch=[], b=["fetsch"]).validate()
     for options in ({"needs": {"x": "nope"}}, {"map": {"x": "nope"}}, {"map": "x"}):
         flow = Workflow("flow")
         flow.task(lambda x: x, name="b", **options)  # type: ignore[arg-type]
-        with bad("task 'b': (needs|map) names '(nope|x)', which is no task of this workflow"):
+        with bad("task 'b': (needs|map) names '(nope|x)', which is not a task of this workflow"):
             flow.validate()
 
 
@@ -111,7 +111,7 @@ def test_a_task_of_another_workflow_is_unknown_here() -> None:
     stranger = other.task(_nothing, name="a")
     flow = flow_of("a")
     flow.task(_nothing, name="b", after=stranger)
-    with bad("after names 'a', which is no task of this workflow"):
+    with bad("after names 'a', which is not a task of this workflow"):
         flow.validate()
 
 
@@ -122,9 +122,9 @@ def test_mistakes_in_the_parts_are_told_at_once() -> None:
         flow.task(_nothing, name="a")
     with bad("the task name 'ctx' is reserved"):
         flow.task(_nothing, name="ctx")
-    with bad("'a b' is not a task name"):
+    with bad("'a b' is not a valid task name"):
         flow.task(_nothing, name="a b")
-    with bad("'a\\[0\\]' is not a task name"):
+    with bad("'a\\[0\\]' is not a valid task name"):
         flow.task(_nothing, name="a[0]")
     for limit in (0, -1, True, 1.5):
         with bad("concurrency of task 'c' must be a whole number from 1"):
@@ -133,11 +133,11 @@ def test_mistakes_in_the_parts_are_told_at_once() -> None:
         flow.task(_nothing, name="c", on_upstream_failure="ignore")  # type: ignore[arg-type]
     with bad("meta of task 'c' is not JSON"):
         flow.task(_nothing, name="c", meta={"x": {1, object()}})
-    with bad("is not a workflow name"):
+    with bad("is not a valid workflow name"):
         Workflow("no spaces")
     with bad("has 0 tasks"):
         Workflow("empty").validate()
-    with pytest.raises(TypeError, match=r"flow\.task has no option 'retries'; it knows name, after"):
+    with pytest.raises(TypeError, match=r"flow\.task has no option 'retries'; its options are name, after"):
         flow.task(_nothing, name="c", retries=3)  # type: ignore[call-overload]
 
 
@@ -146,8 +146,8 @@ def test_parameters_that_cannot_be_bound_are_refused() -> None:
     for function, options, sentence in (
         (lambda *args: 0, {}, "parameter '\\*args' cannot be bound by name"),
         (lambda x, /: 0, {}, "parameter 'x' cannot be bound by name"),
-        (lambda: 0, {"needs": {"x": "a"}}, "needs binds 'x', which is no parameter of its body"),
-        (lambda: 0, {"map": "a"}, "map binds 'a', which is no parameter of its body"),
+        (lambda: 0, {"needs": {"x": "a"}}, "needs binds 'x', which is not a parameter of its body"),
+        (lambda: 0, {"map": "a"}, "map binds 'a', which is not a parameter of its body"),
         (lambda: 0, {"when": _nothing}, "its condition is async"),
         (lambda x, y: 0, {"map": {"x": "a", "y": "a"}}, "map takes one parameter, not 2"),
     ):
@@ -209,7 +209,7 @@ def test_input_is_validated_by_type_and_arrives_as_that_type() -> None:
         "the input 'options' of task 'a' does not fit (expected Options): at depth: Input should be a valid" in message
     )
     assert "the input 'point' of task 'a' is missing (expected Point)" in message
-    with pytest.raises(InputError, match="must be an object, not list"):
+    with pytest.raises(InputError, match="must be an object, not a list"):
         graph.validate_input([])
 
 

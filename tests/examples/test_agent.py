@@ -575,7 +575,7 @@ async def test_the_command_that_cannot_be_carried_out_is_one_sentence_and_exit_c
         ("--base-url", "localhost", "window?"): "an http:// or https:// URL without credentials",
         ("--base-url", nobody, "window?", "no/such.md"): "agent: no/such.md: No such file or directory",
         ("--base-url", nobody, "--prices", "x", "1", "window?"): "at input_price: Input should be a valid decimal",
-        ("--base-url", nobody, "--budget", "much", "window?"): "a cost is a number from 0, not 'much'",
+        ("--base-url", nobody, "--budget", "much", "window?"): "a cost must be a number from 0, not 'much'",
     }
     for arguments, sentence in bad.items():
         code, out, err = await done(*arguments)

@@ -145,7 +145,7 @@ def test_a_function_whose_name_means_another_one_is_refused_before_a_run() -> No
     """By then its module is complete."""
     flow = Workflow("replaced")
     flow.task(bodies.first_replaced, executor="process")
-    with pytest.raises(WorkflowError, match="something else by now"):
+    with pytest.raises(WorkflowError, match="no longer this function"):
         flow.validate()
 
 

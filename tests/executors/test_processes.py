@@ -680,7 +680,7 @@ def test_a_module_that_only_this_process_can_import_is_addressed_by_its_file(tmp
 
 
 def test_what_has_no_address_is_refused() -> None:
-    """A lambda, a function in a function, a method, an object, and a name that means something else by now."""
+    """A lambda, a function in a function, a method, an object, and a name that means no longer this function."""
 
     def inner() -> None: ...
 

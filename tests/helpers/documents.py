@@ -176,17 +176,17 @@ NO_TASKS = [
 ]
 
 UNKNOWN_MEMBERS = [
-    *(with_member(name, 1, "is no member of a plan; there are tasks, name") for name in (
+    *(with_member(name, 1, "is not a member of a plan; its members are tasks, name") for name in (
         "task", "Tasks", "version", "input", "workflow", "tools", "timeout", "tasks_", "a-b",
     )),
-    *(with_task(name, "is no member of a task; there are id, tool, input", **{name: 1}) for name in (
+    *(with_task(name, "is not a member of a task; its members are id, tool, input", **{name: 1}) for name in (
         "name", "inputs", "after", "needs", "when", "map", "executor", "cache", "limits", "function", "given", "code",
         "dependsOn", "ID", "concurrency", "__class__", "depends",
     )),
-    Bad(plan(task(), **{"$schema": 1}), "['$schema']", "is no member of a plan"),
-    Bad(plan(task(), **{"": 1}), "['']", "is no member of a plan"),
-    Bad(plan(task(), **{"x" * 70: 1}), f"['{'x' * 60}']", "is no member of a plan"),
-    Bad(plan({**task(), "a b": 1}), "tasks[0]['a b']", "is no member of a task"),
+    Bad(plan(task(), **{"$schema": 1}), "['$schema']", "is not a member of a plan"),
+    Bad(plan(task(), **{"": 1}), "['']", "is not a member of a plan"),
+    Bad(plan(task(), **{"x" * 70: 1}), f"['{'x' * 60}']", "is not a member of a plan"),
+    Bad(plan({**task(), "a b": 1}), "tasks[0]['a b']", "is not a member of a task"),
 ]  # fmt: skip
 
 BAD_IDS = [
@@ -199,19 +199,19 @@ BAD_IDS = [
     )),
     with_task("", "is reserved", id="run"),
     with_task("", "is reserved", id="ctx"),
-    Bad(plan(task("a"), task("a")), "tasks[1].id", "is 'a', as that of tasks[0] is"),
-    Bad(plan(task("a"), task("b"), task("b")), "tasks[2].id", "as that of tasks[1] is"),
-    Bad(plan(*[task("same") for _ in range(100)]), "tasks[1].id", "as that of tasks[0] is"),
+    Bad(plan(task("a"), task("a")), "tasks[1].id", "is 'a', which is already the id of tasks[0]"),
+    Bad(plan(task("a"), task("b"), task("b")), "tasks[2].id", "which is already the id of tasks[1]"),
+    Bad(plan(*[task("same") for _ in range(100)]), "tasks[1].id", "which is already the id of tasks[0]"),
 ]  # fmt: skip
 
 BAD_TOOLS = [
     *(with_task("tool", f"must be a string, not {kind}", tool=value) for value, kind in (
         (None, "null"), (1, "a number"), (["echo"], "a list"), ({}, "an object"), (False, "false"),
     )),
-    with_task("tool", "is no tool here, did you mean 'echo'?", tool="echoo"),
-    with_task("tool", "is no tool here, did you mean 'fetch'?", tool="fetsch"),
-    with_task("tool", "is no tool here; there are add, echo", tool=""),
-    *(with_task("tool", "is no tool here", tool=value) for value in (
+    with_task("tool", "is not a known tool, did you mean 'echo'?", tool="echoo"),
+    with_task("tool", "is not a known tool, did you mean 'fetch'?", tool="fetsch"),
+    with_task("tool", "is not a known tool; known tools: add, echo", tool=""),
+    *(with_task("tool", "is not a known tool", tool=value) for value in (
         "os.system", "__import__", "eval", "builtins.exec", "Echo", "echo ", "echo()", "echo.__call__", "$a",
         "e" * 9_999, "{0.__class__}", "%s", "reactor.tools.tool", "../echo", "\0",
     )),
@@ -221,13 +221,13 @@ BAD_INPUTS = [
     *(with_task("input", f"must be an object, not {kind}", input=value) for value, kind in (
         ([], "a list"), ("x", "a string"), (1, "a number"), (True, "true"),
     )),
-    with_task("input.val", "is no input of tool 'echo', did you mean 'value'?", input={"val": 1}),
-    with_task("input.x", "is no input of tool 'nothing'; it takes none", tool="nothing", input={"x": 1}),
-    with_task("input.ctx", "is no input of tool 'whoami'", tool="whoami", input={"ctx": 1}),
-    with_task("input.c", "is no input of tool 'in_thread'", tool="in_thread", input={"c": None}),
-    with_task("input.self", "is no input", input={"self": 1}),
-    with_task("input.__class__", "is no input", input={"__class__": 1}),
-    with_task("input['']", "is no input", input={"": 1}),
+    with_task("input.val", "is not an input of tool 'echo', did you mean 'value'?", input={"val": 1}),
+    with_task("input.x", "is not an input of tool 'nothing'; it takes none", tool="nothing", input={"x": 1}),
+    with_task("input.ctx", "is not an input of tool 'whoami'", tool="whoami", input={"ctx": 1}),
+    with_task("input.c", "is not an input of tool 'in_thread'", tool="in_thread", input={"c": None}),
+    with_task("input.self", "is not an input", input={"self": 1}),
+    with_task("input.__class__", "is not an input", input={"__class__": 1}),
+    with_task("input['']", "is not an input", input={"": 1}),
     with_task("input.url", "is missing: tool 'fetch' needs it", tool="fetch"),
     with_task("input.url", "is missing: tool 'fetch' needs it", tool="fetch", input={"limit": 1}),
     with_task("input.url", "is missing", tool="fetch", input=None),
@@ -235,8 +235,8 @@ BAD_INPUTS = [
     with_value(1, "valid string", tool="fetch", name="url"),
     with_value(None, "valid string", tool="fetch", name="url"),
     with_value(["http://"], "valid string", tool="fetch", name="url"),
-    with_value("many", "is 'many', which tool 'add' does not take", tool="add", name="a"),
-    with_value("$$1", "is '$1', which tool 'add' does not take", tool="add", name="a"),
+    with_value("many", "is 'many', which tool 'add' does not accept", tool="add", name="a"),
+    with_value("$$1", "is '$1', which tool 'add' does not accept", tool="add", name="a"),
     with_value(1.5, "fractional part", tool="add", name="a"),
     with_value(None, "valid integer", tool="add", name="a"),
     with_value({}, "valid integer", tool="add", name="a"),
@@ -245,7 +245,7 @@ BAD_INPUTS = [
     with_value(1, "valid list", tool="total", name="numbers"),
     with_value("123", "valid list", tool="total", name="numbers"),
     with_value({"0": 1}, "valid list", tool="total", name="numbers"),
-    with_value([1, "x"], "is 'x', which tool 'total' does not take", "[1]", tool="total", name="numbers"),
+    with_value([1, "x"], "is 'x', which tool 'total' does not accept", "[1]", tool="total", name="numbers"),
     with_value([1, 2, [3]], "valid integer", "[2]", tool="total", name="numbers"),
     with_value({"y": 1}, "field required", ".x", tool="move", name="to"),
     with_value({"x": "here"}, "valid integer", ".x", tool="move", name="to"),
@@ -256,12 +256,12 @@ BAD_INPUTS = [
 ]  # fmt: skip
 
 BAD_REFERENCES = [
-    *(with_value(text, "is no reference: write $task or $task.path") for text in (
+    *(with_value(text, "is not a reference: write $task or $task.path") for text in (
         "$", "$ a", "$.", "$.a", "$1", "$5.00", "$a.", "$a..b", "$a.b.", "$a[0]", "$a b", "$(a)", "${a}", "${a.b}",
         "$a/b", "$-a", "$ä", "$a\n", "$" + "a" * 65, "$" + "." * 500, "$\0", "$a$b", "$a|b", "$a()", "$ $a",
     )),
     *(with_value(text, "refers to 'a', the task itself") for text in ("$a", "$a.b", "$a.b.0", "$a.__class__", "$a.$a")),
-    *(with_value(text, "which is no task of this plan") for text in (
+    *(with_value(text, "which is not a task of this plan") for text in (
         "$b", "$b.a", "$A", "$__class__", "$__init__.__globals__", "$run", "$ctx", "$self.x", "$aa",
     )),
     with_value(["x", {"deep": ["$b"]}], "refers to 'b'", "[1].deep[0]"),
@@ -278,9 +278,9 @@ BAD_DEPENDENCIES = [
     with_task("depends_on[0]", "must be a string, not a number", depends_on=[1]),
     with_task("depends_on[0]", "must be a string, not null", depends_on=[None]),
     with_task("depends_on[0]", "must be a string, not a list", depends_on=[["b"]]),
-    with_task("depends_on[0]", "is 'b', which is no task of this plan", depends_on=["b"]),
-    with_task("depends_on[0]", "is '', which is no task", depends_on=[""]),
-    with_task("depends_on[0]", "is '$b', which is no task", depends_on=["$b"]),
+    with_task("depends_on[0]", "is 'b', which is not a task of this plan", depends_on=["b"]),
+    with_task("depends_on[0]", "is '', which is not a task", depends_on=[""]),
+    with_task("depends_on[0]", "is '$b', which is not a task", depends_on=["$b"]),
     with_task("depends_on[0]", "is 'a', the task itself", depends_on=["a"]),
     Bad(plan(task(), task("b", depends_on=["a", "a"])), "tasks[1].depends_on[1]", "is 'a' for the second time"),
     Bad(plan(task(), task("b", depends_on=["a", "c"])), "tasks[1].depends_on[1]", "is 'c'"),
@@ -292,13 +292,13 @@ BAD_DEPENDENCIES = [
 ]  # fmt: skip
 
 BAD_OPTIONS = [
-    *(with_task("retry", "a whole number from 1", retry=value) for value in (0, -1, -(2**63))),
+    *(with_task("retry", "must be a whole number from 1", retry=value) for value in (0, -1, -(2**63))),
     *(with_task("retry", "must be a number of attempts or an object", retry=value) for value in ("3", True, 1.5, [3])),
     with_task("retry", "the limit is 1,000", retry=2**63 - 1),
     with_task("retry", "has no member 'retry_on'", retry={"attempts": 2, "retry_on": "ValueError"}),
     with_task("retry", "has no member '__class__'", retry={"__class__": 2}),
-    with_task("retry", "delay of a Retry is a number", retry={"delay": -1}),
-    with_task("retry", "delay of a Retry is a number", retry={"delay": "1"}),
+    with_task("retry", "delay of a Retry must be a number", retry={"delay": -1}),
+    with_task("retry", "delay of a Retry must be a number", retry={"delay": "1"}),
     with_task("retry", "max_delay of a Retry", retry={"max_delay": 1e300}),
     with_task("retry", "backoff of a Retry", retry={"backoff": 0}),
     with_task("retry", "jitter of a Retry", retry={"jitter": 2}),
@@ -311,19 +311,19 @@ BAD_OPTIONS = [
     with_task("meta", "the limit is 8,192", meta={"x": "y" * 9_000}),
     *(with_member("name", value, f"must be a string, not {kind}") for value, kind in ((1, "a number"), ([], "a list"))),
     *(with_member("name", value, "but must be 1 to 64 letters") for value in ("", "a b", ".a", "a/b", "x" * 65, "ä")),
-    *(with_member("budget", value, "a budget is an object") for value in (1, "5", [], True)),
-    with_member("budget", {"money": 1}, "a budget has no 'money'"),
-    with_member("budget", {"cost": -1}, "a cost is a number from 0"),
-    with_member("budget", {"cost": "free"}, "a cost is a number from 0"),
-    with_member("budget", {"cost": "NaN"}, "a cost is a number from 0"),
-    with_member("budget", {"cost": [1]}, "a cost is a number from 0"),
+    *(with_member("budget", value, "a budget must be an object") for value in (1, "5", [], True)),
+    with_member("budget", {"money": 1}, "a budget has no member 'money'"),
+    with_member("budget", {"cost": -1}, "a cost must be a number from 0"),
+    with_member("budget", {"cost": "free"}, "a cost must be a number from 0"),
+    with_member("budget", {"cost": "NaN"}, "a cost must be a number from 0"),
+    with_member("budget", {"cost": [1]}, "a cost must be a number from 0"),
     with_member("budget", {"tokens": 1.5}, "tokens of a Budget"),
     with_member("budget", {"tasks": "1"}, "tasks of a Budget"),
     with_member("budget", {"seconds": 0}, "seconds of a Budget"),
     with_member("budget", {"on_exceeded": "explode"}, "on_exceeded of a Budget"),
     with_member("budget", {"on_exceeded": []}, "on_exceeded of a Budget"),
     with_member("meta", {"x": "y" * 9_000}, "the limit is 8,192"),
-    *(with_member("run_id", value, "is no run id") for value in ("", ".", "..", "a b", "a/b", "x" * 65, "ä", "a\n")),
+    *(with_member("run_id", value, "not a valid run id") for value in ("", ".", "..", "a b", "a/b", "x" * 65, "ä", "a\n")),
 ]  # fmt: skip
 
 BAD_JSON = [
@@ -367,11 +367,11 @@ def everywhere() -> list[Any]:
 BAD_VALUES = [
     with_value(float("nan"), "is not a finite number"),
     with_value(float("inf"), "is not a finite number"),
-    with_value("\ud800", "is no text: it has half of a surrogate pair"),
-    with_value(["a\udfff"], "is no text", "[0]"),
-    with_value({1: 2}, "has a key that is no string: 1"),
-    with_value({None: 2}, "has a key that is no string: None"),
-    with_value({"\ud800": 1}, "has a key that is no text: '\\ud800'"),
+    with_value("\ud800", "is not valid text: it has half of a surrogate pair"),
+    with_value(["a\udfff"], "is not valid text", "[0]"),
+    with_value({1: 2}, "has a key that is not a string: 1"),
+    with_value({None: 2}, "has a key that is not a string: None"),
+    with_value({"\ud800": 1}, "has a key that is not valid text: '\\ud800'"),
     with_value((1, 2), "is tuple, which is not JSON"),
     with_value({1, 2}, "is set, which is not JSON"),
     with_value(b"x", "is bytes, which is not JSON"),
@@ -383,7 +383,7 @@ BAD_VALUES = [
     Bad(plan(task("a", "echo", {"value": "x" * 1_048_576})), "", "the limit is 1,048,576"),
     Bad({"tasks": (task(),)}, "tasks", "is tuple, which is not JSON"),
     Bad(object(), "", "is object, which is not JSON"),
-    Bad({**plan(task()), 5: 1}, "", "has a key that is no string: 5"),
+    Bad({**plan(task()), 5: 1}, "", "has a key that is not a string: 5"),
 ]
 """What only Python can."""
 
@@ -405,7 +405,7 @@ BAD_TEXTS = [
     Bad("[" * 100 + "]" * 100, "", "is nested more than 32 deep"),
     Bad("9" * 200, "", "is an integer beyond 64 bits"),
     Bad('{"a": [1, 99999999999999999999]}', "a[1]", "is an integer beyond 64 bits"),
-    Bad('{"tasks": [], "tasks": []}', "tasks", "is there twice"),
-    Bad('{"tasks": [{"id": "a", "tool": "x", "id": "b"}]}', "tasks[0].id", "is there twice"),
+    Bad('{"tasks": [], "tasks": []}', "tasks", "appears twice"),
+    Bad('{"tasks": [{"id": "a", "tool": "x", "id": "b"}]}', "tasks[0].id", "appears twice"),
     Bad(" " * 1_048_577, "", "the limit is 1,048,576"),
 ]

@@ -217,7 +217,7 @@ START_PROBLEMS: list[tuple[bytes, str, int, str]] = [
     (b'{"input": []}', "application/json", 422, "the input of workflow 'small' must be an object"),
     (b'{"input": {"n": "x"}}', "application/json", 422, "the input 'n' of task 'a' does not fit (expected int)"),
     (b'{"input": {"m": 1}}', "application/json", 422, "the input 'm' is not an input of this workflow"),
-    (b'{"run_id": "a b"}', "application/json", 422, "'a b' is no run id"),
+    (b'{"run_id": "a b"}', "application/json", 422, "'a b' is not a valid run id"),
     (b'{"run_id": 7}', "application/json", 422, "run_id must be a string"),
     (b'{"meta": []}', "application/json", 422, "meta must be an object"),
     (b"{}", "text/plain", 415, "send Content-Type: application/json"),

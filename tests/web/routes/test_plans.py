@@ -151,7 +151,7 @@ async def test_a_bad_plan_is_answered_with_all_its_problems(plans: Server) -> No
         assert (response.status, response.content_type) == (422, "application/problem+json")
     assert problem["place"] == "tasks[0].tool"
     assert [one["place"] for one in problem["problems"]] == ["tasks[0].tool", "tasks[1].input.a", "tasks[1].input.d"]
-    assert problem["detail"].startswith("tasks[0].tool is 'fetsch', which is no tool here, did you mean 'fetch'?; ")
+    assert problem["detail"].startswith("tasks[0].tool is 'fetsch', which is not a known tool, did you mean 'fetch'?; ")
 
 
 async def test_the_tools_are_listed_with_their_schemas(plans: Server) -> None:
@@ -310,7 +310,7 @@ def test_graph_prints_a_plan(folder: Path) -> None:
     (["--tools", "tools.py"], "[]", "plan.json: the plan must be an object, not a list"),
     (["--tools", "tools.py"], '{"tasks": [{"id": "a", "tool": "doubel"}]}', "tasks[0].tool is 'doubel'"),
     (["--tools", "tools.py"], '{"tasks": [{"id": "a", "tool": "double"}]}', "tasks[0].input.n is missing"),
-    (["--tools", "tools.py"], '{"tasks": [], "tasks": []}', "tasks is there twice"),
+    (["--tools", "tools.py"], '{"tasks": [], "tasks": []}', "tasks appears twice"),
     (["--tools", "tools.py"], " " * 2_000_000, "the limit is 1,048,576"),
     (["--tools", "none.py"], None, "there is no file none.py"),
     (["--tools", "plan.json"], None, "plan.json is no Python file"),

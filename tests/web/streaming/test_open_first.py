@@ -77,7 +77,7 @@ async def test_a_put_without_a_workflow_or_with_a_bad_id_starts_nothing(server: 
     assert (status, body["detail"]) == (422, "the body must name the workflow: {workflow, input}")
     status, body = await put(server, "a%20b", workflow="small")
     assert status == 422
-    assert "'a b' is no run id" in body["detail"]
+    assert "'a b' is not a valid run id" in body["detail"]
     assert (await put(server, "mine", workflow="none"))[0] == 404
     assert (await server.get("/runs"))[1]["runs"] == []
 

@@ -1,0 +1,83 @@
+"""``Node``: one task in its graph, with everything that is decided about it before a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reactor.definition.binding import CONTEXT, Parameter, Signature
+from reactor.definition.task import Task
+
+
+class Node:
+    """A task in its graph: its upstreams by name, and where each parameter gets its value.
+
+    ``map_source`` is the upstream whose list the task is mapped over; None for a task that is not mapped.
+    """
+
+    __slots__ = (
+        "arguments",
+        "cache_key",
+        "context",
+        "dependents",
+        "executor",
+        "is_limited",
+        "map_source",
+        "name",
+        "parameters",
+        "returns",
+        "runs_async",
+        "task",
+        "upstreams",
+        "when",
+    )
+
+    def __init__(
+        self,
+        task: Task[..., Any],
+        parameters: tuple[Parameter, ...],
+        when: tuple[Parameter, ...],
+        cache_key: tuple[Parameter, ...],
+        upstreams: tuple[str, ...],
+        map_source: str | None,
+        signature: Signature,
+    ) -> None:
+        self.task = task
+        self.parameters = parameters
+        self.when = when
+        self.cache_key = cache_key
+        self.upstreams = upstreams
+        self.dependents: tuple[str, ...] = ()
+        """Names of the tasks that wait for this one to end. The graph sets it."""
+        self.map_source = map_source
+        self.returns = signature.returns
+        self.runs_async = signature.is_async
+        # every start of a body needs these, so they are computed once
+        self.name = task.name
+        self.arguments = tuple(parameter for parameter in parameters if parameter.kind != CONTEXT)
+        self.context = signature.context
+        self.executor = task.executor or ("loop" if signature.is_async else "thread")
+        """``loop``, ``thread`` or ``process``."""
+        self.is_limited = task.concurrency is not None or bool(task.limits) or self.executor != "loop"
+        """Whether its bodies need a slot of their own, besides the limits that hold for every task."""
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no other task depends on it; the outputs of the leaves are the outputs of the run."""
+        return not self.dependents
+
+    @property
+    def runs_on_failure(self) -> bool:
+        """Whether it runs once all its upstreams have ended, even if one of them failed."""
+        return self.task.on_upstream_failure == "run"
+
+    @property
+    def kind(self) -> str:
+        """``map`` for a mapped task, ``task`` for any other."""
+        return "task" if self.map_source is None else "map"
+
+    def describe(self) -> dict[str, Any]:
+        """The task in ``run.started`` and in ``GET /workflows/{name}``: ``{id, kind, depends_on, tool?, meta?}``."""
+        described: dict[str, Any] = {"id": self.name, "kind": self.kind, "depends_on": list(self.upstreams)}
+        if self.task.tool is not None:
+            described["tool"] = self.task.tool
+        return described | ({"meta": dict(self.task.meta)} if self.task.meta else {})

@@ -60,7 +60,7 @@ from reactor.events.state import RunState, TaskState
 from reactor.plans.load import load_plan
 from reactor.plans.tools import Tool, tool
 from reactor.runs.run import Run
-from reactor.stream.follow import off_loop
+from reactor.stream.off_loop import off_loop
 
 try:
     __version__ = _metadata.version("reactor-dag")

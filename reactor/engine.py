@@ -35,7 +35,9 @@ from reactor.runs.beginning import Beginning
 from reactor.runs.host import Host
 from reactor.runs.open_runs import OpenRuns
 from reactor.runs.run import Run
-from reactor.stream.follow import caught_up, report
+from reactor.stream.behind import wait_for_readers
+from reactor.stream.feed import Closed
+from reactor.stream.follow import log_error_of
 from reactor.tasks.past import Output
 
 logger = structlog.get_logger("reactor")
@@ -157,7 +159,7 @@ class Engine:
             logger.error("run did not end in time", run_id=execution.run_id)
             execution.journal.suspend()
         self._runs.windows.on_completed()
-        await caught_up(self.log, bounds.BEHIND_SECONDS)
+        await wait_for_readers(self.log, bounds.BEHIND_SECONDS)
         await asyncio.gather(*self._recovery.upkeep, return_exceptions=True)
         await self._host.close()
         await self.log.close()
@@ -254,7 +256,7 @@ class Engine:
         the task UnknownTask or TaskEnded.
         """
         run = await self.get(run_id)
-        if run.feed.closed != "not_recovered" or task is not None:
+        if run.feed.closed != Closed.NOT_RECOVERED or task is not None:
             await run.request_cancel(grace, task=task, reason=reason, by=by)
             return run
         check_reason(reason, by)
@@ -342,7 +344,7 @@ class Engine:
     @property
     def events(self) -> Observable[Event]:
         """Hot: the events of all runs as they are committed, from now on."""
-        return self._runs.windows.pipe(unwindow(), guarded(report("*"), run_id="*"))
+        return self._runs.windows.pipe(unwindow(), guarded(log_error_of("*"), run_id="*"))
 
 
 def run_once(workflow: Workflow, input: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,1 +1,8 @@
-"""The event logs: siblings under one law suite (``reactor.testing.log_laws``)."""
+"""Append: the event logs. Only what is in the log is ever seen by anybody.
+
+schemes      URL scheme -> log; users can add to it
+memory       ``memory://``: the runs of this process, within bounds
+sqlite/      ``sqlite:///path``: a file, one commit for all the windows that are ready
+
+All of them obey one law suite, ``reactor.testing.LAWS``.
+"""

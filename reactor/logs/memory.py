@@ -1,10 +1,11 @@
-"""The log in memory: everything of a run up to its bounds, then trimmed behind a base state."""
+"""The log in memory. Above its bounds the oldest events of a run are trimmed: only their fold is kept."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
 from itertools import islice
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -19,7 +20,10 @@ logger = structlog.get_logger("reactor")
 
 
 class MemoryLog:
-    """Implements ``EventLog``: ``max_events`` and ``max_bytes`` a run, and the last ``max_ended`` ended runs."""
+    """Implements ``EventLog`` for one process.
+
+    It keeps at most ``max_events`` events and ``max_bytes`` bytes of each run, and the last ``max_ended`` ended runs.
+    """
 
     def __init__(
         self,
@@ -35,7 +39,7 @@ class MemoryLog:
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._outputs: OrderedDict[str, tuple[bytes, float]] = OrderedDict()
         self._output_bytes = 0
-        self._answer: asyncio.Future[None] | None = None
+        self._answered: asyncio.Future[None] | None = None
 
     durable = False
 
@@ -43,14 +47,14 @@ class MemoryLog:
         return [run.record() for run in self._runs.values() if run.status not in RUN_ENDED]
 
     async def open(self) -> None:
-        """Nothing to open."""
+        """Does nothing: there is nothing to open."""
 
     async def close(self) -> None:
-        """Keeps what it has: runs stay readable after their engine ended."""
+        """Keeps everything: the runs stay readable after their engine has closed."""
 
     def append(self, run_id: str, window: Window) -> asyncio.Future[None]:
         run = self._runs.get(run_id) or _Run(run_id)
-        run.append(window)  # raises for a gap: a run begins with a window that was taken
+        run.append(window)  # before it is kept: it raises for a gap
         self._runs[run_id] = run
         if run.count > self._max_events or run.bytes > self._max_bytes:
             run.trim(self._max_events, self._max_bytes)
@@ -97,12 +101,12 @@ class MemoryLog:
         return self._done()
 
     def _done(self) -> asyncio.Future[None]:
-        """Answered already: the same for everybody, as nothing here has to be waited for."""
+        """A future that is done. All appends share one: nothing here has to be waited for."""
         loop = asyncio.get_running_loop()
-        if self._answer is None or self._answer.get_loop() is not loop:
-            self._answer = loop.create_future()
-            self._answer.set_result(None)
-        return self._answer
+        if self._answered is None or self._answered.get_loop() is not loop:
+            self._answered = loop.create_future()
+            self._answered.set_result(None)
+        return self._answered
 
     def _forget_output(self, key: str) -> None:
         value, _ = self._outputs.pop(key, (b"", 0.0))
@@ -122,7 +126,7 @@ class MemoryLog:
 
 
 class _Run:
-    """The events of one run as parallel lists: a third of the memory of a list of Events."""
+    """The events of one run, as parallel lists: they take a third of the memory of a list of Events."""
 
     __slots__ = (
         "base",
@@ -152,7 +156,7 @@ class _Run:
         self.task_ids: list[str | None] = []
         self.blobs: dict[int, bytes] = {}
         self.base: RunState | None = None
-        """The state before the first event that is kept, once any was trimmed."""
+        """The state before the first event that is kept; None until something is trimmed."""
 
     @property
     def count(self) -> int:
@@ -168,7 +172,7 @@ class _Run:
             raise ValueError(f"window {window[0].seq} of run {self.run_id} leaves a gap after {last}")
         for event in window:
             if event.seq <= last:
-                continue  # keyed (run, seq): a repeat is harmless
+                continue  # appends are keyed (run, seq): a repeat changes nothing
             self.json.append(event.json)
             self.types.append(event.type)
             self.task_ids.append(event.task_id)
@@ -177,9 +181,9 @@ class _Run:
                 self.blobs[event.seq] = event.blob
                 self.bytes += len(event.blob)
             if event.type in RUN_STATUS:
-                self._run_event(event)
+                self._update(event)
 
-    def _run_event(self, event: Event) -> None:
+    def _update(self, event: Event) -> None:
         self.status = run_status(event) or self.status
         if event.type == "run.started":
             body = event.decode()
@@ -202,7 +206,7 @@ class _Run:
         return Event(self.first + index, self.run_id, self.types[index], self.task_ids[index], self.json[index])
 
     def trim(self, max_events: int, max_bytes: int) -> None:
-        """Folds the oldest events into the base until a tenth of the bounds is free, so trims are rare."""
+        """Folds the oldest events into the base until a tenth of the bounds is free, so that trims are rare."""
         base = self.base = self.base or RunState(self.run_id)
         cut = 0
         kept_bytes = self.bytes
@@ -221,3 +225,11 @@ class _Run:
 
     def record(self) -> RunRecord:
         return RunRecord(self.run_id, self.workflow, self.version, self.status, self.created, self.first, self.last)
+
+
+def open_memory(url: str) -> MemoryLog:
+    """The log of ``memory://``; raises ValueError where the URL says more than that."""
+    parts = urlsplit(url)
+    if parts.netloc or parts.path or parts.query:
+        raise ValueError(f"{url!r} is not an event log URL: write memory://")
+    return MemoryLog()

@@ -1,46 +1,58 @@
-"""The log of a URL: which scheme opens which log."""
+"""URL scheme -> event log: the table of the schemes there are, which users can add to."""
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl, unquote, urlsplit
+from collections.abc import Callable
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
 
-from reactor.logs.memory import MemoryLog
-from reactor.logs.sqlite.log import SqliteLog
+from reactor.logs.memory import open_memory
+from reactor.logs.sqlite.url import open_sqlite
 from reactor.ports.log import EventLog
 
 
+class Scheme(NamedTuple):
+    """One kind of event log, as URLs name it."""
+
+    opener: Callable[[str], EventLog]
+    """Gets the whole URL; raises ValueError, in one sentence, for a URL it cannot follow."""
+    form: str
+    """How its URLs are written; shown in errors."""
+
+
+SCHEMES: Final[dict[str, Scheme]] = {
+    "memory": Scheme(open_memory, "memory://"),
+    "sqlite": Scheme(open_sqlite, "sqlite:///path"),
+}
+"""By the scheme of the URL."""
+
+
+def register_scheme(name: str, opener: Callable[[str], EventLog], *, form: str = "") -> None:
+    """Makes ``Engine("name://...")`` open a log of your own.
+
+    - ``name``: in lower case.
+    - ``opener``: gets the whole URL and returns the log, not yet opened; raises ValueError for a URL it cannot follow.
+    - ``form``: how its URLs are written, for errors; ``name://`` if empty.
+
+    Raises ValueError for a scheme that is registered already.
+
+    Example: ``register_scheme("redis", RedisLog.from_url, form="redis://host/0")``
+    """
+    if name in SCHEMES:
+        raise ValueError(f"the scheme {name!r} of event log URLs is registered already")
+    SCHEMES[name] = Scheme(opener, form or f"{name}://")
+
+
 def open_log(url: str) -> EventLog:
-    """The log of a URL; raises ValueError with the schemes there are.
+    """The log of a URL, not yet opened; raises ValueError, which names the schemes there are.
 
     - ``memory://`` keeps the runs of this process, within the bounds of ``reactor.bounds``.
     - ``sqlite:///runs.db`` (relative) or ``sqlite:////var/lib/runs.db`` (absolute); ``?synchronous=FULL`` survives
       power cuts; ``?keep_days=30&keep_runs=1000`` deletes ended runs beyond these when it is opened.
+    - the schemes added by ``register_scheme``.
     """
-    parts = urlsplit(url)
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    if parts.scheme == "memory" and not (parts.netloc or parts.path or options):
-        return MemoryLog()
-    if parts.scheme == "sqlite" and not (parts.netloc or parts.fragment) and len(parts.path) > 1:
-        synchronous = options.pop("synchronous", "NORMAL").upper()
-        keep = {name: _number(url, name, options.pop(name)) for name in ("keep_days", "keep_runs") if name in options}
-        if options:
-            raise ValueError(
-                f"{url!r}: there is no option {next(iter(options))!r}; there are synchronous, keep_days, keep_runs"
-            )
-        if parts.path == "/:memory:":
-            raise ValueError(f"{url!r} is no file: write memory://")
-        if synchronous == "NORMAL" or synchronous == "FULL":
-            return SqliteLog(
-                unquote(parts.path[1:]),
-                synchronous=synchronous,
-                keep_days=keep.get("keep_days"),
-                keep_runs=keep.get("keep_runs"),
-            )
-        raise ValueError(f"{url!r}: synchronous must be NORMAL or FULL")
-    raise ValueError(f"{url!r} is no event log: write memory:// or sqlite:///path")
-
-
-def _number(url: str, name: str, text: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise ValueError(f"{url!r}: {name} must be a whole number from 0, not {text!r}")
-    return int(text)
+    scheme = SCHEMES.get(urlsplit(url).scheme)
+    if scheme is None:
+        forms = " or ".join(scheme.form for scheme in SCHEMES.values())
+        raise ValueError(f"{url!r} is not an event log URL: write {forms}")
+    return scheme.opener(url)

@@ -23,7 +23,7 @@ from reactor.runs.host import Host
 from reactor.runs.open_runs import OpenRuns
 from reactor.runs.parent import Parent, ParentRun
 from reactor.runs.run import Run
-from reactor.stream.feed import Feed
+from reactor.stream.feed import Closed, Feed
 from reactor.supervision.ledger import Ledger
 
 logger = structlog.get_logger("reactor")
@@ -143,7 +143,7 @@ class Recovery:
         for child_id, parent in list(self._dormant.items()):
             if parent_id in (None, parent) and await self._is_over(parent) and self._dormant.pop(child_id, None):
                 child = await self._runs.get(child_id)
-                if child.feed.closed == "not_recovered":  # else somebody has ended it, or goes on with it
+                if child.feed.closed == Closed.NOT_RECOVERED:  # else somebody has ended it, or goes on with it
                     await self.end_left(child, reason="parent", by=None)
 
     async def _is_over(self, run_id: str) -> bool:

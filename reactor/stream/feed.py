@@ -1,7 +1,7 @@
-"""Publish: what has been committed of one run, as everybody may see it.
+"""Publish: the committed events of one run, for everybody who follows it.
 
-A feed keeps the folded state, a ring of recent windows and the hot subject of windows. It knows no subscriber's
-position: each has its own cursor and reads what it lacks, from the ring or from the log.
+A feed has the folded state, a ring of recent windows and the hot subject of windows. It does not know how far its
+subscribers are: each has a cursor of its own, and reads what it lacks from the ring or from the log.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_right
 from collections import deque
+from enum import StrEnum
+from typing import Final
 
 from reactivex.subject import Subject
 
@@ -22,16 +24,30 @@ from reactor.ports.log import EventLog
 from reactor.waiting import Shared
 
 
-class Feed:
-    """The published side of one run.
+class Closed(StrEnum):
+    """Why a feed publishes nothing more."""
 
-    - ``closed``: None while events may come; then ``"end"`` after the terminal event, or why else (``log``).
-    """
+    END = "end"
+    """The run has ended: its terminal event is published."""
+    LOG = "log"
+    """The log refused a window: the run is lost in this process, and goes on when an engine recovers it."""
+    SHUTDOWN = "shutdown"
+    """The engine has closed; the run goes on when the next one starts."""
+    NOT_RECOVERED = "not_recovered"
+    """The run has not ended, and no engine in this process goes on with it."""
+
+
+_END: Final = Closed.END
+
+
+class Feed:
+    """The published side of one run."""
 
     def __init__(self, run_id: str, log: EventLog, clock: Clock) -> None:
         self.run_id = run_id
         self.state = RunState(run_id)
-        self.closed: str | None = None
+        self.closed: Closed | None = None
+        """None while more events may come."""
         self._windows: Subject[Window] | None = None
         self.log = log
         self._clock = clock
@@ -42,24 +58,24 @@ class Feed:
 
     @classmethod
     async def load(cls, run_id: str, log: EventLog, clock: Clock, *, closed: str | None) -> Feed:
-        """The feed of a run as the log has it; raises UnknownRun.
+        """The feed of a run that is in the log; raises UnknownRun.
 
-        ``closed``: why there will be no more of one that has not ended; None where somebody is about to go on with it.
+        ``closed``: a value of ``Closed``, why nothing more comes of a run that has not ended; None where it will go on.
         """
         feed = cls(run_id, log, clock)
         state = await log.base(run_id)
         while events := await log.read(run_id, state.seq, READ_EVENTS):
             for event in events:
                 evolve(state, event)
-            await asyncio.sleep(0)  # a long log leaves the loop to others between reads
+            await asyncio.sleep(0)  # lets others use the loop while a long log is read
         feed.state = state
-        feed.closed = "end" if state.has_ended else closed
+        feed.closed = _END if state.has_ended else None if closed is None else Closed(closed)
         return feed
 
     @property
     def windows(self) -> Subject[Window]:
         """Hot Observable of windows as they are committed; completes when the feed closes."""
-        if self._windows is None:  # most runs are followed by nobody most of the time
+        if self._windows is None:  # made when it is asked for: most runs have no follower most of the time
             self._windows = Subject()
             if self.closed is not None:
                 self._windows.on_completed()
@@ -67,11 +83,11 @@ class Feed:
 
     @property
     def last_seq(self) -> int:
-        """The last published event; what is in the open window does not count."""
+        """The seq of the last published event; the events of the open window do not count."""
         return self.state.seq
 
     def publish(self, window: Window) -> None:
-        """Shows a committed window to everybody: state first, so that whoever is told finds it up to date."""
+        """Publishes a committed window: first it is folded, so that subscribers find the state up to date."""
         state = self.state
         size = 0
         for event in window:
@@ -81,27 +97,27 @@ class Feed:
         self._ring_events += len(window)
         self._ring_bytes += size
         is_followed = self._windows is not None and bool(self._windows.observers)
-        most = RING_EVENTS if is_followed else 0  # whoever comes later reads the log, but for the last window
+        most = RING_EVENTS if is_followed else 0  # without followers one window is enough: later ones read the log
         while len(self._ring) > 1 and (self._ring_events > most or self._ring_bytes > RING_BYTES):
             oldest = self._ring.popleft()
             self._ring_events -= len(oldest)
             self._ring_bytes -= sum(len(event.json) for event in oldest)
         if window[-1].type in TERMINAL:
-            self.closed = "end"  # known to a subscriber while it handles the last window
+            self.closed = _END  # set before the last window goes out, so that its subscribers know
         if is_followed and self._windows is not None:
             self._windows.on_next(window)
         if self.closed:
             self._complete()
 
     def forget_ring(self) -> None:
-        """Of a run that has ended: who reads it now reads the log."""
+        """Empties the ring, when the run has ended: from now on it is read from the log."""
         self._ring.clear()
         self._ring_events = self._ring_bytes = 0
 
     def close(self, reason: str) -> None:
-        """Nothing more will be published here, although the run has not ended."""
+        """Ends the feed of a run that has not ended. ``reason``: a value of ``Closed``."""
         if self.closed is None:
-            self.closed = reason
+            self.closed = Closed(reason)
             self._complete()
 
     def _complete(self) -> None:
@@ -111,36 +127,37 @@ class Feed:
             self._closing.set_result(None)
 
     async def wait_closed(self) -> None:
-        """Waits until there will be nothing more; ``closed`` says why."""
+        """Waits until the feed is closed; then ``closed`` says why."""
         if self.closed is None:
             if self._closing is None:
                 self._closing = asyncio.get_running_loop().create_future()
             await Shared(self._closing)
 
     def recent(self, after: int) -> Window | None:
-        """What the ring has after a cursor: at most one window, empty when caught up, None when only the log has it."""
+        """The next events after a cursor, at most one window; () when caught up, None when only the log has them."""
         if after >= self.last_seq:
             return ()
         if not self._ring or after + 1 < self._ring[0][0].seq:
             return None
         at = bisect_right(self._ring, after, key=_first_seq) - 1
         window = self._ring[max(at, 0)]
-        if after >= window[-1].seq:  # exactly at a seam
+        if after >= window[-1].seq:  # the cursor is the end of this window
             window = self._ring[at + 1]
         skip = after + 1 - window[0].seq
         return window[skip:] if skip > 0 else window
 
     async def read(self, after: int) -> list[Message]:
-        """The next published messages after a cursor, empty when caught up; a ``stream.gap`` where the log was trimmed.
+        """The next published messages after a cursor; a ``stream.gap`` first where the log was trimmed.
 
-        Does not suspend when the answer is in the ring, so "caught up" and what the caller does next are one step.
+        It is empty when the cursor has caught up. That answer comes from the ring, without suspending, so no window can
+        be published between it and the caller's next step.
         """
         recent = self.recent(after)
         if recent is not None:
             return list(recent)
         events = await self.log.read(self.run_id, after, READ_EVENTS)
         if events and events[0].seq <= self.last_seq < events[-1].seq:
-            # the rest is committed, but not published yet: the state does not know of it
+            # the others are committed, but not published yet: the state does not have them
             events = [event for event in events if event.seq <= self.last_seq]
         if events and events[0].seq > after + 1:
             return [self.gap(after + 1, events[0].seq - 1, "trimmed"), *events]
@@ -151,17 +168,17 @@ class Feed:
         return await self.log.blob(self.run_id, seq)
 
     async def event(self, seq: int) -> Event | None:
-        """One event by its number; None where it is not, or no longer, in the log."""
+        """One event by its seq; None where the log does not have it, or not any more."""
         events = await self.log.read(self.run_id, seq - 1, 1)
         return events[0] if events and events[0].seq == seq else None
 
     async def logged(self, after: int, until: int) -> list[Event]:
-        """The kept events with ``after < seq <= until``, from the log; at most ``READ_EVENTS`` of them."""
+        """The events in the log with ``after < seq <= until``; at most ``READ_EVENTS`` of them."""
         events = await self.log.read(self.run_id, after, min(READ_EVENTS, until - after))
         return [event for event in events if event.seq <= until]
 
     async def state_at(self, seq: int) -> RunState:
-        """The state as of event ``seq``, folded anew from the log's base; the caller owns it."""
+        """The state after event ``seq``, folded from the log; the caller owns it."""
         state = await self.log.base(self.run_id)
         while state.seq < seq:
             events = await self.log.read(self.run_id, state.seq, min(READ_EVENTS, seq - state.seq))
@@ -172,11 +189,11 @@ class Feed:
         return state
 
     def gap(self, start: int, end: int, reason: str) -> Control:
-        """What a subscriber is told instead of events it cannot have, or (``ahead``) of a cursor that is none."""
+        """``stream.gap``: in place of events that cannot be had, or (``ahead``) for a cursor beyond the last event."""
         return self.control("stream.gap", {"from": start, "to": end, "reason": reason})
 
     def control(self, type: str, data: dict[str, object]) -> Control:
-        """A message of the stream itself."""
+        """A message of the stream itself: it has no seq and is not in the log."""
         return Control(type, self.run_id, self._clock.now().decode(), data)
 
 

@@ -13,18 +13,18 @@ T = TypeVar("T")
 
 
 def merge_tasks(sources: Sequence[Observable[T]]) -> Attachable[T]:
-    """Everything all sources say, as they say it; completes when the last one has, errors with the first that does.
+    """Merges sources: completes when the last of them has completed, fails with the first that fails.
 
         a       --1-----2--|
         b       -----3---------4--|
                     merge_tasks([a, b])
         result  --1--3--2------4--|
 
-    The merge into the bus: made for 50,000 tasks, each of which completes. ``reactivex.merge`` searches a list at
-    every completion, which is quadratic; here a completion is a count, or one deletion from a dict, and the
-    subscription of a source that ended is let go. The sources are subscribed in order. An error disposes all others
-    before it passes; no sources at all complete at once. A failed task is a *value*; ``on_error`` here is a bug of the
-    engine. Sources that are ``Attachable`` share one sink.
+    A run merges its tasks with it, up to 50,000 of them. ``reactivex.merge`` searches a list at each completion, which
+    is quadratic; here a completion is a count, or one deletion from a dict, and the subscription is released. The
+    sources are subscribed in order. An error first disposes all the others, then passes. Without any source the result
+    completes at once. A failed task is a *value*: ``on_error`` means a bug in the engine. Sources that are
+    ``Attachable`` share one sink.
 
         >>> from reactivex import of
         >>> merge_tasks([of("a", "b"), of("c")]).subscribe(print, on_completed=lambda: print("done")).dispose()
@@ -44,17 +44,17 @@ def merge_tasks(sources: Sequence[Observable[T]]) -> Attachable[T]:
 
 
 class _Merging(Generic[T]):
-    """One subscription to a merge."""
+    """One subscription to the merged sources."""
 
     __slots__ = ("_attached", "_left", "_sink", "_subscribed")
 
     def __init__(self, sink: Sink[T]) -> None:
         self._sink = sink
         self._left = 0
-        """Sources that have not ended; below zero: nobody listens any more."""
+        """How many sources have not ended; -1 once it is disposed."""
         self._attached: list[Disposing] = []
         self._subscribed: dict[int, DisposableBase | None] = {}
-        """Those that have not ended, by their place; None while one is being subscribed."""
+        """By the index of a source that has not ended: its subscription; None while it is being subscribed."""
 
     def join(self, sources: Sequence[Observable[T]], scheduler: SchedulerBase | None) -> None:
         self._left = len(sources)
@@ -63,10 +63,10 @@ class _Merging(Generic[T]):
         shared: Callbacks[T] = Callbacks(self._sink.on_next, self._failed, self._one_ended)
         for index, source in enumerate(sources):
             if self._left < 0:
-                break  # an earlier one failed at once
+                break  # an earlier source failed at once
             if isinstance(source, Attachable):
                 attached = source.attach(shared, scheduler)
-                if self._left < 0:  # it made an earlier one fail
+                if self._left < 0:  # attaching this one made an earlier one fail
                     attached.dispose()
                 else:
                     self._attached.append(attached)

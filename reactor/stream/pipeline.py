@@ -1,8 +1,8 @@
-"""The way of an event inside a run: number -> window -> append -> publish.
+"""How a run writes its events: number -> window -> append -> publish.
 
     drafts ──number──▶ events ──buffer_window──▶ windows ──append──▶ committed windows ──▶ publish
 
-Each stage is an operator; the run's drafts go in at one end and only what is in the log comes out at the other.
+Each stage is an operator. Drafts go in at one end; at the other end only those events come out that are in the log.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ logger = structlog.get_logger("reactor")
 
 
 class Pipeline:
-    """The single writer of one run. ``write`` is its only entrance, ``publish`` its only exit."""
+    """The single writer of one run: drafts go in by ``write``, committed windows go out by ``publish``.
+
+    ``lost`` is called, once, with the LogLost where the log does not take a window.
+    """
 
     def __init__(
         self,
@@ -59,32 +62,32 @@ class Pipeline:
         self._subscription = attach(windows, Callbacks(publish_then_take_next, lost))
 
     def write(self, draft: Draft) -> None:
-        """Numbers a draft and puts it into the open window. The terminal one seals the pipeline."""
+        """Numbers a draft and puts it into the open window. Nothing can be written after the terminal event."""
         self._drafts.on_next(draft)
 
     def wait(self) -> Awaitable[None]:
-        """Awaitable: done as soon as the window has room."""
+        """An awaitable that is done as soon as the window has room."""
         return self.room.wait(self._loop.create_future)
 
     def dispose(self) -> None:
-        """Writes nothing more; what waits in the window is gone."""
+        """Writes nothing more, not even the events in the open window."""
         self._subscription.dispose()
         self.room.release()
 
 
 def event_size(event: Event) -> int:
-    """Bytes an event costs a window."""
+    """The bytes of an event that count for the size of a window."""
     return len(event.json)
 
 
 def number(run_id: str, clock: Clock, last_seq: int = 0) -> Callable[[Observable[Draft]], Attachable[Event]]:
-    """Gives each draft its time and its seq, the one after ``last_seq`` first; completes with the terminal event."""
+    """Turns drafts into events with a time and the next seq after ``last_seq``. Completes with the terminal event."""
 
     return operator_of(lambda sink: _Numbering(sink, run_id, clock, last_seq))
 
 
 class _Numbering(Stage[Draft, Event]):
-    """The one place where an event gets its number."""
+    """The only place where an event gets its seq."""
 
     __slots__ = ("clock", "is_sealed", "run_id", "seq")
 
@@ -114,17 +117,17 @@ class _Numbering(Stage[Draft, Event]):
 def append(
     run_id: str, log: EventLog, *, timeout: float, scheduler: abc.SchedulerBase, clock: Callable[[], float]
 ) -> Callable[[Observable[list[Event]]], Attachable[list[Event]]]:
-    """Passes a window on once it is in the log. One is under way: the source hands out the next when asked to.
+    """Passes each window on once it is in the log. The source must not send the next window before that.
 
-    A window that is refused, or not taken within ``timeout`` seconds of ``clock``, is ``on_error(LogLost)``: nothing
-    after it can be published either.
+    Where the log refuses a window, or does not answer within ``timeout`` seconds of ``clock``, ``on_error`` gets a
+    LogLost: a log with a gap must not be published.
     """
 
     return operator_of(lambda sink: _Appending(run_id, log, sink, timeout, scheduler, clock))
 
 
 class _Appending(Stage[list[Event], list[Event]]):
-    """The window under way, and a timer that looks at it: set once in ``timeout`` seconds, not once a window."""
+    """The window that is being appended, and its time limit: one timer in ``timeout`` seconds, not one a window."""
 
     __slots__ = ("began", "clock", "is_watched", "log", "run_id", "scheduler", "timeout", "timer", "window")
 
@@ -155,26 +158,26 @@ class _Appending(Stage[list[Event], list[Event]]):
         self.began = self.clock()
         try:
             appended = self.log.append(self.run_id, window)
-        except Exception as error:  # an adapter that raises instead of failing its future is no different
+        except Exception as error:  # raising has the same meaning as a future that fails
             self.lose(error, error)
             return
-        if appended.done():  # a log in memory: no reason to come back for it in another turn
-            self.answered(appended)
+        if appended.done():  # a log in memory: it need not wait for another turn of the loop
+            self.on_answer(appended)
             return
         if not self.is_watched:
             self.watch(self.timeout)
-        appended.add_done_callback(self.answered)
+        appended.add_done_callback(self.on_answer)
 
     def on_error(self, error: Exception, /) -> None:
         self.dispose()
         self.sink.on_error(error)
 
     def on_completed(self) -> None:
-        self.dispose()  # a timer would hold the run for as long as a log may take
+        self.dispose()  # else the timer would keep the run in memory until it is due
         self.sink.on_completed()
 
-    def answered(self, future: Future[None]) -> None:
-        error = None if future.cancelled() else future.exception()  # asked for in any case, or asyncio complains
+    def on_answer(self, future: Future[None]) -> None:
+        error = None if future.cancelled() else future.exception()  # always read, or asyncio complains
         window, self.window = self.window, None
         if self.is_disposed or window is None:
             return
@@ -183,10 +186,10 @@ class _Appending(Stage[list[Event], list[Event]]):
             self.lose(error or "cancelled", error)
             return
         for event in window:
-            event.blob = None  # it is in the log; the ring need not hold it
+            event.blob = None  # it is in the log: the ring need not keep it too
         try:
             self.sink.on_next(window)
-        except Exception as bug:  # of the fold or the feed: the run must not stop without a word
+        except Exception as bug:  # in the fold or the feed: the run must not stop in silence
             self.window = window
             self.lose(bug, bug)
 
@@ -207,7 +210,7 @@ class _Appending(Stage[list[Event], list[Event]]):
         if self.is_disposed or self.window is None:
             return
         first, last = self.window[0].seq, self.window[-1].seq
-        self.dispose()  # what it answers later is not published: who reads the log at the next start has it
+        self.dispose()  # a later answer is not published: the window, if it is in the log, is read at the next start
         lost = LogLost(f"the log did not take events {first} to {last} of run {self.run_id}: {why}", run_id=self.run_id)
         lost.__cause__ = cause
         self.sink.on_error(lost)

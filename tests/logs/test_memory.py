@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from reactor import UnknownRun
 from reactor.events.fold import replay
+from reactor.logs import schemes
 from reactor.logs.memory import MemoryLog
 from reactor.logs.schemes import open_log
 from reactor.testing import LAWS
@@ -84,3 +87,22 @@ def test_a_url_that_names_no_log_is_refused_with_what_there_is() -> None:
     """The error names the schemes."""
     with pytest.raises(ValueError, match="memory://"):
         open_log("carrier-pigeon://roof")
+
+
+def test_a_scheme_of_ones_own_opens_the_log_it_was_registered_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``register_scheme`` adds a line to the table of schemes; the opener gets the whole URL, errors name the form."""
+    monkeypatch.setattr(schemes, "SCHEMES", dict(schemes.SCHEMES))
+    opened: dict[str, MemoryLog] = {}
+
+    def open_pigeon(url: str) -> MemoryLog:
+        opened[url] = MemoryLog()
+        return opened[url]
+
+    schemes.register_scheme("carrier-pigeon", open_pigeon, form="carrier-pigeon://roof")
+    log = open_log("carrier-pigeon://roof?birds=3")
+    assert log is opened["carrier-pigeon://roof?birds=3"]
+    sentence = "'owl://x' is not an event log URL: write memory:// or sqlite:///path or carrier-pigeon://roof"
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        open_log("owl://x")
+    with pytest.raises(ValueError, match="'memory' of event log URLs is registered already"):
+        schemes.register_scheme("memory", open_pigeon)

@@ -1,1 +1,11 @@
-"""."""
+"""The event log in a SQLite file.
+
+url          the options of a ``sqlite:`` URL
+log          ``SqliteLog``, which puts the other parts together
+lock         one process owns the file
+schema       its tables, and bringing an older file to this version
+connection   opening it, and a thread that works on one connection
+writer       commits windows, several runs in one transaction
+queries      reads events and the index of runs
+retention    deletes old runs and old events
+"""

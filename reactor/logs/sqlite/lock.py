@@ -1,4 +1,4 @@
-"""One process owns a file: an advisory lock beside it, which the operating system lets go of when the process ends."""
+"""One process owns a log file: a lock beside it, which the operating system releases when the process ends."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from reactor.errors import LogUnavailable
 
 
 class FileLock:
-    """``<file>.lock``, close-on-exec, so that no child keeps it; holds the owner's process id for who is refused."""
+    """An advisory lock on ``<file>.lock``. The file holds the owner's process id, for the error of the next process.
+
+    Its descriptor is close-on-exec, so that a child process does not keep the lock.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        real = path.resolve()  # one lock however the file is called
+        real = path.resolve()  # links to one file share its lock
         self._file = real.with_name(real.name + ".lock")
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
-        """Raises LogUnavailable, naming the owner, where another process has it."""
+        """Takes the lock; raises LogUnavailable, which names the owner, where another process has it."""
         try:
             descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
@@ -38,13 +41,13 @@ class FileLock:
             os.ftruncate(descriptor, 0)
             os.write(descriptor, f"process {os.getpid()}".encode())
         except OSError:
-            pass  # a full disk: the lock holds without a name
+            pass  # the disk is full: the lock holds, without the name of its owner
 
     def release(self) -> None:
-        """The file stays: removing it would let two processes hold locks on two files of one name."""
+        """Releases the lock. The file stays: without it two processes could lock two files of the same name."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
-            fcntl.flock(descriptor, fcntl.LOCK_UN)  # a child forked meanwhile has the descriptor too
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # explicitly: a child forked meanwhile has the descriptor too
             os.close(descriptor)
 
     def _unavailable(self, why: str) -> LogUnavailable:

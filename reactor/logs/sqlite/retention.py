@@ -1,4 +1,4 @@
-"""What a SQLite log lets go of: whole runs by age and number, and the beginning of a run."""
+"""What a SQLite log deletes: whole runs by age and number, and the oldest events of a run. For the writer's thread."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import orjson
 
 from reactor.events.event import Event
 from reactor.events.fold import evolve
-from reactor.events.state import RunState
+from reactor.logs.sqlite.queries import read_base, run_row
 
 
 class Retention(NamedTuple):
-    """Of ended runs, the last ``keep_runs`` and those of the last ``keep_days`` are kept; None: no limit."""
+    """Which ended runs are kept: the last ``keep_runs``, of the last ``keep_days``; None: no limit."""
 
     keep_days: float | None = None
     keep_runs: int | None = None
@@ -25,7 +25,7 @@ class Retention(NamedTuple):
 
 
 def expire(connection: sqlite3.Connection, retention: Retention) -> int:
-    """Deletes ended runs beyond the limits, with all that belongs to them; how many. Open runs are never touched."""
+    """Deletes ended runs beyond the limits, with their events; returns how many. Open runs are never touched."""
     deleted = 0
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -44,13 +44,16 @@ def expire(connection: sqlite3.Connection, retention: Retention) -> int:
     return deleted
 
 
-def trim(connection: sqlite3.Connection, run: int, run_id: str, keep_events: int) -> int:
-    """Deletes the oldest windows of a run as long as ``keep_events`` events stay; the seq up to which they are gone.
+def trim(connection: sqlite3.Connection, run_id: str, keep_events: int) -> int:
+    """Deletes the oldest windows of an ended run while ``keep_events`` events stay; returns the last seq deleted.
 
-    Their fold becomes the run's base, so its state is what it was.
+    Their fold becomes the run's base, so its state stays the same. Raises ValueError for a run that has not ended.
     """
-    row = connection.execute("SELECT base FROM runs WHERE id = ?", (run,)).fetchone()
-    base = RunState(run_id) if row[0] is None else RunState.from_dict(orjson.loads(row[0]))
+    run = run_row(connection, run_id)
+    (ended,) = connection.execute("SELECT ended FROM runs WHERE id = ?", (run,)).fetchone()
+    if ended is None:
+        raise ValueError(f"run {run_id} has not ended")
+    base = read_base(connection, run_id)
     (last,) = connection.execute("SELECT coalesce(max(last_seq), 0) FROM windows WHERE run = ?", (run,)).fetchone()
     cut = base.seq
     connection.execute("BEGIN IMMEDIATE")
@@ -71,3 +74,8 @@ def trim(connection: sqlite3.Connection, run: int, run_id: str, keep_events: int
         connection.execute("ROLLBACK")
         raise
     return cut
+
+
+def vacuum(connection: sqlite3.Connection) -> None:
+    """Gives free space back to the file system."""
+    connection.execute("VACUUM")

@@ -1,4 +1,4 @@
-"""The tables of a SQLite log, version by version; an older file is brought forward when it is opened."""
+"""The tables of a SQLite log, version by version. An older file is brought to this version when it is opened."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 from reactor.errors import LogUnavailable
 
 APPLICATION_ID: Final = 0x52414354
-"""What ``file runs.db`` and we recognise a log by."""
+"""By this number in the header ``file runs.db`` and ``migrate`` recognise a log."""
 
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     (
@@ -49,13 +49,13 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE INDEX runs_unfinished ON runs (id) WHERE ended IS NULL",
     ),
 )
-"""Statements that lead from version i to i + 1. Never changed once released: add the next."""
+"""Entry i holds the statements that lead from version i to i + 1. A released entry never changes: add the next."""
 
 VERSION: Final = len(MIGRATIONS)
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Brings the file to this version; raises LogUnavailable for one that is newer, or that is not ours."""
+    """Brings the file to this version; raises LogUnavailable for a newer file, and for one that is not an event log."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()

@@ -180,7 +180,7 @@ BAD = [
     (["run", "examples/hello.py", "name"], "'name' is no input: write KEY=VALUE"),
     (["run", "examples/hello.py", "name=a", "name=b"], "the input 'name' is given twice"),
     (["run", "examples/hello.py", "nome=Ada"], "did you mean 'name'?"),
-    (["run", "examples/hello.py", "--store", "mongo://x"], "'mongo://x' is no event log"),
+    (["run", "examples/hello.py", "--store", "mongo://x"], "'mongo://x' is not an event log"),
     (["serve", "examples/hello.py", "--host", "0.0.0.0"], "there is no authentication; --insecure accepts that"),
     (
         ["serve", "examples/hello.py", "--host", "256.1.1.1", "--insecure", "--store", "memory://"],

@@ -20,6 +20,7 @@ import reactor_web
 import structlog
 from aiohttp import web as aiohttp_web
 from reactor_web.sse.parser import Frame, Parser
+from reactor_web.streaming.direct import Place
 from reactor_web.streaming.streams import STREAMS, Streams
 
 from reactor import Context, Engine, Run, Workflow
@@ -143,15 +144,14 @@ class Site:
         return len(self.runner.server.connections)
 
     @property
-    def places(self) -> list[Any]:
+    def places(self) -> list[Place]:
         """Where the clients of all channels stand."""
-        shared = [channel for some in self.streams.channels._by_feed.values() for channel in some.values()]
-        return [place for channel in shared for place in channel._clients]
+        return [place for channel in self.streams.channels for place in channel.clients]
 
     @property
     def stalled(self) -> int:
         """How many are being written to, and do not read."""
-        return sum(client.writing_since is not None for client in self.streams._clients)
+        return sum(client.writing_since is not None for client in self.streams)
 
 
 async def poll(condition: Callable[[], object], otherwise: str, seconds: float = 10) -> None:
@@ -533,9 +533,9 @@ async def test_a_client_that_has_not_read_all_of_its_replay_yet_is_handed_over_t
             tail += 1
             await site.follow(run, f"?tail={tail}", reads=False)
             await poll(lambda: site.stalled or any(p.is_waiting for p in site.places), "it does not begin")
-            (one,) = site.streams._clients
-            assert one._transport is not None
-            if one._transport.get_write_buffer_size():
+            (one,) = site.streams
+            assert one.transport is not None
+            if one.transport.get_write_buffer_size():
                 break
             site.clients[-1].leave("close")
             await poll(lambda: not site.streams, "it is not noticed")
@@ -650,7 +650,7 @@ async def test_the_end_of_a_run_costs_a_client_one_task() -> None:
         for _ in range(10):
             await asyncio.sleep(0)
         asyncio.get_running_loop().set_task_factory(None)
-    assert begun.count("_Alone._write") == 1
+    assert begun.count("_Detached._write") == 1
 
 
 async def test_a_task_that_is_cancelled_before_it_has_begun_does_not_hold_a_shutdown_up() -> None:
@@ -661,7 +661,7 @@ async def test_a_task_that_is_cancelled_before_it_has_begun_does_not_hold_a_shut
         await client.until(b'"task_id":"slow"')
         await handed_over(site)
         before = asyncio.all_tasks()
-        (one,) = site.streams._clients
+        (one,) = site.streams
         one.wake()
         for task in asyncio.all_tasks() - before:
             task.cancel()
@@ -754,8 +754,8 @@ async def test_a_shutdown_leaves_no_connection_open_however_little_its_client_ha
         await poll(lambda: run.feed.last_seq >= EVENTS + 2, "the run does not go on")
         await site.follow(run, f"?after={EVENTS + 2}", reads=False)
         await handed_over(site)
-        (one,) = site.streams._clients
-        transport = one._transport
+        (one,) = site.streams
+        transport = one.transport
         assert transport is not None
         while not transport.get_write_buffer_size():
             gates["more"].set()

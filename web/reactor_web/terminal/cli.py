@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Coroutine, Sequence
 from contextlib import AbstractContextManager
+from importlib.metadata import version as distribution_version
 from typing import Annotated, Any, NoReturn
 
 import aiohttp
@@ -19,6 +20,7 @@ import structlog
 import typer
 from rich.console import Console
 
+import reactor
 from reactor.definition.graph import Graph
 from reactor.definition.workflow import Workflow
 from reactor.engine import Engine
@@ -26,6 +28,7 @@ from reactor.errors import InputError, LogLost, ReactorError, RunEnded, TaskEnde
 from reactor.events.event import Event
 from reactor.runs.run import Run
 from reactor_web.client.follow import StreamRefused, StreamUnavailable, follow_url
+from reactor_web.guard.hosts import is_loopback
 from reactor_web.terminal.load import (
     LoadError,
     is_plan,
@@ -34,12 +37,10 @@ from reactor_web.terminal.load import (
     load_workflows,
     workflows_beside,
 )
-from reactor_web.terminal.serve import is_loopback, serve
+from reactor_web.terminal.serve import serve
 from reactor_web.terminal.views import View, exit_code, open_view, print_outputs
 
-app = typer.Typer(
-    help="Runs workflows as live, lossless streams.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
-)
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
 USAGE = 2
 
@@ -63,7 +64,22 @@ def main() -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-    app()
+    app(prog_name="reactor")
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        print(f"reactor {getattr(reactor, '__version__', None) or distribution_version('reactor-dag')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Runs workflows as live, lossless streams."""
 
 
 @app.command()

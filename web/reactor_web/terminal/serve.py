@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from ipaddress import ip_address
 
 import structlog
 from aiohttp import web
@@ -24,14 +23,6 @@ DEAF_SECONDS = 1.0
 """What is left of bodies after the drain gets this long to answer a last cancel."""
 STREAMS_CLOSE_SECONDS = 2.0
 """How long the server waits for open streams at its end."""
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server on ``host``."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 async def serve(

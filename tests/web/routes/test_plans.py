@@ -139,6 +139,17 @@ async def test_a_bad_plan_is_answered_with_all_its_problems(plans: Server) -> No
     assert problem["detail"].startswith("tasks[0].tool is 'fetsch', which is no tool here, did you mean 'fetch'?; ")
 
 
+@pytest.mark.parametrize("raw", [b"{", b"\xff\xfe", b"NaN", b'{"tasks": [}'])
+async def test_a_body_that_is_no_json_is_400_and_told_as_a_body(plans: Server, raw: bytes) -> None:
+    """As on every other route; whatever is JSON, but no plan, is 422."""
+    async with plans.session.post(f"{plans.url}/runs", data=raw, headers=JSON) as response:
+        assert response.status == 400
+        assert (await response.json(content_type=None))["detail"].startswith("the body is not JSON: ")
+    assert (await plans.post("/runs", []))[0] == 422
+    async with plans.session.post(f"{plans.url}/runs", headers=JSON) as response:
+        assert response.status == 422
+
+
 async def test_a_web_page_cannot_start_a_plan(plans: Server) -> None:
     """The guard of every change: a content type that makes a browser ask first."""
     async with plans.session.post(f"{plans.url}/runs", data=json.dumps(GOOD)) as response:

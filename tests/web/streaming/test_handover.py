@@ -319,10 +319,11 @@ async def test_a_client_that_has_caught_up_costs_no_task_and_aiohttp_knows_it_no
     assert text.count(b"retry:") == 1
 
 
-async def test_in_an_application_without_middlewares_it_is_handed_over_too() -> None:
+@pytest.mark.parametrize("middlewares", [(), (reactor_web.problems,)], ids=["none", "problems"])
+async def test_in_an_application_without_middlewares_of_its_own_it_is_handed_over_too(middlewares: Any) -> None:
     """Mounted into somebody's application that has no interest in when a handler ends."""
     gates = Gates()
-    app = aiohttp_web.Application()
+    app = aiohttp_web.Application(middlewares=middlewares)
     async with Engine("memory://", grace=0.0) as engine:
         reactor_web.mount(app, engine, flow := gated_workflow(gates))
         async with site_of(engine, app) as site:

@@ -180,7 +180,7 @@ async def test_a_refusal_without_a_problem_still_is_a_sentence(script: Script, b
 
 async def test_what_is_no_event_stream_is_refused(script: Script):
     """200 with another media type is a wrong URL, not a lost connection."""
-    with pytest.raises(StreamRefused, match="answers 200: application/json is no event stream"):
+    with pytest.raises(StreamRefused, match="answers 200: application/json is not an event stream"):
         await script.frames(answer(200, b"{}", **{"Content-Type": "application/json"}))
 
 

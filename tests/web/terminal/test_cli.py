@@ -145,9 +145,9 @@ def test_graph_prints_mermaid() -> None:
 BAD = [
     (["run", "nowhere.py"], "there is no file nowhere.py"),
     (["run", "no.such.module"], "no.such.module: there is no module 'no'"),
-    (["run", "README.md"], "README.md is no Python file"),
+    (["run", "README.md"], "README.md is not a Python file"),
     (["run", "examples/hello.py:nope"], "examples/hello.py has no workflow 'nope'"),
-    (["run", "examples/hello.py", "name"], "'name' is no input: write KEY=VALUE"),
+    (["run", "examples/hello.py", "name"], "'name' is not an input: write KEY=VALUE"),
     (["run", "examples/hello.py", "name=a", "name=b"], "the input 'name' is given twice"),
     (["run", "examples/hello.py", "nome=Ada"], "did you mean 'name'?"),
     (["run", "examples/hello.py", "--store", "mongo://x"], "'mongo://x' is no event log"),
@@ -156,7 +156,7 @@ BAD = [
         ["serve", "examples/hello.py", "--host", "256.1.1.1", "--insecure", "--store", "memory://"],
         "cannot listen on 256.1.1.1:8080",
     ),
-    (["watch", "localhost:8080"], "localhost:8080 is no http:// or https:// URL of a run"),
+    (["watch", "localhost:8080"], "localhost:8080 is not an http:// or https:// URL of a run"),
     (
         ["graph", "web/reactor_web/terminal/cli.py"],
         "web/reactor_web/terminal/cli.py defines no workflow at module level",

@@ -32,14 +32,20 @@ class Gates:
 
     def __init__(self) -> None:
         self._events: dict[str, asyncio.Event] = {}
+        self._are_open = False
 
     def __getitem__(self, name: str) -> asyncio.Event:
-        return self._events.setdefault(name, asyncio.Event())
+        if name not in self._events:
+            self._events[name] = asyncio.Event()
+            if self._are_open:
+                self._events[name].set()
+        return self._events[name]
 
-    def open(self, *names: str) -> None:
-        """Lets these bodies go; without names all of ``gated_workflow``."""
-        for name in names or ("fast", "middle", "step", "slow"):
-            self[name].set()
+    def open(self) -> None:
+        """Lets all bodies go, also those that come later."""
+        self._are_open = True
+        for event in self._events.values():
+            event.set()
 
 
 def gated_workflow(gates: Gates) -> Workflow:

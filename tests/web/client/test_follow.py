@@ -12,7 +12,7 @@ import aiohttp
 import orjson
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
+from pytest_aiohttp import AiohttpClient
 from reactor_web.client.follow import StreamRefused, StreamUnavailable, follow_url
 from reactor_web.sse import frames as sse
 from reactor_web.sse.parser import Frame
@@ -89,13 +89,13 @@ class Script:
 
 
 @pytest.fixture
-async def script():
+async def script(aiohttp_client: AiohttpClient) -> Script:
     script = Script()
     app = web.Application()
     app.router.add_get("/events", script.handle)
-    async with TestServer(app) as server, aiohttp.ClientSession() as session:
-        script.url, script.session = str(server.make_url("/events")), session
-        yield script
+    client = await aiohttp_client(app)
+    script.url, script.session = str(client.make_url("/events")), client.session
+    return script
 
 
 def ids(frames: list[Frame]) -> list[int]:

@@ -70,7 +70,7 @@ def is_plan(target: str) -> bool:
 
 
 def load_plan_file(target: str, tools: Sequence[str]) -> tuple[Workflow, dict[str, Any]]:
-    """The workflow and the document of a plan. ``tools``: files or modules that register its tools. Raises LoadError."""
+    """The workflow and document of a plan. ``tools``: files or modules that register its tools. Raises LoadError."""
     if not tools:
         raise LoadError(f"{target} is a plan: say with --tools which files register its tools")
     for place in tools:

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
 import pytest
 import reactor_web
-from aiohttp.test_utils import TestServer
+from aiohttp.test_utils import TestClient, TestServer
+from pytest_aiohttp import AiohttpClient, AiohttpServer
 from reactor_web.sse.parser import Frame, Parser
+from reactor_web.streaming.streams import STREAMS, Streams
 
 from reactor import Context, Engine, Workflow
+
+API = "/api/v1"
+CLOSE_SECONDS = 2.0
+"""What handlers get to return when a server stops."""
+
+
+# --- workflows that wait for the test ---------------------------------------------------------------------------
 
 
 class Gates:
@@ -21,13 +32,27 @@ class Gates:
 
     def __init__(self) -> None:
         self._events: dict[str, asyncio.Event] = {}
+        self._are_open = False
 
     def __getitem__(self, name: str) -> asyncio.Event:
-        return self._events.setdefault(name, asyncio.Event())
+        if name not in self._events:
+            self._events[name] = asyncio.Event()
+            if self._are_open:
+                self._events[name].set()
+        return self._events[name]
+
+    def open(self) -> None:
+        """Lets all bodies go, also those that come later."""
+        self._are_open = True
+        for event in self._events.values():
+            event.set()
 
 
 def gated_workflow(gates: Gates) -> Workflow:
-    """fast, middle and slow in parallel, each behind its gate; after_fast needs fast alone; steps emits until told."""
+    """fast, middle and slow in parallel, each behind its gate; after_fast needs fast alone.
+
+    middle emits a ``step.made`` each time the gate ``step`` is opened, until its own gate is open.
+    """
     flow = Workflow("gated")
 
     @flow.task
@@ -57,6 +82,25 @@ def gated_workflow(gates: Gates) -> Workflow:
     return flow
 
 
+def small_workflow() -> Workflow:
+    """a -> b, with one progress event of a."""
+    flow = Workflow("small")
+
+    @flow.task
+    async def a(n: int = 1, ctx: Context = None) -> int:  # type: ignore[assignment]
+        await ctx.progress(0.5)
+        return n
+
+    @flow.task
+    async def b(a: int) -> int:
+        return a + 1
+
+    return flow
+
+
+# --- the server -------------------------------------------------------------------------------------------------
+
+
 @dataclass
 class Server:
     """The server under test: ``url`` of its API, and a client session."""
@@ -64,24 +108,78 @@ class Server:
     url: str
     engine: Engine
     session: aiohttp.ClientSession
-    gates: Gates
     app: aiohttp.web.Application
     stop: Callable[[], Awaitable[None]]
-    extra: dict[str, Any] = field(default_factory=dict)
+    gates: Gates = field(default_factory=Gates)
+
+    @classmethod
+    def of(cls, client: TestClient[Any, Any], engine: Engine, app: aiohttp.web.Application) -> Server:
+        return cls(str(client.make_url(API)), engine, client.session, app, client.server.close)
+
+    @property
+    def streams(self) -> Streams:
+        """The open streams."""
+        return self.app[STREAMS]
 
     async def start(self, workflow: str, input: dict[str, Any] | None = None, **body: Any) -> dict[str, Any]:
-        async with self.session.post(
-            f"{self.url}/workflows/{workflow}/runs", json={"input": input or {}, **body}
-        ) as response:
-            assert response.status == 201, await response.text()
-            return await response.json()
+        status, answer = await self.post(f"/workflows/{workflow}/runs", {"input": input or {}, **body})
+        assert status == 201, answer
+        return answer
 
     async def get(self, path: str, **headers: str) -> tuple[int, Any]:
-        async with self.session.get(f"{self.url}{path}", headers=headers) as response:
-            return response.status, await response.json(content_type=None) if response.status != 204 else None
+        """(status, JSON of the answer), as ``post`` and ``put`` too."""
+        return await self._ask("GET", path, headers=headers)
+
+    async def post(self, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+        return await self._ask("POST", path, json={} if body is None else body, headers=headers)
+
+    async def put(self, path: str, body: Any, **headers: str) -> tuple[int, Any]:
+        return await self._ask("PUT", path, json=body, headers=headers)
+
+    async def _ask(self, method: str, path: str, **options: Any) -> tuple[int, Any]:
+        async with self.session.request(method, self.url + path, **options) as response:
+            raw = await response.read()
+            return response.status, json.loads(raw) if raw else None
 
     def events(self, run_id: str, query: str = "", **headers: str) -> Stream:
         return Stream(self.session.get(f"{self.url}/runs/{run_id}/events{query}", headers=headers))
+
+
+Serve = Callable[..., Awaitable[Server]]
+
+
+@pytest.fixture
+def serve(aiohttp_server: AiohttpServer, aiohttp_client: AiohttpClient) -> Serve:
+    """Starts a server for an engine and workflows: ``server = await serve(engine, flow)``."""
+
+    async def serve(engine: Engine, *flows: Workflow) -> Server:
+        app = reactor_web.create_app(engine, flows)
+        listening = await aiohttp_server(app, shutdown_timeout=CLOSE_SECONDS)
+        return Server.of(await aiohttp_client(listening), engine, app)
+
+    return serve
+
+
+@pytest.fixture
+async def server(serve: Serve) -> Server:
+    """A server with the gated workflow, whose gates are ``server.gates``, and the small one."""
+    gates = Gates()
+    found = await serve(Engine("memory://", grace=0.0), gated_workflow(gates), small_workflow())
+    found.gates = gates
+    return found
+
+
+@asynccontextmanager
+async def serving(engine: Engine, *flows: Workflow) -> AsyncIterator[Server]:
+    """A server where no fixture can be: in a loop of the test's own."""
+    app = reactor_web.create_app(engine, flows)
+    listening = TestServer(app, host="127.0.0.1")
+    await listening.start_server(shutdown_timeout=CLOSE_SECONDS)
+    async with TestClient(listening) as client:
+        yield Server.of(client, engine, app)
+
+
+# --- streams ----------------------------------------------------------------------------------------------------
 
 
 class Stream:
@@ -126,30 +224,6 @@ class Stream:
         return [frame async for frame in self]
 
 
-def small_workflow() -> Workflow:
-    """a -> b, with one progress event each."""
-    flow = Workflow("small")
-
-    @flow.task
-    async def a(n: int = 1, ctx: Context = None) -> int:  # type: ignore[assignment]
-        await ctx.progress(0.5)
-        return n
-
-    @flow.task
-    async def b(a: int) -> int:
-        return a + 1
-
-    return flow
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[Server]:
-    gates = Gates()
-    engine = Engine("memory://", grace=0.0)
-    app = reactor_web.create_app(engine, [gated_workflow(gates), small_workflow()])
-    test_server = TestServer(app, host="127.0.0.1")
-    await test_server.start_server(shutdown_timeout=2.0)
-    async with aiohttp.ClientSession() as session:
-        url = f"http://127.0.0.1:{test_server.port}/api/v1"
-        yield Server(url, engine, session, gates, app, test_server.close)
-    await test_server.close()
+def event_ids(frames: list[Frame]) -> list[int]:
+    """The ids of the events of a stream; ``stream.end`` repeats the last of them."""
+    return [int(frame.id) for frame in frames if frame.id and frame.event != "stream.end"]

@@ -1,15 +1,21 @@
 """Serves runs over HTTP: routes, server-sent events, the command line. Imports ``reactor``; never the other way.
 
-app        create_app, mount: lifecycle
-routes/    one resource a file            problems, body, query, result: what they share
-stream     one request's stream           streams: all that are open; snapshot: the state as frames
-follower   a client from its cursor on    channel: pipelines that clients share; direct, wire: how bytes reach one
-handover   a stream without its handler
-sse        bytes in, bytes out
-client     following a URL                terminal, cli: the command ``reactor``
+The rooms from the ground up; each imports only from rooms above it in this list:
+
+    bounds        every limit of serving
+    sse/          server-sent events as bytes: frames out, a parser in
+    http/         what all handlers share: query, body, problems, result
+    dialects/     a message of a run -> the bytes of a frame
+    client/       follow_url: the Python client (needs only sse)
+    guard/        who may ask
+    streaming/    one run to many clients: compose, share, follow, hand over
+    routes/       one resource a file
+    app           create_app, mount
+    terminal/     the command ``reactor``
 """
 
 from reactor_web.app import create_app, mount
+from reactor_web.http.problems import problems
 from reactor_web.streaming.stream import stream
 
-__all__ = ["create_app", "mount", "stream"]
+__all__ = ["create_app", "mount", "problems", "stream"]

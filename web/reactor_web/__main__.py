@@ -1,6 +1,5 @@
-"""``python -m reactor_web`` is the command ``reactor``."""
+"""``python -m reactor_web``: the command ``reactor``."""
 
 from reactor_web.terminal.cli import main
 
-if __name__ == "__main__":
-    main()
+main()

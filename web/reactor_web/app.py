@@ -1,4 +1,4 @@
-"""The application: ``create_app`` for a service of its own, ``mount`` into one there is."""
+"""``create_app`` makes an aiohttp application of the routes; ``mount`` adds them to an application that exists."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from reactor.engine import Engine
 from reactor_web.guard.hosts import LOOPBACK
 from reactor_web.http.keys import ENGINE, HOSTS
 from reactor_web.http.problems import problems
-from reactor_web.routes import commands, events, health, plans, runs
+from reactor_web.routes import health, runs, tools
 from reactor_web.routes import workflows as definitions
 from reactor_web.streaming.streams import STREAMS, Streams
 
 PREFIX = "/api/v1"
 
+Workflows = Iterable[Workflow] | Workflow
 
-def create_app(
-    engine: Engine, workflows: Iterable[Workflow] | Workflow = (), *, allowed_hosts: Iterable[str] = ()
-) -> web.Application:
-    """An aiohttp application that serves ``workflows`` under ``/api/v1``.
 
-    Enters the engine when it starts, unless that was done, and drains it when it stops. ``allowed_hosts``: names other
-    than loopback under which runs may be started here (``*``: any). Raises WorkflowError for a bad workflow.
+def create_app(engine: Engine, workflows: Workflows = (), *, allowed_hosts: Iterable[str] = ()) -> web.Application:
+    """An aiohttp application that serves the workflows under ``/api/v1``.
+
+    It enters the engine when it starts, unless the engine was entered before, and drains it when it stops.
+    ``allowed_hosts``: host names other than loopback under which a request may start or change runs (``*``: any name).
+    Raises WorkflowError for a bad workflow.
     """
     app = web.Application(middlewares=[problems])
     mount(app, engine, workflows, allowed_hosts=allowed_hosts)
@@ -34,36 +35,42 @@ def create_app(
 def mount(
     app: web.Application,
     engine: Engine,
-    workflows: Iterable[Workflow] | Workflow = (),
+    workflows: Workflows = (),
     *,
     prefix: str = PREFIX,
     allowed_hosts: Iterable[str] = (),
 ) -> None:
-    """The same inside an existing application, under ``prefix``. ``web.stream`` then works in its handlers too."""
+    """Adds the routes of ``create_app`` to an application under ``prefix``, so that its handlers can ``stream`` too.
+
+    ``allowed_hosts`` and errors are those of ``create_app``; a bad ``prefix`` raises ValueError. The engine is entered
+    and drained with the application. The routes answer errors with problem documents; for your own handlers, give the
+    application the middleware ``problems`` before you mount.
+    """
     if not prefix.startswith("/") or prefix.endswith("/"):
-        raise ValueError(f"{prefix!r} is no prefix: it begins with / and does not end with one")
+        raise ValueError(f"{prefix!r} is not a prefix: a prefix begins with / and does not end with /")
     for workflow in [workflows] if isinstance(workflows, Workflow) else workflows:
         engine.register(workflow)
-    api = web.Application(middlewares=[problems])
+    # the middlewares of ``app`` wrap those of the routes: one that is in both would run twice for each request
+    api = web.Application(middlewares=[] if problems in app.middlewares else [problems])
     api[ENGINE] = engine
     api[HOSTS] = LOOPBACK | frozenset(allowed_hosts)
     api[STREAMS] = app[STREAMS] = Streams()
-    for resource in (definitions.routes, plans.routes, runs.routes, commands.routes, events.routes, health.routes):
-        api.add_routes(resource())
-    api.cleanup_ctx.append(_engine_life)
+    for resource in (definitions, tools, runs, health):
+        api.add_routes(resource.routes())
+    api.cleanup_ctx.append(_run_engine)
     app.on_shutdown.append(_close_streams)
     app.add_subapp(prefix, api)
 
 
-async def _engine_life(api: web.Application) -> AsyncIterator[None]:
+async def _run_engine(api: web.Application) -> AsyncIterator[None]:
     engine = api[ENGINE]
     if engine.is_accepting:
-        yield  # entered by whoever made it, who also leaves it
+        yield  # whoever entered it also leaves it
         return
     async with engine:
         yield
 
 
 async def _close_streams(app: web.Application) -> None:
-    """Before the server waits for its handlers: open streams would hold it for as long as they like."""
+    """Runs before the server waits for its handlers, which open streams would keep for as long as they like."""
     await app[STREAMS].close("shutdown")

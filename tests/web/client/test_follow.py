@@ -12,7 +12,7 @@ import aiohttp
 import orjson
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
+from pytest_aiohttp import AiohttpClient
 from reactor_web.client.follow import StreamRefused, StreamUnavailable, follow_url
 from reactor_web.sse import frames as sse
 from reactor_web.sse.parser import Frame
@@ -89,13 +89,13 @@ class Script:
 
 
 @pytest.fixture
-async def script():
+async def script(aiohttp_client: AiohttpClient) -> Script:
     script = Script()
     app = web.Application()
     app.router.add_get("/events", script.handle)
-    async with TestServer(app) as server, aiohttp.ClientSession() as session:
-        script.url, script.session = str(server.make_url("/events")), session
-        yield script
+    client = await aiohttp_client(app)
+    script.url, script.session = str(client.make_url("/events")), client.session
+    return script
 
 
 def ids(frames: list[Frame]) -> list[int]:
@@ -180,7 +180,7 @@ async def test_a_refusal_without_a_problem_still_is_a_sentence(script: Script, b
 
 async def test_what_is_no_event_stream_is_refused(script: Script):
     """200 with another media type is a wrong URL, not a lost connection."""
-    with pytest.raises(StreamRefused, match="answers 200: application/json is no event stream"):
+    with pytest.raises(StreamRefused, match="answers 200: application/json is not an event stream"):
         await script.frames(answer(200, b"{}", **{"Content-Type": "application/json"}))
 
 

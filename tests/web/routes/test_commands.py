@@ -1,24 +1,18 @@
-"""Commands over HTTP: 202 once the event is in the log, one clear problem for everything else; opt-in disconnects."""
+"""Commands over HTTP: 202 once the event is in the log, one clear problem for everything else."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-import aiohttp
 import pytest
-import reactor_web
-from aiohttp import web as aiohttp_web
-from aiohttp.test_utils import TestServer
-from reactor_web.streaming.streams import STREAMS
 
 from reactor import Context, Engine, Event, Run, Workflow
 from reactor.logs.memory import MemoryLog
 from reactor.testing import FaultyLog, read_all
-from tests.helpers.server import Gates, Server, Stream, gated_workflow
-from tests.helpers.supervised import told, until, wait_until
+from tests.helpers.server import Gates, Serve, Server, gated_workflow
+from tests.helpers.supervised import told, until
 
 COMMANDS = ("pause", "resume", "cancel", "input")
 
@@ -46,9 +40,7 @@ async def asking(server: Server) -> Server:
 
 
 async def command(server: Server, run_id: str, name: str, body: Any = None, **headers: str) -> tuple[int, Any]:
-    url = f"{server.url}/runs/{run_id}/{name}"
-    async with server.session.post(url, json={} if body is None else body, headers=headers) as response:
-        return response.status, await response.json(content_type=None)
+    return await server.post(f"/runs/{run_id}/{name}", body, **headers)
 
 
 async def open_run(server: Server, workflow: str = "gated") -> Run:
@@ -63,7 +55,7 @@ async def types(server: Server, run: Run, *of: str) -> list[str]:
     return [event.type for event in await read_all(server.engine.log, run.id) if event.type.startswith(of)]
 
 
-# --- pause and resume -------------------------------------------------------------------------------------------
+# --- pause and resume ------------------------------------------------------------------------------------------------
 
 
 async def test_a_run_is_paused_and_resumed(server: Server) -> None:
@@ -79,38 +71,37 @@ async def test_a_run_is_paused_and_resumed(server: Server) -> None:
     for _ in range(2):
         status, body = await command(server, run.id, "resume")
         assert (status, body["status"]) == (202, "running")
-    for name in ("fast", "middle", "step", "slow"):
-        server.gates[name].set()
+    server.gates.open()
     await told(server.engine, run)
     assert await types(server, run, "run.") == ["run.started", "run.paused", "run.resumed", "run.completed"]
 
 
-async def test_a_command_is_answered_only_once_its_event_is_in_the_log() -> None:
+async def test_a_command_is_answered_only_once_its_event_is_in_the_log(serve: Serve) -> None:
     """While the log hangs there is no answer; whoever has one can rely on it."""
-    gates = Gates()
-    log = FaultyLog(MemoryLog(), hangs=["r"], after=4)
-    engine = Engine(log, grace=0)
-    test_server = TestServer(reactor_web.create_app(engine, [gated_workflow(gates)]), host="127.0.0.1")
-    await test_server.start_server()
-    async with aiohttp.ClientSession() as session:
-        url = f"http://127.0.0.1:{test_server.port}/api/v1"
-        async with session.post(f"{url}/workflows/gated/runs", json={"run_id": "r"}) as response:
-            assert response.status == 201
-        run = await engine.get("r")
-        await until(run, "task.started", None, 3)
-        asked = asyncio.ensure_future(session.post(f"{url}/runs/r/pause", json={}))
-        await wait_until(lambda: run._execution.is_paused)  # type: ignore[union-attr]
-        async with session.get(f"{url}/runs/r") as response:  # behind it, and answered before it
-            assert (await response.json())["status"] == "running"
-        assert not asked.done()
-        log.release()
-        async with await asyncio.wait_for(asked, 10) as response:
-            assert (response.status, (await response.json())["status"]) == (202, "paused")
-        assert (await read_all(log, "r"))[-1].type == "run.paused"
-    await test_server.close()
+    is_written = asyncio.Event()
+
+    class Hanging(FaultyLog):
+        def append(self, run_id: str, window: Sequence[Event]) -> asyncio.Future[None]:
+            if window[0].seq > self.after:
+                is_written.set()
+            return super().append(run_id, window)
+
+    log = Hanging(MemoryLog(), hangs=["r"], after=4)
+    server = await serve(Engine(log, grace=0), gated_workflow(Gates()))
+    await server.start("gated", run_id="r")
+    run = await server.engine.get("r")
+    await until(run, "task.started", None, 3)
+    asked = asyncio.ensure_future(command(server, "r", "pause"))
+    await asyncio.wait_for(is_written.wait(), 10)
+    assert (await server.get("/runs/r"))[1]["status"] == "running"
+    assert not asked.done()
+    log.release()
+    status, body = await asyncio.wait_for(asked, 10)
+    assert (status, body["status"]) == (202, "paused")
+    assert (await read_all(log, "r"))[-1].type == "run.paused"
 
 
-# --- input ------------------------------------------------------------------------------------------------------
+# --- input -----------------------------------------------------------------------------------------------------------
 
 
 async def test_a_task_that_waits_is_shown_and_fed(asking: Server) -> None:
@@ -161,7 +152,7 @@ async def test_input_above_the_size_of_an_event_is_413(asking: Server) -> None:
     assert await types(asking, run, "task.received") == []
 
 
-# --- cancel -----------------------------------------------------------------------------------------------------
+# --- cancel ----------------------------------------------------------------------------------------------------------
 
 
 async def test_one_task_is_cancelled(server: Server) -> None:
@@ -211,7 +202,49 @@ async def test_a_run_is_cancelled_and_a_second_cancel_is_harmless(server: Server
     assert (status, answer["run_status"]) == (409, "cancelled")
 
 
-# --- what is refused --------------------------------------------------------------------------------------------
+async def test_a_cancel_is_202_while_it_lasts_and_409_after_the_end(server: Server) -> None:
+    """202 once run.cancelling is in the log; the run ends as cancelled; then there is nothing to cancel."""
+    flow = Workflow("stubborn")
+    was_told, let_go = asyncio.Event(), asyncio.Event()
+
+    @flow.task
+    async def stubborn(ctx: Context) -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            was_told.set()
+            await let_go.wait()
+
+    server.engine.register(flow)
+    run_id = (await server.start("stubborn"))["run_id"]
+    for _ in range(2):
+        status, body = await command(server, run_id, "cancel", {"grace": 30})
+        assert (status, body["status"]) == (202, "cancelling")
+        await was_told.wait()
+    let_go.set()
+    async with server.events(run_id) as stream:
+        await stream.until("run.cancelled")
+    assert (await command(server, run_id, "cancel"))[0] == 409
+
+
+# --- retry -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_retry_over_http_is_a_new_run(server: Server) -> None:
+    """202 with its Location; 409 for a run that is open, 404 for one that is not there."""
+    first = (await server.start("small", {"n": 5}))["run_id"]
+    await (await server.engine.get(first)).ended()
+    async with server.session.post(f"{server.url}/runs/{first}/retry", json={"run_id": "again"}) as response:
+        assert response.status == 202
+        assert response.headers["Location"] == "/api/v1/runs/again"
+    await (await server.engine.get("again")).ended()
+    assert (await server.get("/runs/again"))[1]["outputs"] == {"b": 6}
+    open_ = (await server.start("gated"))["run_id"]
+    for run_id, status in ((open_, 409), ("never", 404)):
+        assert (await command(server, run_id, "retry"))[0] == status
+
+
+# --- what is refused -------------------------------------------------------------------------------------------------
 
 
 async def test_after_the_end_every_command_is_409(server: Server) -> None:
@@ -305,228 +338,3 @@ async def test_a_command_of_another_page_is_refused(server: Server) -> None:
         async with server.session.get(url) as response:
             assert response.status == 405, name
     assert await read_all(server.engine.log, run.id) == before
-
-
-# --- budgets in a body ------------------------------------------------------------------------------------------
-
-BAD_BUDGETS: list[tuple[Any, str]] = [
-    ({"cost": -1}, "cost"),
-    ({"cost": "much"}, "cost"),
-    ({"cost": True}, "cost"),
-    ({"cost": [1]}, "cost"),
-    ({"tokens": 1.5}, "tokens"),
-    ({"tokens": -1}, "tokens"),
-    ({"seconds": 0}, "seconds"),
-    ({"seconds": "1"}, "seconds"),
-    ({"tasks": "two"}, "tasks"),
-    ({"on_exceeded": "explode"}, "on_exceeded"),
-    ({"on_exceeded": ["fail"]}, "on_exceeded"),
-    ({"money": 1}, "money"),
-    (5, "budget"),
-    ([], "budget"),
-    ("5", "budget"),
-]
-
-
-@pytest.mark.parametrize("route", ["post", "put"])
-async def test_a_bad_budget_is_refused_with_the_place_and_starts_nothing(server: Server, route: str) -> None:
-    """422 names the member of the budget."""
-    for n, (budget, place) in enumerate(BAD_BUDGETS):
-        status, answer = await _start(server, route, f"run-{n}", budget)
-        assert status == 422, (budget, answer)
-        assert place in answer["detail"], (budget, answer)
-    assert (await server.get("/runs"))[1]["runs"] == []
-
-
-@pytest.mark.parametrize("route", ["post", "put"])
-async def test_a_budget_is_part_of_the_run(server: Server, route: str) -> None:
-    """It is in run.started and in the state, and it holds: one body may start, the second one fails the run."""
-    status, answer = await _start(server, route, "r", {"tasks": 1, "cost": "0.5"})
-    assert status == 201, answer
-    events = await told(server.engine, await server.engine.get("r"))
-    budget = {"cost": 0.5, "tasks": 1, "on_exceeded": "fail"}
-    assert events[0].data["budget"] == budget
-    assert events[-1].type == "run.failed"
-    assert (await server.get("/runs/r"))[1]["budget"] == budget
-    status, answer = await _start(server, "put", "r", {"on_exceeded": "fail", "cost": 0.5, "tasks": 1})
-    assert status == 200, "the same budget, however it is written"
-    for other in ({"tasks": 2, "cost": 0.5}, None):
-        status, answer = await _start(server, "put", "r", other)
-        assert status == 409, other
-
-
-async def _start(server: Server, route: str, run_id: str, budget: Any) -> tuple[int, Any]:
-    if route == "put":
-        body = {"workflow": "small", "budget": budget}
-        request = server.session.put(f"{server.url}/runs/{run_id}", json=body)
-    else:
-        body = {"run_id": run_id, "budget": budget}
-        request = server.session.post(f"{server.url}/workflows/small/runs", json=body)
-    async with request as response:
-        return response.status, await response.json(content_type=None)
-
-
-# --- on_disconnect ----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[aiohttp.ClientSession]:
-    """One that goes while the others stay."""
-    async with aiohttp.ClientSession() as session:
-        yield session
-
-
-def following(server: Server, client: aiohttp.ClientSession, how: str, query: str, **headers: str) -> Stream:
-    """A stream of the run ``r``: of GET /events, or of the POST that starts it."""
-    if how == "get":
-        return Stream(client.get(f"{server.url}/runs/r/events{query}", headers=headers))
-    headers = {"Accept": "text/event-stream", **headers}
-    return Stream(client.post(f"{server.url}/workflows/gated/runs{query}", json={"run_id": "r"}, headers=headers))
-
-
-async def begin(server: Server, how: str) -> None:
-    if how == "get":
-        await server.start("gated", run_id="r")
-
-
-@pytest.mark.parametrize("how", ["get", "post"])
-@pytest.mark.parametrize("are_told", [True, False], ids=["handlers cancelled", "handlers left"])
-async def test_a_client_that_goes_cancels_the_run_where_it_asked_for_that(
-    server: Server, client: aiohttp.ClientSession, how: str, are_told: bool
-) -> None:
-    """``on_disconnect=cancel``: reason disconnected, by the client's address; whatever the host does to handlers."""
-    runner = aiohttp_web.AppRunner(reactor_web.create_app(server.engine), handler_cancellation=are_told)
-    await runner.setup()
-    site = aiohttp_web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}/api/v1"
-    await begin(server, how)
-    async with following(server, client, how, "?on_disconnect=cancel") as stream:
-        await stream.until("task.started")
-        run = await server.engine.get("r")
-        assert run.status == "running"
-    await client.close()
-    events = await told(server.engine, run)
-    cancelling = next(event for event in events if event.type == "run.cancelling")
-    assert cancelling.data == {"reason": "disconnected", "by": "127.0.0.1"}
-    assert events[-1].data["reason"] == "disconnected"
-    await runner.cleanup()
-
-
-@pytest.mark.parametrize("how", ["get", "post"])
-@pytest.mark.parametrize("query", ["", "?on_disconnect=continue"])
-async def test_a_client_that_goes_cancels_nothing_by_default(
-    server: Server, client: aiohttp.ClientSession, how: str, query: str
-) -> None:
-    """The server has seen it go, and the run goes on to its end."""
-    await begin(server, how)
-    async with following(server, client, how, query) as stream:
-        await stream.until("task.started")
-    await client.close()
-    await wait_until(lambda: not len(server.app[STREAMS]))
-    run = await server.engine.get("r")
-    for name in ("fast", "middle", "step", "slow"):
-        server.gates[name].set()
-    assert "run.cancelling" not in [event.type for event in await told(server.engine, run)]
-    assert run.status == "completed"
-
-
-async def test_a_client_that_saw_the_end_cancels_nothing(server: Server, client: aiohttp.ClientSession) -> None:
-    """A stream that has ended is no disconnect."""
-    for name in ("fast", "middle", "step", "slow"):
-        server.gates[name].set()
-    async with following(server, client, "post", "?on_disconnect=cancel") as stream:
-        assert (await stream.all())[-1].event == "stream.end"
-    assert (await server.engine.get("r")).status == "completed"
-
-
-async def test_one_of_two_clients_that_goes_cancels_for_both(server: Server, client: aiohttp.ClientSession) -> None:
-    """Who follows without the wish is told the end like anybody."""
-    await begin(server, "get")
-    async with server.events("r") as other:
-        async with following(server, client, "get", "?on_disconnect=cancel") as stream:
-            await stream.until("task.started")
-        await client.close()
-        await other.until("run.cancelled")
-        frame = await other.until("stream.end")
-    assert '"status":"cancelled"' in frame.data
-
-
-async def test_on_disconnect_that_is_neither_is_400(server: Server, client: aiohttp.ClientSession) -> None:
-    """On the GET, and on the POST before anything starts."""
-    await begin(server, "get")
-    for stream in (
-        following(server, client, "get", "?on_disconnect=pause"),
-        following(server, client, "get", "?on_disconnect=cancel&on_disconnect=cancel"),
-        Stream(
-            client.post(
-                f"{server.url}/workflows/gated/runs?on_disconnect=pause",
-                json={"run_id": "other"},
-                headers={"Accept": "text/event-stream"},
-            )
-        ),
-    ):
-        async with stream:
-            assert stream.status == 400
-            assert "on_disconnect" in (await stream.response.json())["detail"]
-    assert [listed["run_id"] for listed in (await server.get("/runs"))[1]["runs"]] == ["r"]
-
-
-FOREIGN: list[dict[str, str]] = [
-    {"Sec-Fetch-Site": "cross-site"},
-    {"Sec-Fetch-Site": "same-site"},
-    {"Origin": "https://evil.example"},
-    {"Origin": "null"},
-    {"Host": "evil.example"},
-]
-
-
-@pytest.mark.parametrize("headers", FOREIGN, ids=str)
-async def test_a_page_of_another_site_cannot_cancel_by_going(
-    server: Server, client: aiohttp.ClientSession, headers: dict[str, str]
-) -> None:
-    """A GET that may change something is 403 for it; following alone is not."""
-    await begin(server, "get")
-    async with following(server, client, "get", "?on_disconnect=cancel", **headers) as stream:
-        assert stream.status == 403
-    async with following(server, client, "get", "", **headers) as stream:
-        assert stream.status == 200
-    await client.close()
-    await wait_until(lambda: not len(server.app[STREAMS]))
-    run = await server.engine.get("r")
-    assert run.status == "running"
-    assert await types(server, run, "run.") == ["run.started"]
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [{"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "none"}, {"Origin": "http://localhost:3000"}],
-    ids=str,
-)
-async def test_a_page_of_our_own_can(server: Server, client: aiohttp.ClientSession, headers: dict[str, str]) -> None:
-    """Same origin, typed by hand, or from another port of this machine."""
-    await begin(server, "get")
-    async with following(server, client, "get", "?on_disconnect=cancel", **headers) as stream:
-        assert stream.status == 200
-        await stream.until("task.started")
-
-
-async def test_the_end_of_the_server_is_no_disconnect(tmp_path: Path) -> None:
-    """The client is told (stream.closing); on a durable log the run stays open, as its log has it."""
-    gates = Gates()
-    store = f"sqlite:///{tmp_path / 'runs.db'}"
-    engine = Engine(store, grace=0)
-    test_server = TestServer(reactor_web.create_app(engine, [gated_workflow(gates)]), host="127.0.0.1")
-    await test_server.start_server(shutdown_timeout=2.0)
-    async with aiohttp.ClientSession() as session:
-        url = f"http://127.0.0.1:{test_server.port}/api/v1"
-        async with session.post(f"{url}/workflows/gated/runs", json={"run_id": "r"}) as response:
-            assert response.status == 201
-        async with Stream(session.get(f"{url}/runs/r/events?on_disconnect=cancel")) as stream:
-            await stream.until("task.started")
-            closing = asyncio.ensure_future(test_server.close())
-            await stream.until("stream.closing", reason="shutdown")
-        await closing
-    async with Engine(store) as engine:
-        events: list[Event] = await read_all(engine.log, "r")
-    assert [event.type for event in events] == ["run.started", *["task.started"] * 3]

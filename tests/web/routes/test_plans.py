@@ -1,4 +1,4 @@
-"""A DAG as data over HTTP and on the command line: what is answered, and that no document breaks anything."""
+"""A DAG as data over HTTP: what is answered, and that no document breaks the server."""
 
 from __future__ import annotations
 
@@ -7,37 +7,19 @@ import copy
 import json
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
-import aiohttp
 import httpx
 import pytest
-import reactor_web
-from aiohttp.test_utils import TestServer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reactor import Engine, Workflow
 from tests.helpers.documents import BAD_DOCUMENTS, BAD_TEXTS, GOOD, GOOD_OUTPUT, TOOLS, Bad, plan, task
-from tests.helpers.server import Gates, Server, Stream
-from tests.web.terminal.test_cli import reactor
+from tests.helpers.server import Serve, Server, Stream, serving
 
 JSON = {"Content-Type": "application/json"}
-
-
-@asynccontextmanager
-async def serving() -> AsyncIterator[tuple[str, Engine, aiohttp.web.Application, TestServer]]:
-    engine = Engine("memory://", grace=0.0, tools=TOOLS.values())
-    app = reactor_web.create_app(engine, _workflow())
-    server = TestServer(app, host="127.0.0.1")
-    await server.start_server(shutdown_timeout=2.0)
-    try:
-        yield f"http://127.0.0.1:{server.port}/api/v1", engine, app, server
-    finally:
-        await server.close()
 
 
 def _workflow() -> Workflow:
@@ -46,10 +28,14 @@ def _workflow() -> Workflow:
     return flow
 
 
+def engine() -> Engine:
+    return Engine("memory://", grace=0.0, tools=TOOLS.values())
+
+
 @pytest.fixture
-async def plans() -> AsyncIterator[Server]:
-    async with serving() as (url, engine, app, server), aiohttp.ClientSession() as session:
-        yield Server(url, engine, session, Gates(), app, server.close)
+async def plans(serve: Serve) -> Server:
+    """A server with tools, and a workflow that is called like the plan."""
+    return await serve(engine(), _workflow())
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +46,8 @@ def client() -> Iterator[httpx.Client]:
 
     async def main() -> None:
         nonlocal url
-        async with serving() as (url, *_):
+        async with serving(engine(), _workflow()) as server:
+            url = server.url
             is_up.set()
             await end.wait()
 
@@ -99,7 +86,7 @@ def is_reasoned(answer: httpx.Response) -> None:
     assert len(answer.json()["detail"]) > 10
 
 
-# --- what is answered -------------------------------------------------------------------------------------------
+# --- what is answered ------------------------------------------------------------------------------------------------
 
 
 async def test_a_plan_runs_like_any_workflow(plans: Server) -> None:
@@ -132,15 +119,13 @@ async def test_a_start_of_a_plan_can_be_the_stream_itself(plans: Server) -> None
 async def test_a_plan_is_bound_by_its_budget(plans: Server) -> None:
     """What is above it does not go on."""
     body = {**plan(task("a"), task("b", depends_on=["a"]), task("c", depends_on=["b"])), "budget": {"tasks": 1}}
-    async with plans.session.post(f"{plans.url}/runs", json=body, headers={"Prefer": "wait=10"}) as response:
-        assert (await response.json())["status"] == "failed"
+    assert (await plans.post("/runs", body, Prefer="wait=10"))[1]["status"] == "failed"
 
 
 async def test_a_run_id_is_taken_once(plans: Server) -> None:
     """409 for the second plan."""
     for status in (201, 409):
-        async with plans.session.post(f"{plans.url}/runs", json={**GOOD, "run_id": "once"}) as response:
-            assert response.status == status
+        assert (await plans.post("/runs", {**GOOD, "run_id": "once"}))[0] == status
 
 
 async def test_a_bad_plan_is_answered_with_all_its_problems(plans: Server) -> None:
@@ -151,25 +136,18 @@ async def test_a_bad_plan_is_answered_with_all_its_problems(plans: Server) -> No
         assert (response.status, response.content_type) == (422, "application/problem+json")
     assert problem["place"] == "tasks[0].tool"
     assert [one["place"] for one in problem["problems"]] == ["tasks[0].tool", "tasks[1].input.a", "tasks[1].input.d"]
-    assert problem["detail"].startswith("tasks[0].tool is 'fetsch', which is not a known tool, did you mean 'fetch'?; ")
+    assert problem["detail"].startswith("tasks[0].tool is 'fetsch', which is no tool here, did you mean 'fetch'?; ")
 
 
-async def test_the_tools_are_listed_with_their_schemas(plans: Server) -> None:
-    """GET /tools: name, description, input_schema."""
-    status, body = await plans.get("/tools")
-    assert status == 200
-    assert [one["name"] for one in body["tools"]] == list(TOOLS)
-    add = next(one for one in body["tools"] if one["name"] == "add")
-    assert add == {
-        "name": "add",
-        "description": "",
-        "input_schema": {
-            "type": "object",
-            "properties": {"a": {"type": "integer"}, "b": {"type": "integer", "default": 1}},
-            "required": ["a"],
-            "additionalProperties": False,
-        },
-    }
+@pytest.mark.parametrize("raw", [b"{", b"\xff\xfe", b"NaN", b'{"tasks": [}'])
+async def test_a_body_that_is_no_json_is_400_and_told_as_a_body(plans: Server, raw: bytes) -> None:
+    """As on every other route; whatever is JSON, but no plan, is 422."""
+    async with plans.session.post(f"{plans.url}/runs", data=raw, headers=JSON) as response:
+        assert response.status == 400
+        assert (await response.json(content_type=None))["detail"].startswith("the body is not JSON: ")
+    assert (await plans.post("/runs", []))[0] == 422
+    async with plans.session.post(f"{plans.url}/runs", headers=JSON) as response:
+        assert response.status == 422
 
 
 async def test_a_web_page_cannot_start_a_plan(plans: Server) -> None:
@@ -178,7 +156,7 @@ async def test_a_web_page_cannot_start_a_plan(plans: Server) -> None:
         assert response.status == 415
 
 
-# --- whatever is sent -------------------------------------------------------------------------------------------
+# --- whatever is sent ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("bad", [*BAD_DOCUMENTS, *BAD_TEXTS], ids=range(len(BAD_DOCUMENTS) + len(BAD_TEXTS)))
@@ -204,11 +182,15 @@ ODD = st.sampled_from(
     ["", "$", "$all", "$list.page", "$nobody", "$$", "list", "a.b", "\ud800", "\0", "x" * 500, "__class__", "fetch", -1,
      0, 2**63, -(2**70), 1e308, float("nan"), float("inf"), True, None, [], {}, [[]], {"": {}}, {"id": "a"}, [None] * 9]
 )  # fmt: skip
+
+
 ANY = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6) | ODD,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=8,
 )
+
+
 MUTATION = st.tuples(
     st.sampled_from(list(_places(GOOD))), st.sampled_from(["set", "set", "drop", "rename", "repeat"]), ODD | ANY
 )
@@ -267,79 +249,3 @@ def test_no_document_breaks_the_server(client: httpx.Client) -> None:
 def test_no_bytes_break_the_server(client: httpx.Client, raw: bytes) -> None:
     """Whatever is no JSON is 400."""
     is_reasoned(post(client, raw))
-
-
-# --- the command line -------------------------------------------------------------------------------------------
-
-
-CLI_TOOLS = """
-from reactor import tool
-
-@tool
-def double(n: int) -> int:
-    return 2 * n
-"""
-CLI_PLAN = plan(task("a", "double", {"n": 4}), task("b", "double", {"n": "$a"}), budget={"tasks": 5})
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "tools.py").write_text(CLI_TOOLS)
-    (tmp_path / "more.py").write_text(CLI_TOOLS.replace("double", "triple"))
-    (tmp_path / "plan.json").write_text(json.dumps(CLI_PLAN))
-    return tmp_path
-
-
-def test_run_runs_a_plan(folder: Path) -> None:
-    """With its tools; outputs and exit code are those of any run."""
-    done = reactor("run", "plan.json", "--tools", "tools.py", "--tools", "more.py", cwd=folder)
-    assert done.returncode == 0, done.stderr
-    assert "b completed" in done.stdout
-    assert "16" in done.stdout
-
-
-def test_graph_prints_a_plan(folder: Path) -> None:
-    """As Mermaid."""
-    done = reactor("graph", "plan.json", "--tools", "tools.py", cwd=folder)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["flowchart TD", '    t0["a"]', '    t1["b"]', "    t0 --> t1"]
-
-
-@pytest.mark.parametrize(("arguments", "text", "told"), [
-    (["--tools", "tools.py"], "{", "plan.json: the plan is not JSON: "),
-    (["--tools", "tools.py"], "[]", "plan.json: the plan must be an object, not a list"),
-    (["--tools", "tools.py"], '{"tasks": [{"id": "a", "tool": "doubel"}]}', "tasks[0].tool is 'doubel'"),
-    (["--tools", "tools.py"], '{"tasks": [{"id": "a", "tool": "double"}]}', "tasks[0].input.n is missing"),
-    (["--tools", "tools.py"], '{"tasks": [], "tasks": []}', "tasks appears twice"),
-    (["--tools", "tools.py"], " " * 2_000_000, "the limit is 1,048,576"),
-    (["--tools", "none.py"], None, "there is no file none.py"),
-    (["--tools", "plan.json"], None, "plan.json is no Python file"),
-    (["--tools", "tools.py", "n=5"], None, "'n=5' cannot be given"),
-    ([], None, "say with --tools which files register its tools"),
-])  # fmt: skip
-def test_what_cannot_run_is_told_in_one_sentence(
-    folder: Path, arguments: list[str], text: str | None, told: str
-) -> None:
-    """Exit code 2, on stderr."""
-    if text is not None:
-        (folder / "plan.json").write_text(text)
-    done = reactor("run", "plan.json", *arguments, cwd=folder)
-    assert done.returncode == 2
-    assert told in done.stderr
-    assert done.stderr.count("\n") == 1
-    assert done.stdout == ""
-
-
-def test_tools_are_for_plans(folder: Path) -> None:
-    """--tools beside a Python file is a mistake; a plan that is not there is told."""
-    done = reactor("run", "tools.py", "--tools", "tools.py", cwd=folder)
-    assert (done.returncode, "--tools is for a plan" in done.stderr) == (2, True)
-    done = reactor("graph", "none.json", "--tools", "tools.py", cwd=folder)
-    assert (done.returncode, "none.json cannot be read: No such file" in done.stderr) == (2, True)
-
-
-def test_the_example_runs() -> None:
-    """examples/plan.json over examples/tools.py."""
-    done = reactor("run", "examples/plan.json", "--tools", "examples/tools.py")
-    assert done.returncode == 0, done.stderr
-    assert "What the docs are made of" in done.stdout

@@ -6,25 +6,19 @@ import asyncio
 from importlib import import_module
 
 import pytest
-from reactor_web.streaming.direct import Direct, chunk_of, transport_of
-from reactor_web.streaming.streams import STREAMS
+from reactor_web.streaming.direct import Place, chunk_of, transport_of
 
 from tests.helpers.server import Server, Stream
 
 
-def places(server: Server) -> list[Direct]:
-    """Where the clients of all channels stand."""
-    channels = server.app[STREAMS].channels
-    shared = [channel for by_options in channels._by_feed.values() for channel in by_options.values()]
-    return [place for channel in shared for place in channel._clients]
-
-
-async def waiting(server: Server, clients: int) -> list[Direct]:
-    """Their places, as soon as so many wait for somebody to write to them."""
+async def waiting(server: Server, clients: int) -> list[Place]:
+    """The places of the clients that a channel may write to, as soon as there are this many."""
     async with asyncio.timeout(10):
-        while len(found := [place for place in places(server) if place.is_waiting]) < clients:
+        while True:
+            places = [place for channel in server.streams.channels for place in channel.clients if place.is_waiting]
+            if len(places) >= clients:
+                return places
             await asyncio.sleep(0.001)
-    return found
 
 
 async def step(server: Server, *streams: Stream) -> None:
@@ -48,8 +42,7 @@ async def follow_three_steps(server: Server) -> tuple[list[bytes], list[int]]:
             found = await waiting(server, 2)
             await step(server, one, two, other)
         writes = [place.writes for place in found]
-        for gate in ("fast", "slow", "middle", "step"):
-            server.gates[gate].set()
+        server.gates.open()
         for stream in (one, two, other):
             await stream.all()
         return [one.raw, two.raw, other.raw], writes
@@ -98,7 +91,7 @@ def test_a_writer_that_is_not_as_expected_is_not_used() -> None:
 
     for writer in (None, object(), Writer(), Compressing(), Plain()):
         assert transport_of(writer) is None
-    assert not Direct(None, 0, 0).write(chunk_of(b"x"))
+    assert not Place(None, 0, 0).write(chunk_of(b"x"))
 
 
 def test_a_chunk_is_as_http_has_it() -> None:

@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import aiohttp
 import orjson
-import reactor_web
-from aiohttp.test_utils import TestServer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reactor_web.sse.parser import Frame
@@ -19,7 +16,7 @@ from reactor.events.vocabulary import PROGRESS_LIKE
 from reactor.logs.memory import MemoryLog
 from reactor.testing import read_all
 from tests.helpers.jittered_log import JITTERS, JitteredLog, turns
-from tests.helpers.server import Stream
+from tests.helpers.server import Stream, serving
 
 QUERIES = {
     "": lambda event: True,
@@ -69,30 +66,25 @@ def test_whenever_a_client_comes_its_stream_is_the_log_once_and_in_order(
 
     async def main() -> None:
         engine = Engine(JitteredLog(MemoryLog(), jitters), grace=0)
-        server = TestServer(reactor_web.create_app(engine, [talking()]), host="127.0.0.1")
-        await server.start_server(shutdown_timeout=1.0)
-        try:
-            async with aiohttp.ClientSession() as session:
-                run = await engine.start("talking")
-                asked: list[tuple[str, bool, int, asyncio.Task[list[Frame]]]] = []
-                for count, query, with_snapshot, cursor in clients:
-                    await turns(count)
-                    after = min(cursor, run.state.seq)  # one ahead of the run is no cursor
-                    url = f"http://127.0.0.1:{server.port}/api/v1/runs/{run.id}/events?{query}"
-                    url += f"&after={after}" * (after > 0) + "&snapshot=1" * with_snapshot
-                    asked.append((query, with_snapshot, after, asyncio.create_task(frames_of(session, url))))
-                await asyncio.wait_for(run.ended(), 10)
-                events = await read_all(engine.log, run.id)
-                for query, with_snapshot, after, reading in asked:
-                    await check(events, query, with_snapshot, after, await asyncio.wait_for(reading, 10))
-        finally:
-            await server.close()
+        async with serving(engine, talking()) as server:
+            run = await engine.start("talking")
+            asked: list[tuple[str, bool, int, asyncio.Task[list[Frame]]]] = []
+            for count, query, with_snapshot, cursor in clients:
+                await turns(count)
+                after = min(cursor, run.state.seq)  # one ahead of the run is no cursor
+                options = f"?{query}" + f"&after={after}" * (after > 0) + "&snapshot=1" * with_snapshot
+                reading = asyncio.create_task(frames_of(server.events(run.id, options)))
+                asked.append((query, with_snapshot, after, reading))
+            await asyncio.wait_for(run.ended(), 10)
+            events = await read_all(engine.log, run.id)
+            for query, with_snapshot, after, reading in asked:
+                await check(events, query, with_snapshot, after, await asyncio.wait_for(reading, 10))
 
     asyncio.run(main())
 
 
-async def frames_of(session: aiohttp.ClientSession, url: str) -> list[Frame]:
-    async with Stream(session.get(url)) as stream:
+async def frames_of(stream: Stream) -> list[Frame]:
+    async with stream:
         assert stream.status in (200, 204)
         return [] if stream.status == 204 else await stream.all()
 

@@ -24,10 +24,10 @@ ALLOWANCE_KB = 60 * 1024
 SERVER = f"""
 import asyncio, sys
 from reactor import Context, Engine, Workflow
-from web import streams
-from web.serve import serve
+from reactor_web.streaming import streams
+from reactor_web.terminal.serve import serve
 
-streams.SEND_TIMEOUT = 2.0
+streams.SEND_TIMEOUT_SECONDS = 2.0
 flood, go = Workflow("flood"), Workflow("go")
 told = asyncio.Event()
 

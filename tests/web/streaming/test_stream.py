@@ -8,23 +8,17 @@ import socket
 import struct
 from urllib.parse import urlsplit
 
-import aiohttp
 import httpx
 import httpx_sse
 import reactor_web
 from aiohttp import web as aiohttp_web
-from aiohttp.test_utils import TestServer
-from reactor_web.streaming.streams import STREAMS
+from pytest_aiohttp import AiohttpClient
 
 from reactor import Context, Engine, Workflow
 from reactor.events.event import Event
 from reactor.logs.memory import MemoryLog
 from reactor.testing import read_all
-from tests.helpers.server import Server
-
-
-def seqs(frames: list) -> list[int]:
-    return [int(frame.id) for frame in frames if frame.id and frame.event != "stream.end"]
+from tests.helpers.server import Serve, Server, event_ids
 
 
 async def logged(server: Server, run_id: str) -> list[Event]:
@@ -37,7 +31,7 @@ async def test_a_stream_is_the_log_from_1_to_the_end_then_says_so_and_closes(ser
     async with server.events(run["run_id"]) as stream:
         frames = await stream.all()
     events = await logged(server, run["run_id"])
-    assert seqs(frames) == list(range(1, len(events) + 1))
+    assert event_ids(frames) == list(range(1, len(events) + 1))
     assert [frame.data.encode() for frame in frames[:-1]] == [event.json for event in events]
     assert [frame.event for frame in frames[:-1]] == [event.type for event in events]
     assert frames[-1].event == "stream.end"
@@ -58,9 +52,7 @@ async def test_events_arrive_while_the_run_goes_on(server: Server) -> None:
         await stream.until("task.started", task_id="after_fast")
         await stream.until("task.completed", task_id="after_fast")
         assert not server.gates["slow"].is_set()  # slow and middle still run
-        server.gates["slow"].set()
-        server.gates["middle"].set()
-        server.gates["step"].set()
+        server.gates.open()
         await stream.until("run.completed")
 
 
@@ -68,12 +60,12 @@ async def test_a_resume_goes_on_after_the_cursor_and_is_204_after_the_end(server
     """Last-Event-ID: 5 starts at 6; it wins over after=; the last seq is answered 204."""
     run = await server.start("small")
     async with server.events(run["run_id"]) as stream:
-        total = seqs(await stream.all())[-1]
+        total = event_ids(await stream.all())[-1]
     for cursor in range(total):
         async with server.events(run["run_id"], "?after=1", **{"Last-Event-ID": str(cursor)}) as stream:
-            assert seqs(await stream.all()) == list(range(cursor + 1, total + 1))
+            assert event_ids(await stream.all()) == list(range(cursor + 1, total + 1))
         async with server.events(run["run_id"], f"?after={cursor}") as stream:
-            assert seqs(await stream.all()) == list(range(cursor + 1, total + 1))
+            assert event_ids(await stream.all()) == list(range(cursor + 1, total + 1))
     assert (await server.get(f"/runs/{run['run_id']}/events", **{"Last-Event-ID": str(total)}))[0] == 204
     async with server.events(run["run_id"], f"?after={total}") as stream:
         assert stream.status == 204
@@ -107,8 +99,7 @@ async def test_a_live_client_and_a_late_one_read_the_same_bytes(server: Server) 
             if number == 15:
                 middle = server.events(run_id)
                 await middle.__aenter__()
-        for name in ("middle", "step", "fast", "slow"):
-            gates[name].set()
+        gates.open()
         await early.all()
         await middle.all()
         await middle.__aexit__(None, None, None)
@@ -129,17 +120,17 @@ async def test_clients_with_the_same_options_share_one_pipeline_which_ends_with_
     for stream in streams:
         await stream.__aenter__()
         await stream.next()
-    channels = server.app[STREAMS].channels
+    channels = server.streams.channels
     async with asyncio.timeout(5):
-        while channels.clients_of(run.feed) != 3:
+        while sum(len(channel.clients) for channel in channels) != 3:
             await asyncio.sleep(0.01)
-    assert channels.count_of(run.feed) == 2
+    assert [channel.feed for channel in channels] == [run.feed] * 2
     for stream in streams:
         stream.response.close()
     async with asyncio.timeout(2):
-        while len(server.app[STREAMS]):
+        while len(server.streams):
             await asyncio.sleep(0.01)
-    assert channels.count_of(run.feed) == 0
+    assert list(channels) == []
 
 
 async def test_a_throttled_stream_drops_superseded_progress_only(server: Server) -> None:
@@ -162,7 +153,7 @@ async def test_a_throttled_stream_drops_superseded_progress_only(server: Server)
     assert [b["seq"] for b in bodies if b["type"] != "task.progress"] == [
         e.seq for e in events if e.type != "task.progress"
     ]
-    ids = seqs(frames)
+    ids = event_ids(frames)
     assert ids == sorted(set(ids))
     progress = [b for b in bodies if b["type"] == "task.progress"]
     assert len(progress) <= 3 < sum(e.type == "task.progress" for e in events)
@@ -193,8 +184,7 @@ async def test_an_idle_stream_beats_without_a_phantom_event(server: Server) -> N
         while b"\n\n:\n" not in raw.raw:
             chunk = await asyncio.wait_for(raw.response.content.readany(), 5)
             raw.raw += chunk
-        for name in ("middle", "step", "fast", "slow"):
-            server.gates[name].set()
+        server.gates.open()
         seen.extend([frame async for frame in frames])
     assert [int(frame.id) for frame in seen[:-1]] == list(range(1, len(seen)))
     assert all(frame.data for frame in seen)
@@ -213,36 +203,34 @@ async def test_a_snapshot_is_the_state_as_of_its_id_and_only_newer_events_follow
         assert first.event == "run.state" == state["type"]
         assert state["data"]["seq"] == int(first.id)
         assert state["data"]["tasks"]["fast"]["status"] == "completed"
-        for name in ("middle", "step", "slow"):
-            server.gates[name].set()
+        server.gates.open()
         rest = (await stream.all())[:-1]
     total = len(await logged(server, run_id))
-    assert seqs(rest) == list(range(int(first.id) + 1, total + 1))
+    assert event_ids(rest) == list(range(int(first.id) + 1, total + 1))
     async with server.events(run_id, "?snapshot=1", **{"Last-Event-ID": "2"}) as stream:
-        assert seqs(await stream.all())[0] == 3
+        assert event_ids(await stream.all())[0] == 3
 
 
-async def test_a_state_too_large_for_an_event_comes_in_parts_with_the_id_on_the_last() -> None:
+async def test_a_state_too_large_for_an_event_comes_in_parts_with_the_id_on_the_last(serve: Serve) -> None:
     """Every frame stays below 48 KiB; the parts together are the state."""
     flow = Workflow("wide")
     for number in range(1500):
         flow.task(_nothing, name=f"a_rather_long_name_for_a_task_number_{number}")
-    async with serving(Engine(), flow) as (url, session, engine):
-        run = await engine.start(flow)
-        await run
-        async with session.get(f"{url}/runs/{run.id}/events?snapshot=1") as response:
-            text = await response.text()
-        blocks = [block for block in text.split("\n\n") if "event: run.state" in block]
-        assert len(blocks) > 1
-        assert all(len(block) < 48 * 1024 for block in blocks)
-        assert [("\nid:" in f"\n{block}") for block in blocks] == [False] * (len(blocks) - 1) + [True]
-        parts = [json.loads(block.partition("data: ")[2])["data"] for block in blocks]
-        assert [(p["part"], p["parts"]) for p in parts] == [(i + 1, len(parts)) for i in range(len(parts))]
-        assert {id: t for p in parts for id, t in p["tasks"].items()} == run.state.to_dict()["tasks"]
-        async with session.get(f"{url}/runs/{run.id}") as response:
-            body = await response.json()
-        assert len(body["graph"]) == 1500  # tasks_ref: too large for run.started
-        assert len(body["outputs"]) == 1500  # outputs_ref
+    server = await serve(Engine(), flow)
+    run = await server.engine.start(flow)
+    await run
+    async with server.events(run.id, "?snapshot=1") as stream:
+        text = await stream.response.text()
+    blocks = [block for block in text.split("\n\n") if "event: run.state" in block]
+    assert len(blocks) > 1
+    assert all(len(block) < 48 * 1024 for block in blocks)
+    assert [("\nid:" in f"\n{block}") for block in blocks] == [False] * (len(blocks) - 1) + [True]
+    parts = [json.loads(block.partition("data: ")[2])["data"] for block in blocks]
+    assert [(p["part"], p["parts"]) for p in parts] == [(i + 1, len(parts)) for i in range(len(parts))]
+    assert {id: t for p in parts for id, t in p["tasks"].items()} == run.state.to_dict()["tasks"]
+    _, body = await server.get(f"/runs/{run.id}")
+    assert len(body["graph"]) == 1500  # tasks_ref: too large for run.started
+    assert len(body["outputs"]) == 1500  # outputs_ref
 
 
 async def test_a_cursor_ahead_of_the_run_is_told_so_and_gets_everything(server: Server) -> None:
@@ -253,10 +241,10 @@ async def test_a_cursor_ahead_of_the_run_is_told_so_and_gets_everything(server: 
     assert frames[0].event == "stream.gap"
     assert json.loads(frames[0].data)["data"]["reason"] == "ahead"
     assert not frames[0].id
-    assert seqs(frames) == list(range(1, len(frames) - 1))
+    assert event_ids(frames) == list(range(1, len(frames) - 1))
 
 
-async def test_a_trimmed_range_is_told_then_the_state_at_the_cut_then_every_event_after_it() -> None:
+async def test_a_trimmed_range_is_told_then_the_state_at_the_cut_then_every_event_after_it(serve: Serve) -> None:
     """stream.gap {from, to, reason: trimmed}, run.state as of ``to``, then ``to`` + 1 and so on."""
     flow = Workflow("chatty")
 
@@ -265,18 +253,18 @@ async def test_a_trimmed_range_is_told_then_the_state_at_the_cut_then_every_even
         for number in range(3_000):
             await ctx.emit("said.it", {"number": number})
 
-    async with serving(Engine(MemoryLog(max_events=100)), flow) as (url, session, engine):
-        run = await engine.start(flow)
-        await run
-        async with session.get(f"{url}/runs/{run.id}/events?after=7&types=run.*") as response:
-            blocks = (await response.text()).split("\n\n")
-        gap, state, *rest = [json.loads(block.partition("data: ")[2]) for block in blocks if "data: " in block]
-        assert gap["type"] == "stream.gap"
-        first_kept = (await engine.log.record(run.id)).first_seq
-        assert gap["data"] == {"from": 8, "to": first_kept - 1, "reason": "trimmed"}
-        assert state["type"] == "run.state"
-        assert state["data"]["seq"] == first_kept - 1
-        assert [body["type"] for body in rest] == ["run.completed", "stream.end"]
+    server = await serve(Engine(MemoryLog(max_events=100)), flow)
+    run = await server.engine.start(flow)
+    await run
+    async with server.events(run.id, "?after=7&types=run.*") as stream:
+        frames = await stream.all()
+    gap, state, *rest = [json.loads(frame.data) for frame in frames]
+    assert gap["type"] == "stream.gap"
+    first_kept = (await server.engine.log.record(run.id)).first_seq
+    assert gap["data"] == {"from": 8, "to": first_kept - 1, "reason": "trimmed"}
+    assert state["type"] == "run.state"
+    assert state["data"]["seq"] == first_kept - 1
+    assert [body["type"] for body in rest] == ["run.completed", "stream.end"]
 
 
 async def test_a_disconnect_is_noticed_within_a_second_and_cancels_nothing(server: Server) -> None:
@@ -287,12 +275,12 @@ async def test_a_disconnect_is_noticed_within_a_second_and_cancels_nothing(serve
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
         writer.write(f"GET {parts.path}/runs/{run_id}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         await reader.readuntil(b"run.started")
-        assert len(server.app[STREAMS]) == 1
+        assert len(server.streams) == 1
         if reset:
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.close()
         async with asyncio.timeout(1.5):
-            while len(server.app[STREAMS]):
+            while len(server.streams):
                 await asyncio.sleep(0.01)
     assert (await server.get(f"/runs/{run_id}"))[1]["status"] == "running"
 
@@ -315,7 +303,7 @@ async def test_a_shutdown_tells_every_stream_and_ends_within_two_seconds(server:
     stuck.close()
 
 
-async def test_anybodys_handler_streams_a_run_with_options_of_its_own() -> None:
+async def test_anybodys_handler_streams_a_run_with_options_of_its_own(aiohttp_client: AiohttpClient) -> None:
     """reactor_web.stream works in a foreign application, mounted or not; what the handler says no query changes."""
     flow = Workflow("theirs")
     flow.task(_nothing, name="job")
@@ -328,12 +316,11 @@ async def test_anybodys_handler_streams_a_run_with_options_of_its_own() -> None:
 
         app = aiohttp_web.Application()
         app.router.add_get("/mine", handler)
-        async with TestServer(app) as foreign, aiohttp.ClientSession() as session:
-            for query, wanted in (("", "task.started task.completed"), ("?types=run.*&after=2", "task.completed")):
-                async with session.get(foreign.make_url(f"/mine{query}")) as response:
-                    text = await response.text()
-                types = [line.removeprefix("event: ") for line in text.splitlines() if line.startswith("event: ")]
-                assert types == [*wanted.split(), "stream.end"]
+        client = await aiohttp_client(app)
+        for query, wanted in (("", "task.started task.completed"), ("?types=run.*&after=2", "task.completed")):
+            text = await (await client.get(f"/mine{query}")).text()
+            types = [line.removeprefix("event: ") for line in text.splitlines() if line.startswith("event: ")]
+            assert types == [*wanted.split(), "stream.end"]
 
 
 async def test_head_answers_the_headers_and_no_stream(server: Server) -> None:
@@ -345,20 +332,3 @@ async def test_head_answers_the_headers_and_no_stream(server: Server) -> None:
 
 
 async def _nothing() -> None: ...
-
-
-class serving:  # reads as the function it is used as
-    """A server for one engine and workflow: ``async with serving(engine, flow) as (url, session, engine)``."""
-
-    def __init__(self, engine: Engine, flow: Workflow) -> None:
-        self._engine = engine
-        self._server = TestServer(reactor_web.create_app(engine, [flow]), host="127.0.0.1")
-        self._session = aiohttp.ClientSession()
-
-    async def __aenter__(self) -> tuple[str, aiohttp.ClientSession, Engine]:
-        await self._server.start_server()
-        return f"http://127.0.0.1:{self._server.port}/api/v1", self._session, self._engine
-
-    async def __aexit__(self, *error: object) -> None:
-        await self._session.close()
-        await self._server.close()

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.helpers.paths import ROOT
+from tests.helpers.command import end, reactor, start_reactor, start_server
 
 STORE = "memory://"
 
@@ -42,12 +40,6 @@ async def after(gate: str) -> str:
 """
 
 
-def reactor(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "reactor_web.terminal.cli", *map(str, arguments)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=cwd, env=environment)
-
-
 @pytest.fixture
 def flow_file(tmp_path: Path) -> Path:
     file = tmp_path / "flow.py"
@@ -57,27 +49,9 @@ def flow_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server(flow_file: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    command = [
-        sys.executable,
-        "-m",
-        "reactor_web.terminal.cli",
-        "serve",
-        str(flow_file),
-        "--port",
-        "0",
-        "--store",
-        STORE,
-    ]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}
-    )
-    assert process.stdout is not None
-    match = re.search(r"serving on (\S+)", process.stdout.readline())
-    assert match is not None
-    yield f"{match[1]}/api/v1", process
-    process.kill()
-    process.wait()
-    process.stdout.close()
+    url, process = start_server(flow_file, "--store", STORE)
+    yield url, process
+    end(process)
 
 
 def start(url: str, **input: object) -> str:
@@ -121,11 +95,7 @@ def test_a_failed_run_exits_with_1(flow_file: Path, tmp_path: Path) -> None:
 
 def test_ctrl_c_cancels_the_run_and_exits_with_3(flow_file: Path, tmp_path: Path) -> None:
     """SIGINT is a cancel with its events, not a traceback."""
-    command = [sys.executable, "-m", "reactor_web.terminal.cli", "run", str(flow_file), f"folder={tmp_path}", "--json"]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    process = start_reactor("run", flow_file, f"folder={tmp_path}", "--json")
     wait_for(tmp_path / "begun")
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=20)
@@ -175,9 +145,9 @@ def test_graph_prints_mermaid() -> None:
 BAD = [
     (["run", "nowhere.py"], "there is no file nowhere.py"),
     (["run", "no.such.module"], "no.such.module: there is no module 'no'"),
-    (["run", "README.md"], "README.md is no Python file"),
+    (["run", "README.md"], "README.md is not a Python file"),
     (["run", "examples/hello.py:nope"], "examples/hello.py has no workflow 'nope'"),
-    (["run", "examples/hello.py", "name"], "'name' is no input: write KEY=VALUE"),
+    (["run", "examples/hello.py", "name"], "'name' is not an input: write KEY=VALUE"),
     (["run", "examples/hello.py", "name=a", "name=b"], "the input 'name' is given twice"),
     (["run", "examples/hello.py", "nome=Ada"], "did you mean 'name'?"),
     (["run", "examples/hello.py", "--store", "mongo://x"], "'mongo://x' is not an event log"),
@@ -186,7 +156,7 @@ BAD = [
         ["serve", "examples/hello.py", "--host", "256.1.1.1", "--insecure", "--store", "memory://"],
         "cannot listen on 256.1.1.1:8080",
     ),
-    (["watch", "localhost:8080"], "localhost:8080 is no http:// or https:// URL of a run"),
+    (["watch", "localhost:8080"], "localhost:8080 is not an http:// or https:// URL of a run"),
     (
         ["graph", "web/reactor_web/terminal/cli.py"],
         "web/reactor_web/terminal/cli.py defines no workflow at module level",
@@ -250,23 +220,7 @@ def test_a_served_run_survives_a_kill_and_is_watched_to_its_end(flow_file: Path,
     seen: list[dict[str, object]] = []
     run_id = ""
     for attempt in range(2):
-        command = [
-            sys.executable,
-            "-m",
-            "reactor_web.terminal.cli",
-            "serve",
-            str(flow_file),
-            "--port",
-            "0",
-            "--store",
-            store,
-        ]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment)
-        assert process.stdout is not None
-        match = re.search(r"serving on (\S+)", process.stdout.readline())
-        assert match is not None
-        url = f"{match[1]}/api/v1"
+        url, process = start_server(flow_file, "--store", store)
         if attempt == 0:
             run_id = start(url, folder=str(tmp_path))
             wait_for(tmp_path / "begun")
@@ -278,7 +232,7 @@ def test_a_served_run_survives_a_kill_and_is_watched_to_its_end(flow_file: Path,
             assert done.returncode == 0, done.stderr
             process.send_signal(signal.SIGTERM)
         process.wait(20)
-        process.stdout.close()
+        end(process)
     assert [event["seq"] for event in seen] == list(range(1, len(seen) + 1))
     assert [event["type"] for event in seen].count("run.resumed") == 1
     assert [event["attempt"] for event in seen if event["type"] == "task.started" and event["task"] == "gate"] == [1, 2]
@@ -296,3 +250,17 @@ def test_a_store_that_is_in_use_or_no_log_is_told(
         assert done.returncode == 2
         assert str(text) in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_version_is_told() -> None:
+    """The name of the command, however it is started, and the version of the distribution."""
+    done = reactor("--version")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"reactor {version('reactor-dag')}\n"
+
+
+def test_a_mistake_is_told_under_the_name_of_the_command() -> None:
+    """Usage says reactor, not the name of a module."""
+    done = reactor("walk")
+    assert done.returncode == 2
+    assert "reactor [OPTIONS] COMMAND" in done.stderr

@@ -1,7 +1,7 @@
-"""Following a run's event stream from elsewhere: reconnects by cursor, so every event comes once and in order.
+"""Follows a run's event stream by its URL. Reconnects by cursor, so every event comes once and in order.
 
-What ends it: ``stream.end``, 204 (everything was seen before), a refusal, or too many connections in a row that brought
-nothing. Everything else is a connection that was lost, and is made again.
+It ends with ``stream.end``, with 204 (all events were seen before), with a refusal, or after too many connections in a
+row that brought nothing. Everything else is a lost connection, and the client connects again.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from reactor.events.vocabulary import CONTROL
 from reactor_web.sse.parser import Frame, FrameTooLarge, Parser
 
 MAX_FAILURES: Final = 8
-HEARTBEAT_SECONDS: Final = 20.0
-"""The longest silence a healthy server leaves; three of them and the connection counts as dead."""
+SILENCE_SECONDS: Final = 20.0
+"""The longest silence of a healthy server. After three times as long the connection counts as dead."""
 CONNECT_SECONDS: Final = 10.0
 RETRY_SECONDS: Final = 1.0
-"""The first wait, until the server says ``retry:``."""
+"""The first wait, unless the server says ``retry:``."""
 BACKOFF_SECONDS: Final = 10.0
 SHORTEST_WAIT_SECONDS: Final = 0.1
 LONGEST_WAIT_SECONDS: Final = 300.0
-"""A server may ask for waits outside of our own backoff, but not for a busy loop and not for a year."""
+"""A server may ask for longer or shorter waits than our backoff, but not for a busy loop or a year."""
 JITTER: Final = 0.25
-"""Share of a wait left to chance, so that a thousand clients do not come back at once."""
+"""The share of a wait that is random, so that a thousand clients do not come back at once."""
 MAX_PROBLEM_BYTES: Final = 64 * 1024
 MAX_DETAIL_CHARS: Final = 500
 
@@ -43,13 +43,13 @@ FINAL_CLOSINGS: Final = {
     "not_found": "the server has no such run",
     "log": "the server's event log failed; the run is continued when the server starts again",
 }
-"""Reasons of ``stream.closing`` after which reconnecting brings nothing, as sentences."""
+"""Reasons of ``stream.closing`` after which it is no use to reconnect, each with its sentence."""
 
 _ID: Final = re.compile(r"(\d{1,18})(?:\.(\d{1,18}))?", re.ASCII)
 
 
 class StreamUnavailable(ReactorError):
-    """The stream cannot be followed to its end: too many failures in a row, or the server said that it never ends."""
+    """The stream cannot be followed to its end: too many failures in a row, or the server closed it for good."""
 
     url: str
     reason: str
@@ -62,9 +62,9 @@ class StreamUnavailable(ReactorError):
 
 
 class StreamRefused(ReactorError):
-    """The request is wrong and stays wrong: a 4xx, a URL or a resource that is no event stream.
+    """The request is wrong, and it is no use to repeat it: a 4xx, a bad URL, or a resource that is not an event stream.
 
-    ``status`` is None if there was no answer; ``detail`` is the problem's own sentence.
+    ``status`` is None if there was no answer; ``detail`` is a sentence that says why.
     """
 
     url: str
@@ -80,7 +80,7 @@ class StreamRefused(ReactorError):
 
 
 class _Lost(Exception):
-    """This connection is over, the stream is not. ``wait`` is what the server asked for, in seconds."""
+    """This connection is over, but the stream is not. ``wait``: the seconds to wait that the server asked for."""
 
     def __init__(self, reason: str, wait: float = 0.0) -> None:
         super().__init__(reason)
@@ -95,33 +95,34 @@ async def follow_url(
     on_connection: Callable[[str], None] | None = None,
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     max_failures: int = MAX_FAILURES,
-    heartbeat: float = HEARTBEAT_SECONDS,
+    heartbeat: float = SILENCE_SECONDS,
 ) -> AsyncGenerator[Frame, None]:
-    """The frames of ``GET url`` (a run's ``/events``), in order and never doubled, across any number of connections.
+    """The frames of ``GET url`` (a run's ``/events``), each once and in order, across any number of connections.
 
-    ``after`` is the last seq seen already. Control frames and frames without an id of their own (``frame.id == ""``)
-    pass too; the last frame is ``stream.end``. ``stream.closing`` is between the server and this function and does not
-    pass. ``on_connection`` gets a sentence when the connection was lost and when there is one again. ``heartbeat`` is
-    in seconds: after three of them without a byte the connection is made anew.
+    ``after`` is the last seq that was seen before. Notices (``stream.gap``, ``run.state``) and frames without an id
+    (``frame.id == ""``) are given too; the last frame is ``stream.end``. ``stream.closing`` is not given: it makes this
+    function reconnect, or raise. ``on_connection`` is called with a sentence when the connection is lost and when there
+    is a new one. ``heartbeat``: after three times as many seconds without a byte the connection counts as lost.
 
-    Raises StreamRefused (4xx but 429, a URL that is no event stream) and StreamUnavailable (``max_failures``
-    connections in a row brought nothing; the server closed for good). Leaving early: ``contextlib.aclosing``.
+    Raises StreamRefused for a 4xx other than 429, a bad URL or a resource that is not an event stream;
+    StreamUnavailable if ``max_failures`` connections in a row brought nothing, or the server closed the stream for
+    good. Use ``contextlib.aclosing`` to leave early.
     """
-    place = _Place(after)
+    cursor = _Cursor(after)
     notify = on_connection or _ignore
     while True:
         try:
-            async with aclosing(_connection(url, session, place, heartbeat, notify)) as frames:
+            async with aclosing(_connection(url, session, cursor, heartbeat, notify)) as frames:
                 async for frame in frames:
                     yield frame
                     if frame.event == "stream.end":
                         return
             return
         except _Lost as lost:
-            reason, asked = str(lost), lost.wait
-        if place.failures >= max_failures:
+            reason, least_wait = str(lost), lost.wait
+        if cursor.failures >= max_failures:
             raise StreamUnavailable(url, f"{max_failures} attempts in a row brought nothing; the last one: {reason}")
-        wait = place.wait(asked)
+        wait = cursor.wait(least_wait)
         notify(f"connection lost ({reason}); again in {wait:.1f} s")
         await sleep(wait)
 
@@ -130,8 +131,8 @@ def _ignore(sentence: str) -> None:
     pass
 
 
-class _Place:
-    """What outlives a connection: how far we are, how long to wait, how many attempts brought nothing."""
+class _Cursor:
+    """What outlives a connection: the last id, how long to wait, how many attempts in a row brought nothing."""
 
     def __init__(self, after: int) -> None:
         self.last_id = str(after) if after else ""
@@ -144,70 +145,73 @@ class _Place:
         return {**headers, "Last-Event-ID": self.last_id} if self.last_id else headers
 
     def admits(self, frame: Frame) -> bool:
-        """Moves to the frame; False if it was seen before. Ids are ``<seq>``, or ``<seq>.<k>`` before it."""
+        """Moves to the frame; False if it was seen before. Ids are ``<seq>``, or ``<seq>.<k>`` for a part before it."""
         if frame.event == "stream.gap" and _envelope_data(frame).get("reason") == "ahead":
-            self.last_id, self._seen = "", (0, math.inf)  # the run has fewer events than we saw: all of them follow
+            self.last_id, self._seen = (
+                "",
+                (0, math.inf),
+            )  # the run has fewer events than we saw: all of its events follow
         if not frame.id:
             return True
         found = _ID.fullmatch(frame.id)
         if found is None:
-            self.last_id = frame.id  # a cursor of another kind: the server alone knows its order
+            self.last_id = frame.id  # only the server knows the order of such ids
             return True
         position = (int(found[1]), int(found[2]) if found[2] else math.inf)
         if position <= self._seen:
-            return frame.event in CONTROL  # they carry the seq they are current to, which an event had before
+            return frame.event in CONTROL  # a notice has the seq it is current to, which an event had before
         self.last_id, self._seen = frame.id, position
         return True
 
-    def wait(self, asked: float) -> float:
+    def wait(self, least: float) -> float:
         """Seconds before the next attempt: never less than the server asked for, more with every failure in a row."""
-        floor = max(asked, self.retry, SHORTEST_WAIT_SECONDS)
+        floor = max(least, self.retry, SHORTEST_WAIT_SECONDS)
         backoff = min(BACKOFF_SECONDS, max(self.retry, SHORTEST_WAIT_SECONDS) * 2 ** min(max(0, self.failures - 1), 30))
         ceiling = max(backoff, floor * (1 + JITTER))
         return min(LONGEST_WAIT_SECONDS, random.uniform(max(floor, ceiling * (1 - JITTER)), ceiling))
 
 
 async def _connection(
-    url: str, session: aiohttp.ClientSession, place: _Place, heartbeat: float, notify: Callable[[str], None]
+    url: str, session: aiohttp.ClientSession, cursor: _Cursor, heartbeat: float, notify: Callable[[str], None]
 ) -> AsyncGenerator[Frame, None]:
-    """The new frames of one connection. Returns on 204; raises _Lost whenever another one is to be made."""
+    """The new frames of one connection. Returns on 204; raises _Lost when the client should connect again."""
     # the session's own total timeout would end every stream after five minutes
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=3 * heartbeat)
-    again = place.failures > 0 or bool(place.last_id)
-    place.failures += 1
+    again = cursor.failures > 0 or bool(cursor.last_id)
+    cursor.failures += 1
     try:
-        async with session.get(url, headers=place.headers(), timeout=timeout) as response:
+        async with session.get(url, headers=cursor.headers(), timeout=timeout) as response:
             if response.status == 204:
                 return
             await _require_stream(url, response)
             if again:
-                notify(f"connected, after {place.last_id}" if place.last_id else "connected")
-            async with aclosing(_frames(response, place, heartbeat)) as frames:
+                notify(f"connected, after {cursor.last_id}" if cursor.last_id else "connected")
+            async with aclosing(_frames(response, cursor, heartbeat)) as frames:
                 async for frame in frames:
                     if frame.event == "stream.closing":
                         raise _closing(url, frame)
-                    if place.admits(frame):
+                    if cursor.admits(frame):
                         yield frame
     except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
-        raise StreamRefused(url, None, "it is no http:// or https:// URL") from error
+        raise StreamRefused(url, None, "it is not an http:// or https:// URL") from error
     except aiohttp.ClientConnectorCertificateError as error:
         raise StreamRefused(url, None, _one_line(str(error))) from error
     except (aiohttp.ClientError, OSError, FrameTooLarge) as error:
-        raise _Lost(_told(error)) from error
+        raise _Lost(_error_text(error)) from error
     raise _Lost("the stream ended early")
 
 
-async def _frames(response: aiohttp.ClientResponse, place: _Place, heartbeat: float) -> AsyncGenerator[Frame, None]:
+async def _frames(response: aiohttp.ClientResponse, cursor: _Cursor, heartbeat: float) -> AsyncGenerator[Frame, None]:
     parser = Parser(sticky_id=False)
     now = asyncio.get_running_loop().time
     opened = now()
     async for chunk in response.content.iter_any():
         frames = parser.feed(chunk)
-        # a paused run behind a proxy that cuts connections says nothing for hours, and yet all is well
+        # a paused run is silent for hours, and a proxy may cut its connections: such a connection is no failure
         if frames or now() - opened >= heartbeat:
-            place.failures = 0
+            cursor.failures = 0
         if parser.retry_ms is not None:
-            place.retry = parser.retry_ms / 1000
+            cursor.retry = parser.retry_ms / 1000
         for frame in frames:
             yield frame
 
@@ -221,11 +225,11 @@ async def _require_stream(url: str, response: aiohttp.ClientResponse) -> None:
     if status != 200:
         raise StreamRefused(url, status, await _detail(response))
     if response.content_type != "text/event-stream":
-        raise StreamRefused(url, status, f"{_one_line(response.content_type)} is no event stream")
+        raise StreamRefused(url, status, f"{_one_line(response.content_type)} is not an event stream")
 
 
 def _closing(url: str, frame: Frame) -> Exception:
-    """Why the server closes (``data`` {reason, retry_ms}), as the exception to raise."""
+    """The exception to raise for a ``stream.closing`` {reason, retry_ms}."""
     data = _envelope_data(frame)
     reason = str(data.get("reason"))
     if reason in FINAL_CLOSINGS:
@@ -239,7 +243,7 @@ def _envelope_data(frame: Frame) -> dict[str, Any]:
 
 
 def _object(value: Any) -> dict[str, Any]:
-    """A JSON object, or the text of one, as a dict; anything else as an empty one."""
+    """A JSON object, or the text of one, as a dict; anything else as an empty dict."""
     if isinstance(value, str | bytes):
         try:
             value = orjson.loads(value)
@@ -249,7 +253,7 @@ def _object(value: Any) -> dict[str, Any]:
 
 
 async def _detail(response: aiohttp.ClientResponse) -> str:
-    """What the problem+json says, else the reason phrase."""
+    """The detail of the problem document; without one the reason phrase."""
     body = b""
     async for chunk in response.content.iter_any():
         body += chunk
@@ -272,12 +276,12 @@ def _retry_after(value: str | None) -> float:
     return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
-def _told(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     if isinstance(error, aiohttp.SocketTimeoutError):
         return "nothing was heard for too long"
     return _one_line(str(error)) or type(error).__name__
 
 
 def _one_line(text: str) -> str:
-    """Text of the server as part of a sentence: no line ends, nothing a terminal would obey."""
+    """Text of the server as part of a sentence: no line ends, nothing that a terminal would obey."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:MAX_DETAIL_CHARS]

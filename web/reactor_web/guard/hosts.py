@@ -1,7 +1,8 @@
-"""Who may ask: what a web page somewhere else could have sent is refused."""
+"""Refuses requests that a web page of another site could have sent."""
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Any, Final, cast
 
 from aiohttp import web
@@ -14,27 +15,35 @@ LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def guard_change(request: web.Request) -> None:
-    """Raises Problem 415 or 403 for what a web page somewhere else could have sent.
+    """Raises Problem 415 or 403 if a web page of another site could have sent this request to change something.
 
-    Any page can reach a server on loopback. A JSON content type makes its browser ask first, and there is no answer;
-    a Host that is not ours is a name that was rebound to this address.
+    Any page can reach a server on loopback. With a JSON content type its browser asks the server first (CORS), and this
+    server does not allow it. A ``Host`` that is not ours is a name that its owner made point to this address.
     """
     if request.content_type != "application/json":
         raise Problem(415, f"send Content-Type: application/json, not {request.content_type}")
     allowed = request.app[HOSTS]
     host = _host_of(request)
     if "*" not in allowed and host not in allowed and host != _own_address(request):
-        raise Problem(403, f"this server is not known as {host[:100]!r}; whoever runs it can allow that name")
+        raise Problem(403, f"this server does not accept the host name {host[:100]!r}; its operator can allow it")
 
 
 def guard_site(request: web.Request) -> None:
-    """Raises Problem 403 for a page of another site; for a GET that may change something, which any page can send."""
+    """Raises Problem 403 for a page of another site. For a GET that may change something: any page can send one."""
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     allowed = request.config_dict.get(HOSTS, LOOPBACK)
     hosts = {_host_of(request), *([] if origin is None else [_name_in(origin)])}
     is_ours = "*" in allowed or hosts <= {*allowed, _own_address(request)}
     if site not in (None, "same-origin", "none") or not is_ours:
         raise Problem(403, "a page of another site must not cancel runs here")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server that listens on ``host``."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _name_in(origin: str) -> str:

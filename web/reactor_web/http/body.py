@@ -1,24 +1,39 @@
-"""JSON in and out, and the guard before anything that changes something."""
+"""The JSON of a request, and of a response."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any, Final, cast
 
 import orjson
 from aiohttp import web
 
 from reactor_web.http.problems import Problem
 
+Kind = type | tuple[type, ...]
+
+STRING: Final = str
+NUMBER: Final = (int, float)
+OBJECT: Final = dict
+ANYTHING: Final = object
+"""Kinds of a member of a body."""
+
+_NAMES: Final[Mapping[Kind, str]] = {STRING: "a string", NUMBER: "a number", OBJECT: "an object"}
+
 
 def json_response(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """A response with ``body`` as JSON."""
     return web.Response(
         status=status, body=orjson.dumps(body), content_type="application/json", headers=dict(headers or {})
     )
 
 
-async def json_object(request: web.Request, members: Collection[str]) -> dict[str, Any]:
-    """The body as an object with known members; raises Problem 400 or 422. An empty body is an empty object."""
+async def json_body(request: web.Request, members: Mapping[str, Kind]) -> dict[str, Any]:
+    """The body as an object whose members are of these kinds. An empty body is an empty object.
+
+    A member that is null is left out, unless it may be anything. Raises Problem 400 if the body is not JSON, 422 if it
+    is not an object, has an unknown member or a member of another kind.
+    """
     raw = await request.read()
     try:
         body: object = orjson.loads(raw) if raw.strip() else {}
@@ -26,10 +41,16 @@ async def json_object(request: web.Request, members: Collection[str]) -> dict[st
         raise Problem(400, f"the body is not JSON: {error}") from error
     if not isinstance(body, dict):
         raise Problem(422, f"the body must be a JSON object, not {type(body).__name__}")
-    found = cast(dict[str, Any], body)
-    for name in found:
-        if name not in members:
-            raise Problem(
-                422, f"the body has an unknown member {name[:50]!r}; it may have {', '.join(sorted(members))}"
-            )
-    return found
+    given: dict[str, Any] = {}
+    for name, value in cast(dict[str, Any], body).items():
+        kind = members.get(name)
+        if kind is None:
+            known = ", ".join(sorted(members))
+            raise Problem(422, f"the body has an unknown member {name[:50]!r}; it may have {known}")
+        if kind is ANYTHING:
+            given[name] = value
+        elif value is not None:
+            if isinstance(value, bool) or not isinstance(value, kind):
+                raise Problem(422, f"{name} must be {_NAMES[kind]}")
+            given[name] = value
+    return given

@@ -1,4 +1,4 @@
-"""What the handlers find in their application."""
+"""What handlers find in their application."""
 
 from typing import Final
 
@@ -8,4 +8,4 @@ from reactor.engine import Engine
 
 ENGINE: Final = web.AppKey("reactor_engine", Engine)
 HOSTS: Final = web.AppKey("reactor_hosts", frozenset[str])
-"""Names under which this server may be asked to change something; ``*``: any."""
+"""The host names under which a request may change something; ``*`` allows any name."""

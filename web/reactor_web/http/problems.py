@@ -1,4 +1,4 @@
-"""Errors as ``application/problem+json`` (RFC 9457): one table from exception to status."""
+"""Errors as ``application/problem+json`` (RFC 9457): one table from the type of an error to its status."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ class Problem(Exception):
 
 
 def problem_response(status: int, detail: str, **members: Any) -> web.Response:
-    """The response of a problem."""
-    detail = detail.encode("utf-8", "replace").decode()  # a header is quoted as it came, which may be no text
+    """A problem document as a response. ``members`` are added to it."""
+    detail = detail.encode("utf-8", "replace").decode()  # may quote a header, whose bytes need not be text
     body = {"type": "about:blank", "title": TITLES.get(status, "Error"), "status": status, "detail": detail, **members}
     headers = {"Retry-After": "1"} if status == 503 else None
     return web.Response(
@@ -78,7 +78,11 @@ def problem_response(status: int, detail: str, **members: Any) -> web.Response:
 
 @web.middleware
 async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turns whatever a handler raises into a problem; a bug is logged with its traceback and told without it."""
+    """Middleware: answers whatever a handler raises with a problem document.
+
+    ``mount`` adds it to the routes, unless the application has it for all of its handlers. An error that is a bug is
+    logged with its traceback; the client gets status 500 without it.
+    """
     try:
         return await handler(request)
     except Problem as problem:
@@ -88,14 +92,14 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     except web.HTTPException as error:
         return _of_http_error(request, error)
     except ConnectionError:
-        raise  # nobody is left to answer
+        raise  # the client has gone: there is nobody to answer
     except Exception as error:
         status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), None)
         if status is None:
             logger.error("bug in a handler", method=request.method, path=request.path, traceback=traceback_of(error))
             return problem_response(500, "something is broken here; the server's log has the details")
         ids = {name: value for name, value in vars(error).items() if value is not None}
-        if "status" in ids:  # of the run; the member of this name is HTTP's
+        if "status" in ids:  # the run's status; in a problem document ``status`` is HTTP's
             ids["run_status"] = ids.pop("status")
         return problem_response(status, str(error), **ids)
 

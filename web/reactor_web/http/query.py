@@ -1,4 +1,4 @@
-"""What a request may ask for, checked before anything starts. Strings in, values out."""
+"""What a request asks for in its query and headers, checked before anything starts. Strings in, values out."""
 
 from __future__ import annotations
 
@@ -8,13 +8,20 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from reactor.operators.select import matcher
+from reactor_web.bounds import (
+    DEFAULT_HEARTBEAT_SECONDS,
+    DEFAULT_PAGE,
+    HEARTBEAT_RANGE,
+    MAX_EVENTS_BACK,
+    MAX_PAGE,
+    MAX_WAIT_SECONDS,
+    THROTTLE_RANGE,
+)
 from reactor_web.http.problems import Problem
 
+Query = Mapping[str, str | Sequence[str]]
+
 CURSOR: Final = re.compile(r"([0-9]{1,18})(\.[0-9]+)?")
-HEARTBEAT_SECONDS: Final = (1.0, 3600.0)
-THROTTLE_MS: Final = (10.0, 60_000.0)
-DEFAULT_HEARTBEAT: Final = 15.0
-MAX_WAIT_SECONDS: Final = 300.0
 
 NAMES: Final = (
     "after",
@@ -28,13 +35,11 @@ NAMES: Final = (
     "await_run",
     "on_disconnect",
 )
-MAX_BACK: Final = 10_000
-"""Of ``tail`` and ``logs``."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamOptions:
-    """What a client wants of a stream. Equal ``shared`` parts share one pipeline and its bytes."""
+    """What a client asks of a stream. Clients of a run with equal ``shared`` parts share a pipeline and its bytes."""
 
     after: int | None = None
     """The last seq the client saw; None: from the start."""
@@ -44,14 +49,14 @@ class StreamOptions:
     """Globs of task ids."""
     throttle: float | None = None
     """Milliseconds between two progress events of a task; None: all of them."""
-    heartbeat: float = DEFAULT_HEARTBEAT
+    heartbeat: float = DEFAULT_HEARTBEAT_SECONDS
     """Seconds of silence before a comment."""
     tail: int | None = None
-    """Without a cursor: only the last so many events."""
+    """Without a cursor: only this many of the last events."""
     logs: int = 0
-    """Without a cursor: first so many of the latest ``log.created`` before where the stream begins."""
+    """Without a cursor: first this many of the last ``log.created`` before the event the stream begins with."""
     await_run: float = 0.0
-    """Seconds to wait for a run that has not started."""
+    """Seconds to wait for the run to start."""
     snapshot: bool = False
     """Begin with the folded state instead of the first event."""
     on_disconnect: str = "continue"
@@ -59,28 +64,26 @@ class StreamOptions:
 
     @property
     def shared(self) -> StreamOptions:
-        """Without what is one client's own."""
+        """These options without those that concern one client only."""
         return replace(self, after=None, snapshot=False, tail=None, logs=0, await_run=0.0, on_disconnect="continue")
 
 
-def stream_options(
-    query: Mapping[str, str | Sequence[str]], last_event_id: str | None, fixed: Mapping[str, Any] | None = None
-) -> StreamOptions:
+def stream_options(query: Query, last_event_id: str | None, fixed: Mapping[str, Any] | None = None) -> StreamOptions:
     """The options of a query; raises Problem 400.
 
     ``Last-Event-ID`` wins over ``after``, because clients repeat the URL. Several ``types`` or ``tasks`` add up.
-    What a handler has ``fixed`` (fields of ``StreamOptions``) no query changes, except for the cursor.
+    ``fixed`` are fields of ``StreamOptions`` that the handler sets; a query changes none of them but the cursor.
     """
     given = StreamOptions(**dict(fixed or {}))
     for name in query:
         if name not in NAMES:
             raise Problem(400, f"there is no stream option {name[:50]!r}; there are {', '.join(NAMES)}")
     cursor = last_event_id if last_event_id else _one(query, "after")
-    throttle = _number(query, "throttle", THROTTLE_MS, "milliseconds")
-    heartbeat = _number(query, "heartbeat", HEARTBEAT_SECONDS, "seconds")
-    tail = _number(query, "tail", (0, MAX_BACK), "events", whole=True)
-    logs = _number(query, "logs", (0, MAX_BACK), "log lines", whole=True)
-    await_run = _number(query, "await_run", (0, MAX_WAIT_SECONDS), "seconds")
+    throttle = _number_in(query, "throttle", THROTTLE_RANGE, "milliseconds")
+    heartbeat = _number_in(query, "heartbeat", HEARTBEAT_RANGE, "seconds")
+    tail = _number_in(query, "tail", (0, MAX_EVENTS_BACK), "events", whole=True)
+    logs = _number_in(query, "logs", (0, MAX_EVENTS_BACK), "log lines", whole=True)
+    await_run = _number_in(query, "await_run", (0, MAX_WAIT_SECONDS), "seconds")
     options = StreamOptions(
         after=given.after if cursor is None else parse_cursor(cursor, "Last-Event-ID" if last_event_id else "after"),
         types=_patterns(query, "types") or given.types,
@@ -98,7 +101,7 @@ def stream_options(
     return options
 
 
-def _one_of(query: Mapping[str, str | Sequence[str]], name: str, allowed: tuple[str, ...]) -> str | None:
+def _one_of(query: Query, name: str, allowed: tuple[str, ...]) -> str | None:
     value = _one(query, name)
     if value is not None and value not in allowed:
         raise Problem(400, f"{name} is {value[:50]!r}, but must be {' or '.join(allowed)}")
@@ -106,7 +109,7 @@ def _one_of(query: Mapping[str, str | Sequence[str]], name: str, allowed: tuple[
 
 
 def parse_cursor(text: str, where: str) -> int:
-    """The seq to go on after. ``<seq>.<k>`` stands inside an event that was not seen to its end, so before it."""
+    """The seq to go on after. ``<seq>.<k>`` is a part of event ``seq``, which must be sent again: so ``seq - 1``."""
     match = CURSOR.fullmatch(text)
     if match is None:
         raise Problem(400, f"{where} is {text[:50]!r}, but a cursor is the seq of the last event seen, like 12")
@@ -115,19 +118,19 @@ def parse_cursor(text: str, where: str) -> int:
 
 
 def prefer_wait(header: str | None) -> float | None:
-    """Seconds of ``Prefer: wait=N`` (RFC 7240), at most 300; None without it; raises Problem 400."""
+    """The seconds of ``Prefer: wait=N`` (RFC 7240), at most 300; None without it. Raises Problem 400."""
     for preference in re.split(r"[,;]", header or ""):
         name, _, value = preference.strip().partition("=")
         if name.strip().lower() == "wait":
             seconds = value.strip().strip('"')
             if not re.fullmatch(r"[0-9]{1,6}", seconds):
-                raise Problem(400, f"Prefer: wait={seconds[:50]} is no whole number of seconds")
+                raise Problem(400, f"Prefer: wait={seconds[:50]} is not a whole number of seconds")
             return min(float(seconds), MAX_WAIT_SECONDS)
     return None
 
 
 def accepts(header: str | None, media_type: str) -> bool:
-    """Whether an Accept header takes a type; no header takes all. ``;q=0`` refuses."""
+    """Whether an Accept header takes a media type. No header takes every type; ``;q=0`` refuses one."""
     main = media_type.partition("/")[0]
     for offer in (header or "*/*").split(","):
         offered, *parameters = [part.strip().lower() for part in offer.split(";")]
@@ -136,18 +139,18 @@ def accepts(header: str | None, media_type: str) -> bool:
     return False
 
 
-def names(header: str | None, media_type: str) -> bool:
-    """Whether an Accept header asks for this very type."""
+def asks_for(header: str | None, media_type: str) -> bool:
+    """Whether an Accept header takes a media type by its full name, not by ``*/*``."""
     return media_type in (header or "").lower() and accepts(header, media_type)
 
 
-def page(query: Mapping[str, str], limit: int = 100) -> int:
-    """``limit=`` of a listing, 1 to 1000; raises Problem 400."""
-    number = _number(query, "limit", (1, 1000), "runs", whole=True)
-    return limit if number is None else int(number)
+def page_size(query: Query) -> int:
+    """``limit=`` of a listing, from 1 to 1000; 100 without it. Raises Problem 400."""
+    limit = _number_in(query, "limit", (1, MAX_PAGE), "runs", whole=True)
+    return DEFAULT_PAGE if limit is None else int(limit)
 
 
-def _values(query: Mapping[str, str | Sequence[str]], name: str) -> list[str]:
+def _values(query: Query, name: str) -> list[str]:
     getall = getattr(query, "getall", None)
     if getall is not None:
         return list(getall(name, []))
@@ -155,25 +158,23 @@ def _values(query: Mapping[str, str | Sequence[str]], name: str) -> list[str]:
     return [] if value is None else [value] if isinstance(value, str) else list(value)
 
 
-def _one(query: Mapping[str, str | Sequence[str]], name: str) -> str | None:
+def _one(query: Query, name: str) -> str | None:
     values = _values(query, name)
     if len(values) > 1:
         raise Problem(400, f"{name} is given {len(values)} times")
     return values[0] if values else None
 
 
-def _patterns(query: Mapping[str, str | Sequence[str]], name: str) -> tuple[str, ...] | None:
+def _patterns(query: Query, name: str) -> tuple[str, ...] | None:
     values = _values(query, name)
     return tuple(sorted({glob.strip() for value in values for glob in value.split(",")})) if values else None
 
 
-def _number(
-    query: Mapping[str, str | Sequence[str]], name: str, bounds: tuple[float, float], unit: str, *, whole: bool = False
-) -> float | None:
+def _number_in(query: Query, name: str, limits: tuple[float, float], unit: str, *, whole: bool = False) -> float | None:
     text = _one(query, name)
     if text is None:
         return None
-    low, high = bounds
+    low, high = limits
     if (
         not re.fullmatch(r"[0-9]{1,9}" if whole else r"[0-9]{1,9}(\.[0-9]{1,6})?", text)
         or not low <= float(text) <= high
@@ -182,7 +183,7 @@ def _number(
     return float(text)
 
 
-def _flag(query: Mapping[str, str | Sequence[str]], name: str, default: bool) -> bool:
+def _flag(query: Query, name: str, default: bool) -> bool:
     text = _one(query, name)
     if text not in (None, "0", "1", "true", "false"):
         raise Problem(400, f"{name} is {text[:50]!r}, but must be 0 or 1")

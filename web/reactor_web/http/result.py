@@ -1,4 +1,4 @@
-"""A run as JSON: what ``GET /runs/{id}``, a 201 and ``Prefer: wait`` answer."""
+"""A run as JSON: what the routes under ``/runs`` answer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from reactor.runs.run import Run
 
 
 def summary(run: Run) -> dict[str, Any]:
-    """Enough to find and follow a run: the answer of a 201 and a 202."""
+    """What a client needs to find and follow a run: the answer to a start and to a command."""
     state = run.state
     return {
         "run_id": run.id,
@@ -22,9 +22,9 @@ def summary(run: Run) -> dict[str, Any]:
 
 
 async def full(run: Run, not_recovered: str | None = None) -> dict[str, Any]:
-    """The folded state, with the run's input and graph, and its outputs once it completed.
+    """The folded state with the run's input and graph, and its outputs once it has completed.
 
-    ``not_recovered``: why an open run is left as it is after a restart.
+    ``not_recovered`` says why nobody in this process goes on with an open run.
     """
     body = run.state.to_dict()
     started = await run.beginning()
@@ -42,7 +42,7 @@ async def full(run: Run, not_recovered: str | None = None) -> dict[str, Any]:
 
 
 def listed(record: RunRecord) -> dict[str, Any]:
-    """A run in ``GET /runs``."""
+    """One run of a listing."""
     return {
         "run_id": record.run_id,
         "workflow": record.workflow,

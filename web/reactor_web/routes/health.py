@@ -1,4 +1,4 @@
-"""``/healthz`` and ``/readyz``: the process answers; the engine takes runs."""
+"""``/healthz``: the process answers. ``/readyz``: the engine takes runs."""
 
 from __future__ import annotations
 

@@ -1,19 +1,33 @@
-"""``/runs``: what became of a run, and starting one under an id of the client's."""
+"""``/runs``: start a run, read it, follow it, command it.
+
+Commands are answered 202 once their event is in the log.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from typing import Any, cast
 
+import orjson
 from aiohttp import web
 
+from reactor.bounds import CANCEL_GRACE_SECONDS
+from reactor.definition.workflow import Workflow
+from reactor.engine import Engine
+from reactor.errors import PlanError, UnknownRun
 from reactor.events.state import RUN_ENDED
+from reactor.plans.load import load_plan, parse_plan
 from reactor.runs.run import Run
-from reactor_web.http.body import json_response
+from reactor_web.bounds import MAX_GRACE_SECONDS
+from reactor_web.guard.hosts import guard_change
+from reactor_web.http.body import ANYTHING, NUMBER, OBJECT, STRING, Kind, json_body, json_response
+from reactor_web.http.command import carry_out
 from reactor_web.http.keys import ENGINE
 from reactor_web.http.problems import Problem
-from reactor_web.http.query import page
-from reactor_web.http.result import full, listed
-from reactor_web.routes.starting import answer_start
+from reactor_web.http.query import accepts, page_size, stream_options
+from reactor_web.http.result import full, listed, summary
+from reactor_web.routes.starting import answer_start, check_start, location_of
+from reactor_web.streaming.stream import stream_to
 
 STATUSES = ("pending", "running", "paused", "cancelling", *sorted(RUN_ENDED))
 
@@ -22,13 +36,23 @@ def routes() -> list[web.RouteDef]:
     return [
         web.get("/runs", list_runs),
         web.get("/runs/{id}", get_run, name="run"),
-        web.put("/runs/{id}", put_run),
         web.get("/runs/{id}/tasks/{task}/output", get_output),
+        web.get("/runs/{id}/events", follow_run),
+        web.post("/runs", start_plan),
+        web.put("/runs/{id}", put_run),
+        web.post("/runs/{id}/cancel", cancel_run),
+        web.post("/runs/{id}/pause", pause_run),
+        web.post("/runs/{id}/resume", resume_run),
+        web.post("/runs/{id}/input", send_input),
+        web.post("/runs/{id}/retry", retry_run),
     ]
 
 
+# --- read -------------------------------------------------------------------------------------------------------
+
+
 async def list_runs(request: web.Request) -> web.Response:
-    """A page, newest first; ``cursor`` of the next one is null at the end."""
+    """A page, newest run first. ``cursor`` asks for the next page; it is null on the last one."""
     query = request.query
     for name in query:
         if name not in ("status", "workflow", "limit", "cursor"):
@@ -36,7 +60,7 @@ async def list_runs(request: web.Request) -> web.Response:
     status = query.get("status")
     if status is not None and status not in STATUSES:
         raise Problem(400, f"status is {status[:50]!r}, but must be one of {', '.join(STATUSES)}")
-    limit = page(query)
+    limit = page_size(query)
     records = await request.app[ENGINE].list(
         status=status, workflow=query.get("workflow"), before=query.get("cursor"), limit=limit
     )
@@ -46,30 +70,136 @@ async def list_runs(request: web.Request) -> web.Response:
 
 async def get_run(request: web.Request) -> web.Response:
     engine = request.app[ENGINE]
-    run = await engine.get(request.match_info["id"])
+    run = await _run(request)
     return json_response(await full(run, engine.not_recovered.get(run.id)))
 
 
-async def put_run(request: web.Request) -> web.StreamResponse:
-    """Starts under an id of the client's; the same again is the same run, another body is 409."""
-    engine = request.app[ENGINE]
-    run_id = request.match_info["id"]
-
-    async def begin(body: dict[str, Any]) -> tuple[Run, bool]:
-        if "workflow" not in body:
-            raise Problem(422, "the body must name the workflow: {workflow, input}")
-        input = body.get("input")
-        return await engine.ensure(
-            body["workflow"],
-            {} if input is None else input,
-            run_id=run_id,
-            meta=body.get("meta"),
-            budget=body.get("budget"),
-        )
-
-    return await answer_start(request, {"workflow", "input", "meta", "budget"}, begin)
-
-
 async def get_output(request: web.Request) -> web.Response:
-    run = await request.app[ENGINE].get(request.match_info["id"])
+    """The output of one task in full."""
+    run = await _run(request)
     return web.Response(body=await run.output(request.match_info["task"]), content_type="application/json")
+
+
+async def follow_run(request: web.Request) -> web.StreamResponse:
+    """Server-sent events after the cursor: first what the log has, then live, then ``stream.end``."""
+    if not accepts(request.headers.get("Accept"), "text/event-stream"):
+        raise Problem(406, "this is a stream of server-sent events: Accept: text/event-stream")
+    # a bad query is 400 whether the run exists or not
+    options = stream_options(request.query, request.headers.get("Last-Event-ID"))
+    if not options.await_run:
+        return await stream_to(request, await _run(request), options, may_hand_over=True)
+    # wait before asking for the run, which may start in between
+    pending = request.app[ENGINE].wait_for(request.match_info["id"])
+    try:
+        return await stream_to(request, await _run(request), options, may_hand_over=True)
+    except UnknownRun:
+        return await stream_to(request, pending, options, may_hand_over=True)
+    finally:
+        pending.cancel()
+
+
+async def _run(request: web.Request) -> Run:
+    return await request.app[ENGINE].get(request.match_info["id"])
+
+
+# --- start ------------------------------------------------------------------------------------------------------
+
+
+async def start_plan(request: web.Request) -> web.StreamResponse:
+    """Starts a run of the DAG in the body, under the ``run_id`` of the body or a new id."""
+    engine = request.app[ENGINE]
+    answer = check_start(request)
+    raw = await request.read()
+    try:
+        # in a thread: a large document takes half a second, and checks of a tool's own types take what they take
+        document, workflow = await asyncio.to_thread(_load_plan, raw, engine)
+    except PlanError as error:
+        if isinstance(error.__context__, orjson.JSONDecodeError):
+            raise Problem(400, f"the body is not JSON: {error.__context__}") from error
+        raise
+    start = engine.start(
+        workflow, run_id=document.get("run_id"), meta=document.get("meta"), budget=document.get("budget")
+    )
+    return await answer_start(request, answer, start)
+
+
+def _load_plan(raw: bytes, engine: Engine) -> tuple[dict[str, Any], Workflow]:
+    """From the text, because only the text tells of duplicate members and of integers beyond 64 bits."""
+    document = parse_plan(raw if raw.strip() else b"{}")
+    workflow = load_plan(document, engine.tools)
+    return cast("dict[str, Any]", document), workflow
+
+
+async def put_run(request: web.Request) -> web.StreamResponse:
+    """Starts a run under the client's id. The same request again finds that run; one with another body is 409."""
+    answer = check_start(request)
+    body = await json_body(request, {"workflow": STRING, "input": ANYTHING, "meta": OBJECT, "budget": OBJECT})
+    if "workflow" not in body:
+        raise Problem(422, "the body must name the workflow: {workflow, input}")
+    start = request.app[ENGINE].ensure(
+        body["workflow"],
+        body.get("input"),
+        run_id=request.match_info["id"],
+        meta=body.get("meta"),
+        budget=body.get("budget"),
+    )
+    return await answer_start(request, answer, start)
+
+
+# --- command ----------------------------------------------------------------------------------------------------
+
+
+async def cancel_run(request: web.Request) -> web.Response:
+    """Cancels the run, or one ``task`` of it. 202 again until it has ended, then 409."""
+    body = await _command(request, reason=STRING, task=STRING, grace=NUMBER)
+    grace = body.get("grace", CANCEL_GRACE_SECONDS)
+    if not 0 <= grace <= MAX_GRACE_SECONDS:
+        raise Problem(422, f"grace must be 0 to {MAX_GRACE_SECONDS} seconds")
+    engine, reason = request.app[ENGINE], body.get("reason", "requested")
+    cancel = engine.cancel(
+        request.match_info["id"], float(grace), task=body.get("task"), reason=reason, by=request.remote
+    )
+    return _accepted(await carry_out(cancel))
+
+
+async def pause_run(request: web.Request) -> web.Response:
+    """Starts no more tasks until the run is resumed."""
+    body = await _command(request, reason=STRING)
+    run = await _run(request)
+    await carry_out(run.pause(reason=body.get("reason", "requested"), by=request.remote))
+    return _accepted(run)
+
+
+async def resume_run(request: web.Request) -> web.Response:
+    """Goes on after a pause."""
+    body = await _command(request, reason=STRING)
+    run = await _run(request)
+    await carry_out(run.resume(reason=body.get("reason", "requested"), by=request.remote))
+    return _accepted(run)
+
+
+async def send_input(request: web.Request) -> web.Response:
+    """Sends ``value`` to the ``task`` that waits for it, or will; with ``key`` to its ``receive`` of this key."""
+    body = await _command(request, task=STRING, value=ANYTHING, key=STRING)
+    if "task" not in body or "value" not in body:
+        raise Problem(422, "the body must have a task and a value: {task, value}")
+    run = await _run(request)
+    await carry_out(run.send(body["task"], body["value"], key=body.get("key")))
+    return _accepted(run)
+
+
+async def retry_run(request: web.Request) -> web.Response:
+    """Starts a new run with the same input, which takes over what completed in this one. ``Location`` names it."""
+    body = await _command(request, run_id=STRING)
+    run = await carry_out(request.app[ENGINE].retry(request.match_info["id"], new_run_id=body.get("run_id")))
+    return json_response(summary(run), 202, {"Location": location_of(request, run)})
+
+
+async def _command(request: web.Request, **members: Kind) -> dict[str, Any]:
+    """The body of a command; raises Problem 403 or 415 for a request that another site could have sent."""
+    guard_change(request)
+    return await json_body(request, members)
+
+
+def _accepted(run: Run) -> web.Response:
+    return json_response(summary(run), 202)

@@ -7,12 +7,9 @@ from typing import Any
 from aiohttp import web
 
 from reactor.definition.workflow import Workflow
-from reactor.runs.run import Run
-from reactor_web.http.body import json_response
+from reactor_web.http.body import ANYTHING, OBJECT, STRING, json_body, json_response
 from reactor_web.http.keys import ENGINE
-from reactor_web.routes.starting import answer_start
-
-MEMBERS = {"input", "run_id", "meta", "budget"}
+from reactor_web.routes.starting import answer_start, check_start
 
 
 def routes() -> list[web.RouteDef]:
@@ -25,31 +22,27 @@ def routes() -> list[web.RouteDef]:
 
 async def list_workflows(request: web.Request) -> web.Response:
     workflows = request.app[ENGINE].workflows.values()
-    return json_response({"workflows": [_described(workflow) for workflow in workflows]})
+    return json_response({"workflows": [_describe(workflow) for workflow in workflows]})
 
 
 async def get_workflow(request: web.Request) -> web.Response:
-    return json_response(_described(request.app[ENGINE].workflow(request.match_info["name"])))
-
-
-def _described(workflow: Workflow) -> dict[str, Any]:
-    return workflow.validate().describe()
+    return json_response(_describe(_workflow(request)))
 
 
 async def start_run(request: web.Request) -> web.StreamResponse:
-    """A run of this workflow, under an id of the body's or one of ours."""
-    engine = request.app[ENGINE]
-    workflow = engine.workflow(request.match_info["name"])
+    """Starts a run of this workflow, under the ``run_id`` of the body or a new id."""
+    workflow = _workflow(request)
+    answer = check_start(request)
+    body = await json_body(request, {"input": ANYTHING, "run_id": STRING, "meta": OBJECT, "budget": OBJECT})
+    start = request.app[ENGINE].start(
+        workflow, body.get("input"), run_id=body.get("run_id"), meta=body.get("meta"), budget=body.get("budget")
+    )
+    return await answer_start(request, answer, start)
 
-    async def begin(body: dict[str, Any]) -> tuple[Run, bool]:
-        input, budget = body.get("input"), body.get("budget")
-        run = await engine.start(
-            workflow,
-            {} if input is None else input,
-            run_id=body.get("run_id"),
-            meta=body.get("meta"),
-            budget=budget,
-        )
-        return run, True
 
-    return await answer_start(request, MEMBERS, begin)
+def _workflow(request: web.Request) -> Workflow:
+    return request.app[ENGINE].workflow(request.match_info["name"])
+
+
+def _describe(workflow: Workflow) -> dict[str, Any]:
+    return workflow.validate().describe()

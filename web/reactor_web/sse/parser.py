@@ -1,4 +1,7 @@
-"""Bytes of an event stream in, frames out."""
+"""Reads event streams: bytes in, frames out. Accepts everything that the standard accepts.
+
+Source: https://html.spec.whatwg.org/multipage/server-sent-events.html (section "interpreting an event stream").
+"""
 
 from __future__ import annotations
 
@@ -8,25 +11,15 @@ from typing import Final, NamedTuple
 
 MAX_BLOCK_BYTES: Final = 1024 * 1024
 
-
 _BOM: Final = b"\xef\xbb\xbf"
-
-
 _LINE_END: Final = re.compile(rb"\r\n|\r|\n")
-
-
 _LF: Final = ord("\n")
-
-
-_CR: Final = ord("\r")
-
-
 _MAX_RETRY_DIGITS: Final = 15
-"""30,000 years in milliseconds. ``int`` itself refuses digits above some thousands, with an exception."""
+"""30,000 years in milliseconds. ``int`` raises for some thousands of digits."""
 
 
 class Frame(NamedTuple):
-    """One dispatched event. ``data`` has its lines joined with LF; ``event`` is ``message`` if the block named none."""
+    """One event. ``data`` has its lines joined with LF; ``event`` is ``message`` if the block has no name."""
 
     id: str
     event: str
@@ -45,13 +38,13 @@ class FrameTooLarge(ValueError):
 
 
 class Parser:
-    """Bytes of one response body, in chunks of any size -> frames. Make a new one for every connection.
+    """Reads the body of one response, in chunks of any size. Make a new parser for every connection.
 
     ``last_event_id``: what to send as ``Last-Event-ID`` ("" if nothing). ``retry_ms``: the last valid ``retry``, or
-    None. An id is sticky: a block without one reports the id before it, as the standard wants. ``sticky_id=False``
-    reports "" instead, for a client that must tell a repeated frame from one without an id.
+    None. As the standard says, a frame whose block has no id gets the id before it. With ``sticky_id=False`` its id is
+    "" instead, for a client that must tell a repeated frame from one without an id.
 
-    The end of the body needs no call: a block without its blank line is incomplete and is never dispatched.
+    The end of the body needs no call: a block without its blank line is incomplete and gives no frame.
     """
 
     def __init__(self, max_bytes: int = MAX_BLOCK_BYTES, *, sticky_id: bool = True) -> None:
@@ -71,7 +64,8 @@ class Parser:
     def feed(self, chunk: bytes) -> list[Frame]:
         """The frames that ``chunk`` completes, in order.
 
-        Raises FrameTooLarge, from then on for ever. Frames completed before the large block are handed out first.
+        Raises FrameTooLarge for a block above ``max_bytes``, and from then on always. A call that also completed frames
+        before that block returns them, and the next call raises.
         """
         if self._too_large is not None:
             raise self._too_large
@@ -91,8 +85,8 @@ class Parser:
         return frames
 
     def _lines(self, chunk: bytes) -> Iterator[bytes]:
-        # Lines are cut before they are decoded: no UTF-8 sequence contains CR or LF, and one cut short by a line end
-        # is replaced the same way on both sides. So a character split between chunks needs no decoder state.
+        # Lines are cut before they are decoded: no UTF-8 sequence contains CR or LF, so a character that
+        # is split between chunks needs no decoder state.
         start = 0
         if self._after_cr and chunk:
             self._after_cr = False
@@ -101,7 +95,7 @@ class Parser:
             self._tail += chunk[start : end.start()]
             start = end.end()
             yield self._take_line()
-        # The CR of a CRLF ends its line at once, so that an event never waits for the next chunk.
+        # The CR of a CRLF ends its line at once, so that an event never waits for the LF in the next chunk.
         self._after_cr = chunk.endswith(b"\r") or (self._after_cr and not chunk)
         self._tail += chunk[start:]
         self._check(len(self._tail))
@@ -122,7 +116,7 @@ class Parser:
     def _field(self, line: bytes) -> None:
         name, _, raw = line.partition(b":")
         if name not in (b"data", b"event", b"id", b"retry"):
-            return  # a comment (empty name) or a field of a later standard; a month of heartbeats must not add up
+            return  # a comment (empty name) or an unknown field, which costs nothing: a stream may beat for months
         value = raw.removeprefix(b" ").decode("utf-8", "replace")
         if name == b"retry":
             if value.isascii() and value.isdigit() and len(value) <= _MAX_RETRY_DIGITS:

@@ -1,1 +1,16 @@
-"""."""
+"""One run to many clients, in the order of the data flow.
+
+compose     the live pipeline of one set of options: select, throttle, encode, heartbeat
+replay      the same for events that are read from the log
+ring        the recent frames of a pipeline
+direct      writes one chunk to the transport of a client that keeps up
+channel     one pipeline, its ring, and the clients that share both
+channels    which channels of which runs are shared
+client      one open stream: what it asked for, and why it closes
+streams     all open streams of an application
+wire        writes to one client, in order
+snapshot    ``run.state``: the folded state as frames
+follower    one client from its cursor to the end of its run
+handover    a client that has caught up goes on without its handler
+stream      ``stream(request, run)``: the response from its headers to its end
+"""

@@ -1,4 +1,4 @@
-"""The live pipeline of a stream."""
+"""The live pipeline of one set of stream options: windows of events in, frames out."""
 
 from __future__ import annotations
 
@@ -10,46 +10,49 @@ from reactivex import Observable
 from reactivex.abc import SchedulerBase
 
 from reactor.clock import LoopScheduler
-from reactor.events.event import Control, Event, Message
+from reactor.events.event import Event, Message
 from reactor.operators.encode import encode
 from reactor.operators.heartbeat import heartbeat
 from reactor.operators.select import select
 from reactor.operators.throttle_latest import event_flushes, event_key, throttle_latest
 from reactor.operators.unwindow import unwindow
+from reactor_web.dialects.native import NATIVE
 from reactor_web.http.query import StreamOptions
-from reactor_web.sse import frames as sse
+
+NumberedFrame: TypeAlias = tuple[int, bytes]
+"""(seq of the event, or 0 for a frame without one; the frame). A plain tuple, because one is made for each event."""
 
 
 class Late(NamedTuple):
-    """A held progress event that leaves after others: its frame carries no id, because ids only grow."""
+    """A progress event that a throttle held back, and that leaves after later events."""
 
     event: Message
 
 
 def compose(
     windows: Observable[Sequence[Event]], options: StreamOptions, loop: asyncio.AbstractEventLoop
-) -> Observable[Frame]:
-    """The live pipeline of a stream."""
+) -> Observable[NumberedFrame]:
+    """The frames of what ``options`` ask for, and a heartbeat after each silence."""
     scheduler = LoopScheduler(loop)
     return windows.pipe(
         unwindow(),
         select(options.types, options.tasks),
-        throttled(options.throttle, scheduler, loop.time),
+        throttle(options.throttle, scheduler, loop.time),
         encode(Encoder().encode),
-        heartbeat(options.heartbeat, (0, sse.HEARTBEAT), scheduler=scheduler, clock=loop.time),
+        heartbeat(options.heartbeat, (0, NATIVE.heartbeat), scheduler=scheduler, clock=loop.time),
     )
 
 
-def throttled(
+def throttle(
     period_ms: float | None, scheduler: SchedulerBase, clock: Callable[[], float]
 ) -> Callable[[Observable[Message]], Observable[Message | Late]]:
-    """``throttle_latest`` for what is progress only, or nothing at all."""
+    """``throttle_latest`` of progress events, or no operator at all without a period."""
     if period_ms is None:
-        return _unthrottled
+        return _pass_all
     return throttle_latest(period_ms / 1000, key=_key, flushes=_flushes, late=_late, scheduler=scheduler, clock=clock)
 
 
-def _unthrottled(source: Observable[Message]) -> Observable[Message | Late]:
+def _pass_all(source: Observable[Message]) -> Observable[Message | Late]:
     return source
 
 
@@ -65,31 +68,24 @@ def _late(item: Message | Late) -> Message | Late:
     return item if isinstance(item, Late) else Late(item)
 
 
-def framed(item: Message | Late) -> Frame:
-    """The bytes that were made for the log, with an id unless it leaves late."""
-    message = item.event if isinstance(item, Late) else item
-    if isinstance(message, Control):
-        return 0, sse.control_frame(message)
-    return message.seq, sse.frame_without_id(message) if isinstance(item, Late) else sse.frame(message)
-
-
 class Encoder:
-    """Encodes what one pipeline sends: a late frame keeps its id where ids still grow with it.
+    """Makes the frames of one pipeline. Ids on the wire only grow, so a late event gets one only if it still is larger.
 
-    Without one, a client that reconnects would be given it again.
+    Late events cannot simply go without: a client that reconnects would then be sent the last of them again.
     """
 
+    __slots__ = ("_frame", "_last_id")
+
     def __init__(self) -> None:
+        self._frame = NATIVE.frame
         self._last_id = 0
 
-    def encode(self, item: Message | Late) -> Frame:
-        if isinstance(item, Late) and isinstance(item.event, Event) and item.event.seq > self._last_id:
+    def encode(self, item: Message | Late) -> NumberedFrame:
+        if isinstance(item, Late):
             item = item.event
+            if isinstance(item, Event) and item.seq <= self._last_id:
+                return item.seq, NATIVE.frame_without_id(item)
         if isinstance(item, Event):
             self._last_id = seq = item.seq
-            return seq, sse.frame(item)
-        return framed(item)
-
-
-Frame: TypeAlias = tuple[int, bytes]
-"""(seq of the event, 0 where it has none; its bytes on the wire). A plain tuple: one is made for each event."""
+            return seq, self._frame(item)
+        return 0, NATIVE.notice(item)

@@ -1,9 +1,9 @@
-"""Bytes that many clients share, straight to the transport of each that is caught up.
+"""Writes bytes that many clients share straight to the transport of each client that has caught up.
 
-aiohttp's public way costs a wake-up of the handler and a chunk frame of its own per client and write, three times the
-price of the system call. Here the chunk is framed once and handed to each transport. This is the one place that goes
-past ``StreamResponse.write``: where the response is not as expected (HTTP/1.0, a compressor, another aiohttp) a client
-simply is not direct, and its handler writes.
+The public way of aiohttp wakes up the handler and frames a chunk of its own for each client and write, which costs
+three times as much as the system call. Here a chunk is framed once and handed to each transport. Only this file goes
+past ``StreamResponse.write``. Where the response is not as expected (HTTP/1.0, a compressor, another aiohttp), the
+client has no transport here and its handler writes.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ def chunk_of(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-class Direct:
-    """One client's place in a channel: ``offset`` of the next frame, ``position`` to read the log from.
+class Place:
+    """Where one client stands in a channel: ``offset`` of its next frame, ``position`` to read the log from.
 
-    ``is_waiting``: its handler has nothing to write, so whoever has something may.
+    ``is_waiting``: its handler has nothing to write, so the channel may write to it.
     """
 
     __slots__ = ("_transport", "floor", "is_waiting", "offset", "position", "writes")
@@ -28,14 +28,14 @@ class Direct:
     def __init__(self, transport: asyncio.WriteTransport | None, position: int, offset: int) -> None:
         self._transport = transport
         self.floor = position
-        """What is at or below it, the client has read from the log."""
+        """The last seq that the client has read from the log."""
         self.position = position
         self.offset = offset
         self.is_waiting = False
         self.writes = 0
 
     def write(self, chunk: bytes) -> bool:
-        """Sends a framed chunk now; False where the handler has to: the client is behind, or gone."""
+        """Sends a framed chunk now. False if its handler has to write: the client is behind, or gone."""
         transport = self._transport
         if transport is None or transport.is_closing() or transport.get_write_buffer_size():
             return False
@@ -45,7 +45,7 @@ class Direct:
 
 
 def transport_of(writer: Any) -> asyncio.WriteTransport | None:
-    """The transport under a response that is sent in plain chunks; None where it is not, or cannot be told."""
+    """The transport of a response that is sent in plain chunks; None for any other response."""
     is_plain = getattr(writer, "chunked", False) and getattr(writer, "_compress", writer) is None
     transport = getattr(writer, "transport", None) if is_plain else None
     return transport if isinstance(transport, asyncio.WriteTransport) else None

@@ -1,9 +1,9 @@
 """One client that follows one run: a position in the log, and a place in a shared channel once it has caught up.
 
 catch up    read the log from the position, write it in large pieces
-join        a shared channel, at the moment nothing is left to read
-live        write what the channel has; back to the log when it has moved on
-end         ``stream.end`` after the terminal event; ``stream.closing`` when the server closes for a reason of its own
+join        a shared channel, at the moment when nothing is left to read
+live        write what the channel has; back to the log when the channel no longer has it
+end         ``stream.end`` after the terminal event; ``stream.closing`` when the server closes for another reason
 """
 
 from __future__ import annotations
@@ -15,18 +15,24 @@ from reactor.errors import UnknownRun
 from reactor.events.event import Control, Message
 from reactor.stream.feed import Feed
 from reactor.stream.follow import cursor_after
-from reactor_web.sse import frames as sse
-from reactor_web.streaming.channel import Channel, Channels
-from reactor_web.streaming.compose import Frame
-from reactor_web.streaming.direct import Direct
+from reactor_web.bounds import RETRY_MS
+from reactor_web.dialects.native import NATIVE
+from reactor_web.streaming.channel import Channel
+from reactor_web.streaming.channels import Channels
+from reactor_web.streaming.client import Client
+from reactor_web.streaming.compose import NumberedFrame
+from reactor_web.streaming.direct import Place
 from reactor_web.streaming.replay import encode_replay
+from reactor_web.streaming.ring import Ring
 from reactor_web.streaming.snapshot import encode_state
-from reactor_web.streaming.streams import Client
-from reactor_web.streaming.wire import RETRY_MS, Wire
+from reactor_web.streaming.wire import Wire
 
 
 class Follower:
-    """``advance`` until it says that the stream is over, then ``finish``; in between somebody waits for the client."""
+    """Writes the stream of one client: ``advance`` until it gives False, then ``finish``.
+
+    Whenever ``advance`` gives True, the caller waits until the client is woken.
+    """
 
     __slots__ = ("_channel", "_channels", "_feed", "_place", "_position", "client", "wire")
 
@@ -37,10 +43,10 @@ class Follower:
         self._channels = channels
         self._position = position
         self._channel: Channel | None = None
-        self._place: Direct | None = None
+        self._place: Place | None = None
 
     async def advance(self) -> bool:
-        """Writes whatever there is. True when nothing is left for now, and others may write; False when it is over."""
+        """Writes what there is. True when nothing more is there for now; False when the stream is over."""
         try:
             while self.client.closing is None:
                 if self._channel is not None and self._place is not None:
@@ -48,49 +54,49 @@ class Follower:
                         return True
                 elif not await self._catch_up():
                     break
-        except UnknownRun:  # retention took it while it was read
+        except UnknownRun:  # retention deleted the run while it was read
             self.client.close("not_found")
         self.leave()
         return False
 
-    async def _live(self, channel: Channel, place: Direct) -> bool:
-        """Writes what the shared channel has; True where it has nothing more for now."""
+    async def _live(self, channel: Channel, place: Place) -> bool:
+        """Writes what the shared channel has; True if it has nothing more for now."""
         place.is_waiting = False
-        frames = channel.read(place.offset)
+        frames = channel.ring.read(place.offset)
         if frames:
-            if data := _taken(channel, place, frames):
+            if data := _take_frames(channel.ring, place, frames):
                 await self.wire.write(data)
             return False
-        if frames is None or channel.completed:  # the ring has moved on, or nothing comes any more: the log knows
+        if frames is None or channel.completed:  # the ring has moved on, or nothing more comes: read the log
             self.leave()
             return False
         place.is_waiting = self.wire.can_wait
         return True
 
     async def _catch_up(self) -> bool:
-        """Writes the next part of the log, or joins a channel; False where the run has ended."""
+        """Writes the next part of the log, or joins a channel; False if the run has ended."""
         feed = self._feed
-        messages = await _next(feed, self._position)
+        messages = await _read_next(feed, self._position)
         if messages:
             data = encode_replay(messages, self.client.options)
             if isinstance(messages[0], Control):
-                data = await _gap(feed, messages[0], data)
+                data = await _with_state(feed, messages[0], data)
             self._position = cursor_after(messages, self._position)
             if data:
                 await self.wire.write(data)
             else:
-                await asyncio.sleep(0)  # a filter that nothing passes must not hold the loop
+                await asyncio.sleep(0)  # a filter that nothing passes must not block the loop
             return True
         if feed.closed:
             return False
-        # nothing to read, and nothing has suspended since: this is the moment to join
+        # nothing is left to read, and nothing has suspended since: a client must join now
         channel = self._channel = self._channels.of(feed, self.client.options)
-        place = self._place = Direct(self.wire.transport, self._position, channel.end)
+        place = self._place = Place(self.wire.transport, self._position, channel.ring.end)
         channel.join(place, self.client.wake)
         return True
 
     def leave(self) -> None:
-        """Back to the log, if it is in a channel."""
+        """Leaves the channel, if it is in one; the client then goes on from the log."""
         channel, place = self._channel, self._place
         self._channel = self._place = None
         if channel is not None and place is not None:
@@ -98,13 +104,13 @@ class Follower:
             self._channels.leave(channel, self.client.options, place)
 
     async def finish(self) -> None:
-        """Says why nothing more comes."""
-        if last_words := _last_words(self._feed, self.client):
-            await self.wire.write(last_words)
+        """Writes why nothing more comes, unless the client has gone."""
+        if frame := _last_frame(self._feed, self.client):
+            await self.wire.write(frame)
 
 
-async def _next(feed: Feed, position: int) -> list[Message]:
-    """What follows a position, as far as one write takes it: many small windows, or a part of a large one."""
+async def _read_next(feed: Feed, position: int) -> list[Message]:
+    """The messages after a position, as many as one write takes: many small windows, or a part of a large one."""
     messages: list[Message] = []
     size = 0
     while more := await feed.read(position):
@@ -115,30 +121,29 @@ async def _next(feed: Feed, position: int) -> list[Message]:
             messages.append(message)
         position = cursor_after(more, position)
         if size > READ_BYTES // 2:
-            break  # another page of the log would be read for nothing
+            break  # most of another page of the log would be read in vain
     return messages
 
 
-async def _gap(feed: Feed, gap: Control, following: bytes) -> bytes:
-    """The gap, the state as of its end, and what ``following`` holds after the gap's own frame."""
-    frame = sse.control_frame(gap)
+async def _with_state(feed: Feed, gap: Control, data: bytes) -> bytes:
+    """``data``, which begins with the frame of a gap, with the state as of the end of the gap behind that frame."""
+    frame = NATIVE.notice(gap)
     state = await feed.state_at(gap.data["to"])
-    return frame + encode_state(feed, state) + following[len(frame) :]
+    return frame + encode_state(feed, state) + data[len(frame) :]
 
 
-def _taken(channel: Channel, place: Direct, frames: list[Frame]) -> bytes:
-    """What a client that is behind writes next; its place moves on."""
-    frames = _at_most(READ_BYTES, frames)
+def _take_frames(ring: Ring, place: Place, frames: list[NumberedFrame]) -> bytes:
+    """What a client that is behind writes next; moves its place."""
+    frames = _fitting(READ_BYTES, frames)
     place.offset += len(frames)
     # in the middle of a window the position is not yet the window's end
-    # in the middle of a window the position is not yet the window's end
-    place.position = channel.position if place.offset == channel.end else max(place.position, frames[-1][0])
-    # what was held when this client joined, it has read from the log
+    place.position = ring.position if place.offset == ring.end else max(place.position, frames[-1][0])
+    # a throttle held some of the frames when this client joined: it has read their events from the log
     return b"".join([data for seq, data in frames if not 0 < seq <= place.floor])
 
 
-def _at_most(size: int, frames: list[Frame]) -> list[Frame]:
-    """As many of the frames as fit, and at least one."""
+def _fitting(size: int, frames: list[NumberedFrame]) -> list[NumberedFrame]:
+    """The first frames that have at most ``size`` bytes together, but at least one frame."""
     total = 0
     for count, (_, data) in enumerate(frames):
         total += len(data)
@@ -147,10 +152,10 @@ def _at_most(size: int, frames: list[Frame]) -> list[Frame]:
     return frames
 
 
-def _last_words(feed: Feed, client: Client) -> bytes:
+def _last_frame(feed: Feed, client: Client) -> bytes:
     if client.closing == "gone":
         return b""
     if client.closing is None and feed.closed == "end":
-        return sse.control_frame(feed.control("stream.end", {"status": feed.state.status}), feed.last_seq)
+        return NATIVE.notice(feed.control("stream.end", {"status": feed.state.status}), feed.last_seq)
     reason = client.closing or feed.closed
-    return sse.control_frame(feed.control("stream.closing", {"reason": reason, "retry_ms": RETRY_MS}))
+    return NATIVE.notice(feed.control("stream.closing", {"reason": reason, "retry_ms": RETRY_MS}))

@@ -1,19 +1,19 @@
-"""A stream without its handler: what a client costs that has caught up is a socket and a cursor.
+"""A client that has caught up goes on without its handler: all it costs then is a socket and a cursor.
 
-A handler of aiohttp that waits holds its request, its response, the parser of a connection that will never ask again,
-two tasks and their frames: 14 KB a client. Where nobody but us waits for the handler's end, the connection is taken
-over: its transport gets a protocol that only follows, the handler returns, and aiohttp lets go of the rest as it does
-of a client that has gone. From then on frames are written by the channel; a task exists only while a client is behind.
+A handler of aiohttp that waits keeps its request, its response, the parser of a connection that sends no more requests,
+and two tasks with their frames: 14 KB a client. If nobody but us waits for the end of the handler, we take the
+connection over: its transport gets a protocol that only follows, the handler returns, and aiohttp lets go of the rest
+as if the client had gone. From then on the channel writes the frames; a task exists only while a client is behind.
 
-This is the one place that reaches into aiohttp's server protocol. Where anything is not as expected (another aiohttp,
-HTTP/1.0, middlewares of a host application, an access log, handlers that are cancelled with their client) nothing is
-taken over, and the handler goes on.
+Only this file reaches into aiohttp's server protocol. If anything is not as expected (another aiohttp, HTTP/1.0,
+middlewares of a host application, an access log, handlers that are cancelled with their client), nothing is taken over
+and the handler goes on.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import structlog
 from aiohttp import web
@@ -22,10 +22,8 @@ from aiohttp.web_protocol import RequestHandler
 from reactor.events.values import traceback_of
 from reactor_web.http.problems import problems
 from reactor_web.streaming.direct import chunk_of
-
-if TYPE_CHECKING:
-    from reactor_web.streaming.follower import Follower
-    from reactor_web.streaming.streams import Streams
+from reactor_web.streaming.follower import Follower
+from reactor_web.streaming.streams import Streams
 
 logger = structlog.get_logger("reactor.web")
 
@@ -34,7 +32,7 @@ LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
 def hand_over(request: web.Request, follower: Follower, streams: Streams) -> bool:
-    """Takes the connection of a caught-up client out of aiohttp; False where its handler has to go on."""
+    """Takes the connection of a client that has caught up away from aiohttp; False if its handler has to go on."""
     transport = follower.wire.transport
     protocol = request.protocol
     if (
@@ -44,21 +42,21 @@ def hand_over(request: web.Request, follower: Follower, streams: Streams) -> boo
         or transport.is_closing()
     ):
         return False
-    alone = _Alone(follower, streams, transport)
-    follower.client.on_wake = alone.wake
-    follower.wire.send = alone.send
-    if protocol._paused:  # pyright: ignore[reportPrivateUsage]  # what it has not read yet counts as before
-        alone.pause_writing()
-    transport.set_protocol(alone)
-    if not transport.is_reading():  # what else it has sent (a body, more requests) nobody reads: we drop it
+    detached = _Detached(follower, streams, transport)
+    follower.client.on_wake = detached.wake
+    follower.wire.send = detached.send
+    if protocol._paused:  # pyright: ignore[reportPrivateUsage]  # aiohttp waits for it to read
+        detached.pause_writing()
+    transport.set_protocol(detached)
+    if not transport.is_reading():  # aiohttp stopped at a body or more requests, which we drop
         transport.resume_reading()
-    protocol.transport = None  # else it closes it
+    protocol.transport = None  # or aiohttp would close it
     protocol.connection_lost(None)
     return True
 
 
 def _is_as_expected(protocol: Any, transport: asyncio.Transport) -> bool:
-    """Whether this is the server protocol that this was written for, and it is as its connection began."""
+    """Whether this is the server protocol that this file was written for, and still in charge of the connection."""
     manager = getattr(protocol, "_manager", None)
     return (
         type(protocol) is RequestHandler
@@ -70,14 +68,14 @@ def _is_as_expected(protocol: Any, transport: asyncio.Transport) -> bool:
 
 
 def _is_awaited(request: web.Request, protocol: RequestHandler) -> bool:
-    """Whether somebody has an interest in when the handler returns: a middleware, or an access log with durations."""
+    """Whether somebody else waits for the end of the handler: a middleware, or an access log that writes durations."""
     log = protocol.access_logger
     middlewares = [middleware for app in request.match_info.apps for middleware in app.middlewares]
     return any(middleware is not problems for middleware in middlewares) or (log is not None and log.enabled)
 
 
-class _Alone(asyncio.Protocol):
-    """The connection of one client that follows. What the client still sends is dropped."""
+class _Detached(asyncio.Protocol):
+    """The protocol of a connection without a handler. What the client still sends is dropped."""
 
     __slots__ = ("_drained", "_follower", "_is_over", "_is_writing", "_streams", "_transport")
 
@@ -100,7 +98,7 @@ class _Alone(asyncio.Protocol):
             drained.set_result(None)
 
     def eof_received(self) -> None:
-        self._transport.abort()  # to aiohttp it is gone too; what it has not read must not hold the connection
+        self._transport.abort()  # aiohttp, too, takes it as gone; unread data must not keep it open
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_over = True
@@ -109,13 +107,13 @@ class _Alone(asyncio.Protocol):
         self._follower.leave()
         self._streams.remove(self._follower.client)
 
-    # --- as a client's wire, and its waiter ---
+    # --- in place of the response and the handler ---
 
     async def send(self, data: bytes) -> None:
         """Writes a chunk and waits while the transport is full. Raises ConnectionResetError when the client is gone."""
         self._check()
         if not data:
-            return  # an empty chunk would be the end of the body
+            return  # an empty chunk would end the body
         self._transport.write(chunk_of(data))
         if self._drained is not None:
             await self._drained
@@ -150,5 +148,5 @@ class _Alone(asyncio.Protocol):
             if is_over:
                 self._is_over = True
                 follower.leave()
-                follower.client.writing_since = asyncio.get_running_loop().time()  # until it has read the rest
+                follower.client.writing_since = asyncio.get_running_loop().time()  # it must read the rest
                 self._transport.close()

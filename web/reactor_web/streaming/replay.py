@@ -1,27 +1,28 @@
-"""What a client gets of messages read from the log."""
+"""The frames of messages that are read from the log."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from reactor.events.event import Message
+from reactor.events.event import Control, Message
 from reactor.operators.select import matcher
 from reactor.operators.throttle_latest import event_flushes, event_key
+from reactor_web.dialects.native import NATIVE
 from reactor_web.http.query import StreamOptions
-from reactor_web.streaming.compose import framed
 
 
 def encode_replay(messages: Sequence[Message], options: StreamOptions) -> bytes:
-    """What a client gets of messages read from the log: filtered; under a throttle, superseded progress left out."""
+    """The frames of those messages that ``options`` ask for; under a throttle without superseded progress."""
     matches = matcher(options.types, options.tasks)
     selected: Iterable[Message] = (message for message in messages if matches(message))
     if options.throttle is not None:
         selected = conflate(list(selected))
-    return b"".join(framed(message)[1] for message in selected)
+    frame, notice = NATIVE.frame, NATIVE.notice
+    return b"".join(notice(message) if isinstance(message, Control) else frame(message) for message in selected)
 
 
 def conflate(messages: Sequence[Message]) -> list[Message]:
-    """Drops progress that later progress of the same task follows, before anything else of that task does."""
+    """Drops each progress event that the same task supersedes with a later one before it says anything else."""
     kept: list[Message] = []
     superseded: set[object] = set()
     for message in reversed(messages):

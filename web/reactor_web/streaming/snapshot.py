@@ -1,26 +1,24 @@
-"""``run.state``: the folded state as frames, each within the size of an event."""
+"""``run.state``: the folded state of a run as frames, each below the size of an event."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import orjson
 
-from reactor.bounds import KIB, READ_EVENTS
+from reactor.bounds import READ_EVENTS
 from reactor.events.event import Event
 from reactor.events.state import RunState
 from reactor.stream.feed import Feed
-from reactor_web.sse import frames as sse
-
-PART_BYTES: Final = 36 * KIB
-"""Of tasks in one part: with the rest of the state well below the 48 KiB of an event."""
+from reactor_web.bounds import STATE_PART_BYTES
+from reactor_web.dialects.native import NATIVE
 
 _latest: WeakKeyDictionary[Feed, tuple[int, bytes]] = WeakKeyDictionary()
 
 
 def state_frames(feed: Feed) -> tuple[int, bytes]:
-    """(seq, frames) of a feed's state as it is now; encoded once per seq, for all who ask."""
+    """(seq, frames) of a feed's state as it is now; encoded once per seq for all clients."""
     known = _latest.get(feed)
     if known is None or known[0] != feed.last_seq:
         known = _latest[feed] = (feed.last_seq, encode_state(feed, feed.state))
@@ -28,15 +26,15 @@ def state_frames(feed: Feed) -> tuple[int, bytes]:
 
 
 def encode_state(feed: Feed, state: RunState) -> bytes:
-    """Consecutive ``run.state`` frames with ``part``/``parts``; the id, the seq they are current to, is on the last."""
+    """Consecutive ``run.state`` frames with ``part`` and ``parts``; the last has the seq they are current to as id."""
     body = state.to_dict()
-    parts = _parts(body.pop("tasks"))
+    parts = _split_tasks(body.pop("tasks"))
     frames: list[bytes] = []
-    for number, tasks in enumerate(parts, 1):
+    for part, tasks in enumerate(parts, 1):
         data: dict[str, Any] = {**body, "tasks": tasks}
         if len(parts) > 1:
-            data |= {"part": number, "parts": len(parts)}
-        frames.append(sse.control_frame(feed.control("run.state", data), state.seq if number == len(parts) else None))
+            data |= {"part": part, "parts": len(parts)}
+        frames.append(NATIVE.notice(feed.control("run.state", data), state.seq if part == len(parts) else None))
     return b"".join(frames)
 
 
@@ -49,15 +47,15 @@ async def last_logs(feed: Feed, count: int, position: int) -> bytes:
         batch = await feed.logged(start, end)
         found = [event for event in batch if event.type == "log.created"] + found
         end = start
-    return b"".join(sse.frame(event) for event in found[-count:]) if count else b""
+    return b"".join(map(NATIVE.frame, found[-count:])) if count else b""
 
 
-def _parts(tasks: dict[str, Any]) -> list[dict[str, Any]]:
+def _split_tasks(tasks: dict[str, Any]) -> list[dict[str, Any]]:
     parts: list[dict[str, Any]] = [{}]
     size = 0
     for id, task in tasks.items():
         length = len(orjson.dumps(task)) + len(id) + 4
-        if size + length > PART_BYTES and parts[-1]:
+        if size + length > STATE_PART_BYTES and parts[-1]:
             parts.append({})
             size = 0
         parts[-1][id] = task

@@ -1,20 +1,17 @@
-"""What one client is sent, in order: through aiohttp by its handler, or past it once nobody needs the handler."""
+"""What one client is sent, in order: by its handler through aiohttp, or straight to the transport without a handler."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final
 
-from reactor_web.sse import frames as sse
-from reactor_web.streaming.streams import Client
-
-RETRY_MS: Final = 2_000
-"""What clients are told to wait before they reconnect."""
+from reactor_web.bounds import RETRY_MS
+from reactor_web.dialects.native import NATIVE
+from reactor_web.streaming.client import Client
 
 
 class Wire:
-    """Writes to one client with ``send``. The watchdog over a write that never ends is ``Streams``, outside of it."""
+    """Writes to one client with ``send``. ``Streams`` watches for a write that never ends."""
 
     __slots__ = ("_client", "can_wait", "send", "transport")
 
@@ -24,15 +21,15 @@ class Wire:
         self._client = client
         self.send = send
         self.transport = transport
-        """Where others may write to this client; None where only ``send`` may."""
+        """Where a channel may write to this client; None if only ``send`` may."""
         self.can_wait = False
-        """Whether somebody else may write the next frames: the first one takes ``retry:`` with it."""
+        """Whether a channel may write the next frames. Not the first ones, because they carry ``retry:``."""
 
     async def write(self, data: bytes) -> None:
-        """Writes frames; the first one carries ``retry:``. Raises ConnectionResetError when the client is gone."""
-        if not self.can_wait and not data.startswith(b":"):
+        """Writes frames; the first frame carries ``retry:``. Raises ConnectionResetError when the client is gone."""
+        if not self.can_wait and not data.startswith(NATIVE.heartbeat):
             self.can_wait = True
-            data = sse.with_retry(data, RETRY_MS)
+            data = NATIVE.with_retry(data, RETRY_MS)
         self._client.writing_since = asyncio.get_running_loop().time()
         try:
             await self.send(data)

@@ -1,6 +1,6 @@
 """The command ``reactor``: run, serve, watch, graph.
 
-Exit codes: 0 the run completed, 1 it failed, 3 it was cancelled, 2 the command could not be carried out.
+Exit codes: 0 the run completed, 1 it failed, 3 it was cancelled; 2 the command could not be carried out.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Coroutine, Sequence
 from contextlib import AbstractContextManager
+from importlib.metadata import version as distribution_version
 from typing import Annotated, Any, NoReturn
 
 import aiohttp
@@ -19,6 +20,7 @@ import structlog
 import typer
 from rich.console import Console
 
+import reactor
 from reactor.definition.graph import Graph
 from reactor.definition.workflow import Workflow
 from reactor.engine import Engine
@@ -26,6 +28,7 @@ from reactor.errors import InputError, LogLost, ReactorError, RunEnded, TaskEnde
 from reactor.events.event import Event
 from reactor.runs.run import Run
 from reactor_web.client.follow import StreamRefused, StreamUnavailable, follow_url
+from reactor_web.guard.hosts import is_loopback
 from reactor_web.terminal.load import (
     LoadError,
     is_plan,
@@ -34,14 +37,14 @@ from reactor_web.terminal.load import (
     load_workflows,
     workflows_beside,
 )
-from reactor_web.terminal.serve import is_loopback, serve
+from reactor_web.terminal.serve import serve
 from reactor_web.terminal.views import View, exit_code, open_view, print_outputs
 
-app = typer.Typer(
-    help="Runs workflows as live, lossless streams.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
-)
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
 USAGE = 2
+START_OPTIONS = ("run_id", "meta", "budget")
+"""Members of a plan that are for the start of its run."""
 
 Store = Annotated[str, typer.Option(help="Event log: memory:// or sqlite:///path")]
 Json = Annotated[bool, typer.Option("--json", help="One event a line, as JSON.")]
@@ -52,8 +55,8 @@ Tools = Annotated[
 
 
 def main() -> None:
-    """The console script."""
-    # what the engine logs is not output: stdout belongs to the events
+    """The entry point of the command."""
+    # stdout belongs to the events of the run; what the engine logs goes to stderr
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -63,7 +66,22 @@ def main() -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-    app()
+    app(prog_name="reactor")
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        print(f"reactor {getattr(reactor, '__version__', None) or distribution_version('reactor-dag')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Runs workflows as live, lossless streams."""
 
 
 @app.command()
@@ -78,9 +96,9 @@ def run(
     tools: Tools = None,
 ) -> None:
     """Runs a workflow here, shows it live and prints its outputs. Ctrl-C cancels."""
-    workflow, options = _loaded(target, tools or [])
+    workflow, options = _load(target, tools or [])
     if workflow.plan is not None and inputs:
-        _refuse(f"{target} is a plan, which has its inputs in it: {inputs[0]!r} cannot be given")
+        _refuse(f"{target} is a plan, which has its inputs in the file: {inputs[0]!r} cannot be given")
     given = _parse_input(workflow.validate(), inputs or [])
     values = _parse_values(workflow.validate(), send or [])
     engine = _engine(store, [] if workflow.plan is not None else [workflow, *workflows_beside(workflow)])
@@ -104,7 +122,7 @@ def serve_command(
     """Serves the workflows of the files over HTTP, under /api/v1."""
     if not is_loopback(host) and not insecure:
         _refuse(f"{host} is reachable from other machines and there is no authentication; --insecure accepts that")
-    workflows = [workflow for target in targets for workflow in _loaded_all(target)]
+    workflows = [workflow for target in targets for workflow in _load_all(target)]
     engine = _engine(store, workflows, grace=grace)
     hosts = [*(allow_host or ()), *(() if is_loopback(host) else (host,))]
 
@@ -126,12 +144,12 @@ def serve_command(
 
 @app.command()
 def watch(
-    url: Annotated[str, typer.Argument(help="Of a run, with or without /events.")],
+    url: Annotated[str, typer.Argument(help="The URL of a run, with or without /events.")],
     json: Json = False,
 ) -> None:
-    """Follows a run to its end, reconnecting where it was; the exit code is the run's result."""
+    """Follows a run to its end, across lost connections; the exit code is the run's result."""
     if not url.startswith(("http://", "https://")):
-        _refuse(f"{url} is no http:// or https:// URL of a run")
+        _refuse(f"{url} is not an http:// or https:// URL of a run")
     base, _, query = url.partition("?")
     base = base.rstrip("/").removesuffix("/events") + "/events"
     _exit(_watch(f"{base}?{query}" if query else base, json=json))
@@ -140,11 +158,11 @@ def watch(
 @app.command()
 def graph(target: Target, tools: Tools = None) -> None:
     """Prints a workflow as a Mermaid flowchart."""
-    workflow, _ = _loaded(target, tools or [])
+    workflow, _ = _load(target, tools or [])
     print(workflow.validate().mermaid())
 
 
-# --- doing it ---------------------------------------------------------------------------------------------------
+# --- carry out --------------------------------------------------------------------------------------------------
 
 
 async def _run(
@@ -163,7 +181,7 @@ async def _run(
         stopping: set[asyncio.Task[None]] = set()
 
         def cancel() -> None:
-            asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)  # a second Ctrl-C ends at once
+            asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)  # a second Ctrl-C ends the process at once
             stopping.add(asyncio.ensure_future(started.request_cancel(reason="interrupted", by="keyboard")))
 
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, cancel)
@@ -179,12 +197,12 @@ async def _run(
 async def _send(run: Run, task: str, value: Any) -> None:
     try:
         await run.send(task, value)
-    except (TaskEnded, RunEnded) as late:  # it was skipped, say: nobody asks for the value
+    except (TaskEnded, RunEnded) as late:  # for example, the task was skipped and needs no value
         print(f"reactor: {late}", file=sys.stderr)
 
 
 async def _watch(url: str, *, json: bool) -> int:
-    # no total timeout: a run may take days; the client has its own for silence
+    # no total timeout: a run may take days, and follow_url has a timeout for silence
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
     notice = Console(stderr=True)
     async with aiohttp.ClientSession(timeout=timeout) as session:
@@ -199,7 +217,7 @@ async def _watch(url: str, *, json: bool) -> int:
 
 
 async def _status(session: aiohttp.ClientSession, url: str) -> str:
-    """Of a run whose events were all seen before (204)."""
+    """The status of a run whose events were all seen before (204)."""
     async with session.get(url.partition("?")[0].removesuffix("/events")) as response:
         return (await response.json())["status"]
 
@@ -208,7 +226,7 @@ def _view(json: bool) -> AbstractContextManager[View]:
     return open_view(Console(), json=json)
 
 
-# --- what may be wrong with the command line --------------------------------------------------------------------
+# --- read the command line --------------------------------------------------------------------------------------
 
 
 def _refuse(sentence: str) -> NoReturn:
@@ -216,14 +234,14 @@ def _refuse(sentence: str) -> NoReturn:
     raise typer.Exit(USAGE)
 
 
-def _loaded(target: str, tools: list[str]) -> tuple[Workflow, dict[str, Any]]:
-    """The workflow, and how a plan's document wants it started."""
+def _load(target: str, tools: list[str]) -> tuple[Workflow, dict[str, Any]]:
+    """The workflow, and the options for its start that the document of a plan has."""
     try:
         if is_plan(target):
             workflow, document = load_plan_file(target, tools)
-            return workflow, {name: document[name] for name in _START if document.get(name) is not None}
+            return workflow, {name: document[name] for name in START_OPTIONS if document.get(name) is not None}
         if tools:
-            _refuse(f"--tools is for a plan, and {target} is no .json file")
+            _refuse(f"--tools is for a plan, and {target} is not a .json file")
         workflow = load_workflow(target)
         workflow.validate()
     except (LoadError, WorkflowError) as error:
@@ -231,10 +249,7 @@ def _loaded(target: str, tools: list[str]) -> tuple[Workflow, dict[str, Any]]:
     return workflow, {}
 
 
-_START = ("run_id", "meta", "budget")
-
-
-def _loaded_all(target: str) -> list[Workflow]:
+def _load_all(target: str) -> list[Workflow]:
     try:
         workflows = load_workflows(target)
         for workflow in workflows:
@@ -256,7 +271,7 @@ def _parse_input(graph: Graph, pairs: Sequence[str]) -> dict[str, Any]:
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals or not key:
-            _refuse(f"{pair!r} is no input: write KEY=VALUE")
+            _refuse(f"{pair!r} is not an input: write KEY=VALUE")
         if key in texts:
             _refuse(f"the input {key!r} is given twice")
         texts[key] = text
@@ -267,7 +282,7 @@ def _parse_input(graph: Graph, pairs: Sequence[str]) -> dict[str, Any]:
 
 
 def _parse_values(graph: Graph, pairs: Sequence[str]) -> list[tuple[str, Any]]:
-    """``task=value`` of ``--send``: JSON where it is, else the text itself."""
+    """``task=value`` of ``--send``. A value that is not JSON is text."""
     values: list[tuple[str, Any]] = []
     for pair in pairs:
         task, equals, text = pair.partition("=")

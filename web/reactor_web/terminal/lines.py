@@ -1,7 +1,7 @@
 """An event as one line of text.
 
-Names, messages and errors come from users and from what their tasks read. They are shown, never obeyed: nothing of
-them is markup, and whatever could move a cursor, change a colour or reorder text is shown as its escape.
+Names, messages and errors come from users and from what their tasks read. They are shown as text and never obeyed:
+they are not markup, and what could move a cursor, change a colour or reorder text is shown as an escape.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LOOKS: Final = {
 """Status of a run or a task -> its symbol and style."""
 
 DATA_CHARS: Final = 200
-"""Of a custom event's data in a plain line."""
+"""How much of a custom event's data a plain line shows."""
 _QUIET: Final = PROGRESS_LIKE | {
     "task.chunk",
     "task.spent",
@@ -42,19 +42,19 @@ _QUIET: Final = PROGRESS_LIKE | {
     "stream.end",
     "stream.closing",
 }
-"""Types without a plain line: there is one for everything that changes, not for everything that moves."""
+"""Types without a plain line: they change no status and can be very many, or concern the stream only."""
 _STATUS: Final = {**RUN_STATUS, **TASK_STATUS, "task.cancelling": "cancelling", "task.received": "running"}
 
 
 def printable(text: str, *, keep: str = "") -> str:
-    """``text`` with everything a terminal would obey as a JSON escape, line ends included unless in ``keep``."""
+    """``text`` with a JSON escape for everything that a terminal would obey, line ends too unless ``keep`` has them."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c in keep or c in "\u200c\u200d" else _escape(c) for c in text)
 
 
 def _escape(c: str) -> str:
-    # spaces of other widths are no danger; json, unlike orjson, escapes DEL, C1 and direction marks too
+    # other spaces are harmless; json, unlike orjson, also escapes DEL, C1 and direction marks
     return " " if unicodedata.category(c) == "Zs" else stdlib_json.dumps(c)[1:-1]
 
 
@@ -70,8 +70,8 @@ def duration(ms: float | None) -> str:
     return f"{minutes} min {seconds:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def told(error: Any) -> str:
-    """``ValueError: no such file`` of ``{type, message}``."""
+def error_text(error: Any) -> str:
+    """An error ``{type, message}`` as ``type: message``; empty for anything else."""
     if not isinstance(error, dict):
         return ""
     fields = cast("dict[str, Any]", error)
@@ -79,12 +79,12 @@ def told(error: Any) -> str:
 
 
 def json_line(event: Message) -> str:
-    """The event's JSON exactly, as it is in the log."""
+    """The event's JSON exactly as it is in the log."""
     return event.json.decode()
 
 
 def plain_line(event: Message) -> str | None:
-    """``12:00:01.123 ✓ measure[3] completed in 4.1 ms``, in UTC; None for what has no line (progress, chunks)."""
+    """An event as ``12:00:01.123 ✓ measure[3] completed in 4.1 ms``, in UTC; None for types without a line."""
     if event.type in _QUIET:
         return None
     status = _STATUS.get(event.type)
@@ -94,7 +94,7 @@ def plain_line(event: Message) -> str | None:
 
 
 def _say_status(event: Message, data: dict[str, Any]) -> str:
-    """Status, duration, error or reason, of a run or a task."""
+    """The status of a run or a task with its duration, error or reason."""
     words = _STATUS[event.type]
     spent = data.get("duration_ms", data.get("stop_ms"))
     if spent is not None:
@@ -103,14 +103,14 @@ def _say_status(event: Message, data: dict[str, Any]) -> str:
         words += " (cached)"
     if data.get("stopped") is False:
         words += " (its thread did not answer and was abandoned)"
-    why = told(data.get("error")) or data.get("reason")
+    why = error_text(data.get("error")) or data.get("reason")
     because = f", because of {data['because']}" if data.get("because") not in (None, event.task_id) else ""
     return f"{words}: {why}{because}" if why else words + because
 
 
 def _say_retrying(event: Message, data: dict[str, Any]) -> str:
     delay, attempt = duration(data.get("delay_ms")), data.get("next_attempt")
-    return f"retrying in {delay}, attempt {attempt}: {told(data.get('error'))}"
+    return f"retrying in {delay}, attempt {attempt}: {error_text(data.get('error'))}"
 
 
 def _say_waiting(event: Message, data: dict[str, Any]) -> str:
@@ -124,7 +124,7 @@ def _say_resumed(event: Message, data: dict[str, Any]) -> str:
 
 def _say_call(event: Message, data: dict[str, Any]) -> str:
     what = data.get("model") or data.get("tool")
-    why = told(data.get("error"))
+    why = error_text(data.get("error"))
     return f"{what} {data.get('status')} in {duration(data.get('duration_ms'))}" + (f": {why}" if why else "")
 
 

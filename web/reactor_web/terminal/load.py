@@ -1,4 +1,4 @@
-"""Finding a workflow from the command line: ``FILE.py``, ``package.module``, either with ``:name``; ``PLAN.json``."""
+"""Loads what a command line names: ``FILE.py`` or ``package.module``, with or without ``:name``, or ``PLAN.json``."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from reactor.plans.tools import Tool
 
 
 class LoadError(Exception):
-    """One sentence: what was asked for, and what is wrong with it."""
+    """A target that cannot be loaded. The message is one sentence: which target, and what is wrong with it."""
 
 
 def load_workflows(target: str) -> list[Workflow]:
-    """The workflows of a file or module, in order of definition; with ``:name`` that one. Raises LoadError.
+    """The workflows of a file or module, in order of definition; with ``:name`` the one of this name.
 
-    None are needed where it defines tools.
+    Raises LoadError if there is none, unless the module defines tools.
     """
     place, _, name = target.rpartition(":") if _has_name(target) else (target, "", "")
     module = _import(place)
@@ -40,7 +40,7 @@ def load_workflows(target: str) -> list[Workflow]:
 
 
 def workflows_beside(workflow: Workflow) -> list[Workflow]:
-    """The others of the modules that define a loaded workflow: it may run them as children, by their names."""
+    """The other workflows of the modules that define ``workflow``, which may run them as children by their names."""
     modules = [module for module in tuple(sys.modules.values()) if workflow in _workflows_of(module).values()]
     others = [other for module in modules for other in _workflows_of(module).values()]
     return [other for other in dict.fromkeys(others) if other.name != workflow.name]
@@ -65,12 +65,12 @@ def load_workflow(target: str) -> Workflow:
 
 
 def is_plan(target: str) -> bool:
-    """Whether it is the file of a DAG as data."""
+    """Whether a target is the file of a plan, a DAG as data."""
     return target.endswith(".json")
 
 
 def load_plan_file(target: str, tools: Sequence[str]) -> tuple[Workflow, dict[str, Any]]:
-    """The workflow of a plan over the tools that some files or modules register, and its document. Raises LoadError."""
+    """The workflow and document of a plan. ``tools``: files or modules that register its tools. Raises LoadError."""
     if not tools:
         raise LoadError(f"{target} is a plan: say with --tools which files register its tools")
     for place in tools:
@@ -85,7 +85,7 @@ def load_plan_file(target: str, tools: Sequence[str]) -> tuple[Workflow, dict[st
 def _read(target: str) -> bytes:
     try:
         with Path(target).open("rb") as file:
-            return file.read(PLAN_BYTES + 1)  # one more than a plan may have, which is told as such
+            return file.read(PLAN_BYTES + 1)  # a byte more than allowed, so that parse_plan says that it is too large
     except OSError as error:
         raise LoadError(f"{target} cannot be read: {error.strerror}") from error
 
@@ -117,13 +117,13 @@ def _import(place: str) -> ModuleType:
 def _import_file(path: Path) -> ModuleType:
     folder = str(path.resolve().parent)
     if folder not in sys.path:
-        sys.path.insert(0, folder)  # as ``python FILE`` does
+        sys.path.insert(0, folder)  # like ``python FILE``
     name = path.stem if path.stem.isidentifier() else "_workflow_file"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise LoadError(f"{path} is no Python file")
+        raise LoadError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # pickle, dataclasses and get_type_hints look a class's module up
+    sys.modules[name] = module  # pickle, dataclasses and get_type_hints look up the module of a class
     try:
         spec.loader.exec_module(module)
     except BaseException:

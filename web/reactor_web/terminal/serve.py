@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from ipaddress import ip_address
 
 import structlog
 from aiohttp import web
@@ -19,19 +18,11 @@ from reactor_web.app import create_app
 logger = structlog.get_logger("reactor.web")
 
 BACKLOG = 4096
-"""Connections that may wait to be taken: all clients of a server that was restarted come back at once."""
-DEAF_SECONDS = 1.0
-"""What is left of bodies after the drain gets this long to answer a last cancel."""
+"""Connections that may wait to be accepted: when a server restarts, all of its clients come back at once."""
+LAST_CANCEL_SECONDS = 1.0
+"""How long bodies that still run after the drain may take to answer a last cancel."""
 STREAMS_CLOSE_SECONDS = 2.0
 """How long the server waits for open streams at its end."""
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server on ``host``."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 async def serve(
@@ -45,8 +36,8 @@ async def serve(
 ) -> None:
     """Serves until SIGINT or SIGTERM, then drains; a second signal ends the process at once.
 
-    ``ready(url)`` is called when connections are accepted; ``port`` 0 takes a free one. Raises OSError where the
-    address cannot be had.
+    ``ready(url)`` is called when connections are accepted; ``port`` 0 takes a free one. Raises OSError if the server
+    cannot listen there.
     """
     app = create_app(engine, workflows, allowed_hosts=allowed_hosts)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=STREAMS_CLOSE_SECONDS)
@@ -59,17 +50,17 @@ async def serve(
         await stop.wait()
     finally:
         await runner.cleanup()
-        await _leave_deaf_bodies()
+        await _end_despite_bodies()
 
 
-async def _leave_deaf_bodies() -> None:
-    """An async body that swallows its cancel would keep the loop, and so this process, for ever."""
+async def _end_despite_bodies() -> None:
+    """Ends the process if a body does not stop: an async body that swallows its cancel keeps the loop for ever."""
     left = asyncio.all_tasks() - {asyncio.current_task()}
     for task in left:
         task.cancel()
-    deaf = (await asyncio.wait(left, timeout=DEAF_SECONDS))[1] if left else set[asyncio.Task[object]]()
-    if deaf:
-        logger.error("bodies that do not stop are left behind", bodies=len(deaf))
+    running = (await asyncio.wait(left, timeout=LAST_CANCEL_SECONDS))[1] if left else set[asyncio.Task[object]]()
+    if running:
+        logger.error("bodies that do not stop are left behind", bodies=len(running))
         sys.stdout.flush()
         os._exit(0)
 
@@ -80,11 +71,11 @@ def _url(runner: web.AppRunner) -> str:
 
 
 def _on_signals(stop: asyncio.Event) -> None:
-    def on_signal(number: int) -> None:
+    def on_signal(signum: int) -> None:
         if stop.is_set():
-            os._exit(128 + number)  # whoever asks twice means it: no clean-up, no waiting for threads
+            os._exit(128 + signum)  # the second signal: no clean-up, no waiting for threads
         stop.set()
 
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, on_signal, number)
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signum, on_signal, signum)

@@ -1,4 +1,4 @@
-"""A run as a picture in text: header, bar, tree of tasks. Pure: a state in, a rich renderable out."""
+"""Draws the state of a run as text: header, bar, tree of tasks. Pure: a state in, a rich renderable out."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from rich.table import Table
 from rich.text import Text
 
 from reactor.events.state import RunState, TaskState
-from reactor_web.terminal.lines import LOOKS, duration, printable, told
+from reactor_web.terminal.lines import LOOKS, duration, error_text, printable
 
 CHILD_LINES: Final = 8
-"""Children of one mapped task on the screen at most."""
+"""How many children of one mapped task are shown at most."""
 BAR_WIDTH: Final = 20
 _RANK: Final = {"running": 0, "waiting": 0, "retrying": 0, "failed": 1, "cancelled": 2, "completed": 2, "skipped": 2}
-"""Who gets a line first where there is not one for everybody; what has not begun comes last."""
-_LATER: Final = 3
+"""Which tasks get a line first if there are more tasks than lines."""
+_LAST_RANK: Final = 3
+"""For tasks that have not begun."""
 
 
 def render_run(state: RunState, *, now: float, height: int) -> RenderableType:
     """A run as at most ``height`` lines: header, bar, tasks. ``now`` is in Unix seconds; nothing else is read.
 
-    Tasks stand in the order of their definition. Where there are more than lines, what runs comes first, then what
-    failed, then what ended last, and the rest is counted. Of mapped children those that run or failed show.
+    Tasks are in the order of their definition. If there are more tasks than lines, those that run come first, then
+    those that failed, then those that ended last; the rest is counted. Mapped children are shown if they run or failed.
     """
     ended = state.completed + state.failed + state.skipped + state.cancelled
     symbol, style = LOOKS.get(state.status, LOOKS["pending"])
@@ -38,8 +39,8 @@ def render_run(state: RunState, *, now: float, height: int) -> RenderableType:
     elapsed = _elapsed(state.started, state.duration_ms, now)
     header.append(printable(f" {state.run_id} {state.status} {elapsed} {ended}/{state.total_tasks}"))
     bar = ProgressBar(total=1.0, completed=state.progress, width=3 * BAR_WIDTH)
-    parts: list[RenderableType] = [header, Padding(bar, 0)]  # a bar alone does not end its line
-    if error := told(state.error):
+    parts: list[RenderableType] = [header, Padding(bar, 0)]  # rich does not end the line of a bar alone
+    if error := error_text(state.error):
         parts.append(_line(error, "red"))
     table = Table.grid(padding=(0, 1), expand=True)
     table.add_column(no_wrap=True, overflow="ellipsis", max_width=40)
@@ -47,7 +48,7 @@ def render_run(state: RunState, *, now: float, height: int) -> RenderableType:
     table.add_column(no_wrap=True, justify="right")
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-    # one line for what is counted, and one below for the cursor
+    # one line for the count of the rest, and one for the cursor below it
     tasks, hidden = _visible(state, max(0, height - len(parts) - 2))
     for task in tasks:
         table.add_row(*_cells(task, now))
@@ -63,13 +64,13 @@ def _line(text: str, style: str = "") -> Text:
 
 
 def _visible(state: RunState, room: int) -> tuple[list[TaskState], Counter[str]]:
-    """The tasks that get a line, each followed by its children that do, and how many others there are by status."""
+    """The tasks that get a line, each followed by its children that get one; the number of other tasks by status."""
     tasks: list[TaskState] = []
     children: dict[str, list[TaskState]] = {}
     for task in state.tasks.values():
         if task.map_index is None:
             tasks.append(task)
-        elif _RANK.get(task.status, _LATER) < _RANK["completed"]:
+        elif _RANK.get(task.status, _LAST_RANK) < _RANK["completed"]:
             children.setdefault(task.task, []).append(task)
     chosen = tasks if len(tasks) <= room else nsmallest(room, tasks, key=_urgency)
     hidden = Counter(task.status for task in tasks)
@@ -84,8 +85,8 @@ def _visible(state: RunState, room: int) -> tuple[list[TaskState], Counter[str]]
 
 
 def _urgency(task: TaskState) -> tuple[int, int]:
-    """What has run longest first, what ended last first."""
-    rank = _RANK.get(task.status, _LATER)
+    """Sorts running tasks by their start, and ended tasks by their end, the last one first."""
+    rank = _RANK.get(task.status, _LAST_RANK)
     return rank, -task.seq if rank in (1, 2) else task.seq
 
 
@@ -120,7 +121,7 @@ def _remark(task: TaskState) -> str:
         return f"again in {duration(task.retry['delay_ms'])}"
     if task.status == "skipped":
         return f"{task.reason or ''}{f', because of {task.because}' if task.because else ''}"
-    return told(task.error) or (task.reason if task.status == "cancelled" else task.message) or ""
+    return error_text(task.error) or (task.reason if task.status == "cancelled" else task.message) or ""
 
 
 def _elapsed(started: str | None, duration_ms: float | None, now: float, ended: str | None = None) -> str:

@@ -1,4 +1,4 @@
-"""What ``reactor run`` and ``reactor watch`` show: a live tree on a terminal, plain lines or JSON lines elsewhere."""
+"""Shows a run while it happens: a live tree on a terminal, plain lines or JSON lines elsewhere."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from reactor.events.state import RunState, TaskState
 from reactor_web.terminal.lines import json_line, plain_line, printable
 from reactor_web.terminal.tree import render_run
 
-Shown: TypeAlias = Message | dict[str, Any]
-"""What a view takes: an event, a control message, or the envelope of either as a dict."""
+Showable: TypeAlias = Message | dict[str, Any]
+"""What a view takes: an event, a notice, or the envelope of either as a dict."""
 
 REFRESHES_PER_SECOND: Final = 10
 
 EXIT_CODES: Final = {"completed": 0, "failed": 1, "cancelled": 3}
-"""Status of the run -> exit code. 2 is bad input, as in every command; 130 is the shell's own for an interrupt."""
+"""Status of the run -> exit code. 2 is for a bad command line, 130 for an interrupt, as in every command."""
 NOT_ENDED: Final = 4
-"""Exit code where the following ended before the run did."""
+"""Exit code if the stream ended before the run."""
 
 
 def exit_code(status: str) -> int:
-    """The exit code of a run's status (``EXIT_CODES``); ``NOT_ENDED`` for one that has not ended."""
+    """The exit code for the status of a run; ``NOT_ENDED`` if the run has not ended."""
     return EXIT_CODES.get(status, NOT_ENDED)
 
 
@@ -41,7 +41,7 @@ class View(Protocol):
     @property
     def state(self) -> RunState: ...
 
-    def show(self, event: Shown) -> None: ...
+    def show(self, event: Showable) -> None: ...
 
     def __enter__(self) -> Self: ...
 
@@ -57,12 +57,12 @@ def open_view(console: Console, *, json: bool) -> View:
     return LineView(console, plain_line)
 
 
-def _message(shown: Shown) -> Message:
-    if not isinstance(shown, dict):
-        return shown
-    if shown.get("seq") is not None:
-        return Event.from_json(orjson.dumps(shown))
-    return Control(shown["type"], shown["run_id"], shown["time"], shown["data"])
+def _message(item: Showable) -> Message:
+    if not isinstance(item, dict):
+        return item
+    if item.get("seq") is not None:
+        return Event.from_json(orjson.dumps(item))
+    return Control(item["type"], item["run_id"], item["time"], item["data"])
 
 
 def _fold(state: RunState, message: Message) -> None:
@@ -72,36 +72,36 @@ def _fold(state: RunState, message: Message) -> None:
         return
     state.run_id = message.run_id
     if message.map_index is not None and message.task is not None:
-        # who joins in the middle, or after a gap, meets children whose task was never announced
+        # a view that begins in the middle, or after a gap, never saw the task of these children
         state.tasks.setdefault(message.task, TaskState(message.task, message.task))
     evolve(state, message)
 
 
 def _adopt(state: RunState, snapshot: dict[str, Any]) -> None:
-    """Takes over a ``run.state``, or its next part: what comes after a trimmed gap, or with ``snapshot=1``."""
-    shown = RunState.from_dict(snapshot)
+    """Takes over a ``run.state``, or the next part of it. It comes after a trimmed gap, or with ``snapshot=1``."""
+    adopted = RunState.from_dict(snapshot)
     if snapshot.get("part", 1) > 1:
-        shown.tasks = {**state.tasks, **shown.tasks}
+        adopted.tasks = {**state.tasks, **adopted.tasks}
     for name in RunState.__slots__:
-        setattr(state, name, getattr(shown, name))
+        setattr(state, name, getattr(adopted, name))
 
 
 def _write(console: Console, line: str) -> None:
-    """Past rich: no wrapping, no colours; what the file's encoding lacks is a question mark."""
+    """Writes a line without rich: no wrapping, no colours, and ``?`` for what the file's encoding lacks."""
     encoding = getattr(console.file, "encoding", None) or "utf-8"
     console.file.write(line.encode(encoding, "replace").decode(encoding) + "\n")
     console.file.flush()
 
 
 class LineView:
-    """One line per event, as ``line`` makes it, or none."""
+    """Writes one line for each event for which ``line`` gives one."""
 
     def __init__(self, console: Console, line: Callable[[Message], str | None]) -> None:
         self.state = RunState("")
         self._console = console
         self._line = line
 
-    def show(self, event: Shown) -> None:
+    def show(self, event: Showable) -> None:
         message = _message(event)
         _fold(self.state, message)
         if (line := self._line(message)) is not None:
@@ -115,7 +115,7 @@ class LineView:
 
 
 class LiveView:
-    """The tree, redrawn in place at most ten times a second; the last one stays on the screen."""
+    """Redraws the tree in place, at most ten times a second. The last tree stays on the screen."""
 
     def __init__(self, console: Console, *, clock: Callable[[], float] = time.time) -> None:
         self.state = RunState("")
@@ -126,7 +126,7 @@ class LiveView:
             console=console, get_renderable=self._render, refresh_per_second=REFRESHES_PER_SECOND, transient=False
         )
 
-    def show(self, event: Shown) -> None:
+    def show(self, event: Showable) -> None:
         with self._lock:
             _fold(self.state, _message(event))
 
@@ -143,9 +143,9 @@ class LiveView:
 
 
 def print_outputs(console: Console, outputs: dict[str, Any]) -> None:
-    """The outputs of a run by task: strings as they are, anything else as JSON; named if there are several.
+    """Prints the outputs of a run: strings as they are, all other values as JSON; with the task names if several.
 
-    On a terminal control characters of a string, other than line ends and tabs, are shown as escapes; a file or a pipe
+    On a terminal, control characters of a string other than line ends and tabs are shown as escapes; a file or a pipe
     gets them unchanged.
     """
     for name, value in outputs.items():
@@ -161,9 +161,9 @@ def print_outputs(console: Console, outputs: dict[str, Any]) -> None:
 
 def _json_text(value: Any) -> Text:
     try:
-        shown = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS, default=str).decode()
+        content = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS, default=str).decode()
     except TypeError:
-        shown = repr(value)  # an output that flowed in memory only: a 128-bit int, a cycle
-    text = Text(printable(shown, keep="\n"))
+        content = repr(value)  # an output that is not JSON and was never in the log: a 128-bit int, a cycle
+    text = Text(printable(content, keep="\n"))
     JSONHighlighter().highlight(text)
     return text

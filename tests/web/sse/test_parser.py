@@ -1,21 +1,17 @@
-"""The wire format: what we write, and what we read from anybody."""
+"""What we read from anybody: the parser against the standard's own vectors, and against any bytes."""
 
 from __future__ import annotations
 
 import pickle
-from typing import Any
 
-import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reactor_web.sse import frames as sse
 from reactor_web.sse.frames import HEARTBEAT
 from reactor_web.sse.parser import Frame, FrameTooLarge, Parser
 
-from reactor.events.event import Control, Draft, Event, task_head
+from tests.helpers.sse import CHUNK_SIZES, parse
 
-TIME = b"2026-11-21T12:00:01.123456Z"
 LONG = b"x" * 2000
 
 
@@ -92,38 +88,6 @@ RETRIES = {
 }
 
 
-def parse(body: bytes, sizes: list[int] | None = None) -> list[Frame]:
-    """All frames of ``body``, fed in chunks of ``sizes`` (cycled); whole without sizes."""
-    parser = Parser()
-    if sizes is None:
-        return parser.feed(body)
-    frames: list[Frame] = []
-    start = turn = 0
-    while start < len(body):
-        size = sizes[turn % len(sizes)]
-        frames += parser.feed(body[start : start + size])
-        start, turn = start + size, turn + 1
-    return frames
-
-
-chunk_sizes = st.lists(st.integers(1, 40), min_size=1, max_size=8)
-texts = st.text() | st.text(alphabet="\r\n\u2028\u2029\x85\0\x1b: 🦀\ufeffé")
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | texts,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
-    max_leaves=12,
-)
-types = st.from_regex(r"[a-z][a-z0-9_]{0,8}(\.[a-z0-9_]{1,8}){0,2}", fullmatch=True)
-
-
-def an_event(seq: int = 1, type: str = "task.completed", data: Any = None) -> Event:
-    draft = Draft(type, orjson.dumps(data or {}), "measure[3]", task_head("measure[3]", "measure", 3, 1))
-    return Event.numbered(seq, "run-1", TIME, draft)
-
-
-events = st.builds(an_event, st.integers(1, 10**15), types, st.dictionaries(texts, json_values, max_size=4))
-
-
 @pytest.mark.parametrize("name", VECTORS)
 def test_vectors_whole_and_byte_by_byte(name: str):
     """A body gives the frames the standard says, whether it comes whole or one byte at a time."""
@@ -132,14 +96,14 @@ def test_vectors_whole_and_byte_by_byte(name: str):
     assert parse(body, [1]) == expected
 
 
-@given(st.sampled_from(sorted(VECTORS)), chunk_sizes)
+@given(st.sampled_from(sorted(VECTORS)), CHUNK_SIZES)
 def test_vectors_under_any_chunking(name: str, sizes: list[int]):
     """How the network cuts a body never changes its frames."""
     body, expected = VECTORS[name]
     assert parse(body, sizes) == expected
 
 
-@given(st.binary(max_size=200) | st.text("\r\n: dataid\0\ufeffé", max_size=80).map(str.encode), chunk_sizes)
+@given(st.binary(max_size=200) | st.text("\r\n: dataid\0\ufeffé", max_size=80).map(str.encode), CHUNK_SIZES)
 def test_any_bytes_parse_equally_under_any_chunking(body: bytes, sizes: list[int]):
     """No bytes raise, and no chunking of them changes the frames, the last id or the retry time."""
     whole, pieces = Parser(), Parser()
@@ -226,83 +190,3 @@ def test_too_large_survives_pickling():
     """The error says the same in another process."""
     error = pickle.loads(pickle.dumps(FrameTooLarge(7)))
     assert (str(error), error.max_bytes) == (str(FrameTooLarge(7)), 7)
-
-
-def test_a_frame_is_these_bytes():
-    """A frame is id, event and data lines ended by LF, and its data is the log's bytes."""
-    event = an_event(12, data={"lines": 120})
-    assert sse.frame(event) == b"id: 12\nevent: task.completed\ndata: " + event.json + b"\n\n"
-    assert sse.frame_without_id(event) == b"event: task.completed\ndata: " + event.json + b"\n\n"
-
-
-def test_control_frames_carry_an_id_only_if_given():
-    """A control frame has the id of the seq it is current to, or no id line."""
-    control = Control("stream.end", "run-1", TIME.decode(), {"status": "completed"})
-    assert sse.control_frame(control) == b"event: stream.end\ndata: " + control.json + b"\n\n"
-    assert sse.control_frame(control, 0).startswith(b"id: 0\nevent: stream.end\n")
-
-
-def test_retry_rides_in_the_block_of_an_event():
-    """A retry time is one more line of a frame, so it makes no event of its own."""
-    parser = Parser()
-    frames = parser.feed(sse.with_retry(sse.frame(an_event(3)), 1500))
-    assert [f.id for f in frames] == ["3"]
-    assert parser.retry_ms == 1500
-    with pytest.raises(ValueError, match="-1"):
-        sse.with_retry(b"data: a\n\n", -1)
-
-
-@pytest.mark.parametrize("bad", ["a\nb", "a\rb", "a\0b", "\n", "x\r\n\r\ndata: forged"])
-def test_nothing_can_be_injected(bad: str):
-    """CR, LF or NUL in an id or a type, or a line end in the data, is an error and never stripped."""
-    with pytest.raises(ValueError, match="must not hold CR, LF or NUL"):
-        sse.encode(b"{}", event=bad)
-    with pytest.raises(ValueError, match="must not hold CR, LF or NUL"):
-        sse.encode(b"{}", id=bad)
-    with pytest.raises(ValueError, match="must not hold"):
-        sse.frame(Event(1, "r", bad, None, b"{}"))
-    with pytest.raises(ValueError, match="one line"):
-        sse.encode(b'{\n"pretty": 1}')
-    with pytest.raises(ValueError, match="one line"):
-        sse.encode(b"{\r}")
-
-
-@given(st.lists(events, max_size=6), chunk_sizes)
-def test_parse_of_frame_is_the_event(sent: list[Event], sizes: list[int]):
-    """parse(frame(e)) == e for any JSON data, under any chunking, with heartbeats in between."""
-    body = HEARTBEAT + b"".join(sse.frame(event) + HEARTBEAT for event in sent)
-    frames = parse(body, sizes)
-    assert [Event.from_json(frame.data.encode()) for frame in frames] == sent
-    assert [(frame.id, frame.event) for frame in frames] == [(str(event.seq), event.type) for event in sent]
-
-
-@given(st.lists(events, min_size=1, max_size=6), chunk_sizes)
-def test_httpx_sse_reads_the_same(sent: list[Event], sizes: list[int]):
-    """httpx-sse reads the same frames from the same bytes, and no phantom event after a heartbeat."""
-    httpx = pytest.importorskip("httpx")
-    httpx_sse = pytest.importorskip("httpx_sse")
-    body = HEARTBEAT + b"".join(sse.frame(event) + HEARTBEAT * 2 for event in sent)
-
-    def chunks():
-        start = turn = 0
-        while start < len(body):
-            yield body[start : start + sizes[turn % len(sizes)]]
-            start, turn = start + sizes[turn % len(sizes)], turn + 1
-
-    response = httpx.Response(200, headers={"content-type": "text/event-stream"}, content=chunks())
-    theirs = [Frame(e.id, e.event, e.data) for e in httpx_sse.EventSource(response).iter_sse()]
-    assert theirs == parse(body)
-
-
-def test_a_comment_with_a_blank_line_would_be_a_phantom_event():
-    """The reason for the heartbeat's form: with a blank line after it httpx-sse reports an event nobody sent."""
-    httpx = pytest.importorskip("httpx")
-    httpx_sse = pytest.importorskip("httpx_sse")
-
-    def count(heartbeat: bytes) -> int:
-        body = sse.frame(an_event()) + heartbeat + sse.frame(an_event(2))
-        response = httpx.Response(200, headers={"content-type": "text/event-stream"}, content=body)
-        return len(list(httpx_sse.EventSource(response).iter_sse()))
-
-    assert count(HEARTBEAT) == 2
-    assert count(b": ping\n\n") == 3

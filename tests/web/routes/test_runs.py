@@ -1,0 +1,105 @@
+"""Reading runs over HTTP: results, pages, and what a bad request is answered."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from reactor import Workflow
+from tests.helpers.server import Server
+
+
+async def test_an_output_of_any_size_is_had_in_full(server: Server) -> None:
+    """Above 32 KiB the event has a reference and a preview; the route has the bytes."""
+    flow = Workflow("large")
+    flow.task(lambda: list(range(20_000)), name="large")
+    server.engine.register(flow)
+    run = await server.start("large")
+    await (await server.engine.get(run["run_id"]))
+    status, output = await server.get(f"/runs/{run['run_id']}/tasks/large/output")
+    assert (status, output) == (200, list(range(20_000)))
+    _, body = await server.get(f"/runs/{run['run_id']}")
+    assert body["outputs"]["large"] == output
+    async with server.events(run["run_id"]) as stream:
+        completed = json.loads((await stream.until("task.completed")).data)["data"]
+    assert completed["output_ref"] == f"runs/{run['run_id']}/tasks/large/output"
+    assert completed["size"] == len(json.dumps(output, separators=(",", ":")))
+    assert completed["preview"].startswith("[0,1,2,")
+
+
+async def test_runs_are_listed_newest_first_by_pages(server: Server) -> None:
+    """limit and cursor walk through all runs; status and workflow filter."""
+    ids = [(await server.start("small", run_id=f"run-{i}"))["run_id"] for i in range(5)]
+    for id in ids:
+        await (await server.engine.get(id))
+    await server.start("gated", run_id="open")
+    found: list[str] = []
+    cursor = ""
+    while True:
+        _, body = await server.get(f"/runs?limit=2{cursor}")
+        found += [run["run_id"] for run in body["runs"]]
+        if body["cursor"] is None:
+            break
+        cursor = f"&cursor={body['cursor']}"
+    assert found == ["open", *reversed(ids)]
+    assert [run["run_id"] for run in (await server.get("/runs?status=running"))[1]["runs"]] == ["open"]
+    assert len((await server.get("/runs?workflow=small&status=completed"))[1]["runs"]) == 5
+
+
+GET_PROBLEMS = [
+    ("/runs/nope", 404, "there is no run 'nope'"),
+    ("/runs/nope/events", 404, "there is no run 'nope'"),
+    ("/runs/nope/events?after=x", 400, "after is 'x', but a cursor is the seq of the last event seen"),
+    ("/workflows/nope", 404, "there is no workflow 'nope'; registered: 'gated', 'small'"),
+    ("/nowhere", 404, "there is nothing at /api/v1/nowhere"),
+    ("/runs?limit=0", 400, "limit is '0', but must be 1 to 1000 runs"),
+    ("/runs?status=done", 400, "status is 'done', but must be one of"),
+    ("/runs?cursor=nope", 404, "there is no run 'nope'"),
+    ("/runs?offset=1", 400, "there is no parameter 'offset' here"),
+]
+
+
+@pytest.mark.parametrize(("path", "status", "sentence"), GET_PROBLEMS)
+async def test_a_bad_get_is_a_problem_with_a_sentence(server: Server, path: str, status: int, sentence: str) -> None:
+    """application/problem+json that names what and where."""
+    async with server.session.get(f"{server.url}{path}") as response:
+        body = await response.json(content_type="application/problem+json")
+        assert response.status == body["status"] == status
+    assert sentence in body["detail"]
+
+
+STREAM_PROBLEMS = [
+    "after=-1", "after=1e3", "after=%31%30%", "after=9999999999999999999", "after=1&after=2", "throttle=5",
+    "throttle=x", "throttle=60001", "heartbeat=0", "heartbeat=3601", "heartbeat=nan", "snapshot=yes", "types=",
+    "types=,", "tasks=", "tail=-1", "tail=10001", "tail=1.5", "logs=x", "await_run=301", "wait=1",
+    "types=" + ",".join(f"t{i}" for i in range(70)), "tasks=" + "a" * 300,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("query", STREAM_PROBLEMS)
+async def test_a_bad_stream_query_is_400_before_anything_is_sent(server: Server, query: str) -> None:
+    """Each is a sentence that names the option."""
+    run_id = (await server.start("small"))["run_id"]
+    async with server.session.get(f"{server.url}/runs/{run_id}/events?{query}") as response:
+        body = await response.json(content_type="application/problem+json")
+        assert response.status == 400
+    assert query.partition("=")[0] in body["detail"]
+
+
+@pytest.mark.parametrize("cursor", ["abc", "-1", "1.", "1.x", "1" * 19, "٣", "1;2"])
+async def test_a_malformed_last_event_id_is_400(server: Server, cursor: str) -> None:
+    """A cursor is digits, at most 18."""
+    run_id = (await server.start("small"))["run_id"]
+    status, body = await server.get(f"/runs/{run_id}/events", **{"Last-Event-ID": cursor})
+    assert status == 400
+    assert "Last-Event-ID" in body["detail"]
+
+
+async def test_a_stream_refuses_who_does_not_take_one(server: Server) -> None:
+    """406 with the type there is; HEAD and wrong methods are answered too."""
+    run_id = (await server.start("small"))["run_id"]
+    assert (await server.get(f"/runs/{run_id}/events", Accept="image/png"))[0] == 406
+    async with server.session.delete(f"{server.url}/runs/{run_id}/events") as response:
+        assert response.status == 405
+        assert "GET" in response.headers["Allow"]

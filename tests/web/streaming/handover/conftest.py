@@ -1,0 +1,46 @@
+"""The fixtures of all hand-overs."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+MAKE_CERTIFICATE = (
+    "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
+    " -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+)
+
+
+@pytest.fixture(autouse=True)
+def nothing_goes_wrong(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Whatever a client does is no error of ours: neither we, nor aiohttp, nor the loop logs one."""
+    with structlog.testing.capture_logs() as logs:
+        yield
+    assert [entry for entry in logs if entry["log_level"] in ("error", "critical")] == []
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if shutil.which("openssl") is None:
+        pytest.skip("makes its certificate with openssl, which is not here")
+    place = tmp_path_factory.mktemp("tls")
+    made = subprocess.run(
+        [*MAKE_CERTIFICATE.split(), "-keyout", str(place / "key.pem"), "-out", str(place / "cert.pem")],
+        capture_output=True,
+    )
+    if made.returncode:
+        pytest.skip(f"openssl makes no certificate: {made.stderr.decode()[-200:]}")
+    return place
+
+
+@pytest.fixture(params=["plain", "tls"])
+def tls(request: pytest.FixtureRequest) -> Path | None:
+    """Each such law holds over TLS too."""
+    return request.getfixturevalue("certificate") if request.param == "tls" else None

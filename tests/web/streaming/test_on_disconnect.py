@@ -1,0 +1,176 @@
+"""A client that goes cancels its run if it asked for that, and never otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+import reactor_web
+from aiohttp import web as aiohttp_web
+
+from reactor import Engine, Event, Run
+from reactor.testing import read_all
+from tests.helpers.server import Gates, Serve, Server, Stream, gated_workflow
+from tests.helpers.supervised import told, wait_until
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[aiohttp.ClientSession]:
+    """One that goes while the others stay."""
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+def following(server: Server, client: aiohttp.ClientSession, how: str, query: str, **headers: str) -> Stream:
+    """A stream of the run ``r``: of GET /events, or of the POST that starts it."""
+    if how == "get":
+        return Stream(client.get(f"{server.url}/runs/r/events{query}", headers=headers))
+    headers = {"Accept": "text/event-stream", **headers}
+    return Stream(client.post(f"{server.url}/workflows/gated/runs{query}", json={"run_id": "r"}, headers=headers))
+
+
+async def begin(server: Server, how: str) -> None:
+    if how == "get":
+        await server.start("gated", run_id="r")
+
+
+async def types(server: Server, run: Run, *of: str) -> list[str]:
+    return [event.type for event in await read_all(server.engine.log, run.id) if event.type.startswith(of)]
+
+
+@pytest.mark.parametrize("how", ["get", "post"])
+@pytest.mark.parametrize("are_told", [True, False], ids=["handlers cancelled", "handlers left"])
+async def test_a_client_that_goes_cancels_the_run_where_it_asked_for_that(
+    server: Server, client: aiohttp.ClientSession, how: str, are_told: bool
+) -> None:
+    """``on_disconnect=cancel``: reason disconnected, by the client's address; whatever the host does to handlers."""
+    runner = aiohttp_web.AppRunner(reactor_web.create_app(server.engine), handler_cancellation=are_told)
+    await runner.setup()
+    site = aiohttp_web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}/api/v1"
+    await begin(server, how)
+    async with following(server, client, how, "?on_disconnect=cancel") as stream:
+        await stream.until("task.started")
+        run = await server.engine.get("r")
+        assert run.status == "running"
+    await client.close()
+    events = await told(server.engine, run)
+    cancelling = next(event for event in events if event.type == "run.cancelling")
+    assert cancelling.data == {"reason": "disconnected", "by": "127.0.0.1"}
+    assert events[-1].data["reason"] == "disconnected"
+    await runner.cleanup()
+
+
+@pytest.mark.parametrize("how", ["get", "post"])
+@pytest.mark.parametrize("query", ["", "?on_disconnect=continue"])
+async def test_a_client_that_goes_cancels_nothing_by_default(
+    server: Server, client: aiohttp.ClientSession, how: str, query: str
+) -> None:
+    """The server has seen it go, and the run goes on to its end."""
+    await begin(server, how)
+    async with following(server, client, how, query) as stream:
+        await stream.until("task.started")
+    await client.close()
+    await wait_until(lambda: not len(server.streams))
+    run = await server.engine.get("r")
+    server.gates.open()
+    assert "run.cancelling" not in [event.type for event in await told(server.engine, run)]
+    assert run.status == "completed"
+
+
+async def test_a_client_that_saw_the_end_cancels_nothing(server: Server, client: aiohttp.ClientSession) -> None:
+    """A stream that has ended is no disconnect."""
+    server.gates.open()
+    async with following(server, client, "post", "?on_disconnect=cancel") as stream:
+        assert (await stream.all())[-1].event == "stream.end"
+    assert (await server.engine.get("r")).status == "completed"
+
+
+async def test_one_of_two_clients_that_goes_cancels_for_both(server: Server, client: aiohttp.ClientSession) -> None:
+    """Who follows without the wish is told the end like anybody."""
+    await begin(server, "get")
+    async with server.events("r") as other:
+        async with following(server, client, "get", "?on_disconnect=cancel") as stream:
+            await stream.until("task.started")
+        await client.close()
+        await other.until("run.cancelled")
+        frame = await other.until("stream.end")
+    assert '"status":"cancelled"' in frame.data
+
+
+async def test_on_disconnect_that_is_neither_is_400(server: Server, client: aiohttp.ClientSession) -> None:
+    """On the GET, and on the POST before anything starts."""
+    await begin(server, "get")
+    for stream in (
+        following(server, client, "get", "?on_disconnect=pause"),
+        following(server, client, "get", "?on_disconnect=cancel&on_disconnect=cancel"),
+        Stream(
+            client.post(
+                f"{server.url}/workflows/gated/runs?on_disconnect=pause",
+                json={"run_id": "other"},
+                headers={"Accept": "text/event-stream"},
+            )
+        ),
+    ):
+        async with stream:
+            assert stream.status == 400
+            assert "on_disconnect" in (await stream.response.json())["detail"]
+    assert [listed["run_id"] for listed in (await server.get("/runs"))[1]["runs"]] == ["r"]
+
+
+FOREIGN: list[dict[str, str]] = [
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
+    {"Origin": "https://evil.example"},
+    {"Origin": "null"},
+    {"Host": "evil.example"},
+]
+
+
+@pytest.mark.parametrize("headers", FOREIGN, ids=str)
+async def test_a_page_of_another_site_cannot_cancel_by_going(
+    server: Server, client: aiohttp.ClientSession, headers: dict[str, str]
+) -> None:
+    """A GET that may change something is 403 for it; following alone is not."""
+    await begin(server, "get")
+    async with following(server, client, "get", "?on_disconnect=cancel", **headers) as stream:
+        assert stream.status == 403
+    async with following(server, client, "get", "", **headers) as stream:
+        assert stream.status == 200
+    await client.close()
+    await wait_until(lambda: not len(server.streams))
+    run = await server.engine.get("r")
+    assert run.status == "running"
+    assert await types(server, run, "run.") == ["run.started"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "none"}, {"Origin": "http://localhost:3000"}],
+    ids=str,
+)
+async def test_a_page_of_our_own_can(server: Server, client: aiohttp.ClientSession, headers: dict[str, str]) -> None:
+    """Same origin, typed by hand, or from another port of this machine."""
+    await begin(server, "get")
+    async with following(server, client, "get", "?on_disconnect=cancel", **headers) as stream:
+        assert stream.status == 200
+        await stream.until("task.started")
+
+
+async def test_the_end_of_the_server_is_no_disconnect(serve: Serve, tmp_path: Path) -> None:
+    """The client is told (stream.closing); on a durable log the run stays open, as its log has it."""
+    store = f"sqlite:///{tmp_path / 'runs.db'}"
+    server = await serve(Engine(store, grace=0), gated_workflow(Gates()))
+    await server.start("gated", run_id="r")
+    async with server.events("r", "?on_disconnect=cancel") as stream:
+        await stream.until("task.started")
+        closing = asyncio.ensure_future(server.stop())
+        await stream.until("stream.closing", reason="shutdown")
+    await closing
+    async with Engine(store) as engine:
+        events: list[Event] = await read_all(engine.log, "r")
+    assert [event.type for event in events] == ["run.started", *["task.started"] * 3]

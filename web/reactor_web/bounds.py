@@ -1,0 +1,41 @@
+"""Every limit of serving on one screen, as ``reactor.bounds`` has those of the engine. Nothing here is a setting."""
+
+from typing import Final
+
+from reactor.bounds import KIB, MIB
+
+# What a request may ask for.
+HEARTBEAT_RANGE: Final = (1.0, 3_600.0)
+"""Seconds of silence before a heartbeat."""
+DEFAULT_HEARTBEAT_SECONDS: Final = 15.0
+THROTTLE_RANGE: Final = (10.0, 60_000.0)
+"""Milliseconds between two progress events of one task."""
+MAX_EVENTS_BACK: Final = 10_000
+"""How many events ``tail``, and how many log lines ``logs``, may ask for."""
+MAX_WAIT_SECONDS: Final = 300.0
+"""The longest ``Prefer: wait`` and ``await_run``."""
+MAX_PAGE: Final = 1_000
+"""Runs in one page of ``GET /runs``."""
+DEFAULT_PAGE: Final = 100
+MAX_GRACE_SECONDS: Final = 3_600
+"""The longest ``grace`` of a cancel."""
+
+# What a channel keeps.
+CHANNEL_FRAMES: Final = 2_000
+CHANNEL_BYTES: Final = 1 * MIB
+UNSHARED_CHANNEL_BYTES: Final = 64 * KIB
+"""For a channel beyond ``MAX_SHARED_CHANNELS``, which has one client: it reads the log as soon as it is behind."""
+MAX_SHARED_CHANNELS: Final = 64
+"""Shared channels of one run."""
+STATE_PART_BYTES: Final = 36 * KIB
+"""Tasks in one part of ``run.state``; with the rest of the state the part stays below the 48 KiB of an event."""
+
+# What clients are told, and how long they are waited for.
+RETRY_MS: Final = 2_000
+"""How long a client should wait before it reconnects."""
+SEND_TIMEOUT_SECONDS: Final = 30.0
+"""A client that takes longer to read one write is stalled: its connection is aborted, and it resumes by its cursor."""
+CHECK_SECONDS: Final = 0.5
+"""How often all connections are checked for stalled clients and for clients that have gone."""
+CLOSING_SECONDS: Final = 1.5
+"""How long a client may take to read ``stream.closing``."""

@@ -58,19 +58,6 @@ async def turns(count: int) -> None:
 # --- how a body ends ----------------------------------------------------------------------------------------------
 
 
-async def test_a_body_is_called_with_its_arguments_and_answers_its_output() -> None:
-    """Never inside of ``submit``; once."""
-    desk = Desk()
-
-    async def body(a: int, b: int) -> int:
-        return a + b
-
-    job = desk.submit(body, a=1, b=2)
-    assert desk.answers == []
-    await desk.ended(job)
-    assert desk.answers == [(3, None)]
-
-
 async def test_a_body_may_suspend_as_often_as_it_likes() -> None:
     """Each time it is sent what it waited for."""
     desk = Desk()

@@ -163,7 +163,7 @@ MODULE = """
 import asyncio
 
 from reactor import Engine
-from reactor.executors.address import importing
+from reactor.definition.address import importing
 
 
 def body():

@@ -15,11 +15,11 @@ from reactor.clock import SystemClock
 from reactor.events.event import Draft
 from reactor.events.fold import evolve, replay
 from reactor.events.state import ENDED, RunState
+from reactor.events.values import json_number
 from reactor.events.vocabulary import TERMINAL
 from reactor.logs.memory import MemoryLog
 from reactor.logs.sqlite.log import SqliteLog
 from reactor.ports.log import EventLog
-from reactor.supervision.ledger import number
 from reactor.testing import read_all
 
 TASK_ENDS = frozenset({"task.completed", "task.failed", "task.skipped", "task.cancelled"})
@@ -114,10 +114,10 @@ def check_spending(events: Sequence[Event], state: RunState) -> None:
     for event in events:
         if event.type == "task.spent":
             cost, tokens = cost + Decimal(repr(event.data["cost"])), tokens + event.data["tokens"]
-            assert (event.data["total_cost"], event.data["total_tokens"]) == (number(cost), tokens)
+            assert (event.data["total_cost"], event.data["total_tokens"]) == (json_number(cost), tokens)
     assert (state.cost or 0, state.tokens or 0) == (cost, tokens)
     if cost or tokens:
-        assert (events[-1].data["cost"], events[-1].data["tokens"]) == (number(cost), tokens)
+        assert (events[-1].data["cost"], events[-1].data["tokens"]) == (json_number(cost), tokens)
     told = Counter((e.type, e.data["resource"]) for e in events if e.type in ("budget.warning", "budget.exceeded"))
     assert all(times == 1 for times in told.values()), told
 

@@ -460,14 +460,14 @@ def registered_here(n: int) -> int:
 
 def test_a_name_is_taken_once() -> None:
     """The same function again replaces, another one is refused; making a Tool registers nothing."""
-    name = "test_spec.registered"
+    name = "test_load.registered"
     Tool(registered_here, name=name)
     assert name not in tools()
     first = tool(name=name)(registered_here)
     assert tools()[name] is first
     second = tool(name=name)(registered_here)
     assert tools()[name] is second
-    with pytest.raises(WorkflowError, match=r"tests.test_spec.registered_here is registered under this name"):
+    with pytest.raises(WorkflowError, match=r"tests.plans.test_load.registered_here is registered under this name"):
         tool(name=name)(echo)
     with pytest.raises(WorkflowError, match="needs another"):
         tool(name=name)(lambda: None)

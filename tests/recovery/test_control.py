@@ -23,7 +23,7 @@ from reactor.events.fold import replay
 from reactor.events.state import RunState
 from reactor.logs.sqlite.log import SqliteLog
 from reactor.ports.log import EventLog
-from reactor.testing.faulty_logs import _Around
+from reactor.testing import LogAround
 from tests.helpers import controlled
 from tests.helpers.crash import RUN_ID, check_laws, crashed_log, read_with_blobs
 from tests.helpers.supervised import of, only, until, wait_until
@@ -527,7 +527,7 @@ async def until_idle(engine: Engine) -> None:
     await wait_until(lambda: not engine._recovery.upkeep and not engine.open_runs)  # type: ignore[attr-defined]
 
 
-class Held(_Around):
+class Held(LogAround):
     """Does not let a run be read before the gate is open."""
 
     def __init__(self, inner: EventLog, run_id: str, gate: asyncio.Event) -> None:

@@ -153,7 +153,7 @@ class Process:
 
     async def start(self) -> None:
         command = [
-            sys.executable, "-m", "reactor_web.terminal.cli", "serve", "tests/recovery/workflows.py:followed",
+            sys.executable, "-m", "reactor_web.terminal.cli", "serve", "tests/helpers/workflows.py:followed",
             "--store", self.store, "--port", str(self.port), "--grace", "0",
         ]  # fmt: skip
         self.process = await asyncio.create_subprocess_exec(

@@ -11,7 +11,7 @@ from reactivex.disposable import Disposable
 from reactivex.subject import Subject
 from reactivex.testing import ReactiveTest, TestScheduler
 
-from reactor.stream import merge_tasks
+from reactor.stream.merge_tasks import merge_tasks
 
 on_next, on_completed, on_error, subscribe = (
     ReactiveTest.on_next,
@@ -207,5 +207,5 @@ def test_disposing_fifty_thousand_does_not_recurse() -> None:
 
 def test_the_example_is_true() -> None:
     """The example in the docstring runs and says what it shows."""
-    result = doctest.testmod(importlib.import_module("reactor.operators.merge_tasks"))
+    result = doctest.testmod(importlib.import_module("reactor.stream.merge_tasks"))
     assert (result.failed, result.attempted > 0) == (0, True)

@@ -20,8 +20,8 @@ from reactor.logs.memory import MemoryLog
 from reactor.operators.attached import Callbacks, Inlet
 from reactor.operators.buffer_window import Room
 from reactor.stream.pipeline import Pipeline, append, number
+from reactor.testing import VirtualLoop
 from reactor.testing.faulty_logs import FaultyLog, SlowLog
-from tests.helpers.fake_loop import FakeLoop
 
 RUN = "run"
 MANY = 10_000
@@ -409,7 +409,7 @@ class Appending:
     """The appending alone, its timers on a loop whose time a test lets pass; answered by hand."""
 
     def __init__(self) -> None:
-        self.time: Any = FakeLoop()
+        self.time: Any = VirtualLoop()
         self.windows = Inlet[list[Event]]()
         self.futures: list[asyncio.Future[None]] = []
         self.said: list[Any] = []
@@ -437,14 +437,14 @@ async def test_each_window_has_its_own_time_though_one_timer_watches_them_all() 
     appending = Appending()
     for _ in range(5):
         appending.give()
-        appending.time.pass_time(9)
+        appending.time.advance(9)
         await appending.answer()
         assert appending.time.pending <= 1
     assert appending.said == [1] * 5
     appending.give()
-    appending.time.pass_time(9.5)
+    appending.time.advance(9.5)
     assert appending.said == [1] * 5
-    appending.time.pass_time(1)
+    appending.time.advance(1)
     assert [type(said) for said in appending.said[5:]] == [LogLost]
     assert appending.time.pending == 0
 

@@ -21,10 +21,9 @@ from reactor.clock import SystemClock
 from reactor.errors import WorkflowError
 from reactor.events.timing import unix_seconds
 from reactor.supervision.stopwatch import Stopwatch
-from reactor.testing import read_all
+from reactor.testing import VirtualLoop, read_all
 from tests.helpers import bodies
 from tests.helpers.crash import RUN_ID, check_laws, crashed_log, read_with_blobs, record
-from tests.helpers.fake_loop import FakeLoop
 from tests.helpers.supervised import PATIENCE, of, only, story, tell, told, until, wait_until
 
 SOON = Retry(attempts=3, delay=0)
@@ -897,7 +896,7 @@ steps = st.lists(st.tuples(st.booleans(), st.integers(0, 50)), max_size=20)
 @given(steps, st.lists(st.integers(0, 100), max_size=4))
 def test_alarms_ring_once_when_the_watch_has_gone_for_so_long(steps: list[tuple[bool, int]], at: list[int]) -> None:
     """Whatever the stops: each alarm rings once, at its time of going, in order; no timer is left while it stands."""
-    loop = FakeLoop()
+    loop = VirtualLoop()
     rung: list[tuple[int, float]] = []
     watch: Stopwatch
 
@@ -913,7 +912,7 @@ def test_alarms_ring_once_when_the_watch_has_gone_for_so_long(steps: list[tuple[
         else:
             watch.stop()
             assert loop.pending == 0
-        loop.pass_time(seconds)
+        loop.advance(seconds)
         assert watch.elapsed == gone
     assert all(seconds == elapsed for seconds, elapsed in rung)
     went = [seconds for is_going, seconds in steps if is_going]

@@ -184,6 +184,7 @@ async def test_no_more_idle_workers_are_kept_than_asked_for(voice: RecordedVoice
     assert not any(map(is_alive, pids))
 
 
+@pytest.mark.slow
 async def test_a_hundred_bodies_are_in_flight_at_once(executor: ProcessExecutor, voice: RecordedVoice) -> None:
     """All of them run at the same time, and each gets its own answer."""
     running = {name: Submitted(executor, work_for(bodies.meet, voice, name=name)) for name in map(str, range(100))}
@@ -310,6 +311,7 @@ async def test_a_cancel_before_the_worker_is_there_starts_nothing(
     assert voice.heard == []
 
 
+@pytest.mark.slow
 async def test_a_cancel_at_any_moment_ends_a_body_once(executor: ProcessExecutor, voice: RecordedVoice) -> None:
     """Wherever the interrupt hits, the body is answered for, and the next one runs."""
     for moment in range(1, 40):

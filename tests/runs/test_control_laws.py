@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -211,6 +212,7 @@ def check_values(events: Sequence[Event]) -> None:
             assert sent[event.task_id][event.data["k"]] == event.data["value"], f"{event!r}"
 
 
+@pytest.mark.slow
 @settings(
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     max_examples=300,

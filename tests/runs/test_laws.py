@@ -67,6 +67,7 @@ def on_loop(main: Callable[[Engine], Coroutine[Any, Any, None]]) -> None:
 # --- order ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @LAWFUL
 @given(dags())
 def test_nothing_starts_before_its_upstreams_ended_and_no_limit_is_exceeded(spec: Spec) -> None:
@@ -120,6 +121,7 @@ def check_limit(name: str, limit: int, events: list[Event]) -> None:
 # --- ends -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @LAWFUL
 @given(dags())
 def test_every_run_ends_as_the_semantics_say(spec: Spec) -> None:
@@ -178,6 +180,7 @@ async def check_outcome(recorded: Recorded, model: Expected) -> None:
     assert recorded.ends()[error["task_id"]].type == "task.failed", "the error of a run names a task that failed"
 
 
+@pytest.mark.slow
 @LAWFUL
 @given(dags(), st.integers(0, 30))
 def test_a_run_cancelled_at_any_moment_ends_once(spec: Spec, turns: int) -> None:
@@ -199,6 +202,7 @@ def test_a_run_cancelled_at_any_moment_ends_once(spec: Spec, turns: int) -> None
     on_loop(main)
 
 
+@pytest.mark.slow
 @LAWFUL
 @given(dags(), st.integers(0, 30))
 def test_nothing_starts_after_a_cancel(spec: Spec, turns: int) -> None:
@@ -227,6 +231,7 @@ async def cancelled_after(engine: Engine, spec: Spec, turns: int) -> tuple[Run, 
 # --- state and cursors ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @LAWFUL
 @given(dags(max_tasks=15), st.data())
 def test_state_and_cursors_are_functions_of_the_log(spec: Spec, data: st.DataObject) -> None:

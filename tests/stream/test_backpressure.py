@@ -206,6 +206,7 @@ async def check_large(flow: Workflow, tasks: int, outputs: int) -> None:
     assert events[-1].data["completed"] == tasks == run.state.completed
 
 
+@pytest.mark.slow
 async def test_a_graph_of_50_000_independent_tasks_completes() -> None:
     """Nothing grows with the square of the width, no event with its width."""
     flow = Workflow("wide")

@@ -18,6 +18,7 @@ from reactor import Engine, Workflow
 from reactor.definition.task import Task
 from reactor.executors.local import LocalExecutor, LocalJob
 from reactor.ports.executor import Work
+from tests.helpers.runs import PATIENCE
 
 Body = Callable[..., Coroutine[Any, Any, Any]]
 Answer = tuple[Any, BaseException | None]
@@ -489,7 +490,7 @@ async def test_timeouts_groups_and_waits_work_inside_of_a_body() -> None:
     async def wait_for() -> str:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(never(), 0.001)
-        return await asyncio.wait_for(timeout(), 60)
+        return await asyncio.wait_for(timeout(), PATIENCE)
 
     async def group() -> list[str]:
         async with asyncio.TaskGroup() as group:

@@ -72,7 +72,7 @@ def fail(message: str = "told to fail") -> None:
 
 
 async def wait() -> None:
-    await asyncio.sleep(60)
+    await asyncio.sleep(3600)
 
 
 async def whoami(ctx: Context, greeting: str = "I am") -> str:

@@ -27,6 +27,7 @@ from reactor.logs.schemes import open_log
 from reactor.logs.sqlite import schema
 from reactor.logs.sqlite.log import SqliteLog
 from reactor.testing import LOG_LAWS
+from tests.helpers.runs import PATIENCE
 
 TIME = b"2026-11-21T02:51:00.123456Z"
 
@@ -221,7 +222,7 @@ async def test_a_closed_log_says_so(path: Path) -> None:
     """After close() a question or an append is answered with LogUnavailable; it does not wait for ever."""
     async with opened(path) as log:
         await log.append("r", [started()])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         with pytest.raises(LogUnavailable, match="closed"):
             await log.read("r", 0, 10)
         with pytest.raises(LogUnavailable, match="closed"):
@@ -500,7 +501,7 @@ async def main():
     await log.open()
     await log.append("r", [Event.from_json(sys.argv[2].encode())])
     print("open", flush=True)
-    await asyncio.sleep(60)
+    await asyncio.sleep(3600)
 
 asyncio.run(main())
 """

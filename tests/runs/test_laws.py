@@ -21,6 +21,7 @@ from reactor.operators import select, to_state
 from reactor.testing import read_all
 from reactor.testing import read_all as read_log
 from tests.helpers.dags import Boom, Expected, Spec, build, dags, expected
+from tests.helpers.runs import PATIENCE
 
 LAWFUL = settings(
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
@@ -52,7 +53,7 @@ class Recorded:
 
 async def record(engine: Engine, flow: Workflow) -> Recorded:
     run = await engine.start(flow)
-    await asyncio.wait_for(run.ended(), 3)
+    await asyncio.wait_for(run.ended(), PATIENCE)
     return Recorded(run, await read_all(engine.log, run.id))
 
 
@@ -222,7 +223,7 @@ async def cancelled_after(engine: Engine, spec: Spec, turns: int) -> tuple[Run, 
     for _ in range(turns):
         await asyncio.sleep(0)
     try:
-        await asyncio.wait_for(run.cancel(grace=1), 3)
+        await asyncio.wait_for(run.cancel(grace=1), PATIENCE)
     except RunEnded:
         pass  # it was faster
     return run, await read_all(engine.log, run.id)
@@ -250,7 +251,7 @@ def test_state_and_cursors_are_functions_of_the_log(spec: Spec, data: st.DataObj
             run.events.subscribe(live[-1].append)
             for _ in range(pause):
                 await asyncio.sleep(0)
-        await asyncio.wait_for(run.ended(), 3)
+        await asyncio.wait_for(run.ended(), PATIENCE)
         pulled = [event async for event in run]
         events = await read_all(engine.log, run.id)
 
@@ -278,7 +279,7 @@ async def collect(run: Run, cursor: int, types: str | None = None, tasks: str | 
     run.events_after(cursor).pipe(select(types, tasks)).subscribe(
         seen.append, done.set_exception, lambda: done.set_result(None)
     )
-    await asyncio.wait_for(done, 5)
+    await asyncio.wait_for(done, PATIENCE)
     return seen
 
 

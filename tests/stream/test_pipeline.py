@@ -22,6 +22,7 @@ from reactor.operators.buffer_window import Room
 from reactor.stream.pipeline import Pipeline, append, number
 from reactor.testing import VirtualLoop
 from reactor.testing.faulty_logs import FaultyLog, SlowLog
+from tests.helpers.runs import PATIENCE
 
 RUN = "run"
 MANY = 10_000
@@ -241,7 +242,7 @@ async def test_a_subscriber_may_reply_to_each_of_its_own_replies(answers: str) -
 
     writer.hear = reply
     writer.write()
-    await asyncio.wait_for(count_turns(), 60)
+    await asyncio.wait_for(count_turns(), PATIENCE)
     assert writer.lost == []
     assert len(writer.published) == MANY + 1
     assert writer.told == writer.expected

@@ -17,8 +17,8 @@ from reactor_web.streaming.streams import STREAMS
 from reactor import Context, Engine, Event, Run, Workflow
 from reactor.logs.memory import MemoryLog
 from reactor.testing import FaultyLog, read_all
+from tests.helpers.runs import full_log, wait_for_event, wait_until
 from tests.helpers.server import Gates, Server, Stream, gated_workflow
-from tests.helpers.supervised import told, until, wait_until
 
 COMMANDS = ("pause", "resume", "cancel", "input")
 
@@ -55,7 +55,10 @@ async def open_run(server: Server, workflow: str = "gated") -> Run:
     """A run whose bodies run, or wait."""
     started = await server.start(workflow)
     run = await server.engine.get(started["run_id"])
-    await until(run, "task.waiting" if workflow == "asking" else "task.started", None, 1 if workflow == "asking" else 3)
+    if workflow == "asking":
+        await wait_for_event(run, "task.waiting")
+    else:
+        await wait_for_event(run, "task.started", count=3)
     return run
 
 
@@ -81,7 +84,7 @@ async def test_a_run_is_paused_and_resumed(server: Server) -> None:
         assert (status, body["status"]) == (202, "running")
     for name in ("fast", "middle", "step", "slow"):
         server.gates[name].set()
-    await told(server.engine, run)
+    await full_log(server.engine, run)
     assert await types(server, run, "run.") == ["run.started", "run.paused", "run.resumed", "run.completed"]
 
 
@@ -97,7 +100,7 @@ async def test_a_command_is_answered_only_once_its_event_is_in_the_log() -> None
         async with session.post(f"{url}/workflows/gated/runs", json={"run_id": "r"}) as response:
             assert response.status == 201
         run = await engine.get("r")
-        await until(run, "task.started", None, 3)
+        await wait_for_event(run, "task.started", None, 3)
         asked = asyncio.ensure_future(session.post(f"{url}/runs/r/pause", json={}))
         await wait_until(lambda: run._execution.is_paused)  # type: ignore[union-attr]
         async with session.get(f"{url}/runs/r") as response:  # behind it, and answered before it
@@ -121,11 +124,11 @@ async def test_a_task_that_waits_is_shown_and_fed(asking: Server) -> None:
     assert body["tasks"]["approve"]["waiting"] == [{"prompt": "approve?", "schema": {"type": "boolean"}, "key": None}]
     status, body = await command(asking, run.id, "input", {"task": "approve", "value": True})
     assert (status, body["run_id"]) == (202, run.id)
-    await until(run, "task.waiting", "approve", 2)
+    await wait_for_event(run, "task.waiting", "approve", 2)
     _, body = await asking.get(f"/runs/{run.id}")
     assert body["tasks"]["approve"]["waiting"] == [{"prompt": "why?", "schema": None, "key": "why"}]
     assert (await command(asking, run.id, "input", {"task": "approve", "value": None, "key": "why"}))[0] == 202
-    events = await told(asking.engine, run)
+    events = await full_log(asking.engine, run)
     received = [event.data for event in events if event.type == "task.received"]
     assert received == [{"value": True, "key": None}, {"value": None, "key": "why"}]
     _, body = await asking.get(f"/runs/{run.id}")
@@ -169,11 +172,11 @@ async def test_one_task_is_cancelled(server: Server) -> None:
     run = await open_run(server)
     status, body = await command(server, run.id, "cancel", {"task": "fast", "reason": "not needed", "grace": 5})
     assert (status, body["status"]) == (202, "running")
-    await until(run, "task.cancelled", "fast")
+    await wait_for_event(run, "task.cancelled", "fast")
     assert (await command(server, run.id, "cancel", {"task": "fast"}))[0] == 409
     for name in ("middle", "step", "slow"):
         server.gates[name].set()
-    events = await told(server.engine, run)
+    events = await full_log(server.engine, run)
     cancelling = next(event for event in events if event.type == "task.cancelling")
     assert (cancelling.task_id, cancelling.data) == ("fast", {"reason": "not needed", "by": "127.0.0.1"})
     assert (run.status, run.state.tasks["after_fast"].status) == ("completed", "skipped")
@@ -193,7 +196,7 @@ async def test_a_run_is_cancelled_and_a_second_cancel_is_harmless(server: Server
 
     server.engine.register(flow)
     run = await server.engine.start(flow)
-    await until(run, "task.started")
+    await wait_for_event(run, "task.started")
     for _ in range(2):
         status, answer = await command(server, run.id, "cancel", {"reason": "enough"})
         assert (status, answer["status"]) == (202, "cancelling")
@@ -205,7 +208,7 @@ async def test_a_run_is_cancelled_and_a_second_cancel_is_harmless(server: Server
     ):
         assert (await command(server, run.id, name, body))[0] == 409, name
     go.set()
-    events = await told(server.engine, run)
+    events = await full_log(server.engine, run)
     assert [e.type for e in events if e.type.startswith("run.")] == ["run.started", "run.cancelling", "run.cancelled"]
     status, answer = await command(server, run.id, "cancel")
     assert (status, answer["run_status"]) == (409, "cancelled")
@@ -218,7 +221,7 @@ async def test_after_the_end_every_command_is_409(server: Server) -> None:
     """The problem names the run and how it ended; the log does not change."""
     started = await server.start("small")
     run = await server.engine.get(started["run_id"])
-    events = await told(server.engine, run)
+    events = await full_log(server.engine, run)
     for name in COMMANDS:
         body = {"task": "a", "value": 1} if name == "input" else {}
         status, answer = await command(server, run.id, name, body)
@@ -343,7 +346,7 @@ async def test_a_budget_is_part_of_the_run(server: Server, route: str) -> None:
     """It is in run.started and in the state, and it holds: one body may start, the second one fails the run."""
     status, answer = await _start(server, route, "r", {"tasks": 1, "cost": "0.5"})
     assert status == 201, answer
-    events = await told(server.engine, await server.engine.get("r"))
+    events = await full_log(server.engine, await server.engine.get("r"))
     budget = {"cost": 0.5, "tasks": 1, "on_exceeded": "fail"}
     assert events[0].data["budget"] == budget
     assert events[-1].type == "run.failed"
@@ -406,7 +409,7 @@ async def test_a_client_that_goes_cancels_the_run_where_it_asked_for_that(
         run = await server.engine.get("r")
         assert run.status == "running"
     await client.close()
-    events = await told(server.engine, run)
+    events = await full_log(server.engine, run)
     cancelling = next(event for event in events if event.type == "run.cancelling")
     assert cancelling.data == {"reason": "disconnected", "by": "127.0.0.1"}
     assert events[-1].data["reason"] == "disconnected"
@@ -427,7 +430,7 @@ async def test_a_client_that_goes_cancels_nothing_by_default(
     run = await server.engine.get("r")
     for name in ("fast", "middle", "step", "slow"):
         server.gates[name].set()
-    assert "run.cancelling" not in [event.type for event in await told(server.engine, run)]
+    assert "run.cancelling" not in [event.type for event in await full_log(server.engine, run)]
     assert run.status == "completed"
 
 

@@ -1,4 +1,27 @@
 """The fixtures that all rooms share."""
 
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from reactor import Engine
 from tests.helpers.server import serve as serve
 from tests.helpers.server import server as server
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[Engine]:
+    """An engine on a log in memory; what still runs at the end of the test is cancelled."""
+    async with Engine(grace=0) as engine:
+        yield engine
+
+
+@pytest.fixture
+def gate() -> Iterator[threading.Event]:
+    """Holds threads, also those that ignore a cancel; it opens at the end, so that none outlives its test."""
+    gate = threading.Event()
+    yield gate
+    gate.set()

@@ -14,7 +14,7 @@ from reactivex.disposable import Disposable
 
 from reactor import clock
 from reactor.clock import LoopScheduler, SystemClock
-from tests.helpers.fake_loop import FakeLoop
+from reactor.testing import VirtualLoop
 
 A_TURN = 0
 """Seconds of the sleep that lets the loop run once."""
@@ -189,16 +189,16 @@ def test_what_ends_the_loop_leaves_the_others_of_its_turn_for_when_it_goes_on(fa
 
 def test_what_is_scheduled_for_later_runs_then() -> None:
     """``schedule_relative`` is the library's own: after so many seconds of the loop, unless it was disposed."""
-    loop: Any = FakeLoop()
+    loop: Any = VirtualLoop()
     scheduler, ran = LoopScheduler(loop), list[tuple[float, str]]()
 
     def note(_: Any, name: str | None) -> None:
-        ran.append((loop.now, str(name)))
+        ran.append((loop.time(), str(name)))
 
     scheduler.schedule_relative(2.0, note, "second")
     scheduler.schedule_relative(timedelta(seconds=1), note, "first")
     scheduler.schedule_relative(3.0, note, "never").dispose()
-    loop.pass_time(5)
+    loop.advance(5)
     assert ran == [(1.0, "first"), (2.0, "second")]
     assert loop.pending == 0
 

@@ -1,8 +1,8 @@
 """Pacing at the source: a body may report progress and text faster than anybody reads.
 
-Only the latest progress is written, and pieces of text are joined. Elsewhere events are paced by ``executors.processes.pipe``
-(the same for a body in a process), ``operators.throttle_latest`` (what a subscriber asks for) and the replay of
-``reactor_web`` (the same for events that come from the log).
+Only the latest progress is written, and pieces of text are joined. Events are also paced in three other places:
+``executors.processes.pipe`` (progress of a body in a process), ``operators.throttle_latest`` (what a subscriber asks
+for), and the replay of ``reactor_web`` (the same for events that are read from the log).
 """
 
 from __future__ import annotations

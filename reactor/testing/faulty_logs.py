@@ -10,7 +10,7 @@ from reactor.events.state import RunState
 from reactor.ports.log import EventLog, RunRecord
 
 
-class _Around:
+class LogAround:
     """An ``EventLog`` that passes everything on to ``inner``."""
 
     def __init__(self, inner: EventLog) -> None:
@@ -77,7 +77,7 @@ class _Around:
             done.set_result(None)
 
 
-class SlowLog(_Around):
+class SlowLog(LogAround):
     """Each append takes ``delay`` seconds more, on a timer of the loop.
 
     - ``keeps_at_once``: what it is given can be read at once, and only the answer is late: a writer in another thread.
@@ -100,7 +100,7 @@ class SlowLog(_Around):
         return done
 
 
-class FaultyLog(_Around):
+class FaultyLog(LogAround):
     """Refuses, or does not answer, the appends of chosen runs from a seq on; all other runs are well.
 
     - ``raises``: their append raises at once; ``fails``: the future of their append does.

@@ -15,13 +15,14 @@ import pytest
 from reactor import Context, ContextClosed, Engine, Event, EventTooLarge, InvalidEvent, Run, RunFailed, Workflow, bounds
 from reactor.logs.memory import MemoryLog
 from reactor.testing import SlowLog, read_all
+from tests.helpers.runs import PATIENCE
 
 
 async def finished(flow: Workflow, *, log: Any = "memory://", **options: Any) -> tuple[Run, list[Event]]:
     """The run of a workflow after its end, and its log."""
     async with Engine(log, **options) as engine:
         run = await engine.start(flow)
-        await asyncio.wait_for(run.ended(), 5)
+        await asyncio.wait_for(run.ended(), PATIENCE)
         return run, await read_all(engine.log, run.id)
 
 
@@ -408,8 +409,8 @@ async def test_a_thread_finds_out_that_it_should_stop() -> None:
 
     async with Engine() as engine:
         run = await engine.start(one_task(body))
-        await asyncio.to_thread(running.wait, 5)
-        await asyncio.wait_for(run.cancel(), 5)
+        await asyncio.to_thread(running.wait, PATIENCE)
+        await asyncio.wait_for(run.cancel(), PATIENCE)
         assert run.status == "cancelled"
         assert (await engine.log.read(run.id, run.state.seq - 1, 1))[0].data["abandoned"] == 0
 
@@ -641,7 +642,7 @@ async def test_whatever_a_body_raises_is_its_failure(
     async with Engine(tracebacks=True) as engine:
         run = await engine.start(one_task(thread_body if in_thread else async_body))
         with pytest.raises(RunFailed):
-            await asyncio.wait_for(outcome(run), 5)
+            await asyncio.wait_for(outcome(run), PATIENCE)
         events = await read_all(engine.log, run.id)
         failed = of_type(events, "task.failed")[0].data["error"]
         assert type in (None, failed["type"]) or failed["type"] == "RuntimeError"

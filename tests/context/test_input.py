@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal
@@ -32,13 +32,8 @@ from reactor.bounds import MAILBOX
 from reactor.events.fold import replay
 from reactor.events.state import RunState
 from reactor.testing import read_all
-from tests.helpers.supervised import of, told, until
-
-
-@pytest.fixture
-async def engine() -> AsyncIterator[Engine]:
-    async with Engine(grace=0) as engine:
-        yield engine
+from tests.helpers.events import data_of, of_type
+from tests.helpers.runs import PATIENCE, full_log, wait_for_event
 
 
 def asking(schema: Any = None, *, prompt: str | None = "approve?", key: str | None = None) -> Workflow:
@@ -69,11 +64,7 @@ def late(*, schema: Any = None, times: int = 1) -> tuple[Workflow, asyncio.Event
 
 
 async def ended(run: Run) -> None:
-    await asyncio.wait_for(run.ended(), 20)
-
-
-def data_of(events: Sequence[Event], type: str, task: str | None = None) -> list[dict[str, Any]]:
-    return [event.data for event in of(events, type, task)]
+    await asyncio.wait_for(run.ended(), PATIENCE)
 
 
 def types(events: Sequence[Event], task: str) -> list[str]:
@@ -82,7 +73,7 @@ def types(events: Sequence[Event], task: str) -> list[str]:
 
 async def out(run: Run) -> Any:
     """The output of the only last task."""
-    return next(iter((await asyncio.wait_for(run, 20)).values()))
+    return next(iter((await asyncio.wait_for(run, PATIENCE)).values()))
 
 
 # --- what is sent -------------------------------------------------------------------------------------------------
@@ -91,10 +82,10 @@ async def out(run: Run) -> Any:
 async def test_a_body_waits_for_a_value_and_gets_it(engine: Engine) -> None:
     """``task.waiting`` tells what is asked for, ``task.received`` what came; the body goes on with it."""
     run = await engine.start(asking(bool))
-    await until(run, "task.waiting")
+    await wait_for_event(run, "task.waiting")
     await run.send("ask", True)
     assert await out(run) is True
-    events = await told(engine, run)
+    events = await full_log(engine, run)
     assert types(events, "ask") == ["task.started", "task.waiting", "task.received", "task.completed"]
     assert data_of(events, "task.waiting") == [{"prompt": "approve?", "schema": {"type": "boolean"}, "key": None}]
     assert data_of(events, "task.received") == [{"value": True, "key": None}]
@@ -103,7 +94,7 @@ async def test_a_body_waits_for_a_value_and_gets_it(engine: Engine) -> None:
 async def test_send_returns_once_the_value_is_in_the_log(engine: Engine) -> None:
     """What was accepted survives."""
     run = await engine.start(asking())
-    await until(run, "task.waiting")
+    await wait_for_event(run, "task.waiting")
     await run.send("ask", {"a": [1]})
     assert data_of(await read_all(engine.log, run.id), "task.received") == [{"value": {"a": [1]}, "key": None}]
 
@@ -159,7 +150,7 @@ async def test_a_value_that_fits_is_given_as_the_type_that_was_asked_for(
         received.append(await ctx.receive(schema=schema))
 
     run = await engine.start(flow)
-    await until(run, "task.waiting")
+    await wait_for_event(run, "task.waiting")
     await run.send("ask", sent)
     await ended(run)
     assert run.status == "completed"
@@ -187,7 +178,7 @@ async def test_a_value_that_does_not_fit_is_refused_and_nothing_is_written(
 ) -> None:
     """InvalidValue names run, task, place and what is wrong; the body still waits."""
     run = await engine.start(asking(schema), run_id="r")
-    await until(run, "task.waiting")
+    await wait_for_event(run, "task.waiting")
     before = await read_all(engine.log, run.id)
     with pytest.raises(InvalidValue) as refused:
         await run.send("ask", sent)
@@ -201,13 +192,13 @@ async def test_a_value_that_does_not_fit_is_refused_and_nothing_is_written(
 async def test_after_a_refusal_a_value_that_fits_is_taken(engine: Engine) -> None:
     """The one who was refused tries again."""
     run = await engine.start(asking(int))
-    await until(run, "task.waiting")
+    await wait_for_event(run, "task.waiting")
     for _ in range(3):
         with pytest.raises(InvalidValue):
             await run.send("ask", "no")
     await run.send("ask", 3)
     assert await out(run) == 3
-    assert len(data_of(await told(engine, run), "task.received")) == 1
+    assert len(data_of(await full_log(engine, run), "task.received")) == 1
 
 
 @pytest.mark.parametrize(
@@ -225,7 +216,7 @@ async def test_after_a_refusal_a_value_that_fits_is_taken(engine: Engine) -> Non
 async def test_what_no_event_can_carry_is_refused(engine: Engine, value: Any, key: str | None, error: Any) -> None:
     """Nothing is written; the body still waits."""
     run = await engine.start(asking())
-    await until(run, "task.waiting")
+    await wait_for_event(run, "task.waiting")
     before = await read_all(engine.log, run.id)
     with pytest.raises(error):
         await run.send("ask", value, key=key)
@@ -237,8 +228,8 @@ async def test_a_schema_that_cannot_be_used_fails_the_body(engine: Engine, schem
     """It is the body's mistake, and nobody is asked."""
     run = await engine.start(asking(schema))
     with pytest.raises(RunFailed, match=r"InvalidEvent: .*schema of its receive"):
-        await asyncio.wait_for(run, 20)
-    assert "task.waiting" not in types(await told(engine, run), "ask")
+        await asyncio.wait_for(run, PATIENCE)
+    assert "task.waiting" not in types(await full_log(engine, run), "ask")
 
 
 # --- to whom ------------------------------------------------------------------------------------------------------
@@ -257,7 +248,7 @@ async def test_only_an_open_task_of_an_open_run_can_be_sent_to(engine: Engine) -
         return await ctx.receive(schema=int)
 
     run = await engine.start(flow)
-    await until(run, "task.waiting", count=2)
+    await wait_for_event(run, "task.waiting", count=2)
     before = await read_all(engine.log, run.id)
     for unknown in ("nobody", "each[2]", "each[01]", "each[-1]", "each[", "items[0]", "", "run"):
         with pytest.raises(UnknownTask):
@@ -289,7 +280,7 @@ async def test_a_run_that_is_being_cancelled_takes_no_value(engine: Engine) -> N
             await go_on.wait()
 
     run = await engine.start(flow)
-    await until(run, "task.started")
+    await wait_for_event(run, "task.started")
     await run.request_cancel()
     with pytest.raises(RunEnding):
         await run.send("body", 1)
@@ -310,7 +301,7 @@ async def test_a_value_sent_before_anybody_asks_waits_in_the_mailbox(engine: Eng
     assert len(run.state.tasks["ask"].received or []) == 3
     gate.set()
     assert await out(run) == [1, None, 3]
-    assert "task.waiting" not in types(await told(engine, run), "ask")
+    assert "task.waiting" not in types(await full_log(engine, run), "ask")
 
 
 async def test_an_early_value_that_does_not_fit_is_rejected_when_it_is_received(engine: Engine) -> None:
@@ -320,7 +311,7 @@ async def test_an_early_value_that_does_not_fit_is_rejected_when_it_is_received(
     for value in ("one", 1, [2]):
         await run.send("ask", value)
     gate.set()
-    waiting = await until(run, "task.waiting")
+    waiting = await wait_for_event(run, "task.waiting")
     seqs = {e.data["value"] if isinstance(e.data["value"], str | int) else "list": e.seq
             for e in await read_all(engine.log, run.id) if e.type == "task.received"}  # fmt: skip
     assert waiting.data["rejected"] == [seqs["list"]]
@@ -330,7 +321,7 @@ async def test_an_early_value_that_does_not_fit_is_rejected_when_it_is_received(
     assert seqs["list"] not in [seq for seq, _ in task.received or []]
     await run.send("ask", 2)
     assert await out(run) == [1, 2]
-    await told(engine, run)
+    await full_log(engine, run)
 
 
 async def test_a_rejected_value_is_not_offered_again(engine: Engine) -> None:
@@ -353,12 +344,12 @@ async def test_a_rejected_value_is_not_offered_again(engine: Engine) -> None:
     for value in (1, "nor this"):
         await run.send("ask", value)
     gate.set()
-    await until(run, "task.waiting")
+    await wait_for_event(run, "task.waiting")
     await run.send("ask", 2)
     assert await out(run) == [1, 2]
-    events = await told(engine, run)
+    events = await full_log(engine, run)
     rejected = [data.get("rejected", []) for data in data_of(events, "task.waiting")]
-    assert rejected == [[e.seq for e in of(events, "task.received") if e.data["value"] == "nor this"]]
+    assert rejected == [[e.seq for e in of_type(events, "task.received") if e.data["value"] == "nor this"]]
 
 
 async def test_a_mailbox_takes_100_values_and_no_more(engine: Engine) -> None:
@@ -380,7 +371,7 @@ async def test_a_mailbox_takes_100_values_and_no_more(engine: Engine) -> None:
         await run.send("ask", "too much", key="wanted")
     assert await read_all(engine.log, run.id) == before
     gate.set()
-    await until(run, "task.waiting")
+    await wait_for_event(run, "task.waiting")
     with pytest.raises(MailboxFull):
         await run.send("ask", "not waited for")
     await run.send("ask", "here", key="wanted")
@@ -393,7 +384,7 @@ async def test_what_was_taken_makes_room_in_the_mailbox(engine: Engine) -> None:
     run = await engine.start(flow)
     await asyncio.gather(*(run.send("ask", i) for i in range(MAILBOX)))
     gate.set()
-    await until(run, "task.waiting")
+    await wait_for_event(run, "task.waiting")
     await run.send("ask", MAILBOX)
     assert await out(run) == list(range(MAILBOX + 1))
 
@@ -407,11 +398,11 @@ async def test_several_receives_in_a_row_get_the_values_in_order(engine: Engine)
     gate.set()
     run = await engine.start(flow)
     for number in range(3):
-        await until(run, "task.waiting", count=number + 1)
+        await wait_for_event(run, "task.waiting", count=number + 1)
         await run.send("ask", number)
     assert await out(run) == [0, 1, 2]
     expected = ["task.started", *["task.waiting", "task.received"] * 3, "task.completed"]
-    assert types(await told(engine, run), "ask") == expected
+    assert types(await full_log(engine, run), "ask") == expected
 
 
 async def test_receives_at_once_are_answered_in_the_order_they_asked(engine: Engine) -> None:
@@ -423,7 +414,7 @@ async def test_receives_at_once_are_answered_in_the_order_they_asked(engine: Eng
         return await asyncio.gather(*(ctx.receive(f"{i}?", schema=int) for i in range(3)))
 
     run = await engine.start(flow)
-    await until(run, "task.waiting", count=3)
+    await wait_for_event(run, "task.waiting", count=3)
     await asyncio.gather(*(run.send("ask", value) for value in (10, 11, 12)))
     assert await out(run) == [10, 11, 12]
 
@@ -439,7 +430,7 @@ async def test_a_key_says_which_receive_a_value_is_for(engine: Engine) -> None:
         return [*await asyncio.gather(first, second, ctx.receive("c?")), await ctx.receive(key="a")]
 
     run = await engine.start(flow)
-    await until(run, "task.waiting", count=3)
+    await wait_for_event(run, "task.waiting", count=3)
     with pytest.raises(InvalidValue):
         await run.send("ask", "text", key="a")
     waiting = run.state.tasks["ask"].waiting or []
@@ -451,7 +442,7 @@ async def test_a_key_says_which_receive_a_value_is_for(engine: Engine) -> None:
     assert run.state.tasks["ask"].status == "waiting"
     await run.send("ask", 1, key="a")
     assert await out(run) == [1, "text", None, 1]
-    assert len(data_of(await told(engine, run), "task.waiting")) == 3
+    assert len(data_of(await full_log(engine, run), "task.waiting")) == 3
 
 
 async def test_all_who_wait_for_a_key_get_its_value(engine: Engine) -> None:
@@ -463,7 +454,7 @@ async def test_all_who_wait_for_a_key_get_its_value(engine: Engine) -> None:
         return await asyncio.gather(ctx.receive(key="a"), ctx.receive(key="a"))
 
     run = await engine.start(flow)
-    await until(run, "task.waiting", count=2)
+    await wait_for_event(run, "task.waiting", count=2)
     await run.send("ask", 7, key="a")
     assert await out(run) == [7, 7]
 
@@ -482,7 +473,7 @@ async def test_a_body_in_a_thread_blocks_until_its_value_comes(engine: Engine) -
         return [place.x, ctx.receive(schema=int)]
 
     run = await engine.start(flow)
-    await until(run, "task.waiting")
+    await wait_for_event(run, "task.waiting")
     await run.send("ask", {"x": 1, "tags": []})
     await run.send("ask", 2)
     assert await out(run) == [1, 2]
@@ -501,16 +492,16 @@ async def test_a_body_that_waits_holds_no_slot(engine: Engine) -> None:
         return 1
 
     run = await engine.start(flow)
-    await until(run, "task.completed", "other")
+    await wait_for_event(run, "task.completed", "other")
     assert run.state.tasks["ask"].status == "waiting"
     await run.send("ask", 2)
-    assert await asyncio.wait_for(run, 20) == {"ask": 2, "other": 1}
+    assert await asyncio.wait_for(run, PATIENCE) == {"ask": 2, "other": 1}
 
 
 async def test_the_state_shows_what_is_waited_for(engine: Engine) -> None:
     """While it waits: status, prompt, schema and key; afterwards nothing of it. A snapshot carries it."""
     run = await engine.start(asking({"type": "string"}, prompt="name?", key="k"))
-    await until(run, "task.waiting")
+    await wait_for_event(run, "task.waiting")
     state = run.state
     asked = {"prompt": "name?", "schema": {"type": "string"}, "key": "k"}
     assert state.tasks["ask"].status == "waiting"
@@ -518,7 +509,7 @@ async def test_the_state_shows_what_is_waited_for(engine: Engine) -> None:
     assert state.running == 0
     assert RunState.from_dict(state.to_dict()) == state == replay(run.id, await read_all(engine.log, run.id))
     await run.send("ask", "Ann", key="k")
-    received = await until(run, "task.received")
+    received = await wait_for_event(run, "task.received")
     at_once = replay(run.id, (await read_all(engine.log, run.id))[: received.seq])
     assert (at_once.tasks["ask"].status, at_once.tasks["ask"].waiting, at_once.running) == ("running", None, 1)
     assert await out(run) == "Ann"
@@ -550,16 +541,16 @@ async def test_a_body_that_runs_again_gets_the_same_values_and_nobody_is_asked_t
     body: Any = on_loop if where == "loop" else in_thread
     flow.task(body, name="ask", retry=Retry(attempts=3, delay=0))
     run = await engine.start(flow)
-    await until(run, "task.waiting")
+    await wait_for_event(run, "task.waiting")
     await run.send("ask", 1)
-    await until(run, "task.waiting", count=2)
+    await wait_for_event(run, "task.waiting", count=2)
     await run.send("ask", 2, key="k")
-    await until(run, "task.waiting", count=3)
+    await wait_for_event(run, "task.waiting", count=3)
     await run.send("ask", 3)
     assert await out(run) == [1, 2, 3]
     assert seen == [[1, 2, 3]] * 3
-    events = await told(engine, run)
-    assert len(of(events, "task.waiting")) == len(of(events, "task.received")) == 3
+    events = await full_log(engine, run)
+    assert len(of_type(events, "task.waiting")) == len(of_type(events, "task.received")) == 3
 
 
 async def test_values_that_nobody_took_are_there_for_the_next_attempt(engine: Engine) -> None:
@@ -579,7 +570,7 @@ async def test_values_that_nobody_took_are_there_for_the_next_attempt(engine: En
     await asyncio.gather(run.send("ask", 1), run.send("ask", 2))
     gate.set()
     assert await out(run) == [1, 2]
-    assert "task.waiting" not in types(await told(engine, run), "ask")
+    assert "task.waiting" not in types(await full_log(engine, run), "ask")
 
 
 @pytest.mark.parametrize("where", ["loop", "thread"])
@@ -598,17 +589,17 @@ async def test_a_cancel_ends_the_waiting(engine: Engine, where: str, what: str) 
     flow.task(body, name="ask")
     flow.task(asking().tasks["ask"].function, name="other")
     run = await engine.start(flow)
-    await until(run, "task.waiting", count=2)
+    await wait_for_event(run, "task.waiting", count=2)
     if what == "run":
-        await asyncio.wait_for(run.cancel(), 20)
+        await asyncio.wait_for(run.cancel(), PATIENCE)
         with pytest.raises(RunCancelled):
             await run
     else:
-        await asyncio.wait_for(run.cancel(task="ask"), 20)
+        await asyncio.wait_for(run.cancel(task="ask"), PATIENCE)
         with pytest.raises(TaskEnded, match="cancelled"):
             await run.send("ask", 1)
         await run.send("other", 1)
-    events = await told(engine, run)
+    events = await full_log(engine, run)
     assert data_of(events, "task.cancelled", "ask")[0]["stopped"] is True
     assert run.state.tasks["ask"].waiting is None
     assert run.state.status == ("cancelled" if what == "run" else "completed")

@@ -34,6 +34,7 @@ from reactor import Budget, Engine, Event, InputError, InvalidValue, Run, RunFai
 from tests.helpers.crash import check_laws, read_with_blobs
 from tests.helpers.endpoint import DONE, Answer, Endpoint, frame, gated, message, raw, refuses, says, serving, usage
 from tests.helpers.paths import ROOT
+from tests.helpers.runs import PATIENCE
 from tests.helpers.server import Stream
 
 KEY = "sk-very-secret-0123456789"
@@ -72,7 +73,7 @@ async def an_engine(*, shared: bool = True) -> AsyncIterator[Engine]:
 
 async def events_of(engine: Engine, run: Run) -> list[Event]:
     """Of a run that ends in time; the laws hold of it."""
-    await asyncio.wait_for(run.ended(), 20)
+    await asyncio.wait_for(run.ended(), PATIENCE)
     events = await read_with_blobs(engine.log, run.id)
     check_laws(events)
     return events
@@ -254,7 +255,7 @@ async def test_a_token_is_seen_while_the_model_still_speaks() -> None:
     gate = asyncio.Event()
     async with serving(team(gated(gate, "First ", "then"))) as endpoint, an_engine() as engine:
         run = await engine.start(flow, given(endpoint))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             async for event in run:
                 if event.type == "task.chunk" and not gate.is_set():
                     assert event.data == {"text": "First ", "index": 0}
@@ -375,7 +376,7 @@ async def test_a_cancel_in_the_middle_closes_the_connection(shared: bool) -> Non
     async with serving(team()) as endpoint, an_engine(shared=shared) as engine:
         endpoint.answers[ANSWER] = [endpoint.stalled("half")]
         run = await engine.start(flow, given(endpoint))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             async for event in run:
                 if event.type == "task.chunk":
                     await run.request_cancel()
@@ -391,7 +392,7 @@ async def test_a_person_is_asked_and_may_say_no() -> None:
     for verdict, calls in (({"approved": False}, 0), ({"approved": True, "note": "Be brief."}, 1)):
         async with serving(team()) as endpoint, an_engine() as engine:
             run = await engine.start(flow, given(endpoint, unattended=False))
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 async for event in run:
                     if event.type == "task.waiting":
                         assert event.data["prompt"] == "Answer from these 2 findings?"
@@ -413,7 +414,7 @@ async def test_a_bad_endpoint_is_refused_before_anything_runs() -> None:
                 await engine.start(flow, {"question": "?", "endpoint": {"base_url": url}})
         run = await engine.start(flow, {"question": "?"})
         with pytest.raises(RunFailed, match="there is no endpoint: give a base_url"):
-            await asyncio.wait_for(run, 20)
+            await asyncio.wait_for(run, PATIENCE)
 
 
 async def test_an_answer_that_was_cut_off_says_so() -> None:
@@ -484,7 +485,7 @@ async def agent(*arguments: object, **environment: str) -> AsyncIterator[asyncio
 
 async def said_by(process: asyncio.subprocess.Process, typed: bytes = b"") -> tuple[int, str, str]:
     """Exit code, standard output and error."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         out, err = await process.communicate(typed)
     assert process.returncode is not None
     assert "Traceback" not in err.decode()
@@ -503,7 +504,7 @@ async def test_the_command_shows_tokens_as_they_come() -> None:
         arguments = ("--base-url", endpoint.url, "--prices", "2.50", "10", "--yes", "window?", "README.md")
         async with agent(*arguments, OPENAI_API_KEY=KEY) as process:
             assert process.stdout is not None
-            assert await asyncio.wait_for(process.stdout.readexactly(6), 30) == b"First "
+            assert await asyncio.wait_for(process.stdout.readexactly(6), PATIENCE) == b"First "
             gate.set()
             code, out, err = await said_by(process)
     assert code == 0, err
@@ -534,7 +535,7 @@ async def test_the_command_reads_a_person_from_a_file_too(file: str, is_answered
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_shell(f"exec {command}", cwd=ROOT, stdout=pipe, stderr=pipe)
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE):
                 out, err = await process.communicate()
         finally:
             if process.returncode is None:
@@ -588,10 +589,10 @@ async def test_the_command_is_interrupted_while_it_asks() -> None:
     """Ctrl-C ends it at once, without a word; nothing was answered."""
     async with serving(team()) as endpoint, agent("--base-url", endpoint.url, "window?") as process:
         assert process.stderr is not None
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             await process.stderr.readuntil(b"[y/N] ")
         process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             code = await process.wait()
             err = await process.stderr.read()
         assert code == 130

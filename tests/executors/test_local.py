@@ -18,6 +18,7 @@ from reactor import Engine, Workflow
 from reactor.definition.task import Task
 from reactor.executors.local import LocalExecutor, LocalJob
 from reactor.ports.executor import Work
+from tests.helpers.runs import PATIENCE
 
 Body = Callable[..., Coroutine[Any, Any, Any]]
 Answer = tuple[Any, BaseException | None]
@@ -56,19 +57,6 @@ async def turns(count: int) -> None:
 
 
 # --- how a body ends ----------------------------------------------------------------------------------------------
-
-
-async def test_a_body_is_called_with_its_arguments_and_answers_its_output() -> None:
-    """Never inside of ``submit``; once."""
-    desk = Desk()
-
-    async def body(a: int, b: int) -> int:
-        return a + b
-
-    job = desk.submit(body, a=1, b=2)
-    assert desk.answers == []
-    await desk.ended(job)
-    assert desk.answers == [(3, None)]
 
 
 async def test_a_body_may_suspend_as_often_as_it_likes() -> None:
@@ -502,7 +490,7 @@ async def test_timeouts_groups_and_waits_work_inside_of_a_body() -> None:
     async def wait_for() -> str:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(never(), 0.001)
-        return await asyncio.wait_for(timeout(), 60)
+        return await asyncio.wait_for(timeout(), PATIENCE)
 
     async def group() -> list[str]:
         async with asyncio.TaskGroup() as group:

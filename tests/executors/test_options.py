@@ -16,7 +16,8 @@ from reactor import Context, Engine, InvalidValue, Retry, RunFailed, Workflow
 from reactor.errors import WorkerDied, WorkflowError
 from reactor.executors import local
 from tests.helpers import bodies
-from tests.helpers.supervised import PATIENCE, of, only, story, tell, told, until
+from tests.helpers.events import of_type, only, story
+from tests.helpers.runs import PATIENCE, full_log, run_to_end, wait_for_event
 
 PLACES = pytest.mark.parametrize("place", ["thread", "process"])
 
@@ -34,9 +35,9 @@ async def test_a_graph_may_run_in_processes() -> None:
 
     flow.task(bodies.double, map="numbers", executor="process")
     flow.task(bodies.sum_up, executor="process")
-    events = await tell(flow)
+    events = await run_to_end(flow)
     assert only(events, "run.completed").data["outputs"] == {"sum_up": 12}
-    where = {event.task: event.data["executor"] for event in of(events, "task.started")}
+    where = {event.task: event.data["executor"] for event in of_type(events, "task.started")}
     assert where == {"numbers": "loop", "double": "process", "sum_up": "process"}
 
 
@@ -45,7 +46,7 @@ async def test_what_a_body_says_is_in_the_log_in_its_order(place: Any) -> None:
     """emit, log, chunk, progress and spend, with the body's id and attempt, between its start and its end."""
     flow = Workflow("speaks")
     flow.task(bodies.speak, executor=place)
-    events = await tell(flow, {"number": 7})
+    events = await run_to_end(flow, {"number": 7})
     types = [event.type for event in events if event.type != "task.progress"]
     chunks = types.count("task.chunk")
     assert chunks in (1, 2)  # joined where they come within a twentieth of a second
@@ -61,8 +62,8 @@ async def test_what_a_body_says_is_in_the_log_in_its_order(place: Any) -> None:
     assert {(event.task_id, event.attempt) for event in events[1:-1]} == {("speak", 1)}
     assert only(events, "number.said").data == {"number": 7}
     assert only(events, "log.created").data == {"level": "info", "message": "loaded", "fields": {"rows": 12}}
-    assert "".join(event.data["text"] for event in of(events, "task.chunk")) == "some text"
-    assert of(events, "task.progress")[-1].data["message"] == "done"
+    assert "".join(event.data["text"] for event in of_type(events, "task.chunk")) == "some text"
+    assert of_type(events, "task.progress")[-1].data["message"] == "done"
     spent = only(events, "task.spent").data
     assert (spent["cost"], spent["tokens"], spent["source"]) == (0.25, 3, "spend")
     assert only(events, "run.completed").data["cost"] == 0.25
@@ -73,7 +74,7 @@ async def test_shared_resources_are_given_to_threads_and_not_to_processes(place:
     """A pool or a client cannot leave its process; the rest of the Context can."""
     flow = Workflow("looks")
     flow.task(bodies.speak, executor=place)
-    events = await tell(flow, {"number": 7}, resources={"pool": "a pool"})
+    events = await run_to_end(flow, {"number": 7}, resources={"pool": "a pool"})
     expected = {"pool": "a pool"} if place == "thread" else {}
     assert events[-1].data["outputs"]["speak"] == {"attempt": 1, "input": {"number": 7}, "resources": expected}
 
@@ -86,13 +87,13 @@ async def test_a_body_may_wait_for_what_somebody_sends(place: Any) -> None:
     async with Engine() as engine:
         run = await engine.start(flow)
         for count, value in ((1, 40), (2, 2)):
-            await until(run, "task.waiting", count=count)
+            await wait_for_event(run, "task.waiting", count=count)
             with pytest.raises(InvalidValue, match="does not fit"):
                 await run.send("question", "many")
             await run.send("question", value)
         assert await asyncio.wait_for(run, PATIENCE) == {"question": 42}
-        events = await told(engine, run)
-    assert [event.data["prompt"] for event in of(events, "task.waiting")] == ["how many?", "and how many more?"]
+        events = await full_log(engine, run)
+    assert [event.data["prompt"] for event in of_type(events, "task.waiting")] == ["how many?", "and how many more?"]
 
 
 @PLACES
@@ -120,7 +121,7 @@ async def test_an_exception_is_the_task_s_failure_wherever_it_was_raised(place: 
     """With its own type and message; another attempt may complete."""
     flow = Workflow("fails")
     flow.task(bodies.fail_once, executor=place, retry=Retry(attempts=2, delay=0))
-    events = await tell(flow)
+    events = await run_to_end(flow)
     assert only(events, "task.retrying").data["error"] == {"type": "TwoPartError", "message": "7: seven"}
     assert events[-1].data["outputs"] == {"fail_once": 2}
 
@@ -154,7 +155,7 @@ async def test_an_output_that_cannot_leave_its_process_fails_its_task() -> None:
     flow = Workflow("lock")
     flow.task(bodies.lock, executor="process")
     flow.task(bodies.pid, executor="process", after="lock", on_upstream_failure="run")
-    events = await tell(flow)
+    events = await run_to_end(flow)
     assert "the output of task lock" in only(events, "task.failed").data["error"]["message"]
     assert only(events, "task.completed").task_id == "pid"
 
@@ -163,7 +164,7 @@ MODULE = """
 import asyncio
 
 from reactor import Engine
-from reactor.executors.address import importing
+from reactor.definition.address import importing
 
 
 def body():
@@ -189,7 +190,7 @@ async def test_an_engine_that_the_import_of_a_body_starts_is_refused(
     flow = Workflow("outer")
     try:
         flow.task(importlib.import_module("starts_at_import").body, executor="process")
-        events = await tell(flow)
+        events = await run_to_end(flow)
     finally:
         sys.modules.pop("starts_at_import", None)
     error = only(events, "task.failed").data["error"]
@@ -209,9 +210,9 @@ async def test_a_killed_worker_fails_its_task_and_the_pool_heals() -> None:
     other.task(bodies.pid, name="body", executor="process")
     async with Engine() as engine:
         run = await engine.start(flow)
-        pid = (await until(run, "demo.began")).data["pid"]
+        pid = (await wait_for_event(run, "demo.began")).data["pid"]
         os.kill(pid, signal.SIGKILL)
-        events = await told(engine, run)
+        events = await full_log(engine, run)
         assert (await asyncio.wait_for(await engine.start(other), PATIENCE))["body"] != pid
     error = only(events, "task.failed").data["error"]
     assert error["type"] == "WorkerDied"
@@ -226,9 +227,9 @@ async def test_a_killed_worker_is_a_failure_that_may_be_retried() -> None:
     flow.task(bodies.begin_and_hang, name="victim", executor="process", retry=retry)
     async with Engine() as engine:
         run = await engine.start(flow)
-        pid = (await until(run, "demo.began")).data["pid"]
+        pid = (await wait_for_event(run, "demo.began")).data["pid"]
         os.kill(pid, signal.SIGKILL)
-        events = await told(engine, run)
+        events = await full_log(engine, run)
     assert story(events) == [
         ("task.started", "victim", 1),
         ("task.retrying", "victim", 1),
@@ -244,9 +245,9 @@ async def test_a_cancel_stops_a_process_within_the_grace() -> None:
     flow.task(bodies.ignore, name="body", executor="process")
     async with Engine() as engine:
         run = await engine.start(flow)
-        pid = (await until(run, "demo.began")).data["pid"]
+        pid = (await wait_for_event(run, "demo.began")).data["pid"]
         await asyncio.wait_for(run.cancel(grace=0.5), PATIENCE)
-        events = await told(engine, run)
+        events = await full_log(engine, run)
     assert only(events, "task.cancelled").data["stopped"] is True
     assert only(events, "run.cancelled").data["abandoned"] == 0
     with pytest.raises(ProcessLookupError):
@@ -260,8 +261,8 @@ async def test_the_end_of_an_engine_leaves_no_process() -> None:
     flow.task(bodies.begin_and_hang, name="busy", executor="process")
     async with Engine(grace=0) as engine:
         run = await engine.start(flow)
-        began = await until(run, "demo.began")
-        idle = await until(run, "task.completed", "idle")
+        began = await wait_for_event(run, "demo.began")
+        idle = await wait_for_event(run, "task.completed", "idle")
     for pid in (began.data["pid"], idle.data["output"]):
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
@@ -293,7 +294,7 @@ async def test_a_body_that_holds_the_loop_is_named() -> None:
         for _ in range(20):
             await asyncio.sleep(0)
 
-    events = await tell(flow, {"seconds": 0.15})
+    events = await run_to_end(flow, {"seconds": 0.15})
     warning = only([event for event in events if event.task_id == "guilty"], "log.created")
     assert warning.data["level"] == "warning"
     assert "held the event loop" in warning.data["message"]
@@ -328,7 +329,7 @@ async def test_a_body_that_lets_others_run_is_not_named(motion: SlowMotion) -> N
             motion.now += 0.09
             await asyncio.sleep(0)
 
-    assert of(await tell(flow), "log.created") == []
+    assert of_type(await run_to_end(flow), "log.created") == []
 
 
 async def test_a_body_is_named_again_only_for_twice_as_long(motion: SlowMotion) -> None:
@@ -341,7 +342,7 @@ async def test_a_body_is_named_again_only_for_twice_as_long(motion: SlowMotion) 
             motion.now += seconds
             await asyncio.sleep(0)
 
-    held = [event.data["fields"]["held_ms"] for event in of(await tell(flow), "log.created")]
+    held = [event.data["fields"]["held_ms"] for event in of_type(await run_to_end(flow), "log.created")]
     assert held == pytest.approx([110, 230, 470], abs=5)  # less what the garbage collector took
 
 
@@ -354,9 +355,9 @@ async def test_a_body_in_a_thread_or_process_never_holds_the_loop() -> None:
         asyncio.run(bodies.busy(seconds))
 
     flow.task(bodies.busy, name="in_process", executor="process")
-    events = await tell(flow, {"seconds": 0.15})
-    assert of(events, "log.created") == []
-    assert {event.data["executor"] for event in of(events, "task.started")} == {"thread", "process"}
+    events = await run_to_end(flow, {"seconds": 0.15})
+    assert of_type(events, "log.created") == []
+    assert {event.data["executor"] for event in of_type(events, "task.started")} == {"thread", "process"}
 
 
 async def test_the_last_step_of_a_body_counts_too(motion: SlowMotion) -> None:
@@ -369,6 +370,6 @@ async def test_the_last_step_of_a_body_counts_too(motion: SlowMotion) -> None:
         motion.now += 0.15
         raise ConnectionError
 
-    events = await tell(flow)
+    events = await run_to_end(flow)
     assert [event.type for event in events][1:-1] == ["task.started", "log.created", "task.failed"]
     assert only(events, "log.created").task_id == "body"

@@ -173,22 +173,6 @@ def shout_in_threads(ctx: Context, threads: int, count: int) -> None:
         thread.join()
 
 
-_left: list[Context] = []
-
-
-def keep(ctx: Context) -> int:
-    _left.append(ctx)
-    return os.getpid()
-
-
-def use_what_was_kept() -> str:
-    try:
-        _left[-1].emit("demo.late")
-    except ContextClosed:
-        return "closed"
-    return "heard"
-
-
 def ignore(ctx: Context) -> None:
     word = "demo.began"
     while True:
@@ -241,6 +225,8 @@ def open_files() -> list[str]:
 def _measure(value: int) -> int:
     return value * 2
 
+
+NO_FUNCTION = "a name that leads to a value"
 
 measure = Task(_measure, {})
 

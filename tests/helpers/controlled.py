@@ -16,7 +16,7 @@ import structlog
 from reactor import Context, Engine, Retry, Run, Workflow, load_plan
 from reactor.plans.tools import tool
 from tests.helpers.crash import RUN_ID
-from tests.helpers.supervised import until, wait_until
+from tests.helpers.runs import wait_for_event, wait_until
 
 
 async def hang() -> None:
@@ -151,57 +151,57 @@ ALL = [steps, asks, fails, spender, parent, late, overspent, single]
 
 async def paused(engine: Engine) -> Run:
     run = await engine.start(steps, run_id=RUN_ID)
-    await until(run, "task.waiting")
+    await wait_for_event(run, "task.waiting")
     await run.pause(reason="lunch", by="somebody")
     return run
 
 
 async def waiting(engine: Engine) -> Run:
     run = await engine.start(asks, run_id=RUN_ID)
-    await until(run, "task.waiting")
+    await wait_for_event(run, "task.waiting")
     await run.send("ask", 1)
     await run.send("ask", "Ann", key="name")
     await run.send("later", "early")
-    await until(run, "task.waiting", "ask", 3)
+    await wait_for_event(run, "task.waiting", "ask", 3)
     return run
 
 
 async def retrying(engine: Engine) -> Run:
     run = await engine.start(fails, run_id=RUN_ID)
-    await until(run, "task.retrying")
+    await wait_for_event(run, "task.retrying")
     return run
 
 
 async def child(engine: Engine) -> Run:
     run = await engine.start(parent, run_id=RUN_ID, budget={"cost": "0.11", "on_exceeded": "tell"})
     await wait_until(lambda: f"{RUN_ID}.delegate.1" in engine._runs.open)  # type: ignore[attr-defined]
-    await until(await engine.get(f"{RUN_ID}.delegate.1"), "task.waiting")
-    await until(run, "budget.warning")
+    await wait_for_event(await engine.get(f"{RUN_ID}.delegate.1"), "task.waiting")
+    await wait_for_event(run, "budget.warning")
     return run
 
 
 async def timed_out(engine: Engine) -> Run:
     run = await engine.start(late, run_id=RUN_ID)
-    await until(run, "run.cancelling")
+    await wait_for_event(run, "run.cancelling")
     return run
 
 
 async def over_budget(engine: Engine) -> Run:
     run = await engine.start(overspent, run_id=RUN_ID, budget={"cost": 1})
-    await until(run, "run.cancelling")
+    await wait_for_event(run, "run.cancelling")
     return run
 
 
 async def task_cancelling(engine: Engine) -> Run:
     run = await engine.start(single, run_id=RUN_ID)
-    await until(run, "task.waiting", count=2)
+    await wait_for_event(run, "task.waiting", count=2)
     await run.request_cancel(3600, task="each[1]", reason="enough")
     return run
 
 
 async def plan(engine: Engine) -> Run:
     run = await engine.start(load_plan(PLAN), run_id=RUN_ID)
-    await until(run, "task.waiting")
+    await wait_for_event(run, "task.waiting")
     return run
 
 

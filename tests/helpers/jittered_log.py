@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from reactor.events.event import Event, Window
 from reactor.ports.log import EventLog
-from reactor.testing.faulty_logs import _Around
+from reactor.testing import LogAround
 
 JITTERS = st.lists(st.tuples(*(st.integers(0, 4) for _ in range(4))), min_size=1, max_size=6)
 """Turns of the loop: before a window can be read, before that is answered, before a read looks, before it answers."""
 
 
-class JitteredLog(_Around):
+class JitteredLog(LogAround):
     """Around a log that answers at once. Windows of one run are appended one after the other, as the engine does it."""
 
     def __init__(self, inner: EventLog, jitters: Sequence[tuple[int, ...]]) -> None:

@@ -21,6 +21,7 @@ from reactor.events.event import Event
 from reactor.logs.memory import MemoryLog
 from reactor.logs.sqlite.log import SqliteLog
 from reactor.testing import FaultyLog
+from tests.helpers.runs import PATIENCE
 
 
 class Disk(NamedTuple):
@@ -106,7 +107,7 @@ async def test_a_full_disk_ends_the_run_here_and_the_next_start_goes_on(disk: Di
     engine = Engine(f"sqlite:///{path}", workflows=[flows.greedy, flows.modest], grace=0.0)
     server = TestServer(reactor_web.create_app(engine), host="127.0.0.1")
     await server.start_server()
-    async with aiohttp.ClientSession() as session, asyncio.timeout(60):
+    async with aiohttp.ClientSession() as session, asyncio.timeout(PATIENCE):
         modest = await engine.start(flows.modest, run_id="modest")
         greedy = await engine.start(flows.greedy, run_id="greedy")
         async with session.get(f"http://127.0.0.1:{server.port}/api/v1/runs/greedy/events") as response:
@@ -129,7 +130,7 @@ async def test_a_full_disk_ends_the_run_here_and_the_next_start_goes_on(disk: Di
 
     disk.grow()
     flows.enough.set()
-    async with Engine(f"sqlite:///{path}", workflows=[flows.greedy, flows.modest]) as engine, asyncio.timeout(60):
+    async with Engine(f"sqlite:///{path}", workflows=[flows.greedy, flows.modest]) as engine, asyncio.timeout(PATIENCE):
         assert await (await engine.get("greedy")) == {"fill": "full"}
         assert isinstance(engine.log, SqliteLog)
         events = await everything(engine.log, "greedy")
@@ -145,7 +146,7 @@ async def test_a_run_whose_window_fails_takes_no_other_run_of_the_commit_with_it
     """Ten runs end in one group commit and the window of one is refused: nine complete, one raises LogLost."""
     flows = workflows()
     path = tmp_path / "runs.db"
-    async with Engine(f"sqlite:///{path}") as engine, asyncio.timeout(30):
+    async with Engine(f"sqlite:///{path}") as engine, asyncio.timeout(PATIENCE):
         runs = [await engine.start(flows.modest, run_id=f"r{i}") for i in range(10)]
         while any(run.state.seq < 2 for run in runs):
             await asyncio.sleep(0.01)
@@ -167,7 +168,7 @@ async def test_a_run_whose_window_fails_takes_no_other_run_of_the_commit_with_it
         assert [record.run_id for record in await engine.log.unfinished()] == ["r5"]
         visitor.execute("DROP TRIGGER refuse")
         visitor.close()
-    async with Engine(f"sqlite:///{path}", workflows=[flows.modest]) as engine, asyncio.timeout(30):
+    async with Engine(f"sqlite:///{path}", workflows=[flows.modest]) as engine, asyncio.timeout(PATIENCE):
         assert await (await engine.get("r5")) == {"word": "here"}
 
 
@@ -175,7 +176,7 @@ async def test_while_the_log_hangs_nothing_is_published(tmp_path: Path) -> None:
     """What waits for the log is seen by nobody; once it answers, everything arrives in order."""
     flows = workflows()
     log = FaultyLog(SqliteLog(tmp_path / "runs.db"))
-    async with Engine(log) as engine, asyncio.timeout(30):
+    async with Engine(log) as engine, asyncio.timeout(PATIENCE):
         run = await engine.start(flows.modest, run_id="r")
         other = await engine.start(flows.modest, run_id="other")
         while run.state.seq < 2:
@@ -200,7 +201,7 @@ async def test_a_log_that_does_not_answer_in_time_loses_the_run_and_its_late_ans
     """After append_timeout the run ends in this process; what the log takes later is for the next start."""
     flows = workflows()
     log = FaultyLog(MemoryLog())
-    async with Engine(log, append_timeout=0.05) as engine, asyncio.timeout(30):
+    async with Engine(log, append_timeout=0.05) as engine, asyncio.timeout(PATIENCE):
         run = await engine.start(flows.modest, run_id="r")
         while run.state.seq < 2:
             await asyncio.sleep(0)

@@ -11,11 +11,11 @@ from reactor.events.fold import replay
 from reactor.logs import schemes
 from reactor.logs.memory import MemoryLog
 from reactor.logs.schemes import open_log
-from reactor.testing import LAWS
+from reactor.testing import LOG_LAWS
 from reactor.testing.log_laws import Law, completed, event, started, task_event
 
 
-@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
+@pytest.mark.parametrize("law", LOG_LAWS, ids=lambda law: law.__name__)
 async def test_the_memory_log_keeps_the_laws_of_every_log(law: Law) -> None:
     """Each law of ``reactor.testing`` holds."""
     await law(MemoryLog())

@@ -26,7 +26,8 @@ from reactor.events.event import Draft, Event, task_head
 from reactor.logs.schemes import open_log
 from reactor.logs.sqlite import schema
 from reactor.logs.sqlite.log import SqliteLog
-from reactor.testing import LAWS
+from reactor.testing import LOG_LAWS
+from tests.helpers.runs import PATIENCE
 
 TIME = b"2026-11-21T02:51:00.123456Z"
 
@@ -70,7 +71,7 @@ def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
 # --- as every log -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
+@pytest.mark.parametrize("law", LOG_LAWS, ids=lambda law: law.__name__)
 async def test_it_keeps_the_laws_of_every_log(law: Callable[[Any], Any], path: Path) -> None:
     """The public law suite holds for a file."""
     async with opened(path) as log:
@@ -221,7 +222,7 @@ async def test_a_closed_log_says_so(path: Path) -> None:
     """After close() a question or an append is answered with LogUnavailable; it does not wait for ever."""
     async with opened(path) as log:
         await log.append("r", [started()])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         with pytest.raises(LogUnavailable, match="closed"):
             await log.read("r", 0, 10)
         with pytest.raises(LogUnavailable, match="closed"):
@@ -493,14 +494,14 @@ async def test_a_failed_open_leaves_no_connection_and_no_lock(path: Path) -> Non
 OWNER = """
 import asyncio, sys
 from reactor.logs.sqlite.log import SqliteLog
-from reactor.events import Event
+from reactor.events.event import Event
 
 async def main():
     log = SqliteLog(sys.argv[1])
     await log.open()
     await log.append("r", [Event.from_json(sys.argv[2].encode())])
     print("open", flush=True)
-    await asyncio.sleep(60)
+    await asyncio.sleep(3600)
 
 asyncio.run(main())
 """

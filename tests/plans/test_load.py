@@ -36,6 +36,7 @@ from tests.helpers.documents import (
     task,
     with_value,
 )
+from tests.helpers.runs import PATIENCE
 
 
 def load(*tasks: Any, **more: Any) -> Workflow:
@@ -45,13 +46,13 @@ def load(*tasks: Any, **more: Any) -> Workflow:
 async def finished(document: Any, **options: Any) -> Run:
     async with Engine() as engine:
         run = await engine.start(load_plan(document, TOOLS), {}, **options)
-        await asyncio.wait_for(run.ended(), 10)
+        await asyncio.wait_for(run.ended(), PATIENCE)
         return run
 
 
 async def output_of(document: Any) -> dict[str, Any]:
     async with Engine() as engine:
-        return await asyncio.wait_for(await engine.start(load_plan(document, TOOLS), {}), 10)
+        return await asyncio.wait_for(await engine.start(load_plan(document, TOOLS), {}), PATIENCE)
 
 
 async def failure_of(document: Any, task_id: str) -> tuple[str, str]:
@@ -295,7 +296,7 @@ async def test_a_tool_can_run_in_a_process() -> None:
     document = plan(task("a", "echo", {"value": "x"}), task("b", "pid", {"of": "$a"}))
     async with Engine() as engine:
         run = await engine.start(load_plan(document, [TOOLS["echo"], Tool(pid, executor="process")]), {})
-        output = (await asyncio.wait_for(run, 20))["b"]
+        output = (await asyncio.wait_for(run, PATIENCE))["b"]
     assert output["of"] == "x"
     assert output["pid"] != os.getpid()
 
@@ -429,7 +430,7 @@ async def test_a_plan_goes_on_after_a_restart(tmp_path: Path) -> None:
         assert "gated" in engine.not_recovered["r"]
     gate.touch()
     async with Engine(url, tools=known, grace=0.0) as engine:
-        assert await asyncio.wait_for(await engine.get("r"), 10) == {"c": [2, "through"]}
+        assert await asyncio.wait_for(await engine.get("r"), PATIENCE) == {"c": [2, "through"]}
 
 
 # --- tools ------------------------------------------------------------------------------------------------------
@@ -460,14 +461,14 @@ def registered_here(n: int) -> int:
 
 def test_a_name_is_taken_once() -> None:
     """The same function again replaces, another one is refused; making a Tool registers nothing."""
-    name = "test_spec.registered"
+    name = "test_load.registered"
     Tool(registered_here, name=name)
     assert name not in tools()
     first = tool(name=name)(registered_here)
     assert tools()[name] is first
     second = tool(name=name)(registered_here)
     assert tools()[name] is second
-    with pytest.raises(WorkflowError, match=r"tests.test_spec.registered_here is registered under this name"):
+    with pytest.raises(WorkflowError, match=r"tests.plans.test_load.registered_here is registered under this name"):
         tool(name=name)(echo)
     with pytest.raises(WorkflowError, match="needs another"):
         tool(name=name)(lambda: None)

@@ -23,10 +23,11 @@ from reactor.events.fold import replay
 from reactor.events.state import RunState
 from reactor.logs.sqlite.log import SqliteLog
 from reactor.ports.log import EventLog
-from reactor.testing.faulty_logs import _Around
+from reactor.testing import LogAround
 from tests.helpers import controlled
 from tests.helpers.crash import RUN_ID, check_laws, crashed_log, read_with_blobs
-from tests.helpers.supervised import of, only, until, wait_until
+from tests.helpers.events import of_type, only
+from tests.helpers.runs import wait_for_event, wait_until
 from tests.recovery.test_kill import ENVIRONMENT, ROOT, kill
 
 CHILD_ID = f"{RUN_ID}.delegate.1"
@@ -78,33 +79,33 @@ async def check_paused(engine: Engine) -> None:
     """Paused it stays, for whatever reason it was, and starts nothing; resumed it goes on."""
     run = await engine.get(RUN_ID)
     assert (run.status, run.state.reason) == ("paused", "lunch")
-    await until(run, "run.resumed")
+    await wait_for_event(run, "run.resumed")
     assert (run.status, run.state.reason) == ("paused", "lunch")
     for _ in range(20):
         await asyncio.sleep(0)
-    assert len(of(await read_with_blobs(engine.log), "task.started")) == 1
+    assert len(of_type(await read_with_blobs(engine.log), "task.started")) == 1
     await run.resume()
     await run.send("first", 1)
     assert await asyncio.wait_for(run, SOON) == {"second": 2}
     [events] = await left_by(engine, RUN_ID)
-    recovered, resumed = of(events, "run.resumed")
+    recovered, resumed = of_type(events, "run.resumed")
     assert (recovered.data["reason"], resumed.data["reason"]) == ("recovered", "requested")
-    assert [event.seq > resumed.seq for event in of(events, "task.started")] == [False, True, True]
+    assert [event.seq > resumed.seq for event in of_type(events, "task.started")] == [False, True, True]
 
 
 async def check_waiting(engine: Engine) -> None:
     """Values that were sent are not asked for again, also those nobody had asked for yet."""
     run = await engine.get(RUN_ID)
-    await until(run, "run.resumed")
+    await wait_for_event(run, "run.resumed")
     await wait_until(lambda: run.state.tasks["ask"].status == "waiting")
     assert [asked["schema"] for asked in run.state.tasks["ask"].waiting or []] == [{"type": "integer"}]
     await run.send("ask", 3)
     assert await asyncio.wait_for(run, SOON) == {"later": "early"}
     [events] = await left_by(engine, RUN_ID)
     assert only(events, "task.completed", "ask").data["output"] == [1, "Ann", 3]
-    assert len(of(events, "task.received", "ask")) == 3
+    assert len(of_type(events, "task.received", "ask")) == 3
     resumed = only(events, "run.resumed").seq
-    assert [e.data["key"] for e in of(events, "task.waiting") if e.seq > resumed] == [None]
+    assert [e.data["key"] for e in of_type(events, "task.waiting") if e.seq > resumed] == [None]
 
 
 async def check_retrying(engine: Engine) -> None:
@@ -112,7 +113,7 @@ async def check_retrying(engine: Engine) -> None:
     run = await engine.get(RUN_ID)
     assert await asyncio.wait_for(run, SOON) == {"flaky": 2}
     [events] = await left_by(engine, RUN_ID)
-    assert len(of(events, "task.retrying")) == 1
+    assert len(of_type(events, "task.retrying")) == 1
 
 
 async def check_child(engine: Engine) -> None:
@@ -120,13 +121,13 @@ async def check_child(engine: Engine) -> None:
     child = await engine.get(CHILD_ID)
     await wait_until(lambda: CHILD_ID in engine._runs.open)  # type: ignore[attr-defined]
     child = await engine.get(CHILD_ID)
-    await until(child, "run.resumed")
+    await wait_for_event(child, "run.resumed")
     await wait_until(lambda: child.state.tasks["hold"].status == "waiting")
     await child.send("hold", True, key="go on")
     run = await engine.get(RUN_ID)
     assert await asyncio.wait_for(run, SOON) == {"delegate": {"hold": 2}}
     own, childs = await left_by(engine, RUN_ID, CHILD_ID)
-    assert len(of(childs, "run.started")) == len(of(childs, "task.started", "pay")) == 1
+    assert len(of_type(childs, "run.started")) == len(of_type(childs, "task.started", "pay")) == 1
     assert (run.state.cost, run.state.tokens) == (child.state.cost, child.state.tokens) == (Decimal("0.1"), 10)
     assert only(own, "budget.warning").data["resource"] == "cost"
 
@@ -148,7 +149,7 @@ async def check_over_budget(engine: Engine) -> None:
         await asyncio.wait_for(run, SOON)
     [events] = await left_by(engine, RUN_ID)
     assert (events[-1].data["reason"], events[-1].data["cost"]) == ("budget", 2)
-    assert len(of(events, "task.started")) == 1
+    assert len(of_type(events, "task.started")) == 1
     only(events, "budget.exceeded")
 
 
@@ -234,7 +235,7 @@ async def test_a_pause_survives_any_number_of_restarts(tmp_path: Path) -> None:
     for restart in range(1, 4):
         async with Engine(SqliteLog(log.path), workflows=controlled.ALL, grace=0) as engine:
             run = await engine.get(RUN_ID)
-            await until(run, "run.resumed", count=restart)
+            await wait_for_event(run, "run.resumed", count=restart)
             assert run.status == "paused"
     await restarted_and_resumed(log.path)
 
@@ -281,16 +282,16 @@ async def test_a_value_that_was_rejected_stays_so_after_the_restart(tmp_path: Pa
         run = await engine.start(flow, run_id=RUN_ID)
         await run.send("ask", "no number")
         await run.send("gate", None)
-        await until(run, "task.waiting", "ask")
+        await wait_for_event(run, "task.waiting", "ask")
         events = await read_with_blobs(engine.log)
         await run.cancel()
     async with Engine(await crashed_log("sqlite", events, tmp_path), workflows=[flow]) as engine:
         run = await engine.get(RUN_ID)
-        await until(run, "task.waiting", "ask", count=2)
+        await wait_for_event(run, "task.waiting", "ask", count=2)
         await run.send("ask", 5)
         assert await asyncio.wait_for(run, SOON) == {"ask": 5}
         [events] = await left_by(engine, RUN_ID)
-    assert ["rejected" in event.data for event in of(events, "task.waiting", "ask")] == [True, False]
+    assert ["rejected" in event.data for event in of_type(events, "task.waiting", "ask")] == [True, False]
 
 
 # --- retry --------------------------------------------------------------------------------------------------------
@@ -302,7 +303,7 @@ async def test_a_retry_that_is_not_due_yet_waits_on_after_the_restart(tmp_path: 
     log = await crashed_log("sqlite", events, tmp_path)
     async with Engine(log, workflows=controlled.ALL, clock=Later(1800)) as engine:
         run = await engine.get(RUN_ID)
-        await until(run, "run.resumed")
+        await wait_for_event(run, "run.resumed")
         actor = engine._runs.executions[RUN_ID].crew.actors["flaky"]  # type: ignore[attr-defined]
         await wait_until(lambda: actor.status == "retrying")
         assert run.state.tasks["flaky"].status == "retrying"
@@ -310,7 +311,7 @@ async def test_a_retry_that_is_not_due_yet_waits_on_after_the_restart(tmp_path: 
         assert 1700 < left <= 1800
         await asyncio.wait_for(run.cancel(), SOON)
         [events] = await left_by(engine, RUN_ID)
-    assert len(of(events, "task.started")) == 1
+    assert len(of_type(events, "task.started")) == 1
 
 
 async def test_attempts_go_on_counting_failures_only(tmp_path: Path) -> None:
@@ -326,7 +327,7 @@ async def test_attempts_go_on_counting_failures_only(tmp_path: Path) -> None:
 
     async with Engine(workflows=[flow]) as engine:
         run = await engine.start(flow, run_id=RUN_ID)
-        await until(run, "task.started", count=2)
+        await wait_for_event(run, "task.started", count=2)
         events = await read_with_blobs(engine.log)
         await run.cancel()
     hangs.set()
@@ -335,8 +336,8 @@ async def test_attempts_go_on_counting_failures_only(tmp_path: Path) -> None:
         with pytest.raises(RunFailed, match="attempt 4"):
             await asyncio.wait_for(run, SOON)
         [events] = await left_by(engine, RUN_ID)
-    assert [e.attempt for e in of(events, "task.started")] == [1, 2, 3, 4]
-    assert [e.data["error"]["message"] for e in of(events, "task.retrying")] == ["attempt 1", "attempt 3"]
+    assert [e.attempt for e in of_type(events, "task.started")] == [1, 2, 3, 4]
+    assert [e.data["error"]["message"] for e in of_type(events, "task.retrying")] == ["attempt 1", "attempt 3"]
 
 
 # --- child runs ---------------------------------------------------------------------------------------------------
@@ -389,7 +390,7 @@ async def test_a_crash_between_the_commits_of_parent_and_child_neither_loses_nor
                 assert await asyncio.wait_for(again, SOON) == {"delegate": {"two": "two"}}
                 after, child_after = await left_by(engine, RUN_ID, CHILD_ID)
             check_family(prefixes, after, child_after, f"parent {parent_has}, child {child_has}")
-            done = {e.task_id for e in of(prefixes[1], "task.completed")}
+            done = {e.task_id for e in of_type(prefixes[1], "task.completed")}
             assert not done & set(ran)
 
 
@@ -401,13 +402,13 @@ def check_family(before: Any, after: list[Event], childs: list[Event], where: st
     assert child.cost <= state.cost <= child.cost + max(ahead, Decimal(0)), where
     noted = (state.children or {})[CHILD_ID]
     assert noted["cost"] == state.cost, where
-    starts = len(of(after, "task.started")), len(of(childs, "task.started"))
+    starts = len(of_type(after, "task.started")), len(of_type(childs, "task.started"))
     assert noted["tasks"] == starts[1], where
-    assert len(of(childs, "run.started")) == 1
+    assert len(of_type(childs, "run.started")) == 1
 
 
 def cost_of(events: Sequence[Event]) -> Decimal:
-    return sum((Decimal(repr(event.data["cost"])) for event in of(events, "task.spent")), Decimal(0))
+    return sum((Decimal(repr(event.data["cost"])) for event in of_type(events, "task.spent")), Decimal(0))
 
 
 async def test_starts_of_a_child_before_the_crash_count_for_the_budget_of_its_parent(tmp_path: Path) -> None:
@@ -444,7 +445,7 @@ async def test_a_child_that_nobody_asks_for_yet_does_not_go_on(tmp_path: Path) -
     log = await crashed_log("sqlite", paused, tmp_path, upto(childs, "task.completed", "one"))
     async with Engine(log, workflows=[flow]) as engine:
         run = await engine.get(RUN_ID)
-        await until(run, "run.resumed")
+        await wait_for_event(run, "run.resumed")
         assert engine.open_runs == 1
         assert (await engine.get(CHILD_ID)).status == "running"
         assert ran == []
@@ -527,7 +528,7 @@ async def until_idle(engine: Engine) -> None:
     await wait_until(lambda: not engine._recovery.upkeep and not engine.open_runs)  # type: ignore[attr-defined]
 
 
-class Held(_Around):
+class Held(LogAround):
     """Does not let a run be read before the gate is open."""
 
     def __init__(self, inner: EventLog, run_id: str, gate: asyncio.Event) -> None:
@@ -607,8 +608,8 @@ async def test_a_budget_goes_on_from_what_was_spent_and_warns_no_second_time(tmp
         await asyncio.wait_for(run.ended(), SOON)
         [events] = await left_by(engine, RUN_ID)
     assert (run.state.cost, run.state.tokens) == (Decimal("1.05"), 2)
-    assert [e.data["resource"] for e in of(events, "budget.warning")] == ["cost", "tasks"]
-    assert [(e.data["resource"], e.data["used"]) for e in of(events, "budget.exceeded")] == [("cost", 1.05)]
+    assert [e.data["resource"] for e in of_type(events, "budget.warning")] == ["cost", "tasks"]
+    assert [(e.data["resource"], e.data["used"]) for e in of_type(events, "budget.exceeded")] == [("cost", 1.05)]
 
 
 async def test_a_crash_between_exceeded_and_the_stop_stops_at_the_next_start(tmp_path: Path) -> None:
@@ -620,7 +621,7 @@ async def test_a_crash_between_exceeded_and_the_stop_stops_at_the_next_start(tmp
         with pytest.raises(RunFailed, match="BudgetExceeded"):
             await asyncio.wait_for(run, SOON)
         [events] = await left_by(engine, RUN_ID)
-    assert len(of(events, "task.started")) == 1
+    assert len(of_type(events, "task.started")) == 1
 
 
 async def test_a_crash_between_exceeded_and_the_pause_pauses_at_the_next_start(tmp_path: Path) -> None:
@@ -637,20 +638,20 @@ async def test_a_crash_between_exceeded_and_the_pause_pauses_at_the_next_start(t
 
     async with Engine() as engine:
         run = await engine.start(flow, run_id=RUN_ID, budget={"cost": 1, "on_exceeded": "pause"})
-        await until(run, "run.paused")
+        await wait_for_event(run, "run.paused")
         events = await read_with_blobs(engine.log)
     log = await crashed_log("sqlite", upto(events, "budget.exceeded"), tmp_path)
     async with Engine(log, workflows=[flow], grace=0) as engine:
         run = await engine.get(RUN_ID)
-        await until(run, "run.paused")
+        await wait_for_event(run, "run.paused")
         assert (run.status, run.state.reason) == ("paused", "budget")
         await run.resume()
-        await until(run, "task.waiting", "rest")
+        await wait_for_event(run, "task.waiting", "rest")
         events = await read_with_blobs(engine.log)
     only(events, "budget.exceeded")
     async with Engine(await crashed_log("sqlite", events, tmp_path), workflows=[flow]) as engine:
         run = await engine.get(RUN_ID)
-        await until(run, "task.waiting", "rest", count=2)
+        await wait_for_event(run, "task.waiting", "rest", count=2)
         await run.send("rest", 1)
         [events] = await left_by(engine, RUN_ID)
     assert run.status == "completed"
@@ -680,14 +681,14 @@ async def test_a_task_that_was_told_to_stop_does_not_begin_again(tmp_path: Path)
 
     async with Engine(grace=0) as engine:
         run = await engine.start(flow, run_id=RUN_ID)
-        await until(run, "task.completed", "rest")
+        await wait_for_event(run, "task.completed", "rest")
         await run.request_cancel(3600, task="stopped", reason="enough")
         events = await read_with_blobs(engine.log)
         await run.request_cancel(0)
     async with Engine(await crashed_log("sqlite", events, tmp_path), workflows=[flow]) as engine:
         [events] = await left_by(engine, RUN_ID)
     assert only(events, "task.cancelled", "stopped").data["reason"] == "enough"
-    assert len(of(events, "task.started", "stopped")) == 1
+    assert len(of_type(events, "task.started", "stopped")) == 1
     assert only(events, "task.skipped").data["because"] == "stopped"
 
 
@@ -809,13 +810,13 @@ async def test_a_crash_after_any_event_of_a_run_with_everything_changes_nothing_
         where = f"crash after {length}: {committed[length - 1]!r}"
         assert after[: len(own)] == own, where
         assert child_after[: len(childs)] == childs, where
-        done = {e.task_id for e in of([*own, *childs], "task.completed")}
+        done = {e.task_id for e in of_type([*own, *childs], "task.completed")}
         assert not done & set(ran), where
         assert {id: t.status for id, t in run.state.tasks.items()} == {id: t.status for id, t in final.tasks.items()}, (
             where
         )
         assert after[-1].data["outputs"] == whole[-1].data["outputs"], where
-        assert len(of(child_after, "run.started")) == 1, where
+        assert len(of_type(child_after, "run.started")) == 1, where
 
 
 async def test_what_a_paused_run_had_asked_is_still_asked_after_a_restart(tmp_path: Path) -> None:

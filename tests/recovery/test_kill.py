@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.request import Request, urlopen
 
+import pytest
+
 from reactor import Engine, Event
 from reactor.events.fold import replay
 from reactor.events.vocabulary import TERMINAL
@@ -130,6 +132,7 @@ def live_and_die(story: Story, chance: random.Random) -> bool:
     return was_alive
 
 
+@pytest.mark.slow
 def test_50_kills_in_process_repeat_and_lose_nothing(tmp_path: Path) -> None:
     """However often the process is killed, the log is whole and the run completes with its outputs."""
     print(f"seed {SEED}")
@@ -186,6 +189,7 @@ def ask(url: str, body: dict[str, object] | None = None) -> dict[str, object]:
         return json.load(response)
 
 
+@pytest.mark.slow
 def test_10_kills_of_a_server_repeat_and_lose_nothing(tmp_path: Path) -> None:
     """A run that was accepted (201) is in the log; the server started again goes on with it, without being asked."""
     print(f"seed {SEED + 1}")

@@ -25,7 +25,7 @@ def make(name: str = "left") -> Workflow:
     @flow.task(map="items", concurrency=1)
     async def each(items: int) -> int:
         if items > 1:
-            await asyncio.sleep(60)
+            await asyncio.sleep(3600)
         return items
 
     @flow.task(map="each")
@@ -79,7 +79,7 @@ async def test_a_run_whose_input_no_log_can_give_back_is_left_and_told(tmp_path:
 
     @flow.task
     async def take(plain: list[int], odd: object = None) -> None:
-        await asyncio.sleep(60)
+        await asyncio.sleep(3600)
 
     async with Engine(url, workflows=[flow], grace=0) as engine:
         await engine.start(flow, {"plain": [1], "odd": float("nan")}, run_id="odd")

@@ -17,6 +17,7 @@ from reactor.events.state import RunState
 from reactor.logs.memory import MemoryLog
 from tests.helpers.crash import RUN_ID, check_laws, crashed_log, ended_in, read_with_blobs, record, said
 from tests.helpers.dags import Spec, build, dags, expected
+from tests.helpers.runs import PATIENCE
 
 
 @dataclass
@@ -133,7 +134,7 @@ def may_run_again(task_id: str, ends: dict[str, Event]) -> bool:
 async def recovered(log: Any, flow: Workflow) -> list[Event]:
     async with Engine(log, workflows=[flow]) as engine:
         run = await engine.get(RUN_ID)
-        state = await asyncio.wait_for(run.ended(), 10)
+        state = await asyncio.wait_for(run.ended(), PATIENCE)
         events = await read_with_blobs(engine.log)
         assert replay(RUN_ID, events) == state
         return events

@@ -14,6 +14,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 import aiohttp
+import pytest
 import reactor_web
 from aiohttp import web as aiohttp_web
 from reactor_web.client.follow import follow_url
@@ -22,6 +23,7 @@ from reactor import Engine, Event
 from reactor.events.vocabulary import CONTROL
 from tests.helpers.crash import check_laws, in_log
 from tests.helpers.paths import ROOT
+from tests.helpers.runs import PATIENCE
 from tests.helpers.workflows import followed
 
 SEED = int(os.environ.get("RESUME_SEED", "20261121"))
@@ -106,6 +108,7 @@ async def begin(session: aiohttp.ClientSession, url: str, pause: float) -> None:
         assert response.status == 201, await response.text()
 
 
+@pytest.mark.slow
 async def test_200_drops_and_100_restarts_later_a_client_has_the_log_byte_for_byte(tmp_path: Path) -> None:
     """Ids are 1..N and the data is the log's, whether the client went, or the server under its open connection."""
     print(f"seed {SEED}")
@@ -114,7 +117,7 @@ async def test_200_drops_and_100_restarts_later_a_client_has_the_log_byte_for_by
     server = Server(f"sqlite:///{file}")
     await server.start()
     drops = restarts = while_open = 0
-    async with aiohttp.ClientSession() as session, asyncio.timeout(120):
+    async with aiohttp.ClientSession() as session, asyncio.timeout(PATIENCE):
         await begin(session, server.url, 0.01)
         client = Client(server.url, session, chance)
         while drops < DROPS:
@@ -184,6 +187,7 @@ class Process:
         return f"http://127.0.0.1:{self.port}/api/v1"
 
 
+@pytest.mark.slow
 async def test_a_server_that_is_killed_under_its_clients_goes_on_where_they_were(tmp_path: Path) -> None:
     """Ten processes die, every second one by kill -9; the client's one stream is the log byte for byte."""
     print(f"seed {SEED}")
@@ -191,7 +195,7 @@ async def test_a_server_that_is_killed_under_its_clients_goes_on_where_they_were
     file = tmp_path / "runs.db"
     server = Process(f"sqlite:///{file}", chance)
     await server.start()
-    async with aiohttp.ClientSession() as session, asyncio.timeout(90):
+    async with aiohttp.ClientSession() as session, asyncio.timeout(PATIENCE):
         await begin(session, server.url, 0.02)
         client = Client(server.url, session, chance)
         for _ in range(10):

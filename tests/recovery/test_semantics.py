@@ -26,6 +26,7 @@ from reactor.events.state import RunState
 from reactor.logs.memory import MemoryLog
 from reactor.ports.log import EventLog
 from tests.helpers.crash import RUN_ID, check_laws, crashed_log, read_with_blobs, record, said
+from tests.helpers.runs import PATIENCE
 from tests.helpers.server import Stream
 
 KINDS = pytest.mark.parametrize("kind", ["memory", "sqlite"])
@@ -63,7 +64,7 @@ def up_to(events: list[Event], type: str, task: str) -> list[Event]:
 async def after_restart(log: EventLog, flow: Workflow) -> list[Event]:
     async with Engine(log, workflows=[flow]) as engine:
         run = await engine.get(RUN_ID)
-        await asyncio.wait_for(run.ended(), 10)
+        await asyncio.wait_for(run.ended(), PATIENCE)
         return await read_with_blobs(engine.log)
 
 
@@ -225,7 +226,7 @@ async def test_a_cancel_is_finished_after_the_crash_without_starting_a_body(kind
     async with Engine(log, workflows=[flow]) as engine:
         run = await engine.get(RUN_ID)
         with pytest.raises(RunCancelled):
-            await asyncio.wait_for(run, 10)
+            await asyncio.wait_for(run, PATIENCE)
         events = await read_with_blobs(engine.log)
         assert run.state.tasks["first"].status == "completed"
     assert ran == []
@@ -350,7 +351,7 @@ async def test_a_run_recovered_50_times_without_a_completion_fails_as_a_crash_lo
         log = await crashed_log(kind, dies(begun, recoveries), tmp_path)
         async with Engine(log, workflows=[chain(ran)]) as engine:
             run = await engine.get(RUN_ID)
-            await asyncio.wait_for(run.ended(), 10)
+            await asyncio.wait_for(run.ended(), PATIENCE)
             events = await read_with_blobs(engine.log)
             if ends == "run.failed":
                 with pytest.raises(RunFailed, match="crash_loop"):
@@ -610,6 +611,7 @@ def outputs(draw: st.DrawFn) -> tuple[Any, Any]:
     return annotation, draw(strategy)
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(outputs())
 @example((float, 3))
@@ -707,7 +709,7 @@ async def test_a_value_whose_comparison_raises_is_not_recoverable_and_harms_nobo
     async def sink(source: Any) -> int:
         return source.x
 
-    prefix = up_to(await asyncio.wait_for(record(flow), 5), "task.completed", "source")
+    prefix = up_to(await asyncio.wait_for(record(flow), PATIENCE), "task.completed", "source")
     assert prefix[-1].data["recoverable"] is False
     events = await after_restart(await crashed_log("memory", prefix, tmp_path), flow)
     assert events[-1].data["outputs"] == {"sink": 1}

@@ -14,7 +14,7 @@ from reactor.context.forms import Form
 from reactor.errors import BodyError
 from reactor.events.fold import replay
 from reactor.testing import read_all
-from tests.helpers.supervised import told, until
+from tests.helpers.runs import PATIENCE, full_log, wait_for_event
 
 
 def cancelled(**given: Any) -> Any:
@@ -47,7 +47,7 @@ async def test_a_cancel_raised_beside_a_body_fails_that_task_and_locks_nobody_ou
     for run_id in ("first", "second"):
         async with Engine(f"sqlite:///{tmp_path}/runs.db", workflows=[flow]) as engine:
             run = await engine.start(flow, run_id=run_id)
-            await asyncio.wait_for(run.ended(), 20)
+            await asyncio.wait_for(run.ended(), PATIENCE)
             assert run.state.tasks["two"].error == {"type": "CancelledError", "message": ""}
 
 
@@ -70,7 +70,7 @@ async def test_a_failure_that_cannot_be_told_ends_its_run_all_the_same(error: Ex
 
     async with Engine() as engine:
         run = await engine.start(flow)
-        events = await asyncio.wait_for(told(engine, run), 20)
+        events = await asyncio.wait_for(full_log(engine, run), PATIENCE)
         assert events[-1].type == "run.failed"
         assert max(len(event.json) for event in events) < 48 * 1024
 
@@ -124,10 +124,10 @@ async def test_a_value_whose_receive_timed_out_is_there_for_the_next() -> None:
 
     async with Engine() as engine:
         run = await engine.start(flow)
-        await until(run, "task.started", "holds")
+        await wait_for_event(run, "task.started", "holds")
         await run.send("asks", 7)
         asyncio.get_running_loop().call_later(0.1, hold.set)
-        assert (await asyncio.wait_for(run, 20))["asks"] in (7, 107)
+        assert (await asyncio.wait_for(run, PATIENCE))["asks"] in (7, 107)
 
 
 async def test_references_to_references_do_not_grow_without_bound() -> None:
@@ -142,7 +142,7 @@ async def test_references_to_references_do_not_grow_without_bound() -> None:
     async with Engine() as engine:
         run = await engine.start(load_plan({"tasks": tasks}, {"attack.echo": echo}))
         with pytest.raises(RunFailed, match="more than 100,000 values"):
-            await asyncio.wait_for(run, 60)
+            await asyncio.wait_for(run, PATIENCE)
 
 
 @pytest.mark.parametrize("log", [lambda folder: "memory://", lambda folder: f"sqlite:///{folder}/runs.db"])
@@ -165,7 +165,7 @@ async def test_a_child_that_is_asked_for_in_the_background_does_not_outlive_its_
 
     async with Engine(log(tmp_path), workflows=[parent, child]) as engine:
         run = await engine.start(parent, run_id="r")
-        assert await asyncio.wait_for(run, 20) == {"body": 1}
+        assert await asyncio.wait_for(run, PATIENCE) == {"body": 1}
         (outcome,) = await asyncio.gather(*background, return_exceptions=True)
         assert outcome is None or isinstance(outcome, (BodyError, Exception))
         children = [record for record in await engine.list() if record.run_id != "r"]

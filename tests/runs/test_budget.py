@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -19,18 +19,13 @@ from reactor.definition.policy import PLACES, money
 from reactor.events.state import RunState
 from reactor.events.values import json_number
 from reactor.supervision.ledger import Crossing, Ledger
-from tests.helpers.supervised import of, only, tell, told, until, wait_until
-
-
-@pytest.fixture
-async def engine() -> AsyncIterator[Engine]:
-    async with Engine(grace=0) as engine:
-        yield engine
+from tests.helpers.events import of_type, only
+from tests.helpers.runs import PATIENCE, full_log, run_to_end, wait_for_event, wait_until
 
 
 async def ended(engine: Engine, flow: Workflow, budget: Any) -> tuple[Run, list[Event]]:
     run = await engine.start(flow, budget=budget)
-    return run, await told(engine, run)
+    return run, await full_log(engine, run)
 
 
 def spending(*amounts: dict[str, Any]) -> Workflow:
@@ -57,33 +52,33 @@ class Odd(float):
 # --- a budget -----------------------------------------------------------------------------------------------------
 
 BAD: list[tuple[Any, str]] = [
-    ({"cost": -1}, "a cost must be a number from 0"),
-    ({"cost": True}, "a cost must be a number from 0, not True"),
-    ({"cost": math.nan}, "a cost must be a number from 0"),
-    ({"cost": math.inf}, "a cost must be a number from 0"),
-    ({"cost": "five"}, "a cost must be a number from 0, not 'five'"),
-    ({"cost": ""}, "a cost must be a number from 0"),
-    ({"cost": [1]}, "a cost must be a number from 0"),
+    ({"cost": -1}, "a cost is a number from 0"),
+    ({"cost": True}, "a cost is a number from 0, not True"),
+    ({"cost": math.nan}, "a cost is a number from 0"),
+    ({"cost": math.inf}, "a cost is a number from 0"),
+    ({"cost": "five"}, "a cost is a number from 0, not 'five'"),
+    ({"cost": ""}, "a cost is a number from 0"),
+    ({"cost": [1]}, "a cost is a number from 0"),
     ({"cost": 1_000_000_001}, "to 1,000,000,000"),
     ({"cost": "1e400"}, "to 1,000,000,000"),
-    ({"cost": Decimal("sNaN")}, "a cost must be a number from 0"),
-    ({"tokens": -1}, "tokens of a Budget must be a whole number from 0 to 1,000,000,000,000, not -1"),
-    ({"tokens": 1.0}, "tokens of a Budget must be a whole number from 0"),
-    ({"tokens": True}, "tokens of a Budget must be a whole number from 0"),
-    ({"tokens": "7"}, "tokens of a Budget must be a whole number from 0"),
-    ({"tasks": -1}, "tasks of a Budget must be a whole number from 0"),
-    ({"tasks": False}, "tasks of a Budget must be a whole number from 0"),
-    ({"seconds": 0}, "seconds of a Budget must be a number from 0.001"),
-    ({"seconds": math.nan}, "seconds of a Budget must be a number from 0.001"),
-    ({"seconds": math.inf}, "seconds of a Budget must be a number from 0.001"),
-    ({"seconds": "1"}, "seconds of a Budget must be a number from 0.001"),
-    ({"on_exceeded": "stop"}, "on_exceeded of a Budget must be 'fail', 'pause' or 'tell', not 'stop'"),
-    ({"on_exceeded": None}, "on_exceeded of a Budget must be 'fail', 'pause' or 'tell'"),
-    ({"on_exceeded": []}, "on_exceeded of a Budget must be 'fail', 'pause' or 'tell'"),
-    ({"money": 1}, "a budget has no member 'money'; its members are cost, tokens, seconds, tasks, on_exceeded"),
-    ({1: 2}, "a budget has no member '1'"),
-    ([], "a budget must be an object, not a list"),
-    (5, "a budget must be an object, not a number"),
+    ({"cost": Decimal("sNaN")}, "a cost is a number from 0"),
+    ({"tokens": -1}, "tokens of a Budget is a whole number from 0 to 1,000,000,000,000, not -1"),
+    ({"tokens": 1.0}, "tokens of a Budget is a whole number from 0"),
+    ({"tokens": True}, "tokens of a Budget is a whole number from 0"),
+    ({"tokens": "7"}, "tokens of a Budget is a whole number from 0"),
+    ({"tasks": -1}, "tasks of a Budget is a whole number from 0"),
+    ({"tasks": False}, "tasks of a Budget is a whole number from 0"),
+    ({"seconds": 0}, "seconds of a Budget is a number from 0.001"),
+    ({"seconds": math.nan}, "seconds of a Budget is a number from 0.001"),
+    ({"seconds": math.inf}, "seconds of a Budget is a number from 0.001"),
+    ({"seconds": "1"}, "seconds of a Budget is a number from 0.001"),
+    ({"on_exceeded": "stop"}, "on_exceeded of a Budget is 'fail', 'pause' or 'tell', not 'stop'"),
+    ({"on_exceeded": None}, "on_exceeded of a Budget is 'fail', 'pause' or 'tell'"),
+    ({"on_exceeded": []}, "on_exceeded of a Budget is 'fail', 'pause' or 'tell'"),
+    ({"money": 1}, "a budget has no 'money'; it may have cost, tokens, seconds, tasks, on_exceeded"),
+    ({1: 2}, "a budget has no '1'"),
+    ([], "a budget is an object, not list"),
+    (5, "a budget is an object, not int"),
 ]
 
 
@@ -170,7 +165,7 @@ async def test_what_is_no_amount_is_refused_where_it_is_spent(engine: Engine, sp
     run, events = await ended(engine, flow, None)
     assert run.status == "completed", run.state.error
     assert len(caught) == 2
-    assert of(events, "task.spent") == []
+    assert of_type(events, "task.spent") == []
     assert run.state.cost is None
 
 
@@ -208,14 +203,14 @@ async def test_100_tasks_at_once_with_odd_amounts_lose_no_cent(engine: Engine) -
     assert run.state.cost == exact
     assert (run.state.tokens, events[-1].data["tokens"]) == (tokens, tokens)
     assert events[-1].data["cost"] == float(exact)
-    assert len(of(events, "task.spent")) == 400
+    assert len(of_type(events, "task.spent")) == 400
 
 
 def check_sums(events: Sequence[Event], state: RunState) -> None:
     """Every ``task.spent`` carries the totals so far; the state has them, whole and by task."""
     total, tokens = Decimal(0), 0
     by_task: dict[str | None, Decimal] = {}
-    for event in of(events, "task.spent"):
+    for event in of_type(events, "task.spent"):
         cost = Decimal(orjson.dumps(event.data["cost"]).decode())
         total, tokens = total + cost, tokens + event.data["tokens"]
         by_task[event.task_id] = by_task.get(event.task_id, Decimal(0)) + cost
@@ -261,22 +256,24 @@ async def test_an_llm_call_spends_what_it_cost_else_what_was_estimated(engine: E
             pass
 
     run, events = await ended(engine, flow, None)
-    assert [(e.data["cost"], e.data["tokens"], e.data["source"]) for e in of(events, "task.spent")] == [
+    assert [(e.data["cost"], e.data["tokens"], e.data["source"]) for e in of_type(events, "task.spent")] == [
         (0.25, 10, "llm"),
         (0.5, 0, "llm"),
         (0.125, 0, "llm"),
     ]
-    assert [e.data.get("is_estimated", False) for e in of(events, "llm.call.completed")] == [False, True] + [False] * 3
-    for spent in of(events, "task.spent"):
+    assert [e.data.get("is_estimated", False) for e in of_type(events, "llm.call.completed")] == [False, True] + [
+        False
+    ] * 3
+    for spent in of_type(events, "task.spent"):
         assert events[spent.seq - 2].type == "llm.call.completed"
     check_sums(events, run.state)
 
 
 async def test_the_end_says_what_was_spent_where_anything_was_or_could_be(engine: Engine) -> None:
     """Without spending and without a budget it says nothing of money."""
-    assert not {"cost", "tokens"} & (await tell(spending()))[-1].data.keys()
+    assert not {"cost", "tokens"} & (await run_to_end(spending()))[-1].data.keys()
     assert {"cost": 0, "tokens": 0}.items() <= (await ended(engine, spending(), {"cost": 1}))[1][-1].data.items()
-    assert {"cost": 0, "tokens": 3}.items() <= (await tell(spending({"tokens": 3})))[-1].data.items()
+    assert {"cost": 0, "tokens": 3}.items() <= (await run_to_end(spending({"tokens": 3})))[-1].data.items()
 
 
 async def test_what_is_spent_after_the_end_counts_nowhere(engine: Engine) -> None:
@@ -299,15 +296,15 @@ async def test_what_is_spent_after_the_end_counts_nowhere(engine: Engine) -> Non
             late.append(error)
 
     run = await engine.start(flow, budget={"cost": 2})
-    await until(run, "task.spent")
-    await asyncio.wait_for(run.cancel(grace=0.01), 20)
-    events = await told(engine, run)
+    await wait_for_event(run, "task.spent")
+    await asyncio.wait_for(run.cancel(grace=0.01), PATIENCE)
+    events = await full_log(engine, run)
     go_on.set()
     await wait_until(lambda: late)
     assert type(late[0]).__name__ == "ContextClosed"
-    assert await told(engine, run) == events
+    assert await full_log(engine, run) == events
     assert events[-1].data["cost"] == 1
-    assert of(events, "budget.exceeded") == []
+    assert of_type(events, "budget.exceeded") == []
 
 
 # --- warnings and limits ------------------------------------------------------------------------------------------
@@ -319,18 +316,18 @@ async def test_80_percent_warn_once_and_more_than_all_is_told_once(engine: Engin
     budget = {"cost": 1, "tokens": 100, "on_exceeded": "tell"}
     run, events = await ended(engine, spending(*amounts), budget)
     assert run.status == "completed"
-    warnings = of(events, "budget.warning")
+    warnings = of_type(events, "budget.warning")
     assert [e.data for e in warnings] == [
         {"resource": "cost", "used": 0.8, "limit": 1, "percent": 80.0},
         {"resource": "tokens", "used": 80, "limit": 100, "percent": 80.0},
     ]
     assert [events[e.seq - 2].data["total_cost"] for e in warnings] == [0.8, 0.8]
-    assert of(events, "budget.exceeded") == []
+    assert of_type(events, "budget.exceeded") == []
     more = [*amounts, {"cost": "0.000000000001"}, {"cost": 5}, {"tokens": 1}, {"tokens": 1}]
     run, events = await ended(engine, spending(*more), budget)
     assert run.status == "completed"
-    assert len(of(events, "budget.warning")) == 2
-    assert [(e.data["resource"], e.data["used"]) for e in of(events, "budget.exceeded")] == [
+    assert len(of_type(events, "budget.warning")) == 2
+    assert [(e.data["resource"], e.data["used"]) for e in of_type(events, "budget.exceeded")] == [
         ("cost", 1.000000000001),
         ("tokens", 101),
     ]
@@ -369,8 +366,8 @@ async def test_a_budget_that_fails_stops_the_run(engine: Engine) -> None:
     ran: list[str] = []
     run = await engine.start(two_steps(ran), budget={"cost": 1})
     with pytest.raises(RunFailed, match="BudgetExceeded: the budget is exceeded: 2 of 1 cost"):
-        await asyncio.wait_for(run, 20)
-    events = await told(engine, run)
+        await asyncio.wait_for(run, PATIENCE)
+    events = await full_log(engine, run)
     assert ran == ["first"]
     cancelling = only(events, "run.cancelling").data
     error = {"type": "BudgetExceeded", "message": "the budget is exceeded: 2 of 1 cost"}
@@ -385,14 +382,14 @@ async def test_a_budget_that_pauses_pauses_once(engine: Engine) -> None:
     """Nothing new starts until somebody resumes it; from then on the budget says nothing more."""
     ran: list[str] = []
     run = await engine.start(two_steps(ran), budget={"cost": 1, "on_exceeded": "pause"})
-    paused = await until(run, "run.paused")
+    paused = await wait_for_event(run, "run.paused")
     assert paused.data == {"reason": "budget", "by": None}
     assert (run.status, ran) == ("paused", ["first"])
     await run.resume()
-    events = await told(engine, run)
+    events = await full_log(engine, run)
     assert run.status == "completed"
     assert ran == ["first", "went on", "second"]
-    assert len(of(events, "budget.exceeded")) == len(of(events, "run.paused")) == 1
+    assert len(of_type(events, "budget.exceeded")) == len(of_type(events, "run.paused")) == 1
 
 
 async def test_a_budget_that_tells_only_tells(engine: Engine) -> None:
@@ -400,7 +397,7 @@ async def test_a_budget_that_tells_only_tells(engine: Engine) -> None:
     ran: list[str] = []
     run, events = await ended(engine, two_steps(ran), {"cost": 1, "on_exceeded": "tell"})
     assert (run.status, ran) == ("completed", ["first", "went on", "second"])
-    assert len(of(events, "budget.exceeded")) == 1
+    assert len(of_type(events, "budget.exceeded")) == 1
 
 
 async def test_a_budget_of_nothing_is_exceeded_by_anything(engine: Engine) -> None:
@@ -409,7 +406,7 @@ async def test_a_budget_of_nothing_is_exceeded_by_anything(engine: Engine) -> No
     assert run.status == "completed"
     for amount in ({"cost": "0.000000000001"}, {"tokens": 1}):
         run, events = await ended(engine, spending(amount), {"cost": 0, "tokens": 0})
-        assert (run.status, len(of(events, "budget.exceeded"))) == ("failed", 1)
+        assert (run.status, len(of_type(events, "budget.exceeded"))) == ("failed", 1)
 
 
 # --- tasks --------------------------------------------------------------------------------------------------------
@@ -434,7 +431,10 @@ async def test_no_more_bodies_start_than_the_budget_has(engine: Engine) -> None:
     assert run.status == "failed"
     assert only(events, "budget.warning").data == {"resource": "tasks", "used": 4, "limit": 5, "percent": 80.0}
     assert only(events, "budget.exceeded").data == {"resource": "tasks", "used": 6, "limit": 5, "percent": 120.0}
-    assert [(e.task_id, e.data["reason"]) for e in of(events, "task.skipped")] == [("t5", "budget"), ("t6", "budget")]
+    assert [(e.task_id, e.data["reason"]) for e in of_type(events, "task.skipped")] == [
+        ("t5", "budget"),
+        ("t6", "budget"),
+    ]
     run, events = await ended(engine, in_a_row(5, ran), {"tasks": 5})
     assert run.status == "completed"
 
@@ -447,12 +447,12 @@ async def test_a_start_beyond_the_budget_waits_for_the_resume(engine: Engine, li
     for task in in_a_row(3, ran).tasks.values():
         flow.task(task.function, name=task.name, after=task.after)
     run = await engine.start(flow, budget={"tasks": 1, "on_exceeded": "pause"})
-    await until(run, "run.paused")
+    await wait_for_event(run, "run.paused")
     assert ran == ["t0"]
     await run.resume()
-    events = await told(engine, run)
+    events = await full_log(engine, run)
     assert (run.status, ran) == ("completed", ["t0", "t1", "t2"])
-    assert len(of(events, "budget.exceeded")) == 1
+    assert len(of_type(events, "budget.exceeded")) == 1
 
 
 async def test_every_attempt_is_a_start(engine: Engine) -> None:
@@ -464,7 +464,7 @@ async def test_every_attempt_is_a_start(engine: Engine) -> None:
         raise ValueError
 
     run, events = await ended(engine, flow, {"tasks": 3})
-    assert len(of(events, "task.started")) == 3
+    assert len(of_type(events, "task.started")) == 3
     assert (run.status, only(events, "budget.exceeded").data["used"]) == ("failed", 4)
 
 
@@ -495,12 +495,12 @@ async def test_a_run_that_takes_too_long_is_warned_and_stopped(engine: Engine) -
 async def test_time_in_a_pause_does_not_count(engine: Engine) -> None:
     """A run that was paused at its limit goes on afterwards as if nothing had been; while paused it uses nothing."""
     run = await engine.start(waiting(), budget={"seconds": 0.05, "on_exceeded": "pause"})
-    await until(run, "run.paused")
+    await wait_for_event(run, "run.paused")
     await run.resume()
     await asyncio.sleep(0)
     assert run.status == "running"
-    await asyncio.wait_for(run.cancel(), 20)
-    assert len(of(await told(engine, run), "budget.exceeded")) == 1
+    await asyncio.wait_for(run.cancel(), PATIENCE)
+    assert len(of_type(await full_log(engine, run), "budget.exceeded")) == 1
 
     run = await engine.start(waiting(), budget={"seconds": 3600})
     await run.pause()
@@ -511,7 +511,7 @@ async def test_time_in_a_pause_does_not_count(engine: Engine) -> None:
     assert clock.elapsed == used
     await run.resume()
     await wait_until(lambda: clock.elapsed > used)
-    await asyncio.wait_for(run.cancel(), 20)
+    await asyncio.wait_for(run.cancel(), PATIENCE)
 
 
 # --- child runs ---------------------------------------------------------------------------------------------------
@@ -544,13 +544,13 @@ def family(amount: dict[str, Any]) -> tuple[Workflow, Workflow]:
 async def test_what_a_child_spends_can_exceed_the_budget_of_an_ancestor(engine: Engine) -> None:
     """The ancestor fails, naming the task that asked; all below are cancelled with reason parent."""
     run = await engine.start(family({"cost": 2})[0], run_id="r", budget={"cost": 1})
-    events = await told(engine, run)
+    events = await full_log(engine, run)
     assert (run.status, only(events, "run.cancelling").data["because"]) == ("failed", "start")
     for id in ("r.start.1", "r.start.1.ask.1"):
         found = await engine.get(id)
         assert (found.status, found.state.reason) == ("cancelled", "parent")
         assert found.state.exceeded is None
-        assert (await told(engine, found))[-1].data["cost"] == 2
+        assert (await full_log(engine, found))[-1].data["cost"] == 2
     assert events[-1].data["cost"] == 2
 
 
@@ -565,15 +565,15 @@ async def test_starts_in_a_child_use_the_budget_of_an_ancestor(engine: Engine) -
         return await ctx.run(child)
 
     run = await engine.start(flow, run_id="r", budget={"tasks": 3})
-    events = await told(engine, run)
+    events = await full_log(engine, run)
     assert ran == ["t0", "t1"]
     assert only(events, "budget.exceeded").data["used"] == 4
     assert (run.status, (await engine.get("r.ask.1")).status) == ("failed", "cancelled")
     ran.clear()
     run = await engine.start(flow, run_id="s", budget={"tasks": 5})
-    events = await told(engine, run)
+    events = await full_log(engine, run)
     assert (run.status, len(ran)) == ("completed", 4)
-    assert [e.data.get("tasks") for e in of(events, "task.spent")] == [4]
+    assert [e.data.get("tasks") for e in of_type(events, "task.spent")] == [4]
     assert (run.state.children or {})["s.ask.1"]["tasks"] == 4
 
 
@@ -588,11 +588,11 @@ async def test_a_start_in_a_child_can_pause_an_ancestor_and_begins_after_its_res
         return await ctx.run(child)
 
     run = await engine.start(flow, run_id="r", budget={"tasks": 2, "on_exceeded": "pause"})
-    await until(run, "run.paused")
-    await until(await engine.get("r.ask.1"), "run.paused")
+    await wait_for_event(run, "run.paused")
+    await wait_for_event(await engine.get("r.ask.1"), "run.paused")
     assert ran == ["t0"]
     await run.resume()
-    await told(engine, run)
+    await full_log(engine, run)
     assert (run.status, ran) == ("completed", ["t0", "t1", "t2"])
 
 
@@ -620,14 +620,14 @@ def test_a_ledger_sums_exactly_and_tells_each_thing_once(budget: Budget, steps: 
     """Whatever is spent, in whatever order: exact sums, a warning from 80 percent on, exceeded above the limit."""
     ledger = Ledger(budget)
     children = {"a": Ledger(None), "b": Ledger(None)}
-    told: list[Crossing] = []
+    crossed: list[Crossing] = []
     exact = {"cost": Fraction(0), "tokens": Fraction(0), "tasks": Fraction(0)}
     for kind, cost, tokens, child in steps:
         if kind == "start":
-            told += [crossing] if (crossing := ledger.next_task()) is not None else []
+            crossed += [crossing] if (crossing := ledger.next_task()) is not None else []
             ledger.tasks += 1
             exact["tasks"] += 1
-            told += ledger.crossings_of("tasks", Decimal(ledger.tasks))
+            crossed += ledger.crossings_of("tasks", Decimal(ledger.tasks))
             continue
         ledger.spend(cost, tokens)
         if child is not None:
@@ -635,13 +635,13 @@ def test_a_ledger_sums_exactly_and_tells_each_thing_once(budget: Budget, steps: 
             ledger.note_child(child, cost, tokens)
         exact["cost"] += Fraction(cost)
         exact["tokens"] += tokens
-        told += ledger.crossings()
+        crossed += ledger.crossings()
     assert (Fraction(ledger.cost), ledger.tokens, ledger.tasks) == tuple(exact.values())
     assert all(ledger.missing_of(name, child) == (0, 0, 0) for name, child in children.items())
-    assert len({(c.type, c.resource) for c in told}) == len(told)
+    assert len({(c.type, c.resource) for c in crossed}) == len(crossed)
     for resource, used in exact.items():
         limit = budget.limit(resource)
-        types = {c.type for c in told if c.resource == resource}
+        types = {c.type for c in crossed if c.resource == resource}
         if limit is None:
             assert types == set()
         elif limit > 0:

@@ -5,43 +5,17 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 
 from reactor import Context, ContextClosed, Engine, Event, Run, RunCancelled, RunEnded, Workflow, bounds
-from reactor.events.vocabulary import TERMINAL
 from reactor.logs.memory import MemoryLog
 from reactor.testing import FaultyLog, read_all
+from tests.helpers.runs import full_log, wait_for_event
 
-
-@pytest.fixture
-async def engine() -> AsyncIterator[Engine]:
-    async with Engine(grace=0) as engine:
-        yield engine
-
-
-@pytest.fixture
-def gate() -> Iterator[threading.Event]:
-    """Holds threads that ignore a cancel; opens at the end, so that none outlives its test."""
-    gate = threading.Event()
-    yield gate
-    gate.set()
-
-
-async def until_running(run: Run, count: int = 1) -> None:
-    async for event in run:
-        count -= event.type == "task.started"
-        if not count:
-            return
-
-
-async def log_of(engine: Engine, run: Run) -> list[Event]:
-    events = await read_all(engine.log, run.id)
-    assert [event.seq for event in events] == list(range(1, len(events) + 1))
-    assert [event.type for event in events if event.type in TERMINAL] == [events[-1].type]
-    return events
+AT_ONCE = bounds.CANCEL_GRACE_SECONDS / 2
+"""Seconds: a cancel that takes longer has waited for its grace."""
 
 
 def story(events: list[Event]) -> list[tuple[str, str | None]]:
@@ -64,9 +38,9 @@ def endless() -> Workflow:
 async def test_an_async_body_is_stopped_and_says_so(engine: Engine) -> None:
     """``run.cancelling`` at once, ``task.cancelled`` with its time to stop, ``run.cancelled`` last; awaiting raises."""
     run = await engine.start(endless())
-    await until_running(run)
-    await asyncio.wait_for(run.cancel(reason="enough", by="me"), 2)
-    events = await log_of(engine, run)
+    await wait_for_event(run, "task.started")
+    await asyncio.wait_for(run.cancel(reason="enough", by="me"), AT_ONCE)
+    events = await full_log(engine, run)
     assert story(events) == [
         ("task.started", "body"),
         ("run.cancelling", None),
@@ -99,9 +73,9 @@ async def test_an_async_body_may_clean_up_before_it_is_cancelled(engine: Engine)
             await ctx.emit("room.tidied", {})
 
     run = await engine.start(flow)
-    await until_running(run)
-    await asyncio.wait_for(run.cancel(), 2)
-    events = await log_of(engine, run)
+    await wait_for_event(run, "task.started")
+    await asyncio.wait_for(run.cancel(), AT_ONCE)
+    events = await full_log(engine, run)
     types = [event.type for event in events]
     assert types[-3:] == ["room.tidied", "task.cancelled", "run.cancelled"]
     assert events[-2].data["stop_ms"] >= 15
@@ -119,9 +93,9 @@ async def test_an_async_body_whose_clean_up_fails_is_cancelled_all_the_same(engi
             raise RuntimeError("clean-up failed")
 
     run = await engine.start(flow)
-    await until_running(run)
-    await asyncio.wait_for(run.cancel(), 2)
-    assert (await log_of(engine, run))[-1].type == "run.cancelled"
+    await wait_for_event(run, "task.started")
+    await asyncio.wait_for(run.cancel(), AT_ONCE)
+    assert (await full_log(engine, run))[-1].type == "run.cancelled"
     assert run.state.tasks["body"].status == "cancelled"
 
 
@@ -145,9 +119,9 @@ async def test_an_async_body_that_will_not_stop_is_abandoned_after_the_grace(eng
         return "late"
 
     run = await engine.start(flow)
-    await until_running(run)
-    await asyncio.wait_for(run.cancel(grace=0.02), 2)
-    events = await log_of(engine, run)
+    await wait_for_event(run, "task.started")
+    await asyncio.wait_for(run.cancel(grace=0.02), AT_ONCE)
+    events = await full_log(engine, run)
     assert events[-2].data["stopped"] is False
     assert events[-1].data["abandoned"] == 1
     go_on.set()
@@ -167,9 +141,9 @@ async def test_a_thread_that_looks_stops(engine: Engine) -> None:
         raise InterruptedError("asked to stop")
 
     run = await engine.start(flow)
-    await until_running(run)
-    await asyncio.wait_for(run.cancel(), 2)
-    events = await log_of(engine, run)
+    await wait_for_event(run, "task.started")
+    await asyncio.wait_for(run.cancel(), AT_ONCE)
+    events = await full_log(engine, run)
     assert events[-2].type == "task.cancelled"
     assert events[-2].data["stopped"] is True
     assert events[-1].data["abandoned"] == 0
@@ -195,15 +169,15 @@ async def test_a_thread_that_does_not_look_is_abandoned_and_its_context_closed(
         return "late"
 
     run = await engine.start(flow)
-    await until_running(run)
-    await asyncio.wait_for(run.cancel(grace=0.02), 2)
-    events = await log_of(engine, run)
+    await wait_for_event(run, "task.started")
+    await asyncio.wait_for(run.cancel(grace=0.02), AT_ONCE)
+    events = await full_log(engine, run)
     assert story(events)[-2:] == [("task.cancelled", "body"), ("run.cancelled", None)]
     assert events[-2].data["stopped"] is False
     assert events[-2].data["stop_ms"] >= 15
     assert events[-1].data["abandoned"] == 1
     gate.set()
-    assert await asyncio.to_thread(ended.wait, 5)
+    assert await asyncio.to_thread(ended.wait, AT_ONCE)
     assert caught == [ContextClosed] * 3
     assert await read_all(engine.log, run.id) == events
 
@@ -226,10 +200,10 @@ async def test_a_thread_that_is_held_by_backpressure_is_woken_by_the_cancel() ->
         while not room.full:
             await asyncio.sleep(0.001)
         cancel = asyncio.create_task(run.cancel(grace=5))
-        assert await asyncio.to_thread(woken.wait, 2)
+        assert await asyncio.to_thread(woken.wait, AT_ONCE)
         log.release()
-        await asyncio.wait_for(cancel, 2)
-        assert (await log_of(engine, run))[-1].data["abandoned"] == 0
+        await asyncio.wait_for(cancel, AT_ONCE)
+        assert (await full_log(engine, run))[-1].data["abandoned"] == 0
 
 
 async def test_committed_never_returns_in_a_thread_before_the_log_has_it() -> None:
@@ -251,12 +225,12 @@ async def test_committed_never_returns_in_a_thread_before_the_log_has_it() -> No
     log = FaultyLog(MemoryLog(), hangs=["r"], after=1)
     async with Engine(log, grace=0) as engine:
         run = await engine.start(flow, run_id="r")
-        assert await asyncio.to_thread(asked.wait, 5)
+        assert await asyncio.to_thread(asked.wait, AT_ONCE)
         await asyncio.sleep(0.02)
         cancel = asyncio.create_task(run.cancel(grace=0.05))
-        assert await asyncio.to_thread(ended.wait, 5)
+        assert await asyncio.to_thread(ended.wait, AT_ONCE)
         log.release()
-        await asyncio.wait_for(cancel, 2)
+        await asyncio.wait_for(cancel, AT_ONCE)
     assert not did
 
 
@@ -282,9 +256,9 @@ async def test_what_has_not_begun_is_cancelled_at_once_and_never_starts(engine: 
     async def d(x: int) -> None: ...
 
     run = await engine.start(flow)
-    await until_running(run)
-    await asyncio.wait_for(run.cancel(), 2)
-    events = await log_of(engine, run)
+    await wait_for_event(run, "task.started")
+    await asyncio.wait_for(run.cancel(), AT_ONCE)
+    events = await full_log(engine, run)
     assert [event.task_id for event in events if event.type == "task.started"] == ["a"]
     assert {id: task.status for id, task in run.state.tasks.items()} == dict.fromkeys("abcd", "cancelled")
     waiting = [event for event in events if event.task_id in ("b", "c", "d")]
@@ -309,9 +283,9 @@ async def test_children_that_wait_for_a_slot_never_start(engine: Engine, gate: t
 
     flow.task(async_body if is_async else thread_body, name="each", map={"items": "items"}, concurrency=2)
     run = await engine.start(flow)
-    await until_running(run, 3)
-    await asyncio.wait_for(run.cancel(), 2)
-    events = await log_of(engine, run)
+    await wait_for_event(run, "task.started", count=3)
+    await asyncio.wait_for(run.cancel(), AT_ONCE)
+    events = await full_log(engine, run)
     cancelling = next(event.seq for event in events if event.type == "run.cancelling")
     assert not [event for event in events if event.type == "task.started" and event.seq > cancelling]
     assert sum(event.type == "task.started" and event.task == "each" for event in events) == 2
@@ -321,8 +295,8 @@ async def test_children_that_wait_for_a_slot_never_start(engine: Engine, gate: t
 async def test_a_run_cancelled_before_its_first_body_began_ends(engine: Engine) -> None:
     """Cancelling is possible from the moment ``start`` returned."""
     run = await engine.start(endless())
-    await asyncio.wait_for(run.cancel(), 2)
-    assert (await log_of(engine, run))[-1].type == "run.cancelled"
+    await asyncio.wait_for(run.cancel(), AT_ONCE)
+    assert (await full_log(engine, run))[-1].type == "run.cancelled"
 
 
 async def test_what_completed_before_stays_completed(engine: Engine) -> None:
@@ -338,8 +312,8 @@ async def test_what_completed_before_stays_completed(engine: Engine) -> None:
         await asyncio.Event().wait()
 
     run = await engine.start(flow)
-    await until_running(run, 2)
-    await asyncio.wait_for(run.cancel(), 2)
+    await wait_for_event(run, "task.started", count=2)
+    await asyncio.wait_for(run.cancel(), AT_ONCE)
     assert {id: task.status for id, task in run.state.tasks.items()} == {"a": "completed", "b": "cancelled"}
     assert await run.output("a") == b"1"
 
@@ -350,11 +324,11 @@ async def test_what_completed_before_stays_completed(engine: Engine) -> None:
 async def test_a_second_cancel_is_harmless(engine: Engine) -> None:
     """One ``run.cancelling``, one end; both callers come back, the first reason holds."""
     run = await engine.start(endless())
-    await until_running(run)
+    await wait_for_event(run, "task.started")
     await asyncio.wait_for(
         asyncio.gather(run.cancel(reason="first"), run.cancel(reason="second"), run.cancel(reason="third")), 2
     )
-    events = await log_of(engine, run)
+    events = await full_log(engine, run)
     assert [e.data["reason"] for e in events if e.type in ("run.cancelling", "run.cancelled")] == ["first", "first"]
 
 
@@ -367,11 +341,11 @@ async def test_a_second_cancel_may_shorten_the_grace_but_not_lengthen_it(engine:
         gate.wait(10)
 
     run = await engine.start(flow)
-    await until_running(run)
+    await wait_for_event(run, "task.started")
     await run.request_cancel(grace=60)
     await run.request_cancel(grace=0.02)
     await run.request_cancel(grace=60)
-    await asyncio.wait_for(run.ended(), 2)
+    await asyncio.wait_for(run.ended(), AT_ONCE)
     assert run.status == "cancelled"
 
 
@@ -384,12 +358,12 @@ async def test_request_cancel_returns_once_cancelling_is_in_the_log(engine: Engi
         gate.wait(10)
 
     run = await engine.start(flow)
-    await until_running(run)
-    await asyncio.wait_for(run.request_cancel(grace=0.05), 2)
+    await wait_for_event(run, "task.started")
+    await asyncio.wait_for(run.request_cancel(grace=0.05), AT_ONCE)
     assert run.status == "cancelling"
     assert (await engine.log.read(run.id, run.state.seq - 1, 1))[0].type == "run.cancelling"
     gate.set()
-    await asyncio.wait_for(run.ended(), 2)
+    await asyncio.wait_for(run.ended(), AT_ONCE)
 
 
 @pytest.mark.parametrize("ending", ["completed", "cancelled"])
@@ -406,7 +380,7 @@ async def test_a_cancel_after_the_end_is_refused(engine: Engine, ending: str) ->
     if ending == "cancelled":
         await run.cancel()
     await run.ended()
-    events = await log_of(engine, run)
+    events = await full_log(engine, run)
     for handle in (run, await engine.get(run.id)):
         with pytest.raises(RunEnded, match=ending) as ended:
             await handle.cancel()
@@ -438,7 +412,7 @@ async def test_the_end_of_the_engine_cancels_what_still_runs() -> None:
     async with Engine(grace=0.02) as engine:
         run = await engine.start(endless())
     assert run.status == "cancelled"
-    events = await log_of(engine, run)
+    events = await full_log(engine, run)
     assert [e.data["reason"] for e in events if e.type in ("run.cancelling", "task.cancelled", "run.cancelled")] == [
         "shutdown"
     ] * 3
@@ -470,10 +444,10 @@ async def test_the_end_of_the_engine_does_not_wait_for_a_deaf_thread(gate: threa
 
     async with Engine(grace=0.02) as engine:
         run = await engine.start(flow)
-        await until_running(run)
+        await wait_for_event(run, "task.started")
         began = time.monotonic()
     assert time.monotonic() - began < 2
-    assert (await log_of(engine, run))[-1].data["abandoned"] == 1
+    assert (await full_log(engine, run))[-1].data["abandoned"] == 1
 
 
 async def test_an_error_inside_the_engine_block_ends_it_without_grace() -> None:
@@ -486,7 +460,7 @@ async def test_an_error_inside_the_engine_block_ends_it_without_grace() -> None:
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await asyncio.wait_for(main(), 5)
+        await asyncio.wait_for(main(), AT_ONCE)
     assert runs[0].status == "cancelled"
 
 
@@ -508,16 +482,16 @@ async def test_abandoned_threads_do_not_take_the_slots_of_others(gate: threading
 
     async with Engine(grace=0) as engine:
         run = await engine.start(flow)
-        await until_running(run, bounds.THREADS)
-        await asyncio.wait_for(run.cancel(grace=0), 5)
-        assert (await log_of(engine, run))[-1].data["abandoned"] == bounds.THREADS - 1
+        await wait_for_event(run, "task.started", count=bounds.THREADS)
+        await asyncio.wait_for(run.cancel(grace=0), AT_ONCE)
+        assert (await full_log(engine, run))[-1].data["abandoned"] == bounds.THREADS - 1
         again = await engine.start(small)
         assert await again == {"body": 1}
         other = await engine.start(flow)
-        await until_running(other, 3)
-        await asyncio.wait_for(other.cancel(grace=0), 5)
+        await wait_for_event(other, "task.started", count=3)
+        await asyncio.wait_for(other.cancel(grace=0), AT_ONCE)
         refused = await engine.start(small)
-        await asyncio.wait_for(refused.ended(), 2)
+        await asyncio.wait_for(refused.ended(), AT_ONCE)
         assert refused.state.tasks["body"].error is not None
         assert refused.state.tasks["body"].error["type"] == "ThreadsExhausted"
         gate.set()

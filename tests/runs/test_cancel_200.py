@@ -26,7 +26,7 @@ from reactor.testing import read_all
 from tests.helpers import bodies
 from tests.helpers.crash import ended_in, in_log
 from tests.helpers.paths import ROOT
-from tests.helpers.supervised import told, until, wait_until
+from tests.helpers.runs import PATIENCE, full_log, wait_for_event, wait_until
 
 GRACE = 4.0
 PROCESSES = os.cpu_count() or 1
@@ -130,13 +130,13 @@ async def test_a_cancel_of_200_running_bodies_ends_within_its_grace_and_leaves_o
         tasks = asyncio.all_tasks()
         run = await engine.start(flow)
         for n in range(PROCESSES):
-            await until(run, "demo.began", f"sleeps[{n}]")
+            await wait_for_event(run, "demo.began", f"sleeps[{n}]")
         await wait_until(lambda: live(run) == 200)
         await wait_until(lambda: run.state.tasks["deaf"].status == "running")
         pids = [e.data["pid"] for e in await read_all(engine.log, run.id) if e.type == "demo.began"]
         assert set(pids) <= child_processes()
-        await asyncio.wait_for(run.cancel(grace=GRACE), 60)
-        events = await told(engine, run)
+        await asyncio.wait_for(run.cancel(grace=GRACE), PATIENCE)
+        events = await full_log(engine, run)
         check_proof(run, events)
         assert stopped == {"waits": ASYNC, "looks": LOOKING, "blocked": BLOCKED}
         await wait_until(lambda: asyncio.all_tasks() - {asyncio.current_task()} <= tasks)
@@ -171,10 +171,10 @@ async def test_a_cancel_to_which_everybody_answers_does_not_wait_for_its_grace(t
     async with Engine(grace=0) as engine:
         run = await engine.start(two_hundred(deaf, tmp_path, stopped))
         for n in range(PROCESSES):
-            await until(run, "demo.began", f"sleeps[{n}]")
+            await wait_for_event(run, "demo.began", f"sleeps[{n}]")
         await wait_until(lambda: live(run) >= 200 - DEAF)
-        await asyncio.wait_for(run.cancel(grace=3600), 60)
-        assert (await told(engine, run))[-1].data["abandoned"] == 0
+        await asyncio.wait_for(run.cancel(grace=3600), PATIENCE)
+        assert (await full_log(engine, run))[-1].data["abandoned"] == 0
 
 
 # --- reactor serve ----------------------------------------------------------------------------------------------

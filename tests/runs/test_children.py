@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from reactor import Context, Engine, Retry, Run, RunCancelled, RunEnded, RunExists, RunFailed, Workflow
+from reactor import Context, Engine, Retry, RunCancelled, RunEnded, RunExists, RunFailed, Workflow
 from reactor.bounds import CHILD_DEPTH, RUN_ID
 from reactor.logs.memory import MemoryLog
 from reactor.runs.children import child_id
 from reactor.testing import FaultyLog, read_all
-from tests.helpers.supervised import of, only, tell, told, until, wait_until
-
-
-@pytest.fixture
-async def engine() -> AsyncIterator[Engine]:
-    async with Engine(grace=0) as engine:
-        yield engine
-
-
-async def result(run: Run) -> dict[str, Any]:
-    return await asyncio.wait_for(run, 20)
-
-
-async def child_of(engine: Engine, run_id: str) -> Run:
-    """The run of this id, as soon as there is one."""
-    await wait_until(lambda: run_id in engine._runs.open)  # type: ignore[attr-defined]
-    return await engine.get(run_id)
+from tests.helpers.events import of_type, only
+from tests.helpers.runs import PATIENCE, full_log, open_run, result, run_to_end, wait_for_event, wait_until
 
 
 def doubling() -> Workflow:
@@ -84,7 +68,7 @@ async def test_a_child_run_gives_its_outputs_and_is_a_run_like_any_other(engine:
     assert await result(run) == {"ask": [{"double": 2}, {"double": 4}, {"double": 6}]}
     for name, n in (("1", 1), ("2", 2), ("third", 3)):
         child = await engine.get(f"r.ask.{name}")
-        events = await told(engine, child)
+        events = await full_log(engine, child)
         started = only(events, "run.started").data
         assert started["parent"] == child.state.parent == {"run_id": "r", "task_id": "ask"}
         assert started["input"] == {"n": n}
@@ -130,7 +114,7 @@ async def test_one_child_that_is_asked_for_twice_at_once_starts_once(engine: Eng
 
     run = await engine.start(flow, run_id="r")
     assert await result(run) == {"ask": [{"count": 1}] * 4 + [{"count": 2}]}
-    await told(engine, await engine.get("r.ask.one"))
+    await full_log(engine, await engine.get("r.ask.one"))
 
 
 async def test_a_key_that_is_used_for_another_child_is_refused(engine: Engine) -> None:
@@ -330,7 +314,7 @@ async def test_a_child_that_somebody_cancels_raises_in_the_body(engine: Engine) 
         return ""
 
     run = await engine.start(flow, run_id="r")
-    child = await child_of(engine, "r.ask.1")
+    child = await open_run(engine, "r.ask.1")
     await child.cancel(reason="not needed")
     assert await result(run) == {"ask": "r.ask.1: not needed"}
 
@@ -356,16 +340,16 @@ async def test_a_cancel_reaches_the_child_and_waits_for_it(engine: Engine, where
     ends: list[tuple[str, str]] = []
     engine.events.subscribe(lambda e: ends.append((e.run_id, e.type)) if e.type == "run.cancelled" else None)
     run = await engine.start(flow, run_id="g")
-    await until(await child_of(engine, "g.top.1.ask.1"), "child.waits")
-    await asyncio.wait_for(run.cancel(task=None if what == "run" else "top"), 20)
-    await asyncio.wait_for(run.ended(), 20)
+    await wait_for_event(await open_run(engine, "g.top.1.ask.1"), "child.waits")
+    await asyncio.wait_for(run.cancel(task=None if what == "run" else "top"), PATIENCE)
+    await asyncio.wait_for(run.ended(), PATIENCE)
     for id in ("g.top.1", "g.top.1.ask.1"):
         child = await engine.get(id)
         assert (child.status, child.state.reason) == ("cancelled", "parent")
-        assert only(await told(engine, child), "run.cancelled").data["abandoned"] == 0
+        assert only(await full_log(engine, child), "run.cancelled").data["abandoned"] == 0
     await wait_until(lambda: len(ends) == (3 if what == "run" else 2))
     assert [id for id, _ in ends][:2] == ["g.top.1.ask.1", "g.top.1"]
-    assert only(await told(engine, run), "task.cancelled").data["stopped"] is True
+    assert only(await full_log(engine, run), "task.cancelled").data["stopped"] is True
 
 
 async def test_a_cancel_reaches_a_child_that_is_just_being_started() -> None:
@@ -376,10 +360,10 @@ async def test_a_cancel_reaches_a_child_that_is_just_being_started() -> None:
         await wait_until(lambda: "r.ask.1" in engine._runs.open)  # type: ignore[attr-defined]
         await run.request_cancel()
         log.release()
-        await asyncio.wait_for(run.ended(), 20)
+        await asyncio.wait_for(run.ended(), PATIENCE)
         child = await engine.get("r.ask.1")
         assert (child.status, child.state.reason) == ("cancelled", "parent")
-        await told(engine, run)
+        await full_log(engine, run)
 
 
 async def test_a_pause_reaches_the_child_and_so_does_the_resume(engine: Engine) -> None:
@@ -403,33 +387,33 @@ async def test_a_pause_reaches_the_child_and_so_does_the_resume(engine: Engine) 
         return await ctx.run(middle)
 
     run = await engine.start(flow, run_id="g")
-    below = await child_of(engine, "g.top.1.ask.1")
-    await until(below, "task.started")
+    below = await open_run(engine, "g.top.1.ask.1")
+    await wait_for_event(below, "task.started")
     await run.pause()
     gate.set()
-    paused = [await until(await engine.get(id), "run.paused") for id in ("g.top.1", "g.top.1.ask.1")]
+    paused = [await wait_for_event(await engine.get(id), "run.paused") for id in ("g.top.1", "g.top.1.ask.1")]
     assert [event.data for event in paused] == [{"reason": "parent", "by": None}] * 2
-    await until(below, "task.completed", "first")
+    await wait_for_event(below, "task.completed", "first")
     assert below.state.tasks["second"].status == "pending"
     await run.resume()
     assert await result(run) == {"top": {"ask": {"second": 2}}}
     for id in ("g.top.1", "g.top.1.ask.1"):
-        events = await told(engine, await engine.get(id))
+        events = await full_log(engine, await engine.get(id))
         assert only(events, "run.resumed").data["reason"] == "parent"
-    resumed = only(await told(engine, below), "run.resumed")
-    assert only(await told(engine, below), "task.started", "second").seq > resumed.seq
+    resumed = only(await full_log(engine, below), "run.resumed")
+    assert only(await full_log(engine, below), "task.started", "second").seq > resumed.seq
 
 
 async def test_a_child_that_was_paused_by_itself_stays_so_when_the_parent_is_resumed(engine: Engine) -> None:
     """Somebody wanted that; the parent's resume undoes only what the parent's pause did."""
     run = await engine.start(parent_of(endless()), run_id="r")
-    child = await child_of(engine, "r.ask.1")
-    await until(child, "child.waits")
+    child = await open_run(engine, "r.ask.1")
+    await wait_for_event(child, "child.waits")
     await child.pause(reason="mine")
     await run.pause()
     await run.resume()
     assert (child.status, child.state.reason) == ("paused", "mine")
-    await asyncio.wait_for(run.cancel(), 20)
+    await asyncio.wait_for(run.cancel(), PATIENCE)
     assert child.status == "cancelled"
 
 
@@ -445,10 +429,10 @@ async def test_a_child_that_is_asked_for_in_a_pause_starts_nothing_before_the_re
         return await ctx.run(doubling(), {"n": 1})
 
     run = await engine.start(flow, run_id="r")
-    await until(run, "task.started")
+    await wait_for_event(run, "task.started")
     await run.pause()
     gate.set()
-    await until(run, "about.to.ask")
+    await wait_for_event(run, "about.to.ask")
     for _ in range(20):
         await asyncio.sleep(0)
     assert "r.ask.1" not in engine._runs.open  # type: ignore[attr-defined]
@@ -489,7 +473,7 @@ async def test_a_body_that_runs_again_takes_up_the_children_it_had(engine: Engin
     assert await result(run) == {"ask": [{"work": "quick"}, {"work": "slow"}]}
     assert ran == ["quick", "slow"]
     for name in ("1", "2"):
-        await told(engine, await engine.get(f"r.ask.{name}"))
+        await full_log(engine, await engine.get(f"r.ask.{name}"))
 
 
 async def test_a_child_that_failed_fails_again_for_the_body_that_runs_again(engine: Engine) -> None:
@@ -530,15 +514,15 @@ async def test_a_child_the_body_did_not_wait_for_is_cancelled_with_it(engine: En
         left.append(asyncio.ensure_future(ctx.run(child)))
         while not engine._runs.open.get("r.ask.1"):  # type: ignore[attr-defined]
             await asyncio.sleep(0)
-        await until(await engine.get("r.ask.1"), "task.spent")
+        await wait_for_event(await engine.get("r.ask.1"), "task.spent")
         if ends == "failed":
             raise ValueError("told to fail")
 
     run = await engine.start(flow, run_id="r")
-    await asyncio.wait_for(run.ended(), 20)
+    await asyncio.wait_for(run.ended(), PATIENCE)
     found = await engine.get("r.ask.1")
     assert (run.status, found.status, found.state.reason) == (ends, "cancelled", "parent")
-    events = await told(engine, run)
+    events = await full_log(engine, run)
     assert events[-1].data["cost"] == 0.75
     assert run.state.cost == Decimal("0.75")
     with pytest.raises((RunCancelled, asyncio.CancelledError)):
@@ -580,15 +564,15 @@ async def test_what_a_child_spends_counts_in_every_ancestor(engine: Engine) -> N
     }
     for id, (cost, tokens) in expected.items():
         found = await engine.get(id)
-        events = await told(engine, found)
+        events = await full_log(engine, found)
         assert (found.state.cost, found.state.tokens) == (cost, tokens)
         assert (events[-1].data["cost"], events[-1].data["tokens"]) == (float(cost), tokens)
-    top_events = await told(engine, run)
-    assert {(e.data["source"], e.data["child_run"], e.task_id) for e in of(top_events, "task.spent")} == {
+    top_events = await full_log(engine, run)
+    assert {(e.data["source"], e.data["child_run"], e.task_id) for e in of_type(top_events, "task.spent")} == {
         ("child", "r.top.1", "top")
     }
-    middle_events = await told(engine, await engine.get("r.top.1"))
-    assert [e.data["source"] for e in of(middle_events, "task.spent")].count("child") == 4
+    middle_events = await full_log(engine, await engine.get("r.top.1"))
+    assert [e.data["source"] for e in of_type(middle_events, "task.spent")].count("child") == 4
     noted = (await engine.get("r.top.1")).state.children or {}
     assert {id: (spent["cost"], spent["tokens"]) for id, spent in noted.items()} == {
         "r.top.1.ask.1": (Decimal("0.3"), 7),
@@ -628,15 +612,15 @@ async def test_a_bad_budget_of_a_child_fails_the_body() -> None:
     async def ask(ctx: Context) -> Any:
         return await ctx.run(doubling(), {"n": 1}, budget={"cost": -1})
 
-    events = await tell(flow)
+    events = await run_to_end(flow)
     assert only(events, "task.failed").data["error"]["type"] == "ValueError"
 
 
 async def test_a_child_is_refused_commands_after_its_end(engine: Engine) -> None:
     """Like any other run."""
     run = await engine.start(parent_of(endless()), run_id="r")
-    child = await child_of(engine, "r.ask.1")
-    await asyncio.wait_for(run.cancel(), 20)
+    child = await open_run(engine, "r.ask.1")
+    await asyncio.wait_for(run.cancel(), PATIENCE)
     with pytest.raises(RunEnded):
         await child.pause()
-    assert await read_all(engine.log, "r.ask.1") == await told(engine, child)
+    assert await read_all(engine.log, "r.ask.1") == await full_log(engine, child)

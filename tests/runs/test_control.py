@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -28,28 +28,7 @@ from reactor import (
 from reactor.logs.memory import MemoryLog
 from reactor.testing import FaultyLog
 from tests.helpers.crash import check_laws, ended_in, read_with_blobs
-from tests.helpers.supervised import told, until, wait_until
-from tests.runs.test_cancel import until_running
-
-
-@pytest.fixture
-async def engine() -> AsyncIterator[Engine]:
-    async with Engine(grace=0) as engine:
-        yield engine
-
-
-@pytest.fixture
-def gate() -> Iterator[threading.Event]:
-    """Holds threads; opens at the end, so that none outlives its test."""
-    gate = threading.Event()
-    yield gate
-    gate.set()
-
-
-async def turns(count: int = 50) -> None:
-    """Lets everything happen that needs no time and nobody from outside."""
-    for _ in range(count):
-        await asyncio.sleep(0)
+from tests.helpers.runs import PATIENCE, full_log, turns, wait_for_event, wait_until
 
 
 def seq_of(events: list[Event], type: str, task_id: str | None = None) -> int:
@@ -85,15 +64,15 @@ async def test_dependents_and_mapped_children_do_not_start_while_the_run_is_paus
         return first
 
     run = await engine.start(flow)
-    await until_running(run)
+    await wait_for_event(run, "task.started")
     await run.pause(reason="lunch", by="me")
     assert (run.status, run.state.reason) == ("paused", "lunch")
     go.set()
-    await until(run, "task.completed", "first")
+    await wait_for_event(run, "task.completed", "first")
     await turns()
     assert [task.status for task in run.state.tasks.values()] == ["completed", "pending", "pending"]
     await run.resume(reason="back", by="you")
-    events = await told(engine, run)
+    events = await full_log(engine, run)
     paused, resumed = seq_of(events, "run.paused"), seq_of(events, "run.resumed")
     assert paused < seq_of(events, "task.completed", "first") < resumed
     assert [event.task_id for event in events[paused:] if event.type in ("task.started", "task.mapped")]
@@ -116,41 +95,41 @@ async def test_a_mapped_child_does_not_take_the_slot_of_another_while_the_run_is
         return items
 
     run = await engine.start(flow)
-    await until(run, "task.started", "each[0]")
+    await wait_for_event(run, "task.started", "each[0]")
     await run.pause()
     go.set()
-    await until(run, "task.completed", "each[0]")
+    await wait_for_event(run, "task.completed", "each[0]")
     await turns()
     await run.resume()
-    events = await told(engine, run)
+    events = await full_log(engine, run)
     assert started(events) == ["items", "each[0]", "each[1]", "each[2]", "each[3]"]
     assert seq_of(events, "task.started", "each[1]") > seq_of(events, "run.resumed")
 
 
 async def test_a_retry_that_is_due_waits_for_the_resume(engine: Engine) -> None:
     """The delay of a retry may pass during a pause; the attempt begins after it."""
-    flow = Workflow("retries")
+    flow, go = Workflow("retries"), asyncio.Event()
 
     @flow.task(retry=Retry(attempts=2, delay=0.001, jitter=0))
     async def flaky(ctx: Context) -> int:
-        await ctx.checkpoint()
         if ctx.attempt == 1:
+            await go.wait()
             raise ValueError("not yet")
         return ctx.attempt
 
     run = await engine.start(flow)
-    pausing = asyncio.ensure_future(run.pause())  # before the body has made its first step
-    await pausing
-    await run.resume()
-    await until(run, "task.retrying")
+    await wait_for_event(run, "task.started")
     await run.pause()
-    if run.status == "paused":  # timers are kept in order: this one is due after the delay of the retry
-        await asyncio.sleep(0.01)
-        await turns()
-        await run.resume()
-    events = await told(engine, run)
+    go.set()
+    await wait_for_event(run, "task.retrying")
+    await asyncio.sleep(0.01)  # a loop keeps its timers in order: this one is due after the delay of the retry
+    await turns()
+    assert run.state.tasks["flaky"].status == "retrying"
+    await run.resume()
     assert await run == {"flaky": 2}
-    assert types(events).count("run.paused") == types(events).count("run.resumed") >= 1
+    events = await full_log(engine, run)
+    assert [event.attempt for event in events if event.type == "task.started"] == [1, 2]
+    assert seq_of(events, "run.resumed") < next(e.seq for e in events if e.type == "task.started" and e.attempt == 2)
 
 
 async def test_a_slot_of_the_engine_is_given_to_nobody_of_a_paused_run() -> None:
@@ -164,18 +143,18 @@ async def test_a_slot_of_the_engine_is_given_to_nobody_of_a_paused_run() -> None
 
     async with Engine(concurrency=1, grace=0) as engine:
         a = await engine.start(flow, {"name": "a"})
-        await until_running(a)
+        await wait_for_event(a, "task.started")
         b, c = [await engine.start(flow, {"name": name}) for name in ("b", "c")]
         await b.pause()
         for event in go.values():
             event.set()
-        assert await asyncio.wait_for(a, 5) == {"body": "a"}
-        assert await asyncio.wait_for(c, 5) == {"body": "c"}
+        assert await asyncio.wait_for(a, PATIENCE) == {"body": "a"}
+        assert await asyncio.wait_for(c, PATIENCE) == {"body": "c"}
         await turns()
         assert b.state.tasks["body"].status == "pending"
         await b.resume()
-        assert await asyncio.wait_for(b, 5) == {"body": "b"}
-        events = await told(engine, b)
+        assert await asyncio.wait_for(b, PATIENCE) == {"body": "b"}
+        events = await full_log(engine, b)
         assert seq_of(events, "task.started") > seq_of(events, "run.resumed")
 
 
@@ -190,13 +169,13 @@ async def test_a_start_that_a_rate_allows_waits_for_the_resume() -> None:
 
     async with Engine(limits=[Limit("slow", 1, per=0.02)], grace=0) as engine:
         run = await engine.start(flow)
-        await until(run, "task.completed", "each[0]")
+        await wait_for_event(run, "task.completed", "each[0]")
         await run.pause()
         assert run.state.tasks.get("each[1]") is None
         await asyncio.sleep(0.05)  # timers are kept in order: the limit's was due before
         await turns()
         await run.resume()
-        events = await told(engine, run)
+        events = await full_log(engine, run)
         assert seq_of(events, "task.started", "each[1]") > seq_of(events, "run.resumed")
 
 
@@ -212,14 +191,14 @@ async def test_a_child_run_that_is_asked_for_during_a_pause_starts_after_the_res
         return await ctx.run(child)
 
     run = await engine.start(flow, run_id="p")
-    await until_running(run)
+    await wait_for_event(run, "task.started")
     await run.pause()
     go.set()
-    await until(run, "child.wanted")
+    await wait_for_event(run, "child.wanted")
     await turns()
     assert [record.run_id for record in await engine.list()] == ["p"]
     await run.resume()
-    assert await asyncio.wait_for(run, 5) == {"asks": {"one": 1}}
+    assert await asyncio.wait_for(run, PATIENCE) == {"asks": {"one": 1}}
 
 
 async def test_a_pause_holds_the_child_runs_too_and_only_what_it_paused_goes_on_with_it(engine: Engine) -> None:
@@ -244,22 +223,22 @@ async def test_a_pause_holds_the_child_runs_too_and_only_what_it_paused_goes_on_
     await wait_until(lambda: engine.open_runs == 3)
     x, y = [await engine.get(f"p.asks.{key}") for key in go]
     for one in (x, y):
-        await until_running(one)
+        await wait_for_event(one, "task.started")
     await y.pause(reason="mine")
     await run.pause()
     await wait_until(lambda: x.status == "paused")
     assert (x.state.reason, y.state.reason) == ("parent", "mine")
     for event in go.values():
         event.set()
-    await until(x, "task.completed", "first")
+    await wait_for_event(x, "task.completed", "first")
     await run.resume()
-    await told(engine, x)
+    await full_log(engine, x)
     await turns()
     assert (x.status, y.status, run.status) == ("completed", "paused", "running")
     await y.resume()
-    assert await asyncio.wait_for(run, 5) == {"asks": [{"second": 2}] * 2}
+    assert await asyncio.wait_for(run, PATIENCE) == {"asks": [{"second": 2}] * 2}
     for one in (x, y):
-        events = await told(engine, one)
+        events = await full_log(engine, one)
         assert seq_of(events, "task.started", "second") > seq_of(events, "run.resumed")
 
 
@@ -276,11 +255,11 @@ async def test_a_run_whose_last_task_finishes_during_the_pause_completes(engine:
         return 1
 
     run = await engine.start(flow)
-    await until_running(run)
+    await wait_for_event(run, "task.started")
     await run.pause()
     go.set()
-    assert await asyncio.wait_for(run, 5) == {"only": 1}
-    assert types(await told(engine, run)) == ["run.started", "run.paused", "run.completed"]
+    assert await asyncio.wait_for(run, PATIENCE) == {"only": 1}
+    assert types(await full_log(engine, run)) == ["run.started", "run.paused", "run.completed"]
 
 
 def stepping(in_thread: bool, go: threading.Event, caught: list[BaseException]) -> Workflow:
@@ -319,10 +298,10 @@ BOTH = pytest.mark.parametrize("in_thread", [False, True], ids=["loop", "thread"
 
 async def parked(engine: Engine, run: Run, go: threading.Event) -> None:
     """Pauses the run and returns once its body waits in its checkpoint, without a slot."""
-    await until_running(run)
+    await wait_for_event(run, "task.started")
     await run.pause()
     go.set()
-    await until(run, "step.before")
+    await wait_for_event(run, "step.before")
     actor = run._execution.crew.actors["body"]  # type: ignore[union-attr]
     await wait_until(lambda: actor._running._waits == 1)  # type: ignore[attr-defined]
 
@@ -337,11 +316,11 @@ async def test_a_checkpoint_waits_while_the_run_is_paused(
     await turns()
     assert run.state.tasks["body"].status == "running"
     await run.resume()
-    events = await told(engine, run)
+    events = await full_log(engine, run)
     assert seq_of(events, "step.before") < seq_of(events, "run.resumed") < seq_of(events, "step.after")
     assert await run == {"body": "done"}
     unpaused = await engine.start(stepping(in_thread, gate, []))
-    assert await asyncio.wait_for(unpaused, 5) == {"body": "done"}
+    assert await asyncio.wait_for(unpaused, PATIENCE) == {"body": "done"}
 
 
 @BOTH
@@ -352,8 +331,8 @@ async def test_a_body_in_its_checkpoint_is_stopped_by_a_cancel_of_the_paused_run
     caught: list[BaseException] = []
     run = await engine.start(stepping(in_thread, gate, caught))
     await parked(engine, run, gate)
-    await asyncio.wait_for(run.cancel(reason="enough"), 5)
-    events = await told(engine, run)
+    await asyncio.wait_for(run.cancel(reason="enough"), PATIENCE)
+    events = await full_log(engine, run)
     assert [type(error) for error in caught] == [ContextClosed if in_thread else asyncio.CancelledError]
     assert "step.after" not in [event.type for event in events]
     assert ended_in(events)["body"].data["stopped"] is True
@@ -377,9 +356,9 @@ async def test_a_checkpoint_raises_in_a_thread_once_it_is_cancelled(engine: Engi
             raise
 
     run = await engine.start(flow)
-    await until_running(run)
-    await asyncio.wait_for(run.cancel(), 5)
-    events = await told(engine, run)
+    await wait_for_event(run, "task.started")
+    await asyncio.wait_for(run.cancel(), PATIENCE)
+    events = await full_log(engine, run)
     assert len(caught) == 1
     assert (events[-2].type, events[-2].data["stopped"], events[-1].data["abandoned"]) == ("task.cancelled", True, 0)
 
@@ -396,18 +375,18 @@ async def test_a_body_in_its_checkpoint_frees_its_slot_for_other_runs_and_takes_
 
     async with Engine(concurrency=1, grace=0) as engine:
         run = await engine.start(stepping(False, go, []))
-        await until_running(run)
+        await wait_for_event(run, "task.started")
         other_run = await engine.start(other_flow)
         await turns()
         assert other_run.state.tasks["other"].status == "pending"
         await parked(engine, run, go)
-        await until_running(other_run)
+        await wait_for_event(other_run, "task.started")
         await run.resume()
         await turns()
         assert "step.after" not in [event.type for event in await read_with_blobs(engine.log, run.id)]
         other_go.set()
-        assert await asyncio.wait_for(other_run, 5) == {"other": 1}
-        assert await asyncio.wait_for(run, 5) == {"body": "done"}
+        assert await asyncio.wait_for(other_run, PATIENCE) == {"other": 1}
+        assert await asyncio.wait_for(run, PATIENCE) == {"body": "done"}
 
 
 async def test_a_pause_outlives_the_engine() -> None:
@@ -431,7 +410,7 @@ async def test_a_pause_outlives_the_engine() -> None:
     log = Durable()
     async with Engine(log, grace=0) as engine:
         run = await engine.start(flow, run_id="r")
-        await until_running(run)
+        await wait_for_event(run, "task.started")
         await run.pause(reason="night")
     go.set()
     async with Engine(log, workflows=[flow], grace=0) as engine:
@@ -440,8 +419,8 @@ async def test_a_pause_outlives_the_engine() -> None:
         assert (run.status, run.state.reason, ran) == ("paused", "night", ["first 1"])
         await run.pause()
         await run.resume()
-        assert await asyncio.wait_for(run, 5) == {"second": 2}
-        events = await told(engine, run)
+        assert await asyncio.wait_for(run, PATIENCE) == {"second": 2}
+        events = await full_log(engine, run)
     assert types(events) == ["run.started", "run.paused", "run.resumed", "run.resumed", "run.completed"]
     assert ran == ["first 1", "first 2", "second"]
 
@@ -473,7 +452,7 @@ async def test_a_repeated_command_writes_nothing(engine: Engine) -> None:
     await asyncio.gather(*(run.resume(reason=f"resume {n}") for n in range(3)))
     await run.resume()
     go.set()
-    events = await told(engine, run)
+    events = await full_log(engine, run)
     assert types(events) == ["run.started", "run.paused", "run.resumed", "run.completed"]
     assert [e.data["reason"] for e in events if e.type in ("run.paused", "run.resumed")] == ["pause 0", "resume 0"]
 
@@ -489,17 +468,17 @@ async def test_pause_resume_and_input_are_refused_while_the_run_is_being_cancell
         gate.wait(10)
 
     run = await engine.start(flow)
-    await until_running(run)
+    await wait_for_event(run, "task.started")
     await run.request_cancel(grace=0.05)
     commands = (run.pause, run.resume, lambda: run.send("body", 1), lambda: run.cancel(task="body"))
     for command in commands:
         with pytest.raises(RunEnding, match=run.id):
             await command()
-    await asyncio.wait_for(run.ended(), 5)
+    await asyncio.wait_for(run.ended(), PATIENCE)
     for command in commands:
         with pytest.raises(RunEnded, match="cancelled"):
             await command()
-    assert types(await told(engine, run)) == ["run.started", "run.cancelling", "run.cancelled"]
+    assert types(await full_log(engine, run)) == ["run.started", "run.cancelling", "run.cancelled"]
 
 
 @pytest.mark.parametrize("reason", ["x" * 201, "\ud800"], ids=["long", "no text"])
@@ -530,7 +509,7 @@ async def test_a_command_that_comes_behind_the_last_event_is_refused() -> None:
     log = FaultyLog(MemoryLog(), hangs=["r"], after=2)
     async with Engine(log, grace=0) as engine:
         run = await engine.start(flow, run_id="r")
-        await until_running(run)
+        await wait_for_event(run, "task.started")
         go.set()
         await wait_until(lambda: run._execution.journal.last_written >= 4)  # type: ignore[union-attr]
         commands = [
@@ -539,9 +518,9 @@ async def test_a_command_that_comes_behind_the_last_event_is_refused() -> None:
         ]
         await turns()
         log.release()
-        outcomes = await asyncio.wait_for(asyncio.gather(*commands, return_exceptions=True), 5)
+        outcomes = await asyncio.wait_for(asyncio.gather(*commands, return_exceptions=True), PATIENCE)
         assert [type(outcome) for outcome in outcomes] == [RunEnded] * 5
-        assert types(await told(engine, run)) == ["run.started", "run.completed"]
+        assert types(await full_log(engine, run)) == ["run.started", "run.completed"]
 
 
 async def test_pausing_again_and_again_keeps_nothing() -> None:
@@ -559,7 +538,7 @@ async def test_pausing_again_and_again_keeps_nothing() -> None:
 
     async with Engine(limits=[Limit("scarce", 1)], grace=0) as engine:
         go = asyncio.Event()
-        await until_running(await engine.start(holds, {"go": go}))
+        await wait_for_event(await engine.start(holds, {"go": go}), "task.started")
         slots: Any = engine._host._named["scarce"]  # type: ignore[union-attr]
         run = await engine.start(flow, run_id="waits")
         await wait_until(lambda: len(slots._parked) == 20)
@@ -567,11 +546,11 @@ async def test_pausing_again_and_again_keeps_nothing() -> None:
             await run.pause()
             await run.resume()
             cancelled = await engine.start(flow)
-            await until(cancelled, "task.mapped")
+            await wait_for_event(cancelled, "task.mapped")
             await cancelled.cancel()
         assert len(slots._parked) == 20
         go.set()
-        assert await asyncio.wait_for(run, 5) == {"each": list(range(20))}
+        assert await asyncio.wait_for(run, PATIENCE) == {"each": list(range(20))}
 
 
 # --- the cancel of one task -------------------------------------------------------------------------------------
@@ -609,15 +588,15 @@ async def test_a_running_task_is_cancelled_alone(engine: Engine) -> None:
         return 1
 
     run = await engine.start(flow)
-    await until_running(run, 2)
-    await asyncio.wait_for(run.cancel(task="long", reason="too long", by="me"), 5)
+    await wait_for_event(run, "task.started", count=2)
+    await asyncio.wait_for(run.cancel(task="long", reason="too long", by="me"), PATIENCE)
     assert stopped == ["long"]
     assert run.state.tasks["long"].status == "cancelled"
     assert run.state.tasks["long"].cancelling is None
     assert run.status == "running"
     go.set()
-    assert await asyncio.wait_for(run, 5) == {"other": 1}
-    events = await told(engine, run)
+    assert await asyncio.wait_for(run, PATIENCE) == {"other": 1}
+    events = await full_log(engine, run)
     of_long = [event for event in events if event.task_id == "long"]
     assert [event.type for event in of_long] == ["task.started", "task.cancelling", "task.cancelled"]
     assert of_long[1].data == {"reason": "too long", "by": "me"}
@@ -646,14 +625,14 @@ async def test_a_task_that_has_not_begun_is_cancelled_at_once_and_never_starts(e
         await ctx.receive("for ever")
 
     run = await engine.start(flow)
-    await until(run, "task.retrying")
-    await until(run, "task.waiting")
+    await wait_for_event(run, "task.retrying")
+    await wait_for_event(run, "task.waiting")
     for name in ("pending", "retrying", "waiting"):
-        await asyncio.wait_for(run.cancel(task=name), 5)
+        await asyncio.wait_for(run.cancel(task=name), PATIENCE)
         assert run.state.tasks[name].status == "cancelled"
     assert run.state.tasks["waiting"].waiting is None
-    await asyncio.wait_for(run.cancel(task="long"), 5)
-    events = await told(engine, run)
+    await asyncio.wait_for(run.cancel(task="long"), PATIENCE)
+    events = await full_log(engine, run)
     ends = ended_in(events)
     assert [ends[name].data["stop_ms"] for name in ("pending", "retrying")] == [0.0, 0.0]
     assert sorted(started(events)) == ["long", "retrying", "waiting"]  # type: ignore[type-var]
@@ -676,11 +655,11 @@ async def test_a_mapped_task_is_cancelled_with_all_its_children(engine: Engine) 
         return sum(each)
 
     run = await engine.start(flow)
-    await until(run, "task.completed", "each[0]")
-    await until(run, "task.started", "each[2]")
-    await asyncio.wait_for(run.cancel(task="each"), 5)
+    await wait_for_event(run, "task.completed", "each[0]")
+    await wait_for_event(run, "task.started", "each[2]")
+    await asyncio.wait_for(run.cancel(task="each"), PATIENCE)
     assert run.state.tasks["each"].status == "cancelled"
-    events = await told(engine, run)
+    events = await full_log(engine, run)
     assert sorted(stopped) == ["each[1]", "each[2]"]
     assert statuses(run) == {
         "items": "completed",
@@ -701,10 +680,10 @@ async def test_a_mapped_task_that_has_not_fanned_out_is_cancelled_as_one(engine:
     flow.task(lambda items: items, name="each", map="items")
     flow.task(lambda each: each, name="pairs", map="each")
     run = await engine.start(flow)
-    await until_running(run)
-    await asyncio.wait_for(run.cancel(task="each"), 5)
-    await asyncio.wait_for(run.cancel(task="items"), 5)
-    await told(engine, run)
+    await wait_for_event(run, "task.started")
+    await asyncio.wait_for(run.cancel(task="each"), PATIENCE)
+    await asyncio.wait_for(run.cancel(task="items"), PATIENCE)
+    await full_log(engine, run)
     assert statuses(run) == {"items": "cancelled", "each": "cancelled", "pairs": "skipped"}
     assert run.state.total_tasks == 1
 
@@ -729,9 +708,9 @@ async def test_one_child_of_a_mapped_task_is_cancelled_alone(engine: Engine) -> 
         return sum(each)
 
     run = await engine.start(flow)
-    await until(run, "task.started", "each[3]")
-    await asyncio.wait_for(run.cancel(task="each[3]", reason="this one"), 5)
-    events = await told(engine, run)
+    await wait_for_event(run, "task.started", "each[3]")
+    await asyncio.wait_for(run.cancel(task="each[3]", reason="this one"), PATIENCE)
+    events = await full_log(engine, run)
     assert {id for id, status in statuses(run).items() if status == "cancelled"} == {"each", "each[3]"}
     assert {id for id, status in statuses(run).items() if status == "skipped"} == {"pairs", "pairs[3]", "total"}
     assert ended_in(events)["each[3]"].map_index == 3
@@ -752,9 +731,9 @@ async def test_what_runs_whatever_became_of_its_upstreams_runs_after_a_cancelled
         return long
 
     run = await engine.start(flow)
-    await until_running(run)
+    await wait_for_event(run, "task.started")
     await run.cancel(task="long")
-    assert await asyncio.wait_for(run, 5) == {"tidy": 7}
+    assert await asyncio.wait_for(run, PATIENCE) == {"tidy": 7}
     assert seen == [("cancelled", 7)]
 
 
@@ -773,14 +752,14 @@ async def test_a_task_that_does_not_stop_is_abandoned_and_the_run_goes_on(
         return 1
 
     run = await engine.start(flow)
-    await until_running(run)
+    await wait_for_event(run, "task.started")
     await run.request_cancel(grace=3600, task="deaf", reason="first")
     assert run.state.tasks["deaf"].cancelling == "first"
     assert run.state.tasks["deaf"].status == "running"
     await run.request_cancel(grace=3600, task="deaf", reason="second")
-    await asyncio.wait_for(run.cancel(grace=0.01, task="deaf", reason="third"), 5)
-    assert await asyncio.wait_for(run, 5) == {"then": 1}
-    events = await told(engine, run)
+    await asyncio.wait_for(run.cancel(grace=0.01, task="deaf", reason="third"), PATIENCE)
+    assert await asyncio.wait_for(run, PATIENCE) == {"then": 1}
+    events = await full_log(engine, run)
     assert [e.data["reason"] for e in events if e.type == "task.cancelling"] == ["first"]
     assert ended_in(events)["deaf"].data["stopped"] is False
 
@@ -795,10 +774,10 @@ async def test_a_task_that_returns_without_having_looked_has_completed(engine: E
         return 1
 
     run = await engine.start(flow)
-    await until_running(run)
+    await wait_for_event(run, "task.started")
     await run.request_cancel(task="body")
     gate.set()
-    assert await asyncio.wait_for(run, 5) == {"body": 1}
+    assert await asyncio.wait_for(run, PATIENCE) == {"body": 1}
 
 
 async def test_a_task_that_is_cancelled_is_not_retried(engine: Engine, gate: threading.Event) -> None:
@@ -811,10 +790,10 @@ async def test_a_task_that_is_cancelled_is_not_retried(engine: Engine, gate: thr
         raise ValueError("while it was stopped")
 
     run = await engine.start(flow)
-    await until_running(run)
+    await wait_for_event(run, "task.started")
     await run.request_cancel(task="body")
     gate.set()
-    events = await told(engine, run)
+    events = await full_log(engine, run)
     assert started(events) == ["body"]
     assert ended_in(events)["body"].type == "task.cancelled"
 
@@ -831,10 +810,10 @@ async def test_a_cancelled_task_stops_the_child_run_it_waits_for(engine: Engine)
     run = await engine.start(flow, run_id="p")
     await wait_until(lambda: engine.open_runs == 2)
     inner = await engine.get("p.asks.1")
-    await until_running(inner)
-    await asyncio.wait_for(run.cancel(task="asks"), 5)
+    await wait_for_event(inner, "task.started")
+    await asyncio.wait_for(run.cancel(task="asks"), PATIENCE)
     assert (inner.status, inner.state.reason) == ("cancelled", "parent")
-    await told(engine, run)
+    await full_log(engine, run)
     assert (run.status, run.state.tasks["asks"].status) == ("completed", "cancelled")
 
 
@@ -852,12 +831,12 @@ async def test_a_child_run_is_stopped_only_once_the_reason_is_in_the_log_of_its_
         run = await engine.start(flow, run_id="p")
         await wait_until(lambda: engine.open_runs == 2)
         inner = await engine.get("p.asks.1")
-        await until_running(inner)
+        await wait_for_event(inner, "task.started")
         cancel = asyncio.ensure_future(run.cancel(task="asks"))
         await turns()
         assert (run.state.tasks["asks"].cancelling, inner.status) == (None, "running")
         log.release()
-        await asyncio.wait_for(cancel, 10)
+        await asyncio.wait_for(cancel, PATIENCE)
         assert (inner.status, run.state.tasks["asks"].status) == ("cancelled", "cancelled")
 
 
@@ -874,7 +853,7 @@ async def test_a_task_there_is_not_cannot_be_cancelled(engine: Engine, task: str
         await forever()(ctx)
 
     run = await engine.start(flow)
-    await until_running(run, 3)
+    await wait_for_event(run, "task.started", count=3)
     for command in (run.cancel(task=task), run.send(task, 1), engine.cancel(run.id, task=task)):
         with pytest.raises(UnknownTask, match=run.id) as unknown:
             await command
@@ -889,7 +868,7 @@ async def test_a_task_that_has_ended_cannot_be_cancelled(engine: Engine) -> None
     flow.task(lambda items: items, name="each", map="items")
     flow.task(forever(), name="long", after="each")
     run = await engine.start(flow)
-    await until(run, "task.started", "long")
+    await wait_for_event(run, "task.started", "long")
     for name in ("items", "each", "each[0]"):
         with pytest.raises(TaskEnded, match=r"has ended: completed"):
             await run.cancel(task=name)
@@ -906,14 +885,14 @@ async def test_a_task_of_a_paused_run_can_be_cancelled(engine: Engine) -> None:
         return 1
 
     run = await engine.start(flow)
-    await until_running(run)
+    await wait_for_event(run, "task.started")
     await run.pause()
-    await asyncio.wait_for(run.cancel(task="long"), 5)
+    await asyncio.wait_for(run.cancel(task="long"), PATIENCE)
     await turns()
     assert (run.status, statuses(run)) == ("paused", {"long": "cancelled", "after": "pending"})
     await run.resume()
-    assert await asyncio.wait_for(run, 5) == {"after": 1}
-    await told(engine, run)
+    assert await asyncio.wait_for(run, PATIENCE) == {"after": 1}
+    await full_log(engine, run)
 
 
 @pytest.mark.parametrize("names", [("long",), ("each",), ("long", "each"), ("each", "long")], ids="+".join)
@@ -952,7 +931,7 @@ async def test_a_cancel_of_a_task_is_finished_after_a_restart(engine: Engine, na
     log, over = Durable(), asyncio.Event()
     async with Engine(log, grace=0, resources={"life": "first", "over": over}) as first:
         run = await first.start(flow, run_id="r")
-        await until_running(run, 4)
+        await wait_for_event(run, "task.started", count=4)
         for name in names:
             await run.request_cancel(grace=3600, task=name, reason="enough")
             assert run.state.tasks[name].cancelling == "enough"
@@ -960,12 +939,12 @@ async def test_a_cancel_of_a_task_is_finished_after_a_restart(engine: Engine, na
     ran.clear()
     async with Engine(log, workflows=[flow], grace=0, resources={"life": "second", "over": over}) as second:
         run = await second.get("r")
-        await until(run, "task.completed", "after")
+        await wait_for_event(run, "task.completed", "after")
         assert not [task for task in ran if task.startswith(names)]
         assert {run.state.tasks[name].status for name in names} == {"cancelled"}
         if len(names) == 1:  # the other one runs for ever
-            await asyncio.wait_for(run.cancel(), 5)
-        await asyncio.wait_for(run.ended(), 5)
+            await asyncio.wait_for(run.cancel(), PATIENCE)
+        await asyncio.wait_for(run.ended(), PATIENCE)
         check_laws(await read_with_blobs(log, "r"))
 
 

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -102,11 +103,11 @@ class Story:
             await self.die()
             await self.live()
         elif what == "cancel":
-            if await self.told(self.run.request_cancel(grace=30)):
+            if await self.succeeds(self.run.request_cancel(grace=30)):
                 assert "run.cancelling" in types(await self.events())
         elif what == "cancel task":
             task_id = self.task(number)
-            if await self.told(self.run.request_cancel(grace=30, task=task_id)):
+            if await self.succeeds(self.run.request_cancel(grace=30, task=task_id)):
                 assert ("task.cancelling", task_id) in [(e.type, e.task_id) for e in await self.events()]
         elif what == "send":
             await self.send(self.run, self.task(number))
@@ -117,18 +118,18 @@ class Story:
         """Pause or resume, of the run or of one of its children."""
         open_runs = sorted(self.engine._runs.open)
         run = self.engine._runs.open[open_runs[number % len(open_runs)]] if open_runs else self.run
-        if await self.told(run.pause() if what == "pause" else run.resume()):
+        if await self.succeeds(run.pause() if what == "pause" else run.resume()):
             found = [t for t in types(await read_all(self.log, run.id), but="recovered") if t in HOLDS]
             assert found[-1:] == ["run.paused"] if what == "pause" else found[-1:] != ["run.paused"]
 
     async def send(self, run: Run, task_id: str) -> None:
         self.values += 1
         value = self.values
-        if await self.told(run.send(task_id, value)):
+        if await self.succeeds(run.send(task_id, value)):
             received = [e for e in await read_all(self.log, run.id) if e.type == "task.received"]
             assert value in [e.data["value"] for e in received if e.task_id == task_id]
 
-    async def told(self, command: Awaitable[None]) -> bool:
+    async def succeeds(self, command: Awaitable[None]) -> bool:
         """Whether the run took a command."""
         try:
             await command
@@ -148,7 +149,7 @@ class Story:
         while self.engine._runs.open:
             for run in list(self.engine._runs.open.values()):
                 if run.status == "paused":
-                    await self.told(run.resume())
+                    await self.succeeds(run.resume())
                 for task in list(run.state.tasks.values()):
                     for _ in task.waiting or ():
                         await self.send(run, task.id)
@@ -211,6 +212,7 @@ def check_values(events: Sequence[Event]) -> None:
             assert sent[event.task_id][event.data["k"]] == event.data["value"], f"{event!r}"
 
 
+@pytest.mark.slow
 @settings(
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     max_examples=300,

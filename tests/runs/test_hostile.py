@@ -19,6 +19,7 @@ from reactor import Context, Engine, Run, RunFailed, Workflow
 from reactor.errors import InputError, InvalidEvent, InvalidRunId, LogLost
 from reactor.logs.memory import MemoryLog
 from reactor.testing import FaultyLog, read_all
+from tests.helpers.runs import PATIENCE
 
 
 def flow_of(body: Callable[..., Any], **options: Any) -> Workflow:
@@ -29,7 +30,7 @@ def flow_of(body: Callable[..., Any], **options: Any) -> Workflow:
 
 async def finished(engine: Engine, flow: Workflow, **options: Any) -> Run:
     run = await engine.start(flow, **options)
-    await asyncio.wait_for(run.ended(), 10)
+    await asyncio.wait_for(run.ended(), PATIENCE)
     return run
 
 
@@ -38,7 +39,7 @@ async def still_works(engine: Engine) -> None:
     flow = Workflow("normal")
     flow.task(lambda: 1, name="thread")
     run = await engine.start(flow)
-    assert await asyncio.wait_for(run, 10) == {"thread": 1}
+    assert await asyncio.wait_for(run, PATIENCE) == {"thread": 1}
 
 
 async def test_def_bodies_of_many_runs_share_the_threads_without_anybody_waiting_for_ever() -> None:
@@ -48,7 +49,7 @@ async def test_def_bodies_of_many_runs_share_the_threads_without_anybody_waiting
         flow.task(lambda: threading.Event().wait(0.002), name=f"t{number}")
     async with Engine() as engine:
         runs = [await engine.start(flow) for _ in range(40)]
-        await asyncio.wait_for(asyncio.gather(*runs), 20)
+        await asyncio.wait_for(asyncio.gather(*runs), PATIENCE)
         await still_works(engine)
 
 
@@ -204,7 +205,7 @@ async def test_whatever_a_subscriber_raises_is_its_own(error: BaseException) -> 
         seen: list[Any] = []
         run.events.subscribe(raise_it)
         run.events.subscribe(seen.append)
-        await asyncio.wait_for(run.ended(), 10)
+        await asyncio.wait_for(run.ended(), PATIENCE)
         assert [e.json async for e in run] == [e.json for e in await read_all(engine.log, run.id)]
         await asyncio.sleep(0)
         assert len(seen) == run.state.seq
@@ -233,14 +234,14 @@ async def test_a_cancel_before_a_bodys_first_step_is_no_abandonment() -> None:
     """What was started and never ran stops at once."""
 
     async def wait() -> None:
-        await asyncio.sleep(60)
+        await asyncio.sleep(3600)
 
     flow = Workflow("many")
     for number in range(200):
         flow.task(wait, name=f"t{number}")
     async with Engine() as engine:
         run = await engine.start(flow)
-        await asyncio.wait_for(run.cancel(grace=30), 10)
+        await asyncio.wait_for(run.cancel(grace=30), PATIENCE)
         last = (await read_all(engine.log, run.id))[-1]
         assert (last.type, last.data["abandoned"]) == ("run.cancelled", 0)
 
@@ -266,7 +267,7 @@ async def test_a_cancel_that_cannot_be_told_is_refused_and_can_be_repeated() -> 
     """A reason that is no text, too long, or a grace that is no number changes nothing."""
 
     async def wait() -> None:
-        await asyncio.sleep(60)
+        await asyncio.sleep(3600)
 
     async with Engine() as engine:
         run = await engine.start(flow_of(wait))
@@ -327,6 +328,6 @@ def test_a_cancelled_future_read_in_a_subscriber_is_no_cancel_of_the_run() -> No
         async with Engine() as engine:
             run = await engine.start(flow_of(lambda: 1))
             run.events.subscribe(lambda _: cancelled.result())
-            await asyncio.wait_for(run, 10)
+            await asyncio.wait_for(run, PATIENCE)
 
     asyncio.run(main())

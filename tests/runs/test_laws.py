@@ -21,6 +21,7 @@ from reactor.operators import select, to_state
 from reactor.testing import read_all
 from reactor.testing import read_all as read_log
 from tests.helpers.dags import Boom, Expected, Spec, build, dags, expected
+from tests.helpers.runs import PATIENCE
 
 LAWFUL = settings(
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
@@ -52,7 +53,7 @@ class Recorded:
 
 async def record(engine: Engine, flow: Workflow) -> Recorded:
     run = await engine.start(flow)
-    await asyncio.wait_for(run.ended(), 3)
+    await asyncio.wait_for(run.ended(), PATIENCE)
     return Recorded(run, await read_all(engine.log, run.id))
 
 
@@ -67,6 +68,7 @@ def on_loop(main: Callable[[Engine], Coroutine[Any, Any, None]]) -> None:
 # --- order ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @LAWFUL
 @given(dags())
 def test_nothing_starts_before_its_upstreams_ended_and_no_limit_is_exceeded(spec: Spec) -> None:
@@ -120,6 +122,7 @@ def check_limit(name: str, limit: int, events: list[Event]) -> None:
 # --- ends -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @LAWFUL
 @given(dags())
 def test_every_run_ends_as_the_semantics_say(spec: Spec) -> None:
@@ -178,6 +181,7 @@ async def check_outcome(recorded: Recorded, model: Expected) -> None:
     assert recorded.ends()[error["task_id"]].type == "task.failed", "the error of a run names a task that failed"
 
 
+@pytest.mark.slow
 @LAWFUL
 @given(dags(), st.integers(0, 30))
 def test_a_run_cancelled_at_any_moment_ends_once(spec: Spec, turns: int) -> None:
@@ -199,6 +203,7 @@ def test_a_run_cancelled_at_any_moment_ends_once(spec: Spec, turns: int) -> None
     on_loop(main)
 
 
+@pytest.mark.slow
 @LAWFUL
 @given(dags(), st.integers(0, 30))
 def test_nothing_starts_after_a_cancel(spec: Spec, turns: int) -> None:
@@ -218,7 +223,7 @@ async def cancelled_after(engine: Engine, spec: Spec, turns: int) -> tuple[Run, 
     for _ in range(turns):
         await asyncio.sleep(0)
     try:
-        await asyncio.wait_for(run.cancel(grace=1), 3)
+        await asyncio.wait_for(run.cancel(grace=1), PATIENCE)
     except RunEnded:
         pass  # it was faster
     return run, await read_all(engine.log, run.id)
@@ -227,6 +232,7 @@ async def cancelled_after(engine: Engine, spec: Spec, turns: int) -> tuple[Run, 
 # --- state and cursors ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @LAWFUL
 @given(dags(max_tasks=15), st.data())
 def test_state_and_cursors_are_functions_of_the_log(spec: Spec, data: st.DataObject) -> None:
@@ -245,7 +251,7 @@ def test_state_and_cursors_are_functions_of_the_log(spec: Spec, data: st.DataObj
             run.events.subscribe(live[-1].append)
             for _ in range(pause):
                 await asyncio.sleep(0)
-        await asyncio.wait_for(run.ended(), 3)
+        await asyncio.wait_for(run.ended(), PATIENCE)
         pulled = [event async for event in run]
         events = await read_all(engine.log, run.id)
 
@@ -273,7 +279,7 @@ async def collect(run: Run, cursor: int, types: str | None = None, tasks: str | 
     run.events_after(cursor).pipe(select(types, tasks)).subscribe(
         seen.append, done.set_exception, lambda: done.set_result(None)
     )
-    await asyncio.wait_for(done, 5)
+    await asyncio.wait_for(done, PATIENCE)
     return seen
 
 

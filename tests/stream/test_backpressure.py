@@ -15,6 +15,7 @@ from reactor.events.event import Message
 from reactor.logs.memory import MemoryLog
 from reactor.operators.buffer_window import Room
 from reactor.testing import FaultyLog, SlowLog, read_all
+from tests.helpers.runs import PATIENCE
 
 MANY = 200_000
 PADDING = "x" * 400
@@ -206,6 +207,7 @@ async def check_large(flow: Workflow, tasks: int, outputs: int) -> None:
     assert events[-1].data["completed"] == tasks == run.state.completed
 
 
+@pytest.mark.slow
 async def test_a_graph_of_50_000_independent_tasks_completes() -> None:
     """Nothing grows with the square of the width, no event with its width."""
     flow = Workflow("wide")
@@ -276,7 +278,7 @@ async def test_a_run_whose_log_refuses_it_ends_here_and_no_other_does(how: str, 
         bad = await engine.start(steps(), run_id="bad")
         bad.events.subscribe(seen.append, errors.append)
         with pytest.raises(LogLost) as lost:
-            await asyncio.wait_for(bad.ended(), 5)
+            await asyncio.wait_for(bad.ended(), PATIENCE)
         with pytest.raises(LogLost):
             await bad
         assert lost.value.run_id == "bad"
@@ -318,7 +320,7 @@ async def test_bodies_of_a_run_whose_log_is_lost_are_stopped() -> None:
         run = await engine.start(flow, run_id="bad")
         with pytest.raises(LogLost):
             await run
-        await asyncio.wait_for(stopped.wait(), 2)
+        await asyncio.wait_for(stopped.wait(), PATIENCE)
 
 
 async def test_a_log_that_hangs_for_one_run_holds_up_no_other() -> None:
@@ -327,7 +329,7 @@ async def test_a_log_that_hangs_for_one_run_holds_up_no_other() -> None:
     async with Engine(log) as engine:
         slow = await engine.start(steps(5_000), run_id="slow")
         quick = await engine.start(steps(), run_id="quick")
-        assert await asyncio.wait_for(quick.ended(), 5)
+        assert await asyncio.wait_for(quick.ended(), PATIENCE)
         assert slow.state.seq == (await log.record("slow")).last_seq <= 5
         log.release()
         assert await slow == {"speaker": 5_000}
@@ -357,7 +359,7 @@ async def test_threads_freed_by_one_run_serve_the_next() -> None:
         second = await engine.start(guest)
         gate.set()
         await first
-        await asyncio.wait_for(second.ended(), 1)
+        await asyncio.wait_for(second.ended(), PATIENCE)
         assert second.status == "completed"
 
 
@@ -392,5 +394,5 @@ async def test_a_run_whose_log_is_lost_gives_its_threads_back() -> None:
         while engine._host.executors["thread"].abandoned:  # type: ignore[union-attr]  # until the last has ended after all
             await asyncio.sleep(0.001)
         second = await engine.start(guest)
-        await asyncio.wait_for(second.ended(), 1)
+        await asyncio.wait_for(second.ended(), PATIENCE)
         assert second.status == "completed"

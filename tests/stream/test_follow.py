@@ -19,6 +19,7 @@ from reactor.events.event import Message
 from reactor.logs.memory import MemoryLog
 from reactor.testing import SlowLog, read_all
 from tests.helpers.jittered_log import JITTERS, JitteredLog, turns
+from tests.helpers.runs import PATIENCE
 
 
 def talk(count: int, *, pause_every: int = 1) -> Workflow:
@@ -43,7 +44,7 @@ async def engine() -> AsyncIterator[Engine]:
 
 
 async def events_of(engine: Engine, run: Run) -> list[Event]:
-    await asyncio.wait_for(run.ended(), 10)
+    await asyncio.wait_for(run.ended(), PATIENCE)
     return await read_all(engine.log, run.id)
 
 
@@ -133,7 +134,7 @@ async def test_an_iterator_that_stalls_holds_up_nobody_and_still_gets_everything
     events = await events_of(engine, run)
     assert taken == events[:1]
     go_on.set()
-    await asyncio.wait_for(consumer, 10)
+    await asyncio.wait_for(consumer, PATIENCE)
     await turn()
     assert taken == live == events
 
@@ -174,7 +175,7 @@ async def test_a_subscriber_behind_off_loop_may_block_as_long_as_it_likes(engine
     events = await events_of(engine, run)
     assert len(seen) <= 1
     go_on.set()
-    assert await asyncio.to_thread(done.wait, 10)
+    assert await asyncio.to_thread(done.wait, PATIENCE)
     assert seen == events
     assert threads.isdisjoint({threading.get_ident()})
 
@@ -195,7 +196,7 @@ async def test_a_subscriber_behind_off_loop_that_raises_is_detached_alone(engine
     run.events.subscribe(live.append)
     run.events.pipe(off_loop()).subscribe(breaks)
     events = await events_of(engine, run)
-    assert await asyncio.to_thread(raised.wait, 5)
+    assert await asyncio.to_thread(raised.wait, PATIENCE)
     await turn()
     assert [event.seq for event in seen] == [1, 2]
     assert live == events
@@ -352,7 +353,7 @@ def test_whoever_subscribes_at_whatever_moment_gets_each_event_once(
                 pushed.append(seen)
                 ends.append(end)
                 pulled.append(asyncio.create_task(pull()))
-            await asyncio.wait_for(asyncio.gather(*ends), 10)
+            await asyncio.wait_for(asyncio.gather(*ends), PATIENCE)
             events = await events_of(engine, run)
             for seen, place in zip(pushed, places, strict=True):
                 assert seen == events[place:]
@@ -430,7 +431,7 @@ async def test_nobody_is_shown_an_event_the_state_does_not_know_of() -> None:
             if run.state.seq > 2:
                 unpublished = len(await engine.log.read(run.id, run.state.seq, 100))
         run.events.subscribe(lambda message: on_push(run, message))
-        pulled = await asyncio.wait_for(follow(run), 10)
+        pulled = await asyncio.wait_for(follow(run), PATIENCE)
         whole = list(range(1, run.state.seq + 1))
         assert pulled == whole
         await turn()
@@ -458,7 +459,7 @@ async def test_who_comes_after_a_trim_is_told_and_gets_the_rest() -> None:
     async with Engine(MemoryLog(max_events=50)) as engine:
         run = await engine.start(talk(3_000, pause_every=10))
         run.events.subscribe(live.append)
-        await asyncio.wait_for(run.ended(), 10)
+        await asyncio.wait_for(run.ended(), PATIENCE)
         await turn()
         pushed: list[Message] = []
         run.events.subscribe(pushed.append)
@@ -495,9 +496,9 @@ async def test_an_iterator_overtaken_by_a_trim_is_told_where_it_happened() -> No
     async with Engine(MemoryLog(max_events=50)) as engine:
         run = await engine.start(talk(4_000, pause_every=10))
         consumer = asyncio.create_task(slow(run))
-        await asyncio.wait_for(run.ended(), 10)
+        await asyncio.wait_for(run.ended(), PATIENCE)
         go_on.set()
-        await asyncio.wait_for(consumer, 10)
+        await asyncio.wait_for(consumer, PATIENCE)
     gaps = [message for message in taken if isinstance(message, Control)]
     assert len(gaps) == 1
     expected = [message.seq for message in taken if message.seq is not None]

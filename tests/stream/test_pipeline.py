@@ -20,8 +20,9 @@ from reactor.logs.memory import MemoryLog
 from reactor.operators.attached import Callbacks, Inlet
 from reactor.operators.buffer_window import Room
 from reactor.stream.pipeline import Pipeline, append, number
+from reactor.testing import VirtualLoop
 from reactor.testing.faulty_logs import FaultyLog, SlowLog
-from tests.helpers.fake_loop import FakeLoop
+from tests.helpers.runs import PATIENCE
 
 RUN = "run"
 MANY = 10_000
@@ -241,7 +242,7 @@ async def test_a_subscriber_may_reply_to_each_of_its_own_replies(answers: str) -
 
     writer.hear = reply
     writer.write()
-    await asyncio.wait_for(count_turns(), 60)
+    await asyncio.wait_for(count_turns(), PATIENCE)
     assert writer.lost == []
     assert len(writer.published) == MANY + 1
     assert writer.told == writer.expected
@@ -409,7 +410,7 @@ class Appending:
     """The appending alone, its timers on a loop whose time a test lets pass; answered by hand."""
 
     def __init__(self) -> None:
-        self.time: Any = FakeLoop()
+        self.time: Any = VirtualLoop()
         self.windows = Inlet[list[Event]]()
         self.futures: list[asyncio.Future[None]] = []
         self.said: list[Any] = []
@@ -437,14 +438,14 @@ async def test_each_window_has_its_own_time_though_one_timer_watches_them_all() 
     appending = Appending()
     for _ in range(5):
         appending.give()
-        appending.time.pass_time(9)
+        appending.time.advance(9)
         await appending.answer()
         assert appending.time.pending <= 1
     assert appending.said == [1] * 5
     appending.give()
-    appending.time.pass_time(9.5)
+    appending.time.advance(9.5)
     assert appending.said == [1] * 5
-    appending.time.pass_time(1)
+    appending.time.advance(1)
     assert [type(said) for said in appending.said[5:]] == [LogLost]
     assert appending.time.pending == 0
 

@@ -10,7 +10,8 @@ import pytest
 from reactor import Context, Engine, Limit, Retry, Workflow
 from reactor.errors import WorkflowError
 from reactor.events.timing import unix_seconds
-from tests.helpers.supervised import PATIENCE, most_at_once, of, only, tell, told, until
+from tests.helpers.events import most_at_once, of_type, only
+from tests.helpers.runs import PATIENCE, full_log, run_to_end, wait_for_event
 
 
 class Counter:
@@ -51,7 +52,7 @@ def fan(name: str, inside: Counter, *, count: int = 8, workflow: dict[str, Any] 
 async def test_at_most_so_many_bodies_of_a_task_run_at_once_in_a_run(limit: int) -> None:
     """``concurrency`` of a task, and no fewer: the slots are all used."""
     inside = Counter()
-    events = await tell(fan("task", inside, concurrency=limit))
+    events = await run_to_end(fan("task", inside, concurrency=limit))
     assert inside.most == most_at_once(events, "child") == limit
     assert only(events, "run.completed").data["outputs"] == {"child": list(range(8))}
 
@@ -63,7 +64,7 @@ async def test_the_limit_of_a_task_is_of_each_run() -> None:
     async with Engine() as engine:
         runs = [await engine.start(flow) for _ in range(2)]
         for run in runs:
-            assert most_at_once(await told(engine, run), "child") == 2
+            assert most_at_once(await full_log(engine, run), "child") == 2
     assert inside.most == 4
 
 
@@ -75,7 +76,7 @@ async def test_the_limit_of_a_workflow_holds_for_all_its_runs_together() -> None
         runs = [await engine.start(flow) for _ in range(3)]
         other = await engine.start(fan("free", others))
         for run in (*runs, other):
-            await told(engine, run)
+            await full_log(engine, run)
     assert inside.most == 2
     assert others.most == 8
 
@@ -86,7 +87,7 @@ async def test_the_limit_of_an_engine_holds_for_all_its_runs_together() -> None:
     async with Engine(concurrency=3) as engine:
         runs = [await engine.start(fan(name, inside)) for name in ("one", "two", "three")]
         for run in runs:
-            await told(engine, run)
+            await full_log(engine, run)
     assert inside.most == 3
 
 
@@ -96,7 +97,7 @@ async def test_a_named_limit_is_shared_by_all_tasks_that_name_it() -> None:
     async with Engine(limits=[Limit("gpu", 2)]) as engine:
         runs = [await engine.start(fan(name, inside, limits="gpu")) for name in ("one", "two")]
         for run in runs:
-            await told(engine, run)
+            await full_log(engine, run)
     assert inside.most == 2
 
 
@@ -106,8 +107,8 @@ async def test_a_limit_may_be_defined_where_it_is_used() -> None:
     async with Engine() as engine:
         first = await engine.start(fan("one", inside, limits=[Limit("gpu", 2)]))
         second = await engine.start(fan("two", inside, limits="gpu"))
-        await told(engine, first)
-        await told(engine, second)
+        await full_log(engine, first)
+        await full_log(engine, second)
     assert inside.most == 2
 
 
@@ -116,7 +117,7 @@ async def test_all_limits_of_a_task_hold_together() -> None:
     for task, named, workflow, whole in ((1, 2, 3, 4), (4, 1, 2, 3), (3, 4, 1, 2), (2, 3, 4, 1)):
         inside = Counter()
         flow = fan("all", inside, workflow={"concurrency": workflow}, concurrency=task, limits="gpu")
-        await tell(flow, limits=[Limit("gpu", named)], concurrency=whole)
+        await run_to_end(flow, limits=[Limit("gpu", named)], concurrency=whole)
         assert inside.most == 1
 
 
@@ -128,7 +129,7 @@ async def test_two_tasks_with_the_same_limits_in_other_orders_do_not_wait_in_a_c
         runs = [await engine.start(fan("up", inside, limits=names))]
         runs += [await engine.start(fan("down", inside, limits=names[::-1]))]
         for run in runs:
-            await told(engine, run)
+            await full_log(engine, run)
     assert inside.most == 1
 
 
@@ -148,7 +149,7 @@ async def test_a_cancelled_run_gives_back_what_it_held_and_waited_for() -> None:
 
     async with Engine(limits=[Limit("gpu", 1)]) as engine:
         stuck = await engine.start(flow, {"is_stuck": True})
-        await until(stuck, "task.started", "child[0]")
+        await wait_for_event(stuck, "task.started", "child[0]")
         other = await engine.start(flow, {"is_stuck": False})
         await stuck.cancel()
         assert await asyncio.wait_for(other, PATIENCE) == {"child": [0, 1, 2]}
@@ -174,7 +175,7 @@ async def test_a_paused_run_keeps_no_place_in_line() -> None:
         await first.pause()
         second = await engine.start(flow)
         go_on.set()
-        await told(engine, second)
+        await full_log(engine, second)
         assert first.state.tasks["waiter"].status == "pending"
         await first.resume()
         assert (await asyncio.wait_for(first, PATIENCE))["waiter"] == "done"
@@ -186,7 +187,7 @@ async def test_a_paused_run_keeps_no_place_in_line() -> None:
 def starts_of(events: list[Any], *tasks: str) -> list[float]:
     return sorted(
         unix_seconds(event.time)
-        for event in of(events, "task.started")
+        for event in of_type(events, "task.started")
         if event.task_id is not None and event.task_id.partition("[")[0] in tasks
     )
 
@@ -200,11 +201,11 @@ def check_rate(times: list[float], amount: int, per: float) -> None:
 async def test_a_rate_limits_the_starts_in_any_window_of_time() -> None:
     """The first ``amount`` start at once, and no window has more of them; by the times of the log."""
     amount, per = 3, 0.15
-    events = await tell(fan("rated", Counter(), count=10, limits="api"), limits=[Limit("api", amount, per=per)])
+    events = await run_to_end(fan("rated", Counter(), count=10, limits="api"), limits=[Limit("api", amount, per=per)])
     times = starts_of(events, "child")
     assert len(times) == 10
     check_rate(times, amount, per)
-    order = [event.map_index for event in of(events, "task.started") if event.task == "child"]
+    order = [event.map_index for event in of_type(events, "task.started") if event.task == "child"]
     assert order == list(range(10))
 
 
@@ -213,7 +214,7 @@ async def test_a_rate_holds_across_tasks_runs_and_workflows() -> None:
     amount, per = 2, 0.1
     async with Engine(limits=[Limit("api", amount, per=per)]) as engine:
         runs = [await engine.start(fan(name, Counter(), count=3, limits="api")) for name in ("one", "two")]
-        times = sorted([time for run in runs for time in starts_of(await told(engine, run), "child")])
+        times = sorted([time for run in runs for time in starts_of(await full_log(engine, run), "child")])
     assert len(times) == 6
     check_rate(times, amount, per)
 
@@ -226,7 +227,7 @@ async def test_each_attempt_counts_as_a_start() -> None:
     async def body() -> None:
         raise ConnectionError
 
-    events = await tell(flow, limits=[Limit("api", 1, per=0.1)])
+    events = await run_to_end(flow, limits=[Limit("api", 1, per=0.1)])
     times = starts_of(events, "body")
     assert len(times) == 3
     check_rate(times, 1, 0.1)
@@ -242,7 +243,7 @@ async def test_a_body_that_goes_on_after_a_wait_is_no_start() -> None:
 
     async with Engine(limits=[Limit("api", 1, per=3600), Limit("gpu", 1)]) as engine:
         run = await engine.start(flow)
-        await until(run, "task.waiting")
+        await wait_for_event(run, "task.waiting")
         await run.send("body", 7)
         assert await asyncio.wait_for(run, PATIENCE) == {"body": 7}
 
@@ -263,11 +264,11 @@ async def test_who_waits_for_a_rate_holds_no_slot() -> None:
 
     async with Engine(limits=[Limit("api", 1, per=3600)], concurrency=1) as engine:
         run = await engine.start(flow)
-        await until(run, "task.completed", "free")
+        await wait_for_event(run, "task.completed", "free")
         assert run.state.tasks["rated"].status == "pending"
-        await asyncio.wait_for(run.cancel(), 5)
-        events = await told(engine, run)
-    assert [event.task_id for event in of(events, "task.started")] == ["first", "free"]
+        await asyncio.wait_for(run.cancel(), PATIENCE)
+        events = await full_log(engine, run)
+    assert [event.task_id for event in of_type(events, "task.started")] == ["first", "free"]
     assert only(events, "task.cancelled").task_id == "rated"
 
 
@@ -283,7 +284,7 @@ async def test_a_run_that_gave_up_leaves_its_place_in_line_to_the_next() -> None
         runs = [await engine.start(flow) for _ in range(4)]
         await runs[1].cancel()
         await runs[2].cancel()
-        times = [time for run in runs for time in starts_of(await told(engine, run), "body")]
+        times = [time for run in runs for time in starts_of(await full_log(engine, run), "body")]
     assert len(times) == 2
     check_rate(times, 1, 0.2)
     assert [run.status for run in runs] == ["completed", "cancelled", "cancelled", "completed"]
@@ -392,7 +393,7 @@ async def test_a_body_that_waits_to_receive_holds_no_slot(place: str) -> None:
 
     async with Engine(concurrency=1) as engine:
         run = await engine.start(flow)
-        await until(run, "task.completed", "other")
+        await wait_for_event(run, "task.completed", "other")
         await run.send("asks", 7)
         assert await asyncio.wait_for(run, PATIENCE) == {"asks": 7, "other": "ran"}
 
@@ -452,7 +453,7 @@ async def test_a_body_goes_on_after_its_wait_only_in_its_turn() -> None:
 
     async with Engine(limits=[Limit("gpu", 2)]) as engine:
         run = await engine.start(flow)
-        await until(run, "task.waiting", count=6)
+        await wait_for_event(run, "task.waiting", count=6)
         for i in range(6):
             await run.send(f"child[{i}]", i)
         assert await asyncio.wait_for(run, PATIENCE) == {"child": list(range(6))}
@@ -479,16 +480,16 @@ async def test_a_body_that_is_stopped_while_it_waits_for_its_slot_harms_nobody()
 
     async with Engine(limits=[Limit("gpu", 1)]) as engine:
         run = await engine.start(flow)
-        await until(run, "task.started", "holder")
+        await wait_for_event(run, "task.started", "holder")
         await run.send("asks", 7)
         for _ in range(5):
             await asyncio.sleep(0)  # it is told, and waits for the slot
         await run.request_cancel(task="asks", grace=60)
-        await until(run, "room.dirty")
+        await wait_for_event(run, "room.dirty")
         let_go.set()
-        await until(run, "task.completed", "holder")
+        await wait_for_event(run, "task.completed", "holder")
         tidy.set()
-        events = await told(engine, run)
+        events = await full_log(engine, run)
     assert only(events, "task.cancelled").task_id == "asks"
     assert only(events, "task.completed").data["output"] == "held"
 
@@ -524,10 +525,10 @@ async def test_a_body_that_stops_waiting_by_itself_takes_its_turn_too() -> None:
         let_go.clear()
         async with Engine(limits=[Limit("gpu", 1)]) as engine:
             run = await engine.start(flow)
-            await until(run, "task.started", "holder")
+            await wait_for_event(run, "task.started", "holder")
             if is_answered:  # it has its value and waits for the slot when its own patience ends
                 await run.send("asks", 7)
-            await until(run, "task.completed", "clock")
+            await wait_for_event(run, "task.completed", "clock")
             assert run.state.tasks["asks"].status in ("waiting", "running")
             let_go.set()
             assert (await asyncio.wait_for(run, PATIENCE))["asks"] == "gave up"
@@ -553,15 +554,15 @@ async def test_a_body_that_asks_again_while_it_waits_for_its_slot_gets_every_ans
 
     async with Engine(limits=[Limit("gpu", 1)]) as engine:
         run = await engine.start(flow)
-        await until(run, "task.started", "holder")
+        await wait_for_event(run, "task.started", "holder")
         await run.send("asks", 1, key="first")
         ask_more.set()
-        await until(run, "task.waiting", count=2)
+        await wait_for_event(run, "task.waiting", count=2)
         let_go.set()
-        await until(run, "task.completed", "holder")
+        await wait_for_event(run, "task.completed", "holder")
         await run.send("asks", 2, key="second")
         assert (await asyncio.wait_for(run, PATIENCE))["asks"] == [1, 2]
         # and nothing is left taken
         again = await engine.start(flow)
-        await until(again, "task.started", "holder")
+        await wait_for_event(again, "task.started", "holder")
         await again.cancel()

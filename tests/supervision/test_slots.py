@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from reactor.supervision.slots import Claim, Rate, Slots
-from tests.helpers.fake_loop import FakeLoop
+from reactor.testing import VirtualLoop
 
 LIMITS = (1, 2)
 """Of the two kinds of slots."""
@@ -37,7 +37,7 @@ class Body:
 class World:
     """Everybody who wants to run, and what there is to be had; it asks again only where it was told to."""
 
-    loop: FakeLoop = field(default_factory=FakeLoop)
+    loop: VirtualLoop = field(default_factory=VirtualLoop)
     bodies: list[Body] = field(default_factory=list)
     overtaken: list[tuple[Body, Body]] = field(default_factory=list)
     """Who still waited without having been told anything, and who started though it came later."""
@@ -67,7 +67,7 @@ class World:
             body.state = "running"
             self.overtaken += [(other, body) for other in self.bodies[: body.name] if other.is_parked]
             for rate in body.rates:
-                self.starts.setdefault(rate, []).append(self.loop.now)
+                self.starts.setdefault(rate, []).append(self.loop.time())
         elif was_told and len(body.slots + body.rates) == 1:
             self.told_for_nothing.append(body)
         self.check()
@@ -104,12 +104,12 @@ class World:
             self.pump()
             if not self.of("waiting") and not self.of("running"):
                 return
-            self.loop.pass_time(1.0)
+            self.loop.advance(1.0)
         raise AssertionError(f"{len(self.of('waiting'))} of {len(self.bodies)} wait for ever")
 
     def check_all_is_back(self) -> None:
         """Nothing is held, nothing is armed: each limit gives exactly what it has."""
-        self.loop.pass_time(1 + max(per for _, per in RATES))
+        self.loop.advance(1 + max(per for _, per in RATES))
         assert not self.told
         assert self.loop.pending == 0
         for i, limit in enumerate(LIMITS):
@@ -133,7 +133,7 @@ def live(world: World, deeds: Sequence[tuple[str, object]]) -> None:
         if deed == "arrive":
             world.arrive(*how)  # type: ignore[misc]
         elif deed == "pass":
-            world.loop.pass_time(how)  # type: ignore[arg-type]
+            world.loop.advance(how)  # type: ignore[arg-type]
         elif deed == "pump":
             world.pump()
         elif chosen := world.of("running" if deed == "end" else "waiting"):
@@ -175,7 +175,7 @@ def test_who_waits_for_a_rate_holds_no_slot() -> None:
     assert rated.state == "waiting"
     other = world.arrive((0,), ())
     assert other.state == "running"
-    world.loop.pass_time(10)
+    world.loop.advance(10)
     world.pump()
     assert rated.state == "waiting"
     world.end(other)
@@ -188,9 +188,9 @@ def test_a_start_that_somebody_cannot_use_is_the_next_one_s() -> None:
     for first_gives_up in (False, True):
         world = World()
         holder = world.arrive((0,), ())
-        world.loop.pass_time(100)
+        world.loop.advance(100)
         world.end(world.arrive((), (0,)))
-        world.loop.pass_time(5)
+        world.loop.advance(5)
         world.end(world.arrive((), (0,)))
         first = world.arrive((), (0,)) if first_gives_up else world.arrive((0,), (0,))
         if not first_gives_up:
@@ -199,7 +199,7 @@ def test_a_start_that_somebody_cannot_use_is_the_next_one_s() -> None:
             holder = world.arrive((0,), ())
         second = world.arrive((), (0,))
         assert (first.state, second.state) == ("waiting", "waiting")
-        world.loop.pass_time(5)  # the first of the two starts is over, the other one has five seconds left
+        world.loop.advance(5)  # the first of the two starts is over, the other one has five seconds left
         if first_gives_up:
             world.end(first)
         world.pump()

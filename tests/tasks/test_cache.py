@@ -16,7 +16,8 @@ from reactor.errors import WorkflowError
 from reactor.logs.memory import MemoryLog
 from reactor.logs.sqlite.log import SqliteLog
 from reactor.ports.log import EventLog
-from tests.helpers.supervised import of, only, story, tell, told, until
+from tests.helpers.events import of_type, only, story
+from tests.helpers.runs import PATIENCE, full_log, run_to_end, wait_for_event
 
 
 class TestClock:
@@ -56,14 +57,14 @@ def squares(ran: list[int], *, cache: Any = True, name: str = "squares", version
 
 
 async def run_of(engine: Engine, flow: Workflow, **input: Any) -> list[Event]:
-    return await told(engine, await engine.start(flow, input))
+    return await full_log(engine, await engine.start(flow, input))
 
 
 def was_cached(events: list[Event], task: str) -> bool:
     """By its log: completed from the store, without a start and without a duration."""
     completed = only(events, "task.completed", task)
     is_cached = completed.data["cached"]
-    assert len(of(events, "task.started", task)) == (0 if is_cached else 1)
+    assert len(of_type(events, "task.started", task)) == (0 if is_cached else 1)
     assert not is_cached or completed.data["duration_ms"] == 0
     return is_cached
 
@@ -166,7 +167,7 @@ async def test_a_large_output_is_kept_too() -> None:
     async with Engine() as engine:
         for is_cached in (False, True):
             run = await engine.start(flow)
-            assert was_cached(await told(engine, run), "text") is is_cached
+            assert was_cached(await full_log(engine, run), "text") is is_cached
             assert await run.output("text") == b'"%b"' % (b"x" * 100_000)
             assert await run == {"text": "x" * 100_000}
 
@@ -204,7 +205,7 @@ async def test_a_retry_that_completes_is_kept() -> None:
         return ctx.attempt
 
     async with Engine() as engine:
-        assert len(of(await run_of(engine, flow), "task.started")) == 2
+        assert len(of_type(await run_of(engine, flow), "task.started")) == 2
         assert was_cached(await run_of(engine, flow), "body")
 
 
@@ -218,7 +219,7 @@ async def test_a_failure_is_not_kept() -> None:
 
     async with Engine() as engine:
         for _ in range(2):
-            assert len(of(await run_of(engine, flow), "task.started", "body")) == 1
+            assert len(of_type(await run_of(engine, flow), "task.started", "body")) == 1
 
 
 async def test_a_condition_is_asked_before_the_store() -> None:
@@ -253,10 +254,10 @@ async def test_what_is_taken_from_the_store_needs_no_slot() -> None:
         await run_of(engine, flow)
         go_on.clear()
         run = await engine.start(flow)
-        await until(run, "task.completed", "kept")
+        await wait_for_event(run, "task.completed", "kept")
         assert run.state.tasks["holder"].status == "running"
         go_on.set()
-        await told(engine, run)
+        await full_log(engine, run)
 
 
 # --- the key ------------------------------------------------------------------------------------------------------
@@ -324,7 +325,7 @@ async def test_the_context_of_a_body_is_no_part_of_the_default_key() -> None:
         assert not was_cached(await run_of(engine, flow, number=1), "body")
         events = await run_of(engine, flow, number=1)
         assert was_cached(events, "body")
-        assert of(events, "number.said") == []
+        assert of_type(events, "number.said") == []
 
 
 async def test_a_given_parameter_is_part_of_the_default_key_by_its_name() -> None:
@@ -366,7 +367,7 @@ async def test_a_key_that_cannot_be_used_fails_the_task_and_says_why(cache: Any,
     async def other() -> str:
         return "ran"
 
-    events = await tell(flow)
+    events = await run_to_end(flow)
     error = only(events, "task.failed", "body").data["error"]
     assert error["type"] == kind
     assert says in error["message"]
@@ -545,12 +546,12 @@ async def test_a_run_can_be_cancelled_while_its_store_is_asked() -> None:
     log = SlowStore()
     async with Engine(log) as engine:
         run = await engine.start(squares(ran), {"number": 3})
-        await asyncio.wait_for(log.asked.wait(), 10)
-        await asyncio.wait_for(run.cancel(), 10)
+        await asyncio.wait_for(log.asked.wait(), PATIENCE)
+        await asyncio.wait_for(run.cancel(), PATIENCE)
         log.go_on.set()
-        events = await told(engine, run)
+        events = await full_log(engine, run)
     assert ran == []
-    assert {event.task_id for event in of(events, "task.cancelled")} == {"square", "after"}
+    assert {event.task_id for event in of_type(events, "task.cancelled")} == {"square", "after"}
     assert events[-1].type == "run.cancelled"
 
 
@@ -565,10 +566,10 @@ async def test_other_tasks_go_on_while_the_store_is_asked() -> None:
 
     async with Engine(log) as engine:
         run = await engine.start(flow, {"number": 3})
-        await until(run, "task.completed", "other")
+        await wait_for_event(run, "task.completed", "other")
         assert run.state.tasks["square"].status == "pending"
         log.go_on.set()
-        await told(engine, run)
+        await full_log(engine, run)
 
 
 async def test_a_run_that_takes_cached_outputs_is_recovered_like_any_other(tmp_path: Path) -> None:
@@ -593,10 +594,10 @@ async def test_a_run_that_takes_cached_outputs_is_recovered_like_any_other(tmp_p
         await run_of(engine, flow, number=3)
     async with Engine(log, grace=0) as engine:
         run = await engine.start(hold, {"number": 3}, run_id="held")
-        await until(run, "task.started", "after")
+        await wait_for_event(run, "task.started", "after")
     gate.set()
     async with Engine(log, workflows=[hold]) as engine:
-        events = await told(engine, await engine.get("held"))
+        events = await full_log(engine, await engine.get("held"))
     assert was_cached(events, "square")
     assert events[-1].data["outputs"] == {"after": 10}
     assert ran == [3]

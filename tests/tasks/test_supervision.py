@@ -7,7 +7,6 @@ import math
 import os
 import threading
 import time
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,11 @@ from reactor.clock import SystemClock
 from reactor.errors import WorkflowError
 from reactor.events.timing import unix_seconds
 from reactor.supervision.stopwatch import Stopwatch
-from reactor.testing import read_all
+from reactor.testing import VirtualLoop, read_all
 from tests.helpers import bodies
 from tests.helpers.crash import RUN_ID, check_laws, crashed_log, read_with_blobs, record
-from tests.helpers.fake_loop import FakeLoop
-from tests.helpers.supervised import PATIENCE, of, only, story, tell, told, until, wait_until
+from tests.helpers.events import of_type, only, story
+from tests.helpers.runs import PATIENCE, full_log, run_to_end, wait_for_event, wait_until
 
 SOON = Retry(attempts=3, delay=0)
 
@@ -34,14 +33,6 @@ SOON = Retry(attempts=3, delay=0)
 def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bodies that do not stop after their timeout are given up soon."""
     monkeypatch.setattr(bounds, "TIMEOUT_GRACE_SECONDS", 0.05)
-
-
-@pytest.fixture
-def gate() -> Iterator[threading.Event]:
-    """Holds threads that ignore a cancel; opens at the end, so that none outlives its test."""
-    gate = threading.Event()
-    yield gate
-    gate.set()
 
 
 # --- the delays, as values ----------------------------------------------------------------------------------------
@@ -157,7 +148,7 @@ async def test_a_body_that_fails_runs_again_until_it_completes(place: str) -> No
     async def after(flaky: str) -> str:
         return flaky
 
-    events = await tell(flow)
+    events = await run_to_end(flow)
     assert story(events) == [
         ("task.started", "flaky", 1),
         ("task.retrying", "flaky", 1),
@@ -169,7 +160,7 @@ async def test_a_body_that_fails_runs_again_until_it_completes(place: str) -> No
         ("task.completed", "after", 1),
     ]
     assert seen == [1, 2, 3]
-    first, second = of(events, "task.retrying")
+    first, second = of_type(events, "task.retrying")
     assert first.data["next_attempt"] == 2
     assert second.data["next_attempt"] == 3
     assert first.data["error"] == {"type": "ConnectionError", "message": "failure 1"}
@@ -195,8 +186,8 @@ async def test_the_last_failure_is_the_task_s() -> None:
         with pytest.raises(RunFailed, match="failure 3") as failed:
             await run
         assert failed.value.__cause__ is raised[-1]
-        events = await told(engine, run)
-    assert len(raised) == len(of(events, "task.started")) == 3
+        events = await full_log(engine, run)
+    assert len(raised) == len(of_type(events, "task.started")) == 3
     assert only(events, "task.failed").data["error"]["message"] == "failure 3"
     assert only(events, "task.skipped").data == {"reason": "upstream_failed", "because": "hopeless"}
 
@@ -228,8 +219,8 @@ async def test_only_what_retry_on_takes_is_tried_again(retry_on: Any, starts: in
     async def body() -> None:
         raise ConnectionError("down")
 
-    events = await tell(flow)
-    assert len(of(events, "task.started")) == starts
+    events = await run_to_end(flow)
+    assert len(of_type(events, "task.started")) == starts
     assert only(events, "task.failed").data["error"] == {"type": "ConnectionError", "message": "down"}
 
 
@@ -248,8 +239,8 @@ async def test_a_predicate_that_raises_fails_the_task_with_what_it_raised() -> N
         run = await engine.start(flow)
         with pytest.raises(RunFailed) as failed:
             await run
-        events = await told(engine, run)
-    assert len(of(events, "task.started")) == 1
+        events = await full_log(engine, run)
+    assert len(of_type(events, "task.started")) == 1
     assert only(events, "task.failed").data["error"] == {"type": "ZeroDivisionError", "message": "the predicate"}
     cause = failed.value.__cause__
     assert isinstance(cause, ZeroDivisionError)
@@ -265,8 +256,8 @@ async def test_the_next_attempt_starts_after_the_delay_that_was_told() -> None:
     async def body() -> None:
         raise ConnectionError
 
-    events = await tell(flow)
-    starts, waits = of(events, "task.started")[1:], of(events, "task.retrying")
+    events = await run_to_end(flow)
+    starts, waits = of_type(events, "task.started")[1:], of_type(events, "task.retrying")
     assert len(starts) == len(waits) == 3
     for failures, (wait, start) in enumerate(zip(waits, starts, strict=True), 1):
         most = 1000 * retry.delay_after(failures, 0)
@@ -289,7 +280,7 @@ async def test_the_children_of_a_map_are_retried_one_by_one() -> None:
             raise ConnectionError
         return items * 10
 
-    events = await tell(flow)
+    events = await run_to_end(flow)
     assert sorted(story(events, "task.started"))[:4] == [
         ("task.started", "child[0]", 1),
         ("task.started", "child[1]", 1),
@@ -315,7 +306,7 @@ async def test_what_an_attempt_says_carries_its_number() -> None:
 
     async with Engine() as engine:
         run = await engine.start(flow)
-        events = await told(engine, run)
+        events = await full_log(engine, run)
         assert run.state.tasks["body"].message == "attempt 3"
     current = 0
     text: dict[int, str] = {}
@@ -326,9 +317,9 @@ async def test_what_an_attempt_says_carries_its_number() -> None:
         if event.type == "task.chunk":
             text[current] = text.get(current, "") + event.data["text"]
     assert text == {attempt: f"a{attempt} b{attempt}" for attempt in (1, 2, 3)}
-    assert next(chunk for chunk in of(events, "task.chunk") if chunk.attempt == 3).data["index"] == 0
-    assert [event.data["attempt"] for event in of(events, "number.said")] == [1, 2, 3]
-    last = {event.attempt: event.data["fraction"] for event in of(events, "task.progress")}
+    assert next(chunk for chunk in of_type(events, "task.chunk") if chunk.attempt == 3).data["index"] == 0
+    assert [event.data["attempt"] for event in of_type(events, "number.said")] == [1, 2, 3]
+    last = {event.attempt: event.data["fraction"] for event in of_type(events, "task.progress")}
     assert last == pytest.approx({1: 0.2, 2: 0.4, 3: 0.6})
 
 
@@ -346,12 +337,12 @@ async def test_the_state_of_a_waiting_retry_has_nothing_of_the_attempt_that_star
 
     async with Engine() as engine:
         run = await engine.start(flow)
-        await until(run, "task.started", count=2)
+        await wait_for_event(run, "task.started", count=2)
         await wait_until(lambda: run.state.tasks["body"].status == "running" and run.state.tasks["body"].attempt == 2)
         task = run.state.tasks["body"]
         assert (task.progress, task.message, task.retry, task.failures) == (None, None, None, 1)
         go_on.set()
-        await told(engine, run)
+        await full_log(engine, run)
 
 
 async def test_a_kept_context_of_a_failed_attempt_is_closed() -> None:
@@ -370,7 +361,7 @@ async def test_a_kept_context_of_a_failed_attempt_is_closed() -> None:
             contexts[0].chunk("late")
         await ctx.emit("number.said")
 
-    events = await tell(flow)
+    events = await run_to_end(flow)
     assert only(events, "number.said").attempt == 2
     assert events[-1].type == "run.completed"
 
@@ -391,7 +382,7 @@ async def test_a_failed_attempt_lets_others_run_while_it_waits(limited: str) -> 
     async def second() -> None:
         ran.append("second")
 
-    events = await tell(flow, **({"concurrency": 1} if limited == "engine" else {}))
+    events = await run_to_end(flow, **({"concurrency": 1} if limited == "engine" else {}))
     assert ran == ["first 1", "second", "first 2"]
     assert story(events)[1:4] == [
         ("task.retrying", "first", 1),
@@ -410,9 +401,9 @@ async def test_a_cancel_ends_the_wait_for_the_next_attempt() -> None:
 
     async with Engine() as engine:
         run = await engine.start(flow)
-        await until(run, "task.retrying")
-        await asyncio.wait_for(run.cancel(), 5)
-        events = await told(engine, run)
+        await wait_for_event(run, "task.retrying")
+        await asyncio.wait_for(run.cancel(), PATIENCE)
+        events = await full_log(engine, run)
     assert [event.type for event in events][2:] == [
         "task.retrying",
         "run.cancelling",
@@ -435,9 +426,9 @@ async def test_a_body_that_fails_because_it_is_cancelled_is_not_tried_again() ->
 
     async with Engine() as engine:
         run = await engine.start(flow)
-        await until(run, "task.started")
+        await wait_for_event(run, "task.started")
         await run.cancel()
-        events = await told(engine, run)
+        events = await full_log(engine, run)
         with pytest.raises(RunCancelled):
             await run
     assert story(events) == [("task.started", "body", 1), ("task.cancelled", "body", 1)]
@@ -467,15 +458,17 @@ async def test_a_paused_run_starts_no_further_attempt_until_it_goes_on() -> None
         run = await engine.start(flow)
         await run.pause()
         fail.set()
-        failed = await until(run, "task.retrying")
-        await until(run, "time.passed", count=10 + len(of(await read_all(engine.log, run.id), "time.passed")))
+        failed = await wait_for_event(run, "task.retrying")
+        await wait_for_event(
+            run, "time.passed", count=10 + len(of_type(await read_all(engine.log, run.id), "time.passed"))
+        )
         assert run.state.tasks["body"].status == "retrying"
         await run.resume()
-        events = await told(engine, run)
+        events = await full_log(engine, run)
     resumed = only(events, "run.resumed").seq
-    again = of(events, "task.started", "body")[1].seq
+    again = of_type(events, "task.started", "body")[1].seq
     assert failed.seq < resumed < again
-    assert sum(failed.seq < event.seq < resumed for event in of(events, "time.passed")) >= 10
+    assert sum(failed.seq < event.seq < resumed for event in of_type(events, "time.passed")) >= 10
     assert only(events, "run.completed").data["outputs"]["body"] == 2
 
 
@@ -488,11 +481,11 @@ async def test_failures_are_counted_across_a_restart_and_restarts_are_not(tmp_pa
         raise ConnectionError(f"attempt {ctx.attempt}")
 
     whole = await record(flow)
-    second = of(whole, "task.started")[1]
+    second = of_type(whole, "task.started")[1]
     log = await crashed_log("sqlite", whole[: second.seq], tmp_path)
     async with Engine(log, workflows=[flow]) as engine:
         run = await engine.get(RUN_ID)
-        await asyncio.wait_for(run.ended(), 10)
+        await asyncio.wait_for(run.ended(), PATIENCE)
         events = await read_with_blobs(engine.log)
     check_laws(events)
     assert story(events, "task.started", "task.failed") == [
@@ -527,15 +520,15 @@ async def test_a_restart_waits_the_rest_of_a_delay(hours: float, is_due: bool, t
     log = f"sqlite:///{tmp_path}/runs.db"
     async with Engine(log, workflows=[flow], grace=0) as engine:
         run = await engine.start(flow, run_id=RUN_ID)
-        await until(run, "task.retrying")
+        await wait_for_event(run, "task.retrying")
     async with Engine(log, workflows=[flow], grace=0, clock=Ahead(int(3600 * hours))) as engine:
         run = await engine.get(RUN_ID)
         if not is_due:
-            await until(run, "run.resumed")
+            await wait_for_event(run, "run.resumed")
             assert run.state.tasks["body"].status == "retrying"
-            await asyncio.wait_for(run.cancel(), 5)
-        events = await told(engine, run)
-    assert [event.attempt for event in of(events, "task.started")] == ([1, 2] if is_due else [1])
+            await asyncio.wait_for(run.cancel(), PATIENCE)
+        events = await full_log(engine, run)
+    assert [event.attempt for event in of_type(events, "task.started")] == ([1, 2] if is_due else [1])
     assert events[-1].type == ("run.failed" if is_due else "run.cancelled")
 
 
@@ -556,8 +549,8 @@ async def test_a_body_on_the_loop_that_takes_too_long_is_stopped() -> None:
     async with Engine() as engine:
         run = await engine.start(flow)
         with pytest.raises(RunFailed) as failed:
-            await asyncio.wait_for(run, 10)
-        events = await told(engine, run)
+            await asyncio.wait_for(run, PATIENCE)
+        events = await full_log(engine, run)
     assert isinstance(failed.value.__cause__, TaskTimeout)
     assert only(events, "room.tidied").data == {"cancelled": True}
     failure = only(events, "task.failed").data
@@ -586,7 +579,7 @@ async def test_what_a_body_returns_after_its_timeout_is_no_output(place: str) ->
         return "late"
 
     flow.task(on_loop if place == "loop" else in_thread, name="body", timeout=0.05)
-    events = await tell(flow)
+    events = await run_to_end(flow)
     failure = only(events, "task.failed").data["error"]
     assert failure == {"type": "TaskTimeout", "message": "task body took longer than its timeout of 0.05 s"}
 
@@ -613,7 +606,7 @@ async def test_a_thread_learns_of_its_timeout_as_of_a_cancel() -> None:
         except ContextClosed as error:
             woken.append(type(error).__name__)
 
-    events = await tell(flow)
+    events = await run_to_end(flow)
     assert only(events, "task.failed").data["error"]["type"] == "TaskTimeout"
     assert woken == ["ContextClosed"]
 
@@ -625,7 +618,7 @@ async def test_a_process_that_takes_too_long_is_killed(monkeypatch: pytest.Monke
     flow.task(bodies.pid, name="warm", executor="process")  # a worker that is up: the timeout is the body's alone
     flow.task(bodies.ignore, name="body", after="warm", executor="process", timeout=1.5)
     flow.task(bodies.pid, name="after", after="body", executor="process", on_upstream_failure="run")
-    events = await tell(flow)
+    events = await run_to_end(flow)
     failure = only(events, "task.failed", "body").data["error"]
     assert failure == {"type": "TaskTimeout", "message": "task body took longer than its timeout of 1.5 s"}
     began = only(events, "demo.began").data["pid"]
@@ -665,7 +658,7 @@ async def test_a_body_that_does_not_stop_after_its_timeout_is_abandoned_and_name
     flow.task(on_loop if place == "loop" else in_thread, name="body", timeout=0.05)
     async with Engine() as engine:
         run = await engine.start(flow)
-        events = await told(engine, run)
+        events = await full_log(engine, run)
         go_on.set()
         gate.set()
         await wait_until(lambda: caught)
@@ -696,9 +689,9 @@ async def test_an_abandoned_attempt_does_not_keep_the_next_from_running() -> Non
 
     async with Engine() as engine:
         run = await engine.start(flow)
-        await until(run, "task.started", "after")
+        await wait_for_event(run, "task.started", "after")
         await run.cancel()
-        events = await told(engine, run)
+        events = await full_log(engine, run)
         go_on.set()
     assert "abandoned" in only(events, "task.retrying").data["error"]["message"]
     assert only(events, "task.completed").data["output"] == 2
@@ -723,7 +716,7 @@ async def test_a_timeout_is_a_failure_that_may_be_retried(place: str, retry_on: 
 
     retry = Retry(attempts=2, delay=0.1, retry_on=retry_on)
     flow.task(on_loop if place == "loop" else in_thread, name="body", timeout=0.05, retry=retry)
-    events = await tell(flow)
+    events = await run_to_end(flow)
     assert story(events) == [
         ("task.started", "body", 1),
         ("task.retrying", "body", 1),
@@ -741,7 +734,7 @@ async def test_a_timeout_that_is_not_to_be_retried_fails_at_once() -> None:
     async def body() -> None:
         await asyncio.Event().wait()
 
-    events = await tell(flow)
+    events = await run_to_end(flow)
     assert story(events) == [("task.started", "body", 1), ("task.failed", "body", 1)]
 
 
@@ -773,11 +766,11 @@ async def test_the_timeout_stands_still_while_a_body_waits_to_receive(place: str
     flow.task(on_loop if place == "loop" else in_thread, name="body", timeout=0.5)
     async with Engine() as engine:
         run = await engine.start(flow)
-        await until(run, "task.waiting")
-        await until(run, "task.failed", "clock")
+        await wait_for_event(run, "task.waiting")
+        await wait_for_event(run, "task.failed", "clock")
         assert run.state.tasks["body"].status == "waiting"
         await run.send("body", "at last")
-        events = await told(engine, run)
+        events = await full_log(engine, run)
     received = only(events, "task.received").seq
     assert only(events, "task.failed", "clock").seq < received < only(events, "task.failed", "body").seq
 
@@ -794,7 +787,7 @@ async def test_the_timeout_does_not_count_the_wait_for_a_slot() -> None:
     async def second() -> str:
         return "in time"
 
-    events = await tell(flow)
+    events = await run_to_end(flow)
     assert story(events, "task.started") == [("task.started", "first", 1), ("task.started", "second", 1)]
     assert only(events, "run.completed").data["outputs"]["second"] == "in time"
 
@@ -814,10 +807,10 @@ async def test_a_cancel_that_comes_after_the_timeout_ends_the_body_once() -> Non
 
     async with Engine() as engine:
         run = await engine.start(flow)
-        await until(run, "room.dirty")
+        await wait_for_event(run, "room.dirty")
         await run.request_cancel()
         tidy.set()
-        events = await told(engine, run)
+        events = await full_log(engine, run)
     assert story(events) == [("task.started", "body", 1), ("task.cancelled", "body", 1)]
     assert events[-1].type == "run.cancelled"
 
@@ -839,10 +832,10 @@ async def test_a_run_that_takes_too_long_is_stopped_and_fails() -> None:
     async with Engine() as engine:
         run = await engine.start(flow)
         with pytest.raises(RunFailed, match=r"timeout of 0\.1 s"):
-            await asyncio.wait_for(run, 10)
-        events = await told(engine, run)
+            await asyncio.wait_for(run, PATIENCE)
+        events = await full_log(engine, run)
     assert only(events, "run.cancelling").data["reason"] == "timeout"
-    assert {event.task_id for event in of(events, "task.cancelled")} == {"body", "after"}
+    assert {event.task_id for event in of_type(events, "task.cancelled")} == {"body", "after"}
     assert only(events, "run.failed").data["error"]["type"] == "RunTimeout"
     assert only(events, "run.failed").data["duration_ms"] >= 99
 
@@ -855,7 +848,7 @@ async def test_the_timeout_of_a_run_ends_a_retry_that_waits() -> None:
     async def body() -> None:
         raise ConnectionError
 
-    events = await tell(flow)
+    events = await run_to_end(flow)
     assert story(events) == [
         ("task.started", "body", 1),
         ("task.retrying", "body", 1),
@@ -880,11 +873,11 @@ async def test_the_timeout_of_a_run_stands_still_in_a_pause() -> None:
         run = await engine.start(flow)
         await run.pause()
         late = await engine.start(other)
-        await told(engine, late)
+        await full_log(engine, late)
         assert run.status == "paused"
         await run.resume()
         go_on.set()
-        assert await asyncio.wait_for(run, 10) == {"body": "in time"}
+        assert await asyncio.wait_for(run, PATIENCE) == {"body": "in time"}
         check_laws(await read_all(engine.log, run.id))
 
 
@@ -897,7 +890,7 @@ steps = st.lists(st.tuples(st.booleans(), st.integers(0, 50)), max_size=20)
 @given(steps, st.lists(st.integers(0, 100), max_size=4))
 def test_alarms_ring_once_when_the_watch_has_gone_for_so_long(steps: list[tuple[bool, int]], at: list[int]) -> None:
     """Whatever the stops: each alarm rings once, at its time of going, in order; no timer is left while it stands."""
-    loop = FakeLoop()
+    loop = VirtualLoop()
     rung: list[tuple[int, float]] = []
     watch: Stopwatch
 
@@ -913,7 +906,7 @@ def test_alarms_ring_once_when_the_watch_has_gone_for_so_long(steps: list[tuple[
         else:
             watch.stop()
             assert loop.pending == 0
-        loop.pass_time(seconds)
+        loop.advance(seconds)
         assert watch.elapsed == gone
     assert all(seconds == elapsed for seconds, elapsed in rung)
     went = [seconds for is_going, seconds in steps if is_going]

@@ -1,4 +1,4 @@
-"""Records the golden runs: ``python -m tests.events.golden.record [NAME ...]``. Those that are there are never recorded again.
+"""Records the golden runs: ``python -m tests.events.golden.record [NAME ...]``; one that is there stays as it is.
 
 A recorded run is a promise: whatever becomes of the code, these events fold to the state beside them. Record a new
 one when a new kind of event or state is added; an old one is changed by nobody.

@@ -11,8 +11,8 @@ import pytest
 from reactor import Context, Engine, Event, Run, Workflow
 from reactor.logs.memory import MemoryLog
 from reactor.testing import FaultyLog, read_all
+from tests.helpers.runs import full_log, wait_for_event
 from tests.helpers.server import Gates, Serve, Server, gated_workflow
-from tests.helpers.supervised import told, until
 
 COMMANDS = ("pause", "resume", "cancel", "input")
 
@@ -47,7 +47,8 @@ async def open_run(server: Server, workflow: str = "gated") -> Run:
     """A run whose bodies run, or wait."""
     started = await server.start(workflow)
     run = await server.engine.get(started["run_id"])
-    await until(run, "task.waiting" if workflow == "asking" else "task.started", None, 1 if workflow == "asking" else 3)
+    type, count = ("task.waiting", 1) if workflow == "asking" else ("task.started", 3)
+    await wait_for_event(run, type, None, count)
     return run
 
 
@@ -72,7 +73,7 @@ async def test_a_run_is_paused_and_resumed(server: Server) -> None:
         status, body = await command(server, run.id, "resume")
         assert (status, body["status"]) == (202, "running")
     server.gates.open()
-    await told(server.engine, run)
+    await full_log(server.engine, run)
     assert await types(server, run, "run.") == ["run.started", "run.paused", "run.resumed", "run.completed"]
 
 
@@ -90,7 +91,7 @@ async def test_a_command_is_answered_only_once_its_event_is_in_the_log(serve: Se
     server = await serve(Engine(log, grace=0), gated_workflow(Gates()))
     await server.start("gated", run_id="r")
     run = await server.engine.get("r")
-    await until(run, "task.started", None, 3)
+    await wait_for_event(run, "task.started", None, 3)
     asked = asyncio.ensure_future(command(server, "r", "pause"))
     await asyncio.wait_for(is_written.wait(), 10)
     assert (await server.get("/runs/r"))[1]["status"] == "running"
@@ -112,11 +113,11 @@ async def test_a_task_that_waits_is_shown_and_fed(asking: Server) -> None:
     assert body["tasks"]["approve"]["waiting"] == [{"prompt": "approve?", "schema": {"type": "boolean"}, "key": None}]
     status, body = await command(asking, run.id, "input", {"task": "approve", "value": True})
     assert (status, body["run_id"]) == (202, run.id)
-    await until(run, "task.waiting", "approve", 2)
+    await wait_for_event(run, "task.waiting", "approve", 2)
     _, body = await asking.get(f"/runs/{run.id}")
     assert body["tasks"]["approve"]["waiting"] == [{"prompt": "why?", "schema": None, "key": "why"}]
     assert (await command(asking, run.id, "input", {"task": "approve", "value": None, "key": "why"}))[0] == 202
-    events = await told(asking.engine, run)
+    events = await full_log(asking.engine, run)
     received = [event.data for event in events if event.type == "task.received"]
     assert received == [{"value": True, "key": None}, {"value": None, "key": "why"}]
     _, body = await asking.get(f"/runs/{run.id}")
@@ -160,11 +161,11 @@ async def test_one_task_is_cancelled(server: Server) -> None:
     run = await open_run(server)
     status, body = await command(server, run.id, "cancel", {"task": "fast", "reason": "not needed", "grace": 5})
     assert (status, body["status"]) == (202, "running")
-    await until(run, "task.cancelled", "fast")
+    await wait_for_event(run, "task.cancelled", "fast")
     assert (await command(server, run.id, "cancel", {"task": "fast"}))[0] == 409
     for name in ("middle", "step", "slow"):
         server.gates[name].set()
-    events = await told(server.engine, run)
+    events = await full_log(server.engine, run)
     cancelling = next(event for event in events if event.type == "task.cancelling")
     assert (cancelling.task_id, cancelling.data) == ("fast", {"reason": "not needed", "by": "127.0.0.1"})
     assert (run.status, run.state.tasks["after_fast"].status) == ("completed", "skipped")
@@ -184,7 +185,7 @@ async def test_a_run_is_cancelled_and_a_second_cancel_is_harmless(server: Server
 
     server.engine.register(flow)
     run = await server.engine.start(flow)
-    await until(run, "task.started")
+    await wait_for_event(run, "task.started")
     for _ in range(2):
         status, answer = await command(server, run.id, "cancel", {"reason": "enough"})
         assert (status, answer["status"]) == (202, "cancelling")
@@ -196,7 +197,7 @@ async def test_a_run_is_cancelled_and_a_second_cancel_is_harmless(server: Server
     ):
         assert (await command(server, run.id, name, body))[0] == 409, name
     go.set()
-    events = await told(server.engine, run)
+    events = await full_log(server.engine, run)
     assert [e.type for e in events if e.type.startswith("run.")] == ["run.started", "run.cancelling", "run.cancelled"]
     status, answer = await command(server, run.id, "cancel")
     assert (status, answer["run_status"]) == (409, "cancelled")
@@ -251,7 +252,7 @@ async def test_after_the_end_every_command_is_409(server: Server) -> None:
     """The problem names the run and how it ended; the log does not change."""
     started = await server.start("small")
     run = await server.engine.get(started["run_id"])
-    events = await told(server.engine, run)
+    events = await full_log(server.engine, run)
     for name in COMMANDS:
         body = {"task": "a", "value": 1} if name == "input" else {}
         status, answer = await command(server, run.id, name, body)

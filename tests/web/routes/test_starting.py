@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from reactor import Workflow
+from tests.helpers.runs import full_log
 from tests.helpers.server import Server, Stream
-from tests.helpers.supervised import told
 
 
 async def test_a_start_is_answered_after_it_is_in_the_log(server: Server) -> None:
@@ -205,7 +205,7 @@ async def test_a_budget_is_part_of_the_run(server: Server, route: str) -> None:
     """It is in run.started and in the state, and it holds: one body may start, the second one fails the run."""
     status, answer = await _start(server, route, "r", {"tasks": 1, "cost": "0.5"})
     assert status == 201, answer
-    events = await told(server.engine, await server.engine.get("r"))
+    events = await full_log(server.engine, await server.engine.get("r"))
     budget = {"cost": 0.5, "tasks": 1, "on_exceeded": "fail"}
     assert events[0].data["budget"] == budget
     assert events[-1].type == "run.failed"

@@ -13,8 +13,8 @@ from aiohttp import web as aiohttp_web
 
 from reactor import Engine, Event, Run
 from reactor.testing import read_all
+from tests.helpers.runs import full_log, wait_until
 from tests.helpers.server import Gates, Serve, Server, Stream, gated_workflow
-from tests.helpers.supervised import told, wait_until
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ async def test_a_client_that_goes_cancels_the_run_where_it_asked_for_that(
         run = await server.engine.get("r")
         assert run.status == "running"
     await client.close()
-    events = await told(server.engine, run)
+    events = await full_log(server.engine, run)
     cancelling = next(event for event in events if event.type == "run.cancelling")
     assert cancelling.data == {"reason": "disconnected", "by": "127.0.0.1"}
     assert events[-1].data["reason"] == "disconnected"
@@ -78,7 +78,7 @@ async def test_a_client_that_goes_cancels_nothing_by_default(
     await wait_until(lambda: not len(server.streams))
     run = await server.engine.get("r")
     server.gates.open()
-    assert "run.cancelling" not in [event.type for event in await told(server.engine, run)]
+    assert "run.cancelling" not in [event.type for event in await full_log(server.engine, run)]
     assert run.status == "completed"
 
 

@@ -137,6 +137,7 @@ async def streams_open(session: aiohttp.ClientSession, port: int) -> int:
         return json.loads(await response.text())["streams"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads memory from /proc")
 async def test_clients_that_never_read_cost_nobody_anything(tmp_path: Path) -> None:
     """90 get every event in order, 10 stalled ones cost no memory to speak of and resume by their cursor."""

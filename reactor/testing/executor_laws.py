@@ -1,0 +1,340 @@
+"""What every ``Executor`` must keep, as functions that raise AssertionError: an executor passes them before it is used.
+
+A law is given an executor that is open and runs nothing, and the bodies it can run: ``DEF`` or ``ASYNC``. It leaves the
+executor open and idle. The bodies stand at module level, so that other processes can import them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, NamedTuple
+
+from reactor.context.context import Context
+from reactor.errors import ContextClosed
+from reactor.ports.executor import Executor
+from reactor.testing.attempts import RecordedVoice, Submitted, work_for
+
+# --- the bodies ---
+
+
+class Bodies(NamedTuple):
+    """What the laws run. Those that have a parameter ``ctx`` are given a Context."""
+
+    add: Callable[..., Any]
+    """Returns ``left + right``."""
+    fail: Callable[..., Any]
+    """Raises ``error``."""
+    speak: Callable[..., Any]
+    """Says ``count`` events and one of everything else."""
+    describe: Callable[..., Any]
+    """Returns what its Context shows of the attempt."""
+    ask: Callable[..., Any]
+    """Returns what it receives for ``question``, and emits ``law.asked`` after it has it."""
+    keep: Callable[..., Any]
+    """Leaves its Context behind."""
+    use_kept: Callable[..., Any]
+    """Emits with the Context that was left behind: ``closed`` where that is refused, or none was left here."""
+    stop: Callable[..., Any]
+    """Emits ``law.began``, runs until it is told to stop, and returns ``stopped`` where ``ctx.cancelled`` says so."""
+
+
+_kept: list[Context] = []
+
+
+def _add(left: int, right: int) -> int:
+    return left + right
+
+
+def _fail(error: BaseException) -> None:
+    raise error
+
+
+def _speak(ctx: Context, count: int) -> str:
+    for number in range(count):
+        ctx.emit("law.number", {"number": number})
+    ctx.chunk("text")
+    ctx.spend(cost="0.5", tokens=3)
+    ctx.progress(1.0)
+    return "said"
+
+
+def _describe(ctx: Context) -> dict[str, Any]:
+    fields = ("run_id", "task_id", "attempt", "map_index", "input", "meta")
+    return {name: getattr(ctx, name) for name in fields} | {"upstream": ctx.upstreams["before"].output}
+
+
+def _ask(ctx: Context, question: str) -> Any:
+    answer = ctx.receive(question)
+    ctx.emit("law.asked")
+    return answer
+
+
+def _keep(ctx: Context) -> None:
+    _kept.append(ctx)
+
+
+def _use_kept() -> str:
+    try:
+        for ctx in _kept:
+            ctx.emit("law.late")
+    except ContextClosed:
+        return "closed"
+    else:
+        return "heard" if _kept else "closed"
+    finally:
+        _kept.clear()
+
+
+def _stop(ctx: Context) -> str:
+    try:
+        ctx.emit("law.began")
+        while not ctx.cancelled:
+            time.sleep(0.001)
+    except BaseException:  # of an executor that interrupts
+        pass
+    return "stopped" if ctx.cancelled else "not cancelled"
+
+
+async def _add_async(left: int, right: int) -> int:
+    return left + right
+
+
+async def _fail_async(error: BaseException) -> None:
+    raise error
+
+
+async def _speak_async(ctx: Context, count: int) -> str:
+    for number in range(count):
+        await ctx.emit("law.number", {"number": number})
+    await ctx.chunk("text")
+    await ctx.spend(cost="0.5", tokens=3)
+    await ctx.progress(1.0)
+    return "said"
+
+
+async def _describe_async(ctx: Context) -> dict[str, Any]:
+    return _describe(ctx)
+
+
+async def _ask_async(ctx: Context, question: str) -> Any:
+    answer = await ctx.receive(question)
+    await ctx.emit("law.asked")
+    return answer
+
+
+async def _keep_async(ctx: Context) -> None:
+    _keep(ctx)
+
+
+async def _use_kept_async() -> str:
+    return _use_kept()
+
+
+async def _stop_async(ctx: Context) -> str:
+    try:
+        await ctx.emit("law.began")
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        pass
+    return "stopped" if ctx.cancelled else "not cancelled"
+
+
+DEF: Final = Bodies(_add, _fail, _speak, _describe, _ask, _keep, _use_kept, _stop)
+"""``def`` functions, for executors that run them in threads or processes."""
+ASYNC: Final = Bodies(
+    _add_async, _fail_async, _speak_async, _describe_async, _ask_async, _keep_async, _use_kept_async, _stop_async
+)
+"""``async def`` functions that do the same."""
+
+# --- how a body ends ---
+
+
+async def law_the_output_is_what_the_body_returns(executor: Executor, bodies: Bodies) -> None:
+    """A body is called with its arguments, and ``done`` gets what it returns."""
+    assert await Submitted(executor, work_for(bodies.add, left=1, right=2)).outcome() == (3, None)
+
+
+async def law_a_body_is_answered_once(executor: Executor, bodies: Bodies) -> None:
+    """``done`` is called once, and not inside of ``submit``."""
+    first = Submitted(executor, work_for(bodies.add, left=1, right=2))
+    await first.outcome()
+    await Submitted(executor, work_for(bodies.add, left=3, right=4)).outcome()
+    assert first.answers == [(3, None)]
+
+
+async def law_what_a_body_raises_is_its_error(executor: Executor, bodies: Bodies) -> None:
+    """``done`` gets the exception, of the same type and message; the next body runs."""
+    for raised in (ValueError("no"), SystemExit(3), asyncio.CancelledError("mine")):
+        error = await Submitted(executor, work_for(bodies.fail, error=raised)).error()
+        assert (type(error), str(error)) == (type(raised), str(raised))
+    assert await Submitted(executor, work_for(bodies.add, left=1, right=2)).output() == 3
+
+
+async def law_bodies_run_at_the_same_time_and_get_their_own_answers(executor: Executor, bodies: Bodies) -> None:
+    """Three bodies wait at once; each gets what was answered to its own question, in whatever order."""
+    voice, names = RecordedVoice(), ["a", "b", "c"]
+    submitted = {name: Submitted(executor, work_for(bodies.ask, voice, question=name)) for name in names}
+    await voice.until(lambda: len(voice.questions) == len(names))
+    for prompt, question in reversed(voice.questions):
+        question.set_result(f"to {prompt}")
+    for name, body in submitted.items():
+        assert await body.output() == f"to {name}"
+
+
+# --- what a body says and sees ---
+
+
+async def law_what_a_body_says_is_heard_in_order_and_before_its_output(executor: Executor, bodies: Bodies) -> None:
+    """Nothing is lost and nothing comes after ``done``; progress may be sampled, but its last value is heard."""
+    voice = RecordedVoice()
+    assert await Submitted(executor, work_for(bodies.speak, voice, count=50)).output() == "said"
+    said = [entry for entry in voice.heard if entry[0] != "progress"]
+    assert [entry[1:] for entry in said[:50]] == [("law.number", {"number": number}) for number in range(50)]
+    assert said[50:] == [("chunk", "text"), ("spend", "0.5", 3, "spend")]
+    assert ("progress", 1.0) in voice.heard
+
+
+async def law_emit_waits_for_room(executor: Executor, bodies: Bodies) -> None:
+    """While the window is full a body is held in ``emit``: that is the backpressure."""
+    voice = RecordedVoice()
+    voice.room = room = voice.loop.create_future()
+    body = Submitted(executor, work_for(bodies.speak, voice, count=3))
+    await voice.until(lambda: voice.heard)
+    await Submitted(executor, work_for(bodies.add, left=1, right=2)).output()
+    assert len(voice.heard) == 1
+    assert not body.has_ended
+    room.set_result(None)
+    assert await body.output() == "said"
+
+
+async def law_a_body_sees_its_attempt(executor: Executor, bodies: Bodies) -> None:
+    """``ctx`` has the fields of the Attempt."""
+    voice = RecordedVoice()
+    work = work_for(bodies.describe, voice)
+    assert work.attempt is not None
+    assert await Submitted(executor, work).output() == {
+        "run_id": work.attempt.run_id,
+        "task_id": work.attempt.task_id,
+        "attempt": work.attempt.attempt,
+        "map_index": work.attempt.map_index,
+        "input": work.attempt.input,
+        "meta": work.attempt.meta,
+        "upstream": work.attempt.upstreams["before"].output,
+    }
+
+
+async def law_an_answer_may_be_an_exception(executor: Executor, bodies: Bodies) -> None:
+    """What the engine raises for a question is raised in the body."""
+    voice = RecordedVoice()
+    body = Submitted(executor, work_for(bodies.ask, voice, question="?"))
+    await voice.until(lambda: voice.questions)
+    voice.questions[0][1].set_exception(LookupError("no more"))
+    error = await body.error()
+    assert isinstance(error, LookupError)
+    assert str(error) == "no more"
+
+
+async def law_a_closed_voice_raises_in_the_body(executor: Executor, bodies: Bodies) -> None:
+    """Once the attempt has ended, whatever the body says raises ContextClosed there."""
+    voice = RecordedVoice()
+    voice.is_closed = True
+    error = await Submitted(executor, work_for(bodies.speak, voice, count=1)).error()
+    assert isinstance(error, ContextClosed)
+    assert (error.run_id, error.task_id) == ("r", "t")
+
+
+# --- stopping ---
+
+
+async def law_a_cancel_lets_go_of_a_body_that_waits(executor: Executor, bodies: Bodies) -> None:
+    """A body that waits for an answer is woken by an exception, and its question is cancelled."""
+    voice = RecordedVoice()
+    body = Submitted(executor, work_for(bodies.ask, voice, question="?"))
+    await voice.until(lambda: voice.questions)
+    body.job.cancel()
+    assert isinstance(await body.error(), (asyncio.CancelledError, ContextClosed))
+    assert voice.questions[0][1].cancelled()
+
+
+async def law_a_body_is_told_to_stop(executor: Executor, bodies: Bodies) -> None:
+    """After ``cancel`` the body finds ``ctx.cancelled`` true, and ``saw_cancel`` says that it looked."""
+    voice = RecordedVoice()
+    body = Submitted(executor, work_for(bodies.stop, voice))
+    await voice.until(lambda: voice.heard)
+    assert not body.job.saw_cancel
+    body.job.cancel()
+    output, error = await body.outcome()
+    assert output == "stopped" or isinstance(error, asyncio.CancelledError), (output, error)
+    assert body.job.saw_cancel
+
+
+async def law_a_body_that_is_cancelled_at_once_is_answered_once(executor: Executor, bodies: Bodies) -> None:
+    """Whether it had begun or not; not inside of ``cancel``, and the next body runs."""
+    body = Submitted(executor, work_for(bodies.add, left=1, right=2))
+    body.job.cancel()
+    assert not body.has_ended, "done was called inside of cancel"
+    output, error = await body.outcome()
+    assert output == 3 or isinstance(error, asyncio.CancelledError)
+    assert await Submitted(executor, work_for(bodies.add, left=3, right=4)).output() == 7
+    assert len(body.answers) == 1
+
+
+async def law_stopping_a_body_that_has_ended_does_nothing(executor: Executor, bodies: Bodies) -> None:
+    """``cancel`` and ``abandon`` after the answer raise nothing and answer nothing."""
+    body = Submitted(executor, work_for(bodies.add, left=1, right=2))
+    await body.outcome()
+    body.job.cancel()
+    body.job.abandon()
+    assert await Submitted(executor, work_for(bodies.add, left=3, right=4)).output() == 7
+    assert body.answers == [(3, None)]
+
+
+async def law_an_abandoned_body_is_never_answered(executor: Executor, bodies: Bodies) -> None:
+    """Neither at once nor where it goes on and ends; ``abandon`` is true only where it is gone. The next body runs."""
+    voice = RecordedVoice()
+    body = Submitted(executor, work_for(bodies.ask, voice, question="?"))
+    await voice.until(lambda: voice.questions)
+    is_gone = body.job.abandon()
+    question = voice.questions[0][1]
+    if not is_gone:
+        question.set_result("late")
+        await voice.until(lambda: "law.asked" in voice.types())
+    assert await Submitted(executor, work_for(bodies.add, left=1, right=2)).output() == 3
+    assert "law.asked" not in voice.types() or not is_gone
+    assert body.answers == []
+
+
+# --- what is left behind ---
+
+
+async def law_a_context_is_closed_after_its_body(executor: Executor, bodies: Bodies) -> None:
+    """What was left behind of a body is not heard during the next one."""
+    voice = RecordedVoice()
+    await Submitted(executor, work_for(bodies.keep, voice)).output()
+    voice.is_closed = True  # as the engine does with the end of an attempt
+    assert await Submitted(executor, work_for(bodies.use_kept)).output() == "closed"
+    assert voice.heard == []
+
+
+Law = Callable[[Executor, Bodies], Awaitable[None]]
+
+LAWS: Final[tuple[Law, ...]] = (
+    law_the_output_is_what_the_body_returns,
+    law_a_body_is_answered_once,
+    law_what_a_body_raises_is_its_error,
+    law_bodies_run_at_the_same_time_and_get_their_own_answers,
+    law_what_a_body_says_is_heard_in_order_and_before_its_output,
+    law_emit_waits_for_room,
+    law_a_body_sees_its_attempt,
+    law_an_answer_may_be_an_exception,
+    law_a_closed_voice_raises_in_the_body,
+    law_a_cancel_lets_go_of_a_body_that_waits,
+    law_a_body_is_told_to_stop,
+    law_a_body_that_is_cancelled_at_once_is_answered_once,
+    law_stopping_a_body_that_has_ended_does_nothing,
+    law_an_abandoned_body_is_never_answered,
+    law_a_context_is_closed_after_its_body,
+)
+"""All of them, for ``pytest.mark.parametrize``."""

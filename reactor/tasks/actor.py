@@ -4,7 +4,7 @@ An actor is subscribed to once, by the merge into the run's bus. It waits until 
 the ready queue, runs, emits its drafts and completes. A failing body is a ``task.failed`` draft; ``on_error`` would
 mean a bug in here. ``body.TaskActor`` runs a body, ``mapped.MappedActor`` fans out.
 
-    upstreams  --x----x|
+    upstreams  --x----x|                     their completion is all it observes
     actor      -------(started)--(what the body emits)--(completed | failed | skipped | cancelled)|
 """
 
@@ -22,16 +22,17 @@ from reactor.events.event import Draft, task_head
 from reactor.events.state import ENDED
 from reactor.operators.attached import Attachable, Disposing, Sink
 from reactor.tasks.past import Past
-from reactor.tasks.scope import Dependent, Ended, Scope
+from reactor.tasks.scope import CompletionObserver, Ended, Scope, Upstream
 
 
 class Actor(Attachable[Draft]):
-    """What a task and a mapped task have in common: waiting, ending, and telling those that depend on it.
+    """What a task and a mapped task have in common: waiting for upstreams, and ending.
 
     ``status`` is as in ``RunState``; ``because`` is the task where a skip or failure began.
     """
 
     __slots__ = (
+        "_dependents",
         "_observer",
         "_waiting",
         "because",
@@ -59,13 +60,16 @@ class Actor(Attachable[Draft]):
         self.because: str | None = None
         self._waiting = 0
         self._observer: Sink[Draft] | None = None
+        """The run's bus. It gets the drafts and the completion."""
+        self._dependents: list[CompletionObserver] | None = None
+        """They get the completion only. In the order of the graph; dropped at the end."""
 
     @property
     def has_ended(self) -> bool:
         return self.status in ENDED
 
     @property
-    def upstreams(self) -> dict[str, Dependent]:
+    def upstreams(self) -> dict[str, Upstream]:
         """By name. Looked up each time and not kept, because a run may have 50,000 tasks."""
         actors = self.scope.actors
         return {name: actors[name] for name in self.node.upstreams}
@@ -98,19 +102,27 @@ class Actor(Attachable[Draft]):
             self.wait_for(self.upstreams.values())
         return self
 
-    def wait_for(self, upstreams: Iterable[Ended]) -> None:
-        """Counts the upstreams that have not ended. Each of them will call ``upstream_ended``; at 0 it is ready."""
+    def wait_for(self, upstreams: Iterable[Upstream]) -> None:
+        """Observes the completion of the upstreams that have not ended. When none is left it is ready."""
         for upstream in upstreams:
             if upstream.status not in ENDED:
                 self._waiting += 1
+                upstream.observe_completion(self)
         if not self._waiting:
             self.scope.ready.push(self)
 
-    def upstream_ended(self, upstream: Ended) -> None:
-        """Called once by each upstream that had not ended when this task began to wait."""
+    def on_completed(self) -> None:
+        """An upstream has completed."""
         self._waiting -= 1
         if not self._waiting:
             self.scope.ready.push(self)
+
+    def observe_completion(self, observer: CompletionObserver) -> None:
+        """Calls ``on_completed`` once, when this task ends. Costs a place in a list, and no subscription object."""
+        if self._dependents is None:
+            self._dependents = [observer]
+        else:
+            self._dependents.append(observer)
 
     def find_blocker(self, upstreams: Iterable[Ended]) -> Ended | None:
         """The first upstream whose end skips this task."""
@@ -164,7 +176,7 @@ class Actor(Attachable[Draft]):
         return self.draft("task.skipped", drafts.skipped(self.reason, self.because))
 
     def end(self, status: str, draft: Draft | None) -> None:
-        """The one way out: writes the last draft, completes, then tells the tasks that waited for it."""
+        """The one way out: writes the last draft, then completes. The bus and its dependents observe that."""
         self.status = status
         self.release()
         observer = self._observer
@@ -172,14 +184,11 @@ class Actor(Attachable[Draft]):
             if draft is not None:
                 observer.on_next(draft)
             observer.on_completed()
-        self.notify_dependents()
+        dependents, self._dependents = self._dependents, None
+        if dependents is not None:
+            for dependent in dependents:
+                dependent.on_completed()
         self.scope.ready.pump()
-
-    def notify_dependents(self) -> None:
-        """Tells the tasks that have it as an upstream, in the graph's order."""
-        actors = self.scope.actors
-        for name in self.node.dependents:
-            actors[name].upstream_ended(self)
 
     def release(self) -> None:
         """Lets go of what it holds, before anybody hears of its end."""

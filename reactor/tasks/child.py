@@ -7,7 +7,7 @@ from typing import Any
 
 from reactor.definition.graph import Node
 from reactor.tasks.body import TaskActor
-from reactor.tasks.scope import Ended, Scope
+from reactor.tasks.scope import Ended, Scope, Upstream
 
 
 class ChildActor(TaskActor):
@@ -17,7 +17,7 @@ class ChildActor(TaskActor):
     child only. All other upstreams have ended before the mapped task fans out.
     """
 
-    __slots__ = ("_paired", "item", "map_index", "pair")
+    __slots__ = ("item", "map_index", "pair")
 
     pair: ChildActor | None
 
@@ -28,8 +28,6 @@ class ChildActor(TaskActor):
         self.map_index = map_index
         self.item = item
         self.pair = pair
-        self._paired: list[ChildActor] | None = None
-        """The children of the next map that pair with this one. No graph knows of them."""
 
     @property
     def seen_upstreams(self) -> Mapping[str, Ended]:
@@ -37,24 +35,11 @@ class ChildActor(TaskActor):
         pair, source = self.pair, self.node.map_source
         return self.upstreams if pair is None or source is None else {**self.upstreams, source: pair}
 
-    def wait_for(self, upstreams: Iterable[Ended]) -> None:
+    def wait_for(self, upstreams: Iterable[Upstream]) -> None:
         super().wait_for(self.blockers())
-        if self.pair is not None and not self.pair.has_ended:
-            self.pair.add_paired(self)
 
     def blockers(self) -> Sequence[ChildActor]:
         return (self.pair,) if self.pair is not None else ()
-
-    def add_paired(self, child: ChildActor) -> None:
-        """``child`` waits for the end of this one."""
-        if self._paired is None:
-            self._paired = []
-        self._paired.append(child)
-
-    def notify_dependents(self) -> None:
-        paired, self._paired = self._paired, None
-        for child in paired or ():
-            child.upstream_ended(self)
 
     def release(self) -> None:
         super().release()

@@ -16,7 +16,7 @@ from reactor.stream.merge_tasks import merge_tasks
 from reactor.tasks.actor import Actor
 from reactor.tasks.child import ChildActor
 from reactor.tasks.past import Past
-from reactor.tasks.scope import Ended, Scope
+from reactor.tasks.scope import CompletionObserver, Ended, Scope, Upstream
 
 
 class MappedActor(Actor):
@@ -26,7 +26,7 @@ class MappedActor(Actor):
     Its output is the list of the children's outputs, in order, without those skipped by their own condition.
     """
 
-    __slots__ = ("_paired", "_past", "children", "has_fanned_out", "pairs_with", "source")
+    __slots__ = ("_fan_out_observers", "_past", "children", "has_fanned_out", "pairs_with", "source")
 
     def __init__(self, scope: Scope, node: Node, task_id: str) -> None:
         super().__init__(scope, node, task_id)
@@ -39,8 +39,8 @@ class MappedActor(Actor):
         self.children: list[ChildActor] = []
         self.has_fanned_out = False
         self._past: Past | None = None
-        self._paired: list[MappedActor] = []
-        """Mapped tasks that wait for this one to fan out."""
+        self._fan_out_observers: list[CompletionObserver] = []
+        """The maps over this one."""
 
     def restore(self, past: Past) -> None:
         seen = past.tasks.get(self.task_id)
@@ -57,16 +57,16 @@ class MappedActor(Actor):
             self._conclude()
             self.status = seen.status
 
-    def wait_for(self, upstreams: Iterable[Ended]) -> None:
+    def wait_for(self, upstreams: Iterable[Upstream]) -> None:
         source = self.pairs_with
         if source is not None and not source.has_fanned_out and not source.has_ended:
-            source._paired.append(self)  # pyright: ignore[reportPrivateUsage]  # of its own class
+            source.observe_fan_out(self)
             self._waiting += 1
         super().wait_for(upstream for upstream in upstreams if upstream is not source)
 
-    def upstream_ended(self, upstream: Ended) -> None:
-        if upstream is not self.pairs_with:  # which calls when it fans out
-            super().upstream_ended(upstream)
+    def observe_fan_out(self, observer: CompletionObserver) -> None:
+        """Calls ``on_completed`` once, when the children are known or there will be none."""
+        self._fan_out_observers.append(observer)
 
     def begin(self) -> None:
         if self.has_ended:
@@ -122,7 +122,7 @@ class MappedActor(Actor):
             for child in children:
                 if (reason := self._past.cancelling.get(child.task_id)) is not None:  # a cancel from before the restart
                     child.cancel(reason)
-        self._notify_paired()
+        self._complete_fan_out()
 
     def _end_restored(self, past: Past, end: Callable[[ChildActor], None]) -> None:
         """It had fanned out before the restart and cannot do so again: ends the children that had not ended."""
@@ -132,10 +132,10 @@ class MappedActor(Actor):
                 if not child.has_ended:
                     end(child)
 
-    def _notify_paired(self) -> None:
-        paired, self._paired = self._paired, []
-        for mapped in paired:
-            Actor.upstream_ended(mapped, self)
+    def _complete_fan_out(self) -> None:
+        observers, self._fan_out_observers = self._fan_out_observers, []
+        for observer in observers:
+            observer.on_completed()
 
     def _child_broke(self, error: Exception) -> None:
         """A bug in the engine, since a failing body is a value."""
@@ -174,7 +174,7 @@ class MappedActor(Actor):
         return self.draft("task.skipped", drafts.skipped(self.reason, self.because, mapped=True))
 
     def release(self) -> None:
-        self._notify_paired()  # it has ended without fanning out: maps over it are skipped too
+        self._complete_fan_out()  # it has ended without fanning out: maps over it are skipped too
 
     def cancel(self, reason: str) -> None:
         if self.has_ended:

@@ -103,10 +103,18 @@ class Children(Protocol):
         ...
 
 
-class Dependent(Ended, Protocol):
-    """A task of the graph, as its upstreams see it."""
+class CompletionObserver(Protocol):
+    """Waits for the end of a task, and needs none of its events."""
 
-    def upstream_ended(self, upstream: Ended) -> None: ...
+    def on_completed(self) -> None: ...
+
+
+class Upstream(Ended, Protocol):
+    """A task of the graph, as its dependents see it."""
+
+    def observe_completion(self, observer: CompletionObserver) -> None:
+        """Calls ``on_completed`` once, when this task ends. Not for a task that has ended."""
+        ...
 
 
 @dataclass(slots=True, eq=False)
@@ -129,7 +137,7 @@ class Scope:
     cache: OutputCache
     isolation: Isolation
 
-    actors: Mapping[str, Dependent]
+    actors: Mapping[str, Upstream]
     """The tasks of the graph by name, upstreams first."""
     ready: ReadyQueue
     totals: Totals

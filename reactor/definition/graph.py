@@ -53,6 +53,8 @@ class Graph:
         dependents = dependents_by_name(nodes)
         for node in nodes:
             node.dependents = tuple(dependents[node.name])
+            source = None if node.map_source is None else self.by_name[node.map_source]
+            node.pairs = source is not None and source.map_source is not None and not node.takes_whole_list
         self.leaves = tuple(node.name for node in nodes if node.is_leaf)
         self.bodies = sum(node.map_source is None for node in nodes)
         """How many tasks run a body themselves; the children of a mapped task are not known yet."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reactor.definition.binding import CONTEXT, Parameter, Signature
+from reactor.definition.binding import CONTEXT, UPSTREAM, Parameter, Signature
 from reactor.definition.task import Task
 
 
@@ -23,6 +23,7 @@ class Node:
         "is_limited",
         "map_source",
         "name",
+        "pairs",
         "parameters",
         "returns",
         "runs_async",
@@ -49,6 +50,8 @@ class Node:
         self.dependents: tuple[str, ...] = ()
         """Names of the tasks that wait for this one to end. The graph sets it."""
         self.map_source = map_source
+        self.pairs = False
+        """Whether it maps another mapped task child by child, and not over its whole list. The graph sets it."""
         self.returns = signature.returns
         self.runs_async = signature.is_async
         # every start of a body needs these, so they are computed once
@@ -64,6 +67,11 @@ class Node:
     def is_leaf(self) -> bool:
         """Whether no other task depends on it; the outputs of the leaves are the outputs of the run."""
         return not self.dependents
+
+    @property
+    def takes_whole_list(self) -> bool:
+        """Whether a parameter takes the list itself that the task is mapped over."""
+        return any(p.kind == UPSTREAM and p.source == self.map_source for p in (*self.parameters, *self.when))
 
     @property
     def runs_on_failure(self) -> bool:

@@ -195,7 +195,7 @@ async def load_reusable(log: EventLog, graph: Graph, state: RunState) -> dict[st
     whole: set[str] = set()
     """Tasks whose entire output is taken over."""
     for node in graph.nodes:
-        pairs = _pairs_by_index(graph, node)
+        pairs = node.pairs
         if not all(upstream in whole for upstream in node.upstreams if not (pairs and upstream == node.map_source)):
             continue
         bodies = list(_bodies(node, state))
@@ -209,12 +209,3 @@ async def load_reusable(log: EventLog, graph: Graph, state: RunState) -> dict[st
         if node.name in state.tasks and not _is_open(node, state) and all(body.id in reused for body in bodies):
             whole.add(node.name)
     return reused
-
-
-def _pairs_by_index(graph: Graph, node: Node) -> bool:
-    """Whether a mapped task maps another one child by child."""
-    takes_whole = any(
-        parameter.kind == UPSTREAM and parameter.source == node.map_source
-        for parameter in (*node.parameters, *node.when)
-    )
-    return node.map_source is not None and graph.by_name[node.map_source].map_source is not None and not takes_whole

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from reactor.definition.binding import UPSTREAM
 from reactor.definition.graph import Node
 from reactor.events import drafts
 from reactor.events.event import Draft
@@ -31,11 +30,8 @@ class MappedActor(Actor):
     def __init__(self, scope: Scope, node: Node, task_id: str) -> None:
         super().__init__(scope, node, task_id)
         source = scope.actors[node.map_source or ""]
-        takes_whole_list = any(
-            p.kind == UPSTREAM and p.source == node.map_source for p in (*node.parameters, *node.when)
-        )
         self.source = source
-        self.pairs_with = source if isinstance(source, MappedActor) and not takes_whole_list else None
+        self.pairs_with = source if isinstance(source, MappedActor) and node.pairs else None
         self.children: list[ChildActor] = []
         self.has_fanned_out = False
         self._past: Past | None = None

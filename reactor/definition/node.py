@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args, get_origin
 
-from reactor.definition.binding import CONTEXT, UPSTREAM, Parameter, Signature
+from reactor.definition.binding import CONTEXT, MISSING, UPSTREAM, Parameter, Signature
 from reactor.definition.task import Task
 
 
@@ -52,7 +52,7 @@ class Node:
         self.map_source = map_source
         self.pairs = False
         """Whether it maps another mapped task child by child, and not over its whole list. The graph sets it."""
-        self.returns = signature.returns
+        self.returns = _output_annotation(signature.returns)
         self.runs_async = signature.is_async
         # every start of a body needs these, so they are computed once
         self.name = task.name
@@ -89,3 +89,12 @@ class Node:
         if self.task.tool is not None:
             described["tool"] = self.task.tool
         return described | ({"meta": dict(self.task.meta)} if self.task.meta else {})
+
+
+def _output_annotation(returns: Any) -> Any:
+    """The annotation of the output: of a body that returns an ``Observable[T]`` it is T."""
+    kind = get_origin(returns) or returns
+    # by name: definitions know nothing of Rx
+    if getattr(kind, "__module__", "").partition(".")[0] != "reactivex" or kind.__name__ != "Observable":
+        return returns
+    return next(iter(get_args(returns)), MISSING)

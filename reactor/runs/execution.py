@@ -104,6 +104,7 @@ class Execution:
             reused=reused,
             tracebacks=host.tracebacks,
             loop=host.loop,
+            scheduler=host.scheduler,
             clock=host.clock,
             executors=host.executors,
             cache=OutputCache(host.log, host.clock, self.graph, host.loop),

@@ -3,7 +3,7 @@
     actor                 waits for its upstreams; writes its last event, completes, tells its dependents
     starting              whether the body has to run at all, and the slots it takes first
     body, child, mapped   runs a body; the same for one item of a map; a task that fans out into children
-    running               one attempt: its job in an executor, its timeout
+    running, observable   one attempt: its job in an executor, its timeout; a body that returns an Observable
     voice                 what the body's Context says and asks, done on the loop
 
 What they use: ``arguments`` and ``attempts`` (what a body is given), ``condition``, ``cache_key`` and ``cache``,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 from typing import Any, Final, NamedTuple
 
+from reactivex import Observable
+
 from reactor.events.values import preview
 
 
@@ -29,6 +31,8 @@ def output_problem(output: Any) -> TypeError | None:
         if inspect.iscoroutine(output):
             output.close()
         return TypeError(f"the body returned {preview(output)}; declare it with async def, or await it")
+    if isinstance(output, Observable):
+        return TypeError(f"the body returned {preview(output)} after it was asked to stop")
     if inspect.isgenerator(output) or inspect.isasyncgen(output):
         return TypeError(f"the body returned {preview(output)}; return a list")
     return None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
+
+from reactivex import Observable
 
 from reactor import bounds
 from reactor.ports.executor import Job, Work
@@ -12,6 +14,7 @@ from reactor.supervision.slots import Claim
 from reactor.supervision.stopwatch import Stopwatch
 from reactor.tasks.arguments import bind
 from reactor.tasks.attempts import attempt_of
+from reactor.tasks.observable import ObservableJob
 from reactor.tasks.scope import Body
 from reactor.tasks.voice import TaskVoice
 
@@ -87,7 +90,12 @@ class Running:
 
     def _take_answer(self, output: Any, error: BaseException | None) -> None:
         job, self._job = self._job, None
-        if job is not None:
+        if job is None:
+            return
+        if isinstance(output, Observable) and not self._is_stopping:
+            observing = self._job = ObservableJob(self._scope.loop, self._scope.scheduler, self._take_answer)
+            self._scope.isolation.call(observing.start, cast("Observable[Any]", output))
+        else:
             self._scope.isolation.call(self._body.take_answer, output, error, job.saw_cancel)
 
     # --- stopping ---

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol
 
+from reactivex.abc import SchedulerBase
+
 from reactor.definition.graph import Node
 from reactor.definition.policy import Budget
 from reactor.events.event import Draft
@@ -132,6 +134,8 @@ class Scope:
     """Whether ``task.failed`` shows a traceback."""
 
     loop: AbstractEventLoop
+    scheduler: SchedulerBase
+    """Of the loop: for Observables that wait for time."""
     clock: Clock
     executors: Mapping[str, Executor]
     cache: OutputCache

@@ -1,0 +1,86 @@
+"""A body that returns an Observable: it is subscribed, and its last value is the output of the task."""
+
+from __future__ import annotations
+
+import threading
+from asyncio import AbstractEventLoop, CancelledError
+from collections.abc import Callable
+from typing import Any
+
+from reactivex import Observable
+from reactivex.abc import DisposableBase, SchedulerBase
+
+from reactor.ports.executor import Done
+
+
+class ObservableJob:
+    """Implements ``Job`` for a subscription. Loop thread only, but the Observable may emit on any thread.
+
+    ``done(output, error)`` is called once, on the loop: with the last value (None for an empty Observable) or with what
+    ``on_error`` brings. Operators that wait for time use the loop, unless they were given a scheduler of their own.
+    """
+
+    saw_cancel = False
+
+    def __init__(self, loop: AbstractEventLoop, scheduler: SchedulerBase, done: Done) -> None:
+        self._loop = loop
+        self._scheduler = scheduler
+        self._done = done
+        self._loop_thread = threading.get_ident()
+        self._last: Any = None
+        self._has_ended = False
+        self._subscription: DisposableBase | None = None
+
+    def start(self, source: Observable[Any]) -> None:
+        """Subscribes. ``done`` may be called before this returns. An error while subscribing is the task's failure."""
+        try:
+            subscription = source.subscribe(
+                self._on_next, self._on_error, self._on_completed, scheduler=self._scheduler
+            )
+        except Exception as error:
+            self._on_error(error)
+            return
+        if self._has_ended:
+            subscription.dispose()
+        else:
+            self._subscription = subscription
+
+    def cancel(self) -> None:
+        """Disposes the subscription. The task ends as cancelled."""
+        self._end(None, CancelledError())
+
+    def abandon(self) -> bool:
+        """Disposes the subscription, and never calls ``done``. Nothing of it is left."""
+        self._has_ended = True
+        self._dispose()
+        return True
+
+    # --- what the Observable calls, on any thread ---
+
+    def _on_next(self, value: Any) -> None:
+        self._last = value
+
+    def _on_error(self, error: Exception) -> None:
+        self._call_on_loop(lambda: self._end(None, error))
+
+    def _on_completed(self) -> None:
+        self._call_on_loop(lambda: self._end(self._last, None))
+
+    def _call_on_loop(self, end: Callable[[], None]) -> None:
+        if threading.get_ident() == self._loop_thread:
+            end()
+        else:
+            self._loop.call_soon_threadsafe(end)
+
+    # --- the end ---
+
+    def _end(self, output: Any, error: BaseException | None) -> None:
+        if not self._has_ended:
+            self._has_ended = True
+            self._dispose()
+            self._done(output, error)
+
+    def _dispose(self) -> None:
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            subscription.dispose()

@@ -44,7 +44,7 @@ async def command(server: Server, run_id: str, name: str, body: Any = None, **he
 
 
 async def open_run(server: Server, workflow: str = "gated") -> Run:
-    """A run whose bodies run, or wait."""
+    """A run whose bodies have started, and wait for the test."""
     started = await server.start(workflow)
     run = await server.engine.get(started["run_id"])
     await until(run, "task.waiting" if workflow == "asking" else "task.started", None, 1 if workflow == "asking" else 3)
@@ -77,7 +77,7 @@ async def test_a_run_is_paused_and_resumed(server: Server) -> None:
 
 
 async def test_a_command_is_answered_only_once_its_event_is_in_the_log(serve: Serve) -> None:
-    """While the log hangs there is no answer; whoever has one can rely on it."""
+    """While the log hangs a command is not answered; once it is answered, its event is in the log."""
     is_written = asyncio.Event()
 
     class Hanging(FaultyLog):
@@ -125,7 +125,7 @@ async def test_a_task_that_waits_is_shown_and_fed(asking: Server) -> None:
 
 
 async def test_input_that_does_not_fit_is_refused_and_asked_for_still(asking: Server) -> None:
-    """422 names the task and the problem; the task waits on."""
+    """The answer is 422 and names the task and the problem; the task goes on waiting."""
     run = await open_run(asking, "asking")
     status, body = await command(asking, run.id, "input", {"task": "approve", "value": "yes"})
     assert (status, body["task_id"]) == (422, "approve")
@@ -135,7 +135,7 @@ async def test_input_that_does_not_fit_is_refused_and_asked_for_still(asking: Se
 
 
 async def test_input_for_a_full_mailbox_is_409(asking: Server) -> None:
-    """100 values wait for nobody; the next one is refused, and one for whoever waits is not."""
+    """When 100 values wait in a mailbox the next one is refused, but not a value that the task waits for."""
     run = await open_run(asking, "asking")
     body = {"task": "approve", "value": 1, "key": "other"}
     for _ in range(100):
@@ -145,7 +145,7 @@ async def test_input_for_a_full_mailbox_is_409(asking: Server) -> None:
 
 
 async def test_input_above_the_size_of_an_event_is_413(asking: Server) -> None:
-    """And nothing of it is in the log."""
+    """A value that is too large for an event is 413, and nothing of it is in the log."""
     run = await open_run(asking, "asking")
     body = {"task": "approve", "value": "x" * 40_000, "key": "large"}
     assert (await command(asking, run.id, "input", body))[0] == 413
@@ -156,7 +156,7 @@ async def test_input_above_the_size_of_an_event_is_413(asking: Server) -> None:
 
 
 async def test_one_task_is_cancelled(server: Server) -> None:
-    """``task`` in the body: that one ends, the rest goes on; its end makes the same command a 409."""
+    """With ``task`` in the body that task ends and the rest goes on; after its end the command is 409."""
     run = await open_run(server)
     status, body = await command(server, run.id, "cancel", {"task": "fast", "reason": "not needed", "grace": 5})
     assert (status, body["status"]) == (202, "running")
@@ -261,7 +261,7 @@ async def test_after_the_end_every_command_is_409(server: Server) -> None:
 
 
 async def test_an_unknown_run_or_task_is_404(server: Server) -> None:
-    """The problem names what there is not."""
+    """The answer is 404 and names the run or the task that does not exist."""
     run = await open_run(server)
     for name in (*COMMANDS, "retry"):
         status, body = await command(server, "nope", name, {"task": "a", "value": 1} if name == "input" else {})
@@ -301,7 +301,7 @@ BAD_BODIES: list[tuple[str, Any, int, str]] = [
 
 
 async def test_a_bad_body_is_refused_with_the_place_and_nothing_happens(server: Server) -> None:
-    """422 whose sentence names the member."""
+    """The answer is 422, its sentence names the member, and the log does not change."""
     run = await open_run(server)
     before = await read_all(server.engine.log, run.id)
     for name, body, expected, place in BAD_BODIES:
@@ -313,7 +313,7 @@ async def test_a_bad_body_is_refused_with_the_place_and_nothing_happens(server: 
 
 @pytest.mark.parametrize("raw", [b"{", b'{"reason": "\xff"}', b"NaN"])
 async def test_a_body_that_is_no_json_is_400(server: Server, raw: bytes) -> None:
-    """For every command."""
+    """A body that is not JSON is 400 for every command."""
     run = await open_run(server)
     for name in COMMANDS:
         url, headers = f"{server.url}/runs/{run.id}/{name}", {"Content-Type": "application/json"}

@@ -1,4 +1,4 @@
-"""The frames that clients share: how many are kept, and which channels are."""
+"""The frames that clients share: how many a ring keeps, and which channels are shared."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def event(seq: int) -> Event:
 
 @given(st.lists(st.sampled_from([1, 10, 60, 200]) | st.none(), max_size=60))
 def test_a_ring_gives_all_frames_from_an_offset_or_says_that_some_are_gone(steps: list[int | None]) -> None:
-    """Whatever comes: offsets count all frames, ``take_new`` gives each once; None stands for a clear."""
+    """Offsets count all frames, and ``take_new`` gives each frame once. None in ``steps`` stands for a clear."""
     rings, everything, new = list[int](), list[NumberedFrame](), 0
     ring = Ring(a_feed(), 100, lambda: rings.append(1))
     for size in steps:
@@ -55,7 +55,7 @@ def test_a_ring_gives_all_frames_from_an_offset_or_says_that_some_are_gone(steps
 
 
 def test_a_ring_keeps_so_many_frames_however_small() -> None:
-    """Heartbeats cost two bytes each."""
+    """The number of frames is bounded, not only their bytes: a heartbeat has two bytes."""
     ring = Ring(a_feed(), 1_000_000, lambda: None)
     for _ in range(CHANNEL_FRAMES + 5):
         ring.append((0, b":\n"))
@@ -64,7 +64,7 @@ def test_a_ring_keeps_so_many_frames_however_small() -> None:
 
 
 async def test_beyond_so_many_channels_of_a_run_a_client_has_one_of_its_own() -> None:
-    """Equal options share a channel while there are few; a channel is forgotten with its last client."""
+    """Equal options share a channel up to the limit; a channel is forgotten when its last client leaves."""
     channels, feed = Channels(), a_feed()
     joined: list[tuple[StreamOptions, Channel, Place]] = []
     for seconds in range(1, MAX_SHARED_CHANNELS + 1):
@@ -83,7 +83,7 @@ async def test_beyond_so_many_channels_of_a_run_a_client_has_one_of_its_own() ->
 
 @pytest.mark.parametrize(("late", "has_id"), [(3, False), (5, False), (6, True)])
 def test_a_late_event_has_its_id_if_ids_still_grow_with_it(late: int, has_id: bool) -> None:
-    """And always its seq, by which a client that has read it from the log is spared it."""
+    """A late event has an id only if it is above the last one; its seq always goes with its frame."""
     encode = Encoder().encode
     encode(event(5))
     seq, frame = encode(Late(event(late)))

@@ -47,7 +47,10 @@ async def open_run(server: Server, workflow: str = "gated") -> Run:
     """A run whose bodies have started, and wait for the test."""
     started = await server.start(workflow)
     run = await server.engine.get(started["run_id"])
-    await until(run, "task.waiting" if workflow == "asking" else "task.started", None, 1 if workflow == "asking" else 3)
+    if workflow == "asking":
+        await until(run, "task.waiting")
+    else:
+        await until(run, "task.started", count=3)
     return run
 
 

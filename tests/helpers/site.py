@@ -1,4 +1,4 @@
-"""A server and its clients as raw connections: what no client library would show."""
+"""A server whose clients are raw connections, which show what no client library would."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ EVENT_BYTES = 30_000
 
 
 EVENTS = 100
-"""Of the flood: more than sockets, TLS and both rings hold."""
+"""How many events the flood has: more than sockets, TLS and both rings hold."""
 
 
 SMALL_BUFFER = 16 * 1024
-"""Of sockets, so that a client that does not read is soon behind."""
+"""The buffers of sockets: small, so that a client that does not read is soon behind."""
 
 
 class Raw:
-    """One connection, read as it comes: what no client library would show."""
+    """One connection, read as its bytes come."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -41,7 +41,7 @@ class Raw:
         self.data = bytearray()
 
     async def until(self, marker: bytes, times: int = 1) -> None:
-        """Reads until it has seen this so often."""
+        """Reads until the marker has come this many times."""
         async with asyncio.timeout(10):
             while self.data.count(marker) < times:
                 more = await self.reader.read(65_536)
@@ -74,7 +74,7 @@ class Raw:
 
 
 def whole(body: bytes) -> bytes:
-    """What the chunks hold; nothing stands after the last one."""
+    """The content of a chunked body; asserts that the body is whole and nothing comes after it."""
     parts: list[bytes] = []
     while True:
         size, end, rest = body.partition(b"\r\n")
@@ -97,13 +97,13 @@ def ids_of(text: bytes) -> list[int]:
 
 
 def events_of(text: bytes) -> bytes:
-    """Without the last words, which have a time of their own for each client, and whatever beats in between."""
+    """The stream without its last frame, which has another time for each client."""
     return text.partition(b"event: stream.end")[0]
 
 
 @dataclass
 class Site:
-    """A server whose runner the test has at hand."""
+    """A server with its runner, and the clients that a test has opened."""
 
     engine: Engine
     runner: aiohttp_web.AppRunner
@@ -132,7 +132,7 @@ class Site:
 
     @property
     def connections(self) -> int:
-        """What aiohttp has of them."""
+        """How many connections aiohttp still handles."""
         assert self.runner.server is not None
         return len(self.runner.server.connections)
 
@@ -143,12 +143,12 @@ class Site:
 
     @property
     def stalled(self) -> int:
-        """How many are being written to, and do not read."""
+        """How many clients the server writes to that do not read."""
         return sum(client.writing_since is not None for client in self.streams)
 
 
 async def poll(condition: Callable[[], object], otherwise: str, seconds: float = 10) -> None:
-    """Until it holds."""
+    """Waits until the condition holds; fails with the sentence if it does not in time."""
     try:
         async with asyncio.timeout(seconds):
             while not condition():
@@ -158,7 +158,7 @@ async def poll(condition: Callable[[], object], otherwise: str, seconds: float =
 
 
 async def handed_over(site: Site, streams: int = 1, seconds: float = 10) -> None:
-    """As soon as so many clients are open, in a channel, and none of them is aiohttp's."""
+    """Waits until this many clients are in a channel and aiohttp handles none of them."""
     await poll(
         lambda: len(site.streams) == len(site.places) == streams and site.connections == 0,
         f"{site.connections} of {len(site.streams)} streams still have their handler: has aiohttp changed?",
@@ -167,7 +167,7 @@ async def handed_over(site: Site, streams: int = 1, seconds: float = 10) -> None
 
 
 async def kept(site: Site, streams: int = 1) -> None:
-    """As soon as so many clients wait in a channel; each of them is still aiohttp's after its turn has passed."""
+    """Waits until this many clients wait in a channel, and asserts that aiohttp still handles all of them."""
     await poll(lambda: sum(place.is_waiting for place in site.places) == streams, "they do not catch up")
     for _ in range(10):
         await asyncio.sleep(0)
@@ -208,7 +208,7 @@ async def serving(*flows: Workflow, tls: Path | None = None, **runner_options: A
 
 
 def flood_workflow(gates: Gates) -> Workflow:
-    """One task that emits big events as soon as it may, one more whenever it may, and ends as soon as it may."""
+    """One task: emits EVENTS big events after ``go``, one more for each ``more``, and ends after ``end``."""
     flow = Workflow("flood")
 
     @flow.task
@@ -225,7 +225,7 @@ def flood_workflow(gates: Gates) -> Workflow:
 
 
 async def started(site: Site, flow: Workflow, *, clients: int) -> tuple[Run, list[Raw]]:
-    """A flood, and so many clients that follow it without handler; the first one does not read."""
+    """A flood and this many clients that follow it without a handler; the first client does not read."""
     run = await site.engine.start(flow)
     raws = [await site.follow(run, reads=bool(number)) for number in range(clients)]
     for raw in raws:
@@ -235,14 +235,14 @@ async def started(site: Site, flow: Workflow, *, clients: int) -> tuple[Run, lis
 
 
 async def flooded(site: Site, run: Run, gates: Gates) -> None:
-    """Its events are there, and one client is behind."""
+    """Opens the flood, and waits until its events are in the log and a client is behind."""
     gates["go"].set()
     await poll(lambda: run.feed.last_seq >= EVENTS + 2, "the run does not go on")
     await poll(lambda: site.stalled >= 1, "nobody is behind")
 
 
 async def step(gates: Gates, number: int, *clients: Raw) -> None:
-    """One event more, which all have read; ``number`` is the how manieth."""
+    """Makes the workflow emit its ``number``-th event, and waits until all clients have it."""
     gates["step"].set()
     for client in clients:
         await client.until(b"event: step.made", number)

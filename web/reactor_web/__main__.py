@@ -1,5 +1,6 @@
-"""``python -m reactor_web``: the command ``reactor``."""
+"""``python -m reactor_web`` is the command ``reactor``."""
 
 from reactor_web.terminal.cli import main
 
-main()
+if __name__ == "__main__":
+    main()

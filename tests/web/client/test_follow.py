@@ -1,4 +1,4 @@
-"""Following a stream across connections that break, against a real server that breaks them."""
+"""Follows a stream across connections that break, from a real server that breaks them."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def answer(status: int, body: bytes = b"", **headers: str) -> Act:
 
 
 class Script:
-    """A server that does one scripted thing per request, the last one for ever; and what it and the sleeps saw."""
+    """A server that does one scripted thing a request and then repeats the last one; notes cursors and sleeps."""
 
     def __init__(self) -> None:
         self.acts: list[Act] = []
@@ -173,7 +173,7 @@ async def test_a_refusal_tells_the_problem(script: Script):
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"detail": null}', b"x" * 100_000])
 async def test_a_refusal_without_a_problem_still_is_a_sentence(script: Script, body: bytes):
-    """A 4xx of something that knows no problem+json is told by its reason phrase."""
+    """For a 4xx without a problem document the error says its reason phrase."""
     with pytest.raises(StreamRefused, match=r"answers 403: Forbidden$"):
         await script.frames(answer(403, body))
 
@@ -186,7 +186,7 @@ async def test_what_is_no_event_stream_is_refused(script: Script):
 
 @pytest.mark.parametrize("url", ["ftp://x/y", "/api/v1/runs/x", "http://"])
 async def test_a_url_that_is_none_is_refused_at_once(script: Script, url: str):
-    """What no request can be made to is refused without a retry."""
+    """A URL that no request can be made to is refused without a retry."""
     with pytest.raises(StreamRefused):
         async for _ in follow_url(url, session=script.session, sleep=script.sleep):
             pass
@@ -289,7 +289,7 @@ async def test_a_server_that_closes_is_asked_again(script: Script, reason: str):
 
 @pytest.mark.parametrize("reason", ["not_recovered", "not_found", "log"])
 async def test_a_server_that_closes_for_good_is_an_error(script: Script, reason: str):
-    """Where coming back brings nothing, the stream ends with an error after everything it gave."""
+    """If it is no use to reconnect, the stream ends with an error after all of its events."""
     seen: list[Frame] = []
 
     async def collect() -> None:
@@ -317,7 +317,7 @@ async def test_a_block_without_end_does_not_fill_the_memory(script: Script):
 
 
 async def test_leaving_early_closes_the_connection(script: Script):
-    """Who leaves the generator closes the connection with it."""
+    """Closing the generator closes its connection."""
     async with aclosing(script.follow(stream(event(1), event(2), end(2)))) as frames:
         async for frame in frames:
             assert frame.id == "1"
@@ -328,7 +328,7 @@ async def test_leaving_early_closes_the_connection(script: Script):
 
 
 async def test_connections_are_told(script: Script):
-    """A lost connection and the next one are told in a sentence each; the first one is nothing to speak of."""
+    """on_connection gets a sentence for a lost connection and for the next one, but not for the first."""
     await script.frames(stream(event(1)), answer(500), stream(event(2), end(2)))
     assert [sentence.split(" (")[0] for sentence in script.sentences] == [
         "connection lost",

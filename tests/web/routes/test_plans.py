@@ -34,7 +34,7 @@ def engine() -> Engine:
 
 @pytest.fixture
 async def plans(serve: Serve) -> Server:
-    """A server with tools, and a workflow that is called like the plan."""
+    """A server with tools, and a workflow that has the same name as the plan."""
     return await serve(engine(), _workflow())
 
 
@@ -80,7 +80,7 @@ def still_works(client: httpx.Client) -> None:
 
 
 def is_reasoned(answer: httpx.Response) -> None:
-    """4xx, as a problem whose detail is a sentence."""
+    """Asserts that the answer is 4xx, with a problem document whose detail is a sentence."""
     assert 400 <= answer.status_code < 500, answer.text
     assert answer.headers["Content-Type"].startswith("application/problem+json")
     assert len(answer.json()["detail"]) > 10
@@ -106,7 +106,7 @@ async def test_a_plan_runs_like_any_workflow(plans: Server) -> None:
 
 
 async def test_a_start_of_a_plan_can_be_the_stream_itself(plans: Server) -> None:
-    """Accept: text/event-stream; the events name the tools."""
+    """With Accept: text/event-stream the answer is the stream, whose events name the tools."""
     request = plans.session.post(f"{plans.url}/runs", json=GOOD, headers={"Accept": "text/event-stream"})
     async with Stream(request) as stream:
         frames = await stream.all()
@@ -117,13 +117,13 @@ async def test_a_start_of_a_plan_can_be_the_stream_itself(plans: Server) -> None
 
 
 async def test_a_plan_is_bound_by_its_budget(plans: Server) -> None:
-    """What is above it does not go on."""
+    """A plan whose budget is exceeded fails."""
     body = {**plan(task("a"), task("b", depends_on=["a"]), task("c", depends_on=["b"])), "budget": {"tasks": 1}}
     assert (await plans.post("/runs", body, Prefer="wait=10"))[1]["status"] == "failed"
 
 
 async def test_a_run_id_is_taken_once(plans: Server) -> None:
-    """409 for the second plan."""
+    """The second plan under the same run id is 409."""
     for status in (201, 409):
         assert (await plans.post("/runs", {**GOOD, "run_id": "once"}))[0] == status
 
@@ -136,12 +136,12 @@ async def test_a_bad_plan_is_answered_with_all_its_problems(plans: Server) -> No
         assert (response.status, response.content_type) == (422, "application/problem+json")
     assert problem["place"] == "tasks[0].tool"
     assert [one["place"] for one in problem["problems"]] == ["tasks[0].tool", "tasks[1].input.a", "tasks[1].input.d"]
-    assert problem["detail"].startswith("tasks[0].tool is 'fetsch', which is no tool here, did you mean 'fetch'?; ")
+    assert problem["detail"].startswith("tasks[0].tool is 'fetsch', which is not a known tool, did you mean 'fetch'?; ")
 
 
 @pytest.mark.parametrize("raw", [b"{", b"\xff\xfe", b"NaN", b'{"tasks": [}'])
 async def test_a_body_that_is_no_json_is_400_and_told_as_a_body(plans: Server, raw: bytes) -> None:
-    """As on every other route; whatever is JSON, but no plan, is 422."""
+    """A body that is not JSON is 400, as on every other route; JSON that is not a plan is 422."""
     async with plans.session.post(f"{plans.url}/runs", data=raw, headers=JSON) as response:
         assert response.status == 400
         assert (await response.json(content_type=None))["detail"].startswith("the body is not JSON: ")
@@ -151,7 +151,7 @@ async def test_a_body_that_is_no_json_is_400_and_told_as_a_body(plans: Server, r
 
 
 async def test_a_web_page_cannot_start_a_plan(plans: Server) -> None:
-    """The guard of every change: a content type that makes a browser ask first."""
+    """Without a JSON content type, as a form of a web page would send it, the answer is 415."""
     async with plans.session.post(f"{plans.url}/runs", data=json.dumps(GOOD)) as response:
         assert response.status == 415
 
@@ -161,13 +161,13 @@ async def test_a_web_page_cannot_start_a_plan(plans: Server) -> None:
 
 @pytest.mark.parametrize("bad", [*BAD_DOCUMENTS, *BAD_TEXTS], ids=range(len(BAD_DOCUMENTS) + len(BAD_TEXTS)))
 def test_every_bad_document_is_answered_with_a_reason(client: httpx.Client, bad: Bad) -> None:
-    """4xx for each document of the table."""
+    """Each document of the table is answered with 4xx and a reason."""
     document = bad.document if isinstance(bad.document, (bytes, dict, list)) or bad in BAD_TEXTS else [bad.document]
     is_reasoned(post(client, document))
 
 
 def test_after_all_bad_documents_a_good_one_runs(client: httpx.Client) -> None:
-    """The server of the test above, unharmed."""
+    """The same server, after all bad documents, still runs a good one."""
     still_works(client)
 
 
@@ -225,7 +225,7 @@ DOCUMENTS = st.lists(MUTATION, min_size=1, max_size=3).map(mutated) | ANY | st.b
 
 
 def test_no_document_breaks_the_server(client: httpx.Client) -> None:
-    """Mutations of a good document, and any JSON: started or refused with a reason, and good ones still run."""
+    """Mutations of a good document, and any JSON, are started or refused with a reason; good ones still run."""
     answers: Counter[int] = Counter()
 
     @settings(max_examples=500, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
@@ -247,5 +247,5 @@ def test_no_document_breaks_the_server(client: httpx.Client) -> None:
 @settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(raw=st.binary(min_size=1, max_size=300))
 def test_no_bytes_break_the_server(client: httpx.Client, raw: bytes) -> None:
-    """Whatever is no JSON is 400."""
+    """Bytes that are not JSON are refused with a reason."""
     is_reasoned(post(client, raw))

@@ -62,7 +62,7 @@ GET_PROBLEMS = [
 
 @pytest.mark.parametrize(("path", "status", "sentence"), GET_PROBLEMS)
 async def test_a_bad_get_is_a_problem_with_a_sentence(server: Server, path: str, status: int, sentence: str) -> None:
-    """application/problem+json that names what and where."""
+    """The answer is a problem document that names what and where."""
     async with server.session.get(f"{server.url}{path}") as response:
         body = await response.json(content_type="application/problem+json")
         assert response.status == body["status"] == status
@@ -79,7 +79,7 @@ STREAM_PROBLEMS = [
 
 @pytest.mark.parametrize("query", STREAM_PROBLEMS)
 async def test_a_bad_stream_query_is_400_before_anything_is_sent(server: Server, query: str) -> None:
-    """Each is a sentence that names the option."""
+    """Each bad option is 400 with a sentence that names it."""
     run_id = (await server.start("small"))["run_id"]
     async with server.session.get(f"{server.url}/runs/{run_id}/events?{query}") as response:
         body = await response.json(content_type="application/problem+json")
@@ -97,7 +97,7 @@ async def test_a_malformed_last_event_id_is_400(server: Server, cursor: str) -> 
 
 
 async def test_a_stream_refuses_who_does_not_take_one(server: Server) -> None:
-    """406 with the type there is; HEAD and wrong methods are answered too."""
+    """An Accept header without event streams is 406, and another method is 405 with Allow."""
     run_id = (await server.start("small"))["run_id"]
     assert (await server.get(f"/runs/{run_id}/events", Accept="image/png"))[0] == 406
     async with server.session.delete(f"{server.url}/runs/{run_id}/events") as response:

@@ -91,12 +91,12 @@ async def test_the_same_put_is_the_same_run_and_another_body_is_409(server: Serv
 
 
 async def test_a_put_without_a_workflow_or_with_a_bad_id_starts_nothing(server: Server) -> None:
-    """One sentence each."""
+    """Each mistake is answered with one sentence, and no run is started."""
     status, body = await server.put("/runs/mine", {"input": {}})
     assert (status, body["detail"]) == (422, "the body must name the workflow: {workflow, input}")
     status, body = await server.put("/runs/a%20b", {"workflow": "small"})
     assert status == 422
-    assert "'a b' is no run id" in body["detail"]
+    assert "'a b' is not a valid run id" in body["detail"]
     assert (await server.put("/runs/mine", {"workflow": "none"}))[0] == 404
     assert (await server.get("/runs"))[1]["runs"] == []
 
@@ -112,7 +112,7 @@ START_PROBLEMS: list[tuple[bytes, str, int, str]] = [
     (b'{"input": []}', "application/json", 422, "the input of workflow 'small' must be an object"),
     (b'{"input": {"n": "x"}}', "application/json", 422, "the input 'n' of task 'a' does not fit (expected int)"),
     (b'{"input": {"m": 1}}', "application/json", 422, "the input 'm' is not an input of this workflow"),
-    (b'{"run_id": "a b"}', "application/json", 422, "'a b' is no run id"),
+    (b'{"run_id": "a b"}', "application/json", 422, "'a b' is not a valid run id"),
     (b'{"run_id": 7}', "application/json", 422, "run_id must be a string"),
     (b'{"meta": []}', "application/json", 422, "meta must be an object"),
     (b"{}", "text/plain", 415, "send Content-Type: application/json"),
@@ -122,7 +122,7 @@ START_PROBLEMS: list[tuple[bytes, str, int, str]] = [
 
 @pytest.mark.parametrize(("body", "kind", "status", "sentence"), START_PROBLEMS)
 async def test_a_bad_start_starts_nothing(server: Server, body: bytes, kind: str, status: int, sentence: str) -> None:
-    """The status and sentence of each, and no run."""
+    """Each bad body has its status and sentence, and starts no run."""
     url = f"{server.url}/workflows/small/runs"
     async with server.session.post(url, data=io.BytesIO(body), headers={"Content-Type": kind}) as response:
         problem = await response.json(content_type="application/problem+json")
@@ -144,7 +144,7 @@ async def test_a_bad_start_starts_nothing(server: Server, body: bytes, kind: str
 async def test_a_bad_request_around_a_good_body_starts_nothing(
     server: Server, headers: dict[str, str], path: str, status: int
 ) -> None:
-    """What cannot be answered is not started."""
+    """A request that cannot be answered as it asks starts no run."""
     async with server.session.post(f"{server.url}{path}", json={}, headers=headers) as response:
         assert response.status == status
         assert response.content_type == "application/problem+json"
@@ -152,7 +152,7 @@ async def test_a_bad_request_around_a_good_body_starts_nothing(
 
 
 async def test_missing_input_names_the_task_and_what_was_expected(server: Server) -> None:
-    """Every problem at once, and machine-readable beside the sentence."""
+    """All problems of an input are answered at once, as data beside the sentence."""
     flow = Workflow("needy")
 
     @flow.task
@@ -192,7 +192,7 @@ BAD_BUDGETS: list[tuple[Any, str]] = [
 
 @pytest.mark.parametrize("route", ["post", "put"])
 async def test_a_bad_budget_is_refused_with_the_place_and_starts_nothing(server: Server, route: str) -> None:
-    """422 names the member of the budget."""
+    """A bad budget is 422, names the member, and starts no run."""
     for n, (budget, place) in enumerate(BAD_BUDGETS):
         status, answer = await _start(server, route, f"run-{n}", budget)
         assert status == 422, (budget, answer)

@@ -1,4 +1,4 @@
-"""Writing past the handler: the same bytes, only to clients that keep up, and only where aiohttp is as expected."""
+"""A channel writes past the handler: the same bytes, only to clients that keep up, only if aiohttp is as expected."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ async def waiting(server: Server, clients: int) -> list[Place]:
 
 
 async def step(server: Server, *streams: Stream) -> None:
-    """One event more, which all have read."""
+    """Makes the workflow emit one event, and waits until all streams have it."""
     server.gates["step"].set()
     for stream in streams:
         await stream.until("step.made")
 
 
 async def follow_three_steps(server: Server) -> tuple[list[bytes], list[int]]:
-    """What three clients read of a run they follow live, and how often each was written to past its handler."""
+    """The bytes that three clients read of a live run, and how often a channel wrote to each of them."""
     run = await server.start("gated", run_id="r")
     async with (
         server.events(run["run_id"]) as one,
@@ -49,12 +49,12 @@ async def follow_three_steps(server: Server) -> tuple[list[bytes], list[int]]:
 
 
 def events_of(raw: bytes) -> bytes:
-    """Without the last words, which have a time of their own for each client."""
+    """The stream without its last frame, which has another time for each client."""
     return raw.partition(b"event: stream.end")[0]
 
 
 async def test_clients_that_keep_up_are_written_to_past_their_handlers(server: Server) -> None:
-    """With this aiohttp a response is as expected; what arrives is whole, in order, and the same for all."""
+    """A channel writes to clients that keep up; what arrives is whole, in order, and the same for all of them."""
     (one, two, other), writes = await follow_three_steps(server)
     assert events_of(one) == events_of(two)
     assert one.count(b"\nid: ") == one.count(b"\nevent: ") == one.count(b"\ndata: ")
@@ -66,7 +66,7 @@ async def test_clients_that_keep_up_are_written_to_past_their_handlers(server: S
 async def test_where_the_writer_is_another_one_the_handler_writes_the_same(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A response that is not sent in plain chunks is nobody else's to write to, and its client misses nothing."""
+    """A channel never writes to a response that is not sent in plain chunks; its handler writes all of it."""
     monkeypatch.setattr(import_module("reactor_web.streaming.stream"), "transport_of", lambda writer: None)
     (one, two, other), writes = await follow_three_steps(server)
     assert events_of(one) == events_of(two)
@@ -76,7 +76,7 @@ async def test_where_the_writer_is_another_one_the_handler_writes_the_same(
 
 
 def test_a_writer_that_is_not_as_expected_is_not_used() -> None:
-    """No writer, one that does not chunk, one that compresses, one of another shape."""
+    """There is no transport for: no writer, one that does not chunk, one that compresses, one of another shape."""
 
     class Writer:
         chunked = True
@@ -95,5 +95,5 @@ def test_a_writer_that_is_not_as_expected_is_not_used() -> None:
 
 
 def test_a_chunk_is_as_http_has_it() -> None:
-    """The size in hexadecimal, the bytes, each with a line end."""
+    """A chunk is its size in hexadecimal and its bytes, each with a line end."""
     assert chunk_of(b"x" * 26) == b"1a\r\n" + b"x" * 26 + b"\r\n"

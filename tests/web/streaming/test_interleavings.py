@@ -1,4 +1,4 @@
-"""Whatever the log takes its time for, and whenever a client comes: each stream is the log, once and in order."""
+"""However long the log takes, and whenever a client connects: each stream is the log, each event once, in order."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ QUERIES = {
     "throttle=50": lambda event: event.type not in PROGRESS_LIKE,
     "throttle=10000&tasks=right": lambda event: event.task_id in (None, "right") and event.type not in PROGRESS_LIKE,
 }
-"""What a client may ask for, and what it has to be given whatever the timing."""
+"""What a client may ask for, and which events it must get in any case."""
 
 CLIENTS = st.lists(
     st.tuples(st.integers(0, 40), st.sampled_from(sorted(QUERIES)), st.booleans(), st.integers(0, 30)),
     min_size=1,
     max_size=5,
 )
-"""Turns until the next one comes, its query, whether it wants a snapshot, its cursor."""
+"""For each client: turns of the loop until it connects, its query, whether it wants a snapshot, its cursor."""
 
 
 def talking() -> Workflow:
-    """Two bodies that say things and make progress, one of them at its own pace."""
+    """Two bodies that emit events and report progress, with pauses of different length."""
     flow = Workflow("talking")
 
     async def talk(ctx: Context, pause_every: int) -> None:
@@ -62,7 +62,7 @@ def talking() -> Workflow:
 def test_whenever_a_client_comes_its_stream_is_the_log_once_and_in_order(
     clients: list[tuple[int, str, bool, int]], jitters: list[tuple[int, ...]]
 ) -> None:
-    """A snapshot is exactly the state of its id; what follows is every event after it that was asked for."""
+    """A snapshot is exactly the state as of its id, and every event after it that the client asked for follows."""
 
     async def main() -> None:
         engine = Engine(JitteredLog(MemoryLog(), jitters), grace=0)

@@ -1,4 +1,4 @@
-"""Open first, start later; the same PUT is the same run; beginning near the end."""
+"""Streams that are opened before their run starts, and streams that begin near the end of it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.helpers.server import Server, event_ids
 
 
 async def test_a_stream_opened_before_its_run_sees_every_event(server: Server) -> None:
-    """await_run: 200 and a comment at once, the events from the first when the run starts."""
+    """With await_run the answer is 200 and a comment at once; all events from 1 follow when the run starts."""
     async with server.events("later", "?await_run=30") as stream:
         assert stream.status == 200
         first = await stream.response.content.readany()
@@ -23,7 +23,7 @@ async def test_a_stream_opened_before_its_run_sees_every_event(server: Server) -
 
 
 async def test_a_cursor_from_before_the_run_is_ahead(server: Server) -> None:
-    """It is no cursor of this run: stream.gap {reason: ahead}, then everything from 1."""
+    """A cursor is not one of a run that starts later: stream.gap {reason: ahead}, then all events from 1."""
     async with server.events("later", "?await_run=30", **{"Last-Event-ID": "1"}) as stream:
         await stream.response.content.readany()
         await server.put("/runs/later", {"workflow": "small"})
@@ -33,7 +33,7 @@ async def test_a_cursor_from_before_the_run_is_ahead(server: Server) -> None:
 
 
 async def test_a_run_that_does_not_come_closes_the_stream_as_not_found(server: Server) -> None:
-    """After await_run seconds; without await_run it is 404 at once."""
+    """The stream closes after await_run seconds; without await_run the answer is 404 at once."""
     async with server.events("never", "?await_run=0.05") as stream:
         frames = await stream.all()
     assert [frame.event for frame in frames] == ["stream.closing"]
@@ -43,7 +43,7 @@ async def test_a_run_that_does_not_come_closes_the_stream_as_not_found(server: S
 
 
 async def test_a_shutdown_closes_a_stream_that_waits_for_its_run(server: Server) -> None:
-    """It is told like every other."""
+    """A shutdown sends stream.closing to a stream whose run has not started."""
     async with server.events("never", "?await_run=300") as stream:
         await stream.response.content.readany()
         stopping = asyncio.ensure_future(server.stop())
@@ -53,7 +53,7 @@ async def test_a_shutdown_closes_a_stream_that_waits_for_its_run(server: Server)
 
 
 async def test_tail_begins_near_the_end_and_logs_stand_before_a_snapshot(server: Server) -> None:
-    """tail=N: the last N events; logs=N with snapshot=1: the last N log lines up to it; with a cursor neither."""
+    """tail=N gives the last N events, logs=N with snapshot=1 the last N log lines; a cursor turns off both."""
     flow = Workflow("talky")
 
     @flow.task

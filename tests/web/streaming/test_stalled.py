@@ -1,4 +1,4 @@
-"""A hundred clients of one run, ten of which never read: nobody else notices, least of all the memory."""
+"""A hundred clients of one run, ten of which never read: the others get all events, and memory does not grow."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ async def post(session: aiohttp.ClientSession, port: int, workflow: str, **input
 async def flooded(
     session: aiohttp.ClientSession, process: subprocess.Popen[bytes], port: int, *, stalled: int, events: int
 ) -> tuple[int, str, list[Client]]:
-    """Runs the flood with so many stalled clients; returns the server's peak memory, the run, and who stalled."""
+    """Runs the flood with this many stalled clients: the server's peak memory, the run, and the stalled clients."""
     run_id = await post(session, port, "flood", events=events)
     clients = [Client(patience=3 + i if i < stalled else None) for i in range(CLIENTS)]
     await asyncio.gather(*(client.connect(port, run_id) for client in clients))
@@ -140,7 +140,7 @@ async def streams_open(session: aiohttp.ClientSession, port: int) -> int:
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads memory from /proc")
 async def test_clients_that_never_read_cost_nobody_anything(tmp_path: Path) -> None:
-    """90 get every event in order, 10 stalled ones cost no memory to speak of and resume by their cursor."""
+    """90 clients get every event in order; 10 stalled ones cost hardly any memory, and resume by their cursor."""
     async with asyncio.timeout(120), aiohttp.ClientSession() as session:
         async with serving(tmp_path / "all.db") as (process, port):
             all_reading, *_ = await flooded(session, process, port, stalled=0, events=EVENTS_OF_THE_BASELINE)

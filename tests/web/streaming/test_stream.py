@@ -1,4 +1,4 @@
-"""A run over server-sent events, on a real socket."""
+"""A run as server-sent events on a real socket."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ async def test_a_cursor_stays_valid_under_any_filter(server: Server) -> None:
 
 
 async def test_a_live_client_and_a_late_one_read_the_same_bytes(server: Server) -> None:
-    """Replay -> live, live all along, and replay after the end: one sequence of frames."""
+    """Clients that replay first, follow live, or replay after the end read the same sequence of frames."""
     run_id = (await server.start("gated"))["run_id"]
     gates = server.gates
     async with server.events(run_id) as early:
@@ -113,7 +113,7 @@ async def test_a_live_client_and_a_late_one_read_the_same_bytes(server: Server) 
 async def test_clients_with_the_same_options_share_one_pipeline_which_ends_with_the_last_of_them(
     server: Server,
 ) -> None:
-    """Three clients, two option sets: two channels; none when all have gone."""
+    """Three clients with two sets of options have two channels; when all have gone there is none."""
     run_id = (await server.start("gated"))["run_id"]
     run = await server.engine.get(run_id)
     streams = [server.events(run_id, query) for query in ("?types=task.*", "?types=task.*&after=1", "")]
@@ -304,7 +304,7 @@ async def test_a_shutdown_tells_every_stream_and_ends_within_two_seconds(server:
 
 
 async def test_anybodys_handler_streams_a_run_with_options_of_its_own(aiohttp_client: AiohttpClient) -> None:
-    """reactor_web.stream works in a foreign application, mounted or not; what the handler says no query changes."""
+    """reactor_web.stream works in any application, mounted or not, and no query changes an option of the handler."""
     flow = Workflow("theirs")
     flow.task(_nothing, name="job")
     async with Engine() as engine:
@@ -324,7 +324,7 @@ async def test_anybodys_handler_streams_a_run_with_options_of_its_own(aiohttp_cl
 
 
 async def test_head_answers_the_headers_and_no_stream(server: Server) -> None:
-    """HEAD on a stream ends."""
+    """HEAD is answered with the headers of a stream and no body."""
     run_id = (await server.start("gated"))["run_id"]
     async with server.session.head(f"{server.url}/runs/{run_id}/events") as response:
         assert response.status == 200

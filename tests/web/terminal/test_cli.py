@@ -69,7 +69,7 @@ def wait_for(path: Path) -> None:
 
 
 def test_run_shows_the_run_and_prints_its_outputs() -> None:
-    """Plain lines where stdout is no terminal; exit code 0."""
+    """If stdout is not a terminal, plain lines; the exit code is 0."""
     done = reactor("run", "examples/hello.py", "name=Ada")
     assert done.returncode == 0, done.stderr
     assert "greet completed" in done.stdout
@@ -85,7 +85,7 @@ def test_run_json_is_the_log_one_event_a_line() -> None:
 
 
 def test_a_failed_run_exits_with_1(flow_file: Path, tmp_path: Path) -> None:
-    """The exit code is the result, and the failure is told."""
+    """The exit code of a failed run is 1, and its error is printed."""
     (tmp_path / "open").touch()
     done = reactor("run", flow_file, f"folder={tmp_path}", "fail=true")
     assert done.returncode == 1
@@ -123,7 +123,7 @@ def test_watch_follows_a_served_run_and_exits_with_its_result(
 def test_sigterm_ends_the_server_although_a_run_is_open(
     server: tuple[str, subprocess.Popen[str]], tmp_path: Path
 ) -> None:
-    """Streams are told, bodies get their grace, the process exits with 0."""
+    """Streams get stream.closing, bodies get their grace, and the process exits with 0."""
     url, process = server
     run_id = start(url, folder=str(tmp_path))
     wait_for(tmp_path / "begun")
@@ -136,7 +136,7 @@ def test_sigterm_ends_the_server_although_a_run_is_open(
 
 
 def test_graph_prints_mermaid() -> None:
-    """The workflow's own picture."""
+    """The output is a Mermaid flowchart."""
     done = reactor("graph", "examples/census.py")
     assert done.returncode == 0
     assert done.stdout.startswith("flowchart TD\n")
@@ -168,7 +168,7 @@ BAD = [
     ("arguments", "sentence"), BAD, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
 )
 def test_a_bad_command_line_is_one_sentence_and_exit_code_2(arguments: list[str], sentence: str) -> None:
-    """It names what and where; no traceback; nothing on stdout."""
+    """The sentence names what and where; there is no traceback, and nothing on stdout."""
     done = reactor(*arguments)
     assert done.returncode == 2
     assert sentence in done.stderr
@@ -200,14 +200,14 @@ def test_a_file_with_a_cycle_or_a_syntax_error_is_told_with_its_place(tmp_path: 
 
 
 def test_watching_nothing_is_exit_code_2(server: tuple[str, subprocess.Popen[str]]) -> None:
-    """The server's own sentence is passed on."""
+    """An unknown run is exit code 2 with the sentence of the server."""
     done = reactor("watch", f"{server[0]}/runs/nope")
     assert done.returncode == 2
     assert "there is no run 'nope'" in done.stderr
 
 
 def test_a_port_that_is_taken_is_told(server: tuple[str, subprocess.Popen[str]], flow_file: Path) -> None:
-    """Exit code 2, and the address."""
+    """A port in use is exit code 2 with a sentence that names the address."""
     port = server[0].split(":")[2].split("/")[0]
     done = reactor("serve", flow_file, "--port", port, "--store", STORE)
     assert done.returncode == 2
@@ -242,7 +242,7 @@ def test_a_served_run_survives_a_kill_and_is_watched_to_its_end(flow_file: Path,
 def test_a_store_that_is_in_use_or_no_log_is_told(
     server: tuple[str, subprocess.Popen[str]], flow_file: Path, tmp_path: Path
 ) -> None:
-    """Exit code 2 and one sentence."""
+    """A store that is not a log is exit code 2 with one sentence that names it."""
     text = tmp_path / "text.db"
     text.write_text("this is no database " * 100)
     for command in ("run", "serve"):
@@ -253,14 +253,14 @@ def test_a_store_that_is_in_use_or_no_log_is_told(
 
 
 def test_version_is_told() -> None:
-    """The name of the command, however it is started, and the version of the distribution."""
+    """--version prints the name of the command and the version of the distribution."""
     done = reactor("--version")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"reactor {version('reactor-dag')}\n"
 
 
 def test_a_mistake_is_told_under_the_name_of_the_command() -> None:
-    """Usage says reactor, not the name of a module."""
+    """The usage line says reactor, not the name of a module."""
     done = reactor("walk")
     assert done.returncode == 2
     assert "reactor [OPTIONS] COMMAND" in done.stderr

@@ -31,7 +31,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_run_runs_a_plan(folder: Path) -> None:
-    """With its tools; outputs and exit code are those of any run."""
+    """A plan runs with its tools; output and exit code are those of any run."""
     done = reactor("run", "plan.json", "--tools", "tools.py", "--tools", "more.py", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "b completed" in done.stdout
@@ -39,7 +39,7 @@ def test_run_runs_a_plan(folder: Path) -> None:
 
 
 def test_graph_prints_a_plan(folder: Path) -> None:
-    """As Mermaid."""
+    """The graph of a plan is printed as Mermaid."""
     done = reactor("graph", "plan.json", "--tools", "tools.py", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["flowchart TD", '    t0["a"]', '    t1["b"]', "    t0 --> t1"]
@@ -50,7 +50,7 @@ def test_graph_prints_a_plan(folder: Path) -> None:
     (["--tools", "tools.py"], "[]", "plan.json: the plan must be an object, not a list"),
     (["--tools", "tools.py"], '{"tasks": [{"id": "a", "tool": "doubel"}]}', "tasks[0].tool is 'doubel'"),
     (["--tools", "tools.py"], '{"tasks": [{"id": "a", "tool": "double"}]}', "tasks[0].input.n is missing"),
-    (["--tools", "tools.py"], '{"tasks": [], "tasks": []}', "tasks is there twice"),
+    (["--tools", "tools.py"], '{"tasks": [], "tasks": []}', "tasks appears twice"),
     (["--tools", "tools.py"], " " * 2_000_000, "the limit is 1,048,576"),
     (["--tools", "none.py"], None, "there is no file none.py"),
     (["--tools", "plan.json"], None, "plan.json is not a Python file"),
@@ -60,7 +60,7 @@ def test_graph_prints_a_plan(folder: Path) -> None:
 def test_what_cannot_run_is_told_in_one_sentence(
     folder: Path, arguments: list[str], text: str | None, told: str
 ) -> None:
-    """Exit code 2, on stderr."""
+    """What is wrong is one sentence on stderr, with exit code 2."""
     if text is not None:
         (folder / "plan.json").write_text(text)
     done = reactor("run", "plan.json", *arguments, cwd=folder)
@@ -71,7 +71,7 @@ def test_what_cannot_run_is_told_in_one_sentence(
 
 
 def test_tools_are_for_plans(folder: Path) -> None:
-    """--tools beside a Python file is a mistake; a plan that is not there is told."""
+    """--tools with a Python file is refused, and so is a plan that does not exist."""
     done = reactor("run", "tools.py", "--tools", "tools.py", cwd=folder)
     assert (done.returncode, "--tools is for a plan" in done.stderr) == (2, True)
     done = reactor("graph", "none.json", "--tools", "tools.py", cwd=folder)

@@ -118,7 +118,7 @@ def test_plain_lines_one_per_transition():
 
 
 def test_progress_has_no_plain_line_but_logs_and_custom_events_have():
-    """What only moves is left out; what a task says is one compact line."""
+    """Progress has no line; a log line or a custom event has one compact line."""
     say = Recorder()
     say("task.progress", {"fraction": 0.5}, "a")
     say("task.chunk", {"text": "tok"}, "a")
@@ -207,7 +207,7 @@ def test_what_is_shown_depends_on_where():
 
 
 def test_a_pipe_gets_whole_lines_without_colours():
-    """Where there is no terminal nothing is wrapped, coloured or redrawn."""
+    """Without a terminal nothing is wrapped, coloured or redrawn."""
     say, console = Recorder(), a_console(terminal=False)
     with open_view(console, json=False) as view:
         view.show(say.started("a"))
@@ -244,7 +244,7 @@ def test_views_fold_events_dicts_and_controls(terminal: bool):
 
 
 def test_who_joins_in_the_middle_of_a_map_sees_it():
-    """Children whose task was never announced, after a gap, are no error."""
+    """After a gap there may be children whose task the view never saw; that is no error."""
     say = Recorder()
     say("task.completed", {"duration_ms": 1}, "measure", 7)
     with open_view(a_console(terminal=False), json=False) as view:
@@ -288,7 +288,7 @@ def test_failed_children_stay_on_the_screen():
 
 @pytest.mark.parametrize("height", [1, 5, 10, 25])
 def test_a_long_tree_shows_what_matters_first(height: int):
-    """Of more tasks than lines: what runs, then what failed, then what ended last; the rest is counted."""
+    """If tasks do not fit, running ones come first, then failed ones, then the last ended; the rest is counted."""
     say = Recorder()
     names = [f"t{number}" for number in range(60)]
     say.started(*names)
@@ -364,7 +364,7 @@ def test_outputs_on_a_terminal_are_not_obeyed():
 
 
 def test_outputs_that_are_no_json_are_still_shown():
-    """An output that only flowed in memory is shown as Python writes it."""
+    """An output that is not JSON is shown by its repr."""
     console = a_console(terminal=False)
     print_outputs(console, {"a": 2**100, "b": {(1, 2): {3}}})
     assert str(2**100) in text_of(console)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
 
 from aiohttp import web
 
 from reactor_web.http.query import StreamOptions
+
+GONE: Final = "gone"
+"""Why a stream closes whose client has gone; every other reason is told by ``stream.closing``."""
 
 
 class Client:
@@ -20,7 +24,7 @@ class Client:
         self.path = request.path
         self.options = options
         self.closing: str | None = None
-        """``gone``, or the reason that ``stream.closing`` gives; None while the stream goes on."""
+        """``GONE``, or the reason that ``stream.closing`` gives; None while the stream goes on."""
         self.writing_since: float | None = None
         """Loop time."""
         self.on_wake: Callable[[], None] | None = None

@@ -19,7 +19,7 @@ from reactor_web.bounds import RETRY_MS
 from reactor_web.dialects.native import NATIVE
 from reactor_web.streaming.channel import Channel
 from reactor_web.streaming.channels import Channels
-from reactor_web.streaming.client import Client
+from reactor_web.streaming.client import GONE, Client
 from reactor_web.streaming.compose import NumberedFrame
 from reactor_web.streaming.direct import Place
 from reactor_web.streaming.replay import encode_replay
@@ -153,7 +153,7 @@ def _fitting(size: int, frames: list[NumberedFrame]) -> list[NumberedFrame]:
 
 
 def _last_frame(feed: Feed, client: Client) -> bytes:
-    if client.closing == "gone":
+    if client.closing == GONE:
         return b""
     if client.closing is None and feed.closed == "end":
         return NATIVE.notice(feed.control("stream.end", {"status": feed.state.status}), feed.last_seq)

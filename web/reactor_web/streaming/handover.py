@@ -21,6 +21,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from reactor.events.values import traceback_of
 from reactor_web.http.problems import problems
+from reactor_web.streaming.client import GONE
 from reactor_web.streaming.direct import chunk_of
 from reactor_web.streaming.follower import Follower
 from reactor_web.streaming.streams import Streams
@@ -103,7 +104,7 @@ class _Detached(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_over = True
         self.resume_writing()
-        self._follower.client.close("gone")
+        self._follower.client.close(GONE)
         self._follower.leave()
         self._streams.remove(self._follower.client)
 
@@ -139,7 +140,7 @@ class _Detached(asyncio.Protocol):
             if not self._transport.is_closing():
                 self._transport.write(LAST_CHUNK)
         except ConnectionError:
-            follower.client.close("gone")
+            follower.client.close(GONE)
         except Exception as error:
             logger.error("stream broke off", path=follower.client.path, traceback=traceback_of(error))
             follower.client.abort()

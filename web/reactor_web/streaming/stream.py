@@ -26,7 +26,7 @@ from reactor_web.dialects.native import NATIVE
 from reactor_web.guard.hosts import guard_site
 from reactor_web.http.query import StreamOptions, stream_options
 from reactor_web.streaming.channels import Channels
-from reactor_web.streaming.client import Client
+from reactor_web.streaming.client import GONE, Client
 from reactor_web.streaming.direct import transport_of
 from reactor_web.streaming.follower import Follower
 from reactor_web.streaming.handover import hand_over
@@ -76,10 +76,10 @@ async def stream_to(
     try:
         await _deliver(request, run, client, response, streams, may_hand_over=may_hand_over)
     except ConnectionError:
-        client.close("gone")  # this is not an error, and changes nothing unless the client asked for that
+        client.close(GONE)  # this is not an error, and changes nothing unless the client asked for that
     except asyncio.CancelledError:  # a host application may have its handlers cancelled when their client goes
         if client.is_gone:
-            client.close("gone")
+            client.close(GONE)
         raise
     except Exception as error:
         # the answer has begun: the client would read a problem document as part of the stream
@@ -88,7 +88,7 @@ async def stream_to(
     finally:
         if client.on_wake is None:
             streams.remove(client)
-        if options.on_disconnect == "cancel" and client.closing == "gone" and isinstance(run, Run):
+        if options.on_disconnect == "cancel" and client.closing == GONE and isinstance(run, Run):
             streams.spawn(_cancel(run, request))
     return response
 
@@ -176,7 +176,7 @@ async def _wait_for_start(pending: Awaitable[Run], run_id: str, client: Client, 
             return waiting.result()
     finally:
         waiting.cancel()
-    if client.closing != "gone":
+    if client.closing != GONE:
         closing = Control("stream.closing", run_id, SystemClock().now().decode(), {
             "reason": client.closing or "not_found", "retry_ms": RETRY_MS,
         })  # fmt: skip

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from reactor_web.bounds import CHECK_SECONDS, CLOSING_SECONDS, SEND_TIMEOUT_SECONDS
 from reactor_web.streaming.channels import Channels
-from reactor_web.streaming.client import Client
+from reactor_web.streaming.client import GONE, Client
 
 logger = structlog.get_logger("reactor.web")
 
@@ -86,7 +86,7 @@ class Streams:
                 logger.info("stalled client aborted", path=client.path)
                 client.abort()
             elif client.is_gone:
-                client.close("gone")
+                client.close(GONE)
         self._timer = asyncio.get_running_loop().call_later(CHECK_SECONDS, self._check)
 
 

@@ -1,4 +1,4 @@
-"""The fixtures of all hand-overs."""
+"""Fixtures for clients without a handler."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAKE_CERTIFICATE = (
 
 @pytest.fixture(autouse=True)
 def nothing_goes_wrong(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Whatever a client does is no error of ours: neither we, nor aiohttp, nor the loop logs one."""
+    """Nothing that a client does is logged as an error: not by us, not by aiohttp, not by the loop."""
     with structlog.testing.capture_logs() as logs:
         yield
     assert [entry for entry in logs if entry["log_level"] in ("error", "critical")] == []
@@ -42,5 +42,5 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=["plain", "tls"])
 def tls(request: pytest.FixtureRequest) -> Path | None:
-    """Each such law holds over TLS too."""
+    """Runs a test twice, without TLS and with it."""
     return request.getfixturevalue("certificate") if request.param == "tls" else None

@@ -1,4 +1,4 @@
-"""A client without a handler that is behind misses nothing and holds nobody up."""
+"""A client without a handler that is behind misses nothing and delays no other client."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.helpers.site import (
 async def test_a_client_without_handler_that_stops_reading_misses_nothing_and_holds_nobody_up(
     tls: Path | None,
 ) -> None:
-    """Another one has everything while it does not read; then it reads on, each event once."""
+    """While one client does not read, the other gets all events; then the first reads on and gets each event once."""
     gates = Gates()
     async with serving(flow := flood_workflow(gates), tls=tls) as site:
         run, (slow, other) = await started(site, flow, clients=2)
@@ -40,7 +40,7 @@ async def test_a_client_without_handler_that_stops_reading_misses_nothing_and_ho
 
 
 async def test_a_client_that_has_read_on_waits_without_a_task_again() -> None:
-    """A task exists only while it is behind."""
+    """A client without a handler has a task only while it is behind."""
     gates = Gates()
     async with serving(flow := flood_workflow(gates)) as site:
         run, (client,) = await started(site, flow, clients=1)
@@ -55,7 +55,7 @@ async def test_a_client_that_has_read_on_waits_without_a_task_again() -> None:
 
 
 async def test_a_client_that_has_not_read_all_of_its_replay_yet_is_handed_over_too() -> None:
-    """What it has not read lies in the transport; nothing is left to do for a handler."""
+    """Bytes that wait in the transport need no handler, so the client is handed over."""
     gates = Gates()
     async with serving(flow := flood_workflow(gates)) as site:
         run = await site.engine.start(flow)
@@ -80,7 +80,7 @@ async def test_a_client_that_has_not_read_all_of_its_replay_yet_is_handed_over_t
 
 
 async def test_progress_that_a_client_has_read_from_the_log_already_is_nothing_to_send_it() -> None:
-    """What a throttle has held back since before it came leaves later: nothing for it, least of all an empty chunk."""
+    """Progress that was held back before a client joined is not sent to it, nor an empty chunk instead of it."""
     gates = Gates()
     flow = Workflow("busy")
 

@@ -1,4 +1,4 @@
-"""Runs and servers that end around clients without handlers."""
+"""Runs that end, and servers that shut down, while clients have no handler."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.helpers.site import (
 async def test_a_shutdown_tells_clients_without_handlers_and_waits_for_none_that_does_not_read(
     tls: Path | None,
 ) -> None:
-    """stream.closing and a whole body for who reads; who does not is cut off."""
+    """A client that reads gets stream.closing and a whole body; the connection of one that does not is cut."""
     gates = Gates()
     async with serving(flow := flood_workflow(gates), tls=tls) as site:
         run, (slow, other) = await started(site, flow, clients=2)
@@ -46,7 +46,7 @@ async def test_a_shutdown_tells_clients_without_handlers_and_waits_for_none_that
 
 
 async def test_a_shutdown_leaves_no_connection_open_however_little_its_client_has_not_read() -> None:
-    """When the application has cleaned up, its sockets are closed."""
+    """Once the application has cleaned up, all of its sockets are closed."""
     gates = Gates()
     async with serving(flow := flood_workflow(gates)) as site:
         run = await site.engine.start(flow)
@@ -70,7 +70,7 @@ async def test_a_shutdown_leaves_no_connection_open_however_little_its_client_ha
 
 
 async def test_clients_that_come_while_their_run_ends_get_all_of_it() -> None:
-    """Replayed, live or handed over in between: every event once, stream.end, a whole body."""
+    """Whenever a client connects around the end of its run, it gets every event once, stream.end, and a whole body."""
     async with serving(flow := small_workflow()) as site:
         for turns in range(0, 60, 3):
             run = await site.engine.start(flow)
@@ -90,7 +90,7 @@ async def test_clients_that_come_while_their_run_ends_get_all_of_it() -> None:
 
 
 async def test_a_shutdown_in_the_middle_of_hand_overs_tells_everybody_whose_stream_has_begun() -> None:
-    """Whatever was answered is a whole body that ends with stream.closing."""
+    """Every answer that has begun is a whole body that ends with stream.closing."""
     for turns in range(0, 40, 2):
         gates = Gates()
         async with serving(flow := gated_workflow(gates)) as site:

@@ -1,4 +1,4 @@
-"""A client without a handler that goes, or sends what nobody asked for."""
+"""Clients without a handler that go, or that send more than their request."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.helpers.site import (
 
 @pytest.mark.parametrize("how", ["close", "reset", "half"])
 async def test_a_client_without_handler_that_goes_is_noticed_and_changes_nothing(how: str, tls: Path | None) -> None:
-    """Closed, reset or only half closed (which is all the same to aiohttp, too): its stream ends, the run goes on."""
+    """Whether a client closes, resets or half-closes its connection: its stream ends, and the run goes on."""
     if how == "half" and tls:
         pytest.skip("TLS has no half-close in asyncio")
     gates = Gates()
@@ -48,7 +48,7 @@ async def test_a_client_without_handler_that_goes_is_noticed_and_changes_nothing
 
 @pytest.mark.parametrize("how", ["close", "reset", "half"])
 async def test_a_client_that_goes_while_it_is_behind_is_noticed(how: str) -> None:
-    """Whoever writes to it then is told."""
+    """A client that goes while the server writes to it is noticed by that write."""
     gates = Gates()
     async with serving(flow := flood_workflow(gates)) as site:
         run, (client,) = await started(site, flow, clients=1)
@@ -60,7 +60,7 @@ async def test_a_client_that_goes_while_it_is_behind_is_noticed(how: str) -> Non
 
 
 async def test_a_client_that_goes_over_tls_while_it_is_behind_is_noticed(certificate: Path) -> None:
-    """The same, a layer above."""
+    """Over TLS, a client that goes while the server writes to it is noticed too."""
     gates = Gates()
     async with serving(flow := flood_workflow(gates), tls=certificate) as site:
         run, (client,) = await started(site, flow, clients=1)
@@ -71,7 +71,7 @@ async def test_a_client_that_goes_over_tls_while_it_is_behind_is_noticed(certifi
 
 
 async def test_what_a_client_without_handler_sends_is_dropped() -> None:
-    """Another request, what is no request at all, a megabyte: none is answered, the stream goes on."""
+    """More requests, garbage and a megabyte of data are not answered, and the stream goes on."""
     gates = Gates()
     async with serving(flow := gated_workflow(gates)) as site:
         client = await site.follow(await site.engine.start(flow))
@@ -93,7 +93,7 @@ async def test_what_a_client_without_handler_sends_is_dropped() -> None:
 
 @pytest.mark.parametrize("sent", ["body", "pipelined"])
 async def test_a_client_that_has_sent_too_much_is_noticed_when_it_goes(sent: str) -> None:
-    """Nobody reads the body of its request, nor more requests; the end of its connection stands behind them."""
+    """A body and more requests are read and dropped, so that the end of the connection behind them is seen."""
     gates = Gates()
     headers, body = "", b"GET /api/v1/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" * 200
     if sent == "body":
@@ -114,7 +114,7 @@ async def test_a_client_that_has_sent_too_much_is_noticed_when_it_goes(sent: str
 
 
 async def test_clients_that_go_at_any_moment_leave_nothing_behind() -> None:
-    """Before they are answered, while they are handed over, with events on their way: those that stay miss nothing."""
+    """Clients that go before the answer, or while they are handed over: those that stay miss nothing."""
     gates = Gates()
     async with serving(flow := gated_workflow(gates)) as site:
         run = await site.engine.start(flow)
@@ -138,7 +138,7 @@ async def test_clients_that_go_at_any_moment_leave_nothing_behind() -> None:
 
 
 async def test_many_clients_that_drop_at_once_with_events_on_their_way_are_all_noticed() -> None:
-    """As when a proxy dies: nobody is written to for ever, nothing is logged."""
+    """When 199 clients drop at once, as when a proxy dies, all are noticed and the last one goes on."""
     gates = Gates()
     async with serving(flow := gated_workflow(gates)) as site:
         run = await site.engine.start(flow)

@@ -1,4 +1,4 @@
-"""A client that has caught up without its handler: the same bytes, and nothing of aiohttp is left for it."""
+"""Clients that have caught up and go on without their handler: the same bytes, and aiohttp keeps nothing for them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.helpers.site import (
 
 
 async def test_a_client_that_has_caught_up_costs_no_task_and_aiohttp_knows_it_no_more(tls: Path | None) -> None:
-    """It still gets every event once, in order, stream.end, and the end of a chunked body."""
+    """A client without a handler gets every event once, in order, stream.end, and the end of a chunked body."""
     gates = Gates()
     async with serving(flow := gated_workflow(gates), tls=tls) as site:
         run = await site.engine.start(flow)
@@ -55,7 +55,7 @@ async def test_a_client_that_has_caught_up_costs_no_task_and_aiohttp_knows_it_no
 
 @pytest.mark.parametrize("middlewares", [(), (reactor_web.problems,)], ids=["none", "problems"])
 async def test_in_an_application_without_middlewares_of_its_own_it_is_handed_over_too(middlewares: Any) -> None:
-    """Mounted into somebody's application that has no interest in when a handler ends."""
+    """A host application that has no middleware, or only ours, does not wait for the end of a handler."""
     gates = Gates()
     app = aiohttp_web.Application(middlewares=middlewares)
     async with Engine("memory://", grace=0.0) as engine:
@@ -69,7 +69,7 @@ async def test_in_an_application_without_middlewares_of_its_own_it_is_handed_ove
 
 
 async def test_a_stream_that_was_open_before_its_run_is_handed_over_when_it_has_caught_up() -> None:
-    """await_run: until the run starts somebody has to wait for it, afterwards nobody."""
+    """With await_run a handler waits until the run starts; then the client is handed over like any other."""
     gates = Gates()
     async with serving(flow := gated_workflow(gates)) as site:
         client = await site.open("/api/v1/runs/later/events?await_run=30")
@@ -85,7 +85,7 @@ async def test_a_stream_that_was_open_before_its_run_is_handed_over_when_it_has_
 
 
 async def test_an_idle_client_without_handler_gets_heartbeats_and_its_first_frame_carries_retry() -> None:
-    """It joined with a cursor at the end: nothing but comments until something happens."""
+    """A client that joins at the end gets comments only, until there is an event, whose frame carries ``retry``."""
     gates = Gates()
     async with serving(flow := gated_workflow(gates)) as site:
         run = await site.engine.start(flow)
@@ -106,7 +106,7 @@ async def test_an_idle_client_without_handler_gets_heartbeats_and_its_first_fram
 
 
 async def test_the_end_of_a_run_costs_a_client_one_task() -> None:
-    """The connection that is lost then has nothing more to say to it."""
+    """The end of a run starts one task for a client, and the loss of its connection starts no other."""
     gates, begun = Gates(), list[str]()
 
     def counting(loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> asyncio.Task[Any]:
@@ -128,7 +128,7 @@ async def test_the_end_of_a_run_costs_a_client_one_task() -> None:
 
 
 async def test_a_task_that_is_cancelled_before_it_has_begun_does_not_hold_a_shutdown_up() -> None:
-    """Host applications cancel whatever runs, then clean up."""
+    """A host application may cancel all tasks and then clean up, which must not wait for a cancelled task."""
     gates = Gates()
     async with serving(flow := gated_workflow(gates)) as site:
         client = await site.follow(await site.engine.start(flow))

@@ -34,7 +34,7 @@ async def compared(
     *,
     has_returned: Callable[[], bool] = lambda: False,
 ) -> tuple[bytes, bytes]:
-    """What two clients of one run got, of which the second one kept its handler all along."""
+    """What two clients of one run got, of which the second one kept its handler."""
     for raw in (client, other):
         await raw.until(b'"task_id":"slow"')
     await handed_over(site)
@@ -50,7 +50,7 @@ async def compared(
 
 
 def the_same(text: bytes, other: bytes) -> bool:
-    """But for the time of the last words."""
+    """Whether both got the same, apart from the last frame, which has another time."""
     return events_of(text) == events_of(other) and b"event: stream.end" in other
 
 
@@ -66,7 +66,7 @@ def the_same(text: bytes, other: bytes) -> bool:
 async def test_a_handler_that_is_needed_stays_and_writes_the_same(
     options: dict[str, Any], query: str, version: str
 ) -> None:
-    """Where a handler is cancelled with its client, where nothing is chunked, where a disconnect means something."""
+    """Nothing is handed over if handlers are cancelled, if nothing is chunked, or if a disconnect cancels the run."""
     gates = Gates()
     async with (
         serving(flow := gated_workflow(gates)) as site,
@@ -79,7 +79,7 @@ async def test_a_handler_that_is_needed_stays_and_writes_the_same(
 
 
 async def test_a_host_applications_middleware_sees_a_stream_from_its_beginning_to_its_end() -> None:
-    """Whoever wraps handlers wants to know when they are over."""
+    """A middleware of the host is left only when the stream is over."""
     gates, seen = Gates(), list[str]()
 
     @aiohttp_web.middleware
@@ -102,7 +102,7 @@ async def test_a_host_applications_middleware_sees_a_stream_from_its_beginning_t
 
 
 async def test_an_access_log_tells_of_a_stream_when_it_is_over() -> None:
-    """A line with its duration needs a handler that lasts as long."""
+    """An access log has one line for a stream, when the stream is over."""
     gates, lines = Gates(), list[str]()
     log = logging.Logger("access", logging.INFO)
     log.addHandler(handler := logging.Handler())
@@ -118,7 +118,7 @@ async def test_an_access_log_tells_of_a_stream_when_it_is_over() -> None:
 
 
 async def test_what_follows_web_stream_in_somebodys_handler_runs_when_the_stream_is_over() -> None:
-    """``await reactor_web.stream(request, run)`` keeps its word."""
+    """``await reactor_web.stream(request, run)`` returns when the stream is over, not before."""
     gates, seen = Gates(), list[str]()
     async with serving(flow := gated_workflow(gates)) as site:
         run = await site.engine.start(flow)

@@ -1,0 +1,91 @@
+"""The frames that clients share: how many a ring keeps, and which channels are shared."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from reactor_web.bounds import CHANNEL_FRAMES, MAX_SHARED_CHANNELS
+from reactor_web.http.query import StreamOptions
+from reactor_web.streaming.channel import Channel
+from reactor_web.streaming.channels import Channels
+from reactor_web.streaming.compose import Encoder, Late, NumberedFrame
+from reactor_web.streaming.direct import Place
+from reactor_web.streaming.ring import Ring
+
+from reactor.clock import SystemClock
+from reactor.events.event import Draft, Event
+from reactor.logs.memory import MemoryLog
+from reactor.stream.feed import Feed
+
+
+def a_feed() -> Feed:
+    return Feed("r", MemoryLog(), SystemClock())
+
+
+def event(seq: int) -> Event:
+    return Event.numbered(seq, "r", b"2026-11-21T12:00:01.123456Z", Draft("task.progress", b"{}"))
+
+
+@given(st.lists(st.sampled_from([1, 10, 60, 200]) | st.none(), max_size=60))
+def test_a_ring_gives_all_frames_from_an_offset_or_says_that_some_are_gone(steps: list[int | None]) -> None:
+    """Offsets count all frames, and ``take_new`` gives each frame once. None in ``steps`` stands for a clear."""
+    rings, everything, new = list[int](), list[NumberedFrame](), 0
+    ring = Ring(a_feed(), 100, lambda: rings.append(1))
+    for size in steps:
+        if size is None:
+            start, frames = ring.take_new()
+            assert start == new
+            assert frames is None or frames == everything[start:]
+            new = len(everything)
+            ring.clear()
+            assert ring.read(ring.end) == []
+        else:
+            everything.append((len(everything) + 1, b"x" * size))
+            ring.append(everything[-1])
+        assert ring.end == len(everything)
+        kept = [offset for offset in range(ring.end) if ring.read(offset) is not None]
+        for offset in kept:
+            assert ring.read(offset) == everything[offset:]
+        assert len(kept) <= 1 or sum(len(data) for _, data in everything[kept[0] :]) <= 100
+        assert (ring.end - 1 in kept) == (size is not None) or not everything
+    assert len(rings) <= steps.count(None) + 1, "one call for all new frames until they are taken"
+
+
+def test_a_ring_keeps_so_many_frames_however_small() -> None:
+    """The number of frames is bounded, not only their bytes: a heartbeat has two bytes."""
+    ring = Ring(a_feed(), 1_000_000, lambda: None)
+    for _ in range(CHANNEL_FRAMES + 5):
+        ring.append((0, b":\n"))
+    assert ring.read(4) is None
+    assert len(ring.read(5) or []) == CHANNEL_FRAMES
+
+
+async def test_beyond_so_many_channels_of_a_run_a_client_has_one_of_its_own() -> None:
+    """Equal options share a channel up to the limit; a channel is forgotten when its last client leaves."""
+    channels, feed = Channels(), a_feed()
+    joined: list[tuple[StreamOptions, Channel, Place]] = []
+    for seconds in range(1, MAX_SHARED_CHANNELS + 1):
+        options = StreamOptions(heartbeat=float(seconds))
+        channel, client = channels.of(feed, options), Place(None, 0, 0)
+        channel.join(client, lambda: None)
+        joined.append((options, channel, client))
+        assert channels.of(feed, replace(options, after=7)) is channel
+    late = StreamOptions(heartbeat=3600.0)
+    assert channels.of(feed, late) is not channels.of(feed, late)
+    assert list(channels) == [channel for _, channel, _ in joined]
+    for options, channel, client in joined:
+        channels.leave(channel, options, client)
+    assert list(channels) == []
+
+
+@pytest.mark.parametrize(("late", "has_id"), [(3, False), (5, False), (6, True)])
+def test_a_late_event_has_its_id_if_ids_still_grow_with_it(late: int, has_id: bool) -> None:
+    """A late event has an id only if it is above the last one; its seq always goes with its frame."""
+    encode = Encoder().encode
+    encode(event(5))
+    seq, frame = encode(Late(event(late)))
+    assert seq == late
+    assert frame.startswith(b"id: ") == has_id

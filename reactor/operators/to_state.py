@@ -11,16 +11,16 @@ from reactor.events.state import RunState
 
 
 def to_state(run_id: str | None = None) -> Callable[[Observable[Message]], Observable[RunState]]:
-    """The state of the run after each of its events: ``scan(evolve)``, from the state before the first one.
+    """The state of the run after each of its events: a ``scan`` with ``evolve``.
 
         source  --e1-----e2--gap--e3-----|
                     to_state()
         result  --s(1)---s(2)-----s(3)---|
 
-    It is the *same* object each time, folded in place, because copying 50,000 tasks for every event would cost more
-    than the run: read what you need at once, or keep ``state.to_dict()``. Every subscription folds its own. Control
-    messages are no events and change nothing. ``run_id`` picks one run where the source carries several; without it
-    the run is that of the first event. What ``evolve`` raises is an ``on_error``.
+    Every emitted state is the *same* object, changed in place, because copying 50,000 tasks for each event would cost
+    more than the run. Read what you need at once, or keep ``state.to_dict()``. Each subscription has its own state.
+    Messages without a seq (``stream.gap``) are ignored. If the source carries several runs, ``run_id`` picks one; the
+    default is the run of the first event. An exception in ``evolve`` becomes an ``on_error``.
 
         >>> from reactivex import from_iterable
         >>> from reactor.events.event import Draft, Event

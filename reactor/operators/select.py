@@ -6,7 +6,7 @@ from typing import Final
 
 from reactivex import Observable
 
-from reactor.events.event import Control, Message
+from reactor.events.event import Message, Notice
 from reactor.operators.attached import Sink, Stage, operator_of
 
 PATTERN_CHARS: Final = 256
@@ -72,7 +72,7 @@ def matcher(
     by_task = None if tasks is None else _compile(tasks, "tasks")
 
     def matches(message: Message) -> bool:
-        if isinstance(message, Control):
+        if isinstance(message, Notice):
             return True
         if by_type is not None and not by_type[message.type]:
             return False

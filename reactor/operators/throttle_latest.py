@@ -12,7 +12,7 @@ from reactivex.abc import SchedulerBase
 from reactivex.disposable import Disposable, SerialDisposable
 
 from reactor.clock import TIMER_RESOLUTION, operator_clock
-from reactor.events.event import Control, Message
+from reactor.events.event import Message, Notice
 from reactor.events.vocabulary import PROGRESS_LIKE, TERMINAL
 from reactor.operators.attached import Sink, Stage, operator_of
 
@@ -39,7 +39,7 @@ def event_flushes(message: Message) -> tuple[str, str] | Flush | None:
     """
     if message.task_id is not None:
         return message.run_id, message.task_id
-    return Flush.ALL if message.type in TERMINAL or isinstance(message, Control) else None
+    return Flush.ALL if message.type in TERMINAL or isinstance(message, Notice) else None
 
 
 def throttle_latest(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 
-from reactor.events.event import Control, Message
+from reactor.events.event import Message, Notice
 from reactor.events.fold import evolve
 from reactor.events.state import RunState
 
@@ -36,7 +36,7 @@ def to_state(run_id: str | None = None) -> Callable[[Observable[Message]], Obser
 
             def on_next(message: Message) -> None:
                 nonlocal state
-                if isinstance(message, Control) or (run_id is not None and message.run_id != run_id):
+                if isinstance(message, Notice) or (run_id is not None and message.run_id != run_id):
                     return
                 try:
                     state = evolve(RunState(message.run_id) if state is None else state, message)

@@ -63,7 +63,7 @@ class EventLog(Protocol):
         ...
 
     def remember(self, key: str, value: bytes, until: float) -> Future[None]:
-        """Stores an output for other runs; ``until`` in Unix seconds. Beyond ``bounds.CACHED_OUTPUTS`` the oldest go."""
+        """Stores an output for other runs; ``until`` in Unix seconds. Drops the oldest beyond ``CACHED_OUTPUTS``."""
         ...
 
     @property

@@ -1,11 +1,11 @@
-"""A team of agents: one plans, some research, a person approves, one answers, token by token.
+"""A team of agents: one plans, several research, a person approves, and one answers, token by token.
 
     python examples/agent.py --base-url http://localhost:11434/v1 --model llama3.2 "What is a window?" README.md
-    reactor serve examples/agent.py                             docs/agents.md: with curl, and in a browser
+    reactor serve examples/agent.py                             see docs/agents.md for curl and the browser
 
     plan -> research[0..n] -> approval -> answer
 
-Any endpoint that speaks `POST {base_url}/chat/completions` will do: OpenAI, Ollama, vLLM, llama.cpp, a gateway.
+It works with any endpoint that has `POST {base_url}/chat/completions`: OpenAI, Ollama, vLLM, llama.cpp, a gateway.
 """
 
 import argparse
@@ -33,19 +33,19 @@ from reactor.operators import select
 
 
 class ChatError(Exception):
-    """The endpoint does not answer this, however often it is asked."""
+    """The endpoint refuses the request; asking again would not help."""
 
 
 class TryAgain(ChatError):
-    """It may pass: too many requests, a server that fails, a stream that breaks off."""
+    """The error may pass: too many requests, a failing server, a stream that breaks off."""
 
 
 class Unreachable(TryAgain):
-    """Nobody listens at the base URL."""
+    """Nothing listens at the base URL."""
 
 
 class Usage(BaseModel):
-    """What a call took."""
+    """The tokens that a call used."""
 
     prompt_tokens: int = Field(default=0, ge=0)
     completion_tokens: int = Field(default=0, ge=0)
@@ -61,7 +61,7 @@ class Choice(BaseModel):
 
 
 class Piece(BaseModel):
-    """What one message of the stream holds, as far as it matters here."""
+    """One message of the stream, with the members that matter here."""
 
     choices: list[Choice] = []
     usage: Usage | None = None
@@ -77,8 +77,9 @@ class Piece(BaseModel):
 
 
 PATIENCE = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=120)
-"""An answer may take long, silence may not: a large model reads for a while before its first token."""
+"""In seconds. An answer may take any time, but silence may not: a large model reads a while before its first token."""
 PASSING = (408, 409, 425, 429)
+"""HTTP statuses that are worth another try, besides 5xx."""
 
 
 async def stream_chat(
@@ -90,7 +91,7 @@ async def stream_chat(
     api_key: str | None = None,
     **options: Any,
 ) -> AsyncGenerator[Piece, None]:
-    """What the model says, piece by piece, as it comes; raises ChatError, or TryAgain for what may pass."""
+    """The answer of the model, piece by piece; raises ChatError, or its subclass TryAgain for what may pass."""
     body = {"model": model, "messages": messages, "stream": True, "stream_options": {"include_usage": True}, **options}
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     url = f"{base_url.rstrip('/')}/chat/completions"
@@ -111,7 +112,7 @@ async def stream_chat(
         raise Unreachable(f"{base_url} cannot be reached: {error}") from error
     except (aiohttp.ClientError, TimeoutError) as error:
         raise TryAgain(f"the connection to {base_url} broke: {str(error) or type(error).__name__}") from error
-    if not is_finished:  # some endpoints end without [DONE], but none in the middle of a sentence
+    if not is_finished:  # some endpoints end without [DONE], but not without a finish_reason
         raise TryAgain(f"the stream of {base_url} ended before the answer did")
 
 
@@ -119,7 +120,7 @@ def piece_of(frame: Frame, api_key: str | None) -> Piece:
     try:
         piece = Piece.model_validate_json(frame.data)
     except ValidationError:
-        raise TryAgain("the stream holds a message that is none of a chat") from None
+        raise TryAgain("the stream has a message that is not part of a chat") from None
     if piece.error or frame.event == "error":
         code = piece.error.get("code") if isinstance(piece.error, dict) else None
         raise refusal(code if isinstance(code, int) else 500, "the stream broke off", frame.data, api_key)
@@ -127,7 +128,7 @@ def piece_of(frame: Frame, api_key: str | None) -> Piece:
 
 
 def refusal(status: int, what: str, body: str, api_key: str | None) -> ChatError:
-    """Endpoints quote the key they refuse; an error is an event, which many may read."""
+    """The error for a refused call, without the key: endpoints quote it, and many people may read the event."""
     sentence = re.search(r'"(?:message|error|detail)"\s*:\s*"((?:[^"\\]|\\.)*)"', body)
     said = sentence[1] if sentence else " ".join(body.split())
     said = said.replace(api_key, "[the key]") if api_key else said
@@ -138,12 +139,12 @@ def refusal(status: int, what: str, body: str, api_key: str | None) -> ChatError
 
 
 class Endpoint(BaseModel):
-    """Who answers, and what it takes: dollars for a million tokens."""
+    """Where the model is, and its prices in dollars for a million tokens."""
 
-    base_url: str = Field(default="", description="such as https://api.openai.com/v1; else OPENAI_BASE_URL")
+    base_url: str = Field(default="", description="such as https://api.openai.com/v1; the default is OPENAI_BASE_URL")
     model: str = "gpt-4o-mini"
-    # A SecretStr is masked wherever it is shown, and so in every event. No log can give it back either: a run that was
-    # given its key does not go on after a restart. One that has it from the environment does.
+    # A SecretStr is masked in every event. So the log cannot restore it: a run that was given its key does not go on
+    # after a restart, while one that takes the key from the environment does.
     api_key: SecretStr | None = None
     input_price: Decimal = Field(default=Decimal(0), ge=0)
     output_price: Decimal = Field(default=Decimal(0), ge=0)
@@ -157,8 +158,8 @@ class Endpoint(BaseModel):
         return url
 
     def address(self) -> tuple[str, str | None]:
-        """URL and key. The key of the environment goes to the URL of the environment only: nobody who may start runs
-        here shall have it sent elsewhere."""
+        """URL and key. The key from the environment is only sent to the URL from the environment: who may start runs
+        must not be able to have it sent elsewhere."""
         url = self.base_url or os.environ.get("OPENAI_BASE_URL", "")
         if not url:
             raise ChatError("there is no endpoint: give a base_url, or set OPENAI_BASE_URL")
@@ -174,7 +175,7 @@ NO_NOTES: dict[str, str] = {}
 
 
 class Verdict(BaseModel):
-    """What a person says to the findings."""
+    """What a person decides about the findings."""
 
     approved: bool
     note: str = ""
@@ -188,23 +189,23 @@ ANSWER = "Answer the question from the findings. Say so where they do not suffic
 
 ONCE_MORE = Retry(attempts=3, delay=0.25, backoff=4, retry_on=TryAgain)
 AT_ONCE = Limit("llm", 4)
-"""Calls under way in all runs of this engine together."""
+"""At most four calls at once, in all runs of this engine together."""
 
 flow = Workflow("agent", timeout=3600)
 
 
 async def ask(ctx: Context, endpoint: Endpoint, task: str, given: str, *, aloud: bool = False) -> str:
-    """One call, counted; ``aloud``: whoever follows the run hears every token."""
+    """One call of the model, with its cost recorded. ``aloud``: emits every token to those who follow the run."""
     url, key = endpoint.address()
     messages = [{"role": "system", "content": task}, {"role": "user", "content": given}]
-    # Four letters are about a token. The estimate counts where an endpoint does not say what a call took.
+    # A token has about four letters. The estimate is used if the endpoint does not say what the call took.
     estimate = endpoint.cost(len(task + given) // 4, 500)
     text, reason = "", None
     shared = ctx.resources.get("http")
     async with (
         nullcontext(shared) if shared else aiohttp.ClientSession() as session,
         ctx.llm_call(endpoint.model, estimated_cost=estimate) as call,
-        # closes the connection at once, also where this body is stopped
+        # closes the connection at once, also if this body is stopped
         aclosing(stream_chat(session, url, endpoint.model, messages, api_key=key)) as pieces,
     ):
         async for piece in pieces:
@@ -227,8 +228,8 @@ async def plan(question: str, ctx: Context, endpoint: Endpoint = OPENAI) -> list
     return [line for line in questions if line][:4] or [question]
 
 
-# A tool is a function; `tool_call` makes it seen. It searches what the run was given, and opens no files: who may start
-# a run over HTTP is not who may read this disk.
+# A tool is a function; `ctx.tool_call` records its calls as events. This one searches the notes the run was given, and
+# opens no files: somebody who may start a run over HTTP need not be allowed to read this disk.
 @flow.task(map={"topic": "plan"}, retry=ONCE_MORE, timeout=300, limits=AT_ONCE)
 async def research(topic: str, ctx: Context, notes: dict[str, str] = NO_NOTES, endpoint: Endpoint = OPENAI) -> str:
     async with ctx.tool_call("search", {"words": topic}) as call:
@@ -237,14 +238,14 @@ async def research(topic: str, ctx: Context, notes: dict[str, str] = NO_NOTES, e
 
 
 def search(words: str, notes: dict[str, str], most: int = 8) -> list[str]:
-    """The lines with most of the words in them, best first."""
+    """The lines that have most of the words in them, best first; at most `most`."""
     wanted = {word for word in re.findall(r"\w+", words.lower()) if len(word) > 3}
     lines = [f"{name}: {line.strip()}"[:500] for name, text in notes.items() for line in text.splitlines()]
     hits = {line: len(wanted.intersection(re.findall(r"\w+", line.lower()))) for line in lines}
     return sorted((line for line in hits if hits[line]), key=lambda line: -hits[line])[:most]
 
 
-# Waits as long as it takes, through restarts too, and holds no place among `AT_ONCE` while it does.
+# Waits as long as it takes, across restarts too. It does not count for `AT_ONCE` while it waits.
 @flow.task
 async def approval(research: list[str], ctx: Context, unattended: bool = False) -> Verdict:
     if unattended:
@@ -268,15 +269,15 @@ async def run_here(given: dict[str, Any], budget: Budget | None) -> int:
     failed: RunFailed | None = None
     async with aiohttp.ClientSession() as session, Engine(resources={"http": session}) as engine:
         run = await engine.start(flow, given, budget=budget)
-        # `off_loop`: a terminal that is slow holds back nobody but itself.
+        # `off_loop` runs what follows in a thread, so that a slow terminal holds back nothing else.
         run.events.pipe(
             off_loop(), select(types="task.completed,budget.*"), ops.map(plain_line), ops.filter(bool)
         ).subscribe(say)
-        # Every attempt begins anew. What a model says is shown, never obeyed: no colours, no cursor.
+        # Every attempt begins anew. `printable` removes colours and cursor moves from what the model says.
         run.events.pipe(
             off_loop(),
             select(types="task.chunk,task.retrying", tasks="answer"),
-            ops.map(lambda event: event.data.get("text", "\n[it broke off, once more]\n")),
+            ops.map(lambda event: event.data.get("text", "\n[it broke off, trying again]\n")),
         ).subscribe(lambda text: print(printable(text, keep="\n\t"), end="", flush=True))
         if not given["unattended"]:
             await approve(run)
@@ -284,7 +285,7 @@ async def run_here(given: dict[str, Any], budget: Budget | None) -> int:
             outputs = await run
         except RunFailed as error:
             failed = error
-    # Here the engine has ended, and waited until all of it was shown.
+    # The engine has closed by now, and has waited until everything was printed.
     if failed is not None:
         return refuse(str(failed.__cause__)) if isinstance(failed.__cause__, Unreachable) else say(str(failed), 1)
     print(flush=True)
@@ -294,7 +295,7 @@ async def run_here(given: dict[str, Any], budget: Budget | None) -> int:
 
 
 async def approve(run: Run) -> None:
-    """Asks here, as soon as the run waits for somebody."""
+    """Asks for approval in the terminal, once the run waits for it."""
     event = await run.events.pipe(select(types="task.waiting,run.completed,run.failed,run.cancelled"), ops.first())
     if event.type == "task.waiting":
         print(f"{event.data['prompt']} [y/N] ", end="", file=sys.stderr, flush=True)
@@ -303,11 +304,11 @@ async def approve(run: Run) -> None:
 
 
 async def typed() -> str:
-    """A line of the standard input; Ctrl-C still works."""
+    """Reads a line from standard input, so that Ctrl-C still works."""
     loop, ready = asyncio.get_running_loop(), asyncio.Event()
     try:
         loop.add_reader(sys.stdin, ready.set)
-    except PermissionError:  # a file, which keeps nobody waiting
+    except PermissionError:  # standard input is a file, which never blocks
         return sys.stdin.readline()
     try:
         await ready.wait()
@@ -328,15 +329,15 @@ def refuse(sentence: str) -> NoReturn:
 def main(arguments: Iterable[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Answers a question from some files.")
     parser.add_argument("question")
-    parser.add_argument("files", nargs="*", type=Path, help="to search in")
-    parser.add_argument("--base-url", default=os.environ.get("OPENAI_BASE_URL"), help="or OPENAI_BASE_URL")
+    parser.add_argument("files", nargs="*", type=Path, help="files to search in")
+    parser.add_argument("--base-url", default=os.environ.get("OPENAI_BASE_URL"), help="the default is OPENAI_BASE_URL")
     parser.add_argument("--model", default=OPENAI.model)
-    parser.add_argument("--prices", nargs=2, default=(0, 0), metavar=("IN", "OUT"), help="dollars a million tokens")
-    parser.add_argument("--budget", metavar="DOLLARS", help="stops the run after the call that goes beyond it")
-    parser.add_argument("--yes", action="store_true", help="asks nobody")
+    parser.add_argument("--prices", nargs=2, default=(0, 0), metavar=("IN", "OUT"), help="dollars for a million tokens")
+    parser.add_argument("--budget", metavar="DOLLARS", help="stop the run after the call that goes beyond it")
+    parser.add_argument("--yes", action="store_true", help="do not ask for approval")
     options = parser.parse_args(arguments)
     if not options.base_url:
-        refuse("there is no endpoint: say --base-url http://..., or set OPENAI_BASE_URL")
+        refuse("there is no endpoint: give --base-url http://..., or set OPENAI_BASE_URL")
     endpoint = {
         "base_url": options.base_url,
         "model": options.model,
@@ -346,7 +347,7 @@ def main(arguments: Iterable[str] | None = None) -> int:
     }
     try:
         notes = {str(file): file.read_text(errors="replace") for file in options.files}
-        # A call is counted when it ends: what is under way by then may still go beyond the budget.
+        # A call is counted when it ends, so calls under way may still go beyond the budget.
         budget = None if options.budget is None else Budget(cost=options.budget)
         given = {"question": options.question, "notes": notes, "endpoint": endpoint, "unattended": options.yes}
         flow.validate().validate_input(given)

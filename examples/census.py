@@ -1,4 +1,4 @@
-"""A census of Python source: what the standard library is made of, what is complex, what imports itself in circles.
+"""A census of Python source: how large the standard library is, what is complex, and which modules import in circles.
 
     reactor run   examples/census.py                       the standard library of the running Python
     reactor run   examples/census.py root=src limit=100    any folder of Python source
@@ -8,8 +8,8 @@
     modules -> parse[0] parse[1] ... ----+-> sizes ------------------+-> report
                                          '-> complexity -------------'
 
-`root` is the folder that would stand on `sys.path`; when it is itself a package, names start with the package's.
-Every output is plain JSON: that is what lets a run be followed over HTTP and be recovered after a crash.
+`root` is a folder that could be on `sys.path`. If it is a package itself, module names begin with the package's name.
+Every output is plain JSON, so that a run can be followed over HTTP and recovered after a crash.
 """
 
 import ast
@@ -28,19 +28,19 @@ from reactor import Context, Workflow
 flow = Workflow("census")
 
 BATCH: Final = 12
-"""Modules in one `parse` child: small enough to see many of them arrive, large enough to be worth an event."""
+"""Modules in one `parse` child: few enough to see many children arrive, enough to be worth an event each."""
 TOP: Final = 15
-"""Length of every "the largest ..." list."""
+"""The length of every "the largest ..." list."""
 SKIPPED_FOLDERS: Final = {"test", "tests", "idle_test", "__pycache__", "node_modules"}
 BANDS: Final = {"1-5": 5, "6-10": 10, "11-20": 20, "21-50": 50, "over 50": 10**9}
-"""The usual bands of cyclomatic complexity, by their upper bound."""
+"""The usual bands of cyclomatic complexity; the value is the upper bound."""
 
-# Sources of others may hold invalid escapes; the compiler's remarks on them are not this program's output.
+# The source that is parsed may have invalid escapes; warnings about them would be noise here.
 SOURCE_NAME: Final = "<census>"
 warnings.filterwarnings("ignore", module=SOURCE_NAME)
 
-# CPython before 3.11.8 and 3.12.2 counts depth in a tree for all threads together (python/cpython#106905): of two
-# trees built at once, one may end as "SystemError: AST constructor recursion depth mismatch".
+# Before 3.11.8 and 3.12.2, CPython counts the depth of syntax trees for all threads together (python/cpython#106905).
+# If two are built at once, one may fail with "SystemError: AST constructor recursion depth mismatch".
 PARSER: Final = threading.Lock()
 
 
@@ -51,7 +51,7 @@ PARSER: Final = threading.Lock()
 def modules(root: str = "", limit: int = 0) -> list[dict[str, Any]]:
     """Batches `{label, base, files}` of about a dozen modules each; the paths in `files` are relative to `base`."""
     if limit < 0:
-        raise ValueError(f"limit is {limit}; it is a number of modules, or 0 for all")
+        raise ValueError(f"limit must be a number of modules, or 0 for all, not {limit}")
     folder = source_folder(root)
     base = import_base(folder)
     files = sorted(path.relative_to(base).as_posix() for path in source_files(folder))
@@ -73,16 +73,16 @@ def source_folder(root: str) -> Path:
 
 
 def import_base(folder: Path) -> Path:
-    """The folder dotted names start from: the first one upwards that is not a package."""
+    """The folder that dotted names start from: the nearest one, upwards, that is not a package."""
     while (folder / "__init__.py").is_file() and folder != folder.parent:
         folder = folder.parent
     return folder
 
 
 def source_files(folder: Path) -> Iterator[Path]:
-    """Every module below `folder`, without tests and without what cannot be imported from there."""
+    """Every module below `folder` that can be imported from there, without tests."""
     for parent, folders, names in os.walk(folder):
-        # A name with a dash (site-packages, config-3.11-...) or a dot is no package; neither is a virtual environment.
+        # A folder with a dash (site-packages) or a dot in its name is not a package, nor is a virtual environment.
         folders[:] = [
             name
             for name in folders
@@ -92,7 +92,7 @@ def source_files(folder: Path) -> Iterator[Path]:
 
 
 def batches(files: list[str], base: str) -> list[dict[str, Any]]:
-    """One or more batches a package, and batches of neighbours for the modules that stand alone."""
+    """One or more batches for each package, and batches of neighbours for the modules outside packages."""
     groups: dict[str, list[str]] = {}
     for file in files:
         package, slash, _ = file.partition("/")
@@ -112,11 +112,11 @@ def batches(files: list[str], base: str) -> list[dict[str, Any]]:
 # --- one batch of modules ---------------------------------------------------------------------------------------
 
 
-# `map` runs this once per item of what `modules` returned, at most four at a time: parsing holds Python's lock, more
-# threads would only take turns.
+# `map` runs this once for each item of the list that `modules` returned, at most four at a time. Parsing holds Python's
+# global lock, so more threads would not be faster.
 @flow.task(map="modules", concurrency=4, meta={"title": "Parse"})
 def parse(modules: dict[str, Any], ctx: Context) -> dict[str, Any]:
-    """`{label, modules, functions, bands}`: a record per module, the most complex functions, a histogram."""
+    """`{label, modules, functions, bands}`: a record for each module, the most complex functions, a histogram."""
     records: list[dict[str, Any]] = []
     functions: list[dict[str, Any]] = []
     files = modules["files"]
@@ -130,7 +130,7 @@ def parse(modules: dict[str, Any], ctx: Context) -> dict[str, Any]:
     return {
         "label": modules["label"],
         "modules": records,
-        # The overall top list is among the top lists of the batches: the rest need not travel.
+        # The overall top list can only have members of the batches' top lists, so the rest is not sent on.
         "functions": most_complex(functions),
         "bands": dict(Counter(band(function["complexity"]) for function in functions)),
     }
@@ -152,7 +152,7 @@ def parse_module(path: Path, file: str) -> tuple[dict[str, Any], list[dict[str, 
         record["error"] = f"line {error.lineno}: {error.msg[:200]}" if error.lineno else error.msg[:200]
         return record, []
     except (RecursionError, MemoryError):
-        record["error"] = "nested deeper than the parser follows"
+        record["error"] = "nested too deeply for the parser"
         return record, []
     except (OSError, ValueError) as error:
         record["error"] = str(error)[:200]
@@ -174,7 +174,7 @@ def dotted_name(file: str) -> tuple[str, bool]:
 
 
 class Scope(NamedTuple):
-    """Where a node stands: the names around it, the function whose complexity it adds to, when its imports run."""
+    """Where a node is: the names around it, the function it makes more complex, and whether its imports run later."""
 
     prefix: str
     function: dict[str, Any] | None
@@ -182,15 +182,15 @@ class Scope(NamedTuple):
 
 
 class Facts:
-    """What one module's syntax tree says, gathered in one walk without recursion."""
+    """What the syntax tree of one module says, collected in one walk without recursion."""
 
     def __init__(self, module: str, package: str) -> None:
         self.module = module
         self.package = package
         self.imports: set[str] = set()
-        """What runs when the module is imported: `a.b` for `import a.b`, `a.b` too for `from a import b`."""
+        """Imports that run when the module is imported: `a.b` for `import a.b`, and also for `from a import b`."""
         self.deferred: set[str] = set()
-        """What does not: inside functions, under `if TYPE_CHECKING` and `if __name__ == "__main__"`."""
+        """Imports that do not: inside functions, under `if TYPE_CHECKING` and `if __name__ == "__main__"`."""
         self.functions: list[dict[str, Any]] = []
         self.classes = 0
         self.docstring_lines: set[int] = set()
@@ -215,7 +215,7 @@ class Facts:
                     stack.append((value, below))
 
     def visit(self, node: ast.AST, scope: Scope) -> Scope:
-        """Takes in one node and returns the scope of what is below it."""
+        """Reads one node and returns the scope of the nodes below it."""
         match node:
             case ast.Name() | ast.Attribute():
                 pass
@@ -233,17 +233,17 @@ class Facts:
                 self.classes += 1
                 return Scope(f"{scope.prefix}{node.name}.", None, scope.deferred)
             case ast.Import():
-                self.imported((alias.name for alias in node.names), scope)
+                self.add_imports((alias.name for alias in node.names), scope)
             case ast.ImportFrom():
                 origin = absolute(node, self.package)
                 if origin is not None:
-                    self.imported((join(origin, alias.name) for alias in node.names), scope)
+                    self.add_imports((join(origin, alias.name) for alias in node.names), scope)
             case _:
                 if scope.function is not None:
                     scope.function["complexity"] += decisions(node)
         return scope
 
-    def imported(self, names: Iterable[str], scope: Scope) -> None:
+    def add_imports(self, names: Iterable[str], scope: Scope) -> None:
         (self.deferred if scope.deferred else self.imports).update(names)
 
     def docstring(self, node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> None:
@@ -266,7 +266,7 @@ class Facts:
 
 
 def absolute(node: ast.ImportFrom, package: str) -> str | None:
-    """The absolute name of what `from ... import` imports from; None where the dots lead out of the tree."""
+    """The absolute name of the module in `from ... import`; None if its dots lead out of the tree."""
     if not node.level:
         return node.module
     parts = package.split(".") if package else []
@@ -290,7 +290,7 @@ def is_never_on_import(test: ast.expr) -> bool:
 
 
 def decisions(node: ast.AST) -> int:
-    """How many ways through a function this node adds (McCabe); lambdas count for the function around them."""
+    """How many paths through a function this node adds (McCabe); lambdas count for the function around them."""
     match node:
         case ast.If() | ast.IfExp() | ast.For() | ast.AsyncFor() | ast.While() | ast.ExceptHandler():
             return 1
@@ -316,16 +316,16 @@ def most_complex(functions: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(functions, key=lambda function: (-function["complexity"], function["name"]))[:TOP]
 
 
-# --- three views of the same batches: they run at the same time --------------------------------------------------
+# --- three views of the same batches, which run at the same time --------------------------------------------------
 
 
 @flow.task(meta={"title": "Who imports whom"})
 def import_graph(parse: list[dict[str, Any]]) -> dict[str, Any]:
-    """`{modules, imports, deferred}`: edges between modules of the tree, by module; modules without any are left out.
+    """`{modules, imports, deferred}`: module -> the modules of the tree that it imports, if there are any.
 
-    An edge leads to the module that is named: `import a.b` to `a.b`, `from a import b` to `a.b` if that is a module
-    and to `a` if not. (Python runs `a/__init__.py` as well; counted, every package would be one large cycle.)
-    For the standard library this is about 60 KiB: its event carries a preview and a reference to the whole.
+    `import a.b` leads to `a.b`; `from a import b` leads to `a.b` if that is a module, else to `a`. Python also runs
+    `a/__init__.py`, but if that were counted, every package would be one large cycle. For the standard library the
+    output has about 60 KiB, so its event has only a preview and a reference to the whole.
     """
     records = [record for batch in parse for record in batch["modules"]]
     known = {record["name"] for record in records}
@@ -385,8 +385,8 @@ def complexity(parse: list[dict[str, Any]]) -> dict[str, Any]:
 def cycles(import_graph: dict[str, Any]) -> dict[str, Any]:
     """`{importing, deferred}`, each `{count, modules, largest: [{size, modules, example}]}`.
 
-    `importing` are the cycles Python meets while importing; `deferred` those that need an import inside a function
-    (or under `if TYPE_CHECKING`) to close. `example` is a shortest way round through the first of `modules`.
+    `importing` are the cycles that Python meets while it imports; `deferred` are those that exist only with an import
+    inside a function (or under `if TYPE_CHECKING`). `example` is a shortest cycle through the first of `modules`.
     """
     eager: dict[str, list[str]] = import_graph["imports"]
     both = {
@@ -396,67 +396,68 @@ def cycles(import_graph: dict[str, Any]) -> dict[str, Any]:
     importing = components(eager)
     met = {tuple(component) for component in importing}
     deferred = [component for component in components(both) if tuple(component) not in met]
-    return {"importing": described(importing, eager), "deferred": described(deferred, both)}
+    return {"importing": describe(importing, eager), "deferred": describe(deferred, both)}
 
 
 def components(edges: dict[str, list[str]]) -> list[list[str]]:
-    """Strongly connected components of two modules or more, the largest first (Tarjan 1972).
+    """Strongly connected components of two modules or more, the largest first (Kosaraju's algorithm).
 
-    Iterative: an import chain may be longer than Python's recursion limit.
+    Without recursion: a chain of imports may be longer than Python's recursion limit.
     """
-    index: dict[str, int] = {}
-    low: dict[str, int] = {}
-    path: list[str] = []
-    on_path: set[str] = set()
+    backward: dict[str, list[str]] = {}
+    for name, imported in edges.items():
+        for target in imported:
+            backward.setdefault(target, []).append(name)
+    seen: set[str] = set()
     found: list[list[str]] = []
-    for start in sorted(edges):
-        if start in index:
-            continue
-        work: list[tuple[str, Iterator[str]]] = []
-        opened: str | None = start
-        while opened is not None or work:
-            if opened is not None:
-                index[opened] = low[opened] = len(index)
-                path.append(opened)
-                on_path.add(opened)
-                work.append((opened, iter(edges.get(opened, []))))
-                opened = None
-            node, children = work[-1]
-            for child in children:
-                if child not in index:
-                    opened = child
-                    break
-                if child in on_path:
-                    low[node] = min(low[node], index[child])
-            if opened is not None:
-                continue
-            work.pop()
-            if work:
-                parent = work[-1][0]
-                low[parent] = min(low[parent], low[node])
-            if low[node] == index[node]:
-                component = [path.pop()]
-                while component[-1] != node:
-                    component.append(path.pop())
-                on_path.difference_update(component)
-                if len(component) > 1:
-                    found.append(sorted(component))
+    for start in reversed(finish_order(edges)):
+        component: list[str] = []
+        stack = [start]
+        while stack:
+            node = stack.pop()
+            if node not in seen:
+                seen.add(node)
+                component.append(node)
+                stack += backward.get(node, [])
+        if len(component) > 1:
+            found.append(sorted(component))
     return sorted(found, key=lambda component: (-len(component), component))
 
 
-def described(found: list[list[str]], edges: dict[str, list[str]]) -> dict[str, Any]:
+def finish_order(edges: dict[str, list[str]]) -> list[str]:
+    """The modules in the order in which a depth-first search leaves them."""
+    seen: set[str] = set()
+    order: list[str] = []
+    for start in sorted(edges):
+        if start in seen:
+            continue
+        seen.add(start)
+        path = [(start, iter(edges.get(start, [])))]
+        while path:
+            node, targets_left = path[-1]
+            child = next((target for target in targets_left if target not in seen), None)
+            if child is None:
+                order.append(node)
+                path.pop()
+            else:
+                seen.add(child)
+                path.append((child, iter(edges.get(child, []))))
+    return order
+
+
+def describe(found: list[list[str]], edges: dict[str, list[str]]) -> dict[str, Any]:
     return {
         "count": len(found),
         "modules": sum(map(len, found)),
         "largest": [
-            {"size": len(component), "modules": component, "example": shortest_way_round(component, edges)}
+            {"size": len(component), "modules": component, "example": shortest_cycle(component, edges)}
             for component in found[:TOP]
         ],
     }
 
 
-def shortest_way_round(component: list[str], edges: dict[str, list[str]]) -> list[str]:
-    """A shortest cycle through the component's first module, which stands at both ends."""
+def shortest_cycle(component: list[str], edges: dict[str, list[str]]) -> list[str]:
+    """A shortest cycle through the first module of a component, which is at both ends of the list."""
     start, members = component[0], set(component)
     came_from: dict[str, str] = {}
     queue = deque([start])
@@ -471,7 +472,7 @@ def shortest_way_round(component: list[str], edges: dict[str, list[str]]) -> lis
             if child in members and child not in came_from:
                 came_from[child] = node
                 queue.append(child)
-    raise AssertionError(f"no way round {component}: the component is not strongly connected")
+    raise AssertionError(f"there is no cycle in {component}: it is not strongly connected")
 
 
 # --- the result -------------------------------------------------------------------------------------------------
@@ -481,13 +482,13 @@ def shortest_way_round(component: list[str], edges: dict[str, list[str]]) -> lis
 def report(
     sizes: dict[str, Any], complexity: dict[str, Any], import_graph: dict[str, Any], cycles: dict[str, Any]
 ) -> dict[str, Any]:
-    """The figures of every view, and `text`: the same for people."""
+    """The figures of every view, and `text`, a report for people."""
     edges = {kind: sum(map(len, import_graph[kind].values())) for kind in ("imports", "deferred")}
     figures = {"sizes": sizes, "complexity": complexity, "edges": edges, "cycles": cycles}
-    return {"text": "\n".join(written(figures)), **figures}
+    return {"text": "\n".join(report_lines(figures)), **figures}
 
 
-def written(figures: dict[str, Any]) -> Iterator[str]:
+def report_lines(figures: dict[str, Any]) -> Iterator[str]:
     sizes, edges = figures["sizes"], figures["edges"]
     yield (
         f"{sizes['modules']:,} modules, {sizes['lines']:,} lines, {sizes['code']:,} of them code; "

@@ -1,9 +1,9 @@
-"""What `make demo` runs: a server, a run started over HTTP, the run followed live in the terminal, its report.
+"""What `make demo` runs: it starts a server, starts a run over HTTP, follows it in the terminal, prints its report.
 
     python examples/demo.py            a census of the standard library
     python examples/demo.py src        a census of the Python source in src
 
-Exits with the code of `reactor watch`: 0 when the run completed.
+Exits with the code of `reactor watch`: 0 if the run completed.
 """
 
 import json
@@ -26,12 +26,12 @@ from urllib.parse import urljoin
 
 REPO: Final = Path(__file__).resolve().parent.parent
 LIMIT: Final = 120.0
-"""Seconds for everything."""
+"""Seconds for the whole demo."""
 STOP_LIMIT: Final = 10.0
-"""Seconds the server gets to drain after SIGTERM."""
+"""Seconds the server has to stop after SIGTERM."""
 READY: Final = re.compile(r"reactor: serving on (http://\S+)")
 
-# Loopback is never behind a proxy, whatever http_proxy says.
+# The server is on this machine, so a proxy in http_proxy must not be used.
 open_url = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 
 
@@ -40,12 +40,14 @@ class DemoFailed(Exception):
 
 
 class Deadline:
+    """The time limit of the demo."""
+
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._end = time.monotonic() + seconds
 
     def left(self, doing: str) -> float:
-        """Seconds left, or DemoFailed."""
+        """Seconds left; raises DemoFailed if there are none. `doing` says what took so long."""
         left = self._end - time.monotonic()
         if left <= 0:
             raise DemoFailed(f"the time limit of {self.seconds:.0f} s passed while {doing}")
@@ -53,7 +55,7 @@ class Deadline:
 
 
 class Server:
-    """`reactor serve` on a free port, as a child process: a context manager that always stops it."""
+    """A context manager that runs `reactor serve` on a free port, as a child process, and always stops it."""
 
     def __init__(self, file: str) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="reactor-demo-")
@@ -70,9 +72,9 @@ class Server:
             store,
         ]
         self.lines: deque[str] = deque(maxlen=200)
-        """The last lines it printed."""
+        """The last lines the server printed."""
         self._url: Queue[str | None] = Queue(1)
-        """Where it serves, once; None when its output ended before it said so."""
+        """Gets one item: the URL it serves on, or None if its output ended without one."""
 
     def __enter__(self) -> "Server":
         self.process = subprocess.Popen(
@@ -84,11 +86,11 @@ class Server:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            # Ctrl-C reaches the demo only, which then stops the server in good order.
+            # Ctrl-C then reaches only the demo, which stops the server properly.
             start_new_session=True,
         )
         assert self.process.stdout is not None
-        # Read to the end: a server with a full pipe would stand still.
+        # Its output is read to the end, because a server blocks when the pipe is full.
         self._reader = threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True)
         self._reader.start()
         return self
@@ -150,7 +152,7 @@ def request(url: str, deadline: Deadline, body: object = None) -> tuple[Any, str
 
 
 def problem(body: bytes) -> str:
-    """The sentence in an `application/problem+json`."""
+    """The sentence in a body of `application/problem+json`."""
     text = body.decode(errors="replace")
     try:
         return str(json.loads(text)["detail"])
@@ -159,7 +161,7 @@ def problem(body: bytes) -> str:
 
 
 def watch(url: str, deadline: Deadline) -> int:
-    """`reactor watch` in the foreground, with this terminal; its exit code."""
+    """Runs `reactor watch` in the foreground and returns its exit code."""
     with subprocess.Popen([sys.executable, "-m", "reactor_web.terminal.cli", "watch", url], cwd=REPO) as watcher:
         try:
             return watcher.wait(deadline.left("the run was started"))
@@ -194,7 +196,7 @@ def demo(root: str | None) -> int:
             say(f"the server ended with exit code {server.process.returncode} during the run{server.printed()}")
         else:
             say(f"the run did not complete: reactor watch ended with exit code {code}")
-    # A signal that ended `watch` is told the way shells do.
+    # If a signal ended `watch`, exit with the code a shell would use.
     return code if code >= 0 else 128 - code
 
 
@@ -210,7 +212,7 @@ def main() -> int:
     if len(sys.argv) > 2 or any(argument.startswith("-") for argument in sys.argv[1:]):
         print("usage: python examples/demo.py [FOLDER]", file=sys.stderr)
         return 2
-    # So that the server is stopped on the way out.
+    # Raises SystemExit, so that the server is stopped on the way out.
     signal.signal(signal.SIGTERM, stop)
     try:
         return demo(sys.argv[1] if len(sys.argv) == 2 else None)

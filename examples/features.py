@@ -1,18 +1,18 @@
-"""Every option of a task, once: a morning round of weather stations.
+"""Every option of a task, used once: a morning call to some weather stations.
 
     reactor run examples/features.py
     reactor run examples/features.py fail=true                  one station does not answer
     reactor run examples/features.py 'settings={"warm": 35}'    the other branch
-    reactor run examples/features.py ask=true --send approve=true    with somebody who agrees
+    reactor run examples/features.py ask=true --send approve=true    a person is asked, and agrees
 
     open_line -> stations -> measure[0..5] -> convert[0..5] -> summary -+-> heat_warning   (when it is warm)
                                    |                                    +-> all_quiet      (when it is not)
                                    |                                    +-> archive
                                    |                                    +-> trend          (in a process)
-                                   |                                    +-> approve        (when asked for)
+                                   |                                    +-> approve        (when ask=true)
                                    '------------------------------------'-> hang_up        (whatever happened)
 
-Read it from top to bottom: each section says one thing more.
+Read it from top to bottom: each section shows one more feature.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from pydantic import BaseModel, Field
 
 from reactor import Cache, Context, Limit, Retry, Workflow
 
-# A run that takes longer than its timeout is stopped and fails. Pauses do not count.
+# A run that takes longer than its timeout, in seconds, is stopped and fails. Pauses do not count.
 flow = Workflow("features", timeout=600)
 
 
@@ -31,7 +31,7 @@ flow = Workflow("features", timeout=600)
 
 
 class Settings(BaseModel):
-    """An input may have any type pydantic knows: it is checked before the run starts, and documented over HTTP."""
+    """An input may have any type that pydantic knows. It is checked before the run starts, and documented over HTTP."""
 
     stations: list[str] = Field(
         default=["Aasen", "Birken", "Calw", "Dahlem", "Erfurt", "Fichtel"], min_length=1, max_length=100
@@ -60,9 +60,10 @@ async def stations(settings: Settings = DEFAULTS) -> list[str]:
 # --- one child per item -----------------------------------------------------------------------------------------
 
 
-# `map` runs the body once per item of a list, at most `concurrency` at a time. The parameter named like the upstream is
-# then one item. `def` runs in a thread: it may block, and needs no `await` for `ctx`. A line that breaks is tried
-# again; one that hangs is given up. `limits` are shared by all runs of an engine: at most 100 calls in any second.
+# `map` runs the body once for each item of a list, at most `concurrency` at a time; the parameter with the name of the
+# upstream is one item. A `def` body runs in a thread: it may block, and calls `ctx` without `await`. `retry` tries a
+# broken line again, `timeout` gives up one that hangs. `limits` hold for all runs of an engine: at most 100 calls in
+# any second.
 @flow.task(
     map="stations",
     concurrency=3,
@@ -81,12 +82,12 @@ def measure(stations: str, ctx: Context, fail: bool = False) -> dict[str, Any]:
     return {"station": stations, "fahrenheit": 50.0 + 3 * len(stations) + (ctx.map_index or 0)}
 
 
-# Mapping over a mapped task pairs by index: convert[i] starts when measure[i] is done, not when all of them are.
+# Mapped over a mapped task, children pair by index: convert[i] starts when measure[i] is done, not when all are.
 @flow.task(map={"reading": "measure"})
 async def convert(reading: dict[str, Any], ctx: Context) -> dict[str, Any]:
     await asyncio.sleep(0.1)
     celsius = round((reading["fahrenheit"] - 32) * 5 / 9, 1)
-    # An event of your own, on the same stream and in the same log: lower case words joined by dots.
+    # An event of your own, in the same stream and log. Its type is lower case words joined by dots.
     await ctx.emit("weather.measured", {"station": reading["station"], "celsius": celsius})
     return {"station": reading["station"], "celsius": celsius}
 
@@ -94,7 +95,7 @@ async def convert(reading: dict[str, Any], ctx: Context) -> dict[str, Any]:
 # --- all children as a list -------------------------------------------------------------------------------------
 
 
-# `needs` gives an upstream's output another name. `meta` is free JSON for whoever looks at the workflow.
+# `needs` binds a parameter to an upstream with another name. `meta` is any JSON, for people who look at the workflow.
 @flow.task(needs={"readings": "convert"}, meta={"title": "Sum up", "owner": "weather desk"})
 def summary(readings: list[dict[str, Any]], ctx: Context) -> dict[str, Any]:
     hottest = max(readings, key=lambda reading: reading["celsius"])
@@ -103,24 +104,25 @@ def summary(readings: list[dict[str, Any]], ctx: Context) -> dict[str, Any]:
     return {"mean": mean, "hottest": hottest}
 
 
-# `cache` takes the output from the store of the engine if an earlier run has left it there within the last hour.
+# `cache` reuses the output of an earlier run with the same key, if it is less than an hour old.
 @flow.task(cache=Cache(key=lambda summary: summary["mean"], ttl=3600))
 async def archive(summary: dict[str, Any]) -> str:
     await asyncio.sleep(0.2)
     return f"archived a mean of {summary['mean']} °C"
 
 
-# A body in a process of its own: it can be killed, and computes without holding up anybody. It stands at module level.
+# A body in its own process can be killed, and can compute without slowing others. It must be at module level.
 @flow.task(executor="process")
 def trend(summary: dict[str, Any], ctx: Context) -> str:
     ctx.progress(0.5, "computing")
     return "rising" if summary["hottest"]["celsius"] > summary["mean"] + 2 else "steady"
 
 
-# --- somebody to ask --------------------------------------------------------------------------------------------
+# --- asking a person --------------------------------------------------------------------------------------------
 
 
-# The body waits, for days if need be and across restarts: `await run.send("approve", True)`, `POST /runs/{id}/input`.
+# The body waits for a value, for days if need be and across restarts. Send it with `await run.send("approve", True)` or
+# `POST /runs/{id}/input`.
 @flow.task(when=lambda ask=False: ask)
 async def approve(summary: dict[str, Any], ctx: Context) -> bool:
     return await ctx.receive(f"publish a mean of {summary['mean']} °C?", schema=bool)
@@ -143,7 +145,7 @@ async def heat_warning(summary: dict[str, Any]) -> str:
     return f"{summary['hottest']['station']} reports {summary['hottest']['celsius']} °C"
 
 
-# The condition is false: the task is skipped, with reason `condition`, and so is what would depend on it.
+# If the condition is false, the task is skipped with reason `condition`, and so are the tasks that depend on it.
 @flow.task(when=is_cool)
 async def all_quiet(summary: dict[str, Any]) -> str:
     return f"a mean of {summary['mean']} °C, nowhere too warm"
@@ -152,9 +154,9 @@ async def all_quiet(summary: dict[str, Any]) -> str:
 # --- when something fails ---------------------------------------------------------------------------------------
 
 
-# With `fail=true`, measure[2] fails and its siblings finish. What depends on it is skipped: convert[2], summary ...
-# "run": once all upstreams have ended, whatever the end. A parameter whose upstream has no output is its default.
-# As a task that knows about the failure has run, the failure counts as handled, and the run completes.
+# With `fail=true`, measure[2] fails and its siblings finish. The tasks that depend on it are skipped: convert[2],
+# summary, ... With `on_upstream_failure="run"`, this task runs once its upstreams have ended in any way. A parameter
+# whose upstream has no output gets its default. The failure then counts as handled, and the run completes.
 @flow.task(after="measure", on_upstream_failure="run")
 async def hang_up(ctx: Context, summary: dict[str, Any] | None = None) -> dict[str, Any]:
     measured = ctx.upstreams["measure"]

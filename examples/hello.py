@@ -2,7 +2,7 @@
 
     reactor run examples/hello.py name=Ada
 
-A parameter that is the name of a task is that task's output; any other parameter is an input of the run.
+A parameter that is named like a task takes the output of that task; any other parameter is an input of the run.
 """
 
 import asyncio

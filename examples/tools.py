@@ -1,4 +1,4 @@
-"""Tools for plans: what a folder of text is made of. They read files below the current directory, and nothing else.
+"""Tools for plans: figures about a folder of text. They only read files below the current directory.
 
 reactor run   examples/plan.json --tools examples/tools.py
 reactor graph examples/plan.json --tools examples/tools.py
@@ -16,7 +16,7 @@ WORD = re.compile(r"[A-Za-z][a-z']+")
 
 
 def inside(path: str) -> Path:
-    """A plan may come from a stranger: what is not below the current directory is none of its business."""
+    """A path below the current directory; ValueError for any other, because a plan may come from a stranger."""
     here, found = Path.cwd(), Path(path).resolve()
     if not found.is_relative_to(here):
         raise ValueError(f"{path[:200]!r} is not below {here}")
@@ -25,7 +25,7 @@ def inside(path: str) -> Path:
 
 @tool(name="files.list")
 def list_files(folder: str, suffix: str = ".md", limit: int = 100) -> dict[str, Any]:
-    """The files of a folder with a suffix, as `{folder, count, files}`; paths are relative to the current directory."""
+    """The files in a folder with a suffix: `{folder, count, files}`, with paths relative to the current directory."""
     found = sorted(path for path in inside(folder).rglob(f"*{suffix}") if path.is_file())[:limit]
     return {"folder": folder, "count": len(found), "files": [str(path.relative_to(Path.cwd())) for path in found]}
 
@@ -43,7 +43,7 @@ def measure(files: list[str], ctx: Context) -> list[dict[str, Any]]:
 
 @tool(name="text.words")
 def words(files: list[str], top: int = 10, min_length: int = 5) -> list[dict[str, Any]]:
-    """The most frequent words of some files together, as `{word, count}`."""
+    """The most frequent words in all files together, as `{word, count}`."""
     counts: Counter[str] = Counter()
     for file in files:
         found = WORD.findall(inside(file).read_text(errors="replace"))
@@ -60,5 +60,5 @@ async def largest(rows: list[dict[str, Any]], by: str, limit: int = 3) -> list[d
 
 @tool
 async def report(title: str, facts: dict[str, Any]) -> str:
-    """Some facts under a title, a line each."""
+    """A title and a line for each fact."""
     return "\n".join((title, *(f"- {name}: {value}" for name, value in facts.items())))

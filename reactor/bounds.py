@@ -1,4 +1,4 @@
-"""Every limit of the engine on one screen. Nothing here is a setting; settings have these as their edges."""
+"""Every limit of the engine on one screen: its unit, and what happens beyond it. None of them is a setting."""
 
 import re
 from typing import Final
@@ -6,107 +6,135 @@ from typing import Final
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 
-# Sizes. Real SSE clients break on lines above 64 KiB, so an event stays well below that.
+# --- sizes ------------------------------------------------------------------------------------------------------
+
 MAX_EVENT_BYTES: Final = 48 * KIB
+"""JSON of one event; a larger one raises EventTooLarge. Real SSE clients break on lines above 64 KiB."""
 MAX_INLINE_BYTES: Final = 32 * KIB
-"""An output, a task list or the outputs of a run above this are stored beside the event and referenced."""
+"""JSON of an output, a task list or a run's outputs; larger ones are stored beside the event, which refers to them.
+A larger value for ``run.send`` raises EventTooLarge."""
 MAX_INPUT_PREVIEW_BYTES: Final = 4 * KIB
+"""JSON of a task's arguments in ``task.started``, or of a tool call's; beyond it, only a preview is shown."""
 MAX_ERROR_CHARS: Final = 4_000
+"""An error message or traceback in an event; the rest is cut off."""
 MAX_REASON_CHARS: Final = 200
+"""The reason of a command, and a key; a longer one raises ValueError."""
 MAX_META_BYTES: Final = 8 * KIB
+"""JSON of the meta of a run; beyond it, ValueError."""
 PREVIEW_CHARS: Final = 500
+"""A preview of a value; the rest is cut off."""
 
-# The window: the backpressure of a run.
+# --- the window: the backpressure of a run ------------------------------------------------------------------------
+
 WINDOW_EVENTS: Final = 1_000
+"""Events in one window. Once as many are waiting, ``emit`` waits and no task starts."""
 WINDOW_BYTES: Final = 1 * MIB
+"""Bytes in one window, with the same effect as ``WINDOW_EVENTS``."""
 CROWDED: Final = 2
-"""An ``emit`` that nobody awaits raises once this many windows are waiting."""
+"""Windows; once so many are waiting, an ``emit`` that is not awaited raises Backpressure."""
 
-# What stays in memory.
+# --- memory -----------------------------------------------------------------------------------------------------
+
 RING_EVENTS: Final = 2 * WINDOW_EVENTS
+"""Latest events of a followed run kept in memory; subscribers further behind read the log."""
 RING_BYTES: Final = 2 * MIB
+"""Bytes of the latest events, with the same effect as ``RING_EVENTS``."""
 MEMORY_LOG_EVENTS: Final = 100_000
+"""Events of one run in a memory log; beyond it, the oldest are trimmed."""
 MEMORY_LOG_BYTES: Final = 64 * MIB
+"""Bytes of one run in a memory log; beyond it, the oldest events are trimmed."""
 MEMORY_LOG_ENDED_RUNS: Final = 1_000
+"""Ended runs in a memory log; beyond it, the oldest are deleted."""
 READ_EVENTS: Final = 1_000
-"""How many events one read of the log brings at most."""
+"""Events that one read of a log returns; the reader asks again for more."""
 READ_BYTES: Final = 256 * KIB
-"""How many bytes of events, beyond the first one, a read brings at most, and a stream writes at once."""
-
-# Tasks.
-MAX_TASKS: Final = 1_000_000
-THREADS: Final = 32
-ABANDONED_THREADS: Final = 32
-PROGRESS_PER_SECOND: Final = 20
-SLOW_CALLBACK_SECONDS: Final = 0.1
-
-# Supervision.
-MAX_SECONDS: Final = 365 * 86_400.0
-"""Of a delay, a timeout, a time to live."""
-MAX_COST: Final = 1_000_000_000
-MAX_TOKENS: Final = 1_000_000_000_000
-"""Of one ``spend``, and of a budget."""
-LIMIT_AMOUNT: Final = 100_000
-"""Starts a rate limit remembers at most."""
-TIMEOUT_GRACE_SECONDS: Final = 1.0
-"""What a body gets to stop after its timeout, before it is killed or abandoned."""
-BLOCKED_LOOP_SECONDS: Final = 0.1
-"""A body that holds the event loop longer is named."""
-MAILBOX: Final = 100
-"""Values that wait for a task to receive them."""
-WAITING_THREADS: Final = 1_000
-"""Bodies in threads that may wait for an answer at once; while they wait they are not counted as running."""
-WAITING_PROCESSES: Final = 64
-"""The same in processes."""
-CHUNKS_PER_SECOND: Final = 20
-CHUNK_BYTES: Final = 16 * KIB
-"""Text of one attempt is joined until it has this size, or a twentieth of a second has passed."""
-CACHED_OUTPUTS: Final = 10_000
-CACHED_BYTES: Final = 64 * MIB
-"""Outputs a memory log keeps for ``cache=``."""
-CHILD_DEPTH: Final = 10
-"""Child runs within child runs."""
-
-CRASH_LOOP: Final = 50
-"""A run recovered this often in a row without a task completing fails."""
-
-APPEND_TIMEOUT_SECONDS: Final = 10.0
-"""A log that takes longer for one window counts as lost."""
-
-AWAITED_RUNS: Final = 1_000
-"""Streams that may wait for runs which have not started."""
-
-# Stopping.
-CANCEL_GRACE_SECONDS: Final = 10.0
-DRAIN_GRACE_SECONDS: Final = 2.0
-
+"""Bytes that one read returns beyond its first event, and that a stream writes at once."""
 RECENT_RUNS: Final = 32
-"""Ended runs whose state is kept at hand."""
+"""Ended runs whose state stays in memory; the state of older ones is folded from the log again."""
 
+# --- tasks ------------------------------------------------------------------------------------------------------
+
+MAX_TASKS: Final = 1_000_000
+"""Tasks of one workflow; beyond it, WorkflowError."""
+THREADS: Final = 32
+"""Bodies that run in threads at once, in one engine; further ones wait."""
+ABANDONED_THREADS: Final = 32
+"""Threads of cancelled bodies that do not stop; beyond it, a body that needs a thread fails with ThreadsExhausted."""
+PROGRESS_PER_SECOND: Final = 20
+"""Progress events of one attempt a second; of those between, only the latest is recorded."""
+CHUNKS_PER_SECOND: Final = 20
+"""Chunk events of one attempt a second; text in between is joined."""
+CHUNK_BYTES: Final = 16 * KIB
+"""Joined text of one attempt; it is emitted once it has this size."""
+SLOW_CALLBACK_SECONDS: Final = 0.1
+"""Time a subscriber may hold the event loop; the second time beyond it, the subscriber is detached."""
+BLOCKED_LOOP_SECONDS: Final = 0.1
+"""Time a body may hold the event loop; beyond it, a warning in the logs names the body."""
+
+# --- supervision ------------------------------------------------------------------------------------------------
+
+MAX_SECONDS: Final = 365 * 86_400.0
+"""Seconds of a delay, a timeout or a time to live; beyond it, ValueError or WorkflowError."""
+MAX_COST: Final = 1_000_000_000
+"""The cost of one ``spend``, and of a budget; beyond it, ValueError."""
+MAX_TOKENS: Final = 1_000_000_000_000
+"""The tokens of one ``spend``, and of a budget; beyond it, ValueError."""
+LIMIT_AMOUNT: Final = 100_000
+"""The ``amount`` of a Limit, since a rate remembers that many starts; beyond it, ValueError."""
+TIMEOUT_GRACE_SECONDS: Final = 1.0
+"""Time a body has to stop after its timeout; then it is killed or abandoned."""
+MAILBOX: Final = 100
+"""Values that wait for one task to receive them; beyond it, ``run.send`` raises MailboxFull."""
+WAITING_THREADS: Final = 1_000
+"""Bodies in threads that wait for an answer at once. They do not count as running; beyond it, ThreadsExhausted."""
+WAITING_PROCESSES: Final = 64
+"""Bodies in processes that wait for an answer at once. They do not count as running; beyond it, ThreadsExhausted."""
+CACHED_OUTPUTS: Final = 10_000
+"""Outputs that a log keeps for ``cache=``; beyond it, the oldest are dropped."""
+CACHED_BYTES: Final = 64 * MIB
+"""Bytes of outputs that a memory log keeps for ``cache=``; beyond it, the oldest are dropped."""
+CHILD_DEPTH: Final = 10
+"""Levels of child runs within child runs; beyond it, TooDeep."""
+CRASH_LOOP: Final = 50
+"""Times a run is recovered in a row without one task completing; then it fails."""
+APPEND_TIMEOUT_SECONDS: Final = 10.0
+"""Time a log has to commit one window; beyond it, the log counts as lost."""
+AWAITED_RUNS: Final = 1_000
+"""Streams that wait for runs which have not started; beyond it, TooManyWaiting."""
+
+# --- stopping ---------------------------------------------------------------------------------------------------
+
+CANCEL_GRACE_SECONDS: Final = 10.0
+"""Time bodies have to stop after a cancel, by default; then they are killed or abandoned."""
+DRAIN_GRACE_SECONDS: Final = 2.0
+"""Time runs and their bodies have to stop when an engine closes, by default."""
 BEHIND_SECONDS: Final = 10.0
-"""What subscribers that still read get at the end of an engine."""
+"""Time subscribers that still read have to catch up when an engine closes; then they are cut off."""
 
-# Names.
+# --- names ------------------------------------------------------------------------------------------------------
+
 RUN_ID: Final = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~-]{1,64}")
-"""``.`` and ``..`` are parts of a path that clients take away."""
+"""``.`` and ``..`` are excluded, because HTTP clients remove them from a path."""
 TASK_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.~-]{0,63}")
 WORKFLOW_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._~-]{0,63}")
 EVENT_TYPE: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*")
 EVENT_TYPE_CHARS: Final = 64
 RESERVED_EVENT_PREFIXES: Final = ("run.", "task.", "stream.", "log.", "llm.", "tool.", "budget.")
+"""Beginnings of event types that only the engine writes; ``ctx.emit`` of one raises InvalidEvent."""
 
-# A DAG as data.
+# --- plans: beyond any of these, PlanError ------------------------------------------------------------------------
+
 PLAN_BYTES: Final = 1 * MIB
 PLAN_VALUES: Final = 100_000
-"""Of any kind: what a document costs is counted in values, not in bytes."""
+"""JSON values of any kind in one document, since the cost of a document is in their number, not in its bytes."""
 PLAN_TASKS: Final = 1_000
 PLAN_DEPTH: Final = 32
-"""Of lists and objects in one document."""
+"""Levels of lists and objects in one document."""
 PLAN_ATTEMPTS: Final = 1_000
-"""Of one task; a body of one's own has no such limit."""
+"""Attempts of one task. A task that is written in Python has no such limit."""
 PLAN_PROBLEMS: Final = 20
-"""What is told of one document at most."""
+"""Problems that are reported of one document; the rest is left out."""
 REFERENCE_CHARS: Final = 500
 PLAN_TASK_ID: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_~-]{0,63}")
-"""A task name without dots: in a reference a dot ends the id."""
+"""A task name without dots, because in a reference a dot ends the id."""
 TOOL_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")

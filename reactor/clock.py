@@ -1,20 +1,38 @@
-"""The clock of the machine, and the scheduler of a loop."""
+"""Time: the system clock, the scheduler of an event loop, and the clock of an operator that waits for time."""
 
 from __future__ import annotations
 
 import time
 from asyncio import AbstractEventLoop
+from collections.abc import Callable
 from contextvars import copy_context
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from reactivex import abc
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 
 S = TypeVar("S")
 
+TIMER_RESOLUTION: Final = 1e-6
+"""Seconds by which a timer may fire too early, because schedulers round to the microseconds of a datetime."""
+
+
+def operator_clock(
+    operator: str, period: float, scheduler: abc.SchedulerBase | None, clock: Callable[[], float] | None
+) -> Callable[[], float]:
+    """The clock, in seconds, of an operator that waits for time: ``clock`` if given, else the scheduler's ``now``.
+
+    Raises TypeError without a scheduler and ValueError for a period that is not above 0, both with the operator's name.
+    """
+    if scheduler is None:
+        raise TypeError(f"{operator} needs a scheduler")
+    if not period > 0:
+        raise ValueError(f"the period of {operator} must be above 0 seconds, not {period}")
+    return clock or (lambda: scheduler.now.timestamp())
+
 
 class SystemClock:
-    """Formats the second once and the microseconds per event: a third of the price of ``datetime.isoformat``."""
+    """The clock of the machine. It formats each second once, which costs a third of ``datetime.isoformat``."""
 
     monotonic = staticmethod(time.monotonic)
 
@@ -31,16 +49,16 @@ class SystemClock:
 
 
 class LoopScheduler(AsyncIOScheduler):
-    """The library's, where ``schedule`` costs one object: whatever is scheduled in a turn runs in one go in the next.
+    """An ``AsyncIOScheduler`` with a cheap ``schedule``: all actions of one loop turn run together in the next turn.
 
-    A run closes a window a turn, and a thousand runs may be open.
+    This matters because each run closes one window a turn, and a thousand runs may be open.
     """
 
     def __init__(self, loop: AbstractEventLoop) -> None:
         super().__init__(loop)
         self.loop = loop
         self._context = copy_context()
-        """Turns run in the context of whoever made this, not of whichever body was the first to schedule."""
+        """Actions run in the context that made the scheduler, not in that of the body that scheduled first."""
         self._turns: list[_Turn[Any]] = []
 
     def schedule(self, action: abc.ScheduledAction[S], state: S | None = None) -> abc.DisposableBase:
@@ -55,18 +73,18 @@ class LoopScheduler(AsyncIOScheduler):
         for count, turn in enumerate(turns, 1):
             try:
                 turn.run(self)
-            except (KeyboardInterrupt, SystemExit):  # out of the loop, which may be run again for a clean-up
+            except (KeyboardInterrupt, SystemExit):  # these leave the loop, which may run again for a clean-up
                 self._turns = turns[count:] + self._turns
                 if self._turns:
                     self.loop.call_soon(self._run, context=self._context)
                 raise
-            except BaseException as error:  # as the loop does with what it calls: the others are run all the same
+            except BaseException as error:  # report it like the loop does, and run the other actions
                 context = {"message": f"exception in {turn.action!r}", "exception": error}
                 self.loop.call_exception_handler(context)
 
 
 class _Turn(abc.DisposableBase, Generic[S]):
-    """Something that runs in the next turn of the loop, and what it has begun."""
+    """One action for the next turn of the loop. Disposing it cancels the action, or disposes what the action began."""
 
     __slots__ = ("action", "begun", "is_disposed", "state")
 
@@ -79,7 +97,7 @@ class _Turn(abc.DisposableBase, Generic[S]):
     def run(self, scheduler: abc.SchedulerBase) -> None:
         if not self.is_disposed:
             self.begun = self.action(scheduler, self.state)
-            if self.is_disposed and self.begun is not None:  # by what it did
+            if self.is_disposed and self.begun is not None:  # the action disposed its own turn
                 self.begun.dispose()
 
     def dispose(self) -> None:

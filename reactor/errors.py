@@ -1,6 +1,6 @@
-"""The whole tree of errors, split by whose doing it is.
+"""All errors, grouped by who can do something about them: who wrote the workflow, starts a run, wrote a body, ...
 
-Every error carries the ids it speaks of as attributes and survives pickling (a body may run in another process).
+Every error has the ids it speaks of as attributes, and survives pickling, because a body may run in another process.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class ReactorError(Exception):
-    """The root. ``str(error)`` is one sentence that names what and where."""
+    """The base of all errors here. ``str(error)`` is one sentence that says what is wrong and where."""
 
     def __init__(self, message: str, **ids: Any) -> None:
         super().__init__(message)
@@ -27,7 +27,10 @@ def _restore(kind: type[ReactorError], message: str, ids: dict[str, Any]) -> Rea
 
 
 class WorkflowError(ReactorError):
-    """The workflow cannot run: a cycle, an unknown upstream, a duplicate name, a default that is not JSON."""
+    """Raised when a workflow is defined or frozen and cannot run: a cycle, an unknown upstream, a duplicate name.
+
+    ``task`` is None where no single task is to blame. Correct the definition.
+    """
 
     workflow: str
     task: str | None = None
@@ -37,159 +40,171 @@ class WorkflowError(ReactorError):
 
 
 class InputError(ReactorError):
-    """The input of a run does not fit: ``problems`` names each input, the task that takes it and what it expects."""
+    """Raised at the start of a run whose input does not fit; nothing has been started. Correct the input.
+
+    ``problems``: a list of ``{input, tasks, expected, message}``.
+    """
 
     workflow: str
     problems: list[dict[str, Any]]
 
 
 class PlanError(ReactorError):
-    """A document is no plan: ``problems`` is ``[{place, message}]``, ``place`` that of the first: ``tasks[2].tool``."""
+    """Raised by ``load_plan`` for a document that is not a valid plan; nothing has been started. Correct the document.
+
+    ``problems``: a list of ``{place, message}``, such as ``tasks[2].tool``. ``place`` is that of the first problem.
+    """
 
     place: str
     problems: list[dict[str, str]]
 
 
 class UnknownWorkflow(ReactorError):
-    """No workflow of this name is registered with the engine."""
+    """Raised when the engine has no workflow of this name. Register it: ``Engine(workflows=[...])``."""
 
     workflow: str
 
 
 class UnknownRun(ReactorError):
-    """The log has no run of this id (or no longer)."""
+    """Raised when the log has no run of this id: it was never started, or has been deleted."""
 
     run_id: str
 
 
 class UnknownTask(ReactorError):
-    """The run has no task of this id, or it has no output."""
+    """Raised when a run has no task of this id, or the task has no output (yet)."""
 
     run_id: str
     task_id: str
 
 
 class InvalidRunId(ReactorError, ValueError):
-    """A run id is 1 to 64 letters, digits and ``. _ ~ -``."""
+    """Raised for a run id that is not 1 to 64 letters, digits and ``. _ ~ -``."""
 
     run_id: str
 
 
 class RunExists(ReactorError):
-    """A run of this id exists already."""
+    """Raised at the start of a run whose id is taken. Choose another id, or use the run that exists."""
 
     run_id: str
 
 
 class RunOpen(ReactorError):
-    """The command is for runs that have ended."""
+    """Raised by a command for ended runs, such as a retry, while the run goes on. Wait until it has ended."""
 
     run_id: str
 
 
 class WorkflowChanged(ReactorError):
-    """The workflow of a run is not registered here, or is not the same any more."""
+    """Raised by a retry of a run whose workflow is not registered here, or is no longer the same.
+
+    Register the workflow as it was when the run started, or start a new run.
+    """
 
     run_id: str
 
 
 class RunEnded(ReactorError):
-    """The command came after the run's terminal event."""
+    """Raised by a command that comes after the end of the run; ``status`` says how it ended."""
 
     run_id: str
     status: str
 
 
 class RunEnding(ReactorError):
-    """The command came while the run is being cancelled."""
+    """Raised by a command that comes while the run is being cancelled."""
 
     run_id: str
 
 
 class RunNotHere(ReactorError):
-    """The run has not ended, but nobody in this process goes on with it, so it takes no commands but cancel."""
+    """Raised by a command for an unfinished run that no engine in this process executes. Only cancel is possible."""
 
     run_id: str
 
 
 class TaskEnded(ReactorError):
-    """The command is for a task that has not ended."""
+    """Raised by a command for a task that has ended, or that is mapped: send to its children, ``name[0]``."""
 
     run_id: str
     task_id: str
 
 
 class InvalidValue(ReactorError):
-    """A value that was sent does not fit what the task waits for."""
+    """Raised by ``run.send`` for a value that does not fit what the task waits for. Send another value."""
 
     run_id: str
     task_id: str
 
 
 class MailboxFull(ReactorError):
-    """Too many values wait for the task to receive them."""
+    """Raised by ``run.send`` when 100 values wait to be received. Send again once the task has taken some."""
 
     run_id: str
     task_id: str
 
 
 class TooManyWaiting(ReactorError):
-    """Too many streams are open for runs that have not started."""
+    """Raised when 1,000 streams already wait for runs that have not started. Start the run before you follow it."""
 
     run_id: str
 
 
 class EngineClosed(ReactorError):
-    """The engine was not entered (``async with``), or is draining."""
+    """Raised when the engine has not been entered (``async with Engine()``), or is shutting down."""
 
 
 # --- whoever wrote a task body ----------------------------------------------------------------------------------
 
 
 class BodyError(ReactorError):
-    """A body asked its Context for something it cannot have."""
+    """The base of the errors that a body causes, mostly by what it asks of its Context."""
 
     run_id: str
     task_id: str
 
 
 class Backpressure(BodyError):
-    """The body emits faster than the log takes events and does not await: ``await ctx.emit(...)``."""
+    """Raised by an ``emit`` that was not awaited while the log cannot keep up. Write ``await ctx.emit(...)``."""
 
 
 class EventTooLarge(BodyError):
-    """One event is above 48 KiB; emit a reference, or several events."""
+    """Raised for an event above 48 KiB. Emit several events, or a reference to the data."""
 
 
 class InvalidEvent(BodyError):
-    """The type is malformed or reserved, or the data is not JSON."""
+    """Raised by ``ctx.emit`` for a type that is malformed or reserved, and for data that is not JSON."""
 
 
 class ContextClosed(BodyError):
-    """The attempt this Context belongs to has ended or was abandoned; nothing it says is recorded any more."""
+    """Raised when a body uses its Context after its attempt has ended or was abandoned; nothing more is recorded."""
 
 
 class ThreadsExhausted(BodyError):
-    """Too many threads were abandoned by cancels; no further ``def`` body is started in this process."""
+    """Raised when 32 cancelled bodies still run in threads, or too many bodies wait for an answer in threads.
+
+    Let bodies look at ``ctx.cancelled``, use ``executor="process"``, which can be killed, or ``async def`` bodies.
+    """
 
 
 class WorkerDied(BodyError):
-    """The process of the body ended before the body did: it was killed, it crashed, or it called ``os._exit``."""
+    """Raised when the process of a body ends before the body: it was killed, crashed, or called ``os._exit``."""
 
 
 class TaskTimeout(BodyError, TimeoutError):
-    """An attempt took longer than its ``timeout``; ``Retry`` takes it like any other failure."""
+    """Raised for an attempt that took longer than its ``timeout``. ``Retry`` treats it like any other failure."""
 
 
 class TooDeep(BodyError):
-    """A child run within too many others, or of itself without an end."""
+    """Raised by ``ctx.run`` for a child run inside 10 others, which usually means a workflow that runs itself."""
 
 
 # --- whoever runs the service -----------------------------------------------------------------------------------
 
 
 class LogUnavailable(ReactorError):
-    """The event log cannot be opened: in use, not ours, of a newer version, corrupt or read-only."""
+    """Raised when the event log cannot be opened: in use, read-only, corrupt, of a newer version, or another format."""
 
     path: str
 
@@ -198,21 +213,27 @@ class LogUnavailable(ReactorError):
 
 
 class RunFailed(ReactorError):
-    """At least one task failed and nothing handled it; ``errors`` maps task ids to ``{type, message}``."""
+    """Raised by ``await run`` when a task failed and no other task handled the failure.
+
+    ``errors``: task id -> ``{type, message}``. If the error of the body is at hand, it is the ``__cause__``.
+    """
 
     run_id: str
     errors: dict[str, dict[str, Any]]
 
 
 class RunCancelled(ReactorError):
-    """The run was cancelled; ``reason`` says why."""
+    """Raised by ``await run`` when the run was cancelled; ``reason`` says why."""
 
     run_id: str
     reason: str
 
 
 class LogLost(ReactorError):
-    """The log refused a window: the run ended in this process, what was committed stays readable."""
+    """Raised when the log did not commit a window: the run has stopped in this process.
+
+    What was committed stays readable. With a durable log, the next engine goes on with the run.
+    """
 
     run_id: str
 
@@ -221,6 +242,6 @@ class LogLost(ReactorError):
 
 
 class SlowSubscriber(ReactorError):
-    """A callback held the event loop above 100 ms twice and was detached; ``off_loop()`` gives it a thread."""
+    """The ``on_error`` of a subscriber that held the event loop above 100 ms twice. Put ``off_loop()`` before it."""
 
     run_id: str

@@ -1,4 +1,4 @@
-"""Awaitables that many share, so that waiting costs what waits and nothing else."""
+"""Awaitables for ``ctx.emit``: one that is always ready, and one that many can share."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any
 
 
 class Ready:
-    """An awaitable that is done: one shared object, so an ``emit`` that need not wait allocates nothing."""
+    """An awaitable that is done. There is one instance, ``READY``: an ``emit`` that need not wait allocates nothing."""
 
     __slots__ = ()
 
     def __await__(self) -> Generator[None, None, None]:
         return
-        yield  # pragma: no cover  # makes this a generator that ends at once
+        yield  # pragma: no cover  # makes this function a generator, which ends at once
 
 
 READY = Ready()
 
 
 class Shared:
-    """Awaits a shared future without owning it: cancelling one who waits cancels nobody else."""
+    """Awaits a future that others await too: if one of them is cancelled, the future and the others are not."""
 
     __slots__ = ("_future",)
 

@@ -1,4 +1,4 @@
-"""What the engine itself writes: the ``data`` of each of its events as JSON. Pure: values in, bytes out."""
+"""The ``data`` of the events that the engine itself writes, as JSON: one function a type, values in, bytes out."""
 
 from __future__ import annotations
 
@@ -24,9 +24,11 @@ def run_started(
 ) -> Draft:
     """``run.started``.
 
-    ``facts``: workflow, version, fingerprint, total_tasks. ``large``: input, tasks and plan as JSON; one that does not
-    fit into the event is stored beside it, and the event says ``input_ref``. ``origin``: budget, parent and retry_of,
-    those there are.
+    - ``facts``: workflow, version, fingerprint and total_tasks.
+    - ``large``: input, tasks and plan as JSON. One that does not fit into the event is stored beside it, and the event
+      has a reference instead (``input_ref``).
+    - ``origin``: budget, parent and retry_of, as far as the run has them.
+    - ``lost_inputs``: names of inputs that the log cannot restore.
     """
     data = dict(facts)
     if meta:
@@ -47,7 +49,7 @@ def run_started(
 
 
 def started(executor: str, index: int, total: int, given: Mapping[str, bytes]) -> bytes:
-    """``task.started``; ``given`` is shown up to 4 KiB, beyond that its beginning."""
+    """``task.started``. ``given``: parameter -> JSON; above 4 KiB, only the beginning is written."""
     data = b'{"executor":"%b","index":%d,"total":%d' % (executor.encode(), index, total)
     if not given:
         return data + b"}"
@@ -60,14 +62,14 @@ def started(executor: str, index: int, total: int, given: Mapping[str, bytes]) -
 def completed(
     encoded: Encoded, duration_ms: float, reference: str, *, cached: bool = False
 ) -> tuple[bytes, bytes | None]:
-    """``task.completed``, and the output where it is too large for the event and goes beside it."""
+    """``task.completed``, and the output if it is too large for the event (32 KiB) and is stored beside it."""
     blob = None
     if len(encoded.json) <= bounds.MAX_INLINE_BYTES:
         output = b'"output":' + encoded.json
     else:
         blob = encoded.json
-        shown = preview(blob[: 4 * bounds.PREVIEW_CHARS].decode("utf-8", "replace"))
-        output = orjson.dumps({"output_ref": reference, "size": len(blob), "preview": shown})[1:-1]
+        beginning = preview(blob[: 4 * bounds.PREVIEW_CHARS].decode("utf-8", "replace"))
+        output = orjson.dumps({"output_ref": reference, "size": len(blob), "preview": beginning})[1:-1]
     restored = b',"typed":true' if encoded.typed else b"" if encoded.recoverable else b',"recoverable":false'
     origin = b"true" if cached else b"false"
     data = b'{%b,"duration_ms":%b,"cached":%b%b}' % (output, repr(duration_ms).encode(), origin, restored)
@@ -84,7 +86,7 @@ def retrying(next_attempt: int, delay_ms: float, error: Mapping[str, Any], durat
 def spent(
     cost: Decimal, tokens: int, total_cost: Decimal, total_tokens: int, source: str, child: Mapping[str, Any]
 ) -> bytes:
-    """``task.spent``; ``child``: ``child_run`` and ``tasks`` where a child run did."""
+    """``task.spent``. ``child``: ``{child_run, tasks}`` if a child run spent it, else empty."""
     data = {
         "cost": json_number(cost),
         "tokens": tokens,
@@ -95,7 +97,7 @@ def spent(
 
 
 def failed(error: Mapping[str, Any], duration_ms: float, *, mapped: bool = False) -> bytes:
-    """``task.failed``; ``mapped`` for a task that could not fan out and so ran no body."""
+    """``task.failed``. ``mapped``: a mapped task that failed before it had children, and so ran no body."""
     return orjson.dumps({"error": error, "duration_ms": duration_ms} | _mapped(mapped))
 
 
@@ -105,7 +107,7 @@ def skipped(reason: str | None, because: str | None, *, mapped: bool = False) ->
 
 
 def cancelled(reason: str | None, stop_ms: float, *, stopped: bool, mapped: bool = False) -> bytes:
-    """``task.cancelled``; ``stopped`` is false for a body that was abandoned."""
+    """``task.cancelled``. ``stopped`` is false for a body that was abandoned while it still ran."""
     return orjson.dumps({"reason": reason, "stop_ms": stop_ms, "stopped": stopped} | _mapped(mapped))
 
 
@@ -114,7 +116,7 @@ def _mapped(mapped: bool) -> dict[str, bool]:
 
 
 def json_object(members: Mapping[str, bytes | None]) -> bytes:
-    """A JSON object from members that are JSON already."""
+    """A JSON object from members that are JSON already; a member that is None is left out."""
     return b"{%b}" % b",".join(
         b"%b:%b" % (orjson.dumps(name), json) for name, json in members.items() if json is not None
     )

@@ -1,7 +1,7 @@
-"""An event, its JSON, and the closed vocabulary of types the engine itself writes.
+"""What flows through a stream: a ``Draft`` becomes an ``Event`` once it has its number; a ``Notice`` has no number.
 
-The JSON of an event is made once, when it gets its number; the log, every subscriber and every SSE frame use those
-bytes. What in-process code reads (``event.data``) is decoded from them, so nobody can see anything that is not logged.
+The JSON of an event is made once, when the event gets its number (``seq``). The log, every subscriber and every SSE
+frame use those bytes, and ``event.data`` is decoded from them, so that nobody sees anything that is not in the log.
 
     {"seq": 12, "run_id": "018f…", "type": "task.completed", "time": "2026-11-21T02:51:00.123456Z",
      "task_id": "measure[3]", "task": "measure", "map_index": 3, "attempt": 1, "data": {…}}
@@ -15,33 +15,37 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import orjson
 
 _TO_TASK: Final = len('","time":"2026-11-21T02:51:00.123456Z",')
-"""From the end of an event's type to what follows its time."""
+"""The length of the JSON from the end of an event's type to what follows its time."""
 
 
 class Draft(NamedTuple):
-    """What somebody says before it has a number."""
+    """An event before it has a number and a time."""
 
     type: str
     data: bytes
-    """JSON object."""
+    """A JSON object."""
     task_id: str | None = None
     head: bytes = b""
-    """The task's part of the envelope, made once per attempt: ``,"task_id":…,"task":…,"attempt":…``."""
+    """The task's part of the envelope (``task_head``), which is made once for each attempt."""
     blob: bytes | None = None
-    """A payload too large for the event, stored beside it under the event's seq."""
+    """A payload that is too large for the event and is stored beside it, under the event's seq."""
 
 
 def task_head(task_id: str, task: str, map_index: int | None, attempt: int) -> bytes:
-    """The part of the envelope that all events of one attempt share. Names need no escaping (``bounds.TASK_NAME``)."""
+    """The part of the JSON that all events of one attempt share: ``,"task_id":…,"task":…,"attempt":…``.
+
+    Names need no escaping (``bounds.TASK_NAME``).
+    """
     index = "" if map_index is None else f',"map_index":{map_index}'
     started = f',"attempt":{attempt}' if attempt else ""
     return f',"task_id":"{task_id}","task":"{task}"{index}{started}'.encode()
 
 
 class Event:
-    """One event of a run, immutable by convention: ``seq run_id type time task_id task map_index attempt data``.
+    """One event of a run: ``seq run_id type time task_id task map_index attempt data``. Do not change it.
 
-    ``json`` is the one encoding everybody shares. A frozen dataclass costs four times as much to make.
+    ``json`` are the bytes that log, subscribers and frames share. Not a frozen dataclass, which costs four times as
+    much to make.
     """
 
     __slots__ = ("_body", "blob", "json", "run_id", "seq", "task_id", "type")
@@ -59,7 +63,7 @@ class Event:
 
     @classmethod
     def numbered(cls, seq: int, run_id: str, time: bytes, draft: Draft) -> Event:
-        """The event of a draft: the only place where an event's JSON is written."""
+        """The event of a draft. This is the only place that writes the JSON of an event."""
         json = b'{"seq":%d,"run_id":"%b","type":"%b","time":"%b"%b,"data":%b}' % (
             seq,
             run_id.encode(),
@@ -80,9 +84,9 @@ class Event:
 
     @classmethod
     def from_log(cls, seq: int, run_id: str, json: bytes) -> Event:
-        """An event read back from a log that keeps only JSON: type and task are found in it, without decoding.
+        """An event read back from a log that keeps only JSON; its type and task are found without decoding.
 
-        They stand where ``numbered`` puts them, before anything a user wrote, and need no unescaping.
+        ``numbered`` puts them before anything a user wrote, and they need no unescaping.
         """
         start = json.index(b'"type":"') + 8
         type_end = json.index(b'"', start)
@@ -94,19 +98,19 @@ class Event:
         return cls(seq, run_id, json[start:type_end].decode(), task_id, json)
 
     def decode(self) -> dict[str, Any]:
-        """The envelope as a dict; not kept, so a fold over a long log holds nothing."""
+        """The whole event as a dict. The dict is not kept, so that a fold over a long log needs no memory."""
         return self._body if self._body is not None else orjson.loads(self.json)
 
     @property
     def body(self) -> dict[str, Any]:
-        """The envelope as a dict, decoded at most once for all subscribers. Do not change it."""
+        """The whole event as a dict, decoded at most once for all subscribers. Do not change it."""
         if self._body is None:
             self._body = orjson.loads(self.json)
         return self._body  # pyright: ignore[reportReturnType]  # orjson.loads is typed Any; narrowed two lines up
 
     @property
     def time(self) -> str:
-        """ISO 8601, UTC, microseconds."""
+        """When it happened: ISO 8601, UTC, with microseconds."""
         return self.body["time"]
 
     @property
@@ -116,15 +120,17 @@ class Event:
 
     @property
     def map_index(self) -> int | None:
+        """The index of the child, from 0; None for a task that is not a child of a mapped task."""
         return self.body.get("map_index")
 
     @property
     def attempt(self) -> int | None:
-        """From 1; None on events of the run itself and of tasks that never began."""
+        """The number of the attempt, from 1; None on events of the run itself and of tasks that never started."""
         return self.body.get("attempt")
 
     @property
     def data(self) -> dict[str, Any]:
+        """What the event says; ``vocabulary`` lists the keys of each type the engine writes. Do not change it."""
         return self.body["data"]
 
     def __eq__(self, other: object) -> bool:
@@ -138,8 +144,8 @@ class Event:
         return f"<Event {self.seq} {self.type}{subject} of {self.run_id}>"
 
 
-class Control:
-    """A message of a stream that is not in the log (``stream.gap``): the envelope without a seq."""
+class Notice:
+    """A message of a stream that is not in the log, such as ``stream.gap``: like an event, but without a seq."""
 
     __slots__ = ("data", "run_id", "time", "type")
 
@@ -160,10 +166,12 @@ class Control:
         return orjson.dumps({"type": self.type, "run_id": self.run_id, "time": self.time, "data": self.data})
 
     def __repr__(self) -> str:
-        return f"<Control {self.type} of {self.run_id} {self.data}>"
+        return f"<Notice {self.type} of {self.run_id} {self.data}>"
 
 
 Window: TypeAlias = Sequence[Event]
-"""Consecutive events of one run that are committed, and published, together."""
-Message: TypeAlias = Event | Control
-"""What a subscriber of a run sees: its events, and ``stream.gap`` where the log was trimmed."""
+"""Consecutive events of one run that are committed together, and then published together."""
+Message: TypeAlias = Event | Notice
+"""What a subscriber of a run gets: its events, and ``stream.gap`` where the log was trimmed."""
+
+Control = Notice  # the old name

@@ -1,8 +1,8 @@
-"""The state of a run is a fold over its events: ``state = evolve(state, event)``, and nothing else.
+"""The state of a run is a fold over its events: ``state = evolve(state, event)``.
 
-The snapshot on a stream, the answer of ``GET /runs/{id}``, the command line and recovery all use this one function.
-It reads no clock and no setting: event time is data. It folds in place into a state its caller owns, because copying
-a map of 50,000 tasks would cost 500 us an event.
+The snapshot on a stream, the answer of ``GET /runs/{id}``, the command line and recovery all use this function. It
+reads no clock and no setting; times come from the events. It changes the given state, because copying a map of 50,000
+tasks would cost 500 us an event.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from reactor.events.timing import milliseconds
 
 
 def evolve(state: RunState, event: Event) -> RunState:
-    """``state`` after ``event``, folded in place. Types it does not know only move ``seq``."""
+    """Changes ``state`` to what it is after ``event``, and returns it. An unknown type only sets ``seq``."""
     state.seq = event.seq
     fold = _FOLDS.get(event.type)
     if fold is not None:
@@ -53,7 +53,7 @@ def _run_started(state: RunState, body: dict[str, Any]) -> None:
     state.parent = data.get("parent")
     state.budget = data.get("budget")
     tasks = state.tasks
-    for task in data.get("tasks", ()):  # upstreams first, so each name is kept once
+    for task in data.get("tasks", ()):  # upstreams come first, so that all states share one string for each name
         upstreams = tuple([tasks[name].id if name in tasks else name for name in task["depends_on"]])
         tasks[task["id"]] = TaskState(task["id"], task["id"], depends_on=upstreams)
 
@@ -93,7 +93,7 @@ def _run_resumed(state: RunState, body: dict[str, Any]) -> None:
         state.downtime_ms = round((state.downtime_ms or 0.0) + body["data"]["downtime_ms"], 3)
     for task in state.tasks.values():
         if task.status in ("running", "waiting") and task.count is None:
-            task.status = "pending"  # its body died with the process that ran it; what it had asked is still asked
+            task.status = "pending"  # its body died with the process; what it asked for stays in ``waiting``
 
 
 def _task(state: RunState, body: dict[str, Any]) -> TaskState:
@@ -108,22 +108,22 @@ def _task_started(state: RunState, body: dict[str, Any]) -> None:
     task = _task(state, body)
     if task.status in ENDED:
         _reopen(state, task)
-    _to(state, task, "running")
+    _set_status(state, task, "running")
     task.attempt = body["attempt"]
     task.started = body["time"]
     task.seq = body["seq"]
     task.retry = task.progress = task.message = task.waiting = None
 
 
-def _to(state: RunState, task: TaskState, status: str) -> None:
-    """Of a task that runs a body."""
+def _set_status(state: RunState, task: TaskState, status: str) -> None:
+    """Sets the status of a task that runs a body, and keeps ``state.running`` right."""
     state.running += (status == "running") - (task.status == "running")
     task.status = status
 
 
 def _task_retrying(state: RunState, body: dict[str, Any]) -> None:
     task = _task(state, body)
-    _to(state, task, "retrying")
+    _set_status(state, task, "retrying")
     task.failures = (task.failures or 0) + 1
     task.retry = {"since": body["time"], "delay_ms": body["data"]["delay_ms"]}
     task.waiting = None
@@ -132,8 +132,8 @@ def _task_retrying(state: RunState, body: dict[str, Any]) -> None:
 
 def _task_waiting(state: RunState, body: dict[str, Any]) -> None:
     task, data = _task(state, body), body["data"]
-    _to(state, task, "waiting")
-    if "rejected" in data:  # it was sent before anybody knew what it had to look like
+    _set_status(state, task, "waiting")
+    if "rejected" in data:  # sent before the body asked, and does not fit what it asks for
         task.received = [sent for sent in task.received or [] if sent[0] not in data["rejected"]]
     asked = {"prompt": data.get("prompt"), "schema": data.get("schema"), "key": data.get("key")}
     task.waiting = [*(other for other in task.waiting or [] if other["key"] != asked["key"]), asked]
@@ -145,7 +145,7 @@ def _task_received(state: RunState, body: dict[str, Any]) -> None:
     if task.waiting is not None:
         task.waiting = [asked for asked in task.waiting if asked["key"] != key] or None
         if task.waiting is None and task.status == "waiting":
-            _to(state, task, "running")
+            _set_status(state, task, "running")
 
 
 def _task_cancelling(state: RunState, body: dict[str, Any]) -> None:
@@ -167,7 +167,7 @@ def _task_spent(state: RunState, body: dict[str, Any]) -> None:
         child["tasks"] += data.get("tasks", 0)
 
 
-def _budget_told(state: RunState, body: dict[str, Any]) -> None:
+def _budget_event(state: RunState, body: dict[str, Any]) -> None:
     resource = body["data"]["resource"]
     if body["type"] == "budget.warning":
         state.warned = [*(state.warned or []), resource]
@@ -176,14 +176,14 @@ def _budget_told(state: RunState, body: dict[str, Any]) -> None:
 
 
 def _reopen(state: RunState, task: TaskState) -> None:
-    """A completed body runs again, or will not, because its output could not be recovered."""
+    """An ended task starts anew after a restart, because its output could not be restored."""
     _count(state, task.status, -1)
     mapped = state.tasks.get(task.task) if task.map_index is not None else None
     if mapped is not None and mapped.tally is not None:
         mapped.tally[outcome_of(task.status, task.reason)] -= 1
         mapped.status, mapped.ended = "running", None
     task.ended = task.duration_ms = None
-    task.recoverable = False  # also while it runs: it has completed before
+    task.recoverable = False  # kept while it runs again: it has completed once before
 
 
 def _task_mapped(state: RunState, body: dict[str, Any]) -> None:
@@ -211,7 +211,7 @@ def _task_ended(state: RunState, body: dict[str, Any]) -> None:
         _reopen(state, task)
     is_repeated = task.recoverable is False
     if task.count is None and not data.get("mapped"):
-        _to(state, task, TASK_STATUS[body["type"]])
+        _set_status(state, task, TASK_STATUS[body["type"]])
     else:
         task.status = TASK_STATUS[body["type"]]
     task.waiting = task.retry = task.cancelling = None
@@ -225,7 +225,7 @@ def _task_ended(state: RunState, body: dict[str, Any]) -> None:
     if task.status == "completed" and not is_repeated:
         state.recoveries = 0
     if data.get("mapped"):
-        return  # a mapped task that never fanned out runs no body and is in no total
+        return  # a mapped task that never had children runs no body, so it is not counted
     _count(state, task.status, 1)
     if task.map_index is not None:
         _child_ended(state.tasks[task.task], task, body)
@@ -245,7 +245,7 @@ def _count(state: RunState, status: str, by: int) -> None:
 def _child_ended(mapped: TaskState, child: TaskState, body: dict[str, Any]) -> None:
     tally = mapped.tally
     if tally is None:
-        return  # a log trimmed in the middle of a map starts from a base that has the tally; nothing to add to
+        return  # only if the fold began neither at the first event nor at the base of the log
     outcome = outcome_of(child.status, child.reason)
     tally[outcome] = tally.get(outcome, 0) + 1
     if sum(tally.values()) == mapped.count:
@@ -275,8 +275,8 @@ _FOLDS: Final[dict[str, Callable[[RunState, dict[str, Any]], None]]] = {
     "task.retrying": _task_retrying,
     "task.cancelling": _task_cancelling,
     "task.spent": _task_spent,
-    "budget.warning": _budget_told,
-    "budget.exceeded": _budget_told,
+    "budget.warning": _budget_event,
+    "budget.exceeded": _budget_event,
     "task.completed": _task_ended,
     "task.failed": _task_ended,
     "task.skipped": _task_ended,

@@ -1,6 +1,6 @@
-"""What a run is at one of its events, as values: ``RunState``, its ``TaskState``s, and the table of statuses.
+"""The state of a run after one of its events: ``RunState`` with a ``TaskState`` for each task, and all statuses.
 
-``fold`` makes a state from events; nothing else does.
+Only ``fold`` changes a state.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ RUN_STATUS: Final = {
     "run.failed": "failed",
     "run.cancelled": "cancelled",
 }
-"""Event type -> status of the run after it (``run_status``). ``pending`` is before the first."""
+"""Event type -> status of the run after it (but see ``run_status``). Before the first event it is ``pending``."""
 
 TASK_STATUS: Final = {
     "task.started": "running",
@@ -32,25 +32,28 @@ TASK_STATUS: Final = {
     "task.skipped": "skipped",
     "task.cancelled": "cancelled",
 }
-"""Event type -> status of the task after it. ``pending`` is before the first."""
+"""Event type -> status of the task after it. Before the first event it is ``pending``."""
 
 ENDED: Final = frozenset({"completed", "failed", "skipped", "cancelled"})
-"""Statuses a task does not leave."""
+"""The final statuses of a task."""
 RUN_ENDED: Final = frozenset({"completed", "failed", "cancelled"})
-"""Statuses a run does not leave."""
+"""The final statuses of a run."""
 
 
 def run_status(event: Event) -> str | None:
-    """The status of a run after an event; None where the event leaves it as it was."""
+    """The status of a run after an event; None if the event does not change it."""
     status = RUN_STATUS.get(event.type)
     if event.type == "run.resumed" and event.decode()["data"]["reason"] == "recovered":
-        return None  # what a crash interrupted goes on as it was: running, paused or cancelling
+        return None  # after a crash, a run is what it was before: running, paused or cancelling
     return status
 
 
 @dataclass(slots=True)
 class TaskState:
-    """One task, or one child ``name[i]`` of a mapped task. Times are ISO 8601 strings, durations milliseconds."""
+    """The state of one task, or of one child ``name[i]`` of a mapped task.
+
+    Times are ISO 8601 strings, durations are milliseconds.
+    """
 
     id: str
     task: str
@@ -67,43 +70,46 @@ class TaskState:
     because: str | None = None
     depends_on: tuple[str, ...] | None = None
     seq: int = 0
-    """Of the event that set the status: where the output is found."""
+    """The seq of the event that set the status. The output is stored under it."""
     recoverable: bool | None = None
-    """False for a completed task whose output a restart cannot hand on."""
+    """False for a completed task whose output cannot be restored after a restart."""
     count: int | None = None
-    """Children of a mapped task; None for any other."""
+    """The number of children of a mapped task; None for any other task."""
     tally: dict[str, int] | None = None
-    """Children of a mapped task by how they ended."""
+    """How many children of a mapped task ended in which way (``outcome_of``)."""
     failures: int | None = None
-    """Attempts that failed and were followed by another."""
+    """How many attempts failed and were followed by another one."""
     retry: dict[str, Any] | None = None
-    """While it is ``retrying``: ``since`` (ISO 8601) and ``delay_ms``."""
+    """While the status is ``retrying``: ``{since, delay_ms}``."""
     waiting: list[dict[str, Any]] | None = None
-    """What it waits to receive: ``prompt``, ``schema``, ``key`` of each."""
+    """What it waits to receive: a list of ``{prompt, schema, key}``."""
     received: list[list[Any]] | None = None
-    """``[seq, key]`` of each value it was sent."""
+    """``[seq, key]`` of each value that was sent to it."""
     cancelling: str | None = None
-    """Why it was asked to stop, by itself."""
+    """The reason, if this task alone was asked to stop."""
     cost: Decimal | None = None
     tokens: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields that say something."""
+        """The fields that are not None, as JSON."""
         return {name: _plain(value) for name in self.__slots__ if (value := getattr(self, name)) is not None}
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> TaskState:
-        """The state of a ``to_dict``."""
-        return cls(**{name: _owned(name, fields[name]) for name in cls.__slots__ if name in fields})
+        """The state that ``to_dict`` described."""
+        return cls(**{name: _from_plain(name, fields[name]) for name in cls.__slots__ if name in fields})
 
     def copy(self) -> TaskState:
-        """A state of its own, to be folded further."""
+        """An independent copy, which can be folded further."""
         return TaskState(*[_own_copy(getattr(self, name)) for name in self.__slots__])
 
 
 @dataclass(slots=True)
 class RunState:
-    """A run as of event ``seq``. ``total_tasks`` counts bodies: unmapped tasks, and children known so far."""
+    """The state of a run after event ``seq``.
+
+    ``total_tasks`` counts bodies: tasks that are not mapped, and the children known so far.
+    """
 
     run_id: str
     seq: int = 0
@@ -123,23 +129,25 @@ class RunState:
     error: dict[str, Any] | None = None
     meta: dict[str, Any] | None = None
     recoveries: int = 0
-    """Times in a row it was recovered without a task completing in between."""
+    """How many times in a row it was recovered without a task completing in between."""
     parent: dict[str, Any] | None = None
-    """Of a child run: ``run_id`` and ``task_id`` of who asked for it."""
+    """For a child run: ``{run_id, task_id}`` of the task that started it."""
     budget: dict[str, Any] | None = None
     cost: Decimal | None = None
-    """Money spent so far, child runs included; None where nothing was."""
+    """The money spent so far, with child runs; None if none was."""
     tokens: int | None = None
     warned: list[str] | None = None
-    """Resources of the budget that ``budget.warning`` has told of."""
+    """The resources of the budget that had a ``budget.warning``."""
     exceeded: list[str] | None = None
+    """The resources of the budget that had a ``budget.exceeded``."""
     children: dict[str, dict[str, Any]] | None = None
-    """What each child run has spent, as counted here: ``cost tokens tasks``."""
+    """Run id of a child run -> what it has spent, as this run counts it: ``{cost, tokens, tasks}``."""
     paused_at: str | None = None
+    """When the present pause began."""
     paused_ms: float | None = None
-    """How long it was paused before."""
+    """The length of all earlier pauses together."""
     downtime_ms: float | None = None
-    """How long nobody went on with it, between crashes and restarts; pauses left out."""
+    """The time between crashes and restarts, without pauses."""
     tasks: dict[str, TaskState] = field(default_factory=dict[str, TaskState])
 
     @property
@@ -149,7 +157,7 @@ class RunState:
 
     @property
     def progress(self) -> float:
-        """Ended bodies over known bodies, 0 to 1."""
+        """The part of the known bodies that have ended, 0 to 1."""
         done = self.completed + self.failed + self.skipped + self.cancelled
         if self.has_ended:
             return 1.0
@@ -157,25 +165,25 @@ class RunState:
 
     @property
     def idle_ms(self) -> float:
-        """Milliseconds of its past that count for no time limit."""
+        """Milliseconds so far that do not count for time limits: pauses and downtime."""
         return (self.paused_ms or 0.0) + (self.downtime_ms or 0.0)
 
     def copy(self) -> RunState:
-        """A state of its own, to be folded further."""
+        """An independent copy, which can be folded further."""
         copied = RunState(*[_own_copy(getattr(self, name)) for name in self.__slots__])
         copied.tasks = {id: task.copy() for id, task in self.tasks.items()}
         return copied
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> RunState:
-        """The state of a ``to_dict``; fields of a later version are left out."""
-        known = {name: _owned(name, fields[name]) for name in cls.__slots__ if name in fields and name != "tasks"}
+        """The state that ``to_dict`` described; unknown fields, from a later version, are ignored."""
+        known = {name: _from_plain(name, fields[name]) for name in cls.__slots__ if name in fields and name != "tasks"}
         state = cls(**known)
         state.tasks = {id: TaskState.from_dict(task) for id, task in fields.get("tasks", {}).items()}
         return state
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready; carries no outputs."""
+        """The state as JSON, with ``progress``; without the outputs of tasks."""
         fields = {name: getattr(self, name) for name in self.__slots__ if name != "tasks"}
         fields = {name: _plain(value) for name, value in fields.items() if value is not None}
         fields["progress"] = round(self.progress, 6)
@@ -184,7 +192,7 @@ class RunState:
 
 
 def _plain(value: Any) -> Any:
-    """As JSON has it; a cost has at most the digits a float can carry (``policy.PLACES``)."""
+    """A field as JSON. A cost fits into a float (``policy.PLACES``)."""
     if isinstance(value, dict):
         return {name: _plain(member) for name, member in cast("dict[str, Any]", value).items()}
     if isinstance(value, tuple):
@@ -193,13 +201,14 @@ def _plain(value: Any) -> Any:
 
 
 def _own_copy(value: Any) -> Any:
-    """What is folded in place is never somebody else's."""
+    """A copy of lists and dicts, because a fold changes them in place."""
     if isinstance(value, dict):
         return {name: _own_copy(member) for name, member in cast("dict[str, Any]", value).items()}
     return [_own_copy(item) for item in cast("list[Any]", value)] if isinstance(value, list) else value
 
 
-def _owned(name: str, value: Any) -> Any:
+def _from_plain(name: str, value: Any) -> Any:
+    """A field from its JSON."""
     if name == "children":
         return {child: {**spent, "cost": decimal_of(spent["cost"])} for child, spent in value.items()}
     if name == "depends_on":
@@ -208,12 +217,12 @@ def _owned(name: str, value: Any) -> Any:
 
 
 def decimal_of(number: float) -> Decimal:
-    """A number of an event as the decimal its JSON text says."""
+    """A number from an event as the decimal that its JSON text says."""
     return Decimal(repr(number))
 
 
 def mapped_status(tally: dict[str, int]) -> str:
-    """How a mapped task ended, from how its children did (``blocked``: skipped because of an upstream)."""
+    """The final status of a mapped task. ``tally``: outcome of children (``outcome_of``) -> how many."""
     for outcome, status in (("failed", "failed"), ("cancelled", "cancelled"), ("blocked", "skipped")):
         if tally.get(outcome):
             return status
@@ -221,5 +230,8 @@ def mapped_status(tally: dict[str, int]) -> str:
 
 
 def outcome_of(status: str, reason: str | None) -> str:
-    """The tally a child's end counts for. One skipped by a condition is left out of the list, which blocks nobody."""
+    """How a child ended: its status, or ``blocked`` if it was skipped because of an upstream.
+
+    A child that its own condition skipped is only left out of the list that dependents receive.
+    """
     return "blocked" if status == "skipped" and reason != "condition" else status

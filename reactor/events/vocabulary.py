@@ -1,11 +1,11 @@
-"""The closed vocabulary of types the engine itself writes."""
+"""The types of the events that the engine itself writes. The set is closed: everything else is from a task body."""
 
 from __future__ import annotations
 
 from typing import Final
 
 TERMINAL: Final = frozenset({"run.completed", "run.failed", "run.cancelled"})
-"""Exactly one of these seals a run."""
+"""The types of the last event of a run; every run ends with exactly one of them."""
 
 
 VOCABULARY: Final = {
@@ -39,7 +39,7 @@ VOCABULARY: Final = {
     "budget.warning": "resource, used, limit, percent",
     "budget.exceeded": "resource, used, limit, percent",
 }
-"""Type -> what ``data`` holds. Anything else on a run's log is what a body emitted."""
+"""Type -> the keys of ``data``. Any other type in the log of a run was emitted by a body."""
 
 
 CONTROL: Final = {
@@ -48,8 +48,8 @@ CONTROL: Final = {
     "stream.end": "status",
     "stream.closing": "reason, retry_ms",
 }
-"""Types that exist on streams only; they have no seq."""
+"""Type -> the keys of ``data``, for messages that exist on streams only. They have no seq."""
 
 
 PROGRESS_LIKE: Final = frozenset({"task.progress"})
-"""Types of which only the latest per task matters: what ``throttle`` may hold back and supersede."""
+"""Types of which only the latest of each task matters, so that a stream may hold back and replace the others."""

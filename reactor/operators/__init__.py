@@ -1,9 +1,10 @@
-"""What a subscriber composes its stream from, one operator a file.
+"""Operators for the event stream of a run, one operator a file.
 
-    events of a run -> guarded -> unwindow -> select -> throttle_latest -> encode -> heartbeat -> client
+    windows of a run -> guarded -> unwindow -> select -> throttle_latest -> encode -> heartbeat -> client
 
-``to_state`` folds them, ``buffer_window`` is the backpressure of a run. Everything that waits for
-time takes a scheduler, because the default of the library is an operating system thread for each timer.
+``to_state`` folds events into the state of the run. ``buffer_window`` is the backpressure of a run. ``attached`` is
+what the operators have in common. Every operator that waits for time takes a scheduler, because the default of
+reactivex is a new operating system thread for each timer.
 """
 
 from reactor.moved import attributes_from

@@ -1,3 +1,5 @@
+"""What our operators have in common: sources that can be attached to without the cost of ``subscribe``."""
+
 from __future__ import annotations
 
 import threading
@@ -14,17 +16,17 @@ T_contra = TypeVar("T_contra", contravariant=True)
 
 
 def _nothing(*_: Any) -> None:
-    """Where nobody listens."""
+    """A callback that does nothing."""
 
 
 class Disposing(Protocol):
-    """What ends a subscription; again: nothing happens."""
+    """Ends a subscription. Disposing twice does nothing more."""
 
     def dispose(self) -> None: ...
 
 
 class Sink(Protocol[T_contra]):
-    """What an attachable source speaks to: an observer, without the guards that ``subscribe`` puts around one."""
+    """What an attachable source calls: an observer without the guards that ``subscribe`` puts around one."""
 
     def on_next(self, value: T_contra, /) -> None: ...
     def on_error(self, error: Exception, /) -> None: ...
@@ -32,7 +34,7 @@ class Sink(Protocol[T_contra]):
 
 
 class Callbacks(Generic[T]):
-    """A sink of functions."""
+    """A sink made of three functions."""
 
     def __init__(
         self,
@@ -46,12 +48,11 @@ class Callbacks(Generic[T]):
 
 
 class Attachable(Observable[T]):
-    """An Observable that keeps the grammar of Rx by itself: nothing after its end or its disposal, all on one thread.
+    """An Observable that keeps the Rx contract by itself: no call after its end or disposal, and all on one thread.
 
-    Whoever knows that may ``attach`` a sink instead of subscribing. ``subscribe`` guards everybody against everything:
-    a trampoline, an observer and a subscription around each callback, twelve microseconds once and half a microsecond
-    an event. That is right for the code of users, and a fifth of all that a task costs between the engine's own
-    operators. For anybody else this is an Observable like any other.
+    Code that relies on this can ``attach`` a sink instead of subscribing. ``subscribe`` puts a trampoline, an observer
+    and a subscription around the callbacks: 12 microseconds once and 0.5 an event. User code needs that protection;
+    between the engine's own operators it would be a fifth of the cost of a task. ``subscribe`` works as usual.
 
         >>> from reactivex import operators as ops
         >>> source = Inlet[int]()
@@ -61,15 +62,15 @@ class Attachable(Observable[T]):
     """
 
     lock = threading.RLock()
-    """``Observable`` makes one an instance, for operators of the library that join; here all share it."""
+    """reactivex operators that join sources use it. One for all, where ``Observable`` makes one for each instance."""
     _subscribe = None
 
     def __init__(self, attach: Callable[[Sink[T], SchedulerBase | None], Disposing]) -> None:
-        # not Observable.__init__: it sets what stands above
+        # Observable.__init__ is not called: it would set the two class attributes again
         self._attach = attach
 
     def attach(self, sink: Sink[T], scheduler: SchedulerBase | None = None) -> Disposing:
-        """Begins to speak to ``sink``, until it has ended or is disposed."""
+        """Begins to call ``sink``, until the source has ended or the result is disposed."""
         return self._attach(sink, scheduler)
 
     def _subscribe_core(self, observer: ObserverBase[T], scheduler: SchedulerBase | None = None) -> DisposableBase:
@@ -77,7 +78,7 @@ class Attachable(Observable[T]):
 
 
 class _Disposable(DisposableBase):
-    """What the library wants of a subscription."""
+    """A subscription as reactivex expects it."""
 
     __slots__ = ("_attached",)
 
@@ -89,17 +90,17 @@ class _Disposable(DisposableBase):
 
 
 def attach(source: Observable[T], sink: Sink[T], scheduler: SchedulerBase | None = None) -> Disposing:
-    """Attaches a sink where the source allows that; else subscribes it."""
+    """Attaches a sink to an ``Attachable``; subscribes it to any other Observable."""
     if isinstance(source, Attachable):
         return source.attach(sink, scheduler)
     return source.subscribe(sink.on_next, sink.on_error, sink.on_completed, scheduler=scheduler)
 
 
 class Stage(ABC, Generic[T, U]):
-    """What an operator does to one subscription: it hears one source and speaks to one sink.
+    """One subscription of an operator: it listens to one source and calls one sink.
 
-    Ends pass as they are, unless a subclass has something to do first. Disposed, it lets go of its source, which then
-    is silent; one that holds items, or hands out several for one, looks at ``is_disposed`` itself.
+    Error and completion are passed on, unless a subclass overrides them. ``dispose`` disposes the source, which then
+    calls no more. A subclass that holds items back, or emits several for one, must check ``is_disposed`` itself.
     """
 
     __slots__ = ("is_disposed", "sink", "source")
@@ -110,9 +111,9 @@ class Stage(ABC, Generic[T, U]):
         self.is_disposed = False
 
     def attach_to(self, source: Observable[T], scheduler: SchedulerBase | None) -> None:
-        """Begins to listen."""
+        """Begins to listen to ``source``."""
         self.source = attach(source, self, scheduler)
-        if self.is_disposed:  # while it was being attached
+        if self.is_disposed:  # the source ended, or the sink disposed, while it was being attached
             self.source.dispose()
 
     @abstractmethod
@@ -131,7 +132,7 @@ class Stage(ABC, Generic[T, U]):
 
 
 def operator_of(make: Callable[[Sink[U]], Stage[T, U]]) -> Callable[[Observable[T]], Attachable[U]]:
-    """The operator whose subscriptions are these stages: ``source.pipe(operator_of(make))``."""
+    """An operator that makes a stage for each subscription: ``source.pipe(operator_of(make))``."""
 
     def operator(source: Observable[T]) -> Attachable[U]:
         def attach_stage(sink: Sink[U], scheduler: SchedulerBase | None) -> Disposing:
@@ -145,14 +146,14 @@ def operator_of(make: Callable[[Sink[U]], Stage[T, U]]) -> Callable[[Observable[
 
 
 class Inlet(Attachable[T]):
-    """Where values enter a pipeline: hot, with at most one sink. What comes while there is none goes nowhere."""
+    """The entry of a pipeline: a hot source with at most one sink. A value is dropped while there is no sink."""
 
     def __init__(self) -> None:
         self._sink: Sink[T] | None = None
 
     def attach(self, sink: Sink[T], scheduler: SchedulerBase | None = None) -> Disposing:
         if self._sink is not None:
-            raise RuntimeError("an inlet has one sink, and it has it already")
+            raise RuntimeError("an Inlet takes one sink, and it has it already")
         self._sink = sink
         return _Entry(self, sink)
 
@@ -166,13 +167,13 @@ class Inlet(Attachable[T]):
             sink.on_completed()
 
     def leave(self, sink: Sink[T]) -> None:
-        """Its sink is gone; whoever came after it stays."""
+        """Removes ``sink``, unless another one has taken its place."""
         if self._sink is sink:
             self._sink = None
 
 
 class _Entry(Generic[T]):
-    """The one sink of an inlet, as long as it is that."""
+    """The subscription of an inlet's sink."""
 
     __slots__ = ("_inlet", "_sink")
 

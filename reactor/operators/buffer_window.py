@@ -1,4 +1,4 @@
-"""``buffer_window``: THE backpressure of a run."""
+"""``buffer_window``: the backpressure of a run, and ``Room``, where its producers wait."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ T = TypeVar("T")
 
 
 class Room:
-    """What the open window of a run still takes: the one place where producers wait.
+    """How many events and bytes are waiting to be committed; the one place where the producers of a run wait.
 
-    ``full`` at the high-water mark: no new task starts, ``wait()`` blocks. ``crowded`` at twice that: somebody
-    emits without awaiting.
+    At the high-water mark it is ``full``: no new task starts, and ``wait()`` blocks. At twice that it is ``crowded``,
+    which happens only if a body emits without awaiting.
     """
 
     __slots__ = ("_callbacks", "_future", "bytes", "events", "max_bytes", "max_events")
 
     def __init__(self, max_events: int = WINDOW_EVENTS, max_bytes: int = WINDOW_BYTES) -> None:
         if max_events < 1 or max_bytes < 1:
-            raise ValueError(f"a window holds at least one event and one byte, not {max_events} and {max_bytes}")
+            raise ValueError(f"a window must hold at least one event and one byte, not {max_events} and {max_bytes}")
         self.max_events = max_events
         self.max_bytes = max_bytes
         self.events = 0
@@ -44,15 +44,15 @@ class Room:
         return self.events >= CROWDED * self.max_events or self.bytes >= CROWDED * self.max_bytes
 
     def wait(self, new_future: Callable[[], Future[None]]) -> Awaitable[None]:
-        """Done as soon as there is room; all who wait share one future."""
+        """An awaitable that is done once there is room. All producers that wait share one future."""
         if not self.full:
             return READY
-        if self._future is None or self._future.done():  # done: one of those who wait was cancelled, and it with them
+        if self._future is None or self._future.done():  # done if somebody cancelled it
             self._future = new_future()
         return Shared(self._future)
 
     def when_free(self, callback: Callable[[], None]) -> None:
-        """Calls back once, from whatever makes room."""
+        """Calls ``callback`` once, as soon as there is room again."""
         if self._callbacks is None:
             self._callbacks = deque()
         self._callbacks.append(callback)
@@ -68,7 +68,7 @@ class Room:
             self.release()
 
     def release(self) -> None:
-        """Wakes everybody who waits (also when the log is lost: they find out by their next emit)."""
+        """Wakes all who wait. Also called when the log is lost; their next emit then raises."""
         future, self._future = self._future, None
         if future is not None and not future.done():
             future.set_result(None)
@@ -80,19 +80,19 @@ class Room:
 def buffer_window(
     room: Room, ready: Observable[Any], *, size: Callable[[T], int], scheduler: abc.SchedulerBase
 ) -> Callable[[Observable[T]], Attachable[list[T]]]:
-    """Collects items into a window, which closes as soon as the consumer can take one.
+    """Collects items into windows; a window closes as soon as the consumer can take it. Nothing is ever dropped.
 
         source  --a-b-------c-d-e-----f--|
         ready   ----------r---------r------r
-        output  -[a]------[b,c?]...            one window under way; the next fills meanwhile
+        output  -[a]------[b,c?]...            while one window is being committed, the next one fills
 
-    The first window closes at the end of the scheduler turn that opened it. From then on a window closes when
-    ``ready`` says that the last one is done with, or as soon as something comes if it already said so. A window
-    holds at most ``room.max_events`` items and ``room.max_bytes``, and at least one item. What waits is counted in
-    ``room``, which is where producers are held back; nothing is ever dropped.
+    The first window closes at the end of the scheduler turn in which its first item came. From then on, a window closes
+    when ``ready`` emits, which says that the consumer is done with the last one, or with the next item if it has
+    emitted already. A window holds at least one item, and at most ``room.max_events`` items and ``room.max_bytes``.
+    Waiting items are counted in ``room``, where the producers wait.
 
-    Completion of the source hands out what is left, window by window, then completes. An error of the source is
-    passed on at once: what is left was never taken.
+    When the source completes, what is left is emitted window by window, then the result completes. An error of the
+    source is passed on at once, and what is left is not emitted.
 
     Example: ``events.pipe(buffer_window(room, committed, size=len, scheduler=LoopScheduler(loop)))``
     """
@@ -111,7 +111,7 @@ def buffer_window(
 
 
 class _Windowing(Generic[T]):
-    """The open window, and whether the consumer can take it: ``idle``."""
+    """The open window (``waiting``), and whether the consumer can take it (``idle``)."""
 
     __slots__ = (
         "ended",
@@ -137,13 +137,13 @@ class _Windowing(Generic[T]):
         self.is_disposed = False
         self.idle = True
         self.handing = False
-        """A window is just being handed out."""
+        """True while the sink is being called with a window."""
         self.scheduled = False
         self.ended = False
 
     def hold(self, source: Disposing) -> None:
-        """One of the two it listens to, to be let go of with it."""
-        if self.is_disposed:  # while it was being attached
+        """Keeps the subscription of one of its two sources, to dispose it later."""
+        if self.is_disposed:  # disposed while it was being attached
             source.dispose()
         else:
             self.sources.append(source)
@@ -158,7 +158,7 @@ class _Windowing(Generic[T]):
         self.idle = True
         if not self.waiting and not self.ended:
             return
-        if self.handing:  # the consumer was done at once: whoever else is waiting for the loop comes before the next
+        if self.handing:  # the consumer was done at once: others on the loop get a turn before the next window
             self.soon()
         else:
             self.close()
@@ -172,7 +172,7 @@ class _Windowing(Generic[T]):
         self.soon()
 
     def soon(self) -> None:
-        """Closes the window at the end of this turn."""
+        """Closes the window at the end of this turn of the loop."""
         if self.idle and not self.scheduled:
             self.scheduled = True
             self.scheduler.schedule(self.close)
@@ -183,11 +183,11 @@ class _Windowing(Generic[T]):
             return
         if not self.waiting:
             if self.ended:
-                self.ended = False  # told once
+                self.ended = False  # so that it completes only once
                 self.sink.on_completed()
             return
         self.idle = False
-        window, total = _take(self.waiting, self.size, self.room)
+        window, total = _take_window(self.waiting, self.size, self.room)
         self.room.remove(len(window), total)
         self.handing = True
         try:
@@ -196,7 +196,7 @@ class _Windowing(Generic[T]):
             self.handing = False
 
     def dispose(self) -> None:
-        """Hands out nothing more."""
+        """Emits nothing more."""
         self.is_disposed = True
         self.idle = False
         self.ended = False
@@ -205,9 +205,9 @@ class _Windowing(Generic[T]):
             source.dispose()
 
 
-def _take(waiting: deque[T], size: Callable[[T], int], room: Room) -> tuple[list[T], int]:
-    """The longest window within the bounds; always at least one item."""
-    if room.events == len(waiting) <= room.max_events and room.bytes <= room.max_bytes:  # all of it, as most times
+def _take_window(waiting: deque[T], size: Callable[[T], int], room: Room) -> tuple[list[T], int]:
+    """Removes and returns the longest window within the bounds, at least one item, and its size in bytes."""
+    if room.events == len(waiting) <= room.max_events and room.bytes <= room.max_bytes:  # all of it: the usual case
         window = list(waiting)
         waiting.clear()
         return window, room.bytes

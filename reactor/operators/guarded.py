@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Collector:
-    """Seconds the garbage collector has taken so far: its pauses fall into whatever runs, and are nobody's fault."""
+    """Sums the seconds the garbage collector takes, since a pause must not be blamed on the code it interrupts."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -41,20 +41,17 @@ def guarded(
     limit: float = SLOW_CALLBACK_SECONDS,
     run_id: str = "",
 ) -> Callable[[Observable[T]], Observable[T]]:
-    """A subscriber that raises, or twice holds the loop above ``limit`` seconds, is detached; its source never notices.
+    """Detaches a subscriber that raises, or that holds the event loop above ``limit`` seconds twice.
 
         source  --a--b--c--d--|
                     guarded(report)            the subscriber raises on b
-        result  --a--b                         report: what it raised
+        result  --a--b                         report gets what it raised
 
-    Without it an exception in one subscriber reaches whoever emits, and the subscribers after it miss the event; if
-    the source was emitting while being subscribed, Rx even makes it the *source's* error and ends whatever merges
-    it. So it stands first on every subscription to the bus: it catches what anything after it raises, in all three
-    callbacks.
+    Without it, an exception in one subscriber reaches the code that emits, and other subscribers miss the event; if the
+    source emits while being subscribed, Rx even ends the source. Put it first, to catch what any later operator raises.
 
-    A slow callback is reported as ``SlowSubscriber`` each time; the second time the subscriber is detached first
-    and gets it as its ``on_error``. One that raises is reported and told nothing. ``report`` is the engine's and
-    must not raise.
+    A slow callback is reported as ``SlowSubscriber``. The second time, the subscriber is detached and gets that error
+    as its ``on_error``; one that raises gets nothing. ``report`` must not raise.
 
         >>> from reactivex.subject import Subject
         >>> source = Subject[int]()
@@ -78,7 +75,7 @@ def guarded(
 
 
 class _Guarding(Generic[T]):
-    """One subscriber, and whether it has been warned."""
+    """One subscriber, and whether it has been slow once (``warned``)."""
 
     __slots__ = ("clock", "limit", "observer", "report", "run_id", "subscription", "warned")
 
@@ -95,7 +92,7 @@ class _Guarding(Generic[T]):
         self.clock = clock
         self.limit = limit
         self.run_id = run_id
-        # disposed before it is assigned, if the source emits while it is being subscribed
+        # it may be disposed before it is assigned, by a source that emits while it is being subscribed
         self.subscription = SingleAssignmentDisposable()
         self.warned = False
 
@@ -116,16 +113,16 @@ class _Guarding(Generic[T]):
         try:
             callback(*values)
         except (KeyboardInterrupt, SystemExit):
-            raise  # the process's, not the subscriber's
-        except BaseException as error:  # a CancelledError, too, must not pass for one of the emitter's
+            raise  # meant for the process, not for the subscriber
+        except BaseException as error:  # also CancelledError, which would cancel the code that emits
             self.subscription.dispose()
             self.report(error if isinstance(error, Exception) else RuntimeError(repr(error)))
             return
         took = self.clock() - began - (collector.seconds - collected)
         if took > self.limit:
-            self._slow(took)
+            self._on_slow(took)
 
-    def _slow(self, took: float) -> None:
+    def _on_slow(self, took: float) -> None:
         detach, self.warned = self.warned, True
         error = _slow_subscriber(took, self.limit, self.run_id, detach)
         if not detach:
@@ -136,7 +133,7 @@ class _Guarding(Generic[T]):
         try:
             self.observer.on_error(error)
         except Exception as raised:
-            if raised is not error:  # one without on_error raises what it was given
+            if raised is not error:  # a subscriber without on_error raises the error it was given
                 self.report(raised)
 
 

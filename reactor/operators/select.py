@@ -6,32 +6,33 @@ from typing import Final
 
 from reactivex import Observable
 
-from reactor.events.event import Control, Message
+from reactor.events.event import Message, Notice
 from reactor.operators.attached import Sink, Stage, operator_of
 
 PATTERN_CHARS: Final = 256
 PATTERNS: Final = 64
 DECISIONS: Final = 1_024
-"""Types one matcher remembers; a body can invent types without end."""
+"""How many types one matcher remembers. Bodies can invent types without end, so there must be a bound."""
 
 
 class InvalidPattern(ValueError):
-    """A pattern is empty or too long, or there are too many of them."""
+    """A pattern of ``select`` is empty or too long, or there are too many of them."""
 
 
 def select(
     types: str | Sequence[str] | None = None, tasks: str | Sequence[str] | None = None
 ) -> Callable[[Observable[Message]], Observable[Message]]:
-    """Only messages that match ``types=`` and ``tasks=`` pass; what has no task passes ``tasks=``, control passes both.
+    """Passes the messages whose type matches ``types`` and whose task id matches ``tasks``.
 
         source  --S(a)--P(a)--S(b)--C(a)--gap--|
                     select("S,C", tasks="a")
         result  --S(a)--------------C(a)--gap--|
 
-    A pattern is a glob that knows ``*`` and ``?`` only, matched with the whole event type or task id, case and all;
-    brackets are literal, because ``measure[3]`` is a task id. A string may hold several, separated by commas, any of
-    which may match; None matches everything. A cursor stays valid under any selection: nothing is numbered anew.
-    Raises ``InvalidPattern`` when it is built, not when it runs.
+    An event without a task passes ``tasks``; a message without a seq (``stream.gap``) always passes. A pattern is a
+    case-sensitive glob for the whole type or id. It knows ``*`` and ``?`` only: brackets are literal, because
+    ``measure[3]`` is a task id. A string may hold several patterns, separated by commas, of which one must match. None
+    matches everything. Events keep their seq, so a cursor is valid under any selection. Raises ``InvalidPattern`` when
+    the operator is made.
 
         >>> from reactivex import from_iterable
         >>> from reactor.events.event import Event
@@ -66,12 +67,12 @@ def _everything(source: Observable[Message]) -> Observable[Message]:
 def matcher(
     types: str | Sequence[str] | None = None, tasks: str | Sequence[str] | None = None
 ) -> Callable[[Message], bool]:
-    """The predicate of ``select``: a dict look-up for the type and, under ``tasks=``, one regular expression."""
+    """The predicate of ``select``: a dict look-up for the type and, with ``tasks``, one regular expression."""
     by_type = None if types is None else _Decisions(_compile(types, "types"))
     by_task = None if tasks is None else _compile(tasks, "tasks")
 
     def matches(message: Message) -> bool:
-        if isinstance(message, Control):
+        if isinstance(message, Notice):
             return True
         if by_type is not None and not by_type[message.type]:
             return False
@@ -81,7 +82,7 @@ def matcher(
 
 
 class _Decisions(dict[str, bool]):
-    """Whether a type matches, decided once."""
+    """Event type -> whether it matches; each type is decided once."""
 
     def __init__(self, pattern: re.Pattern[str]) -> None:
         super().__init__()
@@ -108,8 +109,8 @@ def _compile(patterns: str | Sequence[str], argument: str) -> re.Pattern[str]:
 
 
 def _regex(glob: str) -> str:
-    # Each part between two stars is taken where it is found first and never looked for again (``(?>…)``), which is
-    # always right for a glob; plain ``.*`` would let ``*a*a*a*a*b`` from a URL take hours.
+    # Each part between two stars matches at its first place and is never tried again (``(?>…)``). For a glob that is
+    # always right, while with plain ``.*`` a pattern like ``*a*a*a*a*b`` from a URL would take hours.
     first, *rest = (re.escape(part).replace(r"\?", ".") for part in glob.split("*"))
     if not rest:
         return first

@@ -5,22 +5,22 @@ from collections.abc import Callable
 from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 
-from reactor.events.event import Control, Message
+from reactor.events.event import Message, Notice
 from reactor.events.fold import evolve
 from reactor.events.state import RunState
 
 
 def to_state(run_id: str | None = None) -> Callable[[Observable[Message]], Observable[RunState]]:
-    """The state of the run after each of its events: ``scan(evolve)``, from the state before the first one.
+    """The state of the run after each of its events: a ``scan`` with ``evolve``.
 
         source  --e1-----e2--gap--e3-----|
                     to_state()
         result  --s(1)---s(2)-----s(3)---|
 
-    It is the *same* object each time, folded in place, because copying 50,000 tasks for every event would cost more
-    than the run: read what you need at once, or keep ``state.to_dict()``. Every subscription folds its own. Control
-    messages are no events and change nothing. ``run_id`` picks one run where the source carries several; without it
-    the run is that of the first event. What ``evolve`` raises is an ``on_error``.
+    Every emitted state is the *same* object, changed in place, because copying 50,000 tasks for each event would cost
+    more than the run. Read what you need at once, or keep ``state.to_dict()``. Each subscription has its own state.
+    Messages without a seq (``stream.gap``) are ignored. If the source carries several runs, ``run_id`` picks one; the
+    default is the run of the first event. An exception in ``evolve`` becomes an ``on_error``.
 
         >>> from reactivex import from_iterable
         >>> from reactor.events.event import Draft, Event
@@ -36,7 +36,7 @@ def to_state(run_id: str | None = None) -> Callable[[Observable[Message]], Obser
 
             def on_next(message: Message) -> None:
                 nonlocal state
-                if isinstance(message, Control) or (run_id is not None and message.run_id != run_id):
+                if isinstance(message, Notice) or (run_id is not None and message.run_id != run_id):
                     return
                 try:
                     state = evolve(RunState(message.run_id) if state is None else state, message)

@@ -1,1 +1,30 @@
-"""."""
+"""What the engine needs from the outside, as small Protocols: write an adapter for one and pass it to the engine.
+
+log         EventLog: stores the windows of runs and reads them back; RunRecord
+clock       Clock: wall time and monotonic time
+executor    Executor: runs the body of a task; it takes Work, returns a Job, and calls Done
+attempt     Attempt, Upstream: what a body can read of the attempt it runs in
+speech      Voice, Line: what a body and its run tell each other
+
+The adapters here are in ``logs/`` and ``executors/``. ``reactor.testing`` has the law suites an adapter must pass.
+"""
+
+from reactor.ports.attempt import Attempt, Upstream
+from reactor.ports.clock import Clock
+from reactor.ports.executor import Done, Executor, Job, Work
+from reactor.ports.log import EventLog, RunRecord
+from reactor.ports.speech import Line, Voice
+
+__all__ = [
+    "Attempt",
+    "Clock",
+    "Done",
+    "EventLog",
+    "Executor",
+    "Job",
+    "Line",
+    "RunRecord",
+    "Upstream",
+    "Voice",
+    "Work",
+]

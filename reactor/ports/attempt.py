@@ -1,4 +1,4 @@
-"""Which body, of which run, for the how-manieth time, and what it finds around it. Values only."""
+"""What a Context shows of the attempt it belongs to: which body, of which run, which attempt. Values only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 
 class Upstream(NamedTuple):
-    """How an upstream ended: ``output`` where it completed, ``error {type, message}`` where it failed."""
+    """How an upstream ended: ``output`` if it completed, ``error`` (``{type, message}``) if it failed."""
 
     status: str
     output: Any
@@ -19,18 +19,18 @@ class Upstream(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What a Context shows of the attempt it belongs to."""
+    """One attempt of a task, as its Context shows it."""
 
     run_id: str
     task_id: str
     attempt: int
-    """From 1."""
+    """The number of the attempt, from 1."""
     map_index: int | None
-    """The index of the item, in a mapped task."""
+    """The index of the child, from 0; None for a task that is not a child of a mapped task."""
     input: Mapping[str, Any]
-    """The inputs of the run."""
+    """The input of the run."""
     meta: Mapping[str, Any]
-    """Meta of the run, overlaid with the task's."""
+    """The meta of the run, overridden by the meta of the task."""
     upstreams: Mapping[str, Upstream]
     resources: Mapping[str, Any]
-    """Shared pools and clients, as given to the engine; empty in a process."""
+    """Shared pools and clients: what ``Engine(resources=...)`` was given. Empty in a process."""

@@ -1,4 +1,4 @@
-"""Time, injected."""
+"""The clock that the engine reads, so that tests can bring a virtual one."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Time, injected."""
+    """Wall time for events, monotonic time for durations."""
 
     def now(self) -> bytes:
-        """Wall time as event time: ISO 8601, UTC, microseconds."""
+        """The wall time in the format of event times: ISO 8601, UTC, with microseconds."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds, for durations."""
+        """Seconds since any fixed moment; never goes back."""
         ...

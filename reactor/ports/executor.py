@@ -1,4 +1,4 @@
-"""Where bodies run."""
+"""The port for what runs the bodies of tasks: on the event loop, in threads, in processes."""
 
 from __future__ import annotations
 
@@ -11,47 +11,47 @@ from reactor.ports.speech import Voice
 
 
 class Work(NamedTuple):
-    """One attempt of a body, ready to be called: what, with what, and whom its Context speaks to."""
+    """One attempt of a body, ready to be called."""
 
     task: Task[..., Any]
     arguments: Mapping[str, Any]
-    """By parameter, without the context's."""
+    """Parameter -> value, without the parameter for the Context."""
     run_id: str
     task_id: str
     context: str | None = None
-    """The parameter that takes the Context, if any; then there are an attempt and a voice."""
+    """The name of the parameter for the Context, if there is one; ``attempt`` and ``voice`` are then set."""
     attempt: Attempt | None = None
     voice: Voice | None = None
 
 
 Done = Callable[[Any, BaseException | None], None]
-"""Called on the loop once a body has answered: its output, or what it raised."""
+"""Called on the loop when a body has ended: ``done(output, None)``, or ``done(None, error)`` with what it raised."""
 
 
 class Executor(Protocol):
-    """Where bodies run: on the loop, in threads, in processes."""
+    """Runs bodies."""
 
     def submit(self, work: Work, done: Done) -> Job:
-        """Runs the body; ``done(output, error)`` is called on the loop, never inside of ``submit``."""
+        """Starts the body. ``done`` is called on the loop when the body has ended, never inside ``submit``."""
         ...
 
     async def close(self) -> None:
-        """Lets idle workers go; does not wait for abandoned ones."""
+        """Ends idle workers. Does not wait for abandoned ones."""
         ...
 
 
 class Job(Protocol):
-    """A body that was submitted. Loop thread only."""
+    """A body that was submitted. Use it only on the loop's thread."""
 
     def cancel(self) -> None:
-        """Asks the body to stop: it is interrupted where its place allows that, and told through ``ctx.cancelled``."""
+        """Asks the body to stop: ``ctx.cancelled`` becomes true, and it is interrupted if the executor can do that."""
         ...
 
     def abandon(self) -> bool:
-        """Stops waiting for it: ``done`` is never called. True where the body is really gone, being killed."""
+        """Stops waiting for the body: ``done`` is never called. True if the body was killed and no longer runs."""
         ...
 
     @property
     def saw_cancel(self) -> bool:
-        """The body looked at ``ctx.cancelled`` and found it true: what it returns then is no output."""
+        """Whether the body has read ``ctx.cancelled`` as true; what it returns after that is not an output."""
         ...

@@ -1,7 +1,4 @@
-"""What the engine needs from the outside: small Protocols, one adapter a file in ``logs/`` and ``executors/``.
-
-``reactor.testing`` holds the law suite each adapter must pass.
-"""
+"""The port for where events are stored. ``reactor.testing`` has the law suite that every event log must pass."""
 
 from __future__ import annotations
 
@@ -13,70 +10,73 @@ from reactor.events.state import RunState
 
 
 class RunRecord(NamedTuple):
-    """A run as the log lists it."""
+    """A run in the listing of a log."""
 
     run_id: str
     workflow: str
     version: str
     status: str
     created: str
-    """ISO 8601."""
+    """When the run started: ISO 8601."""
     first_seq: int
-    """The first event still kept; above 1 after a trim."""
+    """The first event that is still kept; above 1 if the log was trimmed."""
     last_seq: int
 
 
 class EventLog(Protocol):
-    """Append-only, one sequence a run. A window is keyed (run, seq): appending it again changes nothing."""
+    """Stores one sequence of events for each run, and only appends to it.
+
+    The key of a window is its run and first seq: appending it a second time changes nothing.
+    """
 
     def append(self, run_id: str, window: Window) -> Future[None]:
-        """Commits a window; the future is done once it is. Never blocks the loop."""
+        """Commits a window. The future is done once it is committed, or has the error. Never blocks the loop."""
         ...
 
     async def read(self, run_id: str, after: int, limit: int) -> list[Event]:
-        """The kept events with ``seq > after`` in order; raises UnknownRun.
+        """The kept events with ``seq > after``, in order; raises UnknownRun.
 
-        At most ``limit``, and at most ``bounds.READ_BYTES`` beyond the first; empty only where there are none.
+        At most ``limit`` events, and at most ``bounds.READ_BYTES`` after the first. Empty only if there are none.
         """
         ...
 
     async def base(self, run_id: str) -> RunState:
-        """The fold of what was trimmed: ``state.seq`` is the last seq that is gone (0: nothing). The caller owns it."""
+        """The state after the trimmed events; ``state.seq`` is the last trimmed seq, or 0. The caller may change it."""
         ...
 
     async def blob(self, run_id: str, seq: int) -> bytes | None:
-        """The payload stored beside event ``seq``."""
+        """The payload stored beside event ``seq``; None if there is none."""
         ...
 
     async def record(self, run_id: str) -> RunRecord:
-        """What the log knows of a run; raises UnknownRun."""
+        """The run as ``records`` lists it; raises UnknownRun."""
         ...
 
     async def records(
         self, *, status: str | None, workflow: str | None, before: str | None, limit: int
     ) -> list[RunRecord]:
-        """Newest first; ``before`` is the run id the previous page ended with."""
+        """A page of runs, newest first, filtered if not None. ``before``: the last run id of the previous page."""
         ...
 
     async def recall(self, key: str, now: float) -> bytes | None:
-        """The output that was last remembered under a key, unless its time is over; ``now`` in Unix seconds."""
+        """The output last stored under ``key``, if its time (``until``) is not over. ``now`` is in Unix seconds."""
         ...
 
     def remember(self, key: str, value: bytes, until: float) -> Future[None]:
-        """Keeps an output for other runs; the oldest are forgotten beyond ``bounds.CACHED_OUTPUTS``."""
+        """Stores an output for other runs; ``until`` in Unix seconds. Drops the oldest beyond ``CACHED_OUTPUTS``."""
         ...
 
     @property
     def durable(self) -> bool:
-        """Whether what was appended is there after a restart: unfinished runs are then left for it."""
+        """Whether events survive a restart. If so, an engine that closes leaves unfinished runs to the next one."""
         ...
 
     async def unfinished(self) -> list[RunRecord]:
-        """Runs without a terminal event, oldest first: what an engine goes on with when it starts."""
+        """The runs without a terminal event, oldest first. An engine goes on with them when it starts."""
         ...
 
     async def open(self) -> None:
-        """Called once before anything else."""
+        """Called once, before any other method."""
         ...
 
     async def close(self) -> None:

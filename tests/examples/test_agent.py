@@ -172,8 +172,8 @@ PASSING = {
         "the stream broke off: overloaded",
     ),
     "event of an error": (raw(b'event: error\ndata: {"message": "gone"}\n\n'), "the stream broke off: gone"),
-    "no JSON": (raw(message("half"), b"data: {oops\n\n"), "a message that is none of a chat"),
-    "other JSON": (raw(message("half"), b"data: [1, 2]\n\n"), "a message that is none of a chat"),
+    "no JSON": (raw(message("half"), b"data: {oops\n\n"), "a message that is not part of a chat"),
+    "other JSON": (raw(message("half"), b"data: [1, 2]\n\n"), "a message that is not part of a chat"),
 }
 LASTING = {
     "400": (refuses(400, {"error": {"message": 'no \\"model\\"', "type": "x"}}), "answered 400: no "),
@@ -551,7 +551,7 @@ async def test_the_command_says_where_an_answer_begins_anew() -> None:
     async with serving(team(PASSING["cut"][0], says("whole"))) as endpoint:
         code, out, _ = await done("--base-url", endpoint.url, "--yes", "window?")
     assert code == 0
-    assert out == "half\n[it broke off, once more]\nwhole\n"
+    assert out == "half\n[it broke off, trying again]\nwhole\n"
 
 
 async def test_the_command_fails_with_the_sentence_of_the_endpoint_or_the_budget() -> None:
@@ -571,7 +571,7 @@ async def test_the_command_that_cannot_be_carried_out_is_one_sentence_and_exit_c
     """No endpoint, nobody listening, no URL, no file, no price, no budget: nothing on the standard output."""
     nobody = f"http://127.0.0.1:{unused_port()}/v1"
     bad = {
-        ("window?",): "agent: there is no endpoint: say --base-url",
+        ("window?",): "agent: there is no endpoint: give --base-url",
         ("--base-url", nobody, "window?"): f"agent: {nobody} cannot be reached: ",
         ("--base-url", "localhost", "window?"): "an http:// or https:// URL without credentials",
         ("--base-url", nobody, "window?", "no/such.md"): "agent: no/such.md: No such file or directory",

@@ -1,6 +1,9 @@
-"""Speak: what a body says and asks, from where it runs to its run.
+"""The body's side of a run: its ``Context``.
 
-context, attempt, calls            the body's side: its ``Context``
-line                               carries it to the loop, from a thread or a process too
-voice, sampling, mailbox, forms    the run's side: one voice an attempt, values sent to it and their schemas
+context   what a body can do: emit, receive, run, log, ...
+calls     calls of language models and tools, as events
+forms     what a received value must look like
+line      carries the calls of a Context to the loop, from the loop itself or from a thread
+
+The run's side is ``tasks.voice``; between the two stands the port ``ports.speech``.
 """

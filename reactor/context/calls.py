@@ -1,4 +1,4 @@
-"""Calls a body makes, of language models and of tools, as pairs of events; also where the call fails."""
+"""Calls of language models and of tools, as pairs of events: started and completed, also when the call fails."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ERROR_CHARS: Final = 1_000
 
 
 class Speaker(Protocol):
-    """What a call writes to: the Context of its body."""
+    """What a call needs of its Context."""
 
     def next_call(self) -> int: ...
     def write(self, type: str, data: Any) -> Awaitable[None]: ...
@@ -26,7 +26,7 @@ class Speaker(Protocol):
 
 
 class _Call:
-    """Both a context manager and an asynchronous one: in a thread ``with``, on the loop ``async with``."""
+    """A context manager for bodies in threads (``with``) and on the loop (``async with``)."""
 
     kind: str
 
@@ -73,12 +73,12 @@ class _Call:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         ended = self._end(error)
-        if error is None:  # else the body is on its way out, and must not be held back by a full window
+        if error is None:  # else the body is ending with an error, and must not wait for room in the window
             await ended
 
 
 class LlmCall(_Call):
-    """What ``ctx.llm_call`` gives: set ``cost`` and ``tokens`` before it is left."""
+    """What ``ctx.llm_call`` returns: set ``cost`` and ``tokens`` inside the ``with``."""
 
     kind = "llm.call"
 
@@ -87,7 +87,7 @@ class LlmCall(_Call):
         self.model = model
         self.estimated_cost = estimated_cost
         self.cost: Any = None
-        """Money, as for ``ctx.spend``; None: not known."""
+        """As in ``ctx.spend``; None: not known."""
         self.tokens = 0
 
     def _about(self) -> dict[str, Any]:
@@ -113,7 +113,7 @@ class LlmCall(_Call):
 
 
 class ToolCall(_Call):
-    """What ``ctx.tool_call`` gives: set ``result`` before it is left."""
+    """What ``ctx.tool_call`` returns: set ``result`` inside the ``with``."""
 
     kind = "tool.call"
 
@@ -124,13 +124,13 @@ class ToolCall(_Call):
         self.result: Any = None
 
     def _about(self) -> dict[str, Any]:
-        return {"tool": str(self.tool), "arguments": _small(self.arguments)}
+        return {"tool": str(self.tool), "arguments": _preview(self.arguments)}
 
     def _result(self, error: BaseException | None) -> dict[str, Any]:
-        return {"result": _small(self.result)} if error is None else {}
+        return {"result": _preview(self.result)} if error is None else {}
 
 
-def _small(value: Any) -> Any:
-    """A value as JSON up to 4 KiB, beyond that its beginning; secrets masked."""
+def _preview(value: Any) -> Any:
+    """A value as JSON, with secrets masked; of one above 4 KiB the beginning, as text."""
     json = shown(value)
     return orjson.loads(json) if len(json) <= MAX_INPUT_PREVIEW_BYTES else preview(json.decode("utf-8", "replace"))

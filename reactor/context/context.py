@@ -1,4 +1,4 @@
-"""What a task body may do: say things, ask for things, look around, and find out that it should stop."""
+"""What a task body can do while it runs: emit events, ask for values and child runs, and learn that it should stop."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from reactor.context.forms import Form
 from reactor.definition.policy import Budget, check_tokens, money
 from reactor.errors import EventTooLarge, InvalidEvent
 from reactor.events.values import dumps, is_plain, plain_copy
+from reactor.ports import speech
 from reactor.ports.attempt import Attempt
 from reactor.ports.speech import Line
 from reactor.requests import check_key
 from reactor.waiting import READY
 
 _ENVELOPE_BYTES: Final = 512
-"""What the envelope around an event's data may take of its 48 KiB."""
+"""How many of the 48 KiB of an event are left for its envelope."""
 
 
 class Context:
-    """Given to a body that has a parameter named ``ctx`` or annotated ``Context``.
+    """Passed to a body that has a parameter named ``ctx`` or annotated ``Context``.
 
-    Has the fields of ``Attempt``: ``run_id task_id attempt map_index input meta upstreams resources``.
+    It has the fields of ``Attempt``: ``run_id task_id attempt map_index input meta upstreams resources``.
 
-    On the loop ``emit`` and its kin act at once and return an awaitable that is done when the window has room; in a
-    thread or a process they block instead, until a cancel wakes them. After the body ended every call raises
-    ContextClosed.
+    On the loop ``emit`` and the methods like it act at once, and return an awaitable that is done when the window has
+    room. In a thread or a process they block instead, until there is room or a cancel. After the body has ended every
+    call raises ContextClosed.
     """
 
     def __init__(self, attempt: Attempt, line: Line) -> None:
@@ -49,33 +50,33 @@ class Context:
 
     @property
     def cancelled(self) -> bool:
-        """True once the body should stop: a thread looks here and returns."""
+        """True once the body should stop. A body in a thread, which cannot be interrupted, looks here and returns."""
         return self._line.cancelled
 
     def checkpoint(self) -> Awaitable[None]:
-        """A good moment to stop: waits while the run is paused, and in a thread raises ContextClosed once cancelled."""
-        return self._line.ask("checkpoint") or READY
+        """A good moment to stop: waits while the run is paused; in a thread it raises ContextClosed after a cancel."""
+        return self._line.ask(speech.checkpoint, ()) or READY
 
     def committed(self) -> Awaitable[None]:
-        """Done when everything the run emitted so far is in the log: await it before an effect that must not repeat."""
-        return self._line.ask("committed") or READY
+        """Done when all that the run has emitted is in the log. Await it before an effect that must not repeat."""
+        return self._line.ask(speech.committed, ()) or READY
 
     # --- saying ---
 
     def emit(self, type: str, data: Mapping[str, Any] | Any | None = None) -> Awaitable[None]:
-        """Puts an event of your own on the run's stream; ``data`` is anything that is a JSON object.
+        """Puts an event of your own on the run's stream; ``data`` is anything that becomes a JSON object.
 
         Raises InvalidEvent, EventTooLarge (48 KiB), Backpressure (far too many without ``await``), ContextClosed.
         """
         # users without a type checker pass anything
         if not isinstance(type, str) or not bounds.EVENT_TYPE.fullmatch(type) or len(type) > bounds.EVENT_TYPE_CHARS:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise self._error(InvalidEvent, f"{type!r} is no event type: lower case words joined by dots, at most 64")
+            raise self._error(InvalidEvent, f"{type!r} is not an event type; write lower case words joined by dots")
         if type.startswith(bounds.RESERVED_EVENT_PREFIXES):
             raise self._error(InvalidEvent, f"the event type {type!r} is reserved for the engine")
         return self.write(type, {} if data is None else data)
 
     def progress(self, fraction: float, message: str | None = None) -> Awaitable[None]:
-        """How far the body is, 0 to 1. Sampled: at most 20 a second reach the stream, and the last one always does."""
+        """How far the body is, from 0 to 1: ``task.progress``; at most 20 a second, the last one always."""
         # users without a type checker pass anything; the comparison is also false for NaN
         if not isinstance(fraction, (int, float)) or not 0.0 <= fraction <= 1.0:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise self._error(InvalidEvent, f"progress is a fraction from 0 to 1, not {fraction!r}")
@@ -83,35 +84,35 @@ class Context:
         return self._line.progress(self._encode("task.progress", data))
 
     def chunk(self, text: str) -> Awaitable[None]:
-        """A piece of text as it comes, a token of a language model say: ``task.chunk``.
+        """A piece of text, for example a token of a language model: ``task.chunk``.
 
-        Pieces are joined, in order and without loss, into at most 20 events a second.
+        The pieces are joined, in order and without loss, into at most 20 events a second.
         """
         if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # users without a type checker
             raise self._error(InvalidEvent, f"a chunk is text, not {text!r}")
-        self._encode("task.chunk", {"text": text})  # raises where it is too large, or no text JSON can carry
-        return self._line.say("chunk", text)
+        self._encode("task.chunk", {"text": text})  # raises where it is too large, or cannot be JSON
+        return self._line.say(speech.chunk, (text,))
 
     def spend(self, *, cost: Any = 0, tokens: int = 0) -> Awaitable[None]:
-        """Counts money and tokens against the budgets of this run and of those it is a child of: ``task.spent``.
+        """Counts money and tokens against the budgets of this run and of its parents: ``task.spent``.
 
         ``cost`` is a number or a decimal as text; raises ValueError for a negative or infinite one.
         """
         check_tokens(tokens)
-        return self._line.say("spend", str(money(cost)), tokens, "spend")
+        return self._line.say(speech.spend, (str(money(cost)), tokens, "spend"))
 
     def llm_call(self, model: str, *, estimated_cost: Any = None) -> LlmCall:
         """A call of a language model, as events: ``async with ctx.llm_call("gpt-x") as call: ...; call.cost = 0.01``.
 
-        Use ``with`` in a thread. Writes ``llm.call.started`` and, also on an error, ``llm.call.completed``, and spends
-        ``call.cost`` (else ``estimated_cost``, where the call succeeds) and ``call.tokens``.
+        Use ``with`` in a thread. Writes ``llm.call.started`` and, also after an error, ``llm.call.completed``. Spends
+        ``call.tokens`` and ``call.cost``; if that is not set and the call succeeds, ``estimated_cost``.
         """
         return LlmCall(self, model, None if estimated_cost is None else money(estimated_cost))
 
     def tool_call(self, tool: str, arguments: Mapping[str, Any] | None = None) -> ToolCall:
         """A call of a tool, as events: ``async with ctx.tool_call("search", {"q": q}) as call: call.result = ...``.
 
-        Use ``with`` in a thread. Writes ``tool.call.started`` and, also on an error, ``tool.call.completed``.
+        Use ``with`` in a thread. Writes ``tool.call.started`` and, also after an error, ``tool.call.completed``.
         """
         return ToolCall(self, tool, dict(arguments or {}))
 
@@ -120,9 +121,9 @@ class Context:
     def receive(self, prompt: str | None = None, *, schema: Any = None, key: str | None = None) -> Any:
         """Waits for a value that somebody sends to this task: ``value = await ctx.receive("approve?", schema=bool)``.
 
-        ``schema`` is a type (the value is restored to it) or a JSON Schema; what does not fit is refused where it is
-        sent. Values are recorded: a body that runs again gets the k-th value for its k-th ``receive``, or the one of
-        its ``key``, and nobody is asked twice. While it waits it holds no concurrency slot and its timeout stands
+        ``schema`` is a type (the value is restored to it) or a JSON Schema; a value that does not fit is refused when
+        it is sent. Values are recorded: a body that runs again gets the k-th value for its k-th ``receive``, or the one
+        with its ``key``, and nobody is asked twice. While it waits it holds no concurrency slot and its timeout stands
         still. In a thread it blocks and returns the value.
         """
         try:
@@ -132,7 +133,7 @@ class Context:
         self._check_key(key)
         shown = None if prompt is None else str(prompt)
         self._encode("task.waiting", {"prompt": shown, "schema": form.schema})
-        return self._then(self._line.ask("receive", shown, form.schema, key), form.restore)
+        return self._then(self._line.ask(speech.receive, (shown, form.schema, key)), form.restore)
 
     def run(
         self,
@@ -142,31 +143,36 @@ class Context:
         key: str | None = None,
         budget: Budget | Mapping[str, Any] | None = None,
     ) -> Any:
-        """Runs a workflow (or the registered one of a name) as a child of this run; gives its outputs.
+        """Runs a workflow, or the registered one of this name, as a child of this run; returns its outputs.
 
-        Raises what awaiting a run raises. The child is cancelled with this body, what it spends counts here too. It is
-        recorded: a body that runs again takes up its k-th child, or the one of its ``key``, and none starts twice.
-        Raises RunExists for a key that this attempt has used with another input, or any has with another workflow.
-        While it waits the body holds no concurrency slot. In a thread it blocks; in a process name the workflow.
+        The child is cancelled with this body, and its spending counts here too. It is recorded: a body that runs again
+        goes on with its k-th child, or the one with its ``key``, and none starts twice. While it waits the body holds
+        no concurrency slot. In a thread it blocks; in a process ``workflow`` must be a name.
+
+        Raises what awaiting a run raises, and RunExists for a key that this attempt has used with another input, or
+        any attempt with another workflow.
         """
         self._check_key(key)
         if key is not None and key.isdigit():
-            raise self._error(InvalidEvent, f"the key {key!r} of a child run is what one without a key is called")
+            raise self._error(
+                InvalidEvent,
+                f"the key {key!r} of a child run is a number; numbers are the keys of child runs without one",
+            )
         checked = None if budget is None else Budget.of(budget)
-        return self._line.ask("run", workflow, dict(input or {}), key, checked)
+        return self._line.ask(speech.run, (workflow, dict(input or {}), key, checked))
 
-    # --- how it is said ---
+    # --- what calls and logs are written with ---
 
     def write(self, type: str, data: Any) -> Awaitable[None]:
-        """The engine's own way of saying something; ``emit`` is a body's."""
-        return self._line.say("emit", type, self._encode(type, data))
+        """Writes an event of any type; a body uses ``emit``, which refuses the types of the engine."""
+        return self._line.say(speech.emit, (type, self._encode(type, data)))
 
     def count_spending(self, cost: str, tokens: int, source: str) -> Awaitable[None]:
-        """Of a call of a language model."""
-        return self._line.say("spend", cost, tokens, source)
+        """Counts what a call of a language model has cost."""
+        return self._line.say(speech.spend, (cost, tokens, source))
 
     def next_call(self) -> int:
-        """Numbers the calls of this attempt, from 1."""
+        """The number of the next call of this attempt, from 1."""
         self._calls += 1
         return self._calls
 
@@ -180,6 +186,8 @@ class Context:
             raise self._error(InvalidEvent, str(error)) from None
 
     def _then(self, answer: Any, change: Callable[[Any], Any]) -> Any:
+        """Applies ``change`` to what ``ask`` gave: to the answer, or to what its awaitable will give."""
+
         async def changed() -> Any:
             return change(await answer)
 
@@ -206,7 +214,7 @@ class Context:
 
 
 class TaskLog:
-    """``ctx.log``: lines of a task as ``log.created`` events, ``ctx.log.info("loaded", rows=12)``.
+    """``ctx.log``: the log lines of a task, as ``log.created`` events: ``ctx.log.info("loaded", rows=12)``.
 
     Each call returns an awaitable like ``ctx.emit``; raises EventTooLarge above 48 KiB.
     """

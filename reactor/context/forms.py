@@ -1,4 +1,4 @@
-"""What a value that somebody sends must look like: a type of Python's or a JSON Schema, and always its JSON Schema."""
+"""What a value that somebody sends to a task must look like: a Python type, or a JSON Schema."""
 
 from __future__ import annotations
 
@@ -14,18 +14,23 @@ from referencing import Registry
 
 from reactor.definition.binding import adapter_for
 
-_SHOWN = 5
+_MAX_PROBLEMS = 5
+"""How many problems of one value are named."""
 
 
 class Form(NamedTuple):
-    """``schema``: JSON Schema (2020-12), for whoever sends; ``adapter``: restores the value to the type it was of."""
+    """What ``ctx.receive(schema=...)`` accepts.
+
+    - ``schema``: its JSON Schema (2020-12), for those who send; None: any JSON value.
+    - ``adapter``: restores a sent value to the Python type; None where a JSON Schema was given.
+    """
 
     schema: dict[str, Any] | None
     adapter: TypeAdapter[Any] | None
 
     @classmethod
     def of(cls, schema: Any) -> Form:
-        """Of a type, a JSON Schema or None; raises TypeError or ValueError for what is neither."""
+        """The form of a type, a JSON Schema or None; raises TypeError or ValueError for anything else."""
         if schema is None:
             return cls(None, None)
         if isinstance(schema, Mapping):
@@ -33,41 +38,41 @@ class Form(NamedTuple):
             try:
                 Draft202012Validator.check_schema(given)
             except SchemaError as error:
-                raise ValueError(f"it is no JSON Schema: {error.message}") from error
-            if (problem := _broken(given)) is not None:
+                raise ValueError(f"it is not a JSON Schema: {error.message}") from error
+            if (problem := _schema_problem(given)) is not None:
                 raise ValueError(problem)
             return cls(given, None)
         try:
             adapter = adapter_for(schema)
-        except Exception as error:  # a text that is no type, say: whatever pydantic or Python makes of it
-            raise TypeError(f"{schema!r} is no type: {error}") from error
+        except Exception as error:  # any: whatever pydantic or Python raises for something that is not a type
+            raise TypeError(f"{schema!r} is not a type: {error}") from error
         if adapter is None:
-            raise TypeError(f"{schema!r} is no type a value could be checked against")
+            raise TypeError(f"{schema!r} is not a type that values can be checked against")
         try:
             return cls(adapter.json_schema(), adapter)
         except PydanticInvalidForJsonSchema as error:
             raise TypeError(f"{schema!r} has no JSON Schema") from error
 
     def restore(self, value: Any) -> Any:
-        """The value as the type it was asked for; raises ValueError (pydantic's)."""
+        """The value as the Python type; raises ValueError (pydantic's) where it does not fit."""
         return value if self.adapter is None else self.adapter.validate_python(value)
 
 
 def problem_of(schema: Mapping[str, Any] | None, value: Any) -> str | None:
-    """What is wrong with a value, in one sentence that says where; None where it fits."""
+    """What is wrong with a value, and where in it, as one sentence; None where it fits."""
     if schema is None:
         return None
-    # a registry of its own: a schema must not make us fetch anything
+    # an empty registry: a reference in a schema must not make us fetch anything
     validator = Draft202012Validator(dict(schema), registry=Registry())  # pyright: ignore[reportUnknownArgumentType]  # typed loosely there
     try:
-        found = cast("list[ValidationError]", list(islice(validator.iter_errors(value), _SHOWN)))  # pyright: ignore[reportUnknownMemberType]
-    except Exception as error:  # a reference that leads nowhere, or round in a circle
+        found = cast("list[ValidationError]", list(islice(validator.iter_errors(value), _MAX_PROBLEMS)))  # pyright: ignore[reportUnknownMemberType]
+    except Exception as error:  # a reference in it that leads nowhere, or to itself
         return f"the schema itself cannot be used: {type(error).__name__}: {str(error)[:200]}"
     return "; ".join(f"{_place(error)}{error.message[:200]}" for error in found) or None
 
 
-def _broken(schema: dict[str, Any]) -> str | None:
-    """What makes a schema useless for any value."""
+def _schema_problem(schema: dict[str, Any]) -> str | None:
+    """Why no value can be checked against a schema; None where that works."""
     problem = problem_of(schema, None)
     return problem if problem is not None and problem.startswith("the schema itself") else None
 

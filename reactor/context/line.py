@@ -1,71 +1,75 @@
 """The line between a Context and its run, for bodies on the loop and in threads of this process.
 
-On the loop whatever is asked acts at once and returns an awaitable. In a thread it blocks; a cancel wakes it.
+On the loop a call acts at once and returns an awaitable. In a thread it blocks; a cancel wakes the thread.
 """
 
 from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import threading
 from collections.abc import Awaitable, Callable, Generator
-from typing import Any
+from threading import get_ident
+from typing import Any, TypeVar
 
 from reactor.errors import Backpressure, ContextClosed
-from reactor.ports.speech import Voice
+from reactor.ports.speech import Method, Voice
 from reactor.waiting import READY
+
+A = TypeVar("A")
 
 
 class LocalLine:
-    """Implements ``Line``. ``label`` names the body in errors."""
+    """Implements ``Line``. ``run_id`` and ``task_id`` name the body in errors."""
 
     def __init__(self, voice: Voice, *, run_id: str, task_id: str) -> None:
         self._voice = voice
         self._ids = {"run_id": run_id, "task_id": task_id}
-        self._loop_thread = threading.get_ident()
+        self._loop_thread = get_ident()
         self._cancelled = False
         self._blocked: dict[concurrent.futures.Future[Any], bool] = {}
-        """Whoever is held in a thread -> whether a cancel may pass for the answer."""
+        """The calls that hold a thread -> whether a cancel may stand for the answer."""
         self._asking: set[asyncio.Future[Any]] = set()
+        """What the run does for those calls, until it has an answer."""
         self._unawaited: _Awaited | None = None
-        """What the last ``say`` into a full window returned, until somebody has awaited it."""
+        """What the last ``say`` into a full window returned, until the body has awaited it."""
         self._latest: bytes | None = None
+        """The progress of a thread that is still to be passed to the loop."""
         self.saw_cancel = False
 
     @property
     def blocks(self) -> bool:
-        return threading.get_ident() != self._loop_thread
+        return get_ident() != self._loop_thread
 
     @property
     def cancelled(self) -> bool:
         self.saw_cancel = self.saw_cancel or self._cancelled
         return self._cancelled
 
-    def say(self, name: str, *arguments: Any) -> Awaitable[None]:
-        if threading.get_ident() != self._loop_thread:
-            self._block(name, arguments, may_be_cut=True)
+    def say(self, method: Method[A], arguments: A) -> Awaitable[None]:
+        if get_ident() != self._loop_thread:
+            self._block(method, arguments, may_be_cut=True)
             return READY
         if self._unawaited is not None and self._voice.is_crowded:
-            raise self._error(Backpressure, "it emits faster than the log takes events: await ctx.emit(...)")
-        room = getattr(self._voice, name)(*arguments)
+            raise self._error(Backpressure, "it emits faster than the log takes events; await ctx.emit(...)")
+        room = method(self._voice, arguments)
         if room is READY:
             self._unawaited = None
             return room
         self._unawaited = _Awaited(self, room)
         return self._unawaited
 
-    def ask(self, name: str, *arguments: Any) -> Any:
-        if threading.get_ident() != self._loop_thread:
-            return self._block(name, arguments, may_be_cut=False)
-        return getattr(self._voice, name)(*arguments)
+    def ask(self, method: Method[A], arguments: A) -> Any:
+        if get_ident() != self._loop_thread:
+            return self._block(method, arguments, may_be_cut=False)
+        return method(self._voice, arguments)
 
     def progress(self, data: bytes) -> Awaitable[None]:
-        if threading.get_ident() == self._loop_thread:
+        if get_ident() == self._loop_thread:
             return self._voice.progress(data)
         if self._voice.is_closed:
             raise self._error(ContextClosed, "its attempt has ended, what it says now is not recorded")
         was_posted, self._latest = self._latest is not None, data
-        if not was_posted:  # a busy thread posts once, however often it calls
+        if not was_posted:  # one post for all the calls until it runs: a busy thread must not flood the loop
             self._voice.loop.call_soon_threadsafe(self._post_progress)
         return READY
 
@@ -77,52 +81,55 @@ class LocalLine:
     # --- the engine's side ---
 
     def cancel(self) -> None:
-        """Tells the body to stop, and wakes it where it blocks."""
+        """Tells the body to stop, and wakes its threads."""
         self._cancelled = True
         self._wake("it was stopped before it had its answer")
 
     def close(self) -> None:
-        """The attempt ended: nobody is held any longer."""
+        """The attempt has ended: passes on its last progress and wakes its threads."""
         self._post_progress()
         self._wake("its attempt has ended")
 
-    def heard(self, awaited: _Awaited) -> None:
-        """The body has waited for the room it was told to wait for."""
+    def on_awaited(self, awaited: _Awaited) -> None:
+        """The body has awaited what ``say`` returned."""
         if self._unawaited is awaited:
             self._unawaited = None
 
     # --- threads ---
 
-    def _block(self, name: str, arguments: tuple[Any, ...], *, may_be_cut: bool) -> Any:
-        """Asks on the loop and holds this thread until there is an answer; what it raises is raised here."""
+    def _block(self, method: Method[A], arguments: A, *, may_be_cut: bool) -> Any:
+        """Calls the method on the loop and blocks until there is an answer; raises what the method raises.
+
+        ``may_be_cut``: a cancel ends the wait, as if the answer were None.
+        """
         future: concurrent.futures.Future[Any] = concurrent.futures.Future()
         self._blocked[future] = may_be_cut
         try:
-            self._voice.loop.call_soon_threadsafe(self._ask_for, future, name, arguments, may_be_cut)
+            self._voice.loop.call_soon_threadsafe(self._call_on_loop, future, method, arguments, may_be_cut)
             return future.result()
         finally:
             self._blocked.pop(future, None)
 
-    def _ask_for(
-        self, future: concurrent.futures.Future[Any], name: str, arguments: tuple[Any, ...], may_be_cut: bool
+    def _call_on_loop(
+        self, future: concurrent.futures.Future[Any], method: Method[A], arguments: A, may_be_cut: bool
     ) -> None:
         if self._cancelled and not may_be_cut:
             _fail(future, self._error(ContextClosed, "it was stopped before it asked"))
             return
         try:
-            answer = getattr(self._voice, name)(*arguments)
+            answer = method(self._voice, arguments)
         except Exception as error:
             _fail(future, error)
             return
-        if answer is READY or future.done() or self._cancelled:  # a cancel cuts short what waits for room only
+        if answer is READY or future.done() or self._cancelled:  # after a cancel nobody waits for room
             _answer(future, None)
             return
-        # the very coroutine where it is one: a task that is cancelled before its first step starts nothing inside of it
+        # not wrapped, if it is a coroutine: a task that is cancelled before its first step starts nothing inside of it
         asking: asyncio.Future[Any] = asyncio.ensure_future(answer, loop=self._voice.loop)
         self._asking.add(asking)
-        asking.add_done_callback(lambda task: self._answered(future, task))
+        asking.add_done_callback(lambda task: self._on_answer(future, task))
 
-    def _answered(self, future: concurrent.futures.Future[Any], task: asyncio.Future[Any]) -> None:
+    def _on_answer(self, future: concurrent.futures.Future[Any], task: asyncio.Future[Any]) -> None:
         self._asking.discard(task)
         if task.cancelled():
             _fail(future, self._error(ContextClosed, "it was stopped before it had its answer"))
@@ -145,7 +152,7 @@ class LocalLine:
 
 
 def _answer(future: concurrent.futures.Future[Any], value: Any) -> None:
-    if not future.done():  # only the loop thread completes these
+    if not future.done():  # no race: only the loop thread completes these futures
         future.set_result(value)
 
 
@@ -155,7 +162,7 @@ def _fail(future: concurrent.futures.Future[Any], error: BaseException) -> None:
 
 
 class _Awaited:
-    """Room in the window, for a body that may or may not wait for it."""
+    """What ``say`` returns when the window is full; tells the line when the body has awaited it."""
 
     __slots__ = ("_line", "_room")
 
@@ -165,4 +172,4 @@ class _Awaited:
 
     def __await__(self) -> Generator[Any, None, None]:
         yield from self._room.__await__()
-        self._line.heard(self)
+        self._line.on_awaited(self)

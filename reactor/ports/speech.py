@@ -1,34 +1,42 @@
-"""How a body and its run talk to each other, wherever the body runs."""
+"""How a body and its run speak with each other: ``Voice`` is the run's end, ``Line`` the body's.
+
+A Context calls the methods of its Voice through the functions of this file, and by nothing else: ``METHODS`` lists them
+all. On the loop the function itself is called; from a process its name goes through the pipe.
+"""
 
 from __future__ import annotations
 
 from asyncio import AbstractEventLoop
-from collections.abc import Awaitable, Mapping
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Protocol, TypeVar
+
+A = TypeVar("A")
+
+Ask = tuple[str | None, dict[str, Any] | None, str | None]
+"""Of ``receive``: prompt, JSON Schema, key."""
+ChildRun = tuple[Any, Mapping[str, Any], str | None, Any]
+"""Of ``run``: workflow, input, key, budget."""
 
 
 class Voice(Protocol):
-    """The run's end: what the Context of one attempt calls. Use it only on the loop's thread.
+    """A run, as the Context of one attempt speaks to it. Loop thread only.
 
-    Each method acts at once and returns an awaitable. After the end of the attempt, each raises ContextClosed.
+    Each method acts at once and returns an awaitable. After the attempt has ended it raises ContextClosed.
     """
 
     @property
     def loop(self) -> AbstractEventLoop: ...
     @property
     def is_crowded(self) -> bool:
-        """Whether two windows of events are waiting, because a body emits without awaiting."""
+        """Whether twice the window is waiting: somebody emits without awaiting."""
         ...
 
     @property
     def is_closed(self) -> bool:
-        """Whether the attempt has ended, so that nothing more is recorded."""
+        """Whether the attempt has ended: nothing it says is recorded any more."""
         ...
 
-    def emit(self, type: str, data: bytes) -> Awaitable[None]:
-        """``data`` is a JSON object. The awaitable is done when the window has room."""
-        ...
-
+    def emit(self, type: str, data: bytes) -> Awaitable[None]: ...
     def progress(self, data: bytes) -> Awaitable[None]: ...
     def chunk(self, text: str) -> Awaitable[None]: ...
     def spend(self, cost: str, tokens: int, source: str) -> Awaitable[None]:
@@ -36,35 +44,76 @@ class Voice(Protocol):
         ...
 
     def receive(self, prompt: str | None, schema: dict[str, Any] | None, key: str | None) -> Awaitable[Any]:
-        """The value that was sent, as plain JSON."""
+        """The value that somebody sends to the task, as plain JSON."""
         ...
 
     def run(self, workflow: Any, input: Mapping[str, Any], key: str | None, budget: Any) -> Awaitable[dict[str, Any]]:
-        """Starts a child run; the awaitable gives its outputs."""
+        """The outputs of a child run."""
         ...
 
     def checkpoint(self) -> Awaitable[None]: ...
     def committed(self) -> Awaitable[None]: ...
 
 
+# --- what a Context may call; with its arguments as one tuple, which is faster here than ``*arguments`` ---
+
+Method = Callable[[Voice, A], Awaitable[Any]]
+
+
+def emit(voice: Voice, arguments: tuple[str, bytes]) -> Awaitable[None]:
+    type, data = arguments
+    return voice.emit(type, data)
+
+
+def chunk(voice: Voice, arguments: tuple[str]) -> Awaitable[None]:
+    (text,) = arguments
+    return voice.chunk(text)
+
+
+def spend(voice: Voice, arguments: tuple[str, int, str]) -> Awaitable[None]:
+    return voice.spend(*arguments)
+
+
+def receive(voice: Voice, arguments: Ask) -> Awaitable[Any]:
+    return voice.receive(*arguments)
+
+
+def run(voice: Voice, arguments: ChildRun) -> Awaitable[dict[str, Any]]:
+    return voice.run(*arguments)
+
+
+def checkpoint(voice: Voice, arguments: tuple[()]) -> Awaitable[None]:
+    return voice.checkpoint()
+
+
+def committed(voice: Voice, arguments: tuple[()]) -> Awaitable[None]:
+    return voice.committed()
+
+
+METHODS: Final[Mapping[str, Method[Any]]] = {
+    method.__name__: method for method in (emit, chunk, spend, receive, run, checkpoint, committed)
+}
+"""By name: what a body in a process may call."""
+
+
 class Line(Protocol):
-    """The body's end: how a Context reaches the Voice. On the loop it returns awaitables, elsewhere it blocks."""
+    """The body's end: on the loop its methods return awaitables, elsewhere they block."""
 
     @property
     def blocks(self) -> bool:
-        """Whether ``ask`` blocks until there is an answer."""
+        """Whether ``ask``, called here and now, blocks until there is an answer."""
         ...
 
     @property
     def cancelled(self) -> bool: ...
-    def ask(self, name: str, *arguments: Any) -> Any:
-        """Calls a method of the Voice: returns its awaitable on the loop, and the answer itself elsewhere."""
+    def ask(self, method: Method[A], arguments: A) -> Any:
+        """Calls a method of the Voice: returns its awaitable on the loop, the answer itself elsewhere."""
         ...
 
-    def say(self, name: str, *arguments: Any) -> Awaitable[None]:
-        """Calls a method of the Voice that only waits for room in the window; a cancel may end that wait."""
+    def say(self, method: Method[A], arguments: A) -> Awaitable[None]:
+        """Calls a method that has no answer, only a wait for room in the window; a cancel ends that wait."""
         ...
 
     def progress(self, data: bytes) -> Awaitable[None]:
-        """Replaces the latest progress; never blocks."""
+        """Tells the latest progress; never blocks."""
         ...

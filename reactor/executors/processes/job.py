@@ -15,6 +15,7 @@ from reactor.definition.address import address_of, main_place
 from reactor.errors import ContextClosed, WorkerDied
 from reactor.executors.processes.messages import Message, Parcel, pack_error, unpack_error
 from reactor.ports.executor import Done, Work
+from reactor.ports.speech import METHODS
 from reactor.waiting import READY
 
 
@@ -156,10 +157,11 @@ class ProcessJob:
 
     def _tell(self, kind: str, question: int, name: str, packed: bytes) -> None:
         is_said = kind == "say"
-        if self.is_cancelled and not is_said:
+        voice = self._work.voice
+        if voice is None or (self.is_cancelled and not is_said):
             return  # the worker has woken whoever asked
         try:
-            answer = getattr(self._work.voice, name)(*pickle.loads(packed))
+            answer = METHODS[name](voice, pickle.loads(packed))
         except Exception as error:
             self._reply(question, None, error)
             return

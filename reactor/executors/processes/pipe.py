@@ -16,12 +16,15 @@ from collections import deque
 from collections.abc import Awaitable
 from itertools import count
 from queue import Empty, SimpleQueue
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 from reactor.bounds import PROGRESS_PER_SECOND
 from reactor.errors import ContextClosed
 from reactor.executors.processes.messages import HEAD, Message, framed, unpack_error
+from reactor.ports.speech import Method
 from reactor.waiting import READY
+
+A = TypeVar("A")
 
 _ENDED: Final = "its attempt has ended, what it says now is not recorded"
 
@@ -129,16 +132,16 @@ class PipeLine:
         self.saw_cancel = self.saw_cancel or self._cancelled
         return self._cancelled
 
-    def say(self, name: str, *arguments: Any) -> Awaitable[None]:
-        self._block("say", name, arguments, may_be_cut=True)
+    def say(self, method: Method[A], arguments: A) -> Awaitable[None]:
+        self._block("say", method, arguments, may_be_cut=True)
         return READY
 
-    def ask(self, name: str, *arguments: Any) -> Any:
+    def ask(self, method: Method[A], arguments: A) -> Any:
         loop = _running_loop()
         if loop is None:
-            return self._block("ask", name, arguments, may_be_cut=False)
+            return self._block("ask", method, arguments, may_be_cut=False)
         answer = _Promised(loop)
-        self._send("ask", self._expect(answer, may_be_cut=False), name, arguments)
+        self._send("ask", self._expect(answer, may_be_cut=False), method, arguments)
         return answer.future
 
     def progress(self, data: bytes) -> Awaitable[None]:
@@ -147,7 +150,8 @@ class PipeLine:
         self._pipe.progress(("progress", self._number, data))
         return READY
 
-    def _send(self, kind: str, question: int, name: str, arguments: tuple[Any, ...]) -> None:
+    def _send(self, kind: str, question: int, method: Method[A], arguments: A) -> None:
+        name = method.__name__
         try:
             packed = pickle.dumps(arguments, pickle.HIGHEST_PROTOCOL)
         except Exception as error:  # of a user's __reduce__, any
@@ -155,11 +159,11 @@ class PipeLine:
             raise TypeError(f"{self._who}: what it gives to {name} cannot leave its process: {error}{hint}") from error
         self._pipe.send((kind, self._number, question, name, packed))
 
-    def _block(self, kind: str, name: str, arguments: tuple[Any, ...], *, may_be_cut: bool) -> Any:
+    def _block(self, kind: str, method: Method[A], arguments: A, *, may_be_cut: bool) -> Any:
         answer = _Held()
         question = self._expect(answer, may_be_cut=may_be_cut)
         try:
-            self._send(kind, question, name, arguments)
+            self._send(kind, question, method, arguments)
             return answer.wait()
         finally:
             self._waiting.pop(question, None)

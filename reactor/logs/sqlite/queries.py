@@ -7,7 +7,7 @@ from typing import Final
 
 import orjson
 
-from reactor.bounds import CACHED_OUTPUTS, READ_BYTES
+from reactor import bounds
 from reactor.errors import UnknownRun
 from reactor.events.event import Event
 from reactor.events.state import RunState
@@ -29,7 +29,7 @@ def run_row(connection: sqlite3.Connection, run_id: str) -> int:
 
 
 def read_events(connection: sqlite3.Connection, run_id: str, after: int, limit: int) -> list[Event]:
-    """The kept events with ``seq > after``: at most ``limit``, and at most READ_BYTES beyond the first."""
+    """The kept events with ``seq > after``: at most ``limit``, and at most ``bounds.READ_BYTES`` beyond the first."""
     rows = connection.execute(
         "SELECT first_seq, events FROM windows WHERE run = ? AND last_seq > ? ORDER BY last_seq",
         (run_row(connection, run_id), after),
@@ -41,7 +41,7 @@ def read_events(connection: sqlite3.Connection, run_id: str, after: int, limit: 
         skip = max(after + 1 - first_seq, 0)
         for seq, line in enumerate(lines[skip:], first_seq + skip):
             size += len(line)
-            if len(events) == limit or (size > READ_BYTES and events):
+            if len(events) == limit or (size > bounds.READ_BYTES and events):
                 return events
             events.append(Event.from_log(seq, run_id, line))
     return events
@@ -99,9 +99,9 @@ def recall_output(connection: sqlite3.Connection, key: str, now: float) -> bytes
 
 
 def remember_output(connection: sqlite3.Connection, key: str, value: bytes, until: float) -> None:
-    """Keeps an output; beyond CACHED_OUTPUTS the oldest go. For the writer."""
+    """Keeps an output; beyond ``bounds.CACHED_OUTPUTS`` the oldest are deleted. For the writer."""
     connection.execute("REPLACE INTO outputs (key, data, until) VALUES (?, ?, ?)", (key, value, until))
-    connection.execute("DELETE FROM outputs WHERE id <= last_insert_rowid() - ?", (CACHED_OUTPUTS,))
+    connection.execute("DELETE FROM outputs WHERE id <= last_insert_rowid() - ?", (bounds.CACHED_OUTPUTS,))
 
 
 def _unknown(run_id: str) -> UnknownRun:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -18,10 +19,8 @@ from reactor.definition.options import count_problem
 from reactor.definition.policy import Budget, Limit
 from reactor.definition.workflow import Workflow, provide_run_once
 from reactor.errors import EngineClosed, RunExists, RunOpen, WorkflowChanged
-from reactor.events.event import Event
+from reactor.events.event import Message
 from reactor.logs.schemes import open_log
-from reactor.operators.guarded import guarded
-from reactor.operators.unwindow import unwindow
 from reactor.plans.tools import Tool
 from reactor.ports.clock import Clock
 from reactor.ports.executor import Work
@@ -37,7 +36,7 @@ from reactor.runs.open_runs import OpenRuns
 from reactor.runs.run import Run
 from reactor.stream.behind import wait_for_readers
 from reactor.stream.feed import Closed
-from reactor.stream.follow import log_error_of
+from reactor.stream.live import live_of_all
 from reactor.tasks.past import Output
 
 logger = structlog.get_logger("reactor")
@@ -342,9 +341,15 @@ class Engine:
         return len(self._runs.open)
 
     @property
-    def events(self) -> Observable[Event]:
-        """Hot: the events of all runs as they are committed, from now on."""
-        return self._runs.windows.pipe(unwindow(), guarded(log_error_of("*"), run_id="*"))
+    def live(self) -> Observable[Message]:
+        """The hot Observable of the events of all runs, as they are committed, from now on."""
+        return live_of_all(self._runs.windows)
+
+    @property
+    def events(self) -> Observable[Message]:
+        """The old name of ``live``. Gone in 0.3."""
+        warnings.warn("engine.events is engine.live now", DeprecationWarning, stacklevel=2)
+        return self.live
 
 
 def run_once(workflow: Workflow, input: Mapping[str, Any]) -> dict[str, Any]:

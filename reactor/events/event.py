@@ -97,6 +97,10 @@ class Event:
             task_id = json[task_start : json.index(b'"', task_start)].decode()
         return cls(seq, run_id, json[start:type_end].decode(), task_id, json)
 
+    def view(self) -> Event:
+        """The same event for one subscriber. It shares the bytes and decodes ``data`` for itself."""
+        return Event(self.seq, self.run_id, self.type, self.task_id, self.json)
+
     def decode(self) -> dict[str, Any]:
         """The whole event as a dict. The dict is not kept, so that a fold over a long log needs no memory."""
         return self._body if self._body is not None else orjson.loads(self.json)
@@ -160,6 +164,10 @@ class Notice:
         self.run_id = run_id
         self.time = time
         self.data = data
+
+    def view(self) -> Notice:
+        """Itself: a notice is made for one subscriber."""
+        return self
 
     @property
     def json(self) -> bytes:

@@ -14,13 +14,16 @@ from reactor.events.state import ENDED, RunState
 from reactor.requests import check_grace, check_key, check_reason, check_value
 from reactor.runs.execution import Execution
 from reactor.stream.feed import Feed
-from reactor.stream.follow import Follow, RunEvents, iterate, lost
+from reactor.stream.follow import Follow, RunEvents, closing_error, iterate
+from reactor.stream.live import Live
+from reactor.stream.task_events import TaskEvents
 
 
 class Run:
     """One run of a workflow: follow it, await it, control it (``cancel``, ``pause``, ``resume``, ``send``).
 
     - ``run.events``: Observable of its events, from the first one on, then live. Completes with the run.
+    - ``run.live``: the same from now on. ``run.task_events("measure")``: one task, until it has ended.
     - ``async for event in run``: its events as an async iterator.
     - ``await run``: its outputs, ``{task: output}`` of the completed tasks that no other task depends on. Raises
       RunFailed, RunCancelled or LogLost.
@@ -52,10 +55,26 @@ class Run:
         """The events with ``seq > cursor``, then live."""
         return RunEvents(Follow(self.feed, cursor))
 
+    @property
+    def live(self) -> Live:
+        """The hot Observable of its events: from now on, without what came before."""
+        return Live(self.feed)
+
+    def task_events(self, task_id: str) -> TaskEvents:
+        """The events of one task (``measure``, ``measure[3]``); completes when the task has ended.
+
+        Raises UnknownTask where the run has no such task.
+        """
+        name = task_id.partition("[")[0]
+        known = self.state.tasks if self._execution is None else self._execution.graph.by_name
+        if name not in known:
+            raise UnknownTask(f"run {self.id} has no task {task_id[:100]!r}", run_id=self.id, task_id=task_id)
+        return TaskEvents(self.feed, task_id)
+
     async def __aiter__(self) -> AsyncIterator[Message]:
         async for window in iterate(self.feed):
             for message in window:
-                yield message
+                yield message.view()
 
     def __await__(self) -> Generator[Any, None, dict[str, Any]]:
         return self._outcome().__await__()
@@ -63,7 +82,7 @@ class Run:
     async def ended(self) -> RunState:
         """Waits for the terminal event of any kind. Raises LogLost where there will be none in this process."""
         await self.feed.wait_closed()
-        error = lost(self.feed)
+        error = closing_error(self.feed)
         if error is not None:
             raise error
         return self.feed.state

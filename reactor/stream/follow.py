@@ -18,9 +18,9 @@ from reactor.errors import LogLost
 from reactor.events.event import Event, Message, Window
 from reactor.events.values import traceback_of
 from reactor.operators.guarded import guarded
-from reactor.operators.unwindow import unwindow
 from reactor.stream.behind import track
 from reactor.stream.feed import Closed, Feed
+from reactor.stream.views import views
 
 logger = structlog.get_logger("reactor")
 
@@ -31,7 +31,7 @@ def cursor_after(messages: Sequence[Message], cursor: int) -> int:
     return last.seq if isinstance(last, Event) else cursor
 
 
-def lost(feed: Feed) -> LogLost | None:
+def closing_error(feed: Feed) -> LogLost | None:
     """The error that a closed feed ends with; None where it ends well."""
     if feed.closed == Closed.LOG:
         return LogLost(f"run {feed.run_id} ended in this process because its log refused it", run_id=feed.run_id)
@@ -67,7 +67,7 @@ class RunEvents(Observable[Message]):
     def __init__(self, follow: Follow) -> None:
         super().__init__()
         self.follow = follow
-        self._events = follow.pipe(unwindow(), guarded(log_error_of(follow.feed.run_id), run_id=follow.feed.run_id))
+        self._events = follow.pipe(views(), guarded(log_error_of(follow.feed.run_id), run_id=follow.feed.run_id))
 
     def _subscribe_core(
         self, observer: abc.ObserverBase[Message], scheduler: abc.SchedulerBase | None = None
@@ -131,7 +131,7 @@ class _Follower:
             self.finish()
 
     def finish(self) -> None:
-        error = lost(self.feed)
+        error = closing_error(self.feed)
         if error is not None:
             self.observer.on_error(error)
         else:
@@ -170,7 +170,7 @@ async def iterate(feed: Feed, after: int = 0) -> AsyncGenerator[Sequence[Message
                 yield messages
                 await asyncio.sleep(0)  # lets others use the loop during a long replay
             if closed:
-                error = lost(feed)
+                error = closing_error(feed)
                 if error is not None:
                     raise error
                 return

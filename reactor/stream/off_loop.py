@@ -87,7 +87,7 @@ class _Puller:
                 for message in messages:
                     if self.stopped.is_set():
                         return
-                    self.observer.on_next(message)
+                    self.observer.on_next(message.view())
         except concurrent.futures.CancelledError:
             if not self.stopped.is_set():  # the loop ended before the run did
                 self.observer.on_error(LogLost(f"the loop of run {self.feed.run_id} ended", run_id=self.feed.run_id))

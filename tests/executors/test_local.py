@@ -463,7 +463,7 @@ async def test_a_subscriber_sees_no_context_variable_of_a_body() -> None:
         return before
 
     async with Engine() as engine:
-        engine.events.subscribe(lambda _: seen.append(variable.get()))
+        engine.live.subscribe(lambda _: seen.append(variable.get()))
         variable.set("of whoever starts")
         assert await (await engine.start(flow)) == {"binds": "of whoever starts"}
     assert set(seen) == {"unset"}

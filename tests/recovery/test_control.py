@@ -786,7 +786,7 @@ async def test_a_crash_after_any_event_of_a_run_with_everything_changes_nothing_
     flow = everything(ran)
     committed: list[Event] = []
     async with Engine(workflows=[flow]) as engine:
-        engine.events.subscribe(committed.append)
+        engine.live.subscribe(committed.append)
         run = await engine.start(flow, run_id=RUN_ID, budget={"cost": "0.55", "tokens": 4, "on_exceeded": "tell"})
         await run.send("asked", "too early, and no number")
         await run.pause()

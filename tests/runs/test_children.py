@@ -338,7 +338,7 @@ async def test_a_cancel_reaches_the_child_and_waits_for_it(engine: Engine, where
     body: Any = on_loop if where == "loop" else in_thread
     flow.task(body, name="top")
     ends: list[tuple[str, str]] = []
-    engine.events.subscribe(lambda e: ends.append((e.run_id, e.type)) if e.type == "run.cancelled" else None)
+    engine.live.subscribe(lambda e: ends.append((e.run_id, e.type)) if e.type == "run.cancelled" else None)
     run = await engine.start(flow, run_id="g")
     await wait_for_event(await open_run(engine, "g.top.1.ask.1"), "child.waits")
     await asyncio.wait_for(run.cancel(task=None if what == "run" else "top"), PATIENCE)

@@ -289,14 +289,14 @@ async def test_a_pause_of_the_collector_is_nobodys_fault(engine: Engine, slow_co
 
 
 async def test_subscribers_of_the_engine_are_isolated_too(engine: Engine) -> None:
-    """``engine.events`` is hot over all runs; one of its subscribers that raises is detached alone."""
+    """``engine.live`` is hot over all runs; one of its subscribers that raises is detached alone."""
     seen: list[Event] = []
 
     def breaks(_: Event) -> None:
         raise RuntimeError("subscriber broke")
 
-    engine.events.subscribe(breaks)
-    engine.events.subscribe(seen.append)
+    engine.live.subscribe(breaks)
+    engine.live.subscribe(seen.append)
     runs = [await engine.start(talk(10)) for _ in range(3)]
     for run in runs:
         events = await events_of(engine, run)

@@ -1,0 +1,78 @@
+"""``run.task_events("measure")``: one task of a run, as an Observable that completes when the task has ended."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from reactivex import Observable, abc
+
+from reactor.events.event import Event, Message
+from reactor.events.state import ENDED, TASK_STATUS
+from reactor.operators.attached import Sink, Stage, operator_of
+from reactor.operators.guarded import guarded
+from reactor.stream.feed import Feed
+from reactor.stream.follow import Follow, log_error_of
+from reactor.stream.views import views
+
+_ENDS: Final = frozenset(type for type, status in TASK_STATUS.items() if status in ENDED)
+
+
+class TaskEvents(Observable[Message]):
+    """The committed events of one task, from its first one on, for any number of subscribers.
+
+    Completes when the task has ended: a mapped task when all its children have, and every task with its run. Where the
+    log is lost it ends with LogLost. ``task_id`` is a task, ``measure``, which includes the children of a mapped one;
+    or one child, ``measure[3]``.
+    """
+
+    def __init__(self, feed: Feed, task_id: str) -> None:
+        super().__init__()
+        self.task_id = task_id
+        self._events = Follow(feed).pipe(
+            views(),
+            operator_of(lambda sink: _Selecting(sink, task_id)),
+            guarded(log_error_of(feed.run_id), run_id=feed.run_id),
+        )
+
+    def _subscribe_core(
+        self, observer: abc.ObserverBase[Message], scheduler: abc.SchedulerBase | None = None
+    ) -> abc.DisposableBase:
+        return self._events.subscribe(observer, scheduler=scheduler)
+
+
+class _Selecting(Stage[Message, Message]):
+    """Passes the events of one task, and a ``stream.gap``; completes with the last of them."""
+
+    __slots__ = ("_children", "_ended_children", "_prefix", "_task_id")
+
+    def __init__(self, sink: Sink[Message], task_id: str) -> None:
+        super().__init__(sink)
+        self._task_id = task_id
+        self._prefix = f"{task_id}["
+        self._children: int | None = None
+        """How many children it has, once it has fanned out."""
+        self._ended_children: set[str] = set()
+
+    def on_next(self, message: Message, /) -> None:
+        if not isinstance(message, Event):
+            self.sink.on_next(message)
+            return
+        task_id = message.task_id
+        is_own = task_id == self._task_id
+        if not is_own and (task_id is None or not task_id.startswith(self._prefix)):
+            return
+        self.sink.on_next(message)
+        if is_own and message.type == "task.mapped":
+            self._children = message.data["count"]
+        elif is_own and message.type in _ENDS:
+            self._complete()
+            return
+        elif not is_own and message.type in _ENDS:
+            self._ended_children.add(message.task_id or "")
+        if self._children == len(self._ended_children):
+            self._complete()
+
+    def _complete(self) -> None:
+        if not self.is_disposed:
+            self.dispose()
+            self.sink.on_completed()

@@ -1,4 +1,4 @@
-"""How a body and its run talk to each other, wherever the body runs."""
+"""How a body and its run speak with each other."""
 
 from __future__ import annotations
 
@@ -8,27 +8,24 @@ from typing import Any, Protocol
 
 
 class Voice(Protocol):
-    """The run's end: what the Context of one attempt calls. Use it only on the loop's thread.
+    """A run, as the Context of one attempt speaks into it. Loop thread only.
 
-    Each method acts at once and returns an awaitable. After the end of the attempt, each raises ContextClosed.
+    Each method acts at once and returns an awaitable. What has been closed raises ContextClosed.
     """
 
     @property
     def loop(self) -> AbstractEventLoop: ...
     @property
     def is_crowded(self) -> bool:
-        """Whether two windows of events are waiting, because a body emits without awaiting."""
+        """Somebody emits without awaiting: twice the window is waiting."""
         ...
 
     @property
     def is_closed(self) -> bool:
-        """Whether the attempt has ended, so that nothing more is recorded."""
+        """The attempt has ended: nothing it says is recorded any more."""
         ...
 
-    def emit(self, type: str, data: bytes) -> Awaitable[None]:
-        """``data`` is a JSON object. The awaitable is done when the window has room."""
-        ...
-
+    def emit(self, type: str, data: bytes) -> Awaitable[None]: ...
     def progress(self, data: bytes) -> Awaitable[None]: ...
     def chunk(self, text: str) -> Awaitable[None]: ...
     def spend(self, cost: str, tokens: int, source: str) -> Awaitable[None]:
@@ -36,11 +33,11 @@ class Voice(Protocol):
         ...
 
     def receive(self, prompt: str | None, schema: dict[str, Any] | None, key: str | None) -> Awaitable[Any]:
-        """The value that was sent, as plain JSON."""
+        """The value somebody sent, as plain JSON."""
         ...
 
     def run(self, workflow: Any, input: Mapping[str, Any], key: str | None, budget: Any) -> Awaitable[dict[str, Any]]:
-        """Starts a child run; the awaitable gives its outputs."""
+        """The outputs of a child run."""
         ...
 
     def checkpoint(self) -> Awaitable[None]: ...
@@ -48,23 +45,23 @@ class Voice(Protocol):
 
 
 class Line(Protocol):
-    """The body's end: how a Context reaches the Voice. On the loop it returns awaitables, elsewhere it blocks."""
+    """The other end of a Voice, where the body runs: on the loop it returns awaitables, elsewhere it blocks."""
 
     @property
     def blocks(self) -> bool:
-        """Whether ``ask`` blocks until there is an answer."""
+        """Whether whoever asks now is held until there is an answer."""
         ...
 
     @property
     def cancelled(self) -> bool: ...
     def ask(self, name: str, *arguments: Any) -> Any:
-        """Calls a method of the Voice: returns its awaitable on the loop, and the answer itself elsewhere."""
+        """Calls a method of the Voice: its awaitable on the loop, the answer itself elsewhere."""
         ...
 
     def say(self, name: str, *arguments: Any) -> Awaitable[None]:
-        """Calls a method of the Voice that only waits for room in the window; a cancel may end that wait."""
+        """The same for what has no answer but room in the window, which a cancel may cut short."""
         ...
 
     def progress(self, data: bytes) -> Awaitable[None]:
-        """Replaces the latest progress; never blocks."""
+        """The latest progress; never blocks."""
         ...

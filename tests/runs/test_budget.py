@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 from reactor import Budget, Context, Engine, Event, Retry, Run, RunFailed, Workflow
 from reactor.definition.policy import PLACES, money
 from reactor.events.state import RunState
-from reactor.events.values import json_number
-from reactor.supervision.ledger import Crossing, Ledger
+from reactor.supervision.ledger import Crossing, Ledger, number
 from tests.helpers.supervised import of, only, tell, told, until, wait_until
 
 
@@ -219,7 +218,7 @@ def check_sums(events: Sequence[Event], state: RunState) -> None:
         cost = Decimal(orjson.dumps(event.data["cost"]).decode())
         total, tokens = total + cost, tokens + event.data["tokens"]
         by_task[event.task_id] = by_task.get(event.task_id, Decimal(0)) + cost
-        assert (event.data["total_cost"], event.data["total_tokens"]) == (json_number(total), tokens)
+        assert (event.data["total_cost"], event.data["total_tokens"]) == (number(total), tokens)
     assert (state.cost, state.tokens) == (total, tokens)
     assert {id: task.cost for id, task in state.tasks.items() if task.cost is not None} == by_task
 
@@ -235,8 +234,8 @@ def check_sums(events: Sequence[Event], state: RunState) -> None:
 def test_a_cost_is_what_the_log_has_of_it(amount: Any) -> None:
     """Once more through JSON it is the same decimal: what is summed in memory is what is summed from the log."""
     cost = money(amount)
-    assert Decimal(orjson.dumps(json_number(cost)).decode()) == cost
-    assert money(json_number(cost)) == cost
+    assert Decimal(orjson.dumps(number(cost)).decode()) == cost
+    assert money(number(cost)) == cost
     assert abs(Fraction(cost) - Fraction(Decimal(str(amount)))) <= max(Fraction(PLACES), Fraction(cost) / 10**15)
 
 

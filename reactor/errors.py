@@ -215,7 +215,7 @@ class LogUnavailable(ReactorError):
 class RunFailed(ReactorError):
     """Raised by ``await run`` when a task failed and no other task handled the failure.
 
-    ``errors``: task id -> ``{type, message}``. If the error of the body is at hand, it is the ``__cause__``.
+    ``errors``: task id -> ``{type, message}``. If the body failed in this process, its error is the ``__cause__``.
     """
 
     run_id: str

@@ -1,8 +1,8 @@
 """Checks of what a caller passes in: run ids, keys, reasons, meta, numbers. One home for engine, plans and HTTP.
 
 A ``check_`` function raises. A ``_problem`` function returns the rest of a sentence (``must be a number from 0 to 1,
-not 2``), or None where all is well, so that the caller can say what the value is for. Values are checked whatever
-their type, because not every caller uses a type checker.
+not 2``), or None where all is well, so that the caller can say what the value is for. Values of any type may come
+in, because not every caller uses a type checker.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def check_reason(reason: str, by: str | None) -> None:
 
 
 def check_key(key: str | None) -> None:
-    """Raises ValueError for a key that cannot name a ``ctx.receive``; None is no key, which is fine."""
+    """Raises ValueError for a key that cannot name a ``ctx.receive``; None is allowed."""
     is_key = isinstance(key, str) and 0 < len(key) <= bounds.MAX_REASON_CHARS and is_text(key)
     if key is not None and not is_key:
         raise ValueError(f"a key must be text of 1 to {bounds.MAX_REASON_CHARS} characters")

@@ -27,7 +27,7 @@ class Reference(NamedTuple):
         return ".".join((f"${self.task}", *self.path))
 
 
-def parse(text: str) -> Reference | None:
+def parse_reference(text: str) -> Reference | None:
     """The reference in a string, or None; raises ValueError if it begins like a reference but is malformed."""
     if not text.startswith("$") or text.startswith("$$"):
         return None
@@ -40,7 +40,7 @@ def parse(text: str) -> Reference | None:
 def references(value: Any) -> Iterator[Reference]:
     """All references in a JSON value, in order; raises ValueError for one that is malformed."""
     if isinstance(value, str):
-        found = parse(value)
+        found = parse_reference(value)
         if found is not None:
             yield found
     elif isinstance(value, list):
@@ -62,7 +62,7 @@ def filled(value: Any, outputs: Mapping[str, Any]) -> Any:
     Raises LookupError that names the part that does not exist.
     """
     if isinstance(value, str):
-        found = parse(value)
+        found = parse_reference(value)
         if found is None:
             return value[1:] if value.startswith("$$") else value
         return _part(found, outputs[found.task])

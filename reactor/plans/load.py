@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from reactor.bounds import REFERENCE_CHARS
 from reactor.definition.binding import MISSING, adapter_for
 from reactor.definition.names import did_you_mean
-from reactor.definition.references import filled, parse
+from reactor.definition.references import filled, parse_reference
 from reactor.definition.workflow import Workflow
 from reactor.errors import WorkflowError
 from reactor.events.values import describe_error, short_repr
@@ -165,7 +165,7 @@ def _input_problems(
         strings = list(_strings(place, value))
         wrong = [Problem(at, problem) for at, text in strings if (problem := _reference_problem(text, task, ids))]
         yield from wrong
-        if tool is not None and not wrong and all(parse(text) is None for _, text in strings):
+        if tool is not None and not wrong and all(parse_reference(text) is None for _, text in strings):
             yield from _type_problems(place, filled(value, {}), parameters[name][1], tool.name)
     for name, (default, _) in parameters.items():
         if name not in given and default is MISSING:
@@ -185,7 +185,7 @@ def _strings(where: Location, value: Any) -> Iterator[tuple[Location, str]]:
 
 def _reference_problem(text: str, task: TaskShape, ids: Mapping[str, int]) -> str | None:
     try:
-        reference = parse(text)
+        reference = parse_reference(text)
     except ValueError as error:
         return f"is not allowed: {error}"
     if reference is None:

@@ -1013,7 +1013,7 @@ def test_misuse_of_a_group_is_named(of: str) -> None:
     other, theirs = named("a", "x")
     group: Callable[..., Any] = getattr(flow, of)
     misuses: list[tuple[tuple[Any, ...], str]] = [
-        ((), "no tasks"),
+        ((), "at least one task"),
         (("a", "nope"), "'nope'"),
         (("a", theirs["x"]), "'x'"),
         (("b", theirs["a"]), "'a'"),

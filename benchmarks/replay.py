@@ -51,7 +51,7 @@ async def fill(path: Path, events: int = EVENTS) -> int:
     size = 0
     for first in range(1, events + 1, WINDOW):
         seqs = range(first, min(first + WINDOW, events + 1))
-        window = [Event.numbered(seq, RUN_ID, _TIME, draft(seq, events)) for seq in seqs]
+        window = [Event.from_draft(seq, RUN_ID, _TIME, draft(seq, events)) for seq in seqs]
         size += sum(len(event.json) for event in window)
         await log.append(RUN_ID, window)
     await log.close()

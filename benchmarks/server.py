@@ -18,11 +18,10 @@ import os
 import signal
 import sys
 
-from reactor_web.terminal.serve import serve
-
 from benchmarks import baseline
 from benchmarks.workloads import graph, speaking, ticking
 from reactor import Engine
+from reactor_web.terminal.serve import serve
 
 
 def ready(url: str) -> None:

@@ -23,11 +23,11 @@ from urllib.parse import urlsplit
 import aiohttp
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
 from reactivex import operators as ops
-from reactor_web.sse.parser import Frame, Parser
-from reactor_web.terminal.lines import plain_line, printable
 
 from reactor import Budget, Context, Engine, InputError, Limit, Retry, Run, RunFailed, Workflow, off_loop
 from reactor.operators import select
+from reactor_web.sse.parser import Frame, Parser
+from reactor_web.terminal.lines import plain_line, printable
 
 # --- one call of a model ----------------------------------------------------------------------------------------
 

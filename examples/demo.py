@@ -63,7 +63,7 @@ class Server:
         self.command = [
             sys.executable,
             "-m",
-            "reactor_web.terminal.cli",
+            "reactor_web",
             "serve",
             file,
             "--port",
@@ -162,7 +162,7 @@ def problem(body: bytes) -> str:
 
 def watch(url: str, deadline: Deadline) -> int:
     """Runs `reactor watch` in the foreground and returns its exit code."""
-    with subprocess.Popen([sys.executable, "-m", "reactor_web.terminal.cli", "watch", url], cwd=REPO) as watcher:
+    with subprocess.Popen([sys.executable, "-m", "reactor_web", "watch", url], cwd=REPO) as watcher:
         try:
             return watcher.wait(deadline.left("the run was started"))
         except subprocess.TimeoutExpired:

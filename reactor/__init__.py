@@ -54,9 +54,10 @@ from reactor.errors import (
     UnknownWorkflow,
     WorkflowError,
 )
-from reactor.events.event import Control, Event
+from reactor.events.event import Event, Notice
 from reactor.events.fold import evolve
 from reactor.events.state import RunState, TaskState
+from reactor.moved import attributes_from
 from reactor.plans.load import load_plan
 from reactor.plans.tools import Tool, tool
 from reactor.runs.run import Run
@@ -73,7 +74,6 @@ __all__ = [
     "Cache",
     "Context",
     "ContextClosed",
-    "Control",
     "Engine",
     "EngineClosed",
     "Event",
@@ -84,6 +84,7 @@ __all__ = [
     "Limit",
     "LogLost",
     "MailboxFull",
+    "Notice",
     "PlanError",
     "ReactorError",
     "Retry",
@@ -111,3 +112,5 @@ __all__ = [
     "off_loop",
     "tool",
 ]
+
+__getattr__ = attributes_from(__name__, {"Control": "reactor:Notice"})

@@ -12,7 +12,7 @@ import orjson
 
 from reactor.bounds import MAX_INPUT_PREVIEW_BYTES
 from reactor.definition.policy import check_tokens, money
-from reactor.events.values import describe_error, preview, shown
+from reactor.events.values import describe_error, display_json, preview
 
 _ERROR_CHARS: Final = 1_000
 
@@ -132,5 +132,5 @@ class ToolCall(_Call):
 
 def _preview(value: Any) -> Any:
     """A value as JSON, with secrets masked; of one above 4 KiB the beginning, as text."""
-    json = shown(value)
+    json = display_json(value)
     return orjson.loads(json) if len(json) <= MAX_INPUT_PREVIEW_BYTES else preview(json.decode("utf-8", "replace"))

@@ -51,12 +51,12 @@ def references(value: Any) -> Iterator[Reference]:
             yield from references(item)
 
 
-def referenced(given: Mapping[str, Any]) -> tuple[str, ...]:
+def referenced_tasks(given: Mapping[str, Any]) -> tuple[str, ...]:
     """The names of the tasks that ``given`` (parameter -> value) refers to, each once."""
     return tuple(dict.fromkeys(reference.task for value in given.values() for reference in references(value)))
 
 
-def filled(value: Any, outputs: Mapping[str, Any]) -> Any:
+def fill_references(value: Any, outputs: Mapping[str, Any]) -> Any:
     """A JSON value with each reference replaced by what it refers to. ``outputs``: task name -> output.
 
     Raises LookupError that names the part that does not exist.
@@ -67,9 +67,9 @@ def filled(value: Any, outputs: Mapping[str, Any]) -> Any:
             return value[1:] if value.startswith("$$") else value
         return _part(found, outputs[found.task])
     if isinstance(value, list):
-        return [filled(item, outputs) for item in cast("list[Any]", value)]
+        return [fill_references(item, outputs) for item in cast("list[Any]", value)]
     if isinstance(value, dict):
-        return {name: filled(item, outputs) for name, item in cast("dict[str, Any]", value).items()}
+        return {name: fill_references(item, outputs) for name, item in cast("dict[str, Any]", value).items()}
     return value
 
 

@@ -9,7 +9,7 @@ from reactor.definition.address import check_address
 from reactor.definition.binding import CONTEXT, GIVEN, INPUT, ITEM, UPSTREAM, Parameter, Signature, signature_of
 from reactor.definition.names import did_you_mean
 from reactor.definition.node import Node
-from reactor.definition.references import referenced
+from reactor.definition.references import referenced_tasks
 from reactor.definition.task import Group, Task
 from reactor.errors import WorkflowError
 
@@ -40,7 +40,7 @@ class _Resolver:
         self.check_bound_names(parameters, (*when, *key))
         self.check_executor(signature)
         sources = [p.source for p in (*parameters, *when, *key) if p.kind in (UPSTREAM, ITEM)]
-        given = [self.find(upstream, "input") for upstream in referenced(self.task.given)]
+        given = [self.find(upstream, "input") for upstream in referenced_tasks(self.task.given)]
         upstreams = tuple(dict.fromkeys((*sources, *given, *self.after())))
         if self.task.name in upstreams:
             self.fail("it depends on itself")

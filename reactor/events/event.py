@@ -62,7 +62,7 @@ class Event:
         self._body: dict[str, Any] | None = None
 
     @classmethod
-    def numbered(cls, seq: int, run_id: str, time: bytes, draft: Draft) -> Event:
+    def from_draft(cls, seq: int, run_id: str, time: bytes, draft: Draft) -> Event:
         """The event of a draft. This is the only place that writes the JSON of an event."""
         json = b'{"seq":%d,"run_id":"%b","type":"%b","time":"%b"%b,"data":%b}' % (
             seq,
@@ -181,5 +181,3 @@ Window: TypeAlias = Sequence[Event]
 """Consecutive events of one run that are committed together, and then published together."""
 Message: TypeAlias = Event | Notice
 """What a subscriber of a run gets: its events, and ``stream.gap`` where the log was trimmed."""
-
-Control = Notice  # the old name

@@ -136,7 +136,7 @@ def encode_output(value: Any, returns: TypeAdapter[Any] | None) -> Encoded:
             return Encoded(text, is_equal, typed=is_equal)
     except Exception as error:  # from a validator, serialiser or __eq__ that a user wrote
         logger.debug("output cannot be restored", type=type(value).__name__, error=describe_error(error))
-    return Encoded(shown(value), False)
+    return Encoded(display_json(value), False)
 
 
 def plain_copy_of_json(json: bytes) -> Any:
@@ -172,7 +172,7 @@ def _same_types(restored: Any, value: Any) -> bool:
     return True
 
 
-def shown(value: Any) -> bytes:
+def display_json(value: Any) -> bytes:
     """A value as JSON for people; secrets are masked, and a value that is not JSON becomes its ``preview``."""
     try:
         return orjson.dumps(plain_copy(value))

@@ -42,7 +42,7 @@ VOCABULARY: Final = {
 """Type -> the keys of ``data``. Any other type in the log of a run was emitted by a body."""
 
 
-CONTROL: Final = {
+NOTICES: Final = {
     "run.state": "the folded state, or one of its parts",
     "stream.gap": "from, to, reason: trimmed | ahead",
     "stream.end": "status",

@@ -25,7 +25,7 @@ def to_state(run_id: str | None = None) -> Callable[[Observable[Message]], Obser
         >>> from reactivex import from_iterable
         >>> from reactor.events.event import Draft, Event
         >>> cancelling = Draft("run.cancelling", b'{"reason":"asked","by":"me"}')
-        >>> event = Event.numbered(1, "r", b"2026-11-21T02:51:00.000000Z", cancelling)
+        >>> event = Event.from_draft(1, "r", b"2026-11-21T02:51:00.000000Z", cancelling)
         >>> from_iterable([event]).pipe(to_state()).subscribe(lambda state: print(state.status, state.reason)).dispose()
         cancelling asked
     """

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from reactor.bounds import REFERENCE_CHARS
 from reactor.definition.binding import MISSING, adapter_for
 from reactor.definition.names import did_you_mean
-from reactor.definition.references import filled, parse_reference
+from reactor.definition.references import fill_references, parse_reference
 from reactor.definition.workflow import Workflow
 from reactor.errors import WorkflowError
 from reactor.events.values import describe_error, short_repr
@@ -166,7 +166,7 @@ def _input_problems(
         wrong = [Problem(at, problem) for at, text in strings if (problem := _reference_problem(text, task, ids))]
         yield from wrong
         if tool is not None and not wrong and all(parse_reference(text) is None for _, text in strings):
-            yield from _type_problems(place, filled(value, {}), parameters[name][1], tool.name)
+            yield from _type_problems(place, fill_references(value, {}), parameters[name][1], tool.name)
     for name, (default, _) in parameters.items():
         if name not in given and default is MISSING:
             yield Problem((*where, name), f"is missing: tool {task.tool!r} needs it")

@@ -27,7 +27,7 @@ def cancel_events(
     events: list[Event] = []
 
     def write(draft: Draft) -> None:
-        event = Event.numbered(state.seq + 1, state.run_id, clock.now(), draft)
+        event = Event.from_draft(state.seq + 1, state.run_id, clock.now(), draft)
         evolve(state, event)
         events.append(event)
 

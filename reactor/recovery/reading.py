@@ -12,7 +12,7 @@ from reactor import bounds
 from reactor.definition.binding import CONTEXT, UPSTREAM, adapter_for
 from reactor.definition.graph import Graph, Node
 from reactor.definition.policy import Budget
-from reactor.definition.references import referenced
+from reactor.definition.references import referenced_tasks
 from reactor.events.event import Event
 from reactor.events.state import ENDED, RunState, TaskState
 from reactor.events.timing import milliseconds
@@ -132,7 +132,7 @@ def _sources(
     parameters = (*node.parameters, *node.when, *node.cache_key)
     sees_all = any(parameter.kind == CONTEXT for parameter in parameters)
     taken = {parameter.source for parameter in parameters if parameter.kind == UPSTREAM}
-    taken |= set(referenced(node.task.given))
+    taken |= set(referenced_tasks(node.task.given))
     for name in node.upstreams:
         if name == node.map_source:
             pairs = graph.by_name[name].map_source is not None and name not in taken

@@ -15,7 +15,7 @@ from typing import Final
 from reactivex.subject import Subject
 
 from reactor.bounds import READ_EVENTS, RING_BYTES, RING_EVENTS
-from reactor.events.event import Control, Event, Message, Window
+from reactor.events.event import Event, Message, Notice, Window
 from reactor.events.fold import evolve
 from reactor.events.state import RunState
 from reactor.events.vocabulary import TERMINAL
@@ -188,13 +188,13 @@ class Feed:
                 evolve(state, event)
         return state
 
-    def gap(self, start: int, end: int, reason: str) -> Control:
+    def gap(self, start: int, end: int, reason: str) -> Notice:
         """``stream.gap``: in place of events that cannot be had, or (``ahead``) for a cursor beyond the last event."""
-        return self.control("stream.gap", {"from": start, "to": end, "reason": reason})
+        return self.notice("stream.gap", {"from": start, "to": end, "reason": reason})
 
-    def control(self, type: str, data: dict[str, object]) -> Control:
+    def notice(self, type: str, data: dict[str, object]) -> Notice:
         """A message of the stream itself: it has no seq and is not in the log."""
-        return Control(type, self.run_id, self._clock.now().decode(), data)
+        return Notice(type, self.run_id, self._clock.now().decode(), data)
 
 
 def _first_seq(window: Window) -> int:

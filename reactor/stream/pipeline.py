@@ -104,7 +104,7 @@ class _Numbering(Stage[Draft, Event]):
             return
         self.seq += 1
         self.is_sealed = draft.type in TERMINAL
-        self.sink.on_next(Event.numbered(self.seq, self.run_id, self.clock.now(), draft))
+        self.sink.on_next(Event.from_draft(self.seq, self.run_id, self.clock.now(), draft))
         if self.is_sealed:
             self.sink.on_completed()
 

@@ -19,8 +19,8 @@ from reactor.definition.binding import (
     adapter_for,
     problems_in,
 )
-from reactor.definition.references import filled, referenced
-from reactor.events.values import is_larger, is_plain, plain_copy, shown
+from reactor.definition.references import fill_references, referenced_tasks
+from reactor.events.values import display_json, is_larger, is_plain, plain_copy
 from reactor.tasks.scope import Body, Ended
 
 
@@ -53,8 +53,8 @@ def _output_or_default(upstream: Ended, parameter: Parameter) -> Any:
 def _given(body: Body, parameter: Parameter) -> Any:
     """A value of a plan, its references replaced by outputs, converted to the type of the parameter."""
     template = parameter.default
-    outputs = {name: _as_json(body.scope.actors[name]) for name in referenced({parameter.name: template})}
-    value = filled(template, outputs)
+    outputs = {name: _as_json(body.scope.actors[name]) for name in referenced_tasks({parameter.name: template})}
+    value = fill_references(template, outputs)
     if is_larger(value, PLAN_VALUES):  # references to references grow tenfold a task
         raise ValueError(f"the input {parameter.name!r} has more than {PLAN_VALUES:,} values")
     adapter = adapter_for(parameter.annotation)
@@ -78,7 +78,7 @@ def preview_arguments(body: Body) -> dict[str, bytes]:
         if parameter.kind == INPUT and parameter.source in body.scope.input_json:
             given[parameter.name] = body.scope.input_json[parameter.source]
         elif parameter.kind == ITEM:
-            given[parameter.name] = shown(_item(body, parameter))
+            given[parameter.name] = display_json(_item(body, parameter))
         elif parameter.kind == GIVEN:
-            given[parameter.name] = shown(parameter.default)
+            given[parameter.name] = display_json(parameter.default)
     return given

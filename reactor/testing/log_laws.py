@@ -24,13 +24,13 @@ from reactor.ports.log import EventLog
 def event(seq: int, run_id: str = "r", type: str = "number.said", *, blob: bytes | None = None, **data: Any) -> Event:
     """An event as the pipeline makes it."""
     draft = Draft(type, orjson.dumps(data), blob=blob)
-    return Event.numbered(seq, run_id, b"2026-11-21T02:51:00.%06dZ" % (seq % 1_000_000), draft)
+    return Event.from_draft(seq, run_id, b"2026-11-21T02:51:00.%06dZ" % (seq % 1_000_000), draft)
 
 
 def task_event(seq: int, run_id: str = "r", type: str = "task.started", task: str = "t", **data: Any) -> Event:
     """The same, of a task."""
     draft = Draft(type, orjson.dumps(data), task, task_head(task, task, None, 1))
-    return Event.numbered(seq, run_id, b"2026-11-21T02:51:00.%06dZ" % (seq % 1_000_000), draft)
+    return Event.from_draft(seq, run_id, b"2026-11-21T02:51:00.%06dZ" % (seq % 1_000_000), draft)
 
 
 def started(run_id: str = "r", workflow: str = "w", version: str = "1") -> Event:

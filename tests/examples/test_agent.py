@@ -15,9 +15,9 @@ from typing import Any
 
 import aiohttp
 import pytest
-import reactor_web
 from aiohttp.test_utils import TestServer, unused_port
 
+import reactor_web
 from examples.agent import (
     ANSWER,
     PLAN,

@@ -13,7 +13,7 @@ from tests.helpers.paths import ROOT
 
 def ran(*arguments: str) -> tuple[int, list[dict[str, object]]]:
     """Exit code and events of ``reactor run examples/features.py``."""
-    command = [sys.executable, "-m", "reactor_web.terminal.cli", "run", "examples/features.py", "--json", *arguments]
+    command = [sys.executable, "-m", "reactor_web", "run", "examples/features.py", "--json", *arguments]
     done = subprocess.run(command, capture_output=True, cwd=ROOT, timeout=60)
     return done.returncode, [orjson.loads(line) for line in done.stdout.splitlines()]
 

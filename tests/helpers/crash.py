@@ -59,7 +59,7 @@ async def crashed_log(kind: str, events: Sequence[Event], folder: Path, *others:
 
 def said(events: Sequence[Event], type: str, **data: object) -> Event:
     """The event that would have come next."""
-    return Event.numbered(len(events) + 1, RUN_ID, SystemClock().now(), Draft(type, orjson.dumps(data)))
+    return Event.from_draft(len(events) + 1, RUN_ID, SystemClock().now(), Draft(type, orjson.dumps(data)))
 
 
 def check_laws(events: Sequence[Event]) -> RunState:

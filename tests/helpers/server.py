@@ -11,13 +11,13 @@ from typing import Any
 
 import aiohttp
 import pytest
-import reactor_web
 from aiohttp.test_utils import TestClient, TestServer
 from pytest_aiohttp import AiohttpClient, AiohttpServer
+
+import reactor_web
+from reactor import Context, Engine, Workflow
 from reactor_web.sse.parser import Frame, Parser
 from reactor_web.streaming.streams import STREAMS, Streams
-
-from reactor import Context, Engine, Workflow
 
 API = "/api/v1"
 CLOSE_SECONDS = 2.0

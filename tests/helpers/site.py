@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import reactor_web
 from aiohttp import web as aiohttp_web
+
+import reactor_web
+from reactor import Context, Engine, Run, Workflow
 from reactor_web.sse.parser import Frame, Parser
 from reactor_web.streaming.direct import Place
 from reactor_web.streaming.streams import STREAMS, Streams
-
-from reactor import Context, Engine, Run, Workflow
 from tests.helpers.server import Gates
 
 EVENT_BYTES = 30_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hypothesis import strategies as st
+
 from reactor_web.sse.parser import Frame, Parser
 
 CHUNK_SIZES = st.lists(st.integers(1, 40), min_size=1, max_size=8)

@@ -12,15 +12,15 @@ from typing import NamedTuple
 import aiohttp
 import orjson
 import pytest
-import reactor_web
 from aiohttp.test_utils import TestServer
-from reactor_web.sse.parser import Parser
 
+import reactor_web
 from reactor import Context, Engine, LogLost, Workflow
 from reactor.events.event import Event
 from reactor.logs.memory import MemoryLog
 from reactor.logs.sqlite.log import SqliteLog
 from reactor.testing import FaultyLog
+from reactor_web.sse.parser import Parser
 from tests.helpers.runs import PATIENCE
 
 

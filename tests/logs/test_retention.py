@@ -8,7 +8,7 @@ import pytest
 
 from reactor import Context, Engine, Workflow
 from reactor.errors import UnknownRun
-from reactor.events.event import Control, Event
+from reactor.events.event import Event, Notice
 from reactor.events.fold import replay
 from reactor.logs.schemes import open_log
 from reactor.logs.sqlite.log import SqliteLog
@@ -62,7 +62,7 @@ async def test_a_trimmed_run_says_so_and_keeps_its_state(tmp_path: Path) -> None
         again = await engine.get("long")
         assert again.state == replay("long", everything)
         gap, *rest = [message async for message in again]
-        assert isinstance(gap, Control)
+        assert isinstance(gap, Notice)
         assert gap.data == {"from": 1, "to": cut, "reason": "trimmed"}
         assert rest == everything[cut:]
         assert all(isinstance(event, Event) for event in rest)

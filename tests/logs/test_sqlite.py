@@ -33,7 +33,7 @@ TIME = b"2026-11-21T02:51:00.123456Z"
 
 
 def event(seq: int, run_id: str = "r", type: str = "step.made", *, blob: bytes | None = None, **data: Any) -> Event:
-    return Event.numbered(seq, run_id, TIME, Draft(type, orjson.dumps(data), blob=blob))
+    return Event.from_draft(seq, run_id, TIME, Draft(type, orjson.dumps(data), blob=blob))
 
 
 def started(run_id: str = "r", workflow: str = "flow", version: str = "1") -> Event:
@@ -338,7 +338,7 @@ def test_an_event_found_in_its_json_is_the_event_decoded_from_it(
     if task_id is not None:
         name, bracket, index = task_id.rstrip("]").partition("[")
         head = task_head(task_id, name, int(index) if bracket else None, attempt)
-    made = Event.numbered(seq, run_id, TIME, Draft(type, orjson.dumps(data), task_id, head))
+    made = Event.from_draft(seq, run_id, TIME, Draft(type, orjson.dumps(data), task_id, head))
     read, decoded = Event.from_log(seq, run_id, made.json), Event.from_json(made.json)
     for field in ("seq", "run_id", "type", "task_id", "json", "task", "map_index", "attempt", "time"):
         assert getattr(read, field) == getattr(decoded, field) == getattr(made, field)

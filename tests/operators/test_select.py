@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reactivex.testing import ReactiveTest, TestScheduler
 
-from reactor.events.event import Control, Event
+from reactor.events.event import Event, Notice
 from reactor.operators import InvalidPattern, matcher, select
 
 on_next, on_completed, subscribe = ReactiveTest.on_next, ReactiveTest.on_completed, ReactiveTest.subscribe
@@ -53,7 +53,7 @@ def test_an_error_passes() -> None:
 
 def test_control_passes_every_filter() -> None:
     """A control message passes whatever its type is."""
-    gap = Control("stream.gap", "r", "", {})
+    gap = Notice("stream.gap", "r", "", {})
     assert matcher("task.completed", "a")(gap)
     assert not matcher("task.completed", "a")(event("stream.gap"))
 

@@ -15,7 +15,7 @@ from reactivex.disposable import Disposable, SerialDisposable
 from reactivex.subject import Subject
 from reactivex.testing import ReactiveTest, TestScheduler
 
-from reactor.events.event import Control, Event
+from reactor.events.event import Event, Notice
 from reactor.operators import Flush, event_flushes, event_key, throttle_latest
 from reactor.operators.attached import Callbacks, attach
 
@@ -410,7 +410,7 @@ def test_what_speaks_of_the_whole_run_flushes_all() -> None:
     """What came before the terminal event or a control message leaves before it; other run events move nobody."""
     for type in ("run.completed", "run.failed", "run.cancelled"):
         assert event_flushes(event(type, None)) is Flush.ALL
-    gap = Control("stream.gap", "r", "", {})
+    gap = Notice("stream.gap", "r", "", {})
     assert event_flushes(gap) is Flush.ALL
     assert event_key(gap) is None
     assert event_flushes(event("run.cancelling", None)) is None

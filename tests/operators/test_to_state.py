@@ -8,7 +8,7 @@ from reactivex.disposable import Disposable
 from reactivex.subject import Subject
 from reactivex.testing import ReactiveTest, TestScheduler
 
-from reactor.events.event import Control, Draft, Event, Message, task_head
+from reactor.events.event import Draft, Event, Message, Notice, task_head
 from reactor.events.fold import replay
 from reactor.events.state import RunState
 from reactor.operators import to_state
@@ -18,7 +18,7 @@ TIME = b"2026-11-21T02:51:00.000000Z"
 
 def event(seq: int, type: str, data: dict[str, Any], task_id: str | None = None, run_id: str = "r") -> Event:
     head = task_head(task_id, task_id, None, 1) if task_id else b""
-    return Event.numbered(seq, run_id, TIME, Draft(type, orjson.dumps(data), task_id, head))
+    return Event.from_draft(seq, run_id, TIME, Draft(type, orjson.dumps(data), task_id, head))
 
 
 def run(run_id: str = "r") -> list[Event]:
@@ -75,7 +75,7 @@ def test_control_changes_nothing() -> None:
     """A control message is no event: no state is emitted for it."""
     source, seen = Subject[Message](), list[RunState]()
     source.pipe(to_state()).subscribe(seen.append)
-    source.on_next(Control("stream.gap", "r", "", {}))
+    source.on_next(Notice("stream.gap", "r", "", {}))
     assert seen == []
 
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reactor import Engine, Run, RunFailed, Workflow, WorkflowError
-from reactor.definition.references import filled
+from reactor.definition.references import fill_references
 from reactor.errors import PlanError
 from reactor.plans.load import load_plan, parse_plan
 from reactor.plans.tools import Tool, tool, tools
@@ -403,7 +403,7 @@ async def test_a_document_that_a_tool_gives_is_data() -> None:
     """What an upstream says is not read for references again."""
     document = plan(task("a", "echo", {"value": ["$$b", "x"]}), task("b", "echo", {"value": {"v": "$a"}}))
     assert (await output_of(document)) == {"b": {"v": ["$b", "x"]}}
-    assert filled("$a", {"a": "$b"}) == "$b"
+    assert fill_references("$a", {"a": "$b"}) == "$b"
 
 
 async def test_a_plan_goes_on_after_a_restart(tmp_path: Path) -> None:

@@ -59,6 +59,7 @@ print(reactor.__version__)
     [
         ("reactor.spec", "load_plan", "reactor"),
         ("reactor.spec", "parse_plan", "reactor.plans.document"),
+        ("reactor.spec", "Tools", "reactor.plans.load"),
         ("reactor.tools", "tool", "reactor"),
         ("reactor.tools", "Tool", "reactor"),
         ("reactor.operators", "merge_tasks", "reactor.stream.merge_tasks"),
@@ -69,6 +70,12 @@ def test_an_old_import_works_and_says_what_to_write_now(old: str, name: str, new
     with pytest.warns(DeprecationWarning, match=f"{old}.{name} has moved: from {new} import {name}$"):
         found = getattr(importlib.import_module(old), name)
     assert found is getattr(importlib.import_module(new), name)
+
+
+def test_an_old_name_leads_to_the_new_one() -> None:
+    """``reactor.Control`` is ``reactor.Notice``."""
+    with pytest.warns(DeprecationWarning, match="reactor.Control has moved: from reactor import Notice$"):
+        assert reactor.Control is reactor.Notice
 
 
 @pytest.mark.parametrize("old", ["reactor.spec", "reactor.tools", "reactor.operators"])

@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
-import reactor_web
 
 import reactor
+import reactor_web
 from reactor.events.state import RUN_STATUS, TASK_STATUS
-from reactor.events.vocabulary import CONTROL, TERMINAL, VOCABULARY
+from reactor.events.vocabulary import NOTICES, TERMINAL, VOCABULARY
 from tests.helpers.paths import ROOT
 from tests.project.sources import PACKAGES, circles, import_graph, long_functions, source_files
 
@@ -110,7 +110,7 @@ def test_each_operator_has_one_file_and_one_test_file() -> None:
 def test_every_status_comes_from_the_vocabulary() -> None:
     """One table of types; whatever changes a status is in it, control types are not."""
     assert RUN_STATUS.keys() | TASK_STATUS.keys() | TERMINAL <= VOCABULARY.keys()
-    assert not CONTROL.keys() & VOCABULARY.keys()
+    assert not NOTICES.keys() & VOCABULARY.keys()
 
 
 def test_no_time_operator_of_the_library_is_used() -> None:

@@ -457,7 +457,7 @@ async def test_a_child_that_nobody_asks_for_yet_does_not_go_on(tmp_path: Path) -
 
 def said_by(events: Sequence[Event], type: str, **data: Any) -> Event:
     """What the run would have said next."""
-    return Event.numbered(len(events) + 1, events[0].run_id, SystemClock().now(), Draft(type, orjson.dumps(data)))
+    return Event.from_draft(len(events) + 1, events[0].run_id, SystemClock().now(), Draft(type, orjson.dumps(data)))
 
 
 @pytest.mark.parametrize("parent", ["ended", "gone"])

@@ -171,7 +171,7 @@ async def check_through_the_engine(tale: Story) -> None:
 
 def serve(story: Story) -> tuple[str, subprocess.Popen[str]]:
     command = [
-        sys.executable, "-m", "reactor_web.terminal.cli", "serve", "tests/helpers/workflows.py:killed",
+        sys.executable, "-m", "reactor_web", "serve", "tests/helpers/workflows.py:killed",
         "--store", f"sqlite:///{story.log}", "--port", "0",
     ]  # fmt: skip
     process = subprocess.Popen(

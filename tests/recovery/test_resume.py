@@ -15,12 +15,12 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-import reactor_web
 from aiohttp import web as aiohttp_web
-from reactor_web.client.follow import follow_url
 
+import reactor_web
 from reactor import Engine, Event
-from reactor.events.vocabulary import CONTROL
+from reactor.events.vocabulary import NOTICES
+from reactor_web.client.follow import follow_url
 from tests.helpers.crash import check_laws, in_log
 from tests.helpers.paths import ROOT
 from tests.helpers.runs import PATIENCE
@@ -60,7 +60,7 @@ class Client:
             async for frame in stream:
                 if frame.event == "stream.end":
                     self.ended = True
-                elif frame.event not in CONTROL:
+                elif frame.event not in NOTICES:
                     self.seen.append((int(frame.id), frame.data.encode()))
                     taken += 1
                 if taken == interrupted_at and interrupt is not None:
@@ -156,7 +156,7 @@ class Process:
 
     async def start(self) -> None:
         command = [
-            sys.executable, "-m", "reactor_web.terminal.cli", "serve", "tests/helpers/workflows.py:followed",
+            sys.executable, "-m", "reactor_web", "serve", "tests/helpers/workflows.py:followed",
             "--store", self.store, "--port", str(self.port), "--grace", "0",
         ]  # fmt: skip
         self.process = await asyncio.create_subprocess_exec(

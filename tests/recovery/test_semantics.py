@@ -13,12 +13,12 @@ from typing import Any
 
 import aiohttp
 import pytest
-import reactor_web
 from aiohttp.test_utils import TestServer
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+import reactor_web
 from reactor import Context, Engine, Event, LogLost, RunCancelled, RunFailed, Workflow
 from reactor.bounds import CRASH_LOOP
 from reactor.events.fold import replay

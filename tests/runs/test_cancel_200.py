@@ -200,7 +200,7 @@ class Served:
     def __init__(self, folder: Path, store: str, grace: float) -> None:
         self.folder = folder
         (folder / "deaf.py").write_text(DEAF_FLOW)
-        command = [sys.executable, "-m", "reactor_web.terminal.cli", "serve", str(folder / "deaf.py"), "--port", "0"]
+        command = [sys.executable, "-m", "reactor_web", "serve", str(folder / "deaf.py"), "--port", "0"]
         self.process = subprocess.Popen(
             [*command, "--store", store, "--grace", str(grace)],
             stdout=subprocess.PIPE,

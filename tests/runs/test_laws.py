@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from reactor import Context, Control, Engine, Event, Run, RunEnded, RunFailed, RunState, Workflow
+from reactor import Context, Engine, Event, Notice, Run, RunEnded, RunFailed, RunState, Workflow
 from reactor.events.event import Message
 from reactor.events.fold import replay
 from reactor.events.vocabulary import TERMINAL
@@ -497,6 +497,6 @@ async def test_a_condition_that_takes_the_whole_list_of_a_mapped_upstream_gets_i
 
 async def test_a_message_of_the_stream_itself_has_no_number() -> None:
     """Control messages carry the envelope without seq, task or attempt."""
-    message = Control("stream.gap", "r", "2026-11-21T02:51:00.000000Z", {"from": 1, "to": 2, "reason": "trimmed"})
+    message = Notice("stream.gap", "r", "2026-11-21T02:51:00.000000Z", {"from": 1, "to": 2, "reason": "trimmed"})
     assert message.seq is None
     assert orjson.loads(message.json).keys() == {"type", "run_id", "time", "data"}

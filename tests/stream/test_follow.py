@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from reactor import Context, Control, Engine, Event, Run, SlowSubscriber, Workflow, evolve, off_loop
+from reactor import Context, Engine, Event, Notice, Run, SlowSubscriber, Workflow, evolve, off_loop
 from reactor.events.event import Message
 from reactor.logs.memory import MemoryLog
 from reactor.testing import SlowLog, read_all
@@ -467,7 +467,7 @@ async def test_who_comes_after_a_trim_is_told_and_gets_the_rest() -> None:
         loaded = await engine.get(run.id)
         for seen in (pushed, await pull(run), await pull(loaded)):
             gap, *rest = seen
-            assert isinstance(gap, Control)
+            assert isinstance(gap, Notice)
             assert gap.seq is None
             first = rest[0].seq
             assert first is not None
@@ -499,7 +499,7 @@ async def test_an_iterator_overtaken_by_a_trim_is_told_where_it_happened() -> No
         await asyncio.wait_for(run.ended(), PATIENCE)
         go_on.set()
         await asyncio.wait_for(consumer, PATIENCE)
-    gaps = [message for message in taken if isinstance(message, Control)]
+    gaps = [message for message in taken if isinstance(message, Notice)]
     assert len(gaps) == 1
     expected = [message.seq for message in taken if message.seq is not None]
     missing = set(range(1, run.state.seq + 1)) - set(expected)

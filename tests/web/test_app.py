@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-import reactor_web
 from aiohttp import web
 from pytest_aiohttp import AiohttpClient
-from reactor_web import problems
 
+import reactor_web
 from reactor import Engine
+from reactor_web import problems
 from tests.helpers.server import API, small_workflow
 
 

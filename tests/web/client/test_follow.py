@@ -13,6 +13,7 @@ import orjson
 import pytest
 from aiohttp import web
 from pytest_aiohttp import AiohttpClient
+
 from reactor_web.client.follow import StreamRefused, StreamUnavailable, follow_url
 from reactor_web.sse import frames as sse
 from reactor_web.sse.parser import Frame

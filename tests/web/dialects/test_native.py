@@ -10,11 +10,11 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from reactor.events.event import Draft, Event, Notice, task_head
 from reactor_web.dialects.native import NATIVE
 from reactor_web.sse.frames import HEARTBEAT
 from reactor_web.sse.parser import Frame, Parser
-
-from reactor.events.event import Control, Draft, Event, task_head
 from tests.helpers.sse import CHUNK_SIZES, parse
 
 TIME = b"2026-11-21T12:00:01.123456Z"
@@ -30,7 +30,7 @@ types = st.from_regex(r"[a-z][a-z0-9_]{0,8}(\.[a-z0-9_]{1,8}){0,2}", fullmatch=T
 
 def an_event(seq: int = 1, type: str = "task.completed", data: Any = None) -> Event:
     draft = Draft(type, orjson.dumps(data or {}), "measure[3]", task_head("measure[3]", "measure", 3, 1))
-    return Event.numbered(seq, "run-1", TIME, draft)
+    return Event.from_draft(seq, "run-1", TIME, draft)
 
 
 events = st.builds(an_event, st.integers(1, 10**15), types, st.dictionaries(texts, json_values, max_size=4))
@@ -45,7 +45,7 @@ def test_a_frame_is_these_bytes() -> None:
 
 def test_notices_carry_an_id_only_if_given() -> None:
     """A notice has the id of the seq it is current to, or no id line."""
-    notice = Control("stream.end", "run-1", TIME.decode(), {"status": "completed"})
+    notice = Notice("stream.end", "run-1", TIME.decode(), {"status": "completed"})
     assert NATIVE.notice(notice) == b"event: stream.end\ndata: " + notice.json + b"\n\n"
     assert NATIVE.notice(notice, 0).startswith(b"id: 0\nevent: stream.end\n")
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-import reactor_web
 from pytest_aiohttp import AiohttpClient
-from reactor_web.guard.hosts import is_loopback
 
+import reactor_web
 from reactor import Engine
+from reactor_web.guard.hosts import is_loopback
 from tests.helpers.runs import wait_until
 from tests.helpers.server import Server, small_workflow
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from multidict import MultiDict
+
 from reactor_web.http.problems import Problem
 from reactor_web.http.query import StreamOptions, accepts, asks_for, parse_cursor, prefer_wait, stream_options
 

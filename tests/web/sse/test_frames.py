@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from reactor_web.sse.frames import HEARTBEAT, encode, with_retry
 from reactor_web.sse.parser import Parser
 

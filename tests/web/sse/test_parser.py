@@ -7,9 +7,9 @@ import pickle
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from reactor_web.sse.frames import HEARTBEAT
 from reactor_web.sse.parser import Frame, FrameTooLarge, Parser
-
 from tests.helpers.sse import CHUNK_SIZES, parse
 
 LONG = b"x" * 2000

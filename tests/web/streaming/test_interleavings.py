@@ -8,13 +8,13 @@ from typing import Any
 import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reactor_web.sse.parser import Frame
 
 from reactor import Context, Engine, Event, Workflow
 from reactor.events.fold import replay
 from reactor.events.vocabulary import PROGRESS_LIKE
 from reactor.logs.memory import MemoryLog
 from reactor.testing import read_all
+from reactor_web.sse.parser import Frame
 from tests.helpers.jittered_log import JITTERS, JitteredLog, turns
 from tests.helpers.server import Stream, serving
 

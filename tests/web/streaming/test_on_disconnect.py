@@ -8,9 +8,9 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-import reactor_web
 from aiohttp import web as aiohttp_web
 
+import reactor_web
 from reactor import Engine, Event, Run
 from reactor.testing import read_all
 from tests.helpers.runs import full_log, wait_until

@@ -7,6 +7,11 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from reactor.clock import SystemClock
+from reactor.events.event import Draft, Event
+from reactor.logs.memory import MemoryLog
+from reactor.stream.feed import Feed
 from reactor_web.bounds import CHANNEL_FRAMES, MAX_SHARED_CHANNELS
 from reactor_web.http.query import StreamOptions
 from reactor_web.streaming.channel import Channel
@@ -15,18 +20,13 @@ from reactor_web.streaming.compose import Encoder, Late, NumberedFrame
 from reactor_web.streaming.direct import Place
 from reactor_web.streaming.ring import Ring
 
-from reactor.clock import SystemClock
-from reactor.events.event import Draft, Event
-from reactor.logs.memory import MemoryLog
-from reactor.stream.feed import Feed
-
 
 def a_feed() -> Feed:
     return Feed("r", MemoryLog(), SystemClock())
 
 
 def event(seq: int) -> Event:
-    return Event.numbered(seq, "r", b"2026-11-21T12:00:01.123456Z", Draft("task.progress", b"{}"))
+    return Event.from_draft(seq, "r", b"2026-11-21T12:00:01.123456Z", Draft("task.progress", b"{}"))
 
 
 @given(st.lists(st.sampled_from([1, 10, 60, 200]) | st.none(), max_size=60))

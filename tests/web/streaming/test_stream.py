@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 
 import httpx
 import httpx_sse
-import reactor_web
 from aiohttp import web as aiohttp_web
 from pytest_aiohttp import AiohttpClient
 
+import reactor_web
 from reactor import Context, Engine, Workflow
 from reactor.events.event import Event
 from reactor.logs.memory import MemoryLog

@@ -8,14 +8,14 @@ from typing import Any
 
 import orjson
 import pytest
+from rich.console import Console
+
+from reactor.events.event import Draft, Event, Notice, task_head
+from reactor.events.fold import replay
+from reactor.events.state import RunState
 from reactor_web.terminal.lines import duration, json_line, plain_line, printable
 from reactor_web.terminal.tree import render_run
 from reactor_web.terminal.views import LineView, LiveView, exit_code, open_view, print_outputs
-from rich.console import Console
-
-from reactor.events.event import Control, Draft, Event, task_head
-from reactor.events.fold import replay
-from reactor.events.state import RunState
 
 NASTY = "[red]x[/red] \x1b[31m\x1b]0;title\x07 \r\n\t \x9b2J \u202egnp.exe \x7f"
 SHOWN = r"[red]x[/red] \u001b[31m\u001b]0;title\u0007 \r\n\t \u009b2J \u202egnp.exe \u007f"
@@ -37,7 +37,7 @@ class Recorder:
         id = task if task is None or index is None else f"{task}[{index}]"
         head = task_head(id, task, index, attempt) if id and task else b""
         time = f"2026-11-21T12:00:{seq // 1000:02d}.{seq % 1000:03d}456Z".encode()
-        event = Event.numbered(seq, "run-1", time, Draft(type, orjson.dumps(data or {}), id, head))
+        event = Event.from_draft(seq, "run-1", time, Draft(type, orjson.dumps(data or {}), id, head))
         self.events.append(event)
         return event
 
@@ -236,7 +236,7 @@ def test_views_fold_events_dicts_and_controls(terminal: bool):
     with open_view(a_console(terminal=terminal), json=False) as view:
         for event in events[:2]:
             view.show(event)
-        view.show(Control("stream.gap", "run-1", events[0].time, {"from": 1, "to": 2, "reason": "trimmed"}))
+        view.show(Notice("stream.gap", "run-1", events[0].time, {"from": 1, "to": 2, "reason": "trimmed"}))
         view.show({"type": "stream.end", "run_id": "run-1", "time": events[0].time, "data": {"status": "completed"}})
         for event in events[2:]:
             view.show(event.body)

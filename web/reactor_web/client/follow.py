@@ -20,7 +20,7 @@ import aiohttp
 import orjson
 
 from reactor.errors import ReactorError
-from reactor.events.vocabulary import CONTROL
+from reactor.events.vocabulary import NOTICES
 from reactor_web.sse.parser import Frame, FrameTooLarge, Parser
 
 MAX_FAILURES: Final = 8
@@ -159,7 +159,7 @@ class _Cursor:
             return True
         position = (int(found[1]), int(found[2]) if found[2] else math.inf)
         if position <= self._seen:
-            return frame.event in CONTROL  # a notice has the seq it is current to, which an event had before
+            return frame.event in NOTICES  # a notice has the seq it is current to, which an event had before
         self.last_id, self._seen = frame.id, position
         return True
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from reactor.events.event import Control, Event
+from reactor.events.event import Event, Notice
 
 
 class Dialect(Protocol):
@@ -23,7 +23,7 @@ class Dialect(Protocol):
         """The frame of a throttled event that leaves late: ids only grow, and a later id has left already."""
         ...
 
-    def notice(self, notice: Control, id: int | None = None) -> bytes:
+    def notice(self, notice: Notice, id: int | None = None) -> bytes:
         """The frame of a message that is in no log; ``id`` is the seq it is current to, if it has one."""
         ...
 

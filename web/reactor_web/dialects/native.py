@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from reactor.events.event import Control, Event
+from reactor.events.event import Event, Notice
 from reactor_web.dialects.base import Dialect
 from reactor_web.sse.frames import HEARTBEAT, encode, field_line, with_retry
 
@@ -33,7 +33,7 @@ class Native:
         return encode(event.json, event=event.type)
 
     @staticmethod
-    def notice(notice: Control, id: int | None = None) -> bytes:
+    def notice(notice: Notice, id: int | None = None) -> bytes:
         """The frame of ``run.state``, ``stream.gap``, ``stream.end`` or ``stream.closing``."""
         return encode(notice.json, event=notice.type, id=id)
 

@@ -12,7 +12,7 @@ import asyncio
 
 from reactor.bounds import READ_BYTES
 from reactor.errors import UnknownRun
-from reactor.events.event import Control, Message
+from reactor.events.event import Message, Notice
 from reactor.stream.feed import Feed
 from reactor.stream.follow import cursor_after
 from reactor_web.bounds import RETRY_MS
@@ -79,7 +79,7 @@ class Follower:
         messages = await _read_next(feed, self._position)
         if messages:
             data = encode_replay(messages, self.client.options)
-            if isinstance(messages[0], Control):
+            if isinstance(messages[0], Notice):
                 data = await _with_state(feed, messages[0], data)
             self._position = cursor_after(messages, self._position)
             if data:
@@ -125,7 +125,7 @@ async def _read_next(feed: Feed, position: int) -> list[Message]:
     return messages
 
 
-async def _with_state(feed: Feed, gap: Control, data: bytes) -> bytes:
+async def _with_state(feed: Feed, gap: Notice, data: bytes) -> bytes:
     """``data``, which begins with the frame of a gap, with the state as of the end of the gap behind that frame."""
     frame = NATIVE.notice(gap)
     state = await feed.state_at(gap.data["to"])
@@ -156,6 +156,6 @@ def _last_frame(feed: Feed, client: Client) -> bytes:
     if client.closing == GONE:
         return b""
     if client.closing is None and feed.closed == "end":
-        return NATIVE.notice(feed.control("stream.end", {"status": feed.state.status}), feed.last_seq)
+        return NATIVE.notice(feed.notice("stream.end", {"status": feed.state.status}), feed.last_seq)
     reason = client.closing or feed.closed
-    return NATIVE.notice(feed.control("stream.closing", {"reason": reason, "retry_ms": RETRY_MS}))
+    return NATIVE.notice(feed.notice("stream.closing", {"reason": reason, "retry_ms": RETRY_MS}))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from reactor.events.event import Control, Message
+from reactor.events.event import Message, Notice
 from reactor.operators.select import matcher
 from reactor.operators.throttle_latest import event_flushes, event_key
 from reactor_web.dialects.native import NATIVE
@@ -18,7 +18,7 @@ def encode_replay(messages: Sequence[Message], options: StreamOptions) -> bytes:
     if options.throttle is not None:
         selected = conflate(list(selected))
     frame, notice = NATIVE.frame, NATIVE.notice
-    return b"".join(notice(message) if isinstance(message, Control) else frame(message) for message in selected)
+    return b"".join(notice(message) if isinstance(message, Notice) else frame(message) for message in selected)
 
 
 def conflate(messages: Sequence[Message]) -> list[Message]:

@@ -34,7 +34,7 @@ def encode_state(feed: Feed, state: RunState) -> bytes:
         data: dict[str, Any] = {**body, "tasks": tasks}
         if len(parts) > 1:
             data |= {"part": part, "parts": len(parts)}
-        frames.append(NATIVE.notice(feed.control("run.state", data), state.seq if part == len(parts) else None))
+        frames.append(NATIVE.notice(feed.notice("run.state", data), state.seq if part == len(parts) else None))
     return b"".join(frames)
 
 

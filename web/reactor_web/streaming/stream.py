@@ -17,7 +17,7 @@ from aiohttp_sse import EventSourceResponse
 
 from reactor.clock import SystemClock
 from reactor.errors import ReactorError
-from reactor.events.event import Control
+from reactor.events.event import Notice
 from reactor.events.values import traceback_of
 from reactor.runs.run import Run
 from reactor.stream.feed import Feed
@@ -177,7 +177,7 @@ async def _wait_for_start(pending: Awaitable[Run], run_id: str, client: Client, 
     finally:
         waiting.cancel()
     if client.closing != GONE:
-        closing = Control("stream.closing", run_id, SystemClock().now().decode(), {
+        closing = Notice("stream.closing", run_id, SystemClock().now().decode(), {
             "reason": client.closing or "not_found", "retry_ms": RETRY_MS,
         })  # fmt: skip
         await wire.write(NATIVE.notice(closing))

@@ -13,7 +13,7 @@ from rich.highlighter import JSONHighlighter
 from rich.live import Live
 from rich.text import Text
 
-from reactor.events.event import Control, Event, Message
+from reactor.events.event import Event, Message, Notice
 from reactor.events.fold import evolve
 from reactor.events.state import RunState, TaskState
 from reactor_web.terminal.lines import json_line, plain_line, printable
@@ -62,7 +62,7 @@ def _message(item: Showable) -> Message:
         return item
     if item.get("seq") is not None:
         return Event.from_json(orjson.dumps(item))
-    return Control(item["type"], item["run_id"], item["time"], item["data"])
+    return Notice(item["type"], item["run_id"], item["time"], item["data"])
 
 
 def _fold(state: RunState, message: Message) -> None:

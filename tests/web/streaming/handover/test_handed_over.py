@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import reactor_web
 from aiohttp import web as aiohttp_web
 
+import reactor_web
 from reactor import Engine
 from reactor.testing import read_all
 from tests.helpers.server import Gates, gated_workflow

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import reactor_web
 from aiohttp import web as aiohttp_web
 
+import reactor_web
 from tests.helpers.server import Gates, gated_workflow
 from tests.helpers.site import (
     Raw,

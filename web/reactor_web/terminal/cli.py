@@ -305,7 +305,3 @@ def _exit(main: Coroutine[Any, Any, int]) -> NoReturn:
     except (StreamRefused, StreamUnavailable, LogLost, ReactorError) as error:
         _refuse(str(error))
     raise typer.Exit(code)
-
-
-if __name__ == "__main__":
-    main()

@@ -138,6 +138,11 @@ class FaultyLog(LogAround):
             return self.inner.append(run_id, window)
         return done
 
+    @property
+    def held(self) -> int:
+        """How many appends hang."""
+        return len(self._held)
+
     def release(self) -> None:
         """Answers what hangs, and from now on at once."""
         held, self._held = self._held, []

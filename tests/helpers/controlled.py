@@ -16,7 +16,7 @@ import structlog
 from reactor import Context, Engine, Retry, Run, Workflow, load_plan
 from reactor.plans.tools import tool
 from tests.helpers.crash import RUN_ID
-from tests.helpers.runs import wait_for_event, wait_until
+from tests.helpers.runs import open_run, wait_for_event
 
 
 async def hang() -> None:
@@ -174,8 +174,7 @@ async def retrying(engine: Engine) -> Run:
 
 async def child(engine: Engine) -> Run:
     run = await engine.start(parent, run_id=RUN_ID, budget={"cost": "0.11", "on_exceeded": "tell"})
-    await wait_until(lambda: f"{RUN_ID}.delegate.1" in engine._runs.open)  # type: ignore[attr-defined]
-    await wait_for_event(await engine.get(f"{RUN_ID}.delegate.1"), "task.waiting")
+    await wait_for_event(await open_run(engine, f"{RUN_ID}.delegate.1"), "task.waiting")
     await wait_for_event(run, "budget.warning")
     return run
 

@@ -21,6 +21,7 @@ from reactor.logs.memory import MemoryLog
 from reactor.logs.sqlite.log import SqliteLog
 from reactor.testing import FaultyLog
 from reactor_web.sse.parser import Parser
+from tests.helpers.connections import on_connect
 from tests.helpers.runs import PATIENCE
 
 
@@ -35,14 +36,12 @@ class Disk(NamedTuple):
 def disk(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
     """A real small file system where mounting is allowed; and SQLite's own limit, which fails the same way."""
     if request.param == "page limit":
-        connect = SqliteLog._connect
 
-        def limited(self: SqliteLog) -> sqlite3.Connection:
-            connection = connect(self)
+        def limit(connection: sqlite3.Connection) -> sqlite3.Connection:
             connection.execute("PRAGMA max_page_count = 1000")
             return connection
 
-        monkeypatch.setattr(SqliteLog, "_connect", limited)
+        on_connect(monkeypatch, limit)
         yield Disk(tmp_path, monkeypatch.undo)
         return
     folder = tmp_path / "small"

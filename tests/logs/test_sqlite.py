@@ -27,6 +27,7 @@ from reactor.logs.schemes import open_log
 from reactor.logs.sqlite import schema
 from reactor.logs.sqlite.log import SqliteLog
 from reactor.testing import LOG_LAWS
+from tests.helpers.connections import on_connect
 from tests.helpers.runs import PATIENCE
 
 TIME = b"2026-11-21T02:51:00.123456Z"
@@ -81,24 +82,22 @@ async def test_it_keeps_the_laws_of_every_log(law: Callable[[Any], Any], path: P
 # --- committing -------------------------------------------------------------------------------------------------
 
 
-def traced(log: SqliteLog, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The statements of the writer's connection, as SQLite runs them."""
+def traced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The statements of each connection that is opened from now on, as SQLite runs them."""
     statements: list[str] = []
-    connect = log._connect
 
-    def tracing() -> sqlite3.Connection:
-        connection = connect()
+    def trace(connection: sqlite3.Connection) -> sqlite3.Connection:
         connection.set_trace_callback(statements.append)
         return connection
 
-    monkeypatch.setattr(log, "_connect", tracing)
+    on_connect(monkeypatch, trace)
     return statements
 
 
 async def test_runs_that_append_together_share_a_commit(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """200 windows of 200 runs handed over in one turn of the loop make few transactions, not 200."""
     log = SqliteLog(path)
-    statements = traced(log, monkeypatch)
+    statements = traced(monkeypatch)
     await log.open()
     before = statements.count("COMMIT")
     await asyncio.gather(*(log.append(f"r{i}", [started(f"r{i}")]) for i in range(200)))
@@ -188,9 +187,9 @@ async def test_a_rollback_that_fails_does_not_end_the_writer(path: Path, monkeyp
         def __getattr__(self, name: str) -> Any:
             return getattr(self.connection, name)
 
+    made: list[Sick] = []
+    on_connect(monkeypatch, lambda connection: made.append(Sick(connection)) or made[-1])
     log = SqliteLog(path)
-    connect, made = log._connect, []
-    monkeypatch.setattr(log, "_connect", lambda: made.append(Sick(connect())) or made[-1])
     await log.open()
     await log.append("r", [started()])
     made[0].sick = True
@@ -665,14 +664,20 @@ async def test_the_first_open_that_is_killed_half_way_is_repeated(path: Path) ->
 
 
 @pytest.mark.parametrize(("query", "level"), [("", 1), ("?synchronous=NORMAL", 1), ("?synchronous=full", 2)])
-async def test_synchronous_is_what_the_url_says(query: str, level: int, path: Path) -> None:
+async def test_synchronous_is_what_the_url_says(
+    query: str, level: int, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """``?synchronous=FULL`` reaches the connection that writes; NORMAL is the default; both are write-ahead."""
     log = open_log(f"sqlite:///{path}{query}")
     assert isinstance(log, SqliteLog)
-    connection = log._connect()
-    assert connection.execute("PRAGMA synchronous").fetchone() == (level,)
-    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    connection.close()
+    connections: list[sqlite3.Connection] = []
+    on_connect(monkeypatch, lambda connection: connections.append(connection) or connection)
+    await log.open()
+    assert connections
+    for connection in connections:
+        assert connection.execute("PRAGMA synchronous").fetchone() == (level,)
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    await log.close()
 
 
 def test_a_url_names_a_relative_or_an_absolute_file() -> None:

@@ -17,17 +17,19 @@ import pytest
 
 from reactor import Context, Engine, Event, InvalidValue, Retry, Run, RunFailed, TaskEnded, Workflow
 from reactor.clock import SystemClock
-from reactor.errors import RunEnded, RunEnding
+from reactor.errors import RunEnded, RunEnding, UnknownRun
 from reactor.events.event import Draft
 from reactor.events.fold import replay
 from reactor.events.state import RunState
+from reactor.events.timing import unix_seconds
 from reactor.logs.sqlite.log import SqliteLog
 from reactor.ports.log import EventLog
 from reactor.testing import LogAround
 from tests.helpers import controlled
 from tests.helpers.crash import RUN_ID, check_laws, crashed_log, read_with_blobs
 from tests.helpers.events import of_type, only
-from tests.helpers.runs import wait_for_event, wait_until
+from tests.helpers.inside import recovery_done
+from tests.helpers.runs import open_run, open_runs, turns, wait_for_event, wait_until
 from tests.recovery.test_kill import ENVIRONMENT, ROOT, kill
 
 CHILD_ID = f"{RUN_ID}.delegate.1"
@@ -50,7 +52,7 @@ async def recorded(scenario: str, *run_ids: str) -> list[list[Event]]:
     async with Engine("memory://", workflows=controlled.ALL, grace=0) as engine:
         await controlled.SCENARIOS[scenario](engine)
         found = [await read_with_blobs(engine.log, run_id) for run_id in (RUN_ID, *run_ids)]
-        for run in list(engine._runs.open.values()):  # type: ignore[attr-defined]
+        for run in await open_runs(engine):
             with suppress(RunEnded):
                 await run.request_cancel(0)
     return found
@@ -118,9 +120,7 @@ async def check_retrying(engine: Engine) -> None:
 
 async def check_child(engine: Engine) -> None:
     """One child, taken up where it was; its money counts once here and there, and nothing is told again."""
-    child = await engine.get(CHILD_ID)
-    await wait_until(lambda: CHILD_ID in engine._runs.open)  # type: ignore[attr-defined]
-    child = await engine.get(CHILD_ID)
+    child = await open_run(engine, CHILD_ID)
     await wait_for_event(child, "run.resumed")
     await wait_until(lambda: child.state.tasks["hold"].status == "waiting")
     await child.send("hold", True, key="go on")
@@ -298,20 +298,28 @@ async def test_a_value_that_was_rejected_stays_so_after_the_restart(tmp_path: Pa
 
 
 async def test_a_retry_that_is_not_due_yet_waits_on_after_the_restart(tmp_path: Path) -> None:
-    """The rest of its delay; it takes no slot meanwhile, and can be cancelled."""
+    """It can be cancelled meanwhile, and never starts then."""
     [events] = await recorded("retrying")
     log = await crashed_log("sqlite", events, tmp_path)
     async with Engine(log, workflows=controlled.ALL, clock=Later(1800)) as engine:
         run = await engine.get(RUN_ID)
         await wait_for_event(run, "run.resumed")
-        actor = engine._runs.executions[RUN_ID].crew.actors["flaky"]  # type: ignore[attr-defined]
-        await wait_until(lambda: actor.status == "retrying")
+        await turns()
         assert run.state.tasks["flaky"].status == "retrying"
-        left = actor._timer.when() - asyncio.get_running_loop().time()  # type: ignore[attr-defined]
-        assert 1700 < left <= 1800
         await asyncio.wait_for(run.cancel(), SOON)
         [events] = await left_by(engine, RUN_ID)
     assert len(of_type(events, "task.started")) == 1
+
+
+async def test_a_retry_starts_after_the_rest_of_its_delay(tmp_path: Path) -> None:
+    """The time without a process counts, too."""
+    [events] = await recorded("retrying")
+    log = await crashed_log("sqlite", events, tmp_path)
+    async with Engine(log, workflows=controlled.ALL, clock=Later(3599.5)) as engine:
+        assert await asyncio.wait_for(await engine.get(RUN_ID), SOON) == {"flaky": 2}
+        [events] = await left_by(engine, RUN_ID)
+    failed, started = only(events, "task.retrying"), of_type(events, "task.started")[-1]
+    assert 3600 <= unix_seconds(started.time) - unix_seconds(failed.time) < 3600 + SOON
 
 
 async def test_attempts_go_on_counting_failures_only(tmp_path: Path) -> None:
@@ -525,7 +533,8 @@ async def test_a_child_that_somebody_cancelled_meanwhile_is_not_ended_twice(tmp_
 
 
 async def until_idle(engine: Engine) -> None:
-    await wait_until(lambda: not engine._recovery.upkeep and not engine.open_runs)  # type: ignore[attr-defined]
+    await recovery_done(engine)
+    await wait_until(lambda: not engine.open_runs)
 
 
 class Held(LogAround):
@@ -771,8 +780,13 @@ async def lived(engine: Engine, run: Run) -> RunState:
     """A run and its child, driven to their ends."""
 
     async def children() -> None:
-        await wait_until(lambda: CHILD_ID in engine._runs.open or run.feed.closed)  # type: ignore[attr-defined]
-        await drive(engine, await engine.get(CHILD_ID))
+        while not run.feed.closed:
+            with suppress(UnknownRun):  # before its parent has asked for it
+                child = await engine.get(CHILD_ID)
+                if child.feed.closed != "not_recovered":
+                    await drive(engine, child)
+                    return
+            await asyncio.sleep(0.002)
 
     driving = [asyncio.ensure_future(drive(engine, run)), asyncio.ensure_future(children())]
     await asyncio.wait_for(run.ended(), SOON)

@@ -125,7 +125,7 @@ async def test_200_drops_and_100_restarts_later_a_client_has_the_log_byte_for_by
             is_restart = drops % 2 == 0
             restarts += is_restart
             await client.follow(chance.randint(1, 40), server.restart if is_restart else None)
-            while_open += RUN_ID in server.engine._runs.open
+            while_open += server.engine.open_runs
             if client.ended:
                 break
         await client.follow(None)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from reactor import Budget, Context, Engine, Event, Retry, Run, RunFailed, Workflow
 from reactor.definition.policy import PLACES, money
 from reactor.events.state import RunState
+from reactor.events.timing import unix_seconds
 from reactor.events.values import json_number
 from reactor.supervision.ledger import Crossing, Ledger
 from tests.helpers.events import of_type, only
@@ -502,16 +503,22 @@ async def test_time_in_a_pause_does_not_count(engine: Engine) -> None:
     await asyncio.wait_for(run.cancel(), PATIENCE)
     assert len(of_type(await full_log(engine, run), "budget.exceeded")) == 1
 
-    run = await engine.start(waiting(), budget={"seconds": 3600})
+
+async def test_the_seconds_of_a_pause_are_not_among_those_used(engine: Engine) -> None:
+    """What is told as used is what passed since the start, without the pause."""
+    run = await engine.start(waiting(), budget={"seconds": 0.05, "on_exceeded": "tell"})
     await run.pause()
-    clock = engine._runs.executions[run.id].control.stopwatch  # type: ignore[attr-defined]
-    loop = asyncio.get_running_loop()
-    used, until_then = clock.elapsed, loop.time() + 0.01
-    await wait_until(lambda: loop.time() > until_then)
-    assert clock.elapsed == used
+    await asyncio.sleep(0.1)
     await run.resume()
-    await wait_until(lambda: clock.elapsed > used)
+    await wait_for_event(run, "budget.exceeded")
     await asyncio.wait_for(run.cancel(), PATIENCE)
+    events = await full_log(engine, run)
+    at = {event.type: unix_seconds(event.time) for event in events}
+    exceeded = only(events, "budget.exceeded")
+    passed = at["budget.exceeded"] - at["run.started"]
+    if only(events, "run.resumed").seq < exceeded.seq:  # else this machine took longer than the budget to pause it
+        passed -= at["run.resumed"] - at["run.paused"]
+    assert 0.05 <= exceeded.data["used"] <= passed + 0.05
 
 
 # --- child runs ---------------------------------------------------------------------------------------------------

@@ -12,7 +12,8 @@ import pytest
 from reactor import Context, ContextClosed, Engine, Event, Run, RunCancelled, RunEnded, Workflow, bounds
 from reactor.logs.memory import MemoryLog
 from reactor.testing import FaultyLog, read_all
-from tests.helpers.runs import full_log, wait_for_event
+from tests.helpers.inside import room_of
+from tests.helpers.runs import PATIENCE, full_log, wait_for_event, wait_until
 
 AT_ONCE = bounds.CANCEL_GRACE_SECONDS / 2
 """Seconds: a cancel that takes longer has waited for its grace."""
@@ -196,9 +197,7 @@ async def test_a_thread_that_is_held_by_backpressure_is_woken_by_the_cancel() ->
     log = FaultyLog(MemoryLog(), hangs=["r"], after=1)
     async with Engine(log, grace=0) as engine:
         run = await engine.start(flow, run_id="r")
-        room = run._execution.journal.room  # type: ignore[union-attr]
-        while not room.full:
-            await asyncio.sleep(0.001)
+        await wait_until(lambda: room_of(run).full)
         cancel = asyncio.create_task(run.cancel(grace=5))
         assert await asyncio.to_thread(woken.wait, AT_ONCE)
         log.release()
@@ -495,6 +494,6 @@ async def test_abandoned_threads_do_not_take_the_slots_of_others(gate: threading
         assert refused.state.tasks["body"].error is not None
         assert refused.state.tasks["body"].error["type"] == "ThreadsExhausted"
         gate.set()
-        while engine._host.executors["thread"].abandoned:  # type: ignore[union-attr]
-            await asyncio.sleep(0.001)
-        assert await (await engine.start(small)) == {"body": 1}
+        async with asyncio.timeout(PATIENCE):  # until the last of the threads has ended after all
+            while (await (await engine.start(small)).ended()).status != "completed":
+                pass

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reactor import Context, Engine, Retry, RunCancelled, RunEnded, RunExists, RunFailed, Workflow
+from reactor import Context, Engine, Retry, RunCancelled, RunEnded, RunExists, RunFailed, UnknownRun, Workflow
 from reactor.bounds import CHILD_DEPTH, RUN_ID
 from reactor.logs.memory import MemoryLog
 from reactor.runs.children import child_id
@@ -356,8 +356,9 @@ async def test_a_cancel_reaches_a_child_that_is_just_being_started() -> None:
     """Its ``run.started`` is not in the log yet when the parent is cancelled: it does not go on alone."""
     log = FaultyLog(MemoryLog(), hangs=["r.ask.1"])
     async with Engine(log, grace=0) as engine:
+        child_started = engine.wait_for("r.ask.1")
         run = await engine.start(parent_of(endless()), run_id="r")
-        await wait_until(lambda: "r.ask.1" in engine._runs.open)  # type: ignore[attr-defined]
+        await asyncio.wait_for(child_started, PATIENCE)
         await run.request_cancel()
         log.release()
         await asyncio.wait_for(run.ended(), PATIENCE)
@@ -435,7 +436,8 @@ async def test_a_child_that_is_asked_for_in_a_pause_starts_nothing_before_the_re
     await wait_for_event(run, "about.to.ask")
     for _ in range(20):
         await asyncio.sleep(0)
-    assert "r.ask.1" not in engine._runs.open  # type: ignore[attr-defined]
+    with pytest.raises(UnknownRun):
+        await engine.get("r.ask.1")
     await run.resume()
     assert await result(run) == {"ask": {"double": 2}}
 
@@ -512,9 +514,7 @@ async def test_a_child_the_body_did_not_wait_for_is_cancelled_with_it(engine: En
     @flow.task
     async def ask(ctx: Context) -> None:
         left.append(asyncio.ensure_future(ctx.run(child)))
-        while not engine._runs.open.get("r.ask.1"):  # type: ignore[attr-defined]
-            await asyncio.sleep(0)
-        await wait_for_event(await engine.get("r.ask.1"), "task.spent")
+        await wait_for_event(await open_run(engine, "r.ask.1"), "task.spent")
         if ends == "failed":
             raise ValueError("told to fail")
 

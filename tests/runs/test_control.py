@@ -28,7 +28,8 @@ from reactor import (
 from reactor.logs.memory import MemoryLog
 from reactor.testing import FaultyLog
 from tests.helpers.crash import check_laws, ended_in, read_with_blobs
-from tests.helpers.runs import PATIENCE, full_log, turns, wait_for_event, wait_until
+from tests.helpers.inside import parked_at
+from tests.helpers.runs import PATIENCE, full_log, result, turns, wait_for_event, wait_until
 
 
 def seq_of(events: list[Event], type: str, task_id: str | None = None) -> int:
@@ -289,7 +290,7 @@ def stepping(in_thread: bool, go: threading.Event, caught: list[BaseException]) 
         ctx.emit("step.after")
         return "done"
 
-    flow.task(thread if in_thread else on_loop, name="body")
+    flow.task(thread if in_thread else on_loop, name="body", limits=Limit("stage", 1))
     return flow
 
 
@@ -302,8 +303,13 @@ async def parked(engine: Engine, run: Run, go: threading.Event) -> None:
     await run.pause()
     go.set()
     await wait_for_event(run, "step.before")
-    actor = run._execution.crew.actors["body"]  # type: ignore[union-attr]
-    await wait_until(lambda: actor._running._waits == 1)  # type: ignore[attr-defined]
+    probe = Workflow("probe")
+
+    @probe.task(limits="stage")
+    async def takes_the_slot() -> bool:
+        return True
+
+    assert await result(await engine.start(probe)) == {"takes_the_slot": True}
 
 
 @BOTH
@@ -379,7 +385,8 @@ async def test_a_body_in_its_checkpoint_frees_its_slot_for_other_runs_and_takes_
         other_run = await engine.start(other_flow)
         await turns()
         assert other_run.state.tasks["other"].status == "pending"
-        await parked(engine, run, go)
+        await run.pause()
+        go.set()
         await wait_for_event(other_run, "task.started")
         await run.resume()
         await turns()
@@ -511,7 +518,8 @@ async def test_a_command_that_comes_behind_the_last_event_is_refused() -> None:
         run = await engine.start(flow, run_id="r")
         await wait_for_event(run, "task.started")
         go.set()
-        await wait_until(lambda: run._execution.journal.last_written >= 4)  # type: ignore[union-attr]
+        await wait_until(lambda: log.held)
+        await turns()
         commands = [
             asyncio.ensure_future(command)
             for command in (run.pause(), run.resume(), run.send("body", 1), run.cancel(), run.cancel(task="body"))
@@ -539,16 +547,15 @@ async def test_pausing_again_and_again_keeps_nothing() -> None:
     async with Engine(limits=[Limit("scarce", 1)], grace=0) as engine:
         go = asyncio.Event()
         await wait_for_event(await engine.start(holds, {"go": go}), "task.started")
-        slots: Any = engine._host._named["scarce"]  # type: ignore[union-attr]
         run = await engine.start(flow, run_id="waits")
-        await wait_until(lambda: len(slots._parked) == 20)
+        await wait_until(lambda: parked_at(engine, "scarce") == 20)
         for _ in range(20):
             await run.pause()
             await run.resume()
             cancelled = await engine.start(flow)
             await wait_for_event(cancelled, "task.mapped")
             await cancelled.cancel()
-        assert len(slots._parked) == 20
+        assert parked_at(engine, "scarce") == 20
         go.set()
         assert await asyncio.wait_for(run, PATIENCE) == {"each": list(range(20))}
 

@@ -21,6 +21,8 @@ from reactor.logs.memory import MemoryLog
 from reactor.testing import read_all
 from tests.helpers.crash import TASK_ENDS, check_laws
 from tests.helpers.dags import Spec, build, controlled_dags, expected
+from tests.helpers.inside import kill, recovery_done
+from tests.helpers.runs import open_runs
 
 RUN_ID = "r"
 REFUSED = (RunEnded, RunEnding, TaskEnded, UnknownTask, MailboxFull)
@@ -87,8 +89,7 @@ class Story:
 
     async def die(self) -> None:
         """Nothing of this life is heard any more."""
-        for execution in list(self.engine._runs.executions.values()):
-            execution.journal.suspend()
+        kill(self.engine)
         await self.engine.drain(0)
 
     async def events(self, run_id: str = RUN_ID) -> list[Event]:
@@ -116,8 +117,8 @@ class Story:
 
     async def hold(self, what: str, number: int) -> None:
         """Pause or resume, of the run or of one of its children."""
-        open_runs = sorted(self.engine._runs.open)
-        run = self.engine._runs.open[open_runs[number % len(open_runs)]] if open_runs else self.run
+        runs = sorted(await open_runs(self.engine), key=lambda run: run.id)
+        run = runs[number % len(runs)] if runs else self.run
         if await self.succeeds(run.pause() if what == "pause" else run.resume()):
             found = [t for t in types(await read_all(self.log, run.id), but="recovered") if t in HOLDS]
             assert found[-1:] == ["run.paused"] if what == "pause" else found[-1:] != ["run.paused"]
@@ -146,15 +147,15 @@ class Story:
 
     async def finish(self) -> None:
         """Resumes and feeds everything until nothing is open."""
-        while self.engine._runs.open:
-            for run in list(self.engine._runs.open.values()):
+        while self.engine.open_runs:
+            for run in await open_runs(self.engine):
                 if run.status == "paused":
                     await self.succeeds(run.resume())
                 for task in list(run.state.tasks.values()):
                     for _ in task.waiting or ():
                         await self.send(run, task.id)
             await asyncio.sleep(0)
-        await asyncio.gather(*self.engine._recovery.upkeep)
+        await recovery_done(self.engine)
 
     # --- what must hold ---
 

@@ -15,16 +15,12 @@ from reactor.events.event import Message
 from reactor.logs.memory import MemoryLog
 from reactor.operators.buffer_window import Room
 from reactor.testing import FaultyLog, SlowLog, read_all
+from tests.helpers.inside import room_of
 from tests.helpers.runs import PATIENCE
 
 MANY = 200_000
 PADDING = "x" * 400
 """With it 200,000 events are above 120 MiB: what is not let go of shows."""
-
-
-def room_of(ctx: Context) -> Room:
-    """The open window of the run this body belongs to."""
-    return ctx._line._voice._scope.journal.room  # type: ignore[attr-defined]  # nobody else is to see it
 
 
 def resident_mib() -> float:
@@ -391,8 +387,6 @@ async def test_a_run_whose_log_is_lost_gives_its_threads_back() -> None:
         with pytest.raises(LogLost):
             await run
         gate.set()
-        while engine._host.executors["thread"].abandoned:  # type: ignore[union-attr]  # until the last has ended after all
-            await asyncio.sleep(0.001)
-        second = await engine.start(guest)
-        await asyncio.wait_for(second.ended(), PATIENCE)
-        assert second.status == "completed"
+        async with asyncio.timeout(PATIENCE):  # until the last of the threads has ended after all
+            while (await (await engine.start(guest)).ended()).status != "completed":
+                pass

@@ -1,1 +1,7 @@
-"""Where bodies run: the loop, threads, processes."""
+"""Where bodies run.
+
+kinds        the table of executors by name: loop, thread, process
+local        ``async def`` bodies, on the loop itself
+threads      ``def`` bodies, in threads of our own
+processes/   bodies that must be killable, or need a processor of their own
+"""

@@ -19,35 +19,35 @@ from reactor.ports.executor import Done, Work
 logger = structlog.get_logger("reactor")
 
 _FATAL: Final = (KeyboardInterrupt, GeneratorExit)
-"""Not a body's to keep: recorded as its failure, then raised on."""
+"""What a body must not swallow: it is recorded as the failure of the body, then raised again."""
 
 
 class LocalExecutor:
-    """Implements ``Executor``. ``blocked(work, seconds)`` is told of a body that held the loop."""
+    """Implements ``Executor``. ``blocked(work, seconds)`` is called when a body has held the loop too long."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, blocked: Callable[[Work, float], None]) -> None:
         self._loop = loop
         self._blocked = blocked
         self._jobs: set[LocalJob] = set()
-        """Strong references: the loop itself keeps only weak ones."""
+        """Strong references, because the loop keeps only weak ones."""
 
     def submit(self, work: Work, done: Done) -> LocalJob:
         job = LocalJob(work, done, self._blocked, self._jobs)
         self._jobs.add(job)
-        # not ``loop.create_task``: an eager task factory would run the first step, and answer, inside of ``submit``
+        # not ``loop.create_task``: an eager task factory would run the first step inside ``submit``
         job.task = asyncio.Task(job, loop=self._loop)
         return job
 
     async def close(self) -> None:
-        """Nothing idles here."""
+        """Does nothing: no idle workers are kept."""
 
 
 class LocalJob(Coroutine[Any, None, None]):
-    """A body on the loop; as a coroutine, what its asyncio task runs: each ``send`` or ``throw`` is one step of it.
+    """A body on the loop. It is also the coroutine that the body's asyncio task runs, to time each step of the body.
 
-    A step is what runs between two suspensions. How long one held the loop is told where that was too long, and again
-    only of a step that took twice as long; pauses of the garbage collector are nobody's fault. An ``async def`` around
-    the body that awaits a watcher that awaits the body would be two frames more at each step.
+    A step is what runs between two suspensions: one ``send`` or ``throw``. A step that holds the loop too long is
+    reported, and later ones only if they take twice as long; pauses of the garbage collector do not count. An ``async
+    def`` around the body could time it too, but would cost two more frames at each step.
     """
 
     __slots__ = ("_blocked", "_body", "_done", "_is_abandoned", "_jobs", "_line", "_longest", "_work", "task")
@@ -59,7 +59,7 @@ class LocalJob(Coroutine[Any, None, None]):
         self._jobs = jobs
         self._line: LocalLine | None = None
         self._body: Coroutine[Any, Any, Any] | None = None
-        """None before its first step."""
+        """None until its first step."""
         self._longest = BLOCKED_LOOP_SECONDS
         self._is_abandoned = False
         self.task: asyncio.Task[None]
@@ -97,7 +97,7 @@ class LocalJob(Coroutine[Any, None, None]):
         raise TypeError("a job is run by its own task")
 
     def _step(self, thrown: BaseException | None) -> Any:
-        """What the body waits for next; StopIteration once it has ended, however it did: nobody awaits its task."""
+        """Runs one step; returns what the body waits for, raises StopIteration once it has ended, in whatever way."""
         began, collected = time.perf_counter(), collector.seconds
         output = failed = None
         try:
@@ -121,7 +121,7 @@ class LocalJob(Coroutine[Any, None, None]):
         self._end(output, failed)
         if isinstance(failed, _FATAL):
             raise failed
-        failed = None  # its traceback holds this frame
+        failed = None  # else its traceback and this frame keep each other alive
         raise StopIteration
 
     def _begin(self) -> Coroutine[Any, Any, Any]:
@@ -141,10 +141,10 @@ class LocalJob(Coroutine[Any, None, None]):
         elif self._body is not None:
             log_late(self._work, output, error)
 
-    # --- as debuggers see it: ``asyncio.all_tasks()`` shows the body, where it stands ---
+    # --- for debuggers: ``asyncio.all_tasks()`` shows the body and the line it is at ---
 
     @property
-    def __name__(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]  # read-only for once
+    def __name__(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]  # read-only here
         return self._work.task.function.__qualname__
 
     @property
@@ -153,7 +153,7 @@ class LocalJob(Coroutine[Any, None, None]):
 
 
 def local_line(work: Work, arguments: dict[str, Any]) -> LocalLine | None:
-    """Adds the Context to the arguments of a body in this process; its line, where it takes one."""
+    """Adds the Context of a body in this process to its arguments and returns its line; None if it takes no Context."""
     if work.context is None or work.attempt is None or work.voice is None:
         return None
     line = LocalLine(work.voice, run_id=work.run_id, task_id=work.task_id)
@@ -162,6 +162,6 @@ def local_line(work: Work, arguments: dict[str, Any]) -> LocalLine | None:
 
 
 def log_late(work: Work, output: Any, error: BaseException | None) -> None:
-    """An abandoned body has ended; nobody waits for it any more."""
+    """Logs that an abandoned body has ended."""
     how = "completed" if error is None else type(error).__name__
     logger.warning("an abandoned body ended after all", how=how, run_id=work.run_id, task_id=work.task_id)

@@ -1,7 +1,7 @@
 """Daemon threads of our own for ``def`` bodies.
 
-Not the loop's default executor: blocked bodies would starve whatever else runs there, and its threads keep a process
-alive that a body will not leave.
+The loop's default executor would not do: blocked bodies would starve everything else that runs there, and its threads
+keep a process alive until the last body has returned.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from reactor.ports.executor import Done, Work
 
 
 class ThreadExecutor:
-    """Implements ``Executor``: a thread for each body. How many may run at once is the caller's to limit.
+    """Implements ``Executor``: a thread for each body. The caller limits how many run at once.
 
-    A thread cannot be stopped from outside. One that was abandoned is replaced and counted; above
-    ``bounds.ABANDONED_THREADS`` of them every further body fails at once with ThreadsExhausted.
+    A thread cannot be stopped from outside. An abandoned one is counted, and a new one takes its place. While there are
+    ``bounds.ABANDONED_THREADS`` of them, every further body fails at once with ThreadsExhausted.
     """
 
     def __init__(self, loop: AbstractEventLoop) -> None:
@@ -31,14 +31,14 @@ class ThreadExecutor:
         self._idle = 0
         self._threads = 0
         self.abandoned = 0
-        """Threads that did not answer a cancel and still run."""
+        """How many threads still run an abandoned body."""
 
     def submit(self, work: Work, done: Done) -> ThreadJob:
-        """The body runs in a copy of this context."""
+        """Runs the body in a copy of the current ``contextvars`` context."""
         job = ThreadJob(self, work, done, contextvars.copy_context())
         if self.abandoned >= bounds.ABANDONED_THREADS:
-            self._loop.call_soon(self._finished, job, None, _exhausted(work))
-            self._idle -= 1  # which it counts up, as if one had run it
+            self._loop.call_soon(self._on_done, job, None, _exhausted(work))
+            self._idle -= 1  # no thread was taken, and ``_on_done`` adds one
             return job
         if self._idle > 0:
             self._idle -= 1
@@ -57,12 +57,12 @@ class ThreadExecutor:
         while (job := self._work.get()) is not None:
             output, error = job.run()
             try:
-                self._loop.call_soon_threadsafe(self._finished, job, output, error)
-            except RuntimeError:  # the loop closed first: nobody is left to tell
+                self._loop.call_soon_threadsafe(self._on_done, job, output, error)
+            except RuntimeError:  # the loop has closed: nobody waits for the answer
                 return
             del job, output, error  # an idle thread holds no body's values
 
-    def _finished(self, job: ThreadJob, output: Any, error: BaseException | None) -> None:
+    def _on_done(self, job: ThreadJob, output: Any, error: BaseException | None) -> None:
         self._idle += 1
         job.close()
         if job.is_abandoned:
@@ -82,7 +82,7 @@ def _exhausted(work: Work) -> ThreadsExhausted:
 
 
 class ThreadJob:
-    """A body in a thread."""
+    """Implements ``Job``: a body in a thread."""
 
     def __init__(self, executor: ThreadExecutor, work: Work, done: Done, context: contextvars.Context) -> None:
         self._executor = executor
@@ -98,7 +98,7 @@ class ThreadJob:
         return self._line is not None and self._line.saw_cancel
 
     def run(self) -> tuple[Any, BaseException | None]:
-        """In the thread: what the body returned, or raised."""
+        """Calls the body, in the thread; returns (output, error)."""
         try:
             return self._context.run(self._call), None
         except BaseException as error:  # SystemExit included: a body does not end the server
@@ -108,7 +108,7 @@ class ThreadJob:
         return self.work.task.function(**self._arguments)
 
     def close(self) -> None:
-        """The body has ended; what it said is said, and nobody it left behind is held."""
+        """The body has ended: its arguments are released, and threads that it left behind are woken."""
         self._arguments = {}
         if self._line is not None:
             self._line.close()

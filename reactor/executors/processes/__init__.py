@@ -1,1 +1,17 @@
-"""."""
+"""Worker processes, which run one body at a time.
+
+In the engine's process:
+
+executor   gives bodies to workers: idle ones first, else it starts a new one
+job        one body: what the engine knows of it, and its calls of the run
+spawned    one worker process: its start, its pipe, its end
+
+Between the two:
+
+messages   what goes through the pipe
+
+In the worker's process:
+
+worker     runs bodies, and interrupts one that is cancelled
+pipe       its end of the pipe, and the line between a Context and its run
+"""

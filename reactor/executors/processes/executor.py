@@ -1,4 +1,4 @@
-"""Spawned worker processes for bodies that must be killable, or need a processor of their own."""
+"""Gives bodies to worker processes."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from reactor.ports.executor import Done, Work
 
 
 class ProcessExecutor:
-    """Implements ``Executor``: a process for each body. How many may run at once is the caller's to limit.
+    """Implements ``Executor``: a process for each body. The caller limits how many run at once.
 
-    ``workers`` idle ones are kept for the next bodies, as many as there are processors by default. The function of the
-    task is imported there (``address``), its arguments and its output are pickled.
+    It keeps ``workers`` idle processes for the next bodies; by default as many as there are processors. A worker
+    imports the function of the task by its address; the arguments and the output are pickled.
     """
 
     abandoned: Final = 0
-    """Always: an abandoned body is killed."""
+    """Always 0, because an abandoned body is killed."""
 
     def __init__(self, loop: AbstractEventLoop, *, workers: int | None = None) -> None:
         if workers is not None and workers < 0:
-            raise ValueError(f"workers is how many idle processes are kept, from 0, not {workers}")
+            raise ValueError(f"workers must be a number of idle processes, from 0, not {workers}")
         self._loop = loop
         self._kept = (os.cpu_count() or 1) if workers is None else workers
-        self._numbers = count(1)
+        self._body_ids = count(1)
         self._workers: set[SpawnedWorker] = set()
         self._starting: set[SpawnedWorker] = set()
         self._idle: list[SpawnedWorker] = []
         self._waiting: deque[ProcessJob] = deque()
-        """Bodies without a worker, oldest first; as many are starting for them."""
+        """Bodies without a worker, oldest first; for each of them a worker is starting."""
         self._is_closed = False
         main = main_place()
-        if main is not None:  # an output of one of its classes names it as the worker does
+        if main is not None:  # in an output, a worker names a class of ``__main__`` by this module
             sys.modules.setdefault(main[1], sys.modules["__main__"])
 
     @property
@@ -49,17 +49,17 @@ class ProcessExecutor:
         return [worker.pid for worker in self._workers if worker.pid is not None]
 
     def submit(self, work: Work, done: Done) -> ProcessJob:
-        """Runs the body in a worker; ``done(output, error)`` is called on the loop, never inside of this.
+        """Runs the body in a worker; ``done(output, error)`` is called on the loop, never inside ``submit``.
 
-        The arguments are pickled now. What cannot be sent is the error of the body: TypeError or ValueError.
+        The arguments are pickled at once. Where that fails, it is the error of the body: TypeError or ValueError.
         """
-        job = ProcessJob(self._loop, work, done, next(self._numbers), self._withdraw)
+        job = ProcessJob(self._loop, work, done, next(self._body_ids), self._withdraw)
         try:
             if self._is_closed:
-                raise EngineClosed(f"task {work.task.name} comes too late, its engine has closed")
-            if importing.now:  # a worker that imports a script without the guard would start workers without end
+                raise EngineClosed(f"task {work.task.name} cannot start: its engine has closed")
+            if importing.now:  # a script without the guard, imported by a worker, would start workers without end
                 raise RuntimeError(
-                    f"task {work.task.name} is run by the import of its own module: "
+                    f"task {work.task.name} cannot start while its own module is being imported for it; "
                     'start workflows below if __name__ == "__main__"'
                 )
             job.pack()
@@ -70,7 +70,7 @@ class ProcessExecutor:
         return job
 
     async def close(self) -> None:
-        """Lets idle workers go; busy ones are interrupted, and killed a second later. None is left afterwards."""
+        """Ends idle workers; interrupts busy ones, and kills them a second later. Returns when no process is left."""
         self._is_closed = True
         for job in tuple(self._waiting):
             job.cancel()
@@ -79,7 +79,7 @@ class ProcessExecutor:
                 worker.let_go()
             else:
                 worker.job.cancel()
-        remaining = [worker.gone for worker in self._workers]
+        remaining = [worker.ended for worker in self._workers]
         if remaining:
             _, late = await asyncio.wait(remaining, timeout=LEAVE_SECONDS)
             for worker in self._workers:
@@ -91,7 +91,7 @@ class ProcessExecutor:
 
     def _place(self, job: ProcessJob) -> None:
         while self._idle:
-            worker = self._idle.pop()  # the one that was used last: its memory is warm, the others may leave
+            worker = self._idle.pop()  # the one used last: its memory is warm
             if worker.can_work:
                 worker.take(job)
                 return
@@ -105,8 +105,8 @@ class ProcessExecutor:
         if job in self._waiting:
             self._waiting.remove(job)
 
-    def freed(self, worker: SpawnedWorker) -> None:
-        """A worker has started, or its body has ended."""
+    def on_free(self, worker: SpawnedWorker) -> None:
+        """A worker has started, or its body has ended: it can take the next one."""
         self._starting.discard(worker)
         if self._waiting and not self._is_closed:
             worker.take(self._waiting.popleft())
@@ -115,21 +115,21 @@ class ProcessExecutor:
         else:
             self._idle.append(worker)
 
-    def gone(self, worker: SpawnedWorker, error: Exception | None) -> None:
-        """A worker has ended, in whatever way, and is reaped."""
+    def on_gone(self, worker: SpawnedWorker, error: Exception | None) -> None:
+        """A worker has ended, for whatever reason, and is reaped. ``error``: why it could not be started."""
         self._workers.discard(worker)
         if worker in self._idle:
             self._idle.remove(worker)
         job = worker.job
         if worker in self._starting:
             self._starting.discard(worker)
-            if len(self._starting) < len(self._waiting):  # else nobody waited for this one
+            if len(self._starting) < len(self._waiting):  # else no body waits for it
                 job = self._waiting.popleft()
         if job is None:
             return
         if error is not None:
             job.end(None, error)
         elif job.may_begin_again and not self._is_closed:
-            self._place(job)  # the worker was idle when it was killed: the body has not been touched
+            self._place(job)  # the worker was killed before it began the body
         else:
-            job.lost(worker.how_it_ended())
+            job.fail_without_worker(worker.how_it_ended())

@@ -1,4 +1,4 @@
-"""A body that was given to a process: what the engine knows of it, and its voice there."""
+"""One body for a process: what the engine knows of it, and its calls of the run."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from typing import Any, Protocol
 
 from reactor.definition.address import address_of, main_place
 from reactor.errors import ContextClosed, WorkerDied
-from reactor.executors.processes.messages import Message, Parcel, pack_error, unpack_error
+from reactor.executors.processes.messages import Parcel, PipeMessage, pack_error, unpack_error
 from reactor.ports.executor import Done, Work
 from reactor.ports.speech import METHODS
 from reactor.waiting import READY
 
 
 class Worker(Protocol):
-    """The process a job runs in."""
+    """What a job needs of its process."""
 
-    def send(self, message: Message) -> None: ...
+    def send(self, message: PipeMessage) -> None: ...
     def kill(self) -> None: ...
 
 
 class ProcessJob:
-    """Implements ``Job``."""
+    """Implements ``Job``: a body in a worker process."""
 
     def __init__(
         self,
         loop: AbstractEventLoop,
         work: Work,
         done: Done,
-        number: int,
+        body_id: int,
         withdraw: Callable[[ProcessJob], None],
     ) -> None:
-        self.number = number
+        self.body_id = body_id
         self.is_cancelled = False
         self.saw_cancel = False
         self._loop = loop
@@ -52,10 +52,10 @@ class ProcessJob:
         self._is_over = False
 
     def pack(self) -> None:
-        """Makes it ready to be sent; raises ValueError or TypeError, with a sentence, where it cannot be."""
+        """Pickles the body for its worker; raises ValueError or TypeError, in one sentence, where that fails."""
         work = self._work
         self._parcel = Parcel(
-            number=self.number,
+            body_id=self.body_id,
             ids=self._ids,
             path=tuple(sys.path),
             main=main_place(),
@@ -67,7 +67,7 @@ class ProcessJob:
     # --- the engine's side ---
 
     def cancel(self) -> None:
-        """Interrupts the body where it runs Python, and wakes it where it is held; one that waits never begins."""
+        """Interrupts the body, or wakes it where it waits for an answer; a body without a worker never begins."""
         if self.is_cancelled or self._is_over:
             return
         self.is_cancelled = True
@@ -75,7 +75,7 @@ class ProcessJob:
             self._withdraw(self)
             self.end_soon(asyncio.CancelledError())
         else:
-            self._worker.send(("cancel", self.number))
+            self._worker.send(("cancel", self.body_id))
             self._drop_questions()
 
     def abandon(self) -> bool:
@@ -93,26 +93,26 @@ class ProcessJob:
 
     @property
     def may_begin_again(self) -> bool:
-        """Its worker is gone without having touched the body: it was idle when it was killed. Once."""
+        """Whether the body may have another worker: its first one is gone, and had not begun it."""
         return self._starts == 1 and not (self._has_begun or self.is_cancelled or self._is_over)
 
     def begin(self, worker: Worker) -> None:
         self._worker = worker
         self._starts += 1
-        worker.send(("body", self.number, self._parcel))
+        worker.send(("body", self.body_id, self._parcel))
 
-    def hear(self, kind: str, *rest: Any) -> None:
-        """What the body says, in its order."""
+    def on_message(self, kind: str, *rest: Any) -> None:
+        """Handles a message of the running body: ``begun``, ``progress``, ``say`` or ``ask``."""
         if kind == "begun":
             self._has_begun = True
             self._parcel = None  # it may be large
         elif not self._is_over:
             if kind == "progress":
-                self._tell_progress(*rest)
+                self._pass_on_progress(*rest)
             else:
-                self._tell(kind, *rest)
+                self._call_voice(kind, *rest)
 
-    def answered(self, output: bytes | None, error: bytes | None, saw_cancel: bool, was_interrupted: bool) -> None:
+    def on_done(self, output: bytes | None, error: bytes | None, saw_cancel: bool, was_interrupted: bool) -> None:
         """The body has ended."""
         self.saw_cancel = saw_cancel
         if was_interrupted:
@@ -125,11 +125,11 @@ class ProcessJob:
     def _unpacked(self, output: bytes) -> tuple[Any, BaseException | None]:
         try:
             return pickle.loads(output), None
-        except BaseException as error:  # of a user's __setstate__, any; SystemExit is not the engine's
+        except BaseException as error:  # any, from a user's __setstate__; a SystemExit must not end the engine
             return None, TypeError(f"the output of {self._who} cannot be read outside its process: {error}")
 
-    def lost(self, how: str) -> None:
-        """Its worker is gone; ``how`` says in which way."""
+    def fail_without_worker(self, how: str) -> None:
+        """Ends a body whose worker is gone. ``how``: ``was ended by SIGKILL``, say."""
         self._worker = None
         if self.is_cancelled:
             self.end(None, asyncio.CancelledError())
@@ -148,32 +148,32 @@ class ProcessJob:
     def end_soon(self, error: BaseException) -> None:
         self._loop.call_soon(self.end, None, error)
 
-    # --- what it says and asks ---
+    # --- its calls of the run ---
 
-    def _tell_progress(self, data: bytes) -> None:
+    def _pass_on_progress(self, data: bytes) -> None:
         voice = self._work.voice
         if voice is not None and not voice.is_closed:
             voice.progress(data)
 
-    def _tell(self, kind: str, question: int, name: str, packed: bytes) -> None:
+    def _call_voice(self, kind: str, question: int, name: str, packed: bytes) -> None:
         is_said = kind == "say"
         voice = self._work.voice
         if voice is None or (self.is_cancelled and not is_said):
-            return  # the worker has woken whoever asked
+            return  # the worker has woken the thread that asked
         try:
             answer = METHODS[name](voice, pickle.loads(packed))
         except Exception as error:
             self._reply(question, None, error)
             return
-        if answer is READY or self.is_cancelled:  # a cancel cuts short what waits for room only
+        if answer is READY or self.is_cancelled:  # after a cancel nobody waits for room
             self._reply(question, None, None)
             return
-        # a coroutine becomes a task itself: what is only wrapped is never cancelled where its wrapper has not begun
+        # not wrapped, if it is a coroutine: a task that is cancelled before its first step starts nothing inside of it
         asking = asyncio.ensure_future(answer, loop=self._loop)
         self._asking.add(asking)
-        asking.add_done_callback(partial(self._told, question, is_said))
+        asking.add_done_callback(partial(self._on_answer, question, is_said))
 
-    def _told(self, question: int, is_said: bool, asking: asyncio.Future[Any]) -> None:
+    def _on_answer(self, question: int, is_said: bool, asking: asyncio.Future[Any]) -> None:
         self._asking.discard(asking)
         if not asking.cancelled():
             self._reply(question, None if is_said or asking.exception() else asking.result(), asking.exception())
@@ -187,9 +187,9 @@ class ProcessJob:
             return
         try:
             packed = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
-        except Exception as broken:  # an output of a child run may be anything
+        except Exception as broken:  # an output of a child run can be anything
             packed, error = b"", TypeError(f"the answer to {self._who} cannot be sent to its process: {broken}")
-        self._worker.send(("answer", self.number, question, packed, None if error is None else pack_error(error)))
+        self._worker.send(("answer", self.body_id, question, packed, None if error is None else pack_error(error)))
 
     def _drop_questions(self) -> None:
         for asking in tuple(self._asking):
@@ -205,7 +205,7 @@ class ProcessJob:
 
 
 def _pickled(work: Work) -> bytes:
-    """The arguments and, where there is a context, the attempt it shows."""
+    """The arguments and, for a body with a Context, its attempt; raises TypeError, which names the value."""
     given, attempt = dict(work.arguments), work.attempt
     seen: dict[str, dict[str, Any]] = {}
     if attempt is not None:
@@ -213,17 +213,17 @@ def _pickled(work: Work) -> bytes:
         attempt = replace(attempt, **seen, resources={})
     try:
         return pickle.dumps((given, attempt), pickle.HIGHEST_PROTOCOL)
-    except Exception as error:  # of a user's __reduce__, any
+    except Exception as error:  # any: it may come from a user's __reduce__
         named = {f"argument {name!r}": value for name, value in given.items()}
         for part, values in seen.items():
             named |= {f"ctx.{part}[{name!r}]": value for name, value in values.items()}
-        raise TypeError(f"{_culprit(named)} of task {work.task_id} cannot be sent to a process: {error}") from error
+        raise TypeError(f"{_unpicklable(named)} of task {work.task_id} cannot be sent to a process: {error}") from error
 
 
-def _culprit(named: Mapping[str, Any]) -> str:
+def _unpicklable(named: Mapping[str, Any]) -> str:
     for name, value in named.items():
         try:
             pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
-        except Exception:  # of a user's __reduce__, any
+        except Exception:  # any: it may come from a user's __reduce__
             return name
-    return "what is given to the body"
+    return "what is passed to the body"

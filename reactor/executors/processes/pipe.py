@@ -1,7 +1,7 @@
-"""The line between a Context and its run where the body is in a process of its own.
+"""The worker's end of the pipe, and the line between a Context and its run for a body in a process.
 
-A body may be interrupted between any two steps of its thread, so nothing here holds a lock while Python code runs: what
-is shared is a queue, or changed by one call in C.
+A body can be interrupted between any two steps of its thread. So nothing here holds a lock while Python code runs: all
+that threads share is a queue, or is changed by one call in C.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, Final, NoReturn, TypeVar
 
 from reactor.bounds import PROGRESS_PER_SECOND
 from reactor.errors import ContextClosed
-from reactor.executors.processes.messages import HEAD, Message, framed, unpack_error
+from reactor.executors.processes.messages import HEAD, PipeMessage, pack_message, unpack_error
 from reactor.ports.speech import Method
 from reactor.waiting import READY
 
@@ -30,33 +30,33 @@ _ENDED: Final = "its attempt has ended, what it says now is not recorded"
 
 
 class Pipe:
-    """The worker's end. One thread writes: a body that is interrupted cannot leave half a message behind."""
+    """The worker's end of the pipe. Only a thread of its own writes: an interrupted body never sends half a message."""
 
     def __init__(self, end: socket.socket) -> None:
         self._end = end
         self._outgoing: SimpleQueue[bytes | None] = SimpleQueue()
-        self._progress: deque[Message] = deque(maxlen=1)
+        self._progress: deque[PipeMessage] = deque(maxlen=1)
         self._is_nudged = False
         threading.Thread(target=self._write, name="reactor-pipe", daemon=True).start()
 
-    def send(self, message: Message) -> None:
-        self._outgoing.put(framed(message))
+    def send(self, message: PipeMessage) -> None:
+        self._outgoing.put(pack_message(message))
 
-    def progress(self, message: Message) -> None:
-        """Sends it, or what came after it, at most 20 times a second."""
+    def progress(self, message: PipeMessage) -> None:
+        """Sends the latest progress, at most 20 times a second."""
         self._progress.append(message)
         if not self._is_nudged:
             self._is_nudged = True
             self._outgoing.put(None)
 
     def flush_progress(self) -> None:
-        """Sends the last one now, before whatever is sent next."""
+        """Sends the latest progress now, before any later message."""
         message = self._take_progress()
         if message is not None:
             self.send(message)
 
-    def read(self) -> Message:
-        """The next message; ends this process where there will be none, even in the middle of a body."""
+    def read(self) -> PipeMessage:
+        """The next message. Where the pipe has ended, this process ends at once, even in the middle of a body."""
         try:
             (size,) = HEAD.unpack(self._read(HEAD.size))
             return pickle.loads(self._read(size))
@@ -85,17 +85,17 @@ class Pipe:
             try:
                 message = self._outgoing.get(timeout=max(0.0, due - time.monotonic()) if self._is_nudged else None)
             except Empty:
-                self._is_nudged = False  # before it is taken: what comes from here on nudges again
+                self._is_nudged = False  # reset before the progress is taken: a later one must nudge again
                 held = self._take_progress()
                 if held is not None:
-                    self._end.sendall(framed(held))
+                    self._end.sendall(pack_message(held))
                     due = time.monotonic() + 1 / PROGRESS_PER_SECOND
             else:
                 if message is not None:
                     self._end.sendall(message)
-                    del message  # it may be large, and the next one a long time off
+                    del message  # it may be large, and the next one may not come for a long time
 
-    def _take_progress(self) -> Message | None:
+    def _take_progress(self) -> PipeMessage | None:
         try:
             return self._progress.pop()
         except IndexError:
@@ -103,22 +103,22 @@ class Pipe:
 
 
 def _exit() -> NoReturn:
-    os._exit(0)  # not sys.exit: this is no main thread, and a body may be running in that one
+    os._exit(0)  # not sys.exit, which ends only this thread while the main thread may run a body
 
 
 class PipeLine:
-    """Implements ``Line``: blocks, but gives what is asked in a running loop of the body's as an awaitable.
+    """Implements ``Line`` in a worker. It blocks; only ``ask`` in a running loop of the body returns an awaitable.
 
-    ``say`` blocks there as well: an ``async def`` body in a process has its loop for itself.
+    ``say`` blocks in a loop as well: an ``async def`` body in a process shares its loop with nobody.
     """
 
-    def __init__(self, pipe: Pipe, number: int, ids: dict[str, str]) -> None:
+    def __init__(self, pipe: Pipe, body_id: int, ids: dict[str, str]) -> None:
         self._pipe = pipe
-        self._number = number
+        self._body_id = body_id
         self._ids = ids
         self._questions = count()
         self._waiting: dict[int, tuple[_Answer, bool]] = {}
-        """By question: who waits, and whether a cancel may pass for the answer."""
+        """By question: where its answer goes, and whether a cancel may stand for the answer."""
         self._cancelled = False
         self._closed = False
         self.saw_cancel = False
@@ -147,17 +147,19 @@ class PipeLine:
     def progress(self, data: bytes) -> Awaitable[None]:
         if self._closed:
             raise self._error(_ENDED)
-        self._pipe.progress(("progress", self._number, data))
+        self._pipe.progress(("progress", self._body_id, data))
         return READY
 
     def _send(self, kind: str, question: int, method: Method[A], arguments: A) -> None:
         name = method.__name__
         try:
             packed = pickle.dumps(arguments, pickle.HIGHEST_PROTOCOL)
-        except Exception as error:  # of a user's __reduce__, any
+        except Exception as error:  # any: it may come from a user's __reduce__
             hint = "; in a process name the workflow" if name == "run" else ""
-            raise TypeError(f"{self._who}: what it gives to {name} cannot leave its process: {error}{hint}") from error
-        self._pipe.send((kind, self._number, question, name, packed))
+            raise TypeError(
+                f"{self._who}: an argument of its {name} cannot leave its process: {error}{hint}"
+            ) from error
+        self._pipe.send((kind, self._body_id, question, name, packed))
 
     def _block(self, kind: str, method: Method[A], arguments: A, *, may_be_cut: bool) -> Any:
         answer = _Held()
@@ -169,10 +171,10 @@ class PipeLine:
             self._waiting.pop(question, None)
 
     def _expect(self, answer: _Answer, *, may_be_cut: bool) -> int:
-        """The number of a new question; raises ContextClosed where it would have no answer."""
+        """Registers a new question and returns its number; raises ContextClosed where no answer would come."""
         question = next(self._questions)
         self._waiting[question] = answer, may_be_cut
-        # looked at after it was put there: whoever cancels or closes wakes what is there
+        # checked after it is registered: ``wake`` answers what it finds there, so none is missed
         if self._closed or (self._cancelled and not may_be_cut):
             self._waiting.pop(question, None)
             raise self._error(_ENDED if self._closed else "it was stopped before it asked")
@@ -181,10 +183,10 @@ class PipeLine:
     # --- the worker's side ---
 
     def answer(self, question: int, value: bytes, error: bytes | None) -> None:
-        """What the engine says to a question, pickled."""
+        """Passes on an answer of the engine; ``value`` and ``error`` are pickled."""
         waiting = self._waiting.pop(question, None)
         if waiting is None:
-            return  # it was woken before
+            return  # ``wake`` has answered it
         if error is not None:
             waiting[0].settle(None, unpack_error(error))
             return
@@ -194,11 +196,11 @@ class PipeLine:
             waiting[0].settle(None, TypeError(f"{self._who}: the answer cannot be read in its process: {broken}"))
 
     def cancel(self) -> None:
-        """Tells the body to stop."""
+        """Makes ``cancelled`` true; ``wake`` wakes the threads."""
         self._cancelled = True
 
     def wake(self, why: str = "it was stopped before it had its answer") -> None:
-        """Lets everybody go who is held: a ``say`` returns, an ``ask`` raises ContextClosed."""
+        """Wakes all threads that wait: ``say`` returns, ``ask`` raises ContextClosed."""
         for question in tuple(self._waiting):
             waiting = self._waiting.pop(question, None)
             if waiting is not None:
@@ -206,7 +208,7 @@ class PipeLine:
                 answer.settle(None, None if may_be_cut else self._error(why))
 
     def close(self) -> None:
-        """The body has ended: its threads, where it left some, are not heard any more."""
+        """The body has ended: sends its last progress, and refuses what threads that it left behind still say."""
         self._closed = True
         self._pipe.flush_progress()
         self.wake("its attempt has ended")
@@ -220,16 +222,16 @@ class PipeLine:
 
 
 class _Answer:
-    """To a question, once it is there: settled once."""
+    """Where an answer goes; it is settled once."""
 
     def settle(self, value: Any, error: BaseException | None) -> None:
         raise AssertionError("abstract")
 
 
 class _Held(_Answer):
-    """Holds a thread until there is an answer.
+    """Blocks a thread until there is an answer.
 
-    A bare lock: an interrupt that hits ``threading.Condition`` leaves it locked, and the next who notifies it hangs.
+    It is a bare lock: an interrupt inside ``threading.Condition`` can leave that locked, and the next ``notify`` hangs.
     """
 
     def __init__(self) -> None:
@@ -250,7 +252,7 @@ class _Held(_Answer):
 
 
 class _Promised(_Answer):
-    """An answer for a loop of the body's own."""
+    """Gives the answer to a future of the body's own loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -259,7 +261,7 @@ class _Promised(_Answer):
     def settle(self, value: Any, error: BaseException | None) -> None:
         try:
             self._loop.call_soon_threadsafe(_settle, self.future, value, error)
-        except RuntimeError:  # the loop is closed: nobody waits
+        except RuntimeError:  # the loop has closed: nobody waits
             pass
 
 

@@ -1,4 +1,4 @@
-"""The engine's end of a worker process: starts it, speaks with it, and sees to it that nothing of it stays."""
+"""The engine's end of a worker process: starts it, speaks with it, and makes sure that it ends."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol, cast
 
 from reactor.executors.processes.job import ProcessJob
-from reactor.executors.processes.messages import Frames, Message, framed
+from reactor.executors.processes.messages import MessageBuffer, PipeMessage, pack_message
 
 LEAVE_SECONDS: Final = 1.0
-"""What a worker gets to end by itself."""
+"""How long a worker may take to end by itself, before it is killed."""
 
 
 class Pool(Protocol):
-    """Whoever has the workers."""
+    """What a worker needs of its executor."""
 
-    def freed(self, worker: SpawnedWorker) -> None:
-        """It is ready for a body."""
+    def on_free(self, worker: SpawnedWorker) -> None:
+        """Called when the worker is ready for a body."""
         ...
 
-    def gone(self, worker: SpawnedWorker, error: Exception | None) -> None:
-        """It has ended and is reaped; ``error`` where it could not be started."""
+    def on_gone(self, worker: SpawnedWorker, error: Exception | None) -> None:
+        """Called when it has ended and is reaped. ``error``: why it could not be started."""
         ...
 
 
 class SpawnedWorker(asyncio.Protocol):
-    """One worker process. Loop thread only, but for the thread that starts it and waits for its end."""
+    """One worker process. Loop thread only, except ``_live``, the thread that starts it and waits for its end."""
 
     def __init__(self, loop: AbstractEventLoop, pool: Pool) -> None:
         self.job: ProcessJob | None = None
-        self.gone: asyncio.Future[None] = loop.create_future()
-        """Done once the process has ended and nothing of it is left."""
+        self.ended: asyncio.Future[None] = loop.create_future()
+        """Done once the process has ended and its pipe is read to the end."""
         self._loop = loop
         self._pool = pool
-        self._frames = Frames()
+        self._incoming = MessageBuffer()
         self._transport: asyncio.Transport | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._connecting: asyncio.Task[Any] | None = None
@@ -52,48 +52,48 @@ class SpawnedWorker(asyncio.Protocol):
 
     @property
     def pid(self) -> int | None:
-        """Of the process while there is one."""
+        """The process id; None before the process has started and after it has ended."""
         return self._process.pid if self._process is not None and self._code is None else None
 
     @property
     def can_work(self) -> bool:
-        return not self._is_leaving and not self.gone.done()
+        return not self._is_leaving and not self.ended.done()
 
     # --- bodies ---
 
     def take(self, job: ProcessJob) -> None:
-        """Runs a body; one at a time."""
+        """Runs a body; the worker must be free."""
         self.job = job
         job.begin(self)
 
-    def send(self, message: Message) -> None:
+    def send(self, message: PipeMessage) -> None:
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(framed(message))
+            self._transport.write(pack_message(message))
 
-    def _hear(self, message: Message) -> None:
-        kind, number, *rest = message
+    def _on_message(self, message: PipeMessage) -> None:
+        kind, body_id, *rest = message
         if kind == "ready":
             self._free()
-        elif self.job is None or self.job.number != number:
-            pass  # a thread of a body that has ended
+        elif self.job is None or self.job.body_id != body_id:
+            pass  # from a thread that an earlier body has left behind
         elif kind == "done":
             job, self.job = self.job, None
             if job.is_cancelled:
-                self.let_go()  # an interrupt may have hit anything: a lock that stays locked, a half-made import
+                self.let_go()  # the interrupt may have left a lock locked, or an import half done
             else:
                 self._free()
-            job.answered(*rest)
+            job.on_done(*rest)
         else:
-            self.job.hear(kind, *rest)
+            self.job.on_message(kind, *rest)
 
     def _free(self) -> None:
         if self.can_work:
-            self._pool.freed(self)
+            self._pool.on_free(self)
 
     # --- its end ---
 
     def let_go(self) -> None:
-        """Ends it soon: it leaves where its pipe ends, and is killed where it does not."""
+        """Ends it soon: closes its pipe, upon which it exits, and kills it where it does not."""
         self._is_leaving = True
         if self._transport is not None:
             self._transport.abort()
@@ -106,15 +106,15 @@ class SpawnedWorker(asyncio.Protocol):
             self._process.kill()
 
     def _end(self) -> None:
-        """Once the process has ended and all it said before has been read."""
-        if self._code is None or not self._is_read_to_end or self.gone.done():
+        """Ends this worker once the process has exited and its pipe is read to the end."""
+        if self._code is None or not self._is_read_to_end or self.ended.done():
             return
         self._is_leaving = True
-        self.gone.set_result(None)
-        self._pool.gone(self, None)
+        self.ended.set_result(None)
+        self._pool.on_gone(self, None)
 
     def how_it_ended(self) -> str:
-        """In words, after it has."""
+        """In words: ``ended with exit code 3``, ``was ended by SIGKILL``."""
         code = self._code or 0
         if code >= 0:
             return f"ended with exit code {code}"
@@ -126,7 +126,7 @@ class SpawnedWorker(asyncio.Protocol):
     # --- the thread ---
 
     def _live(self) -> None:
-        """Starts the process off the loop, and waits for it: the end of its pipe is not enough to know of its death."""
+        """Starts the process, off the loop, and waits for its exit: a process can outlive the end of its pipe."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             with theirs:
@@ -143,14 +143,14 @@ class SpawnedWorker(asyncio.Protocol):
     def _post(self, call: Callable[..., None], *arguments: Any) -> bool:
         try:
             self._loop.call_soon_threadsafe(call, *arguments)
-        except RuntimeError:  # the loop closed first: nobody is left to tell
+        except RuntimeError:  # the loop has closed: nobody waits
             return False
         return True
 
     def _not_started(self, error: Exception) -> None:
         self._is_leaving = True
-        self.gone.set_result(None)
-        self._pool.gone(self, error)
+        self.ended.set_result(None)
+        self._pool.on_gone(self, error)
 
     def _started(self, process: subprocess.Popen[bytes], end: socket.socket) -> None:
         self._process = process
@@ -180,18 +180,18 @@ class SpawnedWorker(asyncio.Protocol):
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        for message in self._frames.feed(data):
-            self._hear(message)
+        for message in self._incoming.feed(data):
+            self._on_message(message)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_read_to_end = True
         if not self._is_leaving:
-            self.kill()  # without its pipe it is of no use; where it is ending itself this changes nothing
+            self.kill()  # without its pipe it is of no use; if it is already ending, this changes nothing
         self._end()
 
 
 def _spawn(fd: int) -> subprocess.Popen[bytes]:
-    """A fresh interpreter; not a fork, which would take locks and file descriptors along."""
-    # -P, and the path in the code: in the working directory there may be a random.py
+    """Starts a fresh interpreter. A fork would copy locks and file descriptors."""
+    # -P, and sys.path inside the code: else a random.py in the working directory would be imported
     code = f"import sys; sys.path[:] = {sys.path!r}; from reactor.executors.processes.worker import main; main({fd})"
     return subprocess.Popen([sys.executable, "-P", "-c", code], pass_fds=[fd], close_fds=True, stdin=subprocess.DEVNULL)

@@ -1,8 +1,8 @@
 """A process that runs bodies, one at a time, for the engine at the other end of its pipe.
 
-The main thread runs them, because only that one can be interrupted; another reads the pipe, and where the pipe ends
-this process ends at once. What the engine sends: ``body``, ``cancel``, ``answer``; what it gets: ``ready``, ``begun``,
-``say``, ``ask``, ``progress``, ``done``.
+The main thread runs the bodies, because only the main thread can be interrupted. Another thread reads the pipe; where
+the pipe ends, this process ends at once. The engine sends ``body``, ``cancel``, ``answer``; the worker sends ``ready``,
+``begun``, ``say``, ``ask``, ``progress``, ``done``.
 """
 
 from __future__ import annotations
@@ -26,41 +26,42 @@ from typing import Any
 
 from reactor.context.context import Context
 from reactor.definition.address import importing, load_file, resolve
-from reactor.executors.processes.messages import Message, Parcel, pack_error
+from reactor.executors.processes.messages import Parcel, PipeMessage, pack_error
 from reactor.executors.processes.pipe import Pipe, PipeLine
 from reactor.ports.attempt import Attempt
 
 
 class BodyCancelled(BaseException):
-    """Raised in a ``def`` body that is interrupted by a cancel; ``except Exception`` lets it by."""
+    """Raised in a ``def`` body that a cancel interrupts. It is no Exception: ``except Exception`` lets it pass."""
 
 
 class Body:
-    """One body; what cancels it comes from the thread that reads the pipe."""
+    """One body in its worker. The main thread runs it; the thread that reads the pipe cancels it."""
 
     def __init__(self, pipe: Pipe, parcel: Parcel) -> None:
-        self.number = parcel.number
-        self.line = PipeLine(pipe, parcel.number, parcel.ids)
+        self.body_id = parcel.body_id
+        self.line = PipeLine(pipe, parcel.body_id, parcel.ids)
         self._parcel = parcel
         self._is_cancelled = False
         self._can_stop = False
+        """Whether an interrupt would hit the body, and nothing else."""
         self._is_past_stop = False
-        """It was interrupted, or has ended."""
+        """Whether it was interrupted, or has ended."""
         self._stop: Callable[[], None] = _raise_cancelled
 
     def run(self) -> bytes:
-        """The pickled output. Raises what the body raises, and BodyCancelled where a cancel interrupts it."""
+        """Runs it and returns the pickled output; raises what it raises, and BodyCancelled after an interrupt."""
         try:
             self._can_stop = True
-            self.stop()  # where the cancel was here first
-            return self._packed(self._call())
+            self.stop()  # the cancel may have come first
+            return self._pack(self._call())
         finally:
             self._can_stop = False
             self._is_past_stop = True
-            self._parcel = replace(self._parcel, values=b"")  # an idle worker holds no body's values
+            self._parcel = replace(self._parcel, values=b"")  # an idle worker keeps no values of a body
 
     def cancel(self) -> None:
-        """Another thread's: interrupts the body, then lets go whoever else it holds."""
+        """Called by the other thread: interrupts the body, then wakes its threads that wait for an answer."""
         self._is_cancelled = True
         self.line.cancel()
         _signal_main_thread()
@@ -68,7 +69,7 @@ class Body:
         self.line.wake()
 
     def _insist(self) -> None:
-        """Signals again: one that comes just before a system call does not keep it from waiting."""
+        """Repeats the signal: one that comes just before a system call does not interrupt that call."""
         pause = 0.01
         while not self._is_past_stop:
             time.sleep(pause)
@@ -76,7 +77,7 @@ class Body:
             _signal_main_thread()
 
     def stop(self) -> None:
-        """The main thread's, in the middle of whatever it does: interrupts the body, once."""
+        """Called in the main thread by the signal, in the middle of anything: interrupts the body, once."""
         if self._is_cancelled and self._can_stop:
             self._can_stop = False
             self._is_past_stop = True
@@ -99,25 +100,25 @@ class Body:
         async def run() -> Any:
             loop, task = asyncio.get_running_loop(), asyncio.current_task()
 
-            def cancel() -> None:  # the same as on the loop of an engine
+            def cancel() -> None:  # as LocalExecutor does it
                 if task is not None and not task.done():
-                    loop.call_soon_threadsafe(task.cancel)  # from a signal: only this ends a wait in the selector
+                    loop.call_soon_threadsafe(task.cancel)  # in a signal handler only this wakes the selector
 
             self._stop = cancel
             return await body
 
         return asyncio.run(run())
 
-    def _packed(self, output: Any) -> bytes:
+    def _pack(self, output: Any) -> bytes:
         try:
             return pickle.dumps(output, pickle.HIGHEST_PROTOCOL)
-        except Exception as error:  # of a user's __reduce__, any
+        except Exception as error:  # any: it may come from a user's __reduce__
             who = f"task {self._parcel.ids['task_id']} of run {self._parcel.ids['run_id']}"
             raise TypeError(f"the output of {who} cannot leave its process: {error}") from error
 
 
 class Worker:
-    """Takes bodies from the pipe until it ends."""
+    """Runs the bodies that come through the pipe."""
 
     def __init__(self, end: socket.socket) -> None:
         self._pipe = Pipe(end)
@@ -125,62 +126,63 @@ class Worker:
         self._body: Body | None = None
 
     def serve(self) -> None:
-        """Never returns: this process ends where the pipe does."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all of a terminal; the engine decides
-        signal.signal(signal.SIGTERM, self._signalled)
+        """Never returns: the process ends when the pipe does."""
+        # Ctrl-C goes to every process of a terminal; the engine decides what ends
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, self._on_signal)
         threading.Thread(target=self._read, name="reactor-reader", daemon=True).start()
         self._pipe.send(("ready", 0))
         while True:
             body = self._bodies.get()
-            self._pipe.send(("begun", body.number))
-            self._pipe.send(("done", body.number, *_outcome(body)))
+            self._pipe.send(("begun", body.body_id))
+            self._pipe.send(("done", body.body_id, *_run_to_end(body)))
             del body
 
     def _read(self) -> None:
         try:
             while True:
-                self._hear(self._pipe.read())
+                self._on_message(self._pipe.read())
         except BaseException:
             traceback.print_exc()
-            os._exit(70)  # nobody could speak with this process any more
+            os._exit(70)  # without this thread the process cannot be reached
 
-    def _hear(self, message: Message) -> None:
-        kind, number, *rest = message
+    def _on_message(self, message: PipeMessage) -> None:
+        kind, body_id, *rest = message
         if kind == "body":
             self._body = Body(self._pipe, rest[0])
             self._bodies.put(self._body)
-        elif self._body is None or self._body.number != number:
-            pass  # it has ended meanwhile
+        elif self._body is None or self._body.body_id != body_id:
+            pass  # for a body that has ended meanwhile
         elif kind == "cancel":
             self._body.cancel()
         else:
             self._body.line.answer(*rest)
 
-    def _signalled(self, *_: object) -> None:
-        """Without a cancel a SIGTERM is one to the whole group: the engine decides what becomes of its bodies."""
+    def _on_signal(self, *_: object) -> None:
+        """Interrupts a cancelled body. Without a cancel the SIGTERM went to the whole process group: it is ignored."""
         if self._body is not None:
             self._body.stop()
 
 
-def _outcome(body: Body) -> tuple[bytes | None, bytes | None, bool, bool]:
-    """Runs it: its output, what it raised, whether it saw a cancel, whether BodyCancelled is what it raised."""
+def _run_to_end(body: Body) -> tuple[bytes | None, bytes | None, bool, bool]:
+    """Runs a body; returns (pickled output, pickled error, whether it saw a cancel, whether it was interrupted)."""
     output = error = None
     was_interrupted = False
     try:
         output = body.run()
     except BodyCancelled:
         was_interrupted = True
-    except BaseException as raised:  # SystemExit included: a body does not end its worker
+    except BaseException as raised:  # also SystemExit: a body must not end its worker
         error = pack_error(raised)
     for stream in (sys.stdout, sys.stderr):
-        with suppress(Exception):  # closed or replaced by the body
+        with suppress(Exception):  # the body may have closed or replaced it
             stream.flush()
     body.line.close()
     return output, error, body.line.saw_cancel, was_interrupted
 
 
 def _signal_main_thread() -> None:
-    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)  # ends a system call that waits
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)  # also interrupts a blocking system call
 
 
 def _raise_cancelled() -> None:
@@ -188,7 +190,7 @@ def _raise_cancelled() -> None:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows that the engine's ``__main__`` is a file here, and loads it where a value is of one of its classes."""
+    """Finds the classes of the engine's ``__main__``: it is a file here, which is loaded when it is needed."""
 
     def __init__(self, data: bytes, main: tuple[str, str] | None) -> None:
         super().__init__(io.BytesIO(data))
@@ -202,5 +204,5 @@ class _Unpickler(pickle.Unpickler):
 
 
 def main(fd: int) -> None:
-    """What a new process runs; ``fd`` is its end of the pipe."""
+    """What a new process runs. ``fd``: its end of the pipe."""
     Worker(socket.socket(fileno=fd)).serve()

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any
 
-from reactor import bounds
 from reactor.clock import LoopScheduler
 from reactor.definition.graph import Graph, Node
 from reactor.definition.policy import Limit
 from reactor.errors import ThreadsExhausted
-from reactor.executors.local import LocalExecutor
-from reactor.executors.processes.executor import ProcessExecutor
-from reactor.executors.threads import ThreadExecutor
+from reactor.executors.kinds import KINDS
 from reactor.ports.clock import Clock
 from reactor.ports.executor import Executor, Work
 from reactor.ports.log import EventLog
 from reactor.runs.children import OpenChild
 from reactor.supervision.slots import Rate, Slots
-
-_MAX_WAITING: Final = {"thread": bounds.WAITING_THREADS, "process": bounds.WAITING_PROCESSES}
 
 
 class Host:
@@ -50,17 +44,14 @@ class Host:
         self.tracebacks = tracebacks
         self.append_timeout = append_timeout
         self.open_child = open_child
-        self.executors: dict[str, Executor] = {
-            "loop": LocalExecutor(loop, blocked),
-            "thread": ThreadExecutor(loop),
-            "process": ProcessExecutor(loop),
-        }
-        self._executor_slots = {"thread": Slots(bounds.THREADS), "process": Slots(os.cpu_count() or 1)}
+        self.executors: dict[str, Executor] = {name: kind.make(loop, blocked) for name, kind in KINDS.items()}
+        self._executor_slots = {name: Slots(kind.slots) for name, kind in KINDS.items() if kind.slots is not None}
         self._engine_slots = None if concurrency is None else Slots(concurrency)
         self.is_limited = concurrency is not None
         self._workflow_slots: dict[tuple[str, int], Slots] = {}
         self._named: dict[str, Slots | Rate] = {}
-        self._waiting = dict.fromkeys(_MAX_WAITING, 0)
+        self._waiting = dict.fromkeys(KINDS, 0)
+        """How many bodies wait for an answer, by executor."""
         for limit in limits:
             self.add_limit(limit)
 
@@ -105,11 +96,12 @@ class Host:
 
         Raises ThreadsExhausted where too many wait.
         """
-        if executor not in self._waiting:
+        most = KINDS[executor].waiting
+        if most is None:
             return
-        if self._waiting[executor] >= _MAX_WAITING[executor]:
+        if self._waiting[executor] >= most:
             raise ThreadsExhausted(
-                f"task {task_id} of run {run_id} cannot wait: {_MAX_WAITING[executor]:,} bodies wait in their "
+                f"task {task_id} of run {run_id} cannot wait: {most:,} bodies wait in their "
                 f"{executor} already; an async def body needs none",
                 run_id=run_id,
                 task_id=task_id,
@@ -117,5 +109,5 @@ class Host:
         self._waiting[executor] += 1
 
     def wait_ends(self, executor: str) -> None:
-        if executor in self._waiting:
+        if KINDS[executor].waiting is not None:
             self._waiting[executor] -= 1

@@ -19,6 +19,7 @@ from reactor.errors import ContextClosed, TaskTimeout
 from reactor.events import drafts
 from reactor.events.event import Draft, task_head
 from reactor.events.values import Encoded, describe_error, encode_output, traceback_of
+from reactor.executors.kinds import KINDS
 from reactor.tasks.arguments import preview_arguments
 from reactor.tasks.mailbox import Letter
 from reactor.tasks.outputs import Output, output_problem
@@ -181,7 +182,7 @@ class TaskActor(StartingActor):
 
     def abandon(self, *, only_killed: bool = False) -> None:
         running = self._running
-        if running is None or self.status != "running" or (only_killed and self.node.executor != "process"):
+        if running is None or self.status != "running" or (only_killed and not KINDS[self.node.executor].can_kill):
             return
         is_gone = running.abandon()
         self.was_abandoned = not is_gone

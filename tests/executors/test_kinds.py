@@ -28,7 +28,8 @@ async def test_an_executor_of_the_table_runs_a_body(name: str) -> None:
     executor = KINDS[name].make(asyncio.get_running_loop(), lambda work, seconds: None)
     answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     task: Task[..., Any] = Task(add if name == "loop" else bodies.add, {})
-    executor.submit(Work(task, {"left": 1, "right": 2}, "r", "t"), lambda output, error: answer.set_result((output, error)))
+    work = Work(task, {"left": 1, "right": 2}, "r", "t")
+    executor.submit(work, lambda output, error: answer.set_result((output, error)))
     async with asyncio.timeout(30):
         assert await answer == (3, None)
         await executor.close()

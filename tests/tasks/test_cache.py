@@ -429,7 +429,6 @@ async def test_without_a_ttl_an_output_is_good_until_the_store_forgets_it() -> N
 async def test_a_store_forgets_the_oldest_outputs(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond its bound, and an output that is kept again is young again."""
     monkeypatch.setattr("reactor.bounds.CACHED_OUTPUTS", 3)
-    monkeypatch.setattr("reactor.logs.sqlite.log.CACHED_OUTPUTS", 3)
     log: EventLog = MemoryLog() if kind == "memory" else SqliteLog(tmp_path / "runs.db")
     await log.open()
     for key in ("a", "b", "c", "a", "d"):

@@ -8,6 +8,7 @@ reactivex is a new operating system thread for each timer.
 """
 
 from reactor.moved import attributes_from
+from reactor.operators.buffer_window import Room, buffer_window
 from reactor.operators.encode import encode
 from reactor.operators.guarded import guarded
 from reactor.operators.heartbeat import heartbeat
@@ -19,6 +20,8 @@ from reactor.operators.unwindow import unwindow
 __all__ = [
     "Flush",
     "InvalidPattern",
+    "Room",
+    "buffer_window",
     "encode",
     "event_flushes",
     "event_key",

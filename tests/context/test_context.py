@@ -16,6 +16,7 @@ from reactor import Context, ContextClosed, Engine, Event, EventTooLarge, Invali
 from reactor.events.event import Window
 from reactor.logs.memory import MemoryLog
 from reactor.testing import LogAround, SlowLog, read_all
+from tests.helpers.flows import one_task
 from tests.helpers.runs import PATIENCE
 
 
@@ -33,12 +34,6 @@ async def outcome(run: Run) -> dict[str, Any]:
 
 def of_type(events: list[Event], type: str) -> list[Event]:
     return [event for event in events if event.type == type]
-
-
-def one_task(body: Callable[..., Any], **options: Any) -> Workflow:
-    flow = Workflow("one")
-    flow.task(body, name="body", **options)
-    return flow
 
 
 async def raised_by(act: Callable[[Context], Any], *, in_thread: bool = False) -> Exception | None:

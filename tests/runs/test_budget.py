@@ -313,7 +313,7 @@ async def test_what_is_spent_after_the_end_counts_nowhere(engine: Engine) -> Non
 
 
 async def test_80_percent_warn_once_and_more_than_all_is_told_once(engine: Engine) -> None:
-    """Of each resource by itself; exactly the limit is not too much."""
+    """Each resource is told by itself; exactly the limit is not too much."""
     amounts = [{"cost": "0.79", "tokens": 79}, {"cost": "0.01"}, {"tokens": 1}, {"cost": "0.2", "tokens": 20}]
     budget = {"cost": 1, "tokens": 100, "on_exceeded": "tell"}
     run, events = await ended(engine, spending(*amounts), budget)

@@ -323,7 +323,7 @@ async def test_a_second_cancel_is_harmless(engine: Engine) -> None:
 
 
 async def test_a_second_cancel_may_shorten_the_grace_but_not_lengthen_it(engine: Engine, gate: threading.Event) -> None:
-    """Whoever is in more of a hurry is heard."""
+    """Of several graces the one that is over first counts."""
     run = await engine.start(deaf(gate))
     await wait_for_event(run, "task.started")
     await run.request_cancel(grace=60)

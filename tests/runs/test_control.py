@@ -964,7 +964,7 @@ def edges(flow: Workflow) -> set[str]:
 
 
 def test_a_sequence_puts_one_after_the_other() -> None:
-    """By task or by name, beside the edges there are; each edge once."""
+    """A sequence takes tasks or names and adds to the edges there are, each once."""
     flow, tasks = named("a", "b", "c")
     flow.task(lambda a: a, name="d")
     flow.sequence(tasks["a"], "b", tasks["c"])

@@ -151,7 +151,7 @@ async def test_a_condition_without_an_answer_fails_its_task(condition: Callable[
 
 
 async def test_a_list_that_cannot_be_walked_fails_the_map() -> None:
-    """Not the run, not the engine."""
+    """The mapped task fails; the run and the engine go on."""
 
     class Broken(list):  # type: ignore[type-arg]
         def __iter__(self) -> Any:
@@ -169,7 +169,7 @@ ERRORS = [SystemExit(3), asyncio.CancelledError(), StopIteration(), BaseExceptio
 
 @pytest.mark.parametrize("error", ERRORS)
 async def test_whatever_a_body_raises_is_its_failure(error: BaseException) -> None:
-    """In a thread and on the loop."""
+    """Whatever is raised, in a thread or on the loop, is the failure of its task."""
 
     def in_thread() -> None:
         raise error

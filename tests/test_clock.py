@@ -96,7 +96,7 @@ def test_everything_runs_once_in_the_order_of_its_turns(plan: list[list[int]]) -
 
 
 async def test_an_action_is_given_the_scheduler_and_its_state() -> None:
-    """As the library's schedulers do; without a state it is None."""
+    """An action gets the scheduler and the state, as from the library's schedulers; without a state it is None."""
     turns, given_to = Turns(), list[Any]()
     turns.scheduler.schedule(lambda scheduler, state: given_to.append((scheduler, state)), "state")
     turns.scheduler.schedule(lambda scheduler, state: given_to.append((scheduler, state)))
@@ -217,7 +217,7 @@ async def test_what_is_scheduled_in_no_time_runs_in_the_next_turn() -> None:
 
 
 def test_the_time_of_an_event_has_27_characters_ends_in_z_and_grows() -> None:
-    """So that times compare as text."""
+    """Times have one length, so that they compare as text."""
     system = SystemClock()
     times = [system.now() for _ in range(10_000)]
     assert {len(time) for time in times} == {27}
@@ -242,7 +242,7 @@ class Hands:
 @given(st.lists(st.integers(0, 4_102_444_800_000_000_000), min_size=1))
 @example([1_000_000_000_999_999_999, 1_000_000_001_000_000_000, 1_000_000_001_000_000_999, 1_000_000_000_000_001_000])
 def test_the_time_of_an_event_is_iso_8601_to_the_microsecond(nanoseconds: list[int]) -> None:
-    """Whatever second came before, also where somebody sets the clock back."""
+    """The text is right whatever second came before, also if somebody sets the clock back."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(clock, "time", Hands(nanoseconds))
         system = SystemClock()

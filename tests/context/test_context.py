@@ -16,6 +16,7 @@ from reactor import Context, ContextClosed, Engine, Event, EventTooLarge, Invali
 from reactor.events.event import Window
 from reactor.logs.memory import MemoryLog
 from reactor.testing import LogAround, SlowLog, read_all
+from tests.helpers.flows import one_task
 from tests.helpers.runs import PATIENCE
 
 
@@ -33,12 +34,6 @@ async def outcome(run: Run) -> dict[str, Any]:
 
 def of_type(events: list[Event], type: str) -> list[Event]:
     return [event for event in events if event.type == type]
-
-
-def one_task(body: Callable[..., Any], **options: Any) -> Workflow:
-    flow = Workflow("one")
-    flow.task(body, name="body", **options)
-    return flow
 
 
 async def raised_by(act: Callable[[Context], Any], *, in_thread: bool = False) -> Exception | None:
@@ -276,7 +271,7 @@ async def test_log_lines_are_events_with_level_message_and_fields(in_thread: boo
 
 
 async def test_a_log_field_may_have_any_name() -> None:
-    """Also ``message``, ``level`` and ``self``."""
+    """A field may also be called ``message``, ``level`` or ``self``."""
     assert await raised_by(lambda ctx: ctx.log.info("loaded", message="m", level="l", self="s")) is None
 
 
@@ -285,7 +280,7 @@ async def test_a_log_field_may_have_any_name() -> None:
 
 @pytest.mark.parametrize("in_thread", [False, True])
 async def test_committed_returns_when_everything_said_so_far_is_in_the_log(in_thread: bool) -> None:
-    """Even of a slow log, and also when there is nothing to wait for."""
+    """``committed`` waits for a slow log too, and returns at once where there is nothing to wait for."""
     kept: list[str] = []
     found: list[int] = []
 
@@ -531,7 +526,7 @@ async def test_what_json_does_not_restore_is_said_not_to_be_recoverable(value: A
     [(Point(1, 2), Point), ((1, 2), tuple[int, int]), ({1, 2}, set[int]), ({1: 2}, dict[int, int])],
 )
 async def test_what_its_annotation_restores_is_recoverable(value: Any, returns: Any) -> None:
-    """With a return annotation by which pydantic gives an equal value."""
+    """An output is recoverable if pydantic makes an equal value of its JSON by the return annotation."""
     data, output = await completed_data(value, returns)
     assert "recoverable" not in data
     assert output is value

@@ -92,7 +92,7 @@ async def test_a_body_waits_for_a_value_and_gets_it(engine: Engine) -> None:
 
 
 async def test_send_returns_once_the_value_is_in_the_log(engine: Engine) -> None:
-    """What was accepted survives."""
+    """What ``send`` accepted is in the log when it returns."""
     run = await engine.start(asking())
     await wait_for_event(run, "task.waiting")
     await run.send("ask", {"a": [1]})

@@ -24,7 +24,7 @@ async def _nothing() -> None: ...
 
 
 def test_a_parameter_takes_the_output_of_the_task_of_its_name_or_is_an_input() -> None:
-    """By name; needs= binds another name; a context binds nothing."""
+    """A parameter is bound by its name or by ``needs=``; the parameter of the Context is bound to nothing."""
     flow = Workflow("flow")
 
     @flow.task
@@ -78,7 +78,7 @@ def bad(sentence: str) -> Any:
 
 
 def test_a_cycle_is_spelled_out() -> None:
-    """In the direction of the data, from a name back to itself."""
+    """The error spells a cycle in the direction of the data, from a name back to itself."""
     with bad("workflow 'flow' has a cycle: a -> b -> c -> a"):
         flow_of(start=[], a=["c", "start"], b=["a"], c=["b"], end=["c"]).validate()
 
@@ -95,7 +95,7 @@ def test_a_task_on_itself_is_a_cycle_too() -> None:
 
 
 def test_an_unknown_upstream_is_named_with_the_nearest_known_one() -> None:
-    """In after, needs and map alike."""
+    """An unknown name in ``after``, ``needs`` or ``map`` is refused with the nearest known one."""
     with bad(r"task 'b': after names 'fetsch', which is not a task of this workflow, did you mean 'fetch'\?"):
         flow_of(fetch=[], b=["fetsch"]).validate()
     for options in ({"needs": {"x": "nope"}}, {"map": {"x": "nope"}}, {"map": "x"}):
@@ -106,7 +106,7 @@ def test_an_unknown_upstream_is_named_with_the_nearest_known_one() -> None:
 
 
 def test_a_task_of_another_workflow_is_unknown_here() -> None:
-    """The same name is not the same task."""
+    """A task of another workflow is refused even if a task of its name exists here."""
     other = Workflow("other")
     stranger = other.task(_nothing, name="a")
     flow = flow_of("a")
@@ -225,7 +225,7 @@ def test_text_input_is_json_where_the_type_takes_it_else_the_text() -> None:
 
 
 def test_the_input_schema_is_json_schema() -> None:
-    """With definitions, defaults and the required ones."""
+    """The schema has definitions, defaults and which inputs are required."""
     flow = Workflow("flow")
 
     @flow.task

@@ -172,7 +172,7 @@ async def test_a_cancel_before_the_first_step_runs_none_of_the_body() -> None:
 
 
 async def test_a_body_may_raise_its_cancel() -> None:
-    """After its clean-up, which may suspend."""
+    """A body may clean up, also with ``await``, before it raises the cancel."""
     desk, ran = Desk(), list[str]()
 
     async def body() -> None:
@@ -397,7 +397,7 @@ def test_a_job_is_to_its_body_what_a_task_would_be(script: list[tuple[str, str]]
 
 
 async def test_the_current_task_of_a_body_is_its_job_s() -> None:
-    """Also behind a suspension; what it creates there is another."""
+    """``current_task`` is the task of the job, also after a suspension; a task the body creates is another one."""
     desk = Desk()
 
     async def body() -> list[Any]:
@@ -548,7 +548,7 @@ async def test_asynchronous_generators_work_inside_of_a_body() -> None:
 
 
 async def test_a_body_that_awaits_nonsense_is_told() -> None:
-    """By the loop, as an exception where it awaits."""
+    """The loop raises an exception in a body where it awaits what cannot be awaited."""
 
     class Nonsense:
         def __await__(self) -> Any:
@@ -651,7 +651,7 @@ async def stays(given: Given) -> None:
 @pytest.mark.parametrize("stop", ["", "cancelled before its first step", "cancelled", "abandoned"])
 @pytest.mark.parametrize("body", [returns, raises, hangs, stays])
 async def test_a_job_that_ended_is_held_by_nobody(body: Body, stop: str) -> None:
-    """Neither its task, nor what it was given, however it ended."""
+    """Neither the task of a job nor its arguments are kept, however it ended."""
     desk, ended = Desk(), asyncio.Event()
 
     async def run() -> list[weakref.ref[Any]]:

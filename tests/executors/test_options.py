@@ -98,7 +98,7 @@ async def test_a_body_may_wait_for_what_somebody_sends(place: Any) -> None:
 
 @PLACES
 async def test_a_body_may_ask_for_child_runs(place: Any) -> None:
-    """By the workflow's name; the outputs come back to where it runs."""
+    """A body asks for a child run by the workflow's name and gets its outputs where it runs."""
     inner = Workflow("inner")
 
     @inner.task
@@ -118,7 +118,7 @@ async def test_a_body_may_ask_for_child_runs(place: Any) -> None:
 
 @PLACES
 async def test_an_exception_is_the_task_s_failure_wherever_it_was_raised(place: Any) -> None:
-    """With its own type and message; another attempt may complete."""
+    """A failure has the type and message of the exception; another attempt may complete."""
     flow = Workflow("fails")
     flow.task(bodies.fail_once, executor=place, retry=Retry(attempts=2, delay=0))
     events = await run_to_end(flow)
@@ -143,7 +143,7 @@ def test_a_function_that_no_process_can_import_is_refused_at_its_definition() ->
 
 
 def test_a_function_whose_name_means_another_one_is_refused_before_a_run() -> None:
-    """By then its module is complete."""
+    """The check comes when the module of the function is complete."""
     flow = Workflow("replaced")
     flow.task(bodies.first_replaced, executor="process")
     with pytest.raises(WorkflowError, match="no longer this function"):
@@ -151,7 +151,7 @@ def test_a_function_whose_name_means_another_one_is_refused_before_a_run() -> No
 
 
 async def test_an_output_that_cannot_leave_its_process_fails_its_task() -> None:
-    """With a sentence that names it; the pool goes on."""
+    """The error names the task, and the pool goes on."""
     flow = Workflow("lock")
     flow.task(bodies.lock, executor="process")
     flow.task(bodies.pid, executor="process", after="lock", on_upstream_failure="run")
@@ -270,7 +270,7 @@ async def test_the_end_of_an_engine_leaves_no_process() -> None:
 
 
 async def test_the_cause_of_a_failed_run_is_the_worker_s_death() -> None:
-    """Where the run is awaited, as the exception itself."""
+    """Whoever awaits the run finds the death of the worker itself as the cause."""
     flow = Workflow("dies")
     flow.task(bodies.die, executor="process")
     async with Engine() as engine:

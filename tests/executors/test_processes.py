@@ -356,7 +356,7 @@ async def test_a_body_that_ignores_a_cancel_is_killed(
 
 
 async def test_an_abandoned_body_never_begins_again(executor: ProcessExecutor, voice: RecordedVoice) -> None:
-    """Neither one that waits for its process nor one that was just given to it."""
+    """An abandoned body does not begin, whether it waits for its process or was just given to it."""
     waits = Submitted(executor, work_for(bodies.say_all, voice, count=1))
     assert waits.job.abandon()
     await Submitted(executor, work_for(bodies.pid)).output()

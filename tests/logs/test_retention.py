@@ -70,6 +70,6 @@ async def test_a_trimmed_run_says_so_and_keeps_its_state(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("query", ["keep_days=x", "keep_runs=-1", "keep_runs=1.5", "keep=1", "synchronous=OFF"])
 def test_a_bad_option_of_the_url_is_refused(query: str) -> None:
-    """Before anything is opened, naming the option."""
+    """A bad option is refused by its name before anything is opened."""
     with pytest.raises(ValueError, match=query.partition("=")[0]):
         open_log(f"sqlite:///x.db?{query}")

@@ -153,7 +153,7 @@ def test_disposal_ends_it(way: str) -> None:
 
 
 def test_disposal_reaches_it_in_virtual_time() -> None:
-    """At the time of the subscription's disposal, not before."""
+    """The source is disposed at the time at which the subscription is."""
     scheduler = TestScheduler()
     hot = scheduler.create_hot_observable(on_next(300, 1), on_next(700, 2))
     assert scheduler.start(lambda: Attached(hot), disposed=600).messages == [on_next(300, 1)]
@@ -247,7 +247,7 @@ def test_attach_falls_back_to_subscribe_for_any_other_observable() -> None:
 
 
 def test_callbacks_are_a_sink() -> None:
-    """Of functions; a completion that nobody asked for is nothing."""
+    """Callbacks make a sink of functions; without one for the completion, a completion does nothing."""
     subject, said = Subject[int](), list[Any]()
     attach(Attached(subject), Callbacks(said.append, said.append))
     subject.on_next(1)
@@ -505,7 +505,7 @@ def test_a_merge_completes_with_the_last_source_of_either_kind(way: str) -> None
 
 
 def test_sources_of_both_kinds_pass_in_the_order_of_time() -> None:
-    """As they say it, not by kind; each is subscribed to as long as it lives."""
+    """Items pass in the order in which they are said, and each source is subscribed to as long as it lives."""
     scheduler = TestScheduler()
     a = scheduler.create_hot_observable(on_next(210, "a1"), on_next(230, "a2"), on_completed(240))
     b = scheduler.create_hot_observable(on_next(220, "b1"), on_next(250, "b2"), on_completed(300))

@@ -108,7 +108,7 @@ def test_windows_are_the_items_in_order_within_the_bounds(sizes: list[int], max_
 
 
 def test_room_is_full_at_the_high_water_mark_and_crowded_at_twice_that() -> None:
-    """By events or by bytes, whichever comes first."""
+    """Events and bytes each have a mark, and the first that is reached counts."""
     room = Room(max_events=2, max_bytes=100)
     assert not room.full
     room.add(1)

@@ -30,7 +30,7 @@ def test_each_item_leaves_as_the_encoder_writes_it_at_once() -> None:
 
 
 def test_an_error_of_the_source_passes() -> None:
-    """As it is, when it comes."""
+    """An error passes unchanged, at the time it comes."""
     scheduler, broken = TestScheduler(), RuntimeError("source")
     hot = scheduler.create_hot_observable(on_next(210, 1), on_error(220, broken))
     assert scheduler.start(lambda: hot.pipe(encode(str))).messages == [on_next(210, "1"), on_error(220, broken)]

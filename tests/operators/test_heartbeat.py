@@ -13,6 +13,7 @@ from reactivex.subject import Subject
 from reactivex.testing import ReactiveTest, TestScheduler
 
 from reactor.operators import heartbeat
+from tests.helpers.timers import ENDS, armed, end_it
 
 on_next, on_completed, subscribe = ReactiveTest.on_next, ReactiveTest.on_completed, ReactiveTest.subscribe
 
@@ -25,11 +26,6 @@ class Timers(TestScheduler):
     def schedule_relative(self, *args: Any, **kwargs: Any) -> Any:
         self.count += 1
         return super().schedule_relative(*args, **kwargs)
-
-
-def armed(scheduler: TestScheduler) -> int:
-    """Timers that would still ring."""
-    return sum(not item.is_cancelled() for item, _ in scheduler._queue.items)
 
 
 def test_it_beats_after_each_period_of_silence_and_ends_with_its_source() -> None:
@@ -72,18 +68,13 @@ def test_an_error_passes_at_once() -> None:
     assert hot.subscriptions == [subscribe(200, 220)]
 
 
-@pytest.mark.parametrize("end", ["completed", "error", "dispose"])
+@ENDS
 def test_no_timer_outlives_the_subscription(end: str) -> None:
     """However it ends, the timer is gone at that moment."""
     scheduler, source = TestScheduler(), Subject[int]()
     subscription = source.pipe(heartbeat(50.0, 0, scheduler=scheduler)).subscribe(on_error=lambda _: None)
     assert armed(scheduler) == 1
-    if end == "completed":
-        source.on_completed()
-    elif end == "error":
-        source.on_error(RuntimeError())
-    else:
-        subscription.dispose()
+    end_it(end, source, subscription)
     assert armed(scheduler) == 0
     assert source.observers == []
 

@@ -113,6 +113,7 @@ def test_no_pattern_from_a_url_takes_long() -> None:
 
 def test_what_is_remembered_is_bounded() -> None:
     """A body that invents types without end does not grow the matcher's memory, and every decision stays right."""
+    # nothing public tells how much a matcher remembers
     module = importlib.import_module("reactor.operators.select")
     decisions = module._Decisions(module._compile("*7", "types"))
     for n in range(3 * module.DECISIONS):

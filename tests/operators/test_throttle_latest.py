@@ -18,13 +18,9 @@ from reactivex.testing import ReactiveTest, TestScheduler
 from reactor.events.event import Event, Notice
 from reactor.operators import Flush, event_flushes, event_key, throttle_latest
 from reactor.operators.attached import Callbacks, attach
+from tests.helpers.timers import ENDS, armed, end_it
 
 on_next, on_completed, subscribe = ReactiveTest.on_next, ReactiveTest.on_completed, ReactiveTest.subscribe
-
-
-def armed(scheduler: TestScheduler) -> int:
-    """Timers that would still ring."""
-    return sum(not item.is_cancelled() for item, _ in scheduler._queue.items)
 
 
 def key(item: str) -> str | None:
@@ -158,7 +154,7 @@ def test_without_late_a_held_item_leaves_as_it_came() -> None:
     assert result.messages == [on_next(210, "a1"), on_next(225, "A"), on_next(230, "a2"), on_completed(230)]
 
 
-@pytest.mark.parametrize("end", ["completed", "error", "dispose"])
+@ENDS
 def test_no_timer_outlives_the_subscription(end: str) -> None:
     """However it ends, the timer is gone at that moment and the source is let go."""
     scheduler, source = TestScheduler(), Subject[str]()
@@ -166,12 +162,7 @@ def test_no_timer_outlives_the_subscription(end: str) -> None:
     source.on_next("a1")
     source.on_next("a2")
     assert armed(scheduler) == 1
-    if end == "completed":
-        source.on_completed()
-    elif end == "error":
-        source.on_error(RuntimeError())
-    else:
-        subscription.dispose()
+    end_it(end, source, subscription)
     assert armed(scheduler) == 0
     assert source.observers == []
 
@@ -292,7 +283,7 @@ def test_a_subscriber_that_raises_does_not_stop_the_others_time() -> None:
         source.on_next(item)
     with pytest.raises(ZeroDivisionError):
         scheduler.advance_by(45.0)
-    scheduler._is_enabled = False
+    scheduler.stop()
     scheduler.advance_by(10.0)
     assert said == ["a1", "b1", "a2?", "b2?"]
 

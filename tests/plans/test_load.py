@@ -179,7 +179,7 @@ def test_a_bad_document_is_told_what_is_wrong_and_where(bad: Bad) -> None:
 
 @pytest.mark.parametrize("bad", BAD_VALUES, ids=range(len(BAD_VALUES)))
 def test_what_is_not_json_is_refused(bad: Bad) -> None:
-    """Also what would never end, or only be a list of a list that holds itself."""
+    """Values that are not JSON are refused, also those that hold themselves."""
     is_told(refused(bad.document), bad)
 
 
@@ -197,7 +197,7 @@ def test_the_table_is_long() -> None:
 
 
 def test_up_to_twenty_problems_are_told_at_once() -> None:
-    """In the order of the document, with the first three in the sentence."""
+    """Problems come in the order of the document, and the sentence has the first three."""
     error = refused(plan(*[task(f"t{i}", "none") for i in range(30)]))
     assert [problem["place"] for problem in error.problems] == [f"tasks[{i}].tool" for i in range(20)]
     assert str(error).endswith("; and 17 more")
@@ -292,7 +292,7 @@ async def test_tools_take_the_context_and_run_on_the_loop_or_in_threads() -> Non
 
 
 async def test_a_tool_can_run_in_a_process() -> None:
-    """As the tool says; a document cannot say it."""
+    """Where a tool runs is said by the tool; a document cannot say it."""
     document = plan(task("a", "echo", {"value": "x"}), task("b", "pid", {"of": "$a"}))
     async with Engine() as engine:
         run = await engine.start(load_plan(document, [TOOLS["echo"], Tool(pid, executor="process")]), {})
@@ -302,7 +302,7 @@ async def test_a_tool_can_run_in_a_process() -> None:
 
 
 async def test_what_a_document_does_not_give_is_the_default_of_the_function() -> None:
-    """Even where a task has the name of the parameter."""
+    """A parameter that a document does not give has its default, even if a task has its name."""
     assert await output_of(plan(task("b", "echo", {"value": 5}), task("c", "add", {"a": "$b"}))) == {"c": 6}
 
 
@@ -365,7 +365,7 @@ async def test_a_path_that_is_not_there_fails_the_task_and_says_so(reference: st
 
 
 async def test_a_value_of_the_wrong_type_fails_the_task_and_says_so() -> None:
-    """Which parameter, and what was expected."""
+    """The error names the parameter and what was expected."""
     for name, input in (("add", {"a": "$x"}), ("total", {"numbers": [1, "$x"]}), ("move", {"to": {"x": "$x"}})):
         _, message = await failure_of(plan(task("x", "echo", {"value": "no number"}), task("b", name, input)), "b")
         assert repr(next(iter(input))) in message
@@ -385,7 +385,7 @@ async def test_retry_and_timeout_of_a_document_are_kept() -> None:
 
 
 async def test_a_plan_does_not_clash_with_a_workflow_of_its_name() -> None:
-    """Nor with another plan; none of them is registered."""
+    """A plan is not registered, so it clashes neither with a workflow of its name nor with another plan."""
     flow = Workflow("plan")
     flow.task(lambda: "workflow", name="a")
     async with Engine(workflows=[flow]) as engine:

@@ -218,7 +218,7 @@ def live_and_die(store: str, scenario: str) -> None:
 
 @pytest.mark.parametrize("scenario", CHECKS)
 async def test_a_run_goes_on_as_it_was_when_its_process_was_killed(scenario: str, tmp_path: Path) -> None:
-    """The same after a ``kill -9``."""
+    """A run goes on where it was after a ``kill -9`` of its process."""
     store = f"sqlite:///{tmp_path / 'runs.db'}"
     await asyncio.to_thread(live_and_die, store, scenario)
     await restarted(store, scenario)

@@ -21,6 +21,7 @@ from reactor.events.timing import unix_seconds
 from reactor.events.values import json_number
 from reactor.supervision.ledger import Crossing, Ledger
 from tests.helpers.events import of_type, only
+from tests.helpers.flows import endless
 from tests.helpers.runs import PATIENCE, full_log, run_to_end, wait_for_event, wait_until
 
 
@@ -312,7 +313,7 @@ async def test_what_is_spent_after_the_end_counts_nowhere(engine: Engine) -> Non
 
 
 async def test_80_percent_warn_once_and_more_than_all_is_told_once(engine: Engine) -> None:
-    """Of each resource by itself; exactly the limit is not too much."""
+    """Each resource is told by itself; exactly the limit is not too much."""
     amounts = [{"cost": "0.79", "tokens": 79}, {"cost": "0.01"}, {"tokens": 1}, {"cost": "0.2", "tokens": 20}]
     budget = {"cost": 1, "tokens": 100, "on_exceeded": "tell"}
     run, events = await ended(engine, spending(*amounts), budget)
@@ -472,19 +473,9 @@ async def test_every_attempt_is_a_start(engine: Engine) -> None:
 # --- seconds ------------------------------------------------------------------------------------------------------
 
 
-def waiting() -> Workflow:
-    flow = Workflow("waiting")
-
-    @flow.task
-    async def wait() -> None:
-        await asyncio.Event().wait()
-
-    return flow
-
-
 async def test_a_run_that_takes_too_long_is_warned_and_stopped(engine: Engine) -> None:
     """The times that are told are at least what they stand for."""
-    run, events = await ended(engine, waiting(), {"seconds": 0.05})
+    run, events = await ended(engine, endless(), {"seconds": 0.05})
     warning, exceeded = only(events, "budget.warning").data, only(events, "budget.exceeded").data
     assert warning["resource"] == exceeded["resource"] == "seconds"
     assert warning["used"] >= 0.04
@@ -495,7 +486,7 @@ async def test_a_run_that_takes_too_long_is_warned_and_stopped(engine: Engine) -
 
 async def test_time_in_a_pause_does_not_count(engine: Engine) -> None:
     """A run that was paused at its limit goes on afterwards as if nothing had been; while paused it uses nothing."""
-    run = await engine.start(waiting(), budget={"seconds": 0.05, "on_exceeded": "pause"})
+    run = await engine.start(endless(), budget={"seconds": 0.05, "on_exceeded": "pause"})
     await wait_for_event(run, "run.paused")
     await run.resume()
     await asyncio.sleep(0)
@@ -506,7 +497,7 @@ async def test_time_in_a_pause_does_not_count(engine: Engine) -> None:
 
 async def test_the_seconds_of_a_pause_are_not_among_those_used(engine: Engine) -> None:
     """What is told as used is what passed since the start, without the pause."""
-    run = await engine.start(waiting(), budget={"seconds": 0.05, "on_exceeded": "tell"})
+    run = await engine.start(endless(), budget={"seconds": 0.05, "on_exceeded": "tell"})
     await run.pause()
     await asyncio.sleep(0.1)
     await run.resume()

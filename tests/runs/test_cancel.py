@@ -12,6 +12,7 @@ import pytest
 from reactor import Context, ContextClosed, Engine, Event, Run, RunCancelled, RunEnded, Workflow, bounds
 from reactor.logs.memory import MemoryLog
 from reactor.testing import FaultyLog, read_all
+from tests.helpers.flows import deaf, endless
 from tests.helpers.inside import room_of
 from tests.helpers.runs import PATIENCE, full_log, wait_for_event, wait_until
 
@@ -21,16 +22,6 @@ AT_ONCE = bounds.CANCEL_GRACE_SECONDS / 2
 
 def story(events: list[Event]) -> list[tuple[str, str | None]]:
     return [(event.type, event.task_id) for event in events if event.type != "run.started"]
-
-
-def endless() -> Workflow:
-    flow = Workflow("endless")
-
-    @flow.task
-    async def body() -> None:
-        await asyncio.Event().wait()
-
-    return flow
 
 
 # --- bodies -----------------------------------------------------------------------------------------------------
@@ -160,7 +151,7 @@ async def test_a_thread_that_does_not_look_is_abandoned_and_its_context_closed(
 
     @flow.task
     def body(ctx: Context) -> str:
-        gate.wait(10)
+        gate.wait()
         for act in (lambda: ctx.emit("number.said", {}), lambda: ctx.progress(0.5), lambda: ctx.committed()):
             try:
                 act()
@@ -332,14 +323,8 @@ async def test_a_second_cancel_is_harmless(engine: Engine) -> None:
 
 
 async def test_a_second_cancel_may_shorten_the_grace_but_not_lengthen_it(engine: Engine, gate: threading.Event) -> None:
-    """Whoever is in more of a hurry is heard."""
-    flow = Workflow("deaf")
-
-    @flow.task
-    def body() -> None:
-        gate.wait(10)
-
-    run = await engine.start(flow)
+    """Of several graces the one that is over first counts."""
+    run = await engine.start(deaf(gate))
     await wait_for_event(run, "task.started")
     await run.request_cancel(grace=60)
     await run.request_cancel(grace=0.02)
@@ -350,13 +335,7 @@ async def test_a_second_cancel_may_shorten_the_grace_but_not_lengthen_it(engine:
 
 async def test_request_cancel_returns_once_cancelling_is_in_the_log(engine: Engine, gate: threading.Event) -> None:
     """It does not wait for the bodies."""
-    flow = Workflow("deaf")
-
-    @flow.task
-    def body() -> None:
-        gate.wait(10)
-
-    run = await engine.start(flow)
+    run = await engine.start(deaf(gate))
     await wait_for_event(run, "task.started")
     await asyncio.wait_for(run.request_cancel(grace=0.05), AT_ONCE)
     assert run.status == "cancelling"
@@ -439,7 +418,7 @@ async def test_the_end_of_the_engine_does_not_wait_for_a_deaf_thread(gate: threa
 
     @flow.task
     def body() -> None:
-        gate.wait(10)
+        gate.wait()
 
     async with Engine(grace=0.02) as engine:
         run = await engine.start(flow)
@@ -473,7 +452,7 @@ async def test_abandoned_threads_do_not_take_the_slots_of_others(gate: threading
 
     @flow.task(map="items")
     def block(items: int) -> None:
-        gate.wait(10)
+        gate.wait()
 
     @small.task
     def body() -> int:

@@ -605,7 +605,7 @@ async def test_a_child_may_have_a_budget_of_its_own(engine: Engine) -> None:
 
 
 async def test_a_bad_budget_of_a_child_fails_the_body() -> None:
-    """Before anything starts."""
+    """A bad budget is refused before the child run starts."""
     flow = Workflow("parent")
 
     @flow.task

@@ -28,6 +28,7 @@ from reactor import (
 from reactor.logs.memory import MemoryLog
 from reactor.testing import FaultyLog
 from tests.helpers.crash import check_laws, ended_in, read_with_blobs
+from tests.helpers.flows import deaf
 from tests.helpers.inside import parked_at
 from tests.helpers.runs import PATIENCE, full_log, result, turns, wait_for_event, wait_until
 
@@ -280,7 +281,7 @@ def stepping(in_thread: bool, go: threading.Event, caught: list[BaseException]) 
         return "done"
 
     def thread(ctx: Context) -> str:
-        go.wait(10)
+        go.wait()
         ctx.emit("step.before")
         try:
             ctx.checkpoint()
@@ -468,13 +469,7 @@ async def test_pause_resume_and_input_are_refused_while_the_run_is_being_cancell
     engine: Engine, gate: threading.Event
 ) -> None:
     """RunEnding, then RunEnded; neither leaves anything in the log."""
-    flow = Workflow("deaf")
-
-    @flow.task
-    def body() -> None:
-        gate.wait(10)
-
-    run = await engine.start(flow)
+    run = await engine.start(deaf(gate))
     await wait_for_event(run, "task.started")
     await run.request_cancel(grace=0.05)
     commands = (run.pause, run.resume, lambda: run.send("body", 1), lambda: run.cancel(task="body"))
@@ -752,7 +747,7 @@ async def test_a_task_that_does_not_stop_is_abandoned_and_the_run_goes_on(
 
     @flow.task
     def deaf() -> None:
-        gate.wait(10)
+        gate.wait()
 
     @flow.task(after="deaf", on_upstream_failure="run")
     async def then() -> int:
@@ -777,7 +772,7 @@ async def test_a_task_that_returns_without_having_looked_has_completed(engine: E
 
     @flow.task
     def body() -> int:
-        gate.wait(10)
+        gate.wait()
         return 1
 
     run = await engine.start(flow)
@@ -793,7 +788,7 @@ async def test_a_task_that_is_cancelled_is_not_retried(engine: Engine, gate: thr
 
     @flow.task(retry=5)
     def body() -> None:
-        gate.wait(10)
+        gate.wait()
         raise ValueError("while it was stopped")
 
     run = await engine.start(flow)
@@ -969,7 +964,7 @@ def edges(flow: Workflow) -> set[str]:
 
 
 def test_a_sequence_puts_one_after_the_other() -> None:
-    """By task or by name, beside the edges there are; each edge once."""
+    """A sequence takes tasks or names and adds to the edges there are, each once."""
     flow, tasks = named("a", "b", "c")
     flow.task(lambda a: a, name="d")
     flow.sequence(tasks["a"], "b", tasks["c"])

@@ -19,13 +19,8 @@ from reactor import Context, Engine, Run, RunFailed, Workflow
 from reactor.errors import InputError, InvalidEvent, InvalidRunId, LogLost
 from reactor.logs.memory import MemoryLog
 from reactor.testing import FaultyLog, read_all
+from tests.helpers.flows import one_task
 from tests.helpers.runs import PATIENCE
-
-
-def flow_of(body: Callable[..., Any], **options: Any) -> Workflow:
-    flow = Workflow("hostile")
-    flow.task(body, name="body", **options)
-    return flow
 
 
 async def finished(engine: Engine, flow: Workflow, **options: Any) -> Run:
@@ -126,7 +121,7 @@ ODD: list[Callable[[], Any]] = [
 async def test_a_value_that_is_no_json_flows_in_memory_and_is_shown_as_what_it_is(body: Callable[[], Any]) -> None:
     """The downstream gets the very object; the event is valid JSON and says that it cannot be recovered."""
     got: list[Any] = []
-    flow = flow_of(body)
+    flow = one_task(body)
     flow.task(lambda body: got.append(body), name="after")
     async with Engine() as engine:
         run = await finished(engine, flow)
@@ -142,7 +137,7 @@ async def test_a_value_that_is_no_json_flows_in_memory_and_is_shown_as_what_it_i
 async def test_a_value_that_could_be_taken_only_once_fails_its_task(body: Callable[[], Any]) -> None:
     """A generator or a coroutine would be consumed by whoever looks first: the task fails and says what to do."""
     async with Engine() as engine:
-        run = await finished(engine, flow_of(body))
+        run = await finished(engine, one_task(body))
         assert run.status == "failed"
         assert "the body returned <" in run.state.tasks["body"].error["message"]  # type: ignore[index]
 
@@ -151,18 +146,18 @@ async def test_a_value_that_could_be_taken_only_once_fails_its_task(body: Callab
 async def test_a_condition_without_an_answer_fails_its_task(condition: Callable[[], Any]) -> None:
     """It raises, its truth raises, or it is a promise."""
     async with Engine() as engine:
-        run = await finished(engine, flow_of(lambda: 1, when=condition))
+        run = await finished(engine, one_task(lambda: 1, when=condition))
         assert (run.status, run.state.tasks["body"].status) == ("failed", "failed")
 
 
 async def test_a_list_that_cannot_be_walked_fails_the_map() -> None:
-    """Not the run, not the engine."""
+    """The mapped task fails; the run and the engine go on."""
 
     class Broken(list):  # type: ignore[type-arg]
         def __iter__(self) -> Any:
             raise RuntimeError("no")
 
-    flow = flow_of(lambda: Broken([1]))
+    flow = one_task(lambda: Broken([1]))
     flow.task(lambda body: body, name="each", map="body")
     async with Engine() as engine:
         run = await finished(engine, flow)
@@ -174,7 +169,7 @@ ERRORS = [SystemExit(3), asyncio.CancelledError(), StopIteration(), BaseExceptio
 
 @pytest.mark.parametrize("error", ERRORS)
 async def test_whatever_a_body_raises_is_its_failure(error: BaseException) -> None:
-    """In a thread and on the loop."""
+    """Whatever is raised, in a thread or on the loop, is the failure of its task."""
 
     def in_thread() -> None:
         raise error
@@ -184,7 +179,7 @@ async def test_whatever_a_body_raises_is_its_failure(error: BaseException) -> No
 
     async with Engine() as engine:
         for body in (in_thread, on_loop):
-            run = await finished(engine, flow_of(body))
+            run = await finished(engine, one_task(body))
             with pytest.raises(RunFailed):
                 await run
 
@@ -201,7 +196,7 @@ async def test_whatever_a_subscriber_raises_is_its_own(error: BaseException) -> 
         raise error
 
     async with Engine() as engine:
-        run = await engine.start(flow_of(lambda: 1))
+        run = await engine.start(one_task(lambda: 1))
         seen: list[Any] = []
         run.events.subscribe(raise_it)
         run.events.subscribe(seen.append)
@@ -249,7 +244,7 @@ async def test_a_cancel_before_a_bodys_first_step_is_no_abandonment() -> None:
 async def test_a_start_that_is_refused_leaves_nothing_open() -> None:
     """Meta, input and ids that no event could carry; the engine ends at once."""
     async with Engine() as engine:
-        flow = flow_of(lambda x=None: x)
+        flow = one_task(lambda x=None: x)
         for meta in ({"p": {1: object()}}, {"deep": deep(250)}, {"big": "x" * 9000}, {"s": "\ud800"}):
             with pytest.raises(ValueError, match="meta of a run"):
                 await engine.start(flow, meta=meta)
@@ -270,7 +265,7 @@ async def test_a_cancel_that_cannot_be_told_is_refused_and_can_be_repeated() -> 
         await asyncio.sleep(3600)
 
     async with Engine() as engine:
-        run = await engine.start(flow_of(wait))
+        run = await engine.start(one_task(wait))
         for options in ({"reason": "\ud800"}, {"reason": "x" * 201}, {"grace": float("nan")}, {"grace": -1}):
             with pytest.raises(ValueError, match=r"reason|grace"):
                 await run.cancel(**options)  # type: ignore[arg-type]
@@ -291,7 +286,7 @@ async def test_a_condition_speaks_for_the_attempt_to_come_and_not_after_it() -> 
         return ctx.attempt
 
     async with Engine() as engine:
-        run = await engine.start(flow_of(body, when=condition))
+        run = await engine.start(one_task(body, when=condition))
         assert await run == {"body": 1}
         assert [ctx.attempt for ctx in seen] == [1, 1]
         assert seen[0] is not seen[1]
@@ -311,7 +306,7 @@ async def test_json_that_somebody_made_by_hand_is_checked_before_it_is_logged() 
         await ctx.emit("x.z", ctx.input)
 
     async with Engine() as engine:
-        run = await finished(engine, flow_of(body))
+        run = await finished(engine, one_task(body))
         assert run.status == "completed"
         events = await read_all(engine.log, run.id)
         assert [e.data for e in events if e.type.startswith("x.")] == [{"a": 1}, {}]
@@ -326,7 +321,7 @@ def test_a_cancelled_future_read_in_a_subscriber_is_no_cancel_of_the_run() -> No
         cancelled: Future[None] = Future()
         cancelled.cancel()
         async with Engine() as engine:
-            run = await engine.start(flow_of(lambda: 1))
+            run = await engine.start(one_task(lambda: 1))
             run.events.subscribe(lambda _: cancelled.result())
             await asyncio.wait_for(run, PATIENCE)
 

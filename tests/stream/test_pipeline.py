@@ -385,7 +385,7 @@ async def test_a_window_that_nobody_could_publish_is_lost_as_well(answers: str) 
 
 
 async def test_a_log_that_does_not_answer_in_time_has_lost_the_window() -> None:
-    """Once; what it answers later is not published."""
+    """The window is lost once, and what the log answers later is not published."""
     hanging: FaultyLog | None = None
 
     def log(inner: Any) -> FaultyLog:
@@ -451,7 +451,7 @@ async def test_each_window_has_its_own_time_though_one_timer_watches_them_all() 
 
 
 async def test_disposal_leaves_no_timer() -> None:
-    """Also where a window is under way, whose answer is then not heard."""
+    """No timer is left, also if a window is under way, whose answer is then ignored."""
     appending = Appending()
     appending.give()
     appending.subscription.dispose()
@@ -532,7 +532,7 @@ async def test_payloads_beside_events_are_let_go_once_they_are_in_the_log() -> N
 
 @LOGS
 async def test_a_pipeline_that_was_disposed_is_held_by_nobody(answers: str) -> None:
-    """Neither by the loop nor by the scheduler that all runs share."""
+    """Neither the loop nor the scheduler that all runs share keeps a disposed pipeline."""
     writer = Writer(answers)
     writer.write()
     await turns(SETTLED)

@@ -294,7 +294,7 @@ async def test_a_run_that_gave_up_leaves_its_place_in_line_to_the_next() -> None
 
 
 async def test_a_limit_that_nobody_defines_is_refused_before_anything_starts() -> None:
-    """With the limit, the workflow and what to write."""
+    """The error names the limit and the workflow and says what to write."""
     flow = fan("one", Counter(), limits="gpu")
     with pytest.raises(WorkflowError, match=r"'one' uses the limit 'gpu'.*Engine\(limits=\[Limit\('gpu'"):
         Engine(workflows=[flow])
@@ -319,7 +319,7 @@ async def test_two_limits_of_one_name_are_refused() -> None:
 
 
 def test_two_tasks_that_contradict_each_other_are_refused() -> None:
-    """Within one workflow, with the limit's name."""
+    """Two definitions of one limit in a workflow are refused by its name."""
     flow = Workflow("contradicts")
 
     @flow.task(limits=Limit("gpu", 1))
@@ -355,7 +355,7 @@ def test_a_limit_that_makes_no_sense_is_refused_where_it_is_made(arguments: tupl
 
 @pytest.mark.parametrize("count", [0, -1, True, 1.5, "2"])
 def test_a_concurrency_that_makes_no_sense_is_refused_where_it_is_given(count: Any) -> None:
-    """Of a task, a workflow and an engine."""
+    """A task, a workflow and an engine each refuse a concurrency that is not a number from 1."""
     with pytest.raises(WorkflowError, match="concurrency of task 'child'"):
         fan("flow", Counter(), concurrency=count)
     with pytest.raises(WorkflowError, match="concurrency"):

@@ -173,7 +173,7 @@ async def test_a_large_output_is_kept_too() -> None:
 
 
 async def test_a_mapped_task_is_cached_child_by_child() -> None:
-    """By the item, wherever it stands in the list."""
+    """A child is found by its item, wherever that stands in the list."""
     ran: list[str] = []
     flow = Workflow("mapped")
 
@@ -237,7 +237,7 @@ async def test_a_condition_is_asked_before_the_store() -> None:
 
 
 async def test_what_is_taken_from_the_store_needs_no_slot() -> None:
-    """With the one slot taken by another body, a hit completes."""
+    """A hit completes while another body has the only slot."""
     flow = Workflow("busy")
     go_on = asyncio.Event()
     go_on.set()
@@ -329,7 +329,7 @@ async def test_the_context_of_a_body_is_no_part_of_the_default_key() -> None:
 
 
 async def test_a_given_parameter_is_part_of_the_default_key_by_its_name() -> None:
-    """The same values the other way round are something else."""
+    """Equal values under exchanged names make another key."""
     flow = Workflow("pairs")
 
     @flow.task(cache=True)
@@ -400,7 +400,7 @@ def test_a_key_whose_parameters_cannot_be_bound_is_refused_before_a_run() -> Non
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 async def test_an_output_is_good_for_its_ttl(kind: str, tmp_path: Path) -> None:
-    """By the engine's clock; what runs again then is good for another ttl."""
+    """The ttl goes by the engine's clock; an output that was made again is good for another ttl."""
     ran: list[int] = []
     clock = TestClock()
     log = "memory://" if kind == "memory" else f"sqlite:///{tmp_path}/runs.db"

@@ -118,7 +118,7 @@ def test_a_retry_that_makes_no_sense_is_refused_where_it_is_made(options: dict[s
     [{"retry": True}, {"retry": "often"}, {"timeout": 0}, {"timeout": -1}, {"timeout": math.nan}, {"timeout": "1"}],
 )
 def test_a_task_with_a_bad_retry_or_timeout_is_refused_at_its_definition(options: dict[str, Any]) -> None:
-    """With the task's name and the option's."""
+    """The error names the task and the option."""
     with pytest.raises(WorkflowError, match=next(iter(options))) as refused:
         Workflow("flow").task(bodies.pid, **options)
     assert "'pid'" in str(refused.value)

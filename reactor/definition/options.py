@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from reactor.definition.address import address_of
+from reactor.definition.executors import EXECUTORS
 from reactor.definition.policy import Cache, Limit, Retry
-from reactor.definition.task import EXECUTORS, ON_UPSTREAM_FAILURE, Group, Task
+from reactor.definition.task import ON_UPSTREAM_FAILURE, Group, Task
 from reactor.requests import seconds_problem, whole_number_problem
 
 

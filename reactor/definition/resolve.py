@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NoReturn
 
-from reactor.definition.address import check_address
 from reactor.definition.binding import CONTEXT, GIVEN, INPUT, ITEM, UPSTREAM, Parameter, Signature, signature_of
+from reactor.definition.executors import EXECUTORS
 from reactor.definition.names import did_you_mean
 from reactor.definition.node import Node
 from reactor.definition.references import referenced_tasks
@@ -116,16 +116,10 @@ class _Resolver:
     # --- checks ---
 
     def check_executor(self, signature: Signature) -> None:
-        executor = self.task.executor
-        if executor == "thread" and signature.is_async:
-            self.fail("an async def body runs on the loop, not in a thread")
-        if executor == "loop" and not signature.is_async:
-            self.fail("a def body would hold the event loop; executor='loop' is for async def")
-        if executor == "process":
-            try:
-                check_address(self.task.function)
-            except ValueError as error:
-                self.fail(f"it cannot run in a process: {error}")
+        if self.task.executor is not None:
+            problem = EXECUTORS[self.task.executor](self.task.function, signature.is_async)
+            if problem is not None:
+                self.fail(problem)
 
     def check_bound_names(self, parameters: Iterable[Parameter], others: Iterable[Parameter]) -> None:
         """``needs`` may bind parameters of the body and of the functions beside it, ``map`` only those of the body."""

@@ -10,10 +10,10 @@ from reactor.definition.policy import Cache, Limit, Retry
 P = ParamSpec("P")
 R = TypeVar("R")
 
-ExecutorName = Literal["loop", "thread", "process"]
+ExecutorName = Literal["loop", "thread", "process"] | str
+"""One of ``definition.executors.EXECUTORS``."""
 OnUpstreamFailure = Literal["skip", "run"]
 
-EXECUTORS: Final[tuple[str, ...]] = get_args(ExecutorName)
 ON_UPSTREAM_FAILURE: Final[tuple[str, ...]] = get_args(OnUpstreamFailure)
 
 

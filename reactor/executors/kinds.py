@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from reactor import bounds
+from reactor.definition.executors import EXECUTORS, BodyCheck
 from reactor.executors.local import LocalExecutor
 from reactor.executors.processes.executor import ProcessExecutor
 from reactor.executors.threads import ThreadExecutor
@@ -42,4 +43,27 @@ KINDS: Final[dict[str, Kind]] = {
     "thread": Kind(_make_threads, slots=bounds.THREADS, waiting=bounds.WAITING_THREADS, can_kill=False),
     "process": Kind(_make_processes, slots=os.cpu_count() or 1, waiting=bounds.WAITING_PROCESSES, can_kill=True),
 }
-"""By name. What is checked of a body, before anything runs, stands in ``definition``."""
+"""By name."""
+
+
+def register_kind(name: str, kind: Kind, *, check: BodyCheck | None = None) -> None:
+    """Makes ``executor="name"`` run bodies in an executor of your own, in every engine of this process.
+
+    - ``name``: a letter or ``_``, then letters, digits and ``. _ ~ -``.
+    - ``check``: gets a body and whether it is ``async def``; returns why it cannot run there, or None. It is called when
+      a workflow is validated.
+
+    Raises ValueError for a name that is not valid or is registered already.
+
+    Example: ``register_kind("gpu", Kind(GpuExecutor, slots=1, waiting=None, can_kill=False))``
+    """
+    if not bounds.TASK_NAME.fullmatch(name):
+        raise ValueError(f"{name[:100]!r} cannot name an executor: write a letter or _, then letters, digits . _ ~ -")
+    if name in KINDS:
+        raise ValueError(f"there is an executor {name!r} already")
+    EXECUTORS[name] = check or _accept
+    KINDS[name] = kind
+
+
+def _accept(body: Callable[..., Any], is_async: bool) -> None:
+    """The check of an executor that can run every body."""

@@ -12,9 +12,10 @@ import argparse
 import asyncio
 import os
 import re
+import signal
 import sys
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import aclosing, nullcontext
+from contextlib import aclosing, nullcontext, suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NoReturn
@@ -267,6 +268,10 @@ async def answer(
 async def run_here(given: dict[str, Any], budget: Budget | None) -> int:
     outputs: dict[str, Any] = {}
     failed: RunFailed | None = None
+    if (task := asyncio.current_task()) is not None:
+        # Without a handler of the loop's own, a Ctrl-C that comes just before the loop waits does not wake it.
+        with suppress(NotImplementedError):  # on Windows
+            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, task.cancel)
     async with aiohttp.ClientSession() as session, Engine(resources={"http": session}) as engine:
         run = await engine.start(flow, given, budget=budget)
         # `off_loop` runs what follows in a thread, so that a slow terminal holds back nothing else.
@@ -357,7 +362,7 @@ def main(arguments: Iterable[str] | None = None) -> int:
         refuse(str(error))
     try:
         return asyncio.run(run_here(given, budget))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         return 130
 
 

@@ -38,6 +38,7 @@ from reactor.runs.run import Run
 from reactor.stream.behind import wait_for_readers
 from reactor.stream.feed import Closed
 from reactor.stream.follow import log_error_of
+from reactor.supervision.ending import EndReason
 from reactor.tasks.past import Output
 
 logger = structlog.get_logger("reactor")
@@ -153,7 +154,7 @@ class Engine:
             if self.log.durable:
                 execution.suspend()
             else:
-                execution.control.cancel("shutdown", by=None, grace=min(grace, bounds.DRAIN_GRACE_SECONDS))
+                execution.control.cancel(EndReason.SHUTDOWN, by=None, grace=min(grace, bounds.DRAIN_GRACE_SECONDS))
         await self._wait_for_runs(grace + 2 * self._append_timeout)
         for execution in list(self._runs.executions.values()):
             logger.error("run did not end in time", run_id=execution.run_id)

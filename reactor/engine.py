@@ -37,6 +37,7 @@ from reactor.runs.run import Run
 from reactor.stream.behind import wait_for_readers
 from reactor.stream.feed import Closed
 from reactor.stream.live import live_of_all
+from reactor.supervision.ending import EndReason
 from reactor.tasks.past import Output
 
 logger = structlog.get_logger("reactor")
@@ -152,7 +153,7 @@ class Engine:
             if self.log.durable:
                 execution.journal.suspend()
             else:
-                execution.control.cancel("shutdown", by=None, grace=min(grace, bounds.DRAIN_GRACE_SECONDS))
+                execution.control.cancel(EndReason.SHUTDOWN, by=None, grace=min(grace, bounds.DRAIN_GRACE_SECONDS))
         await self._wait_for_runs(grace + 2 * self._append_timeout)
         for execution in list(self._runs.executions.values()):
             logger.error("run did not end in time", run_id=execution.run_id)

@@ -1,4 +1,4 @@
-"""What an engine knows by name: workflows, tools and limits."""
+"""What an engine finds by name: workflows, tools and limits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from reactor.errors import UnknownWorkflow, WorkflowError
 from reactor.plans.tools import Tool, tools
 
 
-def _by_name(tools: Iterable[Tool[..., Any]]) -> dict[str, Tool[..., Any]]:
+def _tools_by_name(tools: Iterable[Tool[..., Any]]) -> dict[str, Tool[..., Any]]:
+    """Raises ValueError where two tools have the same name."""
     named: dict[str, Tool[..., Any]] = {}
     for tool in tools:
         if named.setdefault(tool.name, tool) is not tool:
@@ -21,24 +22,26 @@ def _by_name(tools: Iterable[Tool[..., Any]]) -> dict[str, Tool[..., Any]]:
 
 
 class Registry:
-    """``tools``: those a DAG that is data may use; None: all there are in this process."""
+    """``only``: the tools that a DAG as data may use; None: every ``@tool`` of this process."""
 
     def __init__(self, limits: Iterable[Limit], only: Iterable[Tool[..., Any]] | None) -> None:
         self.workflows: dict[str, Workflow] = {}
         self.limits: dict[str, Limit] = {}
-        self._only = None if only is None else _by_name(only)
+        self._only = None if only is None else _tools_by_name(only)
         for limit in limits:
             if self.limits.setdefault(limit.name, limit) != limit:
                 raise ValueError(f"there are two limits named {limit.name!r}")
 
     @property
     def tools(self) -> Mapping[str, Tool[..., Any]]:
+        """The tools that a DAG as data may use, by name."""
         return tools() if self._only is None else self._only
 
     def register(self, workflow: Workflow) -> Graph:
-        """Validates a workflow and makes it known by its name; raises WorkflowError.
+        """Validates a workflow and registers it by its name.
 
-        A DAG that is data is validated only: it is stored with its runs.
+        Raises WorkflowError, or ValueError where another workflow has this name. A DAG as data is only validated: it is
+        stored with its runs.
         """
         graph = workflow.validate()
         self._check_limits(graph)
@@ -50,7 +53,7 @@ class Registry:
         return graph
 
     def workflow(self, name: str) -> Workflow:
-        """Raises UnknownWorkflow."""
+        """The registered workflow of this name; raises UnknownWorkflow."""
         workflow = self.workflows.get(name)
         if workflow is None:
             known = ", ".join(map(repr, self.workflows)) or "none"
@@ -73,6 +76,9 @@ class Registry:
                     workflow=graph.name,
                     task=None,
                 )
-        for name, limit in graph.limits.items():  # only now: a workflow that is refused leaves nothing behind
+        for (
+            name,
+            limit,
+        ) in graph.limits.items():  # after all checks: a refused workflow must leave nothing behind
             if limit is not None:
                 self.limits.setdefault(name, limit)

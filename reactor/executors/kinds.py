@@ -50,8 +50,8 @@ def register_kind(name: str, kind: Kind, *, check: BodyCheck | None = None) -> N
     """Makes ``executor="name"`` run bodies in an executor of your own, in every engine of this process.
 
     - ``name``: a letter or ``_``, then letters, digits and ``. _ ~ -``.
-    - ``check``: gets a body and whether it is ``async def``; returns why it cannot run there, or None. It is called when
-      a workflow is validated.
+    - ``check``: gets a body and whether it is ``async def``; returns why it cannot run there, or None. Called when a
+      workflow is validated.
 
     Raises ValueError for a name that is not valid or is registered already.
 

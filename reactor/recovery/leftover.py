@@ -15,6 +15,7 @@ from reactor.events.state import ENDED, RunState, TaskState
 from reactor.events.timing import milliseconds
 from reactor.events.values import json_number
 from reactor.ports.clock import Clock
+from reactor.supervision.ending import EndReason
 
 
 def cancel_events(
@@ -36,7 +37,7 @@ def cancel_events(
     maps = {task["id"] for task in tasks if task["kind"] == "map"}
     for task in list(_unfinished(state, tasks)):
         never_mapped = task.id in maps and task.count is None
-        data = drafts.cancelled("crash", 0.0, stopped=True, mapped=never_mapped)
+        data = drafts.cancelled(EndReason.CRASH, 0.0, stopped=True, mapped=never_mapped)
         write(Draft("task.cancelled", data, task.id, task_head(task.id, task.task, task.map_index, task.attempt)))
     task_time_ms = sum(task.duration_ms or 0.0 for task in state.tasks.values() if task.count is None)
     duration_ms = milliseconds(state.started, clock.now().decode())

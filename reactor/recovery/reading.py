@@ -18,7 +18,7 @@ from reactor.events.state import ENDED, RunState, TaskState
 from reactor.events.timing import milliseconds
 from reactor.events.values import restore_output
 from reactor.ports.log import EventLog
-from reactor.supervision.ending import Ending
+from reactor.supervision.ending import Ending, EndReason
 from reactor.supervision.ledger import Ledger
 from reactor.tasks.mailbox import Letter
 from reactor.tasks.past import Output, Past
@@ -72,11 +72,11 @@ def _ending_of(state: RunState) -> Ending | None:
         return Ending(state.reason or "", state.error)
     if state.recoveries >= bounds.CRASH_LOOP:
         message = f"recovered {bounds.CRASH_LOOP} times without a task completing"
-        return Ending("crash_loop", {"type": "crash_loop", "message": message})
+        return Ending(EndReason.CRASH_LOOP, {"type": "crash_loop", "message": message})
     if state.exceeded and state.budget is not None and state.budget.get("on_exceeded") == "fail":
         # the crash came between the two events
         message = f"the budget is exceeded: {', '.join(state.exceeded)}"
-        return Ending("budget", {"type": "BudgetExceeded", "message": message})
+        return Ending(EndReason.BUDGET, {"type": "BudgetExceeded", "message": message})
     return None
 
 

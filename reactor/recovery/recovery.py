@@ -24,6 +24,7 @@ from reactor.runs.open_runs import OpenRuns
 from reactor.runs.parent import Parent, ParentRun
 from reactor.runs.run import Run
 from reactor.stream.feed import Closed, Feed
+from reactor.supervision.ending import EndReason
 from reactor.supervision.ledger import Ledger
 
 logger = structlog.get_logger("reactor")
@@ -134,9 +135,9 @@ class Recovery:
         if child is None and run.state.parent == link.data:
             ledger = Ledger.restored(None, run.state)
             link.run.spending.settle(link.task_id, record.run_id, ledger, is_counted=False)
-        was_paused_with_it = child is not None and child.is_paused and child.control.pause_reason == "parent"
+        was_paused_with_it = child is not None and child.is_paused and child.control.pause_reason == EndReason.PARENT
         if child is not None and was_paused_with_it and not link.run.is_paused:
-            child.control.resume("parent", by=None)
+            child.control.resume(EndReason.PARENT, by=None)
 
     async def _end_orphans(self, parent_id: str | None = None) -> None:
         """Cancels dormant children whose parent has ended or is gone; they would wait for ever."""
@@ -144,7 +145,7 @@ class Recovery:
             if parent_id in (None, parent) and await self._is_over(parent) and self._dormant.pop(child_id, None):
                 child = await self._runs.get(child_id)
                 if child.feed.closed == Closed.NOT_RECOVERED:  # else somebody has ended it, or goes on with it
-                    await self.end_left(child, reason="parent", by=None)
+                    await self.end_left(child, reason=EndReason.PARENT, by=None)
 
     async def _is_over(self, run_id: str) -> bool:
         if run_id in self._runs.open:

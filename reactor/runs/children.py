@@ -11,6 +11,7 @@ from reactor.bounds import CHILD_DEPTH, RUN_ID
 from reactor.definition.policy import Budget
 from reactor.errors import TooDeep
 from reactor.runs.parent import ChildRun, ParentRun
+from reactor.supervision.ending import EndReason
 from reactor.tasks.scope import Body
 
 OpenChild = Callable[["ParentRun", str, str, Any, Mapping[str, Any], "Budget | None", bool], Awaitable[Any]]
@@ -65,7 +66,7 @@ class Children:
             return
         # the reason must be in the log first: after a crash in between the body would take up a cancelled child
         await self._parent.committed()
-        child.cancel("parent", by=None, grace=_GRACE_PART * self._parent.grace)
+        child.cancel(EndReason.PARENT, by=None, grace=_GRACE_PART * self._parent.grace)
         while not child.is_closed:
             await child.next_commit()
 
@@ -73,19 +74,19 @@ class Children:
         """Cancels the child runs that a task has not waited for. The task has ended."""
         for child in self.open.values():
             if child.parent is not None and child.parent.task_id == task_id and not (child.ending or child.is_sealed):
-                child.cancel("parent", by=None, grace=_GRACE_PART * self._parent.grace)
+                child.cancel(EndReason.PARENT, by=None, grace=_GRACE_PART * self._parent.grace)
 
     def pause(self) -> None:
         """Pauses them with their parent."""
         for child in self.open.values():
             if child.ending is None:
-                child.pause("parent", by=None)
+                child.pause(EndReason.PARENT, by=None)
 
     def resume(self) -> None:
         """Resumes those that were paused with their parent."""
         for child in self.open.values():
-            if child.ending is None and child.pause_reason == "parent":
-                child.resume("parent", by=None)
+            if child.ending is None and child.pause_reason == EndReason.PARENT:
+                child.resume(EndReason.PARENT, by=None)
 
     def _check_depth(self, task_id: str) -> None:
         depth, run = 1, self._parent

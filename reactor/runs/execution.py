@@ -24,7 +24,7 @@ from reactor.runs.spending import Spending
 from reactor.runs.summary import terminal_draft
 from reactor.runs.time_limits import time_limits
 from reactor.stream.feed import Feed
-from reactor.supervision.ending import Ending
+from reactor.supervision.ending import Ending, EndReason
 from reactor.supervision.isolation import Isolation
 from reactor.supervision.ledger import Ledger
 from reactor.supervision.stopwatch import Stopwatch
@@ -146,12 +146,12 @@ class Execution:
             self.journal.write(Draft("run.resumed", orjson.dumps(data)))
         self.control.ending = past.ending
         if past.owes_pause:
-            self.control.pause("budget", by=None)
+            self.control.pause(EndReason.BUDGET, by=None)
         if past.is_paused:
             self.control.hold(self.feed.state.reason)
         self._connect()
         if past.ending is not None:
-            self.control.cancel_all("crash")
+            self.control.cancel_all(EndReason.CRASH)
         elif not self.control.is_paused:
             self.control.stopwatch.go()
             self._pause_with_parent()
@@ -164,7 +164,7 @@ class Execution:
     def _pause_with_parent(self) -> None:
         """The parent may have been paused while this child run was looked for in the log."""
         if self.parent is not None and self.parent.run.is_paused:
-            self.control.pause("parent", by=None)
+            self.control.pause(EndReason.PARENT, by=None)
 
     def _connect(self) -> None:
         self.crew.connect(self.journal.write, self._fail_on_bug, self._seal)

@@ -10,7 +10,7 @@ from reactor.events.event import Draft, Window
 from reactor.operators.buffer_window import Room
 from reactor.runs.commits import Commits
 from reactor.runs.host import Host
-from reactor.stream.feed import Feed
+from reactor.stream.feed import Closed, Feed
 from reactor.stream.pipeline import Pipeline
 
 logger = structlog.get_logger("reactor")
@@ -112,14 +112,14 @@ class Journal:
             return
         logger.error("run ended in this process, its log is lost", run_id=self.run_id, error=str(error))
         self.lost_with = error
-        self._leave("log")
+        self._leave(Closed.LOG)
 
     def suspend(self) -> None:
         """Leaves the run as its log has it, for the next start of an engine."""
         if not self.feed.closed:
-            self._leave("shutdown")
+            self._leave(Closed.SHUTDOWN)
 
-    def _leave(self, reason: str) -> None:
+    def _leave(self, reason: Closed) -> None:
         self._stop_bodies()
         self._pipeline.dispose()
         self.feed.close(reason)

@@ -19,7 +19,7 @@ from reactor.runs.beginning import Beginning
 from reactor.runs.execution import Execution
 from reactor.runs.host import Host
 from reactor.runs.run import Run
-from reactor.stream.feed import Feed
+from reactor.stream.feed import Closed, Feed
 from reactor.tasks.past import Output, Past
 
 
@@ -102,7 +102,7 @@ class OpenRuns:
         self.executions.pop(execution.run_id, None)
         if execution.parent is not None:
             execution.parent.run.remove_child(execution, execution.parent.task_id)
-        if execution.feed.closed == "end":
+        if execution.feed.closed == Closed.END:
             execution.feed.forget_ring()
             self._keep(execution.feed)
             self._over(execution.run_id)
@@ -146,8 +146,8 @@ class OpenRuns:
         await self.log.record(run_id)  # raises UnknownRun, also for a run that retention has removed
         feed = self._recent.get(run_id)
         if feed is None:
-            closed = "log" if run_id in self._lost else "not_recovered"
+            closed = Closed.LOG if run_id in self._lost else Closed.NOT_RECOVERED
             feed = await Feed.load(run_id, self.log, self.clock, closed=closed)
-        if feed.closed == "end":
+        if feed.closed == Closed.END:
             self._keep(feed)
         return Run(feed, None)

@@ -13,7 +13,7 @@ from reactor.events.event import Message
 from reactor.events.state import ENDED, RunState
 from reactor.requests import check_grace, check_key, check_reason, check_value
 from reactor.runs.execution import Execution
-from reactor.stream.feed import Feed
+from reactor.stream.feed import Closed, Feed
 from reactor.stream.follow import Follow, RunEvents, closing_error, iterate
 from reactor.stream.live import Live
 from reactor.stream.task_events import TaskEvents
@@ -219,7 +219,7 @@ class Run:
             await self.ended()  # its last event is on its way
         if self._execution is not None and not self.feed.closed:
             return self._execution
-        if self._execution is None and self.feed.closed not in (None, "end"):
+        if self._execution is None and self.feed.closed not in (None, Closed.END):
             raise RunNotHere(
                 f"run {self.id} is {self.status}, and nobody in this process goes on with it", run_id=self.id
             )

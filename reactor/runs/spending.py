@@ -11,7 +11,7 @@ import orjson
 from reactor.events import drafts
 from reactor.events.event import Draft
 from reactor.events.values import json_number
-from reactor.supervision.ending import Ending
+from reactor.supervision.ending import Ending, EndReason
 from reactor.supervision.ledger import Crossing, Ledger
 
 
@@ -147,6 +147,6 @@ class Spending:
         if budget.on_exceeded == "fail":
             used = f"{json_number(crossing.used)} of {json_number(crossing.limit)} {crossing.resource}"
             error = {"type": "BudgetExceeded", "message": f"the budget is exceeded: {used}"}
-            self._control.stop(Ending("budget", error, task_id))
+            self._control.stop(Ending(EndReason.BUDGET, error, task_id))
         elif budget.on_exceeded == "pause":
-            self._control.pause("budget", by=None)
+            self._control.pause(EndReason.BUDGET, by=None)

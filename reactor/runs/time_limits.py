@@ -6,7 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from reactor.definition.policy import Budget
-from reactor.supervision.ending import Ending
+from reactor.supervision.ending import Ending, EndReason
 from reactor.supervision.ledger import WARN_AT
 from reactor.supervision.stopwatch import Alarm
 
@@ -22,7 +22,7 @@ def time_limits(
     alarms: list[Alarm] = []
     if timeout is not None:
         message = f"the run took longer than its timeout of {timeout:g} s"
-        alarms.append((timeout, lambda: stop(Ending("timeout", {"type": "RunTimeout", "message": message}))))
+        alarms.append((timeout, lambda: stop(Ending(EndReason.TIMEOUT, {"type": "RunTimeout", "message": message}))))
     if budget is not None and budget.seconds is not None:
         alarms.append((float(WARN_AT) * budget.seconds, lambda: use_seconds(WARN_AT)))
         alarms.append((budget.seconds, lambda: use_seconds(Decimal(1))))

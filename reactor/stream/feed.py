@@ -57,7 +57,7 @@ class Feed:
         self._ring_bytes = 0
 
     @classmethod
-    async def load(cls, run_id: str, log: EventLog, clock: Clock, *, closed: str | None) -> Feed:
+    async def load(cls, run_id: str, log: EventLog, clock: Clock, *, closed: Closed | None) -> Feed:
         """The feed of a run that is in the log; raises UnknownRun.
 
         ``closed``: a value of ``Closed``, why nothing more comes of a run that has not ended; None where it will go on.
@@ -69,7 +69,7 @@ class Feed:
                 evolve(state, event)
             await asyncio.sleep(0)  # lets others use the loop while a long log is read
         feed.state = state
-        feed.closed = _END if state.has_ended else None if closed is None else Closed(closed)
+        feed.closed = _END if state.has_ended else closed
         return feed
 
     @property
@@ -114,10 +114,10 @@ class Feed:
         self._ring.clear()
         self._ring_events = self._ring_bytes = 0
 
-    def close(self, reason: str) -> None:
+    def close(self, reason: Closed) -> None:
         """Ends the feed of a run that has not ended. ``reason``: a value of ``Closed``."""
         if self.closed is None:
-            self.closed = Closed(reason)
+            self.closed = reason
             self._complete()
 
     def _complete(self) -> None:

@@ -1,20 +1,42 @@
-"""Why a run stops before its end, as a value."""
+"""Why a run ends before its tasks have, as a value."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+
+
+class EndReason(StrEnum):
+    """The reasons that the engine itself gives; users who cancel give any text of their own."""
+
+    TIMEOUT = "timeout"
+    """The run took longer than the timeout of its workflow."""
+    BUDGET = "budget"
+    """It spent more than its budget."""
+    CRASH_LOOP = "crash_loop"
+    """It was recovered ``bounds.CRASH_LOOP`` times without a task completing."""
+    PARENT = "parent"
+    """The run that it is a child of has ended, or is being cancelled."""
+    SHUTDOWN = "shutdown"
+    """Its engine closes, and the log is gone with it."""
+    CRASH = "crash"
+    """Of tasks only: their process has ended."""
+
+
+_BUDGET: Final = EndReason.BUDGET
 
 
 class Ending(NamedTuple):
-    """Why a run stops before its end."""
+    """Why a run ends before its tasks have."""
 
     reason: str
+    """An ``EndReason``, or what somebody who cancelled it has given."""
     error: dict[str, Any] | None = None
-    """Of a run that will fail (a timeout, a budget); None for one that is cancelled."""
+    """``{type, message}`` of a run that will fail; None for one that will be cancelled."""
     because: str | None = None
-    """The task that exceeded the budget."""
+    """The id of the task that exceeded the budget."""
 
     @property
     def skips(self) -> bool:
-        """What has not begun is skipped, with the reason, instead of cancelled."""
-        return self.reason == "budget" and self.error is not None
+        """Whether tasks that have not begun are skipped, with the reason, instead of cancelled."""
+        return self.reason == _BUDGET and self.error is not None

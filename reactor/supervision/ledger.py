@@ -1,4 +1,4 @@
-"""What a run has spent, against its budget. Values in, values out: who writes the events is ``Control``."""
+"""What a run has spent, against its budget. Values in, values out: ``runs.spending`` writes the events."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from reactor.events.state import RunState
 from reactor.events.values import json_number
 
 WARN_AT: Final = Decimal("0.8")
+"""The part of a budget at which it warns."""
 
 
 class Crossing(NamedTuple):
-    """A budget that is used to 80 percent, or exceeded: the event that tells of it."""
+    """A budget is used to 80 percent, or exceeded: what its event says."""
 
     type: str
+    """``budget.warning`` or ``budget.exceeded``."""
     resource: str
     used: Decimal
     limit: Decimal
@@ -33,7 +35,7 @@ class Crossing(NamedTuple):
 
 
 class Ledger:
-    """The sums of one run, its child runs included. Each resource warns once, and is exceeded once."""
+    """The sums of one run and its child runs. Each resource gives at most one warning, and is exceeded once."""
 
     def __init__(self, budget: Budget | None) -> None:
         self.budget = budget
@@ -41,20 +43,20 @@ class Ledger:
         self.tokens = 0
         self.tasks = 0
         self.children: dict[str, dict[str, Any]] = {}
-        """What of each child is in this run's log already: ``cost tokens tasks``."""
-        self._told: set[tuple[str, str]] = set()
+        """By child run: its ``cost tokens tasks`` that are in this run's log already."""
+        self._crossed: set[tuple[str, str]] = set()
 
     @classmethod
     def restored(cls, budget: Budget | None, state: RunState) -> Ledger:
-        """As it stood at a state; the starts of bodies come with the attempts of its tasks."""
+        """The ledger of a run that goes on. The starts of its bodies are the attempts of its tasks."""
         ledger = cls(budget)
         ledger.cost = state.cost or Decimal(0)
         ledger.tokens = state.tokens or 0
         ledger.children = {child: dict(spent) for child, spent in (state.children or {}).items()}
         own = sum(task.attempt for task in state.tasks.values())
         ledger.tasks = own + sum(spent["tasks"] for spent in ledger.children.values())
-        ledger._told = {("budget.warning", resource) for resource in state.warned or ()}
-        ledger._told |= {("budget.exceeded", resource) for resource in state.exceeded or ()}
+        ledger._crossed = {("budget.warning", resource) for resource in state.warned or ()}
+        ledger._crossed |= {("budget.exceeded", resource) for resource in state.exceeded or ()}
         return ledger
 
     def spend(self, cost: Decimal, tokens: int) -> None:
@@ -62,14 +64,14 @@ class Ledger:
         self.tokens += tokens
 
     def note_child(self, child_run: str, cost: Decimal, tokens: int, tasks: int = 0) -> None:
-        """What is being written of a child's spending."""
+        """Adds what is written to this run's log about a child's spending."""
         noted = self.children.setdefault(child_run, {"cost": Decimal(0), "tokens": 0, "tasks": 0})
         noted["cost"] += cost
         noted["tokens"] += tokens
         noted["tasks"] += tasks
 
     def missing_of(self, child_run: str, child: Ledger) -> tuple[Decimal, int, int]:
-        """What of a child is not in this run's log yet: (cost, tokens, tasks)."""
+        """A child's (cost, tokens, tasks) that are not in this run's log yet."""
         noted = self.children.get(child_run, {"cost": Decimal(0), "tokens": 0, "tasks": 0})
         return (
             max(Decimal(0), child.cost - noted["cost"]),
@@ -78,12 +80,12 @@ class Ledger:
         )
 
     def crossings(self) -> Iterator[Crossing]:
-        """What has to be told now about money and tokens."""
+        """The budgets of money and tokens that are crossed now, each reported once."""
         for resource, used in (("cost", self.cost), ("tokens", Decimal(self.tokens))):
             yield from self.crossings_of(resource, used)
 
     def crossings_of(self, resource: str, used: Decimal, *, is_reached: bool = False) -> Iterator[Crossing]:
-        """The same of one resource; ``used`` is what counts for it. ``is_reached``: the limit itself is too much."""
+        """The crossings of one resource. ``is_reached``: to use exactly the limit is to exceed it."""
         limit = self.limit_of(resource)
         if limit is None:
             return
@@ -93,16 +95,16 @@ class Ledger:
             yield from self._once("budget.exceeded", resource, used, limit)
 
     def limit_of(self, resource: str) -> Decimal | None:
-        """The budget of a resource; None where there is none."""
+        """The budget of a resource; None: no limit."""
         return None if self.budget is None else self.budget.limit(resource)
 
     def next_task(self) -> Crossing | None:
-        """What has to be told before another body starts."""
+        """The crossing that prevents the start of another body; None where it may start, or was reported before."""
         if self.budget is None or self.budget.tasks is None or self.tasks < self.budget.tasks:
             return None
         return next(self._once("budget.exceeded", "tasks", Decimal(self.tasks + 1), Decimal(self.budget.tasks)), None)
 
     def _once(self, type: str, resource: str, used: Decimal, limit: Decimal) -> Iterator[Crossing]:
-        if (type, resource) not in self._told:
-            self._told.add((type, resource))
+        if (type, resource) not in self._crossed:
+            self._crossed.add((type, resource))
             yield Crossing(type, resource, used, limit)

@@ -1,4 +1,4 @@
-"""Limits on what runs at once and how often it starts, and the queue of what is ready to."""
+"""Limits on what runs at once and how often it starts; the queue of tasks that are ready to start."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reactor.operators.buffer_window import Room
 
 
 class Slots:
-    """At most ``limit`` holders at once; whoever comes later is parked and served in order."""
+    """At most ``limit`` claims hold a slot at once; later ones are parked and served in order."""
 
     __slots__ = ("_free", "_parked")
 
@@ -20,7 +20,7 @@ class Slots:
         self._parked: OrderedDict[Claim, None] = OrderedDict()
 
     def acquire(self, claim: Claim) -> bool:
-        """True if taken; else the claim is parked until ``granted``."""
+        """Takes a slot; where none is free it parks the claim, to be ``granted`` later, and returns False."""
         if self._free > 0:
             self._free -= 1
             return True
@@ -28,7 +28,7 @@ class Slots:
         return False
 
     def release(self) -> None:
-        """Hands the slot to the first of the parked."""
+        """Gives a slot back: the first parked claim gets it."""
         if self._parked:
             claim, _ = self._parked.popitem(last=False)
             claim.granted()
@@ -36,14 +36,14 @@ class Slots:
             self._free += 1
 
     def withdraw(self, claim: Claim) -> None:
-        """It waits no more: a run that is gone must not be kept by a slot that stays taken."""
+        """Unparks a claim: a slot that stays taken must not keep a run that is gone in memory."""
         self._parked.pop(claim, None)
 
 
 class Rate:
-    """At most ``amount`` starts in any ``per`` seconds: it remembers when the last ones were.
+    """At most ``amount`` starts in any ``per`` seconds. It remembers the times of the last starts.
 
-    A start that becomes free is promised to the first of the parked, until it has taken it or cannot.
+    A start that becomes free is promised to the first parked claim, until that takes it or withdraws.
     """
 
     __slots__ = ("_amount", "_call_later", "_clock", "_is_armed", "_parked", "_per", "_promised", "_starts")
@@ -66,7 +66,7 @@ class Rate:
         self._is_armed = False
 
     def is_free_for(self, claim: Claim) -> bool:
-        """Whether it may start now; nobody overtakes those who are parked."""
+        """Whether this claim may start now; none overtakes the parked ones."""
         return claim in self._promised or (self._free() > 0 and not self._parked)
 
     def take(self, claim: Claim) -> None:
@@ -75,19 +75,19 @@ class Rate:
         self._starts.append(self._clock())
 
     def park(self, claim: Claim) -> None:
-        """Tells the claim to try again when its turn has come."""
+        """Parks a claim; it is called to ``try_again`` when a start is free for it."""
         self._parked[claim] = None
         self._arm()
 
     def withdraw(self, claim: Claim) -> None:
-        """It waits no more, and what it was promised is the next one's."""
+        """Unparks a claim; a start that was promised to it goes to the next one."""
         self._parked.pop(claim, None)
         if claim in self._promised:
             self._promised.remove(claim)
             self._serve()
 
     def _free(self) -> int:
-        """Starts that nobody has taken and that are promised to nobody."""
+        """How many starts are neither taken nor promised."""
         now = self._clock()
         while self._starts and self._starts[0] <= now - self._per:
             self._starts.popleft()
@@ -97,9 +97,9 @@ class Rate:
         if self._parked and not self._is_armed:
             self._is_armed = True
             wait = self._starts[0] + self._per - self._clock() if self._starts else 0.0
-            self._call_later(max(wait, 0.001), self._due)
+            self._call_later(max(wait, 0.001), self._on_due)
 
-    def _due(self) -> None:
+    def _on_due(self) -> None:
         self._is_armed = False
         self._serve()
 
@@ -112,10 +112,10 @@ class Rate:
 
 
 class Claim:
-    """What one body holds while it runs: slots, narrowest first, and a start of each rate. Used once.
+    """What one body takes to start: its slots, narrowest limit first, and a start of each rate. Used once.
 
-    Slots are always taken in the same order, so nobody waits in a circle; one that waits for a rate holds no slot.
-    ``again`` is called when it is worth while to ``take`` once more.
+    All claims take slots in the same order, so they cannot wait in a circle; one that waits for a rate holds no slot.
+    ``again`` is called when another ``take`` may succeed.
     """
 
     __slots__ = ("_again", "_held", "_parked_at", "_rates", "_slots")
@@ -129,21 +129,21 @@ class Claim:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether it is parked."""
+        """Whether it is parked somewhere."""
         return self._parked_at is not None
 
     def take(self) -> bool:
-        """True once it has everything; else it waits in one place, and ``again`` will be called."""
+        """True once it holds everything; else it is parked in one place, and ``again`` will be called."""
         while self._held < len(self._slots):
             slots = self._slots[self._held]
             if not slots.acquire(self):
-                self._forgo_rates()  # others can use them meanwhile
+                self._give_up_rates()  # others can use those starts meanwhile
                 self._parked_at = slots
                 return False
             self._held += 1
         for rate in self._rates:
             if not rate.is_free_for(self):
-                self._let_go()
+                self._release_all()
                 self._parked_at = rate
                 rate.park(self)
                 return False
@@ -152,49 +152,49 @@ class Claim:
         return True
 
     def granted(self) -> None:
-        """The slot it was parked at is its own now."""
+        """Called by the Slots it is parked at: a slot is its own now."""
         self._held += 1
         self.try_again()
 
     def try_again(self) -> None:
-        """What it waited for may be free."""
+        """Called when what it waits for may be free."""
         self._parked_at = None
         self._again()
 
     def release(self) -> None:
-        """Gives everything back and waits for nothing any more."""
+        """Gives everything back, and is parked nowhere any more."""
         parked_at, self._parked_at = self._parked_at, None
         if parked_at is not None:
             parked_at.withdraw(self)
-        self._let_go()
+        self._release_all()
 
-    def _let_go(self) -> None:
-        self._forgo_rates()
+    def _release_all(self) -> None:
+        self._give_up_rates()
         held, self._held = self._held, 0
         for slots in self._slots[:held]:
             slots.release()
 
-    def _forgo_rates(self) -> None:
+    def _give_up_rates(self) -> None:
         for rate in self._rates:
             rate.withdraw(self)
 
 
 class Startable(Protocol):
-    """A task whose upstreams ended."""
+    """What the queue needs of a task whose upstreams have ended."""
 
     def begin(self) -> None:
-        """Takes its slots and starts, or waits at the first one that is taken."""
+        """Takes its slots and starts, or waits for the first slot that is not free."""
         ...
 
     def fail(self, error: BaseException) -> None:
-        """It could not begin."""
+        """Called with what ``begin`` raised."""
         ...
 
 
 class ReadyQueue:
-    """Starts what is ready, in order, while the window has room and the run is not paused.
+    """Starts the tasks that are ready, in order, while the window has room and the run is not paused.
 
-    Completions and skips only append here, so a cascade through 10,000 tasks is a loop, never a recursion.
+    The end of a task only appends its dependents here: 10,000 tasks in a chain are a loop, not a recursion.
     """
 
     __slots__ = ("_pumping", "_queue", "_room", "_waiting", "is_paused")
@@ -210,7 +210,7 @@ class ReadyQueue:
         self._queue.append(task)
 
     def pump(self) -> None:
-        """Begins what is ready; stops at a full window and goes on when there is room."""
+        """Begins the tasks in the queue; at a full window it stops, and goes on when there is room."""
         if self._pumping:
             return
         self._pumping = True
@@ -223,16 +223,16 @@ class ReadyQueue:
                 task = queue.popleft()
                 try:
                     task.begin()
-                except BaseException as error:  # of a value a user made: one task fails, the queue goes on
+                except BaseException as error:  # from a user's value: this task fails, the queue goes on
                     task.fail(error)
                     if isinstance(error, (KeyboardInterrupt, SystemExit)):
-                        raise  # the process's
+                        raise  # meant for the process
         finally:
             self._pumping = False
 
     @contextmanager
     def held(self) -> Generator[None]:
-        """Begins nothing inside of it, whatever becomes ready."""
+        """Inside it no task begins; those that become ready stay in the queue."""
         was_pumping, self._pumping = self._pumping, True
         try:
             yield

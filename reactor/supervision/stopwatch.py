@@ -1,4 +1,4 @@
-"""Time limits that stand still: of a task while it waits for somebody, of a run while it is paused."""
+"""Time limits that can be stopped: a task's while it waits for somebody, a run's while it is paused."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Callable, Sequence
 
 Alarm = tuple[float, Callable[[], None]]
-"""After how many seconds, and what then."""
+"""The seconds after which it rings, and what it calls."""
 
 
 class Stopwatch:
-    """Calls each alarm once, when it has gone for so many seconds; one timer at a time, none while it stands still."""
+    """Calls each alarm once, after its seconds of running time. It has one timer at most, none while it is stopped."""
 
     __slots__ = ("_alarms", "_elapsed", "_loop", "_since", "_timer")
 
@@ -23,17 +23,17 @@ class Stopwatch:
 
     @property
     def elapsed(self) -> float:
-        """Seconds it has gone."""
+        """The seconds it has run."""
         return self._elapsed + (0.0 if self._since is None else self._loop.time() - self._since)
 
     def go(self) -> None:
-        """Goes on, or begins."""
+        """Starts, or goes on after ``stop``."""
         if self._since is None:
             self._since = self._loop.time()
             self._arm()
 
     def stop(self) -> None:
-        """Stands still until it is told to go."""
+        """Stands still until ``go``."""
         self._elapsed = self.elapsed
         self._since = None
         if self._timer is not None:

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
-import structlog
 from reactivex import Observable
 
 from reactor import bounds
@@ -20,6 +19,7 @@ from reactor.definition.policy import Budget, Limit
 from reactor.definition.workflow import Workflow, provide_run_once
 from reactor.errors import EngineClosed, RunExists, RunOpen, WorkflowChanged
 from reactor.events.event import Message
+from reactor.logger import get_logger
 from reactor.logs.schemes import open_log
 from reactor.plans.tools import Tool
 from reactor.ports.clock import Clock
@@ -40,7 +40,7 @@ from reactor.stream.live import live_of_all
 from reactor.supervision.ending import EndReason
 from reactor.tasks.past import Output
 
-logger = structlog.get_logger("reactor")
+logger = get_logger()
 
 
 class Engine:

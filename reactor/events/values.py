@@ -15,13 +15,13 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple, cast
 
 import orjson
-import structlog
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from reactor.bounds import MAX_ERROR_CHARS, PREVIEW_CHARS
+from reactor.logger import get_logger
 
-logger = structlog.get_logger("reactor")
+logger = get_logger()
 
 MAX_DEPTH: Final = 200
 """Levels of lists and objects in one value. orjson writes at most 254, and the event around the value needs some."""

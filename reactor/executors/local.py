@@ -8,15 +8,14 @@ from collections.abc import Callable, Coroutine, Generator
 from types import FrameType
 from typing import Any, Final
 
-import structlog
-
 from reactor.bounds import BLOCKED_LOOP_SECONDS
 from reactor.context.context import Context
 from reactor.context.line import LocalLine
+from reactor.logger import get_logger
 from reactor.operators.guarded import collector
 from reactor.ports.executor import Done, Work
 
-logger = structlog.get_logger("reactor")
+logger = get_logger()
 
 _FATAL: Final = (KeyboardInterrupt, GeneratorExit)
 """What a body must not swallow: it is recorded as the failure of the body, then raised again."""

@@ -7,16 +7,15 @@ from collections import OrderedDict
 from itertools import islice
 from urllib.parse import urlsplit
 
-import structlog
-
 from reactor import bounds
 from reactor.errors import UnknownRun
 from reactor.events.event import Event, Window
 from reactor.events.fold import evolve
 from reactor.events.state import RUN_ENDED, RUN_STATUS, RunState, run_status
+from reactor.logger import get_logger
 from reactor.ports.log import RunRecord
 
-logger = structlog.get_logger("reactor")
+logger = get_logger()
 
 
 class MemoryLog:

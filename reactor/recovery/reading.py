@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import orjson
-import structlog
 
 from reactor import bounds
 from reactor.definition.binding import CONTEXT, UPSTREAM, adapter_for
@@ -17,13 +16,14 @@ from reactor.events.event import Event
 from reactor.events.state import ENDED, RunState, TaskState
 from reactor.events.timing import milliseconds
 from reactor.events.values import restore_output
+from reactor.logger import get_logger
 from reactor.ports.log import EventLog
 from reactor.supervision.ending import Ending, EndReason
 from reactor.supervision.ledger import Ledger
 from reactor.tasks.mailbox import Letter
 from reactor.tasks.past import Output, Past
 
-logger = structlog.get_logger("reactor")
+logger = get_logger()
 
 
 async def load_past(log: EventLog, graph: Graph, state: RunState, last: Event | None, now: str) -> Past:

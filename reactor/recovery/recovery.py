@@ -6,13 +6,12 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-import structlog
-
 from reactor.definition.policy import Budget
 from reactor.definition.workflow import Workflow
 from reactor.errors import ContextClosed, LogUnavailable, RunExists, UnknownRun
 from reactor.events.state import RUN_ENDED
 from reactor.events.values import traceback_of
+from reactor.logger import get_logger
 from reactor.ports.log import RunRecord
 from reactor.recovery.leftover import cancel_events
 from reactor.recovery.origin import NotRecoverable, beginning_of, budget_of, graph_of, input_of, recorded_input
@@ -27,7 +26,7 @@ from reactor.stream.feed import Closed, Feed
 from reactor.supervision.ending import EndReason
 from reactor.supervision.ledger import Ledger
 
-logger = structlog.get_logger("reactor")
+logger = get_logger()
 
 
 class Recovery:

@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import orjson
-import structlog
 
 from reactor.definition.graph import Graph
 from reactor.events.drafts import json_object, run_started
 from reactor.events.event import Draft, Window
 from reactor.events.values import traceback_of
+from reactor.logger import get_logger
 from reactor.runs.beginning import Beginning
 from reactor.runs.children import Children
 from reactor.runs.control import Control
@@ -34,7 +34,7 @@ from reactor.tasks.outputs import Output
 from reactor.tasks.past import Past
 from reactor.tasks.scope import Scope
 
-logger = structlog.get_logger("reactor")
+logger = get_logger()
 
 
 class Execution:

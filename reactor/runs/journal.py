@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-import structlog
-
 from reactor.events.event import Draft, Window
+from reactor.logger import get_logger
 from reactor.operators.buffer_window import Room
 from reactor.runs.commits import Commits
 from reactor.runs.host import Host
 from reactor.stream.feed import Closed, Feed
 from reactor.stream.pipeline import Pipeline
 
-logger = structlog.get_logger("reactor")
+logger = get_logger()
 
 
 class Journal:

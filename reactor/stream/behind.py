@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from weakref import WeakKeyDictionary
 
-import structlog
-
+from reactor.logger import get_logger
 from reactor.ports.log import EventLog
 
-logger = structlog.get_logger("reactor")
+logger = get_logger()
 
 _reading: WeakKeyDictionary[EventLog, set[asyncio.Future[None]]] = WeakKeyDictionary()
 """By log: one future for each subscriber that still reads it. Also the strong reference that a task needs."""

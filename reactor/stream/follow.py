@@ -10,19 +10,19 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
-import structlog
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable
 
 from reactor.errors import LogLost
 from reactor.events.event import Event, Message, Window
 from reactor.events.values import traceback_of
+from reactor.logger import get_logger
 from reactor.operators.guarded import guarded
 from reactor.stream.behind import track
 from reactor.stream.feed import Closed, Feed
 from reactor.stream.views import views
 
-logger = structlog.get_logger("reactor")
+logger = get_logger()
 
 
 def cursor_after(messages: Sequence[Message], cursor: int) -> int:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from asyncio import Future
 from collections.abc import Awaitable, Callable
 
-import structlog
 from reactivex import Observable, abc
 
 from reactor.bounds import APPEND_TIMEOUT_SECONDS
@@ -18,12 +17,13 @@ from reactor.clock import LoopScheduler
 from reactor.errors import LogLost
 from reactor.events.event import Draft, Event, Window
 from reactor.events.vocabulary import TERMINAL
+from reactor.logger import get_logger
 from reactor.operators.attached import Attachable, Callbacks, Inlet, Sink, Stage, attach, operator_of
 from reactor.operators.buffer_window import Room, buffer_window
 from reactor.ports.clock import Clock
 from reactor.ports.log import EventLog
 
-logger = structlog.get_logger("reactor")
+logger = get_logger()
 
 
 class Pipeline:

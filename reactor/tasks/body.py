@@ -11,8 +11,6 @@ import asyncio
 import random
 from typing import Any
 
-import structlog
-
 from reactor.definition.binding import MISSING, adapter_for
 from reactor.definition.graph import Node
 from reactor.errors import ContextClosed, TaskTimeout
@@ -20,6 +18,7 @@ from reactor.events import drafts
 from reactor.events.event import Draft, task_head
 from reactor.events.values import Encoded, describe_error, encode_output, traceback_of
 from reactor.executors.kinds import KINDS
+from reactor.logger import get_logger
 from reactor.tasks.arguments import preview_arguments
 from reactor.tasks.mailbox import Letter
 from reactor.tasks.outputs import Output, output_problem
@@ -27,7 +26,7 @@ from reactor.tasks.running import Running
 from reactor.tasks.scope import Scope
 from reactor.tasks.starting import StartingActor
 
-logger = structlog.get_logger("reactor")
+logger = get_logger()
 
 
 class TaskActor(StartingActor):

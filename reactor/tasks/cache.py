@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-import structlog
-
 from reactor.definition.binding import adapter_for
 from reactor.definition.graph import Graph, Node
 from reactor.events.timing import unix_seconds
 from reactor.events.values import restore_output
+from reactor.logger import get_logger
 from reactor.ports.clock import Clock
 from reactor.ports.log import EventLog
 from reactor.tasks.outputs import Output
 
-logger = structlog.get_logger("reactor")
+logger = get_logger()
 
 
 class OutputCache:

@@ -11,8 +11,6 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import structlog
-
 from reactor import Context, Engine, Retry, Run, Workflow, load_plan
 from reactor.plans.tools import tool
 from tests.helpers.crash import RUN_ID
@@ -224,5 +222,5 @@ async def main(store: str, name: str) -> None:
 
 
 if __name__ == "__main__":
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    logging.getLogger("reactor").setLevel(logging.ERROR)
     asyncio.run(main(*sys.argv[1:]))

@@ -6,8 +6,6 @@ import asyncio
 import logging
 import sys
 
-import structlog
-
 from reactor import Engine
 from reactor.errors import UnknownRun
 from tests.helpers.workflows import killed
@@ -25,5 +23,5 @@ async def main(store: str, run_id: str, journal: str) -> None:
 
 
 if __name__ == "__main__":
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    logging.getLogger("reactor").setLevel(logging.ERROR)
     asyncio.run(main(*sys.argv[1:]))

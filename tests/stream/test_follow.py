@@ -12,13 +12,13 @@ from functools import partial
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from structlog.testing import capture_logs
 
 from reactor import Context, Engine, Event, Notice, Run, SlowSubscriber, Workflow, evolve, off_loop
 from reactor.events.event import Message
 from reactor.logs.memory import MemoryLog
 from reactor.testing import SlowLog, read_all
 from tests.helpers.jittered_log import JITTERS, JitteredLog, turns
+from tests.helpers.log_lines import log_lines
 from tests.helpers.runs import PATIENCE
 
 
@@ -71,7 +71,7 @@ async def test_a_subscriber_that_raises_is_detached_and_logged_and_nobody_else_n
         if event.seq == fatal:
             raise RuntimeError("subscriber broke")
 
-    with capture_logs() as lines:
+    with log_lines() as lines:
         run = await engine.start(talk(20))
         run.events.subscribe(before.append)
         run.events.subscribe(breaks)
@@ -242,7 +242,7 @@ async def test_one_that_blocks_the_loop_twice_is_named_then_detached(engine: Eng
         if event.seq in (2, 4):
             time.sleep(0.11)
 
-    with capture_logs() as lines:
+    with log_lines() as lines:
         run = await engine.start(talk(20))
         run.events.subscribe(holds_the_loop, errors.append)
         run.events.subscribe(live.append)

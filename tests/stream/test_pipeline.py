@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from structlog.testing import capture_logs
 
 from reactor.clock import LoopScheduler, SystemClock
 from reactor.errors import LogLost
@@ -22,6 +21,7 @@ from reactor.operators.buffer_window import Room
 from reactor.stream.pipeline import Pipeline, append, number
 from reactor.testing import VirtualLoop
 from reactor.testing.faulty_logs import FaultyLog, SlowLog
+from tests.helpers.log_lines import log_lines
 from tests.helpers.runs import PATIENCE
 
 RUN = "run"
@@ -302,7 +302,7 @@ async def test_what_waits_is_published_before_the_terminal_event(answers: str) -
 async def test_what_is_written_after_the_end_is_warned_of() -> None:
     """It is a bug of the engine, which should not be silent."""
     writer = Writer()
-    with capture_logs() as logged:
+    with log_lines() as logged:
         writer.write("run.completed")
         writer.write("demo.late")
     assert [entry["type"] for entry in logged] == ["demo.late"]
@@ -314,7 +314,7 @@ def test_none_has_a_number_after_the_terminal_event(types: list[str]) -> None:
     drafts, said = Inlet[Draft](), list[Any]()
     numbered = drafts.pipe(number(RUN, SystemClock(), last_seq=4))
     numbered.attach(Callbacks(lambda event: said.append((event.seq, event.type)), print, lambda: said.append("done")))
-    with capture_logs() as logged:
+    with log_lines() as logged:
         for type in types:
             drafts.on_next(Draft(type, b"{}"))
         drafts.on_completed()

@@ -6,14 +6,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import orjson
-import structlog
 from aiohttp import web
 
 from reactor import errors
 from reactor.events.values import traceback_of
+from reactor.logger import get_logger
 from reactor.operators.select import InvalidPattern
 
-logger = structlog.get_logger("reactor.web")
+logger = get_logger("reactor.web")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

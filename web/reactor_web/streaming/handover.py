@@ -15,18 +15,18 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
-import structlog
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from reactor.events.values import traceback_of
+from reactor.logger import get_logger
 from reactor_web.http.problems import problems
 from reactor_web.streaming.client import GONE
 from reactor_web.streaming.direct import chunk_of
 from reactor_web.streaming.follower import Follower
 from reactor_web.streaming.streams import Streams
 
-logger = structlog.get_logger("reactor.web")
+logger = get_logger("reactor.web")
 
 LAST_CHUNK: Final = b"0\r\n\r\n"
 """The end of a chunked body (RFC 9112, section 7.1)."""

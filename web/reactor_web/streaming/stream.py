@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Any, Final
 
-import structlog
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
@@ -19,6 +18,7 @@ from reactor.clock import SystemClock
 from reactor.errors import ReactorError
 from reactor.events.event import Notice
 from reactor.events.values import traceback_of
+from reactor.logger import get_logger
 from reactor.runs.run import Run
 from reactor.stream.feed import Feed
 from reactor_web.bounds import RETRY_MS, SEND_TIMEOUT_SECONDS
@@ -34,7 +34,7 @@ from reactor_web.streaming.snapshot import last_logs, state_frames
 from reactor_web.streaming.streams import Streams, streams_of
 from reactor_web.streaming.wire import Wire
 
-logger = structlog.get_logger("reactor.web")
+logger = get_logger("reactor.web")
 
 _NEVER: Final = 10 * 365 * 86_400.0
 """Seconds until the ping of aiohttp-sse, which has a blank line: clients report it as an event that nobody sent."""

@@ -7,14 +7,14 @@ from collections.abc import Coroutine, Iterator
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-import structlog
 from aiohttp import web
 
+from reactor.logger import get_logger
 from reactor_web.bounds import CHECK_SECONDS, CLOSING_SECONDS, SEND_TIMEOUT_SECONDS
 from reactor_web.streaming.channels import Channels
 from reactor_web.streaming.client import GONE, Client
 
-logger = structlog.get_logger("reactor.web")
+logger = get_logger("reactor.web")
 
 
 class Streams:

@@ -6,7 +6,6 @@ Exit codes: 0 the run completed, 1 it failed, 3 it was cancelled; 2 the command 
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 import sys
 from collections.abc import Coroutine, Sequence
@@ -16,7 +15,6 @@ from typing import Annotated, Any, NoReturn
 
 import aiohttp
 import orjson
-import structlog
 import typer
 from rich.console import Console
 
@@ -37,6 +35,7 @@ from reactor_web.terminal.load import (
     load_workflows,
     workflows_beside,
 )
+from reactor_web.terminal.log_lines import log_to_stderr
 from reactor_web.terminal.serve import serve
 from reactor_web.terminal.views import View, exit_code, open_view, print_outputs
 
@@ -56,16 +55,7 @@ Tools = Annotated[
 
 def main() -> None:
     """The entry point of the command."""
-    # stdout belongs to the events of the run; what the engine logs goes to stderr
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
+    log_to_stderr()
     app(prog_name="reactor")
 
 

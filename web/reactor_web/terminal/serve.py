@@ -8,14 +8,14 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 
-import structlog
 from aiohttp import web
 
 from reactor.definition.workflow import Workflow
 from reactor.engine import Engine
+from reactor.logger import get_logger
 from reactor_web.app import create_app
 
-logger = structlog.get_logger("reactor.web")
+logger = get_logger("reactor.web")
 
 BACKLOG = 4096
 """Connections that may wait to be accepted: when a server restarts, all of its clients come back at once."""

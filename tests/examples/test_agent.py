@@ -578,8 +578,8 @@ async def test_the_command_that_cannot_be_carried_out_is_one_sentence_and_exit_c
         ("--base-url", nobody, "--prices", "x", "1", "window?"): "at input_price: Input should be a valid decimal",
         ("--base-url", nobody, "--budget", "much", "window?"): "a cost must be a number from 0, not 'much'",
     }
-    for arguments, sentence in bad.items():
-        code, out, err = await done(*arguments)
+    outcomes = await asyncio.gather(*(done(*arguments) for arguments in bad))
+    for (arguments, sentence), (code, out, err) in zip(bad.items(), outcomes, strict=True):
         assert (code, out) == (2, ""), (arguments, err)
         assert sentence in err, (arguments, err)
         assert err.count("\n") == 1, err

@@ -375,6 +375,7 @@ def family(ran: list[str]) -> Workflow:
 BUDGET = {"cost": "0.7", "tasks": 100, "on_exceeded": "tell"}
 
 
+@pytest.mark.slow
 async def test_a_crash_between_the_commits_of_parent_and_child_neither_loses_nor_doubles_money(tmp_path: Path) -> None:
     """Whatever each of the two logs ends with: the child starts once, and the parent has exactly what it spent.
 

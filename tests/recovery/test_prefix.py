@@ -199,6 +199,7 @@ LAWFUL = settings(
 )
 
 
+@pytest.mark.slow
 @LAWFUL
 @given(dags(max_tasks=12), st.lists(st.floats(0, 1), min_size=1, max_size=4))
 def test_random_graphs_end_as_the_model_says_after_any_number_of_crashes(spec: Spec, crashes: list[float]) -> None:

@@ -1,10 +1,11 @@
-"""``Engine``: owns the log and the open runs; starts, finds, and drains them."""
+"""``Engine``: has the log and the open runs; starts runs, finds them, and drains them at its end."""
 
 from __future__ import annotations
 
 import asyncio
 import warnings
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,7 +18,7 @@ from reactor.definition.graph import Graph
 from reactor.definition.options import count_problem
 from reactor.definition.policy import Budget, Limit
 from reactor.definition.workflow import Workflow, provide_run_once
-from reactor.errors import EngineClosed, RunExists, RunOpen, WorkflowChanged
+from reactor.errors import EngineClosed, RunExists
 from reactor.events.event import Message
 from reactor.logger import get_logger
 from reactor.logs.schemes import open_log
@@ -25,9 +26,9 @@ from reactor.plans.tools import Tool
 from reactor.ports.clock import Clock
 from reactor.ports.executor import Work
 from reactor.ports.log import EventLog, RunRecord
-from reactor.recovery.origin import NotRecoverable, beginning_of, budget_of, graph_of, input_of, recorded_input
-from reactor.recovery.reading import load_reusable
+from reactor.recovery.origin import recorded_start
 from reactor.recovery.recovery import Recovery
+from reactor.recovery.retry import prepare_retry
 from reactor.registry import Registry
 from reactor.requests import check_meta, check_reason, check_run_id, make_run_id
 from reactor.runs.beginning import Beginning
@@ -49,15 +50,15 @@ class Engine:
         async with Engine("memory://", workflows=[flow]) as engine:
             run = await engine.start(flow, {"root": "src"})
 
-    - ``log``: the URL of an event log, or one of your own (``reactor.ports.EventLog``).
-    - ``workflows``: those that are found by name; ``start`` registers too.
-    - ``concurrency``: bodies that run at once in all runs together; None: no limit.
+    - ``log``: the URL of an event log, or an ``EventLog`` of your own (``reactor.ports.log``).
+    - ``workflows``: those that can be started by name; ``start`` registers a workflow too.
+    - ``concurrency``: how many bodies of all runs run at once; None: no limit.
     - ``limits``: named ``Limit``s, which tasks share by ``limits="name"``.
-    - ``tools``: what a DAG that is data may use; None: every ``@tool`` of this process.
-    - ``resources``: shared pools and clients, as ``ctx.resources``.
-    - ``grace``: seconds open runs get at the end of ``async with``.
-    - ``append_timeout``: seconds the log may take for one window before its run is lost in this process.
-    - ``tracebacks``: put them into ``task.failed`` events; off, since events are shown to users.
+    - ``tools``: the tools that a DAG as data may use; None: every ``@tool`` of this process.
+    - ``resources``: shared pools and clients, which bodies find in ``ctx.resources``.
+    - ``grace``: seconds that open runs get at the end of ``async with``.
+    - ``append_timeout``: seconds that the log may take for one window; after that its run is lost in this process.
+    - ``tracebacks``: whether ``task.failed`` events have a traceback; off, because users see events.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class Engine:
         self._tracebacks = tracebacks
         self._append_timeout = append_timeout
         self._registry = Registry(limits, tools)
-        self._runs = OpenRuns(self.log, self.clock, self._over)
+        self._runs = OpenRuns(self.log, self.clock, lambda run_id: self._recovery.over(run_id))
         self._recovery = Recovery(self._registry, self._runs)
         self._host: Host | None = None
         self._draining = False
@@ -118,15 +119,12 @@ class Engine:
         try:
             await self._recovery.recover_all(self._host)
         except BaseException:
-            await self.drain(0.0)  # lets go of the log
+            await self.drain(0.0)  # closes the log
             raise
         return self
 
-    def _over(self, run_id: str) -> None:
-        self._recovery.over(run_id)
-
     def _blocked(self, work: Work, seconds: float) -> None:
-        """A body held the loop: its author should know where."""
+        """Reports a body that held the loop, so that its author knows which one it is."""
         execution = self._runs.executions.get(work.run_id)
         held_ms = round(seconds * 1000, 1)
         logger.warning("a body held the event loop", run_id=work.run_id, task_id=work.task_id, held_ms=held_ms)
@@ -136,13 +134,14 @@ class Engine:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # an exception, or Ctrl-C: nobody waits for results any more
+        # after an exception or Ctrl-C nobody waits for the results
         await self.drain(self._grace if kind is None else 0.0)
 
     async def drain(self, grace: float | None = None) -> None:
-        """Accepts no new runs and gives the open ones ``grace`` seconds.
+        """Closes the engine: accepts no new runs, and gives the open ones ``grace`` seconds to end.
 
-        What is open then stays so on a durable log, to be recovered; on another it is cancelled (``shutdown``).
+        Runs that are still open then stay open in a durable log, to be recovered; in any other log they are cancelled
+        with the reason ``shutdown``.
         """
         if self._host is None or self._draining:
             return
@@ -164,16 +163,15 @@ class Engine:
         await self._host.close()
         await self.log.close()
 
-    async def _wait_for_runs(self, seconds: float | None) -> None:
+    async def _wait_for_runs(self, seconds: float) -> None:
         waiting = [asyncio.ensure_future(run.ended()) for run in self._runs.open.values()]
-        if not waiting:
-            return
-        done, pending = await asyncio.wait(waiting, timeout=seconds)
-        for late in pending:
-            late.cancel()
-        for run in done:
-            if not run.cancelled() and (error := run.exception()) is not None:
-                logger.error("run could not be waited for", error=str(error))
+        if waiting:
+            done, pending = await asyncio.wait(waiting, timeout=seconds)
+            for late in pending:
+                late.cancel()
+            for run in done:
+                if not run.cancelled() and (error := run.exception()) is not None:
+                    logger.error("run could not be waited for", error=str(error))
 
     @property
     def is_accepting(self) -> bool:
@@ -183,7 +181,7 @@ class Engine:
     # --- workflows ---
 
     def register(self, workflow: Workflow) -> Graph:
-        """Validates a workflow and makes it known by its name; raises WorkflowError."""
+        """Validates a workflow and registers it by its name; raises WorkflowError."""
         graph = self._registry.register(workflow)
         if self._host is not None:
             for name in graph.limits:
@@ -192,16 +190,16 @@ class Engine:
 
     @property
     def workflows(self) -> Mapping[str, Workflow]:
-        """The registered ones by name."""
+        """The registered workflows by name."""
         return self._registry.workflows
 
     @property
     def tools(self) -> Mapping[str, Tool[..., Any]]:
-        """What a DAG that is data may use, by name."""
+        """The tools that a DAG as data may use, by name."""
         return self._registry.tools
 
     def workflow(self, name: str) -> Workflow:
-        """Raises UnknownWorkflow."""
+        """The registered workflow of this name; raises UnknownWorkflow."""
         return self._registry.workflow(name)
 
     # --- runs ---
@@ -217,29 +215,30 @@ class Engine:
     ) -> Run:
         """Starts a run; returns once its ``run.started`` is in the log.
 
-        Raises WorkflowError, InputError, RunExists, UnknownWorkflow, EngineClosed, or ValueError for a bad ``run_id``,
-        ``meta`` or ``budget``; then nothing was started.
+        Raises WorkflowError, InputError, RunExists, UnknownWorkflow, EngineClosed, or ValueError for a ``run_id``,
+        ``meta`` or ``budget`` that is not valid. After an error nothing has been started.
         """
-        self._accepting()
+        self._open_host()
         graph = self.register(self.workflow(workflow) if isinstance(workflow, str) else workflow)
         inputs = graph.validate_input({} if input is None else input)
         run_id = make_run_id() if run_id is None else check_run_id(run_id)
         allowed = None if budget is None else Budget.of(budget)
         return await self._begin(graph, run_id, Beginning(inputs, check_meta(meta or {}), allowed))
 
-    def _accepting(self) -> Host:
-        if self._host is None or self._draining:
-            raise EngineClosed(
-                "the engine is draining" if self._draining else "enter the engine first: async with Engine(...)"
-            )
+    def _open_host(self) -> Host:
+        """For a new run; raises EngineClosed before the engine is entered, and once it drains."""
+        if self._host is None:
+            raise EngineClosed("enter the engine first: async with Engine(...)")
+        if self._draining:
+            raise EngineClosed("the engine is draining")
         return self._host
 
     async def _begin(
         self, graph: Graph, run_id: str, beginning: Beginning, *, reused: Mapping[str, Output] | None = None
     ) -> Run:
-        """Starts what was checked; ``reused`` is of a retry."""
+        """Starts a run whose parts are checked. ``reused``: the outputs that a retry takes over."""
         await self._runs.check_new(run_id)
-        return await self._runs.start(self._accepting(), graph, run_id, beginning, reused=reused)
+        return await self._runs.start(self._open_host(), graph, run_id, beginning, reused=reused)
 
     async def cancel(
         self,
@@ -250,10 +249,10 @@ class Engine:
         reason: str = "requested",
         by: str | None = None,
     ) -> Run:
-        """Asks a run, or one ``task`` of it, to end; returns once that is in the log.
+        """Asks a run, or one ``task`` of it, to end; returns once the request is in the log.
 
-        A run that nobody here goes on with ends at once. Raises UnknownRun, RunEnded where it had ended before, and for
-        the task UnknownTask or TaskEnded.
+        A run that was not recovered ends at once. Raises UnknownRun, RunEnded where it had ended before, and for the
+        task UnknownTask or TaskEnded.
         """
         run = await self.get(run_id)
         if run.feed.closed != Closed.NOT_RECOVERED or task is not None:
@@ -263,21 +262,12 @@ class Engine:
         return await self._recovery.end_left(run, reason=reason, by=by)
 
     async def retry(self, run_id: str, *, new_run_id: str | None = None) -> Run:
-        """Starts a new run with the input of one that has ended, which takes over what completed there.
+        """Starts a new run with the input of one that has ended, and reuses the outputs of its completed tasks.
 
-        Raises UnknownRun, RunOpen where it has not ended, WorkflowChanged where its workflow is not the same any more,
-        and what ``start`` raises.
+        Raises UnknownRun, RunOpen where that run has not ended, WorkflowChanged where its workflow has changed, and
+        what ``start`` raises.
         """
-        old = await self.get(run_id)
-        if not old.state.has_ended:
-            raise RunOpen(f"run {run_id} is {old.status}; only a run that has ended is retried", run_id=run_id)
-        try:
-            data = await beginning_of(old.feed)
-            graph = graph_of(self._registry, await self.log.record(run_id), data)
-            beginning = Beginning(input_of(data, graph), data.get("meta", {}), budget_of(data), retry_of=run_id)
-        except NotRecoverable as problem:
-            raise WorkflowChanged(f"run {run_id} cannot be retried: {problem}", run_id=run_id) from None
-        reused = await load_reusable(self.log, graph, old.state)
+        graph, beginning, reused = await prepare_retry(self._registry, await self.get(run_id))
         new_id = make_run_id() if new_run_id is None else check_run_id(new_run_id)
         return await self._begin(graph, new_id, beginning, reused=reused)
 
@@ -290,30 +280,23 @@ class Engine:
         meta: Mapping[str, Any] | None = None,
         budget: Budget | Mapping[str, Any] | None = None,
     ) -> tuple[Run, bool]:
-        """Starts a run under an id of the caller's, or finds the one that was started so: (run, whether it is new).
+        """Starts a run with this id, or returns the one that was started before: (run, whether it is new).
 
-        Raises RunExists where the run of this id has another workflow, input, meta or budget; else as ``start``.
+        Raises RunExists where the existing run has another workflow, input, meta or budget, and what ``start`` raises.
         """
         try:
             return await self.start(workflow, input, run_id=run_id, meta=meta, budget=budget), True
         except RunExists:
             run = await self.get(run_id)
             flow = self.workflow(workflow) if isinstance(workflow, str) else workflow
-            graph = flow.validate()
+            given = recorded_start(flow.validate(), input or {}, meta, budget)
             started = await run.beginning()
-            asked = {
-                "workflow": graph.name,
-                "plan": graph.plan,
-                "input": recorded_input(graph, input or {}),
-                "meta": dict(meta or {}) or None,
-                "budget": None if budget is None else Budget.of(budget).to_dict(),
-            }
-            if asked != {name: started.get(name) for name in asked}:
+            if given != {name: started.get(name) for name in given}:
                 raise RunExists(f"there is a run {run_id!r} already, started differently", run_id=run_id) from None
             return run, False
 
     def wait_for(self, run_id: str) -> asyncio.Future[Run]:
-        """Done when a run of this id starts here; cancel it to wait no more. Raises TooManyWaiting."""
+        """A future that is done when a run with this id starts; cancel it to stop waiting. Raises TooManyWaiting."""
         return self._runs.wait_for(run_id)
 
     async def get(self, run_id: str) -> Run:
@@ -323,22 +306,22 @@ class Engine:
     async def list(
         self, *, status: str | None = None, workflow: str | None = None, before: str | None = None, limit: int = 100
     ) -> list[RunRecord]:
-        """Runs, newest first; ``before`` is the id the previous page ended with. Raises UnknownRun for a bad one."""
+        """Runs, newest first. ``before``: the id that the previous page ended with; raises UnknownRun."""
         return await self.log.records(status=status, workflow=workflow, before=before, limit=limit)
 
     @property
     def not_recovered(self) -> Mapping[str, str]:
-        """Open runs of the log that nobody here goes on with: run id -> why."""
+        """Run id -> why: open runs in the log that this engine does not go on with."""
         return self._recovery.not_recovered
 
     @property
     def log_problem(self) -> str | None:
-        """Why the log last lost a run; None again as soon as it takes a window."""
+        """Why the log last lost a run; None after it has taken a window again."""
         return self._runs.log_problem
 
     @property
     def open_runs(self) -> int:
-        """Runs that have not ended."""
+        """How many runs are open."""
         return len(self._runs.open)
 
     @property
@@ -354,26 +337,18 @@ class Engine:
 
 
 def run_once(workflow: Workflow, input: Mapping[str, Any]) -> dict[str, Any]:
-    """``workflow.run(input)``: a loop, an engine and a memory log for one run."""
+    """``workflow.run(input)``: runs a workflow once, with a loop, an engine and a memory log of its own."""
 
     async def main() -> dict[str, Any]:
         async with Engine(workflows=[workflow]) as engine:
             return await (await engine.start(workflow, input))
 
-    if is_in_loop():
-        raise RuntimeError(
-            f"{workflow.name}.run() needs its own loop; here: await (await engine.start(workflow, input))"
-        )
+    loop = None
+    with suppress(RuntimeError):  # there is none, as it should be
+        loop = asyncio.get_running_loop()
+    if loop is not None:
+        raise RuntimeError(f"{workflow.name}.run() needs its own loop; here: await (await engine.start(...))")
     return asyncio.run(main())
 
 
 provide_run_once(run_once)
-
-
-def is_in_loop() -> bool:
-    """Whether this thread runs an event loop already."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

@@ -1,7 +1,8 @@
-"""Recover: what a log says of an open run, and how it goes on or ends.
+"""Recover: how a run that a crash or a restart left open goes on, or ends.
 
-recovery     looks for unfinished runs, takes them up, retries ended ones
-origin       with what a run began, and whether this process can go on with it
-past         which tasks have ended, with which outputs; what has to run again
-leftover     the end of a run that nobody can go on with
+recovery     finds unfinished runs in the log and goes on with them; opens child runs
+origin       how a run was started, and whether this process can go on with it
+reading      which of its tasks have ended, with which outputs, and which must run again
+retry        a new run that reuses what completed in one that has ended
+leftover     the last events of a run that nobody can go on with
 """

@@ -1,4 +1,4 @@
-"""Ending a run that nobody goes on with: its workflow is unknown here or has changed, so only its log is left of it."""
+"""Ends a run that nobody can go on with, because its workflow is not registered or has changed: from its log alone."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from reactor.supervision.ending import EndReason
 def cancel_events(
     state: RunState, tasks: list[dict[str, Any]], clock: Clock, *, reason: str, by: str | None
 ) -> list[Event]:
-    """The events that end a run as cancelled: what had not ended died with its process. ``tasks``: of ``run.started``.
+    """The events that end a run as cancelled; its open tasks ended with its process.
 
-    Folds them into ``state``, which the caller owns.
+    ``tasks`` are those of its ``run.started``. The events are folded into ``state``, which the caller owns.
     """
     events: list[Event] = []
 
@@ -51,7 +51,7 @@ def cancel_events(
 
 
 def _unfinished(state: RunState, tasks: list[dict[str, Any]]) -> Iterator[TaskState]:
-    """Bodies, and maps without children, that have not ended; also those that no event has spoken of."""
+    """The bodies that have not ended, and the mapped tasks without children; also those without any event."""
     known = {**{task["id"]: TaskState(task["id"], task["id"]) for task in tasks}, **state.tasks}
     for task in known.values():
         if task.count is not None:

@@ -1,4 +1,4 @@
-"""Whether a logged run can go on here, and with what it began."""
+"""How a run in the log was started, and whether this process can go on with it."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from reactor.stream.feed import Feed
 
 
 class NotRecoverable(Exception):
-    """Why a run is left as it is."""
+    """Its text says why this process cannot go on with a run."""
 
 
 async def beginning_of(feed: Feed) -> dict[str, Any]:
-    """``data`` of ``run.started``; raises NotRecoverable where the log does not have it any more."""
+    """The ``data`` of ``run.started``; raises NotRecoverable where that event was trimmed."""
     data = await Run(feed, None).beginning()
     if not data:
-        raise NotRecoverable("the log does not have its beginning")
+        raise NotRecoverable("the log does not have its run.started event any more")
     return data
 
 
 def graph_of(registry: Registry, record: RunRecord, beginning: dict[str, Any]) -> Graph:
-    """The graph a logged run goes on with; raises NotRecoverable where it is not here, or another one by now."""
+    """The graph of a run in the log; raises NotRecoverable where its workflow is not registered or has changed."""
     if "plan" in beginning:
-        graph = _planned(registry, beginning["plan"])
+        graph = _graph_of_plan(registry, beginning["plan"])
     else:
         workflow = registry.workflows.get(record.workflow)
         if workflow is None:
@@ -46,26 +46,42 @@ def graph_of(registry: Registry, record: RunRecord, beginning: dict[str, Any]) -
     return graph
 
 
-def _planned(registry: Registry, plan: object) -> Graph:
+def _graph_of_plan(registry: Registry, plan: object) -> Graph:
     try:
         return registry.register(load_plan(plan, registry.tools))
     except ReactorError as error:
-        raise NotRecoverable(f"its plan cannot be run here any more: {error}") from error
+        raise NotRecoverable(f"its plan cannot be run any more: {error}") from error
 
 
 def recorded_input(graph: Graph, input: Mapping[str, Any]) -> dict[str, Any]:
-    """An input as ``run.started`` records it, to compare with. Raises InvalidInput where the graph does not take it."""
+    """An input as ``run.started`` records it, for a comparison. Raises InputError where it does not fit the graph."""
     encoded = graph.encode_input(graph.validate_input(input))
     return orjson.loads(json_object({name: value.json for name, value in encoded.items()}))
 
 
+def recorded_start(
+    graph: Graph,
+    input: Mapping[str, Any],
+    meta: Mapping[str, Any] | None,
+    budget: Budget | Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """What ``run.started`` records of what a run is started with, for a comparison. Raises as ``recorded_input``."""
+    return {
+        "workflow": graph.name,
+        "plan": graph.plan,
+        "input": recorded_input(graph, input),
+        "meta": dict(meta or {}) or None,
+        "budget": None if budget is None else Budget.of(budget).to_dict(),
+    }
+
+
 def budget_of(beginning: dict[str, Any]) -> Budget | None:
-    """The budget of a logged run."""
+    """The budget of a run in the log."""
     return None if "budget" not in beginning else Budget.of(beginning["budget"])
 
 
 def input_of(beginning: dict[str, Any], graph: Graph) -> dict[str, Any]:
-    """The input of a logged run as its bodies receive it; raises NotRecoverable."""
+    """The input of a run in the log, as its bodies receive it; raises NotRecoverable where it cannot be restored."""
     for name in beginning.get("not_recoverable", ()):
         raise NotRecoverable(
             f"its input {name!r} is a value that no log can give back (annotate it, or use plain JSON)"

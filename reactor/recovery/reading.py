@@ -1,4 +1,4 @@
-"""What the log knows of a run that goes on after a restart, and which of its tasks run again."""
+"""Reads from the log what has become of a run before a restart, and finds which of its tasks must run again."""
 
 from __future__ import annotations
 
@@ -27,10 +27,14 @@ logger = get_logger()
 
 
 async def load_past(log: EventLog, graph: Graph, state: RunState, last: Event | None, now: str) -> Past:
-    """Reads the outputs that are still needed. ``last``: the last event; the time since then is not the run's."""
+    """The past of a run that goes on; reads the outputs that are still needed. ``last``: its last event.
+
+    The time between the last event and ``now`` does not count for the run.
+    """
     lost: set[str] = set()
     ending = _ending_of(state)
-    while True:  # of a run that is ending nothing runs again, and nobody takes an output
+    while True:
+        # in a run that is ending nothing runs again, and no body needs an output
         runs_again, needed = _plan(graph, state, lost, is_ending=ending is not None)
         outputs: dict[str, Output] = {}
         found = len(lost)
@@ -41,7 +45,7 @@ async def load_past(log: EventLog, graph: Graph, state: RunState, last: Event | 
             else:
                 outputs[seen.id] = output
         if len(lost) == found:
-            break  # else the plan changes: what cannot be read has to run again, and needs its own upstreams
+            break  # else plan anew: a task whose output is lost must run again, and needs the outputs of its upstreams
     bodies = [task for task in state.tasks.values() if task.count is None]
     last_time = last.time if last else ""
     elapsed_ms = milliseconds(state.started, last_time) - (state.downtime_ms or 0.0)
@@ -67,21 +71,21 @@ async def load_past(log: EventLog, graph: Graph, state: RunState, last: Event | 
 
 
 def _ending_of(state: RunState) -> Ending | None:
-    """Why the run was about to end, or ends now."""
+    """Why the run was ending before the restart, or must end now; None where it goes on."""
     if state.status == "cancelling":
         return Ending(state.reason or "", state.error)
     if state.recoveries >= bounds.CRASH_LOOP:
         message = f"recovered {bounds.CRASH_LOOP} times without a task completing"
         return Ending(EndReason.CRASH_LOOP, {"type": "crash_loop", "message": message})
     if state.exceeded and state.budget is not None and state.budget.get("on_exceeded") == "fail":
-        # the crash came between the two events
+        # the crash came between budget.exceeded and run.cancelling
         message = f"the budget is exceeded: {', '.join(state.exceeded)}"
         return Ending(EndReason.BUDGET, {"type": "BudgetExceeded", "message": message})
     return None
 
 
 def _owes_pause(state: RunState, last: Event | None) -> bool:
-    """Whether the last it said is that its budget is exceeded: the pause would have come next."""
+    """Whether the crash came between ``budget.exceeded`` and the ``run.paused`` that follows it."""
     pauses = state.budget is not None and state.budget.get("on_exceeded") == "pause"
     return pauses and last is not None and last.type == "budget.exceeded" and state.status != "paused"
 
@@ -104,14 +108,14 @@ async def _letters(log: EventLog, run_id: str, task: TaskState) -> list[Letter]:
 def _plan(
     graph: Graph, state: RunState, lost: set[str], *, is_ending: bool
 ) -> tuple[set[str], list[tuple[Node, TaskState]]]:
-    """(what runs again, completed bodies whose outputs are needed), from the last task up."""
+    """Returns (what must run again, the completed bodies whose outputs are needed), going from the last tasks up."""
     again: set[str] = set()
     needed: list[tuple[Node, TaskState]] = []
     wanted: dict[str, set[int | None]] = {}
-    """What unfinished bodies compute with: the whole output of a task (None), or that of these children."""
+    """By task: what unfinished bodies take of it, its whole output (None) or that of these children."""
     for node in reversed(graph.nodes):
         completed = [body for body in _bodies(node, state) if body.status == "completed"]
-        if node.is_leaf:  # shown at the end, and nobody computes with it
+        if node.is_leaf:  # an output of the run; no body takes it
             needed += [(node, body) for body in completed]
         indexes = wanted.get(node.name, set())
         taken = [body for body in completed if None in indexes or body.map_index in indexes]
@@ -128,7 +132,7 @@ def _plan(
 def _sources(
     graph: Graph, node: Node, state: RunState, unreadable: set[str]
 ) -> Iterator[tuple[str, Iterable[int | None]]]:
-    """Whose outputs the unfinished bodies of a task take: its own sources, all upstreams where it has a context."""
+    """Whose outputs the unfinished bodies of a task take: those of its parameters, or with a Context all upstreams."""
     parameters = (*node.parameters, *node.when, *node.cache_key)
     sees_all = any(parameter.kind == CONTEXT for parameter in parameters)
     taken = {parameter.source for parameter in parameters if parameter.kind == UPSTREAM}
@@ -142,7 +146,7 @@ def _sources(
 
 
 def _unfinished(node: Node, state: RunState, unreadable: set[str]) -> Iterable[int | None]:
-    """The children that have to run."""
+    """The indexes of the children that have to run; (None,) before the task has fanned out."""
     seen = state.tasks.get(node.name)
     if seen is None or seen.count is None:
         return (None,)
@@ -169,7 +173,10 @@ def _bodies(node: Node, state: RunState) -> Iterator[TaskState]:
 
 
 async def _read_output(log: EventLog, run_id: str, node: Node, seen: TaskState, *, is_shown: bool) -> Output | None:
-    """None where the log does not have it or the annotation does not take it any more."""
+    """The output of a completed body; None where the log does not have it, or it no longer fits the annotation.
+
+    ``is_shown``: it is only shown, not passed to a body, so its plain JSON will do.
+    """
     events = await log.read(run_id, seen.seq - 1, 1)
     if not events or events[0].seq != seen.seq or events[0].type != "task.completed":
         return None
@@ -180,20 +187,20 @@ async def _read_output(log: EventLog, run_id: str, node: Node, seen: TaskState, 
     returns = adapter_for(node.returns) if data.get("typed") else None
     try:
         return Output(restore_output(json, returns), json, returns is not None)
-    except Exception as error:  # validators are a user's
+    except Exception as error:  # any, from a user's validator
         if not is_shown:
             logger.warning("output cannot be restored", run_id=run_id, task_id=seen.id, error=str(error))
         return Output(orjson.loads(json), json) if is_shown else None
 
 
 async def load_reusable(log: EventLog, graph: Graph, state: RunState) -> dict[str, Output]:
-    """What a retry of an ended run takes over: completed bodies whose upstreams are taken over too, by task id.
+    """The outputs that a retry of an ended run reuses, by task id: of completed bodies whose upstreams are reused too.
 
-    A body is not taken over if anything it was given could be another value this time.
+    So every value that a reused body was given is the same in the new run.
     """
     reused: dict[str, Output] = {}
     whole: set[str] = set()
-    """Tasks whose entire output is taken over."""
+    """Tasks whose whole output is reused."""
     for node in graph.nodes:
         pairs = node.pairs
         if not all(upstream in whole for upstream in node.upstreams if not (pairs and upstream == node.map_source)):

@@ -1,4 +1,4 @@
-"""Going on with what an engine finds in its log: open runs, and child runs when their parent asks for them."""
+"""Goes on with the open runs that an engine finds in its log; with child runs when their parent asks for them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ logger = get_logger()
 
 
 class Recovery:
-    """Of one engine."""
+    """Recovers the runs of one engine, and ends those that nobody can go on with."""
 
     def __init__(self, registry: Registry, runs: OpenRuns) -> None:
         self._registry = registry
@@ -39,20 +39,21 @@ class Recovery:
         self._host: Host
         """Of the engine, from ``recover_all`` on."""
         self.not_recovered: dict[str, str] = {}
-        """Open runs of the log that nobody here goes on with: run id -> why."""
+        """Run id -> why: open runs in the log that this engine does not go on with."""
         self._dormant: dict[str, str] = {}
-        """Open child runs that their parent has not asked for since the start: id -> the parent's."""
+        """Id -> the id of the parent: open child runs that wait until their parent asks for them again."""
         self.upkeep: set[asyncio.Task[None]] = set()
+        """What still runs in the background; the end of the engine waits for it."""
 
     async def recover_all(self, host: Host) -> None:
-        """At the start of an engine, before it takes new runs."""
+        """Goes on with all open runs; called at the start of an engine, before it accepts new runs."""
         self._host = host
         for record in await self._log.unfinished():
             await self._recover(record)
         await self._end_orphans()
 
     async def _recover(self, record: RunRecord, parent: Parent | None = None) -> None:
-        """Goes on with a run that a crash or a restart left open; one that cannot is left as it is, and says why.
+        """Goes on with an open run. One that cannot go on stays as it is; ``not_recovered`` says why.
 
         A child run waits until its parent asks for it.
         """
@@ -68,7 +69,7 @@ class Recovery:
             beginning = Beginning(input_of(data, graph), data.get("meta", {}), budget_of(data), parent)
         except LogUnavailable:
             raise
-        except Exception as problem:  # of one run: a bug, or a log that somebody has changed; the others go on
+        except Exception as problem:  # in one run, from a bug or a changed log: the others go on
             known = isinstance(problem, NotRecoverable)
             reason = str(problem) if known else f"{type(problem).__name__}: {problem}"
             self.not_recovered[record.run_id] = reason
@@ -76,7 +77,7 @@ class Recovery:
             logger.warning("run not recovered", run_id=record.run_id, reason=reason, **trace)
             return
         if record.run_id in self._runs.open:
-            return  # its parent has asked for it twice at once
+            return  # its parent has asked for it twice at the same time
         self._dormant.pop(record.run_id, None)
         try:
             self._runs.take_up(self._host, graph, feed, beginning, past)
@@ -96,10 +97,10 @@ class Recovery:
         budget: Budget | None,
         again: bool,
     ) -> Run:
-        """Starts a child run, or takes up the one that was started before a crash or a retry.
+        """Starts a child run, or goes on with the one that was started before a crash or a retry.
 
-        What is recorded stands, also where a body that runs again gives another input. ``again``: the same attempt has
-        asked for it before, and another input can only be a mistake. Raises RunExists.
+        The recorded child counts, even if a body that runs again gives another input. ``again``: this attempt has asked
+        for it before, so another input can only be a mistake. Raises RunExists where the recorded run is another one.
         """
         graph = self._registry.register(self._registry.workflow(workflow) if isinstance(workflow, str) else workflow)
         link = Parent(parent, task_id)
@@ -107,12 +108,12 @@ class Recovery:
             try:
                 record = await self._log.record(child_id)
             except UnknownRun:
-                _check_wanted(parent, task_id)
-                if child_id not in self._runs.open:  # the same body may have asked twice at once
+                _check_open(parent, task_id)
+                if child_id not in self._runs.open:  # the body may have asked twice at the same time
                     beginning = Beginning(graph.validate_input(input), {}, budget, link)
                     return await self._runs.start(self._host, graph, child_id, beginning)
             else:
-                _check_wanted(parent, task_id)
+                _check_open(parent, task_id)
                 if record.workflow == graph.name:
                     await self._take_up(record, link)
         run = await self._runs.get(child_id)
@@ -127,7 +128,7 @@ class Recovery:
         raise RunExists(f"there is a run {child_id!r} already, {problem}", run_id=child_id)
 
     async def _take_up(self, record: RunRecord, link: Parent) -> None:
-        """A child that is in the log: goes on with it, and counts what its parent's log does not have of it."""
+        """Goes on with a child that is in the log, and counts the spending that its parent's log does not have."""
         if record.status not in RUN_ENDED:
             await self._recover(record, link)
         run, child = await self._runs.get(record.run_id), self._runs.executions.get(record.run_id)
@@ -139,11 +140,11 @@ class Recovery:
             child.control.resume(EndReason.PARENT, by=None)
 
     async def _end_orphans(self, parent_id: str | None = None) -> None:
-        """Cancels dormant children whose parent has ended or is gone; they would wait for ever."""
+        """Cancels the waiting children whose parent has ended or is gone; ``None``: of all parents."""
         for child_id, parent in list(self._dormant.items()):
             if parent_id in (None, parent) and await self._is_over(parent) and self._dormant.pop(child_id, None):
                 child = await self._runs.get(child_id)
-                if child.feed.closed == Closed.NOT_RECOVERED:  # else somebody has ended it, or goes on with it
+                if child.feed.closed == Closed.NOT_RECOVERED:  # else it has ended, or somebody goes on with it
                     await self.end_left(child, reason=EndReason.PARENT, by=None)
 
     async def _is_over(self, run_id: str) -> bool:
@@ -155,7 +156,7 @@ class Recovery:
             return True
 
     def over(self, run_id: str) -> None:
-        """A run has ended: children that wait for it to ask would wait for ever."""
+        """Called when a run has ended: cancels its children that still wait for it."""
         if run_id in self._dormant.values():
             orphans = asyncio.ensure_future(self._end_orphans(run_id))
             self.upkeep.add(orphans)
@@ -164,7 +165,7 @@ class Recovery:
     # --- runs that nobody goes on with ---
 
     async def end_left(self, run: Run, *, reason: str, by: str | None) -> Run:
-        """Ends a run that nobody goes on with, from its log alone."""
+        """Cancels a run that nobody can go on with; appends its last events to the log."""
         run_id = run.id
         started = await run.beginning()
         events = cancel_events(run.state.copy(), started.get("tasks", []), self._runs.clock, reason=reason, by=by)
@@ -174,11 +175,11 @@ class Recovery:
         return await self._runs.get(run_id)
 
 
-def _check_wanted(parent: ParentRun, task_id: str) -> None:
-    """Raises ContextClosed where whoever asked for a child run has ended while the log was asked."""
+def _check_open(parent: ParentRun, task_id: str) -> None:
+    """Raises ContextClosed where the task that asked for a child run has ended while the log was being read."""
     if parent.has_ended_for(task_id):
         raise ContextClosed(
-            f"task {task_id} of run {parent.run_id}: it has ended, what it asks for now is not done",
+            f"task {task_id} of run {parent.run_id}: it has ended, so its child run is not started",
             run_id=parent.run_id,
             task_id=task_id,
         )

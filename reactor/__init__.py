@@ -26,7 +26,7 @@ from importlib import metadata as _metadata
 
 from reactor.context.context import Context
 from reactor.definition.policy import Budget, Cache, Limit, Retry
-from reactor.definition.workflow import Task, Workflow
+from reactor.definition.workflow import Task, Workflow, provide_run_once
 from reactor.engine import Engine
 from reactor.errors import (
     Backpressure,
@@ -60,6 +60,7 @@ from reactor.events.state import RunState, TaskState
 from reactor.moved import attributes_from
 from reactor.plans.load import load_plan
 from reactor.plans.tools import Tool, tool
+from reactor.run_once import run_once
 from reactor.runs.run import Run
 from reactor.stream.off_loop import off_loop
 
@@ -112,5 +113,7 @@ __all__ = [
     "off_loop",
     "tool",
 ]
+
+provide_run_once(run_once)
 
 __getattr__ = attributes_from(__name__, {"Control": "reactor:Notice"})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,7 +16,7 @@ from reactor.definition.address import importing
 from reactor.definition.graph import Graph
 from reactor.definition.options import count_problem
 from reactor.definition.policy import Budget, Limit
-from reactor.definition.workflow import Workflow, provide_run_once
+from reactor.definition.workflow import Workflow
 from reactor.errors import EngineClosed, RunExists
 from reactor.events.event import Message
 from reactor.logger import get_logger
@@ -334,21 +333,3 @@ class Engine:
         """The old name of ``live``. Gone in 0.3."""
         warnings.warn("engine.events is engine.live now", DeprecationWarning, stacklevel=2)
         return self.live
-
-
-def run_once(workflow: Workflow, input: Mapping[str, Any]) -> dict[str, Any]:
-    """``workflow.run(input)``: runs a workflow once, with a loop, an engine and a memory log of its own."""
-
-    async def main() -> dict[str, Any]:
-        async with Engine(workflows=[workflow]) as engine:
-            return await (await engine.start(workflow, input))
-
-    loop = None
-    with suppress(RuntimeError):  # there is none, as it should be
-        loop = asyncio.get_running_loop()
-    if loop is not None:
-        raise RuntimeError(f"{workflow.name}.run() needs its own loop; here: await (await engine.start(...))")
-    return asyncio.run(main())
-
-
-provide_run_once(run_once)

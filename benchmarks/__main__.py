@@ -1,6 +1,6 @@
 """``python -m benchmarks [--only E1,S1] [--quick] [--json FILE] [--svg FILE] [--markdown FILE] [--peers]``.
 
-Runs everything that is installed and prints the table. A missed target is no error of the program: exit code 0.
+Runs everything that is installed and prints the table. A missed target is not an error: the exit code is 0.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ MEASURES: dict[str, Callable[[bool], Figure]] = {
     "S6": replay.s6,
     "S7": reconnect.s7,
 }
-"""Each takes ``quick``."""
+"""Each takes ``quick``: whether to measure small sizes."""
 PIPE_WIDTH = 160
-"""Columns where there is no terminal to ask."""
+"""The width of the table where the output is not a terminal."""
 
 
 def parse() -> argparse.Namespace:
@@ -69,14 +69,14 @@ def parse() -> argparse.Namespace:
 
 
 def measure(ids: list[str], quick: bool, console: Console) -> list[Figure]:
-    """One after the other; what breaks is told and leaves the others."""
+    """Measures one target after the other; one that fails is reported, and the others are measured."""
     figures: list[Figure] = []
     for id in ids:
         began = monotonic()
         with console.status(f"{id} …"):
             try:
                 figure = MEASURES[id](quick)
-            except Exception as error:  # a lost event is one: it must be seen, and not hide the rest
+            except Exception as error:  # a lost event, say: it must be reported, but not hide the other figures
                 console.print(f"[red]{id} was not measured: {type(error).__name__}: {error}[/]")
                 continue
         figures.append(figure)

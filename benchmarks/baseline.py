@@ -1,4 +1,4 @@
-"""What reactor's streams are compared with, in Python: see ``server`` for the two kinds.
+"""The servers in Python that reactor's streams are compared with; ``server`` describes the two kinds.
 
 ``POST /go`` with ``{"events", "burst", "pause", "type"}`` starts the events; the answer comes at once.
 """
@@ -31,7 +31,7 @@ async def _terminated() -> None:
 
 
 class Hub:
-    """The queues of all clients. They have no limit, as in the examples one finds; nothing here is slow enough."""
+    """The queues of all clients. They have no limit, as in common examples; no client here is slow enough to matter."""
 
     def __init__(self) -> None:
         self.queues: set[asyncio.Queue[tuple[str, str, str] | None]] = set()
@@ -86,7 +86,7 @@ async def send(ready: Ready) -> None:
 
 
 async def made(ready: Ready) -> None:
-    """Blocking sockets in turn: a client that is late holds up all, so nothing is buffered in this process."""
+    """Writes to blocking sockets in turn: a slow client holds up all, so nothing is buffered in this process."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
     ready(f"http://127.0.0.1:{listener.getsockname()[1]}")
     await asyncio.to_thread(_serve_made, listener)

@@ -1,4 +1,4 @@
-"""Programs of the harness as processes of their own, and what the operating system says of them.
+"""Starts the programs of the benchmarks as processes, and measures them by what the operating system reports.
 
 Memory is ``Rss`` of ``/proc/PID/smaps_rollup`` (proc_pid_smaps(5)), which is exact where ``statm`` may lag behind by
 some pages; processor time is utime and stime of ``/proc/PID/stat`` (proc_pid_stat(5)).
@@ -46,7 +46,7 @@ def cpu(pid: int) -> Cpu:
 
 
 class Child:
-    """One program: ``python -m MODULE``, told and answering in lines of JSON."""
+    """One program, ``python -m MODULE``; it reads and writes lines of JSON."""
 
     def __init__(self, *command: str, env: dict[str, str] | None = None) -> None:
         self._process = subprocess.Popen(
@@ -86,7 +86,7 @@ class Child:
         self._process.stdin.flush()
 
     def has_answer(self, seconds: float) -> bool:
-        """Whether a line comes, or the program ends, within so many seconds."""
+        """Whether a line comes, or the program ends, within ``seconds``."""
         assert self._process.stdout is not None
         return bool(select.select([self._process.stdout], [], [], seconds)[0])
 
@@ -101,7 +101,7 @@ class Child:
         return orjson.loads(line)
 
     def close(self) -> None:
-        """Ends it, politely first."""
+        """Terminates the program, and kills it where that does not help."""
         self._process.terminate()
         try:
             self._process.communicate(timeout=10)
@@ -119,7 +119,7 @@ class Child:
 
 
 def ask(port: int, method: str, path: str, body: Any = None) -> Any:
-    """One HTTP request and its JSON."""
+    """Sends one HTTP request; returns the JSON of the answer."""
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}{path}",
         method=method,

@@ -1,7 +1,8 @@
 """E1, E2: microseconds a task, against bare asyncio that counts down upstreams and makes no events.
 
-Five interleaved pairs a shape (bare, ours, bare, ours …) after a garbage collection; the median of each, judged on the
-geometric mean of the three ratios. After each timed run, untimed, the log is read back and must be complete.
+For each shape it takes five interleaved pairs (bare, ours, bare, ours …), each after a garbage collection, and the
+medians; the verdict is on the geometric mean of the three ratios. After each run the log is read back, which is not
+timed, and must be complete.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ async def bare(shape: Shape) -> float:
 
 
 def workflow_of(shape: Shape) -> Workflow:
-    """The same graph as a workflow, validated: the definition is not what is timed."""
+    """The graph as a validated workflow: its definition is not timed."""
     flow = Workflow("bench")
     for i, upstreams in enumerate(shape):
         flow.task(noop, name=f"t{i}", after=[f"t{upstream}" for upstream in upstreams])
@@ -82,7 +83,7 @@ def workflow_of(shape: Shape) -> Workflow:
 
 @contextmanager
 def log_of(kind: str) -> Generator[EventLog]:
-    """A new log: ``memory``, without bounds, or ``sqlite``, as it comes (WAL, synchronous=NORMAL)."""
+    """A new log: ``memory`` without bounds, or ``sqlite`` with its defaults (WAL, synchronous=NORMAL)."""
     if kind == "memory":
         yield MemoryLog(max_events=10**9, max_bytes=10**12)
         return
@@ -141,12 +142,12 @@ def measure(name: str, n: int, pairs: int = PAIRS, log: str = "memory") -> dict[
 
 
 def e1(quick: bool) -> Figure:
-    """The memory log."""
+    """E1: with the memory log."""
     return overhead("E1", "memory", 10.0, quick)
 
 
 def e2(quick: bool) -> Figure:
-    """SQLite: committed before published."""
+    """E2: with the SQLite log, where events are committed before they are published."""
     return overhead("E2", "sqlite", 14.0, quick)
 
 

@@ -1,7 +1,7 @@
 """S1, S2: events delivered per second to 1,000 clients of one run, one event a loop turn and in bursts of 100.
 
-Each round measures all servers one after the other, each in a fresh process with a fresh load program. nchan is
-published to by the load program, over one connection that is kept, the next burst once the last one is answered.
+Each round measures all servers one after the other, each in a fresh process with a fresh load program. To nchan the
+load program publishes the events itself, over one connection; it sends a burst when the last one is answered.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ QUICK_CLIENTS = 200
 
 
 def s1(quick: bool) -> Figure:
-    """One event a loop turn."""
+    """S1: one event a loop turn."""
     rounds = rates(quick, EVENTS, burst=1)
     return _figure("S1", "one event a loop turn", rounds, factor=1.0)
 
 
 def s2(quick: bool) -> Figure:
-    """Bursts of 100."""
+    """S2: bursts of 100."""
     rounds = rates(quick, BURST_EVENTS, burst=100)
     return _figure("S2", "bursts of 100", rounds, factor=5.0)
 
 
 def kinds() -> list[str]:
-    """What is measured here."""
+    """The servers that can be measured on this machine."""
     return ["reactor", "send", "made", *(["nchan"] if nchan.is_installed() else [])]
 
 
 def rates(quick: bool, events: int, burst: int) -> dict[str, list[dict[str, Any]]]:
-    """Kind -> the results of each round."""
+    """By server: the results of each round."""
     results: dict[str, list[dict[str, Any]]] = {kind: [] for kind in kinds()}
     for _ in range(1 if quick else 3):
         for kind, of_kind in results.items():
@@ -48,7 +48,7 @@ def rates(quick: bool, events: int, burst: int) -> dict[str, list[dict[str, Any]
 
 
 def rate(kind: str, clients: int, events: int, burst: int) -> dict[str, Any]:
-    """One round of one server."""
+    """Measures one server once."""
     with server(kind) as served:
         plan = {**plan_of(kind, served.port, events, burst), "clients": clients}
         result = measured(served, plan)

@@ -1,4 +1,4 @@
-"""One measured target: its figure, what it was compared with, and how it spread."""
+"""One measured target: its figure, what it was compared with, and its spread."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def spread(values: Sequence[float]) -> dict[str, Any]:
 
 
 def shown(value: float) -> str:
-    """Three digits, or all before the point."""
+    """A number with three digits, or with all the digits before its point."""
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"

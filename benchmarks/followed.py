@@ -21,7 +21,7 @@ TARGET = 1.10
 
 
 def e6(quick: bool) -> Figure:
-    """Median of the ratios of interleaved pairs; the first pair, in which modules load, is not counted."""
+    """The median of the ratios of interleaved pairs. The first pair, which loads modules, is not counted."""
     pairs = 3 if quick else 11
     alone: list[float] = []
     followed: list[float] = []
@@ -50,17 +50,17 @@ def e6(quick: bool) -> Figure:
 
 
 def collect(served: Served) -> None:
-    """A whole collection is a third of such a run: none begins with what the one before has left, as in E1."""
+    """Makes the server collect garbage, as E1 does: a full collection takes a third of the time of such a run."""
     os.kill(served.process.pid, signal.SIGUSR1)
-    ask(served.port, "GET", "/api/v1/healthz")  # answered once that is done
+    ask(served.port, "GET", "/api/v1/healthz")  # answered when that is done
 
 
 def run(port: int, run_id: str) -> float:
-    """Milliseconds of one run, looked at once it is over."""
+    """The milliseconds of one run, which is not looked at before it is over."""
     start(port, "graph", {}, run_id)
     until = monotonic() + 60.0
     while monotonic() < until:
-        sleep(0.6)  # the server is not to be asked while it is measured
+        sleep(0.6)  # a request would disturb what is measured
         state = ask(port, "GET", f"/api/v1/runs/{run_id}")
         if state["status"] == "completed":
             return state["duration_ms"]
@@ -68,7 +68,7 @@ def run(port: int, run_id: str) -> float:
 
 
 def run_followed(port: int, run_id: str) -> float:
-    """The same with a client that must have seen all of it."""
+    """The milliseconds of one run with a client, which must have seen every event."""
     with Child.module("load") as load:
         path = f"/api/v1/runs/{run_id}/events?await_run=30"
         body = '{"workflow":"graph"}'

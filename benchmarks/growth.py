@@ -1,7 +1,7 @@
 """E3: how the cost of a task grows from a run of 1,000 to one of 50,000, over how bare asyncio's grows in the same run.
 
-Bare asyncio itself grows, because the collector visits more live objects. The chain of 10,000 and the wide graph of
-50,000 have to complete with a complete log.
+The cost of bare asyncio grows too, because the collector visits more live objects. The chain of 10,000 and the wide
+graph of 50,000 must complete with a complete log.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def e3(quick: bool) -> Figure:
 
 
 def growth(name: str, large: int, rounds: int) -> dict[str, Any]:
-    """Medians of the growth of one shape: ours, bare's, and one over the other round by round."""
+    """The median growth of one shape, ours and bare's, and the ratio of the two in each round."""
     ours: list[float] = []
     bare: list[float] = []
     us: list[float] = []

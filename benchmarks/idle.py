@@ -1,7 +1,7 @@
 """S4: resident memory per idle stream: the slope between the first 100 clients and 5,000, all following an open run.
 
-Kernel memory of the sockets is not in it (about 4 KB each with empty buffers). The server is not told to collect
-garbage or to give memory back: what it holds after 5,000 requests is what it holds.
+The kernel's memory for the sockets, about 4 KB each with empty buffers, is not counted. The server is not made to
+collect garbage or to give memory back: what counts is what it holds after 5,000 requests.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SETTLES_SECONDS = 2.0
 
 
 def s4(quick: bool) -> Figure:
-    """KB per stream, one round a server."""
+    """KB per stream; two rounds for reactor and nchan, one for ``send``."""
     clients = 1_000 if quick else CLIENTS
     kinds = ["reactor", "send", *(["nchan"] if nchan.is_installed() else [])]
     rounds = {
@@ -43,7 +43,7 @@ def s4(quick: bool) -> Figure:
 
 
 def kb_per_stream(kind: str, clients: int) -> float:
-    """One server, one load program."""
+    """KB per stream of one server, with one load program."""
     with server(kind) as served, Child.module("load") as load:
         plan = plan_of(kind, served.port, events=1, burst=1)
         plan.pop("publish")

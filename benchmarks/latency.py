@@ -1,7 +1,7 @@
 """S3: from a task's completion to the client that receives it: 100 clients, 100 events a second.
 
-The tasks of one mapped task complete one after the other, every 10 ms. The latency is the receiving clock less the time
-stamp in ``task.completed``, so it contains the commit, the fan-out, the kernel and the load program.
+The children of a mapped task complete one after the other, every 10 ms. The latency is the time of receipt less the
+time stamp in ``task.completed``, so it includes the commit, the fan-out, the kernel and the load program.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ P50_MS, P99_MS = 2.0, 10.0
 
 
 def s3(quick: bool) -> Figure:
-    """Percentiles over all deliveries; the baseline sends as many events through a queue and ``send()`` per client."""
+    """The percentiles of all deliveries. The baseline sends as many events, by a queue and ``send()`` per client."""
     count = PER_SECOND * (3 if quick else 10)
     ours = [percentiles(ticking, count) for _ in range(1 if quick else 3)]
     theirs = percentiles(sent, count)
@@ -52,12 +52,12 @@ def percentiles(served_by: Any, count: int) -> dict[str, float]:
 
 
 def ticking(port: int, count: int) -> dict[str, Any]:
-    """The plan for a run of ours."""
+    """The plan of the load program for reactor."""
     start(port, "ticking", {"count": count, "period": 1 / PER_SECOND})
     return {"port": port, "path": STREAM, "publish": GO}
 
 
 def sent(port: int, count: int) -> dict[str, Any]:
-    """The plan for the baseline, which names its events alike."""
+    """The plan of the load program for the baseline, whose events have the same type."""
     body = {"events": count, "burst": 1, "pause": 1 / PER_SECOND, "type": "task.completed"}
     return {"port": port, "path": "/events", "publish": {"path": "/go", "body": orjson.dumps(body).decode()}}

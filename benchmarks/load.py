@@ -1,12 +1,12 @@
 """The load program: many clients of one stream in one process. Reads a plan and commands on stdin, answers on stdout.
 
-It must not be what limits a measurement. So there is no event loop of Python above epoll, one ``recv`` a wake-up, and
-nothing is decoded twice: all clients are sent the same bytes, so what a piece of the stream holds (its first and last
-seq, whether they are consecutive, time stamps) is looked up by the piece itself and worked out once, not per client.
-Every seq of every client is checked all the same. A client that is late finds more in its socket and gets faster, so
-its limit is the number of events, not of reads; ``fanout`` measures that limit and the table prints it.
+It must not be the limit of a measurement. So it uses epoll without an event loop of Python, calls ``recv`` once a
+wake-up, and decodes nothing twice: all clients get the same bytes, so what a piece of the stream holds (its first and
+last seq, whether they are consecutive, time stamps) is worked out once and found again by the bytes of the piece. Still
+every seq of every client is checked. A client that is late finds more in its socket and catches up, so its limit is a
+number of events, not of reads; ``fanout`` measures that limit, and the table prints it.
 
-A latency is the time of the ``recv`` that completed a frame less the ``time`` in the event: one clock, one machine.
+A latency is the time of the ``recv`` that completed a frame less the ``time`` in the event; both are of one clock.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SEQ = re.compile(rb'\{"seq":(\d+),')
 STAMP = re.compile(rb'"type":"([a-z.]+)","time":"([^"]+)"')
 BUFFER = 256 * 1024
 BATCH = 64
-"""Clients that connect at once, except for a reconnect: below the backlog of any server."""
+"""How many clients connect at once, except in a reconnect: fewer than the backlog of any server."""
 KNOWN_PIECES = 4_096
 FIRST_WAIT = 60.0
 ETHERNET_MSS = 1_448
@@ -49,7 +49,7 @@ class Piece(NamedTuple):
 
 
 class Client:
-    """One connection: the seq it is at, and what it has of a frame that is not complete."""
+    """One connection: its last seq, and the beginning of a frame that is not complete."""
 
     __slots__ = ("count", "has_asked", "has_ended", "has_head", "is_stalled", "last", "socket", "tail")
 
@@ -72,7 +72,7 @@ class Client:
 
 
 class Load:
-    """All clients of a plan: ``port path clients end latency stalled drop_after timeout publish``."""
+    """All clients of a plan, which has ``port path clients end latency stalled drop_after timeout publish``."""
 
     def __init__(self, plan: dict[str, Any]) -> None:
         self.plan = plan
@@ -116,7 +116,7 @@ class Load:
     # --- reading ---
 
     def turn(self, seconds: float) -> None:
-        """One wait for whatever is ready."""
+        """Waits once, and handles the connections that are ready."""
         for fd, _ in self.epoll.poll(seconds):
             client = self.clients.get(fd)
             if client is None:
@@ -129,7 +129,7 @@ class Load:
                 self.epoll.modify(client.socket, select.EPOLLIN)
 
     def read(self, client: Client) -> None:
-        """Takes what is there."""
+        """Reads what has arrived."""
         try:
             size = client.socket.recv_into(self._buffer)
         except BlockingIOError:
@@ -156,7 +156,7 @@ class Load:
             client.tail = data
 
     def head(self, client: Client, data: bytes) -> bytes:
-        """What follows the head of the answer; all of it while the head is not complete."""
+        """Cuts off the head of the answer; while it is not complete, returns all of it."""
         at = data.find(b"\r\n\r\n")
         if at < 0:
             return data
@@ -210,7 +210,7 @@ class Load:
     # --- the measurement ---
 
     def go(self) -> dict[str, Any]:
-        """From the command that starts the events until every client that reads has the end."""
+        """Starts the events, and reads until every client that reads has the end of its stream."""
         readers = [client for client in self.clients.values() if not client.is_stalled]
         before = sum(client.count for client in readers)
         self.reading = len(readers)
@@ -237,7 +237,7 @@ class Load:
         }
 
     def attach(self, publisher: Publisher) -> None:
-        """Lets something else take part in the same epoll."""
+        """Adds another connection to the epoll."""
         fd = publisher.socket.fileno()
         self._more[fd] = publisher.read
         self.epoll.register(fd, select.EPOLLIN)
@@ -274,7 +274,7 @@ def main() -> None:
         sys.stdin.buffer.readline()
     if "publish" in load.plan:
         answer(load.go())
-        sys.stdin.buffer.readline()  # stays connected until told
+        sys.stdin.buffer.readline()  # stays connected until the next line
 
 
 def answer(result: dict[str, Any]) -> None:

@@ -1,8 +1,8 @@
 """E4: what a finished task costs an open run, from the operating system.
 
-A process of its own runs layers of no-op tasks and one task that goes on, on SQLite, so that the log's events are not
-counted. The definition and a small run before are not counted either: resident bytes between the start of the run and
-the end of its last but one task, after a garbage collection, divided by the tasks.
+A process of its own runs layers of no-op tasks, and one task that does not end. The log is SQLite, so that its events
+are not counted. The figure is the growth of resident bytes from the start of the run to the end of its last but one
+task, after a garbage collection, divided by the number of tasks; so the definition and a small run before do not count.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ def e4(quick: bool) -> Figure:
 
 
 def kb(tasks: int, kind: str) -> float:
-    """Measured in a process of its own."""
+    """KB per finished task, measured in a process of its own."""
     with Child.module("memory", str(tasks), kind) as child:
         return child.answer() / tasks / 1024
 
 
 async def grown(tasks: int) -> int:
-    """Bytes the process grew by while ``tasks`` tasks finished and the run stayed open."""
+    """The bytes by which this process grew while ``tasks`` tasks finished and the run stayed open."""
     flow = Workflow("open")
     for i, upstreams in enumerate(layers(tasks)):
         flow.task(noop, name=f"t{i}", after=[f"t{upstream}" for upstream in upstreams])
@@ -82,7 +82,7 @@ async def finished(run: Run, tasks: int) -> None:
 
 
 async def grown_bare(tasks: int) -> int:
-    """The same for plain asyncio, whose counters stay until it returns."""
+    """The bytes by which this process grew with plain asyncio, whose counters stay until it returns."""
     shape = layers(tasks)
     await bare(layers(WARM_UP))
     gc.collect()

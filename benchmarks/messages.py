@@ -1,4 +1,4 @@
-"""The events that the baselines send: the same members and the same size, about 150 bytes of JSON, as a run's own."""
+"""The events that the baselines send: like those of a run, with the same members and about 150 bytes of JSON."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ RUN_ID: Final = "bench"
 
 
 def message(seq: int, type: str = "step.made") -> bytes:
-    """The JSON of one event, made now."""
+    """The JSON of one event, with the current time."""
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").encode()
     return (
         b'{"seq":%d,"run_id":"bench","type":"%b","time":"%b","task_id":"speak","task":"speak","attempt":1,'
@@ -19,5 +19,5 @@ def message(seq: int, type: str = "step.made") -> bytes:
 
 
 def frame(seq: int) -> bytes:
-    """The same as a server-sent event."""
+    """One event as a server-sent event."""
     return b"id: %d\nevent: step.made\ndata: %b\n\n" % (seq, message(seq))

@@ -1,6 +1,6 @@
 """nginx with nchan (Debian: ``nginx libnginx-mod-nchan``), one process on a free port, with a configuration of its own.
 
-Messages are kept in memory, enough of them that none is lost to a subscriber that is a little late.
+It keeps so many messages in memory that a subscriber which is a little late loses none.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ http {{
 
 
 class Served(NamedTuple):
-    """A server that runs."""
+    """A running server."""
 
     process: Child
     port: int
@@ -51,7 +51,7 @@ def is_installed() -> bool:
 
 @contextmanager
 def nchan() -> Generator[Served]:
-    """Runs while the block does."""
+    """Runs nginx for the length of the ``with`` block."""
     with tempfile.TemporaryDirectory() as folder:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]

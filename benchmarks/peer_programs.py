@@ -18,7 +18,7 @@ Run = Callable[[], Awaitable[None]]
 
 
 async def timed(run: Run, n: int) -> float:
-    """Median of three, after one that is not counted."""
+    """The median of three runs, after one that is not counted."""
     seconds: list[float] = []
     for _ in range(ROUNDS + 1):
         began = perf_counter()
@@ -166,7 +166,7 @@ async def dbos(shape: Shape) -> float:
 
 def main() -> None:
     system, shape, n = sys.argv[1], sys.argv[2], int(sys.argv[3])
-    answer, sys.stdout = sys.stdout, sys.stderr  # what the systems say themselves
+    answer, sys.stdout = sys.stdout, sys.stderr  # the systems print to stdout too
     us = asyncio.run(globals()[system](SHAPES[shape](n)))
     print(us, file=answer, flush=True)
 

@@ -1,7 +1,7 @@
 """Other systems on the same graphs, where they are installed (``pip install --group bench-peers``).
 
-Each gets a process of its own and the task that does nothing, in the least that its documentation needs to see progress
-while it runs. They promise different things; what each does meanwhile stands beside its figure.
+Each runs a task that does nothing, in a process of its own, with the least that its documentation asks for to see
+progress. They promise different things; what each of them does is said beside its figure.
 
 - LangGraph: a node a task, ``astream(stream_mode="updates")``, no checkpointer. It runs in super-steps.
 - LlamaIndex workflows: a step a kind of event, events written to the stream.
@@ -37,7 +37,7 @@ def installed() -> list[str]:
 
 
 def measure(quick: bool, console: Console) -> list[Figure]:
-    """One figure, with a bar a system; none where nothing is installed."""
+    """One figure with a bar for each system; an empty list where none is installed."""
     for key in SYSTEMS.keys() - set(installed()):
         console.print(f"{SYSTEMS[key][0]} is not installed: skipped (dependency group bench-peers)")
     us: dict[str, float] = {}

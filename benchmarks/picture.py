@@ -1,4 +1,4 @@
-"""The figures as an SVG picture for the README: a panel a target, bars on a log scale, light and dark."""
+"""The figures as an SVG picture for the README: one panel for each target, bars on a log scale, light and dark."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PANELS = {
     "S2": ("Events delivered per second, bursts of 100", "more is better"),
     "S4": ("Resident memory per idle stream, KB", "less is better"),
 }
-"""Targets that have a panel: title, and which way is good."""
+"""The targets that have a panel: its title, and which direction is good."""
 
 NAMES = {"reactor": "reactor", "send": "a queue and send() per client", "made": "ceiling: bytes made before"}
 WIDTH, LABEL, BAR, GAP, HEAD = 760, 230, 18, 7, 42
@@ -58,7 +58,7 @@ def svg(figures: Sequence[Figure], where: str) -> str:
 
 
 def panel(top: int, title: str, hint: str, bars: Mapping[str, float]) -> list[str]:
-    """A title and a bar a system, the longest for the greatest."""
+    """A title, and one bar for each system; the greatest value has the longest."""
     low = 10 ** math.floor(math.log10(min(bars.values()) / 1.5))
     span = math.log10(max(bars.values()) / low)
     first = top + HEAD - 14

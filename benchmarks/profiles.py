@@ -42,7 +42,7 @@ Function = tuple[str, int, str]
 
 
 def owner(function: Function) -> str | None:
-    """Whose time it is; None for a builtin, whose callers are asked."""
+    """The owner of a function's time; None for a builtin, whose time counts for its callers."""
     file, _, name = function
     if file != "~":
         return next((who for part, who in _OWNERS if part in file), "other Python")
@@ -52,7 +52,7 @@ def owner(function: Function) -> str | None:
 
 
 def by_owner(stats: dict[Function, Any]) -> Counter[str]:
-    """Owner -> seconds."""
+    """Seconds by owner."""
     seconds: Counter[str] = Counter()
     for function, (_, _, own, _, callers) in stats.items():
         who = owner(function)
@@ -65,7 +65,7 @@ def by_owner(stats: dict[Function, Any]) -> Counter[str]:
 
 
 def show(title: str, stats: dict[Function, Any]) -> None:
-    """Shares, then the functions with the most time of their own."""
+    """Prints the shares, then the functions with the most time of their own."""
     seconds = by_owner(stats)
     total = sum(seconds.values())
     print(f"\n{title}")
@@ -77,7 +77,7 @@ def show(title: str, stats: dict[Function, Any]) -> None:
 
 
 def stats_of(profile: cProfile.Profile | str) -> dict[Function, Any]:
-    """Without what waits: an idle server is in ``epoll`` most of the time."""
+    """The statistics without the time of waiting: an idle server is in ``epoll`` most of the time."""
     return {**pstats.Stats(profile).stats}  # type: ignore[attr-defined]
 
 
@@ -101,7 +101,7 @@ def e5() -> None:
 
 
 def of_server(title: str, events: int, burst: int) -> None:
-    """The server under load: profiled, then not profiled for user and system time."""
+    """The server under load: first profiled, then without a profiler for its user and system time."""
     with tempfile.NamedTemporaryFile() as file:
         with server("reactor", env={"BENCH_PROFILE": file.name}) as served:
             measured(served, {**plan_of("reactor", served.port, events, burst), "clients": CLIENTS})

@@ -23,7 +23,7 @@ class Publisher:
         self.problem: str | None = None
 
     def send(self) -> None:
-        """The next burst."""
+        """Sends the next burst."""
         if "body" in self.plan:
             bodies = [self.plan["body"].encode()] if not self.sent else []
         else:
@@ -42,7 +42,7 @@ class Publisher:
         return head.encode() + body
 
     def read(self) -> None:
-        """Counts answers. A refusal is an error of the measurement."""
+        """Counts the answers. A refused request is an error of the measurement."""
         data = self.socket.recv(65_536)
         if b"HTTP/1.1 4" in data or b"HTTP/1.1 5" in data:
             raise RuntimeError(f"refused: {data!r}")

@@ -19,7 +19,7 @@ DROP_AFTER = 3.0
 
 
 def s7(quick: bool) -> Figure:
-    """Raises AssertionError (in ``measured``) if an event was lost or came twice: that is no matter of degree."""
+    """Raises AssertionError (in ``measured``) if any event was lost or came twice: there is no tolerance for that."""
     clients, events, after = (200, 200, 1.0) if quick else (CLIENTS, EVENTS, DROP_AFTER)
     rounds = [one(clients, events, after) for _ in range(1 if quick else 2)]
     seconds = [result["resumed_seconds"] for result in rounds]
@@ -41,7 +41,7 @@ def s7(quick: bool) -> Figure:
 
 
 def one(clients: int, events: int, after: float) -> dict[str, Any]:
-    """One server, one load program."""
+    """Measures one server with one load program."""
     with server("reactor") as served:
         plan = plan_of("reactor", served.port, events, burst=1, pause=1 / PER_SECOND)
         return measured(served, {**plan, "clients": clients, "drop_after": after})

@@ -2,7 +2,7 @@
 
 The run is put into the log directly, in windows of 1,000. The client looks for ``id:`` lines and compares them with
 1 … N; nothing is decoded on its side, because the server is what is measured. The baseline writes as many frames, made
-before, in pieces of 1,000: what the kernel and the load program can do.
+before, in pieces of 1,000: the limit of the kernel and of the load program.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _IDS = re.compile(rb"^id: ([0-9]+)$", re.MULTILINE)
 
 
 def draft(seq: int, last: int) -> Draft:
-    """Events of 150 to 250 bytes, as a run has them."""
+    """A draft of 150 to 250 bytes, as in a run."""
     if seq == 1:
         started = {"workflow": "bench", "version": "1", "total_tasks": 0, "tasks": []}
         return Draft("run.started", orjson.dumps(started))
@@ -71,13 +71,13 @@ def replay_once(port: int, events: int) -> float:
 
 
 def made_once(events: int) -> float:
-    """Seconds for as many frames that were made before, read by the same few lines."""
+    """Seconds for as many frames made before, read by the same code."""
     with server("made") as served, socket.create_connection(("127.0.0.1", served.port)) as connection:
         connection.sendall(b"GET /events HTTP/1.1\r\n\r\n")
         connection.recv(65_536)
         publisher = Publisher(served.port, plan_of("made", served.port, events, WINDOW)["publish"])
         publisher.send()
-        first = connection.recv(1 << 20)  # making the frames is not what is timed
+        first = connection.recv(1 << 20)  # the time to make the frames is not counted
         began = perf_counter()
         response = first + read_to_end(connection)
         seconds = perf_counter() - began
@@ -87,7 +87,7 @@ def made_once(events: int) -> float:
 
 
 def read_to_end(connection: socket.socket) -> bytes:
-    """Everything until the server closes."""
+    """Reads until the server closes the connection."""
     chunks: list[bytes] = []
     while chunk := connection.recv(1 << 20):
         chunks.append(chunk)

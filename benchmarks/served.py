@@ -1,4 +1,4 @@
-"""A server with its load program: one measurement of a stream, whatever serves it."""
+"""One measurement of a stream: a server of any kind, and its load program."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GO = {"path": f"/api/v1/runs/{RUN_ID}/input", "body": '{"task":"speak","value":t
 
 @contextmanager
 def server(kind: str, *arguments: str, env: dict[str, str] | None = None) -> Generator[Served]:
-    """Runs while the block does; ``kind`` as in ``server``, or ``nchan``."""
+    """Runs a server for the length of the ``with`` block. ``kind``: one of ``server``'s, or ``nchan``."""
     if kind == "nchan":
         with nchan() as served:
             yield served
@@ -28,7 +28,7 @@ def server(kind: str, *arguments: str, env: dict[str, str] | None = None) -> Gen
 
 
 def plan_of(kind: str, port: int, events: int, burst: int, pause: float = 0.0) -> dict[str, Any]:
-    """What the load program has to know to have ``events`` sent in bursts; reactor's run is started here."""
+    """The plan that makes the load program have ``events`` sent in bursts. For reactor it starts the run."""
     if kind == "reactor":
         start(port, "speaking", {"events": events, "burst": burst, "pause": pause})
         return {"port": port, "path": STREAM, "publish": GO}

@@ -2,11 +2,11 @@
 
 - ``reactor``: the package as ``reactor serve`` runs it, with the workflows of ``workloads``.
 - ``send``: what people write with aiohttp-sse: a queue per client and ``send()`` per event.
-- ``made``: writes bytes made before, one write per event and client, nothing else: the limit of the kernel, of Python's
-  ``socket.send`` and of the load program.
+- ``made``: only writes bytes that were made before, one write per event and client: the limit of the kernel, of
+  Python's ``socket.send`` and of the load program.
 
-With BENCH_PROFILE=FILE the process is profiled by cProfile while it serves. SIGUSR1 has it collect its garbage, so that
-a run does not begin with what another one left.
+With BENCH_PROFILE=FILE cProfile profiles the process while it serves. On SIGUSR1 it collects garbage, so that a run
+does not begin with the garbage of another one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from reactor_web.terminal.serve import serve
 
 
 def ready(url: str) -> None:
-    """Tells the port; what is logged from then on goes nowhere, because nobody reads it and a full pipe would block."""
+    """Prints the port, then discards all logs: nobody reads them, and a full pipe would block."""
     print(url.rpartition(":")[2], flush=True)
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

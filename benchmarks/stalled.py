@@ -1,10 +1,10 @@
 """S5: one client in ten does not read. The server's memory must stay flat, the others' p99 within 1.2 x.
 
-1,000 clients, ten events every tenth of a second for 60 s; the same again with only the 900 that read. A stalled client
-has the segment size of Ethernet and a small receive buffer: over loopback the kernel would take 4.3 MB for it
-(measured), and nobody would notice. So it fills 94 KB of the kernel's, then the transport's buffer, and is let go after
-``SEND_TIMEOUT``. Memory is looked at every second; growth is that of the second half. How many connections the server
-has let go is seen in its open files.
+1,000 clients get ten events every tenth of a second for 60 s; then the 900 that read get the same alone. A stalled
+client has the segment size of Ethernet and a small receive buffer: over loopback the kernel would buffer 4.3 MB for it
+(measured), and the server would not notice it. So it fills 94 KB in the kernel, then the transport's buffer, and is
+dropped after ``SEND_TIMEOUT``. Memory is read every second; the growth is that of the second half. The open files of
+the server show how many connections it has dropped.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ PER_SECOND = 100
 BURST = 10
 RATIO = 1.2
 FLAT_MB = 2.0
-"""Growth with stalled clients less growth without: 20 KB a stalled client."""
+"""Growth with stalled clients less the growth without: 20 KB for each stalled client."""
 
 
 def s5(quick: bool) -> Figure:
-    """p99 of the clients that read, over that of a run without stalled ones."""
+    """The p99 of the clients that read, over the p99 in a run without stalled ones."""
     clients, seconds = (100, 8) if quick else (CLIENTS, SECONDS)
-    without = one(clients - clients // 10, 0, seconds)  # as many that read
+    without = one(clients - clients // 10, 0, seconds)  # as many clients that read
     with_stalled = one(clients, clients // 10, seconds)
     p99, usual = with_stalled["latencies"]["p99"], without["latencies"]["p99"]
     grown = with_stalled["grown_mb"] - without["grown_mb"]
@@ -64,6 +64,6 @@ def one(clients: int, stalled: int, seconds: int) -> dict[str, Any]:
         plan = plan_of("reactor", served.port, events, BURST, pause=BURST / PER_SECOND)
         plan |= {"clients": clients, "stalled": stalled, "latency": "step.made"}
         result = measured(served, plan, watch=watch)
-    half, late = len(memory) // 2, len(files) * 4 // 5  # before the run ends and all go
+    half, late = len(memory) // 2, len(files) * 4 // 5  # before the run ends and all connections close
     grown = {"grown_mb": memory[-1] - memory[half], "peak_mb": max(memory), "let_go": files[0] - files[late]}
     return {**result, **grown, "memory": memory}

@@ -17,7 +17,7 @@ VERDICTS = {True: "[green]met[/]", False: "[red]missed[/]", None: "[yellow]no ba
 
 
 def machine() -> dict[str, Any]:
-    """Where this was measured."""
+    """The machine that this was measured on."""
     names = [
         line.partition(":")[2].strip()
         for line in Path("/proc/cpuinfo").read_text().splitlines()
@@ -34,7 +34,7 @@ def machine() -> dict[str, Any]:
 
 
 def table(figures: Sequence[Figure], where: dict[str, Any]) -> Table:
-    """Target, figure, ratio, spread, verdict; what else was found stands in ``notes``."""
+    """Target, figure, ratio, spread, verdict; ``notes`` has the rest."""
     title = f"CPython {where['python']}, {where['cores']} cores, load {where['load']:.1f} at the start, {where['date']}"
     made = Table(title=title)
     for column in ("", "measured", "figure", "spread", "ratio", "target", "verdict"):
@@ -53,12 +53,12 @@ def table(figures: Sequence[Figure], where: dict[str, Any]) -> Table:
 
 
 def notes(figures: Iterable[Figure]) -> list[str]:
-    """One line a figure that has something to add."""
+    """One line for each figure with a note."""
     return [f"{figure.id}: {figure.note}" for figure in figures if figure.note]
 
 
 def markdown(figures: Iterable[Figure]) -> str:
-    """The same table for ``docs/performance.md``."""
+    """The table in Markdown, for ``docs/performance.md``."""
     lines = ["| | measured | figure | spread | ratio | target | verdict |", "|---|---|---|---|---|---|---|"]
     for f in figures:
         spread = f"{shown(f.low)}-{shown(f.high)}" if f.rounds > 1 else "1 round"

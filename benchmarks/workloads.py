@@ -15,7 +15,7 @@ async def noop() -> None:
 
 
 def speaking() -> Workflow:
-    """One task that waits for a word, then emits ``events`` in bursts; ``pause`` seconds, or a loop turn, between."""
+    """One task: it waits for a value, then emits ``events`` in bursts, ``pause`` seconds or a loop turn apart."""
     flow = Workflow("speaking")
 
     @flow.task

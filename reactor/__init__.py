@@ -1,25 +1,27 @@
-"""Reactor runs workflows as live, lossless streams.
+"""Reactor runs workflows as live, lossless event streams.
 
-The way of an event, which is also the way through the files:
+The files follow the way of an event. Each room uses only the rooms above it in this list:
 
-    define      definition/                           a validated DAG, frozen; how its tasks are supervised
-                tools, spec                           the same from a JSON document over registered functions
-    run         tasks/                                one observable a task: waits, runs its body, says what happens
-                context/                              what a body says and asks, from where it runs to its run
-                executors/                            the loop, threads, processes
-    wire        runs/                                 what starts when; pause, cancel, input, budgets, children
-    number      pipeline                              seq 1, 2, 3 ... by the run's single writer
-    window      operators/buffer_window               the backpressure: one window commits while the next fills
-    append      logs/                                 only what is in the log is ever seen by anybody
-    publish     feed                                  the folded state, the ring, the hot subject of windows
-    follow      follow                                a cursor: catch up from the log, then live
-    compose     operators/                            select, throttle_latest, heartbeat, to_state ...
-    deliver     run, engine; the package web          handles, Observables, async iterators; SSE
-    recover     recovery/                             what a log says of an open run, and how it goes on or ends
+    bounds, errors, clock, waiting    every limit, every failure, time, shared awaitables
+    events/         what flows: events, their vocabulary, and the fold of events into a state
+    requests        checks of ids, reasons, keys and meta
+    definition/     DEFINE: a workflow is a DAG of tasks, validated and frozen
+    operators/      COMPOSE: what subscribers put between a run and themselves: select, throttle_latest, heartbeat ...
+    ports/          what a log, an executor, a clock must do: bring your own
+    plans/          DEFINE, as data: a DAG from a JSON document over registered functions
+    stream/         NUMBER, WINDOW, PUBLISH, FOLLOW: one writer a run; subscribers catch up from the log, then live
+    logs/           APPEND: only what is in the log is ever seen by anybody
+    registry        what an engine finds by name: workflows, tools, limits
+    supervision/    limits, time and money, which tasks and runs both hold to
+    context/        what a body can do: emit, receive, run child runs
+    executors/      where bodies run: the loop, threads, processes
+    tasks/          RUN: one observable a task: it waits for its upstreams, runs its body, emits drafts of events
+    runs/           RUN: a run while it is open: its tasks, pause, cancel, budget, child runs; and its handle
+    recovery/       how a run that a crash or a restart left open goes on, or ends
+    engine          starts runs, finds them, drains them
 
-``events`` and ``state`` are what flows and its ``fold``; ``ports`` what the outside must provide; ``bounds`` every
-limit; ``errors`` every failure; ``testing`` the law suites for adapters of your own. Each package says in its first
-lines what is in it.
+The way of an event: tasks -> stream (number, window) -> logs -> stream (publish, follow) -> operators -> the package
+``reactor_web``, which DELIVERS it. ``testing`` has the laws that an adapter of your own must keep.
 """
 
 from importlib import metadata as _metadata

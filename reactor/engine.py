@@ -34,6 +34,7 @@ from reactor.runs.beginning import Beginning
 from reactor.runs.host import Host
 from reactor.runs.open_runs import OpenRuns
 from reactor.runs.run import Run
+from reactor.services import Service, Services
 from reactor.stream.behind import wait_for_readers
 from reactor.stream.feed import Closed
 from reactor.stream.live import live_of_all
@@ -57,6 +58,7 @@ class Engine:
     - ``resources``: shared pools and clients, which bodies find in ``ctx.resources``.
     - ``grace``: seconds that open runs get at the end of ``async with``.
     - ``append_timeout``: seconds that the log may take for one window; after that its run is lost in this process.
+    - ``services``: what starts and ends with the engine (``reactor.services.Service``).
     - ``tracebacks``: whether ``task.failed`` events have a traceback; off, because users see events.
     """
 
@@ -72,6 +74,7 @@ class Engine:
         grace: float = bounds.DRAIN_GRACE_SECONDS,
         tracebacks: bool = False,
         append_timeout: float = bounds.APPEND_TIMEOUT_SECONDS,
+        services: Iterable[Service] = (),
         clock: Clock | None = None,
     ) -> None:
         self.log = open_log(log) if isinstance(log, str) else log
@@ -83,6 +86,7 @@ class Engine:
         self._grace = grace
         self._tracebacks = tracebacks
         self._append_timeout = append_timeout
+        self._services = Services(services)
         self._registry = Registry(limits, tools)
         self._runs = OpenRuns(self.log, self.clock, lambda run_id: self._recovery.over(run_id))
         self._recovery = Recovery(self._registry, self._runs)
@@ -117,6 +121,7 @@ class Engine:
         )
         try:
             await self._recovery.recover_all(self._host)
+            await self._services.start(self)
         except BaseException:
             await self.drain(0.0)  # closes the log
             raise
@@ -145,6 +150,7 @@ class Engine:
         if self._host is None or self._draining:
             return
         self._draining = True
+        await self._services.stop()
         grace = self._grace if grace is None else grace
         await self._wait_for_runs(grace)
         for execution in list(self._runs.executions.values()):

@@ -1,0 +1,49 @@
+"""What starts and ends with an engine: schedules, exporters, connections of your own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from reactor.events.values import traceback_of
+from reactor.logger import get_logger
+
+logger = get_logger()
+
+
+class Service(Protocol):
+    """Give it to an engine: ``Engine(services=[nightly])``."""
+
+    async def start(self, engine: Any) -> None:
+        """Called inside of ``async with Engine(...)``, after unfinished runs were recovered. The engine takes runs.
+
+        Must return: what goes on in the background is a task the service holds. An error ends the engine's start.
+        """
+        ...
+
+    async def stop(self) -> None:
+        """Called first when the engine drains: it takes no new runs, and open ones still run. Only after ``start``."""
+        ...
+
+
+class Services:
+    """The services of one engine. They start in order and stop in the reverse order."""
+
+    def __init__(self, services: Iterable[Service]) -> None:
+        self._services = tuple(services)
+        self._started: list[Service] = []
+
+    async def start(self, engine: Any) -> None:
+        """Starts all. Raises what a service raises; those that have started are stopped by ``stop``."""
+        for service in self._services:
+            await service.start(engine)
+            self._started.append(service)
+
+    async def stop(self) -> None:
+        """Stops those that have started. One that fails is logged, and the others stop all the same."""
+        while self._started:
+            service = self._started.pop()
+            try:
+                await service.stop()
+            except Exception as error:
+                logger.error("a service did not stop", service=type(service).__name__, traceback=traceback_of(error))

@@ -1,0 +1,80 @@
+"""Services start and end with their engine."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from reactor import Engine, EngineClosed, Workflow
+from tests.helpers.log_lines import log_lines
+
+flow = Workflow("noted")
+flow.task(lambda: 1, name="one")
+
+
+class Noted:
+    """Notes what happens to it, and what its engine can do then."""
+
+    def __init__(self, name: str, notes: list[str], *, fails: str = "") -> None:
+        self.name = name
+        self.notes = notes
+        self.fails = fails
+
+    async def start(self, engine: Engine) -> None:
+        self.engine = engine
+        if self.fails == "start":
+            raise RuntimeError(f"{self.name} does not start")
+        self.notes.append(f"{self.name} starts")
+
+    async def stop(self) -> None:
+        self.notes.append(f"{self.name} stops")
+        if self.fails == "stop":
+            raise RuntimeError(f"{self.name} does not stop")
+
+
+async def test_they_start_in_order_and_stop_in_the_reverse_order() -> None:
+    """One that fails to stop is logged, and the others stop all the same."""
+    notes: list[str] = []
+    services = [Noted("a", notes), Noted("b", notes, fails="stop"), Noted("c", notes)]
+    with log_lines() as lines:
+        async with Engine(services=services):
+            assert notes == ["a starts", "b starts", "c starts"]
+    assert notes[3:] == ["c stops", "b stops", "a stops"]
+    assert [line["service"] for line in lines] == ["Noted"]
+
+
+async def test_one_that_does_not_start_ends_the_engine_and_those_before_it() -> None:
+    """The error is the caller's; the log is let go of, and the engine takes no runs."""
+    notes: list[str] = []
+    engine = Engine(services=[Noted("a", notes), Noted("b", notes, fails="start"), Noted("c", notes)])
+    with pytest.raises(RuntimeError, match="b does not start"):
+        await engine.__aenter__()
+    assert notes == ["a starts", "a stops"]
+    with pytest.raises(EngineClosed):
+        await engine.start(flow)
+
+
+async def test_a_service_may_start_runs_of_its_own() -> None:
+    """From its start on, in a task that it holds; at its stop no new run starts any more."""
+
+    class Starter:
+        def __init__(self) -> None:
+            self.outcomes: list[Any] = []
+
+        async def start(self, engine: Engine) -> None:
+            self.engine = engine
+            self.job = asyncio.create_task(self.work())
+
+        async def work(self) -> None:
+            self.outcomes.append(await (await self.engine.start(flow)))
+
+        async def stop(self) -> None:
+            with pytest.raises(EngineClosed):
+                await self.engine.start(flow)
+
+    starter = Starter()
+    async with Engine(services=[starter]):
+        await starter.job
+    assert starter.outcomes == [{"one": 1}]

@@ -21,10 +21,12 @@ from reactor.definition.workflow import Workflow, provide_run_once
 from reactor.errors import EngineClosed, RunExists, RunOpen, WorkflowChanged
 from reactor.events.event import Message
 from reactor.logs.schemes import open_log
+from reactor.logs.stores import stores_of
 from reactor.plans.tools import Tool
 from reactor.ports.clock import Clock
 from reactor.ports.executor import Work
-from reactor.ports.log import EventLog, RunRecord
+from reactor.ports.log import RunRecord
+from reactor.ports.stores import Log
 from reactor.recovery.origin import NotRecoverable, beginning_of, budget_of, graph_of, input_of, recorded_input
 from reactor.recovery.reading import load_reusable
 from reactor.recovery.recovery import Recovery
@@ -48,7 +50,7 @@ class Engine:
         async with Engine("memory://", workflows=[flow]) as engine:
             run = await engine.start(flow, {"root": "src"})
 
-    - ``log``: the URL of an event log, or one of your own (``reactor.ports.EventLog``).
+    - ``log``: the URL of an event log, or one of your own (``reactor.ports.Log``).
     - ``workflows``: those that are found by name; ``start`` registers too.
     - ``concurrency``: bodies that run at once in all runs together; None: no limit.
     - ``limits``: named ``Limit``s, which tasks share by ``limits="name"``.
@@ -61,7 +63,7 @@ class Engine:
 
     def __init__(
         self,
-        log: str | EventLog = "memory://",
+        log: str | Log = "memory://",
         *,
         workflows: Iterable[Workflow] | Workflow = (),
         concurrency: int | None = None,
@@ -74,6 +76,7 @@ class Engine:
         clock: Clock | None = None,
     ) -> None:
         self.log = open_log(log) if isinstance(log, str) else log
+        self._stores = stores_of(self.log)
         self.clock: Clock = clock or SystemClock()
         if (problem := count_problem("concurrency", concurrency)) is not None:
             raise ValueError(f"the engine's {problem}")
@@ -83,7 +86,7 @@ class Engine:
         self._tracebacks = tracebacks
         self._append_timeout = append_timeout
         self._registry = Registry(limits, tools)
-        self._runs = OpenRuns(self.log, self.clock, self._over)
+        self._runs = OpenRuns(self._stores.events, self._stores.index, self.clock, self._over)
         self._recovery = Recovery(self._registry, self._runs)
         self._host: Host | None = None
         self._draining = False
@@ -102,8 +105,11 @@ class Engine:
             )
         loop = asyncio.get_running_loop()
         await self.log.open()
+        if self.log.durable and self._stores.embedded:
+            logger.warning("the log does not keep everything; it is kept in memory", what=self._stores.embedded)
         self._host = Host(
-            self.log,
+            self._stores.events,
+            self._stores.outputs,
             self.clock,
             loop,
             resources=self._resources,
@@ -272,11 +278,11 @@ class Engine:
             raise RunOpen(f"run {run_id} is {old.status}; only a run that has ended is retried", run_id=run_id)
         try:
             data = await beginning_of(old.feed)
-            graph = graph_of(self._registry, await self.log.record(run_id), data)
+            graph = graph_of(self._registry, await self._stores.index.record(run_id), data)
             beginning = Beginning(input_of(data, graph), data.get("meta", {}), budget_of(data), retry_of=run_id)
         except NotRecoverable as problem:
             raise WorkflowChanged(f"run {run_id} cannot be retried: {problem}", run_id=run_id) from None
-        reused = await load_reusable(self.log, graph, old.state)
+        reused = await load_reusable(self._stores.events, graph, old.state)
         new_id = make_run_id() if new_run_id is None else check_run_id(new_run_id)
         return await self._begin(graph, new_id, beginning, reused=reused)
 
@@ -320,10 +326,22 @@ class Engine:
         return await self._runs.get(run_id)
 
     async def list(
-        self, *, status: str | None = None, workflow: str | None = None, before: str | None = None, limit: int = 100
+        self,
+        *,
+        status: str | None = None,
+        workflow: str | None = None,
+        parent: str | None = None,
+        root: str | None = None,
+        before: str | None = None,
+        limit: int = 100,
     ) -> list[RunRecord]:
-        """Runs, newest first; ``before`` is the id the previous page ended with. Raises UnknownRun for a bad one."""
-        return await self.log.records(status=status, workflow=workflow, before=before, limit=limit)
+        """Runs, newest first; ``before`` is the id the previous page ended with. Raises UnknownRun for a bad one.
+
+        ``parent``: the child runs of this run. ``root``: this run and all runs below it.
+        """
+        return await self._stores.index.records(
+            status=status, workflow=workflow, parent=parent, root=root, before=before, limit=limit
+        )
 
     @property
     def not_recovered(self) -> Mapping[str, str]:

@@ -36,6 +36,7 @@ class Recovery:
         self._registry = registry
         self._runs = runs
         self._log = runs.log
+        self._index = runs.index
         self._host: Host
         """Of the engine, from ``recover_all`` on."""
         self.not_recovered: dict[str, str] = {}
@@ -47,7 +48,7 @@ class Recovery:
     async def recover_all(self, host: Host) -> None:
         """At the start of an engine, before it takes new runs."""
         self._host = host
-        for record in await self._log.unfinished():
+        for record in await self._index.unfinished():
             await self._recover(record)
         await self._end_orphans()
 
@@ -105,7 +106,7 @@ class Recovery:
         link = Parent(parent, task_id)
         if child_id not in self._runs.open:
             try:
-                record = await self._log.record(child_id)
+                record = await self._index.record(child_id)
             except UnknownRun:
                 _check_wanted(parent, task_id)
                 if child_id not in self._runs.open:  # the same body may have asked twice at once
@@ -150,7 +151,7 @@ class Recovery:
         if run_id in self._runs.open:
             return False
         try:
-            return (await self._log.record(run_id)).status in RUN_ENDED
+            return (await self._index.record(run_id)).status in RUN_ENDED
         except UnknownRun:
             return True
 

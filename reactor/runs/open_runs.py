@@ -13,6 +13,7 @@ from reactor.definition.graph import Graph
 from reactor.errors import RunExists, TooManyWaiting, UnknownRun
 from reactor.events.event import Window
 from reactor.ports.clock import Clock
+from reactor.ports.index import RunIndex
 from reactor.ports.log import EventLog
 from reactor.requests import check_run_id
 from reactor.runs.beginning import Beginning
@@ -26,8 +27,9 @@ from reactor.tasks.past import Output, Past
 class OpenRuns:
     """``over(run_id)`` is called when a run has written its terminal event."""
 
-    def __init__(self, log: EventLog, clock: Clock, over: Callable[[str], None]) -> None:
+    def __init__(self, log: EventLog, index: RunIndex, clock: Clock, over: Callable[[str], None]) -> None:
         self.log = log
+        self.index = index
         self.clock = clock
         self.windows: Subject[Window] = Subject()
         """The committed windows of all runs. Hot."""
@@ -117,7 +119,7 @@ class OpenRuns:
         """Raises RunExists where there is a run of this id."""
         if run_id not in self.open:
             try:
-                await self.log.record(run_id)
+                await self.index.record(run_id)
             except UnknownRun:
                 # the log may have been asked on another thread meanwhile
                 if run_id not in self.open:
@@ -143,7 +145,7 @@ class OpenRuns:
             if run.feed.last_seq == 0:  # nobody sees a run before its run.started is in the log
                 await self.executions[run_id].journal.started()
             return run
-        await self.log.record(run_id)  # raises UnknownRun, also for a run that retention has removed
+        await self.index.record(run_id)  # raises UnknownRun, also for a run that retention has removed
         feed = self._recent.get(run_id)
         if feed is None:
             closed = "log" if run_id in self._lost else "not_recovered"

@@ -343,6 +343,14 @@ class Engine:
             status=status, workflow=workflow, parent=parent, root=root, before=before, limit=limit
         )
 
+    async def delete(self, run_id: str) -> None:
+        """Removes a run that has ended, with all that is stored of it; its id is free again.
+
+        Raises UnknownRun, and RunOpen where it has not ended, or where it is a child of a run that has not.
+        """
+        self._accepting()
+        await self._runs.delete(run_id)
+
     @property
     def not_recovered(self) -> Mapping[str, str]:
         """Open runs of the log that nobody here goes on with: run id -> why."""

@@ -10,8 +10,9 @@ from reactivex.subject import Subject
 
 from reactor import bounds
 from reactor.definition.graph import Graph
-from reactor.errors import RunExists, TooManyWaiting, UnknownRun
+from reactor.errors import RunExists, RunOpen, TooManyWaiting, UnknownRun
 from reactor.events.event import Window
+from reactor.events.state import RUN_ENDED
 from reactor.ports.clock import Clock
 from reactor.ports.index import RunIndex
 from reactor.ports.log import EventLog
@@ -125,6 +126,25 @@ class OpenRuns:
                 if run_id not in self.open:
                     return
         raise RunExists(f"there is a run {run_id!r} already", run_id=run_id)
+
+    async def delete(self, run_id: str) -> None:
+        """Removes a run that has ended. Raises UnknownRun, and RunOpen where it or the run it is a child of is open."""
+        record = await self.index.record(run_id)
+        if run_id in self.open:
+            raise RunOpen(f"run {run_id} is open; only a run that has ended is deleted", run_id=run_id)
+        if record.parent is not None and await self._is_open(record.parent):
+            raise RunOpen(
+                f"run {run_id} is a child of run {record.parent}, which is open: after a crash it would start again",
+                run_id=run_id,
+            )
+        await self.index.delete(run_id)
+        self._recent.pop(run_id, None)
+
+    async def _is_open(self, run_id: str) -> bool:
+        try:
+            return (await self.index.record(run_id)).status not in RUN_ENDED
+        except UnknownRun:
+            return False
 
     def wait_for(self, run_id: str) -> asyncio.Future[Run]:
         """Done when a run of this id starts here. Cancel the future to stop waiting. Raises TooManyWaiting."""

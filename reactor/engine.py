@@ -12,31 +12,31 @@ import structlog
 from reactivex import Observable
 
 from reactor import bounds
-from reactor.clock import SystemClock
+from reactor.clock import SystemClock, is_in_loop
 from reactor.definition.address import importing
 from reactor.definition.graph import Graph
 from reactor.definition.options import count_problem
 from reactor.definition.policy import Budget, Limit
 from reactor.definition.workflow import Workflow, provide_run_once
-from reactor.errors import EngineClosed, RunExists, RunOpen, WorkflowChanged
+from reactor.errors import EngineClosed, RunExists, RunOpen
 from reactor.events.event import Message
 from reactor.logs.schemes import open_log
+from reactor.logs.stops import mark_stop, take_stop
 from reactor.logs.stores import stores_of
 from reactor.plans.tools import Tool
 from reactor.ports.clock import Clock
-from reactor.ports.executor import Work
 from reactor.ports.log import RunRecord
 from reactor.ports.stores import Log
-from reactor.recovery.origin import NotRecoverable, beginning_of, budget_of, graph_of, input_of, recorded_input
+from reactor.recovery.origin import is_same_start, retry_of
 from reactor.recovery.reading import load_reusable
 from reactor.recovery.recovery import Recovery
 from reactor.registry import Registry
 from reactor.requests import check_meta, check_reason, check_run_id, make_run_id
 from reactor.runs.beginning import Beginning
+from reactor.runs.draining import drain_runs
 from reactor.runs.host import Host
 from reactor.runs.open_runs import OpenRuns
 from reactor.runs.run import Run
-from reactor.stream.behind import wait_for_readers
 from reactor.stream.feed import Closed
 from reactor.stream.live import live_of_all
 from reactor.tasks.past import Output
@@ -86,8 +86,9 @@ class Engine:
         self._tracebacks = tracebacks
         self._append_timeout = append_timeout
         self._registry = Registry(limits, tools)
-        self._runs = OpenRuns(self._stores.events, self._stores.index, self.clock, self._over)
+        self._runs = OpenRuns(self._stores, self.clock)
         self._recovery = Recovery(self._registry, self._runs)
+        self._runs.over = self._recovery.over
         self._host: Host | None = None
         self._draining = False
         for workflow in [workflows] if isinstance(workflows, Workflow) else workflows:
@@ -105,6 +106,7 @@ class Engine:
             )
         loop = asyncio.get_running_loop()
         await self.log.open()
+        await take_stop(self._stores.stops)
         if self.log.durable and self._stores.embedded:
             logger.warning("the log does not keep everything; it is kept in memory", what=self._stores.embedded)
         self._host = Host(
@@ -117,7 +119,7 @@ class Engine:
             concurrency=self._concurrency,
             tracebacks=self._tracebacks,
             append_timeout=self._append_timeout,
-            blocked=self._blocked,
+            blocked=self._runs.warn_blocked,
             open_child=self._recovery.open_child,
         )
         try:
@@ -126,17 +128,6 @@ class Engine:
             await self.drain(0.0)  # lets go of the log
             raise
         return self
-
-    def _over(self, run_id: str) -> None:
-        self._recovery.over(run_id)
-
-    def _blocked(self, work: Work, seconds: float) -> None:
-        """A body held the loop: its author should know where."""
-        execution = self._runs.executions.get(work.run_id)
-        held_ms = round(seconds * 1000, 1)
-        logger.warning("a body held the event loop", run_id=work.run_id, task_id=work.task_id, held_ms=held_ms)
-        if execution is not None and not execution.feed.closed:
-            execution.warn(work.task_id, "the body held the event loop; use a def body, or await", held_ms=held_ms)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -153,32 +144,12 @@ class Engine:
             return
         self._draining = True
         grace = self._grace if grace is None else grace
-        await self._wait_for_runs(grace)
-        for execution in list(self._runs.executions.values()):
-            if self.log.durable:
-                execution.journal.suspend()
-            else:
-                execution.control.cancel("shutdown", by=None, grace=min(grace, bounds.DRAIN_GRACE_SECONDS))
-        await self._wait_for_runs(grace + 2 * self._append_timeout)
-        for execution in list(self._runs.executions.values()):
-            logger.error("run did not end in time", run_id=execution.run_id)
-            execution.journal.suspend()
-        self._runs.windows.on_completed()
-        await wait_for_readers(self.log, bounds.BEHIND_SECONDS)
+        in_time = await drain_runs(self._runs, self.log.durable, grace, self._append_timeout)
         await asyncio.gather(*self._recovery.upkeep, return_exceptions=True)
         await self._host.close()
+        if in_time:
+            await mark_stop(self._stores.stops)
         await self.log.close()
-
-    async def _wait_for_runs(self, seconds: float | None) -> None:
-        waiting = [asyncio.ensure_future(run.ended()) for run in self._runs.open.values()]
-        if not waiting:
-            return
-        done, pending = await asyncio.wait(waiting, timeout=seconds)
-        for late in pending:
-            late.cancel()
-        for run in done:
-            if not run.cancelled() and (error := run.exception()) is not None:
-                logger.error("run could not be waited for", error=str(error))
 
     @property
     def is_accepting(self) -> bool:
@@ -276,12 +247,7 @@ class Engine:
         old = await self.get(run_id)
         if not old.state.has_ended:
             raise RunOpen(f"run {run_id} is {old.status}; only a run that has ended is retried", run_id=run_id)
-        try:
-            data = await beginning_of(old.feed)
-            graph = graph_of(self._registry, await self._stores.index.record(run_id), data)
-            beginning = Beginning(input_of(data, graph), data.get("meta", {}), budget_of(data), retry_of=run_id)
-        except NotRecoverable as problem:
-            raise WorkflowChanged(f"run {run_id} cannot be retried: {problem}", run_id=run_id) from None
+        graph, beginning = await retry_of(self._registry, await self._stores.index.record(run_id), old.feed)
         reused = await load_reusable(self._stores.events, graph, old.state)
         new_id = make_run_id() if new_run_id is None else check_run_id(new_run_id)
         return await self._begin(graph, new_id, beginning, reused=reused)
@@ -304,16 +270,7 @@ class Engine:
         except RunExists:
             run = await self.get(run_id)
             flow = self.workflow(workflow) if isinstance(workflow, str) else workflow
-            graph = flow.validate()
-            started = await run.beginning()
-            asked = {
-                "workflow": graph.name,
-                "plan": graph.plan,
-                "input": recorded_input(graph, input or {}),
-                "meta": dict(meta or {}) or None,
-                "budget": None if budget is None else Budget.of(budget).to_dict(),
-            }
-            if asked != {name: started.get(name) for name in asked}:
+            if not is_same_start(await run.beginning(), flow.validate(), input or {}, meta or {}, budget):
                 raise RunExists(f"there is a run {run_id!r} already, started differently", run_id=run_id) from None
             return run, False
 
@@ -344,10 +301,7 @@ class Engine:
         )
 
     async def delete(self, run_id: str) -> None:
-        """Removes a run that has ended, with all that is stored of it; its id is free again.
-
-        Raises UnknownRun, and RunOpen where it has not ended, or where it is a child of a run that has not.
-        """
+        """Removes an ended run and all that is stored of it. Raises UnknownRun; RunOpen if it or its parent is open."""
         self._accepting()
         await self._runs.delete(run_id)
 
@@ -393,12 +347,3 @@ def run_once(workflow: Workflow, input: Mapping[str, Any]) -> dict[str, Any]:
 
 
 provide_run_once(run_once)
-
-
-def is_in_loop() -> bool:
-    """Whether this thread runs an event loop already."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

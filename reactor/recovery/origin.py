@@ -9,11 +9,12 @@ import orjson
 
 from reactor.definition.graph import Graph
 from reactor.definition.policy import Budget
-from reactor.errors import ReactorError
+from reactor.errors import ReactorError, WorkflowChanged
 from reactor.events.drafts import json_object
 from reactor.plans.load import load_plan
 from reactor.ports.log import RunRecord
 from reactor.registry import Registry
+from reactor.runs.beginning import Beginning
 from reactor.runs.run import Run
 from reactor.stream.feed import Feed
 
@@ -57,6 +58,36 @@ def recorded_input(graph: Graph, input: Mapping[str, Any]) -> dict[str, Any]:
     """An input as ``run.started`` records it, to compare with. Raises InvalidInput where the graph does not take it."""
     encoded = graph.encode_input(graph.validate_input(input))
     return orjson.loads(json_object({name: value.json for name, value in encoded.items()}))
+
+
+def is_same_start(
+    started: Mapping[str, Any],
+    graph: Graph,
+    input: Mapping[str, Any],
+    meta: Mapping[str, Any],
+    budget: Budget | Mapping[str, Any] | None,
+) -> bool:
+    """Whether a start of this graph with these would have written the ``run.started`` that is in the log."""
+    asked = {
+        "workflow": graph.name,
+        "plan": graph.plan,
+        "input": recorded_input(graph, input),
+        "meta": dict(meta) or None,
+        "budget": None if budget is None else Budget.of(budget).to_dict(),
+    }
+    return asked == {name: started.get(name) for name in asked}
+
+
+async def retry_of(registry: Registry, record: RunRecord, feed: Feed) -> tuple[Graph, Beginning]:
+    """The graph of an ended run, and with what a new run of it begins; raises WorkflowChanged."""
+    try:
+        data = await beginning_of(feed)
+        graph = graph_of(registry, record, data)
+        meta, budget = data.get("meta", {}), budget_of(data)
+        return graph, Beginning(input_of(data, graph), meta, budget, retry_of=record.run_id)
+    except NotRecoverable as problem:
+        sentence = f"run {record.run_id} cannot be retried: {problem}"
+        raise WorkflowChanged(sentence, run_id=record.run_id) from None
 
 
 def budget_of(beginning: dict[str, Any]) -> Budget | None:

@@ -58,7 +58,7 @@ class Recovery:
         A child run waits until its parent asks for it.
         """
         try:
-            feed = await Feed.load(record.run_id, self._log, self._runs.clock, closed=None)
+            feed = await Feed.load(record.run_id, self._log, self._runs.clock, self._runs.checkpoints, closed=None)
             data = await beginning_of(feed)
             if parent is None and "parent" in data:
                 self._dormant[record.run_id] = data["parent"]["run_id"]

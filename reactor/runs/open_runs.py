@@ -6,6 +6,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
+import structlog
 from reactivex.subject import Subject
 
 from reactor import bounds
@@ -13,9 +14,9 @@ from reactor.definition.graph import Graph
 from reactor.errors import RunExists, RunOpen, TooManyWaiting, UnknownRun
 from reactor.events.event import Window
 from reactor.events.state import RUN_ENDED
+from reactor.logs.stores import Stores
 from reactor.ports.clock import Clock
-from reactor.ports.index import RunIndex
-from reactor.ports.log import EventLog
+from reactor.ports.executor import Work
 from reactor.requests import check_run_id
 from reactor.runs.beginning import Beginning
 from reactor.runs.execution import Execution
@@ -24,13 +25,16 @@ from reactor.runs.run import Run
 from reactor.stream.feed import Feed
 from reactor.tasks.past import Output, Past
 
+logger = structlog.get_logger("reactor")
+
 
 class OpenRuns:
-    """``over(run_id)`` is called when a run has written its terminal event."""
+    """Those of one engine."""
 
-    def __init__(self, log: EventLog, index: RunIndex, clock: Clock, over: Callable[[str], None]) -> None:
-        self.log = log
-        self.index = index
+    def __init__(self, stores: Stores, clock: Clock) -> None:
+        self.log = stores.events
+        self.index = stores.index
+        self.checkpoints = stores.checkpoints
         self.clock = clock
         self.windows: Subject[Window] = Subject()
         """The committed windows of all runs. Hot."""
@@ -38,7 +42,8 @@ class OpenRuns:
         """Why the log last lost a run; None again as soon as it takes a window."""
         self.open: dict[str, Run] = {}
         self.executions: dict[str, Execution] = {}
-        self._over = over
+        self.over: Callable[[str], None] = lambda run_id: None
+        """Called with the id of a run that has written its terminal event."""
         self._lost: set[str] = set()
         """Runs whose log did not take a window: the next start of an engine goes on with them."""
         self._recent: OrderedDict[str, Feed] = OrderedDict()
@@ -54,7 +59,7 @@ class OpenRuns:
         reused: Mapping[str, Output] | None = None,
     ) -> Run:
         """Starts a new run. Returns once its ``run.started`` is in the log."""
-        feed = Feed(run_id, self.log, self.clock)
+        feed = Feed(run_id, self.log, self.clock, self.checkpoints)
         execution = self._adopt(
             Execution(host, graph, feed, beginning, published=self._published, ended=self._ended, reused=reused)
         )
@@ -108,13 +113,21 @@ class OpenRuns:
         if execution.feed.closed == "end":
             execution.feed.forget_ring()
             self._keep(execution.feed)
-            self._over(execution.run_id)
+            self.over(execution.run_id)
 
     def _keep(self, feed: Feed) -> None:
         self._recent[feed.run_id] = feed
         self._recent.move_to_end(feed.run_id)
         if len(self._recent) > bounds.RECENT_RUNS:
             self._recent.popitem(last=False)
+
+    def warn_blocked(self, work: Work, seconds: float) -> None:
+        """A body held the loop: its author should know where."""
+        execution = self.executions.get(work.run_id)
+        held_ms = round(seconds * 1000, 1)
+        logger.warning("a body held the event loop", run_id=work.run_id, task_id=work.task_id, held_ms=held_ms)
+        if execution is not None and not execution.feed.closed:
+            execution.warn(work.task_id, "the body held the event loop; use a def body, or await", held_ms=held_ms)
 
     async def check_new(self, run_id: str) -> None:
         """Raises RunExists where there is a run of this id."""
@@ -169,7 +182,7 @@ class OpenRuns:
         feed = self._recent.get(run_id)
         if feed is None:
             closed = "log" if run_id in self._lost else "not_recovered"
-            feed = await Feed.load(run_id, self.log, self.clock, closed=closed)
+            feed = await Feed.load(run_id, self.log, self.clock, self.checkpoints, closed=closed)
         if feed.closed == "end":
             self._keep(feed)
         return Run(feed, None)

@@ -93,6 +93,14 @@ CACHED_OUTPUTS: Final = 10_000
 """Outputs that a log keeps for ``cache=``; beyond it, the oldest are dropped."""
 CACHED_BYTES: Final = 64 * MIB
 """Bytes of outputs that a memory log keeps for ``cache=``; beyond it, the oldest are dropped."""
+CHECKPOINT_EVENTS: Final = 10_000
+"""Events between two kept states of a run, or four times its tasks if that is more."""
+CHECKPOINTS: Final = 4
+"""Kept states of one run; beyond it, the oldest are dropped."""
+ANSWERS: Final = 10_000
+"""Answers to requests with an idempotency key; beyond it, the oldest are dropped."""
+RUN_ANSWERS: Final = 1_000
+"""Answers to such requests about one run; beyond it, the oldest are dropped."""
 CHILD_DEPTH: Final = 10
 """Levels of child runs within child runs; beyond it, TooDeep."""
 CRASH_LOOP: Final = 50

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from asyncio import AbstractEventLoop
+from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any, Final, Generic, TypeVar
@@ -104,3 +104,12 @@ class _Turn(abc.DisposableBase, Generic[S]):
         self.is_disposed = True
         if self.begun is not None:
             self.begun.dispose()
+
+
+def is_in_loop() -> bool:
+    """Whether this thread runs an event loop already."""
+    try:
+        get_running_loop()
+    except RuntimeError:
+        return False
+    return True

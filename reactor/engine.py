@@ -21,24 +21,25 @@ from reactor.errors import EngineClosed, RunExists
 from reactor.events.event import Message
 from reactor.logger import get_logger
 from reactor.logs.schemes import open_log
+from reactor.logs.stops import mark_stop, take_stop
+from reactor.logs.stores import stores_of
 from reactor.plans.tools import Tool
 from reactor.ports.clock import Clock
-from reactor.ports.executor import Work
-from reactor.ports.log import EventLog, RunRecord
+from reactor.ports.log import RunRecord
+from reactor.ports.stores import Log
 from reactor.recovery.origin import recorded_start
 from reactor.recovery.recovery import Recovery
 from reactor.recovery.retry import prepare_retry
 from reactor.registry import Registry
 from reactor.requests import check_meta, check_reason, check_run_id, make_run_id
 from reactor.runs.beginning import Beginning
+from reactor.runs.draining import drain_runs
 from reactor.runs.host import Host
 from reactor.runs.open_runs import OpenRuns
 from reactor.runs.run import Run
 from reactor.services import Service, Services
-from reactor.stream.behind import wait_for_readers
 from reactor.stream.feed import Closed
 from reactor.stream.live import live_of_all
-from reactor.supervision.ending import EndReason
 from reactor.tasks.past import Output
 
 logger = get_logger()
@@ -50,7 +51,7 @@ class Engine:
         async with Engine("memory://", workflows=[flow]) as engine:
             run = await engine.start(flow, {"root": "src"})
 
-    - ``log``: the URL of an event log, or an ``EventLog`` of your own (``reactor.ports.log``).
+    - ``log``: the URL of an event log, or one of your own (``reactor.ports.Log``).
     - ``workflows``: those that can be started by name; ``start`` registers a workflow too.
     - ``concurrency``: how many bodies of all runs run at once; None: no limit.
     - ``limits``: named ``Limit``s, which tasks share by ``limits="name"``.
@@ -64,7 +65,7 @@ class Engine:
 
     def __init__(
         self,
-        log: str | EventLog = "memory://",
+        log: str | Log = "memory://",
         *,
         workflows: Iterable[Workflow] | Workflow = (),
         concurrency: int | None = None,
@@ -78,6 +79,7 @@ class Engine:
         clock: Clock | None = None,
     ) -> None:
         self.log = open_log(log) if isinstance(log, str) else log
+        self._stores = stores_of(self.log)
         self.clock: Clock = clock or SystemClock()
         if (problem := count_problem("concurrency", concurrency)) is not None:
             raise ValueError(f"the engine's {problem}")
@@ -88,8 +90,9 @@ class Engine:
         self._append_timeout = append_timeout
         self._services = Services(services)
         self._registry = Registry(limits, tools)
-        self._runs = OpenRuns(self.log, self.clock, lambda run_id: self._recovery.over(run_id))
+        self._runs = OpenRuns(self._stores, self.clock)
         self._recovery = Recovery(self._registry, self._runs)
+        self._runs.over = self._recovery.over
         self._host: Host | None = None
         self._draining = False
         for workflow in [workflows] if isinstance(workflows, Workflow) else workflows:
@@ -107,8 +110,12 @@ class Engine:
             )
         loop = asyncio.get_running_loop()
         await self.log.open()
+        await take_stop(self._stores.stops)
+        if self.log.durable and self._stores.embedded:
+            logger.warning("the log does not keep everything; it is kept in memory", what=self._stores.embedded)
         self._host = Host(
-            self.log,
+            self._stores.events,
+            self._stores.outputs,
             self.clock,
             loop,
             resources=self._resources,
@@ -116,7 +123,7 @@ class Engine:
             concurrency=self._concurrency,
             tracebacks=self._tracebacks,
             append_timeout=self._append_timeout,
-            blocked=self._blocked,
+            blocked=self._runs.warn_blocked,
             open_child=self._recovery.open_child,
         )
         try:
@@ -126,14 +133,6 @@ class Engine:
             await self.drain(0.0)  # closes the log
             raise
         return self
-
-    def _blocked(self, work: Work, seconds: float) -> None:
-        """Reports a body that held the loop, so that its author knows which one it is."""
-        execution = self._runs.executions.get(work.run_id)
-        held_ms = round(seconds * 1000, 1)
-        logger.warning("a body held the event loop", run_id=work.run_id, task_id=work.task_id, held_ms=held_ms)
-        if execution is not None and not execution.feed.closed:
-            execution.warn(work.task_id, "the body held the event loop; use a def body, or await", held_ms=held_ms)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -152,31 +151,12 @@ class Engine:
         self._draining = True
         await self._services.stop()
         grace = self._grace if grace is None else grace
-        await self._wait_for_runs(grace)
-        for execution in list(self._runs.executions.values()):
-            if self.log.durable:
-                execution.journal.suspend()
-            else:
-                execution.control.cancel(EndReason.SHUTDOWN, by=None, grace=min(grace, bounds.DRAIN_GRACE_SECONDS))
-        await self._wait_for_runs(grace + 2 * self._append_timeout)
-        for execution in list(self._runs.executions.values()):
-            logger.error("run did not end in time", run_id=execution.run_id)
-            execution.journal.suspend()
-        self._runs.windows.on_completed()
-        await wait_for_readers(self.log, bounds.BEHIND_SECONDS)
+        in_time = await drain_runs(self._runs, self.log.durable, grace, self._append_timeout)
         await asyncio.gather(*self._recovery.upkeep, return_exceptions=True)
         await self._host.close()
+        if in_time:
+            await mark_stop(self._stores.stops)
         await self.log.close()
-
-    async def _wait_for_runs(self, seconds: float) -> None:
-        waiting = [asyncio.ensure_future(run.ended()) for run in self._runs.open.values()]
-        if waiting:
-            done, pending = await asyncio.wait(waiting, timeout=seconds)
-            for late in pending:
-                late.cancel()
-            for run in done:
-                if not run.cancelled() and (error := run.exception()) is not None:
-                    logger.error("run could not be waited for", error=str(error))
 
     @property
     def is_accepting(self) -> bool:
@@ -272,7 +252,9 @@ class Engine:
         Raises UnknownRun, RunOpen where that run has not ended, WorkflowChanged where its workflow has changed, and
         what ``start`` raises.
         """
-        graph, beginning, reused = await prepare_retry(self._registry, await self.get(run_id))
+        graph, beginning, reused = await prepare_retry(
+            self._registry, await self._stores.index.record(run_id), await self.get(run_id)
+        )
         new_id = make_run_id() if new_run_id is None else check_run_id(new_run_id)
         return await self._begin(graph, new_id, beginning, reused=reused)
 
@@ -309,10 +291,27 @@ class Engine:
         return await self._runs.get(run_id)
 
     async def list(
-        self, *, status: str | None = None, workflow: str | None = None, before: str | None = None, limit: int = 100
+        self,
+        *,
+        status: str | None = None,
+        workflow: str | None = None,
+        parent: str | None = None,
+        root: str | None = None,
+        before: str | None = None,
+        limit: int = 100,
     ) -> list[RunRecord]:
-        """Runs, newest first. ``before``: the id that the previous page ended with; raises UnknownRun."""
-        return await self.log.records(status=status, workflow=workflow, before=before, limit=limit)
+        """Runs, newest first. ``before``: the id that the previous page ended with; raises UnknownRun.
+
+        ``parent``: the child runs of this run. ``root``: this run and all runs below it.
+        """
+        return await self._stores.index.records(
+            status=status, workflow=workflow, parent=parent, root=root, before=before, limit=limit
+        )
+
+    async def delete(self, run_id: str) -> None:
+        """Removes an ended run and all that is stored of it. Raises UnknownRun; RunOpen if it or its parent is open."""
+        self._open_host()
+        await self._runs.delete(run_id)
 
     @property
     def not_recovered(self) -> Mapping[str, str]:

@@ -91,7 +91,7 @@ class RunExists(ReactorError):
 
 
 class RunOpen(ReactorError):
-    """Raised by a command for ended runs, such as a retry, while the run goes on. Wait until it has ended."""
+    """Raised by a command for ended runs, a retry or a delete, while the run goes on. Wait until it has ended."""
 
     run_id: str
 

@@ -13,13 +13,15 @@ from reactor.events.event import Event, Window
 from reactor.events.fold import evolve
 from reactor.events.state import RUN_ENDED, RUN_STATUS, RunState, run_status
 from reactor.logger import get_logger
+from reactor.logs.embedded import MemoryAnswers, MemoryCheckpoints, MemoryOutputs, MemoryStops, settled
+from reactor.logs.records import parent_of, still_open
 from reactor.ports.log import RunRecord
 
 logger = get_logger()
 
 
-class MemoryLog:
-    """Implements ``EventLog`` for one process.
+class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops):
+    """Implements every port of a log for one process.
 
     It keeps at most ``max_events`` events and ``max_bytes`` bytes of each run, and the last ``max_ended`` ended runs.
     """
@@ -31,19 +33,18 @@ class MemoryLog:
         max_bytes: int = bounds.MEMORY_LOG_BYTES,
         max_ended: int = bounds.MEMORY_LOG_ENDED_RUNS,
     ) -> None:
+        for part in (MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops):
+            part.__init__(self)
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._max_ended = max_ended
-        self._runs: OrderedDict[str, _Run] = OrderedDict()
-        self._ended: OrderedDict[str, None] = OrderedDict()
-        self._outputs: OrderedDict[str, tuple[bytes, float]] = OrderedDict()
-        self._output_bytes = 0
-        self._answered: asyncio.Future[None] | None = None
+        self._runs: OrderedDict[tuple[str, str], _Run] = OrderedDict()
+        """By tenant and run id."""
+        self._ended: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._position = 0
+        """Of the last window of all runs."""
 
     durable = False
-
-    async def unfinished(self) -> list[RunRecord]:
-        return [run.record() for run in self._runs.values() if run.status not in RUN_ENDED]
 
     async def open(self) -> None:
         """Does nothing: there is nothing to open."""
@@ -51,77 +52,96 @@ class MemoryLog:
     async def close(self) -> None:
         """Keeps everything: the runs stay readable after their engine has closed."""
 
-    def append(self, run_id: str, window: Window) -> asyncio.Future[None]:
-        run = self._runs.get(run_id) or _Run(run_id)
-        run.append(window)  # before it is kept: it raises for a gap
-        self._runs[run_id] = run
+    # --- events ---
+
+    def append(self, run_id: str, window: Window, *, tenant: str = "") -> asyncio.Future[int]:
+        key = (tenant, run_id)
+        run = self._runs.get(key) or _Run(run_id, tenant)
+        if run.append(window):  # before it is kept: it raises for a gap
+            self._position += 1
+            run.position = self._position
+        if key not in self._runs:
+            self._add(run)
         if run.count > self._max_events or run.bytes > self._max_bytes:
             run.trim(self._max_events, self._max_bytes)
         if run.status in RUN_ENDED:
-            self._forget_oldest(run_id)
-        return self._done()
+            self._forget_oldest(key)
+        return settled(run.position)
 
-    async def read(self, run_id: str, after: int, limit: int) -> list[Event]:
-        return self._run(run_id).read(after, limit)
+    async def read(self, run_id: str, after: int, limit: int, *, tenant: str = "") -> list[Event]:
+        return self._run(run_id, tenant).read(after, limit)
 
-    async def base(self, run_id: str) -> RunState:
-        return self._run(run_id).copy_base()
+    async def base(self, run_id: str, *, tenant: str = "") -> RunState:
+        return self._run(run_id, tenant).copy_base()
 
-    async def blob(self, run_id: str, seq: int) -> bytes | None:
-        return self._run(run_id).blobs.get(seq)
+    async def blob(self, run_id: str, seq: int, *, tenant: str = "") -> bytes | None:
+        return self._run(run_id, tenant).blobs.get(seq)
 
-    async def record(self, run_id: str) -> RunRecord:
-        return self._run(run_id).record()
+    # --- the list of runs ---
+
+    async def record(self, run_id: str, *, tenant: str = "") -> RunRecord:
+        return self._run(run_id, tenant).record()
 
     async def records(
-        self, *, status: str | None, workflow: str | None, before: str | None, limit: int
+        self,
+        *,
+        status: str | None,
+        workflow: str | None,
+        before: str | None,
+        limit: int,
+        parent: str | None = None,
+        root: str | None = None,
+        tenant: str = "",
     ) -> list[RunRecord]:
-        newest_first = iter(reversed(self._runs.values()))
+        newest_first = (run for run in reversed(self._runs.values()) if run.tenant == tenant)
         if before is not None:
-            self._run(before)
+            self._run(before, tenant)
             for run in newest_first:
                 if run.run_id == before:
                     break
         found = (
-            run.record() for run in newest_first if status in (None, run.status) and workflow in (None, run.workflow)
+            run.record()
+            for run in newest_first
+            if status in (None, run.status)
+            and workflow in (None, run.workflow)
+            and parent in (None, run.parent)
+            and root in (None, run.root)
         )
         return list(islice(found, limit))
 
-    async def recall(self, key: str, now: float) -> bytes | None:
-        value, until = self._outputs.get(key, (None, 0.0))
-        return value if now < until else None
+    async def unfinished(self) -> list[RunRecord]:
+        return [run.record() for run in self._runs.values() if run.status not in RUN_ENDED]
 
-    def remember(self, key: str, value: bytes, until: float) -> asyncio.Future[None]:
-        self._forget_output(key)
-        self._outputs[key] = (value, until)
-        self._output_bytes += len(value)
-        while len(self._outputs) > bounds.CACHED_OUTPUTS or self._output_bytes > bounds.CACHED_BYTES:
-            self._forget_output(next(iter(self._outputs)))
-        return self._done()
+    async def delete(self, run_id: str, *, tenant: str = "") -> None:
+        run = self._run(run_id, tenant)
+        if run.status not in RUN_ENDED:
+            raise still_open(run_id, run.status)
+        self._forget((tenant, run_id))
 
-    def _done(self) -> asyncio.Future[None]:
-        """A future that is done. All appends share one: nothing here has to be waited for."""
-        loop = asyncio.get_running_loop()
-        if self._answered is None or self._answered.get_loop() is not loop:
-            self._answered = loop.create_future()
-            self._answered.set_result(None)
-        return self._answered
+    # --- inside ---
 
-    def _forget_output(self, key: str) -> None:
-        value, _ = self._outputs.pop(key, (b"", 0.0))
-        self._output_bytes -= len(value)
-
-    def _run(self, run_id: str) -> _Run:
-        run = self._runs.get(run_id)
+    def _run(self, run_id: str, tenant: str) -> _Run:
+        run = self._runs.get((tenant, run_id))
         if run is None:
             raise UnknownRun(f"there is no run {run_id!r}", run_id=run_id)
         return run
 
-    def _forget_oldest(self, run_id: str) -> None:
-        self._ended[run_id] = None
+    def _add(self, run: _Run) -> None:
+        if run.parent is not None:
+            parent = self._runs.get((run.tenant, run.parent))
+            run.root = run.parent if parent is None else parent.root
+        self._runs[run.tenant, run.run_id] = run
+
+    def _forget_oldest(self, key: tuple[str, str]) -> None:
+        self._ended[key] = None
         while len(self._ended) > self._max_ended:
-            oldest, _ = self._ended.popitem(last=False)
-            del self._runs[oldest]
+            self._forget(next(iter(self._ended)))
+
+    def _forget(self, key: tuple[str, str]) -> None:
+        tenant, run_id = key
+        del self._ended[key], self._runs[key]
+        self.forget_checkpoints(run_id, tenant=tenant)
+        self.forget_answers(run_id, tenant=tenant)
 
 
 class _Run:
@@ -134,16 +154,24 @@ class _Run:
         "created",
         "first",
         "json",
+        "parent",
+        "position",
+        "root",
         "run_id",
         "status",
         "task_ids",
+        "tenant",
         "types",
         "version",
         "workflow",
     )
 
-    def __init__(self, run_id: str) -> None:
+    def __init__(self, run_id: str, tenant: str) -> None:
         self.run_id = run_id
+        self.tenant = tenant
+        self.parent: str | None = None
+        self.root = run_id
+        self.position = 0
         self.workflow = ""
         self.version = ""
         self.status = "pending"
@@ -165,7 +193,8 @@ class _Run:
     def last(self) -> int:
         return self.first + len(self.json) - 1
 
-    def append(self, window: Window) -> None:
+    def append(self, window: Window) -> bool:
+        """Adds what is new of a window; returns whether anything was. Raises ValueError for a gap."""
         last = self.last
         if window[0].seq > last + 1:
             raise ValueError(f"window {window[0].seq} of run {self.run_id} leaves a gap after {last}")
@@ -181,6 +210,7 @@ class _Run:
                 self.bytes += len(event.blob)
             if event.type in RUN_STATUS:
                 self._update(event)
+        return self.last > last
 
     def _update(self, event: Event) -> None:
         self.status = run_status(event) or self.status
@@ -189,6 +219,7 @@ class _Run:
             self.workflow = body["data"]["workflow"]
             self.version = body["data"]["version"]
             self.created = body["time"]
+            self.parent = parent_of(body["data"])
 
     def read(self, after: int, limit: int) -> list[Event]:
         start = max(after + 1 - self.first, 0)
@@ -223,7 +254,19 @@ class _Run:
         return RunState(self.run_id) if self.base is None else self.base.copy()
 
     def record(self) -> RunRecord:
-        return RunRecord(self.run_id, self.workflow, self.version, self.status, self.created, self.first, self.last)
+        return RunRecord(
+            self.run_id,
+            self.workflow,
+            self.version,
+            self.status,
+            self.created,
+            self.first,
+            self.last,
+            self.parent,
+            self.root,
+            self.position,
+            self.tenant,
+        )
 
 
 def open_memory(url: str) -> MemoryLog:

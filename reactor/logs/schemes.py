@@ -8,13 +8,13 @@ from urllib.parse import urlsplit
 
 from reactor.logs.memory import open_memory
 from reactor.logs.sqlite.url import open_sqlite
-from reactor.ports.log import EventLog
+from reactor.ports.stores import Log
 
 
 class Scheme(NamedTuple):
     """One kind of event log, as URLs name it."""
 
-    opener: Callable[[str], EventLog]
+    opener: Callable[[str], Log]
     """Gets the whole URL; raises ValueError, in one sentence, for a URL it cannot follow."""
     form: str
     """How its URLs are written; shown in errors."""
@@ -27,7 +27,7 @@ SCHEMES: Final[dict[str, Scheme]] = {
 """By the scheme of the URL."""
 
 
-def register_scheme(name: str, opener: Callable[[str], EventLog], *, form: str = "") -> None:
+def register_scheme(name: str, opener: Callable[[str], Log], *, form: str = "") -> None:
     """Makes ``Engine("name://...")`` open a log of your own.
 
     - ``name``: in lower case.
@@ -43,7 +43,7 @@ def register_scheme(name: str, opener: Callable[[str], EventLog], *, form: str =
     SCHEMES[name] = Scheme(opener, form or f"{name}://")
 
 
-def open_log(url: str) -> EventLog:
+def open_log(url: str) -> Log:
     """The log of a URL, not yet opened; raises ValueError, which names the schemes there are.
 
     - ``memory://`` keeps the runs of this process, within the bounds of ``reactor.bounds``.

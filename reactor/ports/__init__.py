@@ -1,6 +1,9 @@
 """What the engine needs from the outside, as small Protocols: write an adapter for one and pass it to the engine.
 
 log         EventLog: stores the windows of runs and reads them back; RunRecord
+index       RunIndex: the list of runs, and deleting one
+outputs     OutputStore: the outputs that ``cache=`` keeps
+stores      Checkpoints, Idempotency, CleanStops; Lifecycle; Log: what an engine needs at least
 clock       Clock: wall time and monotonic time
 executor    Executor: runs the body of a task; it takes Work, returns a Job, and calls Done
 attempt     Attempt, Upstream: what a body can read of the attempt it runs in
@@ -12,17 +15,27 @@ The adapters here are in ``logs/`` and ``executors/``. ``reactor.testing`` has t
 from reactor.ports.attempt import Attempt, Upstream
 from reactor.ports.clock import Clock
 from reactor.ports.executor import Done, Executor, Job, Work
+from reactor.ports.index import RunIndex
 from reactor.ports.log import EventLog, RunRecord
+from reactor.ports.outputs import OutputStore
 from reactor.ports.speech import Line, Voice
+from reactor.ports.stores import Checkpoints, CleanStops, Idempotency, Lifecycle, Log
 
 __all__ = [
     "Attempt",
+    "Checkpoints",
+    "CleanStops",
     "Clock",
     "Done",
     "EventLog",
     "Executor",
+    "Idempotency",
     "Job",
+    "Lifecycle",
     "Line",
+    "Log",
+    "OutputStore",
+    "RunIndex",
     "RunRecord",
     "Upstream",
     "Voice",

@@ -36,6 +36,7 @@ class Recovery:
         self._registry = registry
         self._runs = runs
         self._log = runs.log
+        self._index = runs.index
         self._host: Host
         """Of the engine, from ``recover_all`` on."""
         self.not_recovered: dict[str, str] = {}
@@ -48,7 +49,7 @@ class Recovery:
     async def recover_all(self, host: Host) -> None:
         """Goes on with all open runs; called at the start of an engine, before it accepts new runs."""
         self._host = host
-        for record in await self._log.unfinished():
+        for record in await self._index.unfinished():
             await self._recover(record)
         await self._end_orphans()
 
@@ -58,7 +59,7 @@ class Recovery:
         A child run waits until its parent asks for it.
         """
         try:
-            feed = await Feed.load(record.run_id, self._log, self._runs.clock, closed=None)
+            feed = await Feed.load(record.run_id, self._log, self._runs.clock, self._runs.checkpoints, closed=None)
             data = await beginning_of(feed)
             if parent is None and "parent" in data:
                 self._dormant[record.run_id] = data["parent"]["run_id"]
@@ -106,7 +107,7 @@ class Recovery:
         link = Parent(parent, task_id)
         if child_id not in self._runs.open:
             try:
-                record = await self._log.record(child_id)
+                record = await self._index.record(child_id)
             except UnknownRun:
                 _check_open(parent, task_id)
                 if child_id not in self._runs.open:  # the body may have asked twice at the same time
@@ -151,7 +152,7 @@ class Recovery:
         if run_id in self._runs.open:
             return False
         try:
-            return (await self._log.record(run_id)).status in RUN_ENDED
+            return (await self._index.record(run_id)).status in RUN_ENDED
         except UnknownRun:
             return True
 

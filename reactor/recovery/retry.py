@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from reactor.definition.graph import Graph
 from reactor.errors import RunOpen, WorkflowChanged
+from reactor.ports.log import RunRecord
 from reactor.recovery.origin import NotRecoverable, beginning_of, budget_of, graph_of, input_of
 from reactor.recovery.reading import load_reusable
 from reactor.registry import Registry
@@ -14,7 +15,9 @@ from reactor.runs.run import Run
 from reactor.tasks.past import Output
 
 
-async def prepare_retry(registry: Registry, old: Run) -> tuple[Graph, Beginning, Mapping[str, Output]]:
+async def prepare_retry(
+    registry: Registry, record: RunRecord, old: Run
+) -> tuple[Graph, Beginning, Mapping[str, Output]]:
     """What the retry of a run starts with: its graph, its beginning, and the outputs that it reuses.
 
     Raises RunOpen where the run has not ended, WorkflowChanged where its workflow has changed.
@@ -24,7 +27,7 @@ async def prepare_retry(registry: Registry, old: Run) -> tuple[Graph, Beginning,
     log = old.feed.log
     try:
         data = await beginning_of(old.feed)
-        graph = graph_of(registry, await log.record(old.id), data)
+        graph = graph_of(registry, record, data)
         beginning = Beginning(input_of(data, graph), data.get("meta", {}), budget_of(data), retry_of=old.id)
     except NotRecoverable as problem:
         raise WorkflowChanged(f"run {old.id} cannot be retried: {problem}", run_id=old.id) from None

@@ -10,5 +10,6 @@ children, parent      child runs, and how a run and its child runs see each othe
 summary               its terminal event
 run                   the handle: follow it, await it, control it
 open_runs             all runs that are open, and the last that ended
+draining              the end of an engine: what becomes of open runs
 host                  what the engine lends to all of them: log, clock, executors, limits
 """

@@ -107,7 +107,7 @@ class Execution:
             scheduler=host.scheduler,
             clock=host.clock,
             executors=host.executors,
-            cache=OutputCache(host.log, host.clock, self.graph, host.loop),
+            cache=OutputCache(host.outputs, host.clock, self.graph, host.loop),
             isolation=Isolation(),
             actors=self.crew.actors,
             ready=self.crew.ready,

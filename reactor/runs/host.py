@@ -15,6 +15,7 @@ from reactor.executors.kinds import KINDS
 from reactor.ports.clock import Clock
 from reactor.ports.executor import Executor, Work
 from reactor.ports.log import EventLog
+from reactor.ports.outputs import OutputStore
 from reactor.runs.children import OpenChild
 from reactor.supervision.slots import Rate, Slots
 
@@ -25,6 +26,7 @@ class Host:
     def __init__(
         self,
         log: EventLog,
+        outputs: OutputStore,
         clock: Clock,
         loop: asyncio.AbstractEventLoop,
         *,
@@ -37,6 +39,7 @@ class Host:
         open_child: OpenChild,
     ) -> None:
         self.log = log
+        self.outputs = outputs
         self.clock = clock
         self.loop = loop
         self.scheduler = LoopScheduler(loop)

@@ -10,10 +10,13 @@ from reactivex.subject import Subject
 
 from reactor import bounds
 from reactor.definition.graph import Graph
-from reactor.errors import RunExists, TooManyWaiting, UnknownRun
+from reactor.errors import RunExists, RunOpen, TooManyWaiting, UnknownRun
 from reactor.events.event import Window
+from reactor.events.state import RUN_ENDED
+from reactor.logger import get_logger
+from reactor.logs.stores import Stores
 from reactor.ports.clock import Clock
-from reactor.ports.log import EventLog
+from reactor.ports.executor import Work
 from reactor.requests import check_run_id
 from reactor.runs.beginning import Beginning
 from reactor.runs.execution import Execution
@@ -22,12 +25,16 @@ from reactor.runs.run import Run
 from reactor.stream.feed import Closed, Feed
 from reactor.tasks.past import Output, Past
 
+logger = get_logger()
+
 
 class OpenRuns:
-    """``over(run_id)`` is called when a run has written its terminal event."""
+    """Those of one engine."""
 
-    def __init__(self, log: EventLog, clock: Clock, over: Callable[[str], None]) -> None:
-        self.log = log
+    def __init__(self, stores: Stores, clock: Clock) -> None:
+        self.log = stores.events
+        self.index = stores.index
+        self.checkpoints = stores.checkpoints
         self.clock = clock
         self.windows: Subject[Window] = Subject()
         """The committed windows of all runs. Hot."""
@@ -35,7 +42,8 @@ class OpenRuns:
         """Why the log last lost a run; None again as soon as it takes a window."""
         self.open: dict[str, Run] = {}
         self.executions: dict[str, Execution] = {}
-        self._over = over
+        self.over: Callable[[str], None] = lambda run_id: None
+        """Called with the id of a run that has written its terminal event."""
         self._lost: set[str] = set()
         """Runs whose log did not take a window: the next start of an engine goes on with them."""
         self._recent: OrderedDict[str, Feed] = OrderedDict()
@@ -51,7 +59,7 @@ class OpenRuns:
         reused: Mapping[str, Output] | None = None,
     ) -> Run:
         """Starts a new run. Returns once its ``run.started`` is in the log."""
-        feed = Feed(run_id, self.log, self.clock)
+        feed = Feed(run_id, self.log, self.clock, self.checkpoints)
         execution = self._adopt(
             Execution(host, graph, feed, beginning, published=self._published, ended=self._ended, reused=reused)
         )
@@ -105,7 +113,7 @@ class OpenRuns:
         if execution.feed.closed == Closed.END:
             execution.feed.forget_ring()
             self._keep(execution.feed)
-            self._over(execution.run_id)
+            self.over(execution.run_id)
 
     def _keep(self, feed: Feed) -> None:
         self._recent[feed.run_id] = feed
@@ -113,16 +121,43 @@ class OpenRuns:
         if len(self._recent) > bounds.RECENT_RUNS:
             self._recent.popitem(last=False)
 
+    def warn_blocked(self, work: Work, seconds: float) -> None:
+        """A body held the loop: its author should know where."""
+        execution = self.executions.get(work.run_id)
+        held_ms = round(seconds * 1000, 1)
+        logger.warning("a body held the event loop", run_id=work.run_id, task_id=work.task_id, held_ms=held_ms)
+        if execution is not None and not execution.feed.closed:
+            execution.warn(work.task_id, "the body held the event loop; use a def body, or await", held_ms=held_ms)
+
     async def check_new(self, run_id: str) -> None:
         """Raises RunExists where there is a run of this id."""
         if run_id not in self.open:
             try:
-                await self.log.record(run_id)
+                await self.index.record(run_id)
             except UnknownRun:
                 # the log may have been asked on another thread meanwhile
                 if run_id not in self.open:
                     return
         raise RunExists(f"there is a run {run_id!r} already", run_id=run_id)
+
+    async def delete(self, run_id: str) -> None:
+        """Removes a run that has ended. Raises UnknownRun, and RunOpen where it or the run it is a child of is open."""
+        record = await self.index.record(run_id)
+        if run_id in self.open:
+            raise RunOpen(f"run {run_id} is open; only a run that has ended is deleted", run_id=run_id)
+        if record.parent is not None and await self._is_open(record.parent):
+            raise RunOpen(
+                f"run {run_id} is a child of run {record.parent}, which is open: after a crash it would start again",
+                run_id=run_id,
+            )
+        await self.index.delete(run_id)
+        self._recent.pop(run_id, None)
+
+    async def _is_open(self, run_id: str) -> bool:
+        try:
+            return (await self.index.record(run_id)).status not in RUN_ENDED
+        except UnknownRun:
+            return False
 
     def wait_for(self, run_id: str) -> asyncio.Future[Run]:
         """Done when a run of this id starts here. Cancel the future to stop waiting. Raises TooManyWaiting."""
@@ -143,11 +178,11 @@ class OpenRuns:
             if run.feed.last_seq == 0:  # nobody sees a run before its run.started is in the log
                 await self.executions[run_id].journal.started()
             return run
-        await self.log.record(run_id)  # raises UnknownRun, also for a run that retention has removed
+        await self.index.record(run_id)  # raises UnknownRun, also for a run that retention has removed
         feed = self._recent.get(run_id)
         if feed is None:
             closed = Closed.LOG if run_id in self._lost else Closed.NOT_RECOVERED
-            feed = await Feed.load(run_id, self.log, self.clock, closed=closed)
+            feed = await Feed.load(run_id, self.log, self.clock, self.checkpoints, closed=closed)
         if feed.closed == Closed.END:
             self._keep(feed)
         return Run(feed, None)

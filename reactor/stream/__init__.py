@@ -3,6 +3,7 @@
 merge_tasks   the drafts of all tasks become one stream
 pipeline      number, window, append, publish
 feed          what is published: the folded state, a ring of recent windows, the hot subject of windows
+checkpoints   the state of a run from its log, from the nearest kept state on
 follow        a cursor: catch up from the log, then live; as an Observable or an async iterator
 off_loop      following from a thread of one's own
 behind        who is still reading when an engine ends

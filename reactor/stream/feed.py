@@ -21,6 +21,8 @@ from reactor.events.state import RunState
 from reactor.events.vocabulary import TERMINAL
 from reactor.ports.clock import Clock
 from reactor.ports.log import EventLog
+from reactor.ports.stores import Checkpoints
+from reactor.stream.checkpoints import load_state
 from reactor.waiting import Shared
 
 
@@ -43,13 +45,15 @@ _END: Final = Closed.END
 class Feed:
     """The published side of one run."""
 
-    def __init__(self, run_id: str, log: EventLog, clock: Clock) -> None:
+    def __init__(self, run_id: str, log: EventLog, clock: Clock, checkpoints: Checkpoints | None = None) -> None:
         self.run_id = run_id
         self.state = RunState(run_id)
         self.closed: Closed | None = None
         """None while more events may come."""
         self._windows: Subject[Window] | None = None
         self.log = log
+        self._checkpoints = checkpoints
+        """Where the states of long runs are kept; None: nowhere."""
         self._clock = clock
         self._closing: asyncio.Future[None] | None = None
         self._ring: deque[Window] = deque()
@@ -57,18 +61,15 @@ class Feed:
         self._ring_bytes = 0
 
     @classmethod
-    async def load(cls, run_id: str, log: EventLog, clock: Clock, *, closed: Closed | None) -> Feed:
+    async def load(
+        cls, run_id: str, log: EventLog, clock: Clock, checkpoints: Checkpoints | None = None, *, closed: Closed | None
+    ) -> Feed:
         """The feed of a run that is in the log; raises UnknownRun.
 
         ``closed``: a value of ``Closed``, why nothing more comes of a run that has not ended; None where it will go on.
         """
-        feed = cls(run_id, log, clock)
-        state = await log.base(run_id)
-        while events := await log.read(run_id, state.seq, READ_EVENTS):
-            for event in events:
-                evolve(state, event)
-            await asyncio.sleep(0)  # lets others use the loop while a long log is read
-        feed.state = state
+        feed = cls(run_id, log, clock, checkpoints)
+        state = feed.state = await load_state(log, checkpoints, run_id)
         feed.closed = _END if state.has_ended else closed
         return feed
 
@@ -179,14 +180,7 @@ class Feed:
 
     async def state_at(self, seq: int) -> RunState:
         """The state after event ``seq``, folded from the log; the caller owns it."""
-        state = await self.log.base(self.run_id)
-        while state.seq < seq:
-            events = await self.log.read(self.run_id, state.seq, min(READ_EVENTS, seq - state.seq))
-            if not events:
-                break
-            for event in events:
-                evolve(state, event)
-        return state
+        return await load_state(self.log, self._checkpoints, self.run_id, seq)
 
     def gap(self, start: int, end: int, reason: str) -> Notice:
         """``stream.gap``: in place of events that cannot be had, or (``ahead``) for a cursor beyond the last event."""

@@ -176,7 +176,7 @@ class _Appending(Stage[list[Event], list[Event]]):
         self.dispose()  # else the timer would keep the run in memory until it is due
         self.sink.on_completed()
 
-    def on_answer(self, future: Future[None]) -> None:
+    def on_answer(self, future: Future[int]) -> None:
         error = None if future.cancelled() else future.exception()  # always read, or asyncio complains
         window, self.window = self.window, None
         if self.is_disposed or window is None:

@@ -11,7 +11,7 @@ from reactor.events.timing import unix_seconds
 from reactor.events.values import restore_output
 from reactor.logger import get_logger
 from reactor.ports.clock import Clock
-from reactor.ports.log import EventLog
+from reactor.ports.outputs import OutputStore
 from reactor.tasks.outputs import Output
 
 logger = get_logger()
@@ -20,8 +20,8 @@ logger = get_logger()
 class OutputCache:
     """Outputs by workflow, version, task and a digest of what they depend on. Loop thread only."""
 
-    def __init__(self, log: EventLog, clock: Clock, graph: Graph, loop: asyncio.AbstractEventLoop) -> None:
-        self._log = log
+    def __init__(self, store: OutputStore, clock: Clock, graph: Graph, loop: asyncio.AbstractEventLoop) -> None:
+        self._store = store
         self._clock = clock
         self._graph = graph
         self._loop = loop
@@ -40,7 +40,7 @@ class OutputCache:
 
     async def _read(self, node: Node, digest: str) -> Output | None:
         try:
-            stored = await self._log.recall(self._key(node, digest), self._now())
+            stored = await self._store.recall(self._key(node, digest), self._now())
             return None if stored is None else _unpack(node, stored)
         except Exception as error:  # the store's, or a user's validator's: the body runs as if there were no cache
             logger.warning("cache not read", workflow=self._graph.name, task=node.name, error=str(error))
@@ -51,7 +51,7 @@ class OutputCache:
         ttl = None if node.task.cache is None else node.task.cache.ttl
         until = float("inf") if ttl is None else self._now() + ttl
         try:
-            kept = self._log.remember(self._key(node, digest), _pack(output), until)
+            kept = self._store.remember(self._key(node, digest), _pack(output), until)
         except Exception as error:
             self._warn_not_written(node, error)
         else:

@@ -1,7 +1,8 @@
 """For tests of your own: the laws of each port, and logs, bodies and time that do as a test wants.
 
-- ``LOG_LAWS`` and ``EXECUTOR_LAWS``: what an ``EventLog`` and an ``Executor`` of yours must keep (modules ``log_laws``
-  and ``executor_laws``).
+- ``LOG_LAWS``, ``INDEX_LAWS``, ``OUTPUT_LAWS``, ``CHECKPOINT_LAWS``, ``IDEMPOTENCY_LAWS``, ``STOP_LAWS``: what a log of
+  yours must keep, as far as it implements the ports (modules ``log_laws``, ``index_laws`` and ``store_laws``).
+- ``EXECUTOR_LAWS``: what an ``Executor`` of yours must keep (module ``executor_laws``).
 - ``SlowLog`` and ``FaultyLog``: logs that are late, refuse or hang, around one that does not; ``LogAround`` is the base
   for others.
 - ``read_all``: every event of a run.
@@ -20,13 +21,20 @@ async def test_the_executor_keeps_the_law(law):
 from reactor.testing.attempts import RecordedVoice, Submitted, work_for
 from reactor.testing.executor_laws import LAWS as EXECUTOR_LAWS
 from reactor.testing.faulty_logs import FaultyLog, LogAround, SlowLog
+from reactor.testing.index_laws import LAWS as INDEX_LAWS
 from reactor.testing.log_laws import LAWS as LOG_LAWS
 from reactor.testing.reading import read_all
+from reactor.testing.store_laws import CHECKPOINT_LAWS, IDEMPOTENCY_LAWS, OUTPUT_LAWS, STOP_LAWS
 from reactor.testing.virtual import VirtualLoop
 
 __all__ = [
+    "CHECKPOINT_LAWS",
     "EXECUTOR_LAWS",
+    "IDEMPOTENCY_LAWS",
+    "INDEX_LAWS",
     "LOG_LAWS",
+    "OUTPUT_LAWS",
+    "STOP_LAWS",
     "FaultyLog",
     "LogAround",
     "RecordedVoice",

@@ -7,47 +7,81 @@ from collections.abc import Callable, Collection
 
 from reactor.events.event import Event, Window
 from reactor.events.state import RunState
-from reactor.ports.log import EventLog, RunRecord
+from reactor.logs.stores import stores_of
+from reactor.ports.log import RunRecord
+from reactor.ports.stores import Log
 
 
 class LogAround:
-    """An ``EventLog`` that passes everything on to ``inner``."""
+    """A log that passes everything on to ``inner``. It has every port; what ``inner`` has not is kept in memory."""
 
-    def __init__(self, inner: EventLog) -> None:
+    def __init__(self, inner: Log) -> None:
         self.inner = inner
+        self._stores = stores_of(inner)
 
-    def append(self, run_id: str, window: Window) -> asyncio.Future[None]:
-        return self.inner.append(run_id, window)
+    def append(self, run_id: str, window: Window, *, tenant: str = "") -> asyncio.Future[int]:
+        return self.inner.append(run_id, window, tenant=tenant)
 
-    async def read(self, run_id: str, after: int, limit: int) -> list[Event]:
-        return await self.inner.read(run_id, after, limit)
+    async def read(self, run_id: str, after: int, limit: int, *, tenant: str = "") -> list[Event]:
+        return await self.inner.read(run_id, after, limit, tenant=tenant)
 
-    async def base(self, run_id: str) -> RunState:
-        return await self.inner.base(run_id)
+    async def base(self, run_id: str, *, tenant: str = "") -> RunState:
+        return await self.inner.base(run_id, tenant=tenant)
 
-    async def blob(self, run_id: str, seq: int) -> bytes | None:
-        return await self.inner.blob(run_id, seq)
+    async def blob(self, run_id: str, seq: int, *, tenant: str = "") -> bytes | None:
+        return await self.inner.blob(run_id, seq, tenant=tenant)
 
-    async def record(self, run_id: str) -> RunRecord:
-        return await self.inner.record(run_id)
+    async def record(self, run_id: str, *, tenant: str = "") -> RunRecord:
+        return await self.inner.record(run_id, tenant=tenant)
 
     async def records(
-        self, *, status: str | None, workflow: str | None, before: str | None, limit: int
+        self,
+        *,
+        status: str | None,
+        workflow: str | None,
+        before: str | None,
+        limit: int,
+        parent: str | None = None,
+        root: str | None = None,
+        tenant: str = "",
     ) -> list[RunRecord]:
-        return await self.inner.records(status=status, workflow=workflow, before=before, limit=limit)
+        return await self.inner.records(
+            status=status, workflow=workflow, before=before, limit=limit, parent=parent, root=root, tenant=tenant
+        )
+
+    async def unfinished(self) -> list[RunRecord]:
+        return await self.inner.unfinished()
+
+    async def delete(self, run_id: str, *, tenant: str = "") -> None:
+        await self.inner.delete(run_id, tenant=tenant)
 
     async def recall(self, key: str, now: float) -> bytes | None:
-        return await self.inner.recall(key, now)
+        return await self._stores.outputs.recall(key, now)
 
     def remember(self, key: str, value: bytes, until: float) -> asyncio.Future[None]:
-        return self.inner.remember(key, value, until)
+        return self._stores.outputs.remember(key, value, until)
+
+    async def checkpoint(self, run_id: str, until: int, *, tenant: str = "") -> bytes | None:
+        return await self._stores.checkpoints.checkpoint(run_id, until, tenant=tenant)
+
+    def keep_checkpoint(self, run_id: str, seq: int, state: bytes, *, tenant: str = "") -> asyncio.Future[None]:
+        return self._stores.checkpoints.keep_checkpoint(run_id, seq, state, tenant=tenant)
+
+    async def answer(self, key: str, *, run_id: str = "", tenant: str = "") -> bytes | None:
+        return await self._stores.answers.answer(key, run_id=run_id, tenant=tenant)
+
+    def keep_answer(self, key: str, answer: bytes, *, run_id: str = "", tenant: str = "") -> asyncio.Future[None]:
+        return self._stores.answers.keep_answer(key, answer, run_id=run_id, tenant=tenant)
+
+    async def take_stop(self) -> bool | None:
+        return await self._stores.stops.take_stop()
+
+    async def mark_stop(self) -> None:
+        await self._stores.stops.mark_stop()
 
     @property
     def durable(self) -> bool:
         return self.inner.durable
-
-    async def unfinished(self) -> list[RunRecord]:
-        return await self.inner.unfinished()
 
     async def open(self) -> None:
         await self.inner.open()
@@ -55,17 +89,17 @@ class LogAround:
     async def close(self) -> None:
         await self.inner.close()
 
-    def _append_into(self, done: asyncio.Future[None], run_id: str, window: Window) -> None:
+    def _append_into(self, done: asyncio.Future[int], run_id: str, window: Window, tenant: str) -> None:
         """Appends now, for somebody who was given ``done`` before."""
         try:
-            appended = self.inner.append(run_id, window)
+            appended = self.inner.append(run_id, window, tenant=tenant)
         except Exception as error:  # who was given ``done`` must not wait for ever
             done.set_exception(error)
         else:
             appended.add_done_callback(lambda appended: self._pass_on(done, appended))
 
     @staticmethod
-    def _pass_on(done: asyncio.Future[None], appended: asyncio.Future[None]) -> None:
+    def _pass_on(done: asyncio.Future[int], appended: asyncio.Future[int]) -> None:
         """Hands on what the inner log has answered."""
         if done.done():
             return
@@ -74,7 +108,7 @@ class LogAround:
         elif (error := appended.exception()) is not None:
             done.set_exception(error)
         else:
-            done.set_result(None)
+            done.set_result(appended.result())
 
 
 class SlowLog(LogAround):
@@ -83,20 +117,20 @@ class SlowLog(LogAround):
     - ``keeps_at_once``: what it is given can be read at once, and only the answer is late: a writer in another thread.
     """
 
-    def __init__(self, inner: EventLog, delay: float, *, keeps_at_once: bool = False) -> None:
+    def __init__(self, inner: Log, delay: float, *, keeps_at_once: bool = False) -> None:
         super().__init__(inner)
         self.delay = delay
         self.keeps_at_once = keeps_at_once
 
-    def append(self, run_id: str, window: Window) -> asyncio.Future[None]:
+    def append(self, run_id: str, window: Window, *, tenant: str = "") -> asyncio.Future[int]:
         loop = asyncio.get_running_loop()
-        done: asyncio.Future[None] = loop.create_future()
+        done: asyncio.Future[int] = loop.create_future()
         if self.keeps_at_once:
-            self.inner.append(run_id, window).add_done_callback(
+            self.inner.append(run_id, window, tenant=tenant).add_done_callback(
                 lambda kept: loop.call_later(self.delay, self._pass_on, done, kept)
             )
         else:
-            loop.call_later(self.delay, self._append_into, done, run_id, window)
+            loop.call_later(self.delay, self._append_into, done, run_id, window, tenant)
         return done
 
 
@@ -110,7 +144,7 @@ class FaultyLog(LogAround):
 
     def __init__(
         self,
-        inner: EventLog,
+        inner: Log,
         *,
         raises: Collection[str] = (),
         fails: Collection[str] = (),
@@ -124,18 +158,18 @@ class FaultyLog(LogAround):
         self.after = after
         self._held: list[Callable[[], None]] = []
 
-    def append(self, run_id: str, window: Window) -> asyncio.Future[None]:
+    def append(self, run_id: str, window: Window, *, tenant: str = "") -> asyncio.Future[int]:
         if window[0].seq <= self.after:
-            return self.inner.append(run_id, window)
+            return self.inner.append(run_id, window, tenant=tenant)
         if run_id in self.raises:
             raise OSError(f"no space left for run {run_id}")
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         if run_id in self.fails:
             done.set_exception(OSError(f"no space left for run {run_id}"))
         elif run_id in self.hangs:
-            self._held.append(lambda: self._append_into(done, run_id, window))
+            self._held.append(lambda: self._append_into(done, run_id, window, tenant))
         else:
-            return self.inner.append(run_id, window)
+            return self.inner.append(run_id, window, tenant=tenant)
         return done
 
     @property

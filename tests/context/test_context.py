@@ -287,7 +287,7 @@ async def test_committed_returns_when_everything_said_so_far_is_in_the_log(in_th
     class Keeping(LogAround):
         """Notes the types of the events that are in the log."""
 
-        def append(self, run_id: str, window: Window) -> asyncio.Future[None]:
+        def append(self, run_id: str, window: Window, *, tenant: str = "") -> asyncio.Future[int]:
             appended = super().append(run_id, window)
             kept.extend(event.type for event in window)
             return appended

@@ -24,7 +24,7 @@ class JitteredLog(LogAround):
         self._jitters = cycle(jitters)
         self._appends: set[asyncio.Task[None]] = set()
 
-    def append(self, run_id: str, window: Window) -> asyncio.Future[None]:
+    def append(self, run_id: str, window: Window, *, tenant: str = "") -> asyncio.Future[int]:
         appending = asyncio.ensure_future(self._append(run_id, window, *next(self._jitters)[:2]))
         self._appends.add(appending)
         appending.add_done_callback(self._appends.discard)

@@ -136,6 +136,9 @@ class Server:
     async def put(self, path: str, body: Any, **headers: str) -> tuple[int, Any]:
         return await self._ask("PUT", path, json=body, headers=headers)
 
+    async def delete(self, path: str, **headers: str) -> tuple[int, Any]:
+        return await self._ask("DELETE", path, headers=headers)
+
     async def _ask(self, method: str, path: str, **options: Any) -> tuple[int, Any]:
         async with self.session.request(method, self.url + path, **options) as response:
             raw = await response.read()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,8 @@ from reactor.events.fold import replay
 from reactor.logs.schemes import open_log
 from reactor.logs.sqlite.log import SqliteLog
 from reactor.testing import read_all
+from reactor.testing.log_laws import completed, event, started
+from tests.helpers.runs import PATIENCE
 
 flow = Workflow("kept")
 
@@ -73,3 +78,62 @@ def test_a_bad_option_of_the_url_is_refused(query: str) -> None:
     """A bad option is refused by its name before anything is opened."""
     with pytest.raises(ValueError, match=query.partition("=")[0]):
         open_log(f"sqlite:///x.db?{query}")
+
+
+async def test_a_deleted_run_gives_its_space_back_while_the_log_is_open(tmp_path: Path) -> None:
+    """A new file shrinks in small steps; an older one after ``vacuum``, which makes it like a new one."""
+    path = tmp_path / "runs.db"
+    log = SqliteLog(path)
+    await log.open()
+    for run_id in ("large", "larger"):
+        await log.append(run_id, [started(run_id), event(2, run_id, blob=bytes(8_000_000)), completed(3, run_id)])
+    pages = _pages(path)
+    await log.delete("large")
+    await _until(lambda: _free(path) == 0)
+    assert _pages(path) < 0.6 * pages
+    await log.close()
+    assert path.stat().st_size < 9_000_000
+
+
+async def test_a_file_without_incremental_vacuum_is_compacted_once(tmp_path: Path) -> None:
+    """Deleting leaves its free pages inside the file; ``vacuum`` gives them back, and later deletes by themselves."""
+    path = tmp_path / "runs.db"
+    old = sqlite3.connect(path)
+    old.execute("CREATE TABLE t (x)")  # so the file has no auto_vacuum
+    old.execute("DROP TABLE t")
+    old.close()
+    log = SqliteLog(path)
+    await log.open()
+    for run_id in ("a", "b"):
+        await log.append(run_id, [started(run_id), event(2, run_id, blob=bytes(4_000_000)), completed(3, run_id)])
+    await log.delete("a")
+    await log.append("c", [started("c")])
+    assert _free(path) > 900
+    await log.vacuum()
+    assert _free(path) == 0
+    await log.delete("b")
+    await _until(lambda: _free(path) == 0)
+    await log.close()
+    assert path.stat().st_size < 200_000
+
+
+def _ask(path: Path, query: str) -> int:
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute(query).fetchone()[0]
+    finally:
+        connection.close()
+
+
+def _free(path: Path) -> int:
+    return _ask(path, "PRAGMA freelist_count")
+
+
+def _pages(path: Path) -> int:
+    return _ask(path, "PRAGMA page_count")
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not holds():
+            await asyncio.sleep(0)

@@ -54,7 +54,7 @@ class CommitLog(MemoryLog):
         super().__init__()
         self.commits: list[tuple[str, Window]] = []
 
-    def append(self, run_id: str, window: Window) -> asyncio.Future[None]:
+    def append(self, run_id: str, window: Window, *, tenant: str = "") -> asyncio.Future[int]:
         self.commits.append((run_id, list(window)))
         return super().append(run_id, window)
 

@@ -42,7 +42,7 @@ class Windows(SlowLog):
         self.under_way = 0
         self.most_under_way = 0
 
-    def append(self, run_id: str, window: Window) -> asyncio.Future[None]:
+    def append(self, run_id: str, window: Window, *, tenant: str = "") -> asyncio.Future[int]:
         self.given.append([event.seq for event in window])
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
@@ -328,7 +328,7 @@ def test_none_has_a_number_after_the_terminal_event(types: list[str]) -> None:
 class Cancelling(FaultyLog):
     """Its futures are cancelled, as by somebody who closed it."""
 
-    def append(self, run_id: str, window: Window) -> asyncio.Future[None]:
+    def append(self, run_id: str, window: Window, *, tenant: str = "") -> asyncio.Future[int]:
         if window[0].seq <= self.after:
             return self.inner.append(run_id, window)
         cancelled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -421,7 +421,7 @@ class Appending:
             Callbacks(lambda window: self.said.append(len(window)), self.said.append, lambda: self.said.append("done"))
         )
 
-    def append(self, run_id: str, window: Window) -> asyncio.Future[None]:
+    def append(self, run_id: str, window: Window, *, tenant: str = "") -> asyncio.Future[int]:
         self.futures.append(asyncio.get_running_loop().create_future())
         return self.futures[-1]
 

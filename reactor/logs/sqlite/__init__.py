@@ -7,5 +7,6 @@ schema       its tables, and bringing an older file to this version
 connection   opening it, and a thread that works on one connection
 writer       commits windows, several runs in one transaction
 queries      reads events and the index of runs
-retention    deletes old runs and old events
+beside       what is kept beside the events: cached outputs, checkpoints, answers
+retention    deletes runs and old events
 """

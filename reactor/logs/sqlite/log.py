@@ -14,16 +14,16 @@ from typing import Literal
 from reactor.errors import LogUnavailable
 from reactor.events.event import Event, Window
 from reactor.events.state import RunState
-from reactor.logs.sqlite import queries
+from reactor.logs.sqlite import beside, queries, retention
 from reactor.logs.sqlite.connection import ConnectionThread, connect
 from reactor.logs.sqlite.lock import FileLock
-from reactor.logs.sqlite.retention import Retention, expire, trim, vacuum
+from reactor.logs.sqlite.retention import Retention
 from reactor.logs.sqlite.writer import Writer
 from reactor.ports.log import RunRecord
 
 
 class SqliteLog:
-    """Implements ``EventLog`` on a file, which ``open`` creates where there is none.
+    """Implements every port of a log on a file, which ``open`` creates where there is none.
 
     - ``synchronous``: ``"FULL"`` survives power cuts.
     - ``keep_days``, ``keep_runs``: ended runs beyond these are deleted by ``open``; None: no limit.
@@ -107,46 +107,79 @@ class SqliteLog:
 
     # --- events ---
 
-    def append(self, run_id: str, window: Window) -> asyncio.Future[None]:
-        return self._writing.append(run_id, window)
+    def append(self, run_id: str, window: Window, *, tenant: str = "") -> asyncio.Future[int]:
+        return self._writing.append(run_id, window, tenant)
 
-    async def read(self, run_id: str, after: int, limit: int) -> list[Event]:
-        return await self._reading.ask(queries.read_events, run_id, after, limit)
+    async def read(self, run_id: str, after: int, limit: int, *, tenant: str = "") -> list[Event]:
+        return await self._reading.ask(queries.read_events, run_id, after, limit, tenant=tenant)
 
-    async def base(self, run_id: str) -> RunState:
-        return await self._reading.ask(queries.read_base, run_id)
+    async def base(self, run_id: str, *, tenant: str = "") -> RunState:
+        return await self._reading.ask(queries.read_base, run_id, tenant=tenant)
 
-    async def blob(self, run_id: str, seq: int) -> bytes | None:
-        return await self._reading.ask(queries.read_blob, run_id, seq)
+    async def blob(self, run_id: str, seq: int, *, tenant: str = "") -> bytes | None:
+        return await self._reading.ask(queries.read_blob, run_id, seq, tenant=tenant)
 
     # --- the index of runs ---
 
-    async def record(self, run_id: str) -> RunRecord:
-        return await self._reading.ask(queries.read_record, run_id)
+    async def record(self, run_id: str, *, tenant: str = "") -> RunRecord:
+        return await self._reading.ask(queries.read_record, run_id, tenant=tenant)
 
     async def records(
-        self, *, status: str | None, workflow: str | None, before: str | None, limit: int
+        self,
+        *,
+        status: str | None,
+        workflow: str | None,
+        before: str | None,
+        limit: int,
+        parent: str | None = None,
+        root: str | None = None,
+        tenant: str = "",
     ) -> list[RunRecord]:
-        return await self._reading.ask(
-            queries.list_records, status=status, workflow=workflow, before=before, limit=limit
-        )
+        equal = {"status": status, "workflow": workflow, "parent": parent, "root": root}
+        return await self._reading.ask(queries.list_records, before=before, limit=limit, tenant=tenant, **equal)
 
     async def unfinished(self) -> list[RunRecord]:
         return await self._reading.ask(queries.list_unfinished)
 
-    # --- outputs kept for ``cache=`` ---
+    async def delete(self, run_id: str, *, tenant: str = "") -> None:
+        """Deletes a run that has ended; then the file shrinks step by step, between commits."""
+        await self._writing.ask(retention.delete, run_id, tenant=tenant)
+        self._give_back()
+
+    # --- beside the events ---
 
     async def recall(self, key: str, now: float) -> bytes | None:
-        return await self._reading.ask(queries.recall_output, key, now)
+        return await self._reading.ask(beside.recall_output, key, now)
 
     def remember(self, key: str, value: bytes, until: float) -> asyncio.Future[None]:
-        return self._writing.ask(queries.remember_output, key, value, until)
+        return self._writing.ask(beside.remember_output, key, value, until)
+
+    async def checkpoint(self, run_id: str, until: int, *, tenant: str = "") -> bytes | None:
+        return await self._reading.ask(beside.read_checkpoint, run_id, until, tenant=tenant)
+
+    def keep_checkpoint(self, run_id: str, seq: int, state: bytes, *, tenant: str = "") -> asyncio.Future[None]:
+        return self._writing.ask(beside.keep_checkpoint, run_id, seq, state, tenant=tenant)
+
+    async def answer(self, key: str, *, run_id: str = "", tenant: str = "") -> bytes | None:
+        return await self._reading.ask(beside.read_answer, key, run_id=run_id, tenant=tenant)
+
+    def keep_answer(self, key: str, answer: bytes, *, run_id: str = "", tenant: str = "") -> asyncio.Future[None]:
+        return self._writing.ask(beside.keep_answer, key, answer, run_id=run_id, tenant=tenant)
+
+    async def take_stop(self) -> bool | None:
+        return await self._writing.ask(beside.take_stop)
+
+    async def mark_stop(self) -> None:
+        await self._writing.ask(beside.mark_stop)
 
     # --- retention ---
 
     async def expire(self) -> int:
         """Deletes ended runs beyond ``keep_days`` and ``keep_runs``; returns how many. ``open`` does this too."""
-        return await self._writing.ask(expire, self._retention)
+        deleted = await self._writing.ask(retention.expire, self._retention)
+        if deleted:
+            self._give_back()
+        return deleted
 
     async def trim(self, run_id: str, keep_events: int) -> int:
         """Deletes the oldest windows of an ended run while ``keep_events`` events stay; returns the last seq deleted.
@@ -154,7 +187,7 @@ class SqliteLog:
         Subscribers that ask for a deleted range get a ``stream.gap``. Raises ValueError for a run that has not ended,
         UnknownRun for one that is not in the log.
         """
-        return await self._writing.ask(trim, run_id, keep_events)
+        return await self._writing.ask(retention.trim, run_id, keep_events)
 
     async def vacuum(self) -> int:
         """Expires runs, then gives free space back to the file system; returns how many runs were deleted.
@@ -162,5 +195,15 @@ class SqliteLog:
         Takes as long as copying the file.
         """
         deleted = await self.expire()
-        await self._writing.ask(vacuum)
+        await self._writing.ask(retention.vacuum)
         return deleted
+
+    def _give_back(self) -> None:
+        """Gives free space back in small steps, one after the other, until there is none or the log is closed."""
+
+        def go_on(step: asyncio.Future[bool]) -> None:
+            if not step.cancelled() and step.exception() is None and step.result():
+                self._give_back()
+
+        if self._writer is not None:
+            self._writer.ask(retention.give_back).add_done_callback(go_on)

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import sqlite3
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import orjson
 
 from reactor.events.event import Event
 from reactor.events.fold import evolve
+from reactor.logs.records import still_open
 from reactor.logs.sqlite.queries import read_base, run_row
+
+_INCREMENTAL: Final = 2
+"""As ``PRAGMA auto_vacuum`` answers."""
+_STEP_PAGES: Final = 256
+"""One megabyte."""
 
 
 class Retention(NamedTuple):
@@ -49,7 +55,7 @@ def trim(connection: sqlite3.Connection, run_id: str, keep_events: int) -> int:
 
     Their fold becomes the run's base, so its state stays the same. Raises ValueError for a run that has not ended.
     """
-    run = run_row(connection, run_id)
+    run = run_row(connection, run_id, "")
     (ended,) = connection.execute("SELECT ended FROM runs WHERE id = ?", (run,)).fetchone()
     if ended is None:
         raise ValueError(f"run {run_id} has not ended")
@@ -76,6 +82,37 @@ def trim(connection: sqlite3.Connection, run_id: str, keep_events: int) -> int:
     return cut
 
 
+def delete(connection: sqlite3.Connection, run_id: str, *, tenant: str = "") -> None:
+    """Deletes a run that has ended, with all that is kept of it. Raises UnknownRun and RunOpen."""
+    run = run_row(connection, run_id, tenant)
+    status, ended = connection.execute("SELECT status, ended FROM runs WHERE id = ?", (run,)).fetchone()
+    if ended is None:
+        raise still_open(run_id, status)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute("DELETE FROM answers WHERE tenant = ? AND run_id = ?", (tenant, run_id))
+        connection.execute("DELETE FROM runs WHERE id = ?", (run,))
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def give_back(connection: sqlite3.Connection) -> bool:
+    """Gives a few free pages back to the file system; returns whether there are more.
+
+    In small steps, because commits wait meanwhile. A file that was made before ``auto_vacuum`` gives nothing back
+    before it is compacted by ``vacuum``.
+    """
+    (mode,) = connection.execute("PRAGMA auto_vacuum").fetchone()
+    if mode != _INCREMENTAL:
+        return False
+    connection.execute(f"PRAGMA incremental_vacuum({_STEP_PAGES})").fetchall()  # it works while its rows are fetched
+    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+    return free > 0
+
+
 def vacuum(connection: sqlite3.Connection) -> None:
-    """Gives free space back to the file system."""
+    """Gives free space back to the file system. From now on the file gives it back in small steps."""
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     connection.execute("VACUUM")

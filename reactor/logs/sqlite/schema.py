@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import orjson
+
 from reactor.errors import LogUnavailable
+from reactor.logs.records import parent_of
 
 APPLICATION_ID: Final = 0x52414354
 """By this number in the header ``file runs.db`` and ``migrate`` recognise a log."""
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+Step = str | Callable[[sqlite3.Connection], None]
+"""A statement, or a function where SQL alone cannot do it."""
+
+
+def _fill_parents(connection: sqlite3.Connection) -> None:
+    """Finds the parent and the root of each run in its ``run.started``, or in its base where that was trimmed."""
+    roots: dict[str, str] = {}
+    runs = connection.execute("SELECT id, run_id, base FROM runs ORDER BY id").fetchall()  # parents come first
+    for run, run_id, base in runs:
+        first = connection.execute(
+            "SELECT events FROM windows WHERE run = ? AND first_seq = 1 ORDER BY last_seq LIMIT 1", (run,)
+        ).fetchone()
+        started = orjson.loads(first[0].partition(b"\n")[0])["data"] if first else orjson.loads(base or b"{}")
+        parent = parent_of(started)
+        roots[run_id] = run_id if parent is None else roots.get(parent, parent)
+        connection.execute("UPDATE runs SET parent = ?, root = ? WHERE id = ?", (parent, roots[run_id], run))
+
+
+MIGRATIONS: Final[tuple[tuple[Step, ...], ...]] = (
     (
         """CREATE TABLE runs (
             id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -48,8 +70,51 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         )""",
         "CREATE INDEX runs_unfinished ON runs (id) WHERE ended IS NULL",
     ),
+    (
+        # SQLite cannot change the key of a table: a new one takes its place
+        """CREATE TABLE new_runs (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            tenant TEXT NOT NULL DEFAULT '',
+            run_id TEXT NOT NULL,
+            workflow TEXT NOT NULL DEFAULT '',
+            version TEXT NOT NULL DEFAULT '',
+            status TEXT NOT NULL DEFAULT 'pending',
+            created TEXT NOT NULL DEFAULT '',
+            ended TEXT,
+            parent TEXT,
+            root TEXT NOT NULL,
+            base BLOB,
+            UNIQUE (tenant, run_id)
+        )""",
+        """INSERT INTO new_runs (id, run_id, workflow, version, status, created, ended, root, base)
+            SELECT id, run_id, workflow, version, status, created, ended, run_id, base FROM runs""",
+        "DROP TABLE runs",
+        "ALTER TABLE new_runs RENAME TO runs",
+        _fill_parents,
+        "CREATE INDEX runs_by_status ON runs (tenant, status, id)",
+        "CREATE INDEX runs_unfinished ON runs (id) WHERE ended IS NULL",
+        "CREATE INDEX runs_by_parent ON runs (tenant, parent, id) WHERE parent IS NOT NULL",
+        "CREATE INDEX runs_by_root ON runs (tenant, root, id)",
+        """CREATE TABLE checkpoints (
+            run INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+            seq INTEGER NOT NULL,
+            state BLOB NOT NULL,
+            PRIMARY KEY (run, seq)
+        )""",
+        """CREATE TABLE answers (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            tenant TEXT NOT NULL,
+            run_id TEXT NOT NULL,
+            key TEXT NOT NULL,
+            answer BLOB NOT NULL,
+            time TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP,
+            UNIQUE (tenant, run_id, key)
+        )""",
+        "CREATE INDEX answers_of_run ON answers (tenant, run_id, id)",
+        "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    ),
 )
-"""Entry i holds the statements that lead from version i to i + 1. A released entry never changes: add the next."""
+"""Entry i holds the steps that lead from version i to i + 1. A released entry never changes: add the next."""
 
 VERSION: Final = len(MIGRATIONS)
 
@@ -68,11 +133,16 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
         )
     if version == VERSION:
         return
+    if not tables:  # only a file without tables takes it: so deleted runs give their space back in small steps
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for statements in MIGRATIONS[version:]:
-            for statement in statements:
-                connection.execute(statement)
+        for steps in MIGRATIONS[version:]:
+            for step in steps:
+                if isinstance(step, str):
+                    connection.execute(step)
+                else:
+                    step(connection)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.execute("COMMIT")

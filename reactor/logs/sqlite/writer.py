@@ -15,37 +15,50 @@ from typing import NamedTuple
 
 from reactor.events.event import Event, Window
 from reactor.events.state import RUN_ENDED, RUN_STATUS, run_status
+from reactor.logs.records import parent_of
 from reactor.logs.sqlite.connection import ConnectionThread
 
 
 class _Append(NamedTuple):
     run_id: str
+    tenant: str
     window: Window
-    settle: Callable[[Exception | None], None]
-    """Settles the future of this append; called on the loop."""
+    settle: Callable[[int | Exception], None]
+    """Settles the future of this append with its position or an error; called on the loop."""
+
+
+class _Tail(NamedTuple):
+    """Where an open run ends in the file."""
+
+    run: int
+    """Its row id."""
+    last: int
+    """Its last seq."""
+    position: int
+    """The position of its last window."""
 
 
 class Writer(ConnectionThread):
     """The only thread that changes the file. It batches the appends that wait, and does other jobs between batches."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, connection: sqlite3.Connection, path: Path) -> None:
-        self._last: dict[str, tuple[int, int]] = {}
-        """By the id of an open run: its row id and its last seq. Used by the thread only."""
+        self._tails: dict[tuple[str, str], _Tail] = {}
+        """Of open runs, by tenant and run id. Used by the thread only."""
         super().__init__(loop, connection, "writer", path)
 
-    def append(self, run_id: str, window: Window) -> asyncio.Future[None]:
-        """Commits a window; the future is done once it is in the file."""
-        future: asyncio.Future[None] = self._loop.create_future()
+    def append(self, run_id: str, window: Window, tenant: str) -> asyncio.Future[int]:
+        """Commits a window; the future has its position once it is in the file."""
+        future: asyncio.Future[int] = self._loop.create_future()
 
-        def settle(error: Exception | None) -> None:
+        def settle(outcome: int | Exception) -> None:
             if future.done():  # cancelled: nobody waits any more
                 return
-            if error is None:
-                future.set_result(None)
+            if isinstance(outcome, int):
+                future.set_result(outcome)
             else:
-                future.set_exception(error)
+                future.set_exception(outcome)
 
-        self._queue.put(_Append(run_id, window, settle))
+        self._queue.put(_Append(run_id, tenant, window, settle))
         return future
 
     # --- in the thread ---
@@ -68,68 +81,79 @@ class Writer(ConnectionThread):
         """Commits all windows in one transaction; where that fails, one by one, so that a bad run harms no other."""
         if not batch:
             return
-        error = self._transaction(connection, batch)
-        outcomes: list[tuple[_Append, Exception | None]] = [(append, error) for append in batch]
-        if error is not None and len(batch) > 1:
-            outcomes = [(append, self._transaction(connection, [append])) for append in batch]
-        self.call_on_loop(lambda: [append.settle(failed) for append, failed in outcomes])
+        done = self._transaction(connection, batch)
+        if isinstance(done, list):
+            outcomes: list[int | Exception] = [*done]
+        elif len(batch) == 1:
+            outcomes = [done]
+        else:
+            alone = (self._transaction(connection, [append]) for append in batch)
+            outcomes = [done if isinstance(done, Exception) else done[0] for done in alone]
+        self.call_on_loop(lambda: [append.settle(outcome) for append, outcome in zip(batch, outcomes, strict=True)])
 
-    def _transaction(self, connection: sqlite3.Connection, batch: Iterable[_Append]) -> Exception | None:
-        """Commits these windows, or none of them; returns the error."""
+    def _transaction(self, connection: sqlite3.Connection, batch: Iterable[_Append]) -> list[int] | Exception:
+        """Commits these windows and returns their positions, or none of them and returns the error."""
         try:
             if connection.in_transaction:  # an earlier rollback failed as well
                 connection.execute("ROLLBACK")
             connection.execute("BEGIN IMMEDIATE")
-            for append in batch:
-                self._insert(connection, append.run_id, append.window)
+            positions = [self._insert(connection, append) for append in batch]
             connection.execute("COMMIT")
         except Exception as error:
-            self._last.clear()  # it may hold what was not committed
+            self._tails.clear()  # it may hold what was not committed
             try:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
             except sqlite3.Error:
                 pass  # for the same reason as the commit; the next BEGIN tells whether the connection works again
             return error
-        return None
+        return positions
 
-    def _insert(self, connection: sqlite3.Connection, run_id: str, window: Window) -> None:
-        run, last = self._last.get(run_id) or _find_or_add_run(connection, run_id)
+    def _insert(self, connection: sqlite3.Connection, append: _Append) -> int:
+        """Adds what is new of a window; returns its position."""
+        run_id, tenant, window, _ = append
+        run, last, position = self._tails.get((tenant, run_id)) or _find_or_add_run(connection, run_id, tenant)
         new = [event for event in window if event.seq > last]
         if not new:
-            return  # appends are keyed (run, seq): a repeat changes nothing
+            return position  # appends are keyed (run, seq): a repeat changes nothing
         if new[0].seq != last + 1 or new[-1].seq != last + len(new):
             raise ValueError(f"window {window[0].seq} of run {run_id} leaves a gap after {last}")
         joined = b"\n".join([event.json for event in new])
         if joined.count(b"\n") != len(new) - 1:
             raise ValueError(f"window {window[0].seq} of run {run_id} holds an event of more than one line")
-        connection.execute(
+        inserted = connection.execute(
             "INSERT INTO windows (run, first_seq, last_seq, events) VALUES (?, ?, ?, ?)",
             (run, new[0].seq, new[-1].seq, joined),
         )
+        position = inserted.lastrowid or 0
         for event in new:
             if event.blob is not None:
                 connection.execute("INSERT INTO blobs (run, seq, data) VALUES (?, ?, ?)", (run, event.seq, event.blob))
             if event.type in RUN_STATUS:
-                _update_run(connection, run, event)
-        self._last[run_id] = (run, new[-1].seq)
+                _update_run(connection, run, event, tenant)
         if new[-1].type in RUN_STATUS and RUN_STATUS[new[-1].type] in RUN_ENDED:
-            del self._last[run_id]
+            self._tails.pop((tenant, run_id), None)
+        else:
+            self._tails[tenant, run_id] = _Tail(run, new[-1].seq, position)
+        return position
 
 
-def _find_or_add_run(connection: sqlite3.Connection, run_id: str) -> tuple[int, int]:
-    """The row id and the last seq of a run; adds a row for a new one."""
+def _find_or_add_run(connection: sqlite3.Connection, run_id: str, tenant: str) -> _Tail:
+    """Where a run ends; adds a row for a new one."""
     row = connection.execute(
-        "SELECT id, (SELECT coalesce(max(last_seq), 0) FROM windows WHERE run = id) FROM runs WHERE run_id = ?",
-        (run_id,),
+        "SELECT id, (SELECT position FROM windows WHERE run = runs.id ORDER BY last_seq DESC LIMIT 1) FROM runs"
+        " WHERE tenant = ? AND run_id = ?",
+        (tenant, run_id),
     ).fetchone()
     if row is not None:
-        return row[0], row[1]
-    cursor = connection.execute("INSERT INTO runs (run_id) VALUES (?)", (run_id,))
-    return int(cursor.lastrowid or 0), 0
+        run, position = row
+        found = connection.execute("SELECT last_seq FROM windows WHERE position = ?", (position,)).fetchone()
+        return _Tail(run, found[0] if found else 0, position or 0)
+    cursor = connection.execute("INSERT INTO runs (tenant, run_id, root) VALUES (?, ?, ?)", (tenant, run_id, run_id))
+    return _Tail(int(cursor.lastrowid or 0), 0, 0)
 
 
-def _update_run(connection: sqlite3.Connection, run: int, event: Event) -> None:
+def _update_run(connection: sqlite3.Connection, run: int, event: Event, tenant: str) -> None:
     """Keeps the row of a run up to date: its status, what ``run.started`` says, and when it ended."""
     status = run_status(event)
     if status is None:
@@ -141,5 +165,11 @@ def _update_run(connection: sqlite3.Connection, run: int, event: Event) -> None:
             "UPDATE runs SET workflow = ?, version = ?, created = ? WHERE id = ?",
             (body["data"]["workflow"], body["data"]["version"], body["time"], run),
         )
+        if (parent := parent_of(body["data"])) is not None:
+            connection.execute(
+                "UPDATE runs SET parent = ?,"
+                " root = coalesce((SELECT root FROM runs WHERE tenant = ? AND run_id = ?), ?) WHERE id = ?",
+                (parent, tenant, parent, parent, run),
+            )
     elif status in RUN_ENDED:
         connection.execute("UPDATE runs SET ended = ? WHERE id = ?", (event.decode()["time"], run))

@@ -82,7 +82,7 @@ async def test_a_command_is_answered_only_once_its_event_is_in_the_log(serve: Se
     is_written = asyncio.Event()
 
     class Hanging(FaultyLog):
-        def append(self, run_id: str, window: Sequence[Event]) -> asyncio.Future[None]:
+        def append(self, run_id: str, window: Sequence[Event], *, tenant: str = "") -> asyncio.Future[int]:
             if window[0].seq > self.after:
                 is_written.set()
             return super().append(run_id, window)

@@ -50,4 +50,6 @@ def listed(record: RunRecord) -> dict[str, Any]:
         "status": record.status,
         "created": record.created,
         "seq": record.last_seq,
+        "parent": record.parent,
+        "root": record.root,
     }

@@ -29,6 +29,7 @@ from reactor_web.http.result import full, listed, summary
 from reactor_web.routes.starting import answer_start, check_start, location_of
 from reactor_web.streaming.stream import stream_to
 
+LIST_PARAMETERS = ("status", "workflow", "parent", "root", "limit", "cursor")
 STATUSES = ("pending", "running", "paused", "cancelling", *sorted(RUN_ENDED))
 
 
@@ -40,6 +41,7 @@ def routes() -> list[web.RouteDef]:
         web.get("/runs/{id}/events", follow_run),
         web.post("/runs", start_plan),
         web.put("/runs/{id}", put_run),
+        web.delete("/runs/{id}", delete_run),
         web.post("/runs/{id}/cancel", cancel_run),
         web.post("/runs/{id}/pause", pause_run),
         web.post("/runs/{id}/resume", resume_run),
@@ -55,14 +57,19 @@ async def list_runs(request: web.Request) -> web.Response:
     """A page, newest run first. ``cursor`` asks for the next page; it is null on the last one."""
     query = request.query
     for name in query:
-        if name not in ("status", "workflow", "limit", "cursor"):
-            raise Problem(400, f"there is no parameter {name[:50]!r} here; there are status, workflow, limit, cursor")
+        if name not in LIST_PARAMETERS:
+            raise Problem(400, f"there is no parameter {name[:50]!r} here; there are {', '.join(LIST_PARAMETERS)}")
     status = query.get("status")
     if status is not None and status not in STATUSES:
         raise Problem(400, f"status is {status[:50]!r}, but must be one of {', '.join(STATUSES)}")
     limit = page_size(query)
     records = await request.app[ENGINE].list(
-        status=status, workflow=query.get("workflow"), before=query.get("cursor"), limit=limit
+        status=status,
+        workflow=query.get("workflow"),
+        parent=query.get("parent"),
+        root=query.get("root"),
+        before=query.get("cursor"),
+        limit=limit,
     )
     cursor = records[-1].run_id if len(records) == limit else None
     return json_response({"runs": [listed(record) for record in records], "cursor": cursor})
@@ -193,6 +200,13 @@ async def retry_run(request: web.Request) -> web.Response:
     body = await _command(request, run_id=STRING)
     run = await carry_out(request.app[ENGINE].retry(request.match_info["id"], new_run_id=body.get("run_id")))
     return json_response(summary(run), 202, {"Location": location_of(request, run)})
+
+
+async def delete_run(request: web.Request) -> web.Response:
+    """Removes a run that has ended, with all its events: 204; 409 while it is open."""
+    guard_change(request)
+    await carry_out(request.app[ENGINE].delete(request.match_info["id"]))
+    return web.Response(status=204)
 
 
 async def _command(request: web.Request, **members: Kind) -> dict[str, Any]:

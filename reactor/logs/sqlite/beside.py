@@ -1,0 +1,103 @@
+"""What a SQLite log keeps beside the events: cached outputs, checkpoints, answers, and the mark of a clean stop.
+
+One function a query, each with the connection first. Those that write are for the writer's connection.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+from reactor import bounds
+from reactor.logs.sqlite.queries import run_row
+
+# --- outputs that ``cache=`` keeps ---
+
+
+def recall_output(connection: sqlite3.Connection, key: str, now: float) -> bytes | None:
+    """The output under a key, unless it has expired."""
+    row = connection.execute("SELECT data FROM outputs WHERE key = ? AND until > ?", (key, now)).fetchone()
+    return None if row is None else row[0]
+
+
+def remember_output(connection: sqlite3.Connection, key: str, value: bytes, until: float) -> None:
+    """Keeps an output; beyond ``bounds.CACHED_OUTPUTS`` the oldest are deleted."""
+    connection.execute("REPLACE INTO outputs (key, data, until) VALUES (?, ?, ?)", (key, value, until))
+    connection.execute("DELETE FROM outputs WHERE id <= last_insert_rowid() - ?", (bounds.CACHED_OUTPUTS,))
+
+
+# --- checkpoints ---
+
+
+def read_checkpoint(connection: sqlite3.Connection, run_id: str, until: int, *, tenant: str = "") -> bytes | None:
+    """The kept state with the highest ``seq <= until``."""
+    row = connection.execute(
+        "SELECT state FROM checkpoints JOIN runs ON run = runs.id"
+        " WHERE tenant = ? AND run_id = ? AND seq <= ? ORDER BY seq DESC LIMIT 1",
+        (tenant, run_id, until),
+    ).fetchone()
+    return None if row is None else row[0]
+
+
+def keep_checkpoint(connection: sqlite3.Connection, run_id: str, seq: int, state: bytes, *, tenant: str = "") -> None:
+    """Keeps a state; the last ``bounds.CHECKPOINTS`` of the run stay. Raises UnknownRun."""
+    run = run_row(connection, run_id, tenant)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute("REPLACE INTO checkpoints (run, seq, state) VALUES (?, ?, ?)", (run, seq, state))
+        kept = "SELECT seq FROM checkpoints WHERE run = ? ORDER BY seq DESC LIMIT ?"
+        connection.execute(
+            f"DELETE FROM checkpoints WHERE run = ? AND seq NOT IN ({kept})", (run, run, bounds.CHECKPOINTS)
+        )
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+# --- idempotency keys ---
+
+
+def read_answer(connection: sqlite3.Connection, key: str, *, run_id: str = "", tenant: str = "") -> bytes | None:
+    """The answer kept under a key."""
+    row = connection.execute(
+        "SELECT answer FROM answers WHERE tenant = ? AND run_id = ? AND key = ?", (tenant, run_id, key)
+    ).fetchone()
+    return None if row is None else row[0]
+
+
+def keep_answer(connection: sqlite3.Connection, key: str, answer: bytes, *, run_id: str = "", tenant: str = "") -> None:
+    """Keeps an answer; beyond ``bounds.RUN_ANSWERS`` of a run and ``bounds.ANSWERS`` of all the oldest are deleted."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute(
+            "INSERT INTO answers (tenant, run_id, key, answer) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET answer = excluded.answer",  # and no new id: a key grows old from its first use
+            (tenant, run_id, key, answer),
+        )
+        if run_id:
+            oldest = "SELECT id FROM answers WHERE tenant = ? AND run_id = ? ORDER BY id DESC LIMIT -1 OFFSET ?"
+            connection.execute(f"DELETE FROM answers WHERE id IN ({oldest})", (tenant, run_id, bounds.RUN_ANSWERS))
+        connection.execute("DELETE FROM answers WHERE id <= (SELECT max(id) FROM answers) - ?", (bounds.ANSWERS,))
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+# --- the mark of a clean stop ---
+
+_STOP: Final = "stop"
+_OPEN, _CLEAN = "open", "clean"
+
+
+def take_stop(connection: sqlite3.Connection) -> bool | None:
+    """Whether the last engine stopped cleanly; None for a file that no engine has used. Takes the mark away."""
+    row = connection.execute("SELECT value FROM meta WHERE name = ?", (_STOP,)).fetchone()
+    connection.execute("REPLACE INTO meta (name, value) VALUES (?, ?)", (_STOP, _OPEN))
+    return None if row is None else row[0] == _CLEAN
+
+
+def mark_stop(connection: sqlite3.Connection) -> None:
+    """Leaves the mark."""
+    connection.execute("REPLACE INTO meta (name, value) VALUES (?, ?)", (_STOP, _CLEAN))

@@ -1,0 +1,44 @@
+"""A log, taken apart into its ports: everybody is given the ports they use and no other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reactor.logs.embedded import MemoryAnswers, MemoryCheckpoints, MemoryOutputs, MemoryStops
+from reactor.ports.index import RunIndex
+from reactor.ports.log import EventLog
+from reactor.ports.outputs import OutputStore
+from reactor.ports.stores import Checkpoints, CleanStops, Idempotency, Log
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What an engine stores in."""
+
+    events: EventLog
+    index: RunIndex
+    outputs: OutputStore
+    checkpoints: Checkpoints
+    answers: Idempotency
+    stops: CleanStops
+    embedded: tuple[str, ...]
+    """What the log does not implement. It is kept in memory, and lost when the process ends."""
+
+
+def stores_of(log: Log) -> Stores:
+    """The ports of a log. The ones it does not implement are kept in memory."""
+    found = {
+        "cached outputs": isinstance(log, OutputStore),
+        "checkpoints": isinstance(log, Checkpoints),
+        "idempotency keys": isinstance(log, Idempotency),
+        "clean stops": isinstance(log, CleanStops),
+    }
+    return Stores(
+        log,
+        log,
+        log if isinstance(log, OutputStore) else MemoryOutputs(),
+        log if isinstance(log, Checkpoints) else MemoryCheckpoints(),
+        log if isinstance(log, Idempotency) else MemoryAnswers(),
+        log if isinstance(log, CleanStops) else MemoryStops(),
+        tuple(name for name, is_there in found.items() if not is_there),
+    )

@@ -1,0 +1,84 @@
+"""The ports for what may be kept beside the events, and ``Log``: what an engine needs at least.
+
+A log may implement any of them. What it does not implement, an engine keeps in memory.
+"""
+
+from __future__ import annotations
+
+from asyncio import Future
+from typing import Protocol, runtime_checkable
+
+from reactor.ports.index import RunIndex
+from reactor.ports.log import EventLog
+
+
+class Lifecycle(Protocol):
+    """What is opened before it is used, and closed afterwards."""
+
+    @property
+    def durable(self) -> bool:
+        """Whether events survive a restart. If so, an engine that closes leaves unfinished runs to the next one."""
+        ...
+
+    async def open(self) -> None:
+        """Called once, before any other method."""
+        ...
+
+    async def close(self) -> None:
+        """Called once, after the last append is done."""
+        ...
+
+
+class Log(EventLog, RunIndex, Lifecycle, Protocol):
+    """What ``Engine(log=...)`` takes: events, the list of runs, and a beginning and an end."""
+
+
+@runtime_checkable
+class Checkpoints(Protocol):
+    """Keeps states of runs, so that a long run need not be folded from its first event.
+
+    A state is given and returned as bytes. A store may forget any of them.
+    """
+
+    async def checkpoint(self, run_id: str, until: int, *, tenant: str = "") -> bytes | None:
+        """The kept state with the highest ``seq <= until``; None if there is none, also for a run it does not know."""
+        ...
+
+    def keep_checkpoint(self, run_id: str, seq: int, state: bytes, *, tenant: str = "") -> Future[None]:
+        """Keeps the state after event ``seq``; of each run the last ``bounds.CHECKPOINTS`` stay.
+
+        The future fails with UnknownRun where there is no such run.
+        """
+        ...
+
+
+@runtime_checkable
+class Idempotency(Protocol):
+    """Remembers what a request with a key was answered, so that the same request is carried out once.
+
+    A key belongs to a run, or to none (``run_id=""``).
+    """
+
+    async def answer(self, key: str, *, run_id: str = "", tenant: str = "") -> bytes | None:
+        """The answer last kept under the key; None for a key that was never seen, or is forgotten."""
+        ...
+
+    def keep_answer(self, key: str, answer: bytes, *, run_id: str = "", tenant: str = "") -> Future[None]:
+        """Keeps an answer, in place of an earlier one. The future is done once it would survive a restart.
+
+        The last ``bounds.RUN_ANSWERS`` of a run and the last ``bounds.ANSWERS`` of all stay.
+        """
+        ...
+
+
+@runtime_checkable
+class CleanStops(Protocol):
+    """A mark that an engine leaves when it stops as it should."""
+
+    async def take_stop(self) -> bool | None:
+        """Whether the last engine left the mark; takes it away. None where no engine was here before."""
+        ...
+
+    async def mark_stop(self) -> None:
+        """Leaves the mark."""
+        ...

@@ -1,0 +1,171 @@
+"""The laws of what may be kept beside the events: each takes a fresh, opened store of yours and asserts one law.
+
+    @pytest.mark.parametrize("law", OUTPUT_LAWS)
+    async def test_the_store_of_outputs_keeps_the_law(law):
+        await law(MyOutputs())
+
+``CHECKPOINT_LAWS`` take a log that keeps checkpoints, since a checkpoint belongs to a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+from reactor import bounds
+from reactor.ports.outputs import OutputStore
+from reactor.ports.stores import Checkpoints, CleanStops, Idempotency, Log
+from reactor.testing.log_laws import completed, started
+
+
+class CheckpointedLog(Log, Checkpoints, Protocol):
+    """A log that keeps checkpoints."""
+
+
+class AnsweringLog(Log, Idempotency, Protocol):
+    """A log that remembers answers."""
+
+
+# --- OutputStore ---
+
+
+async def law_an_output_is_remembered_until_its_time_is_over(store: OutputStore) -> None:
+    """``recall`` gives what was last remembered under a key, byte for byte, and nothing from ``until`` on."""
+    await store.remember("a", b"[1]", 10.0)
+    await store.remember("b", bytes(range(256)), 20.0)
+    assert (await store.recall("a", 9.9), await store.recall("a", 10.0)) == (b"[1]", None)
+    assert (await store.recall("b", 19.0), await store.recall("c", 0.0)) == (bytes(range(256)), None)
+    await store.remember("a", b"[2]", 30.0)
+    assert await store.recall("a", 11.0) == b"[2]"
+
+
+async def law_an_output_is_found_under_its_own_key_only(store: OutputStore) -> None:
+    """Keys are compared whole, whatever characters they have."""
+    keys = ["flow/1/task/a", "flow/1/task/A", "flow/1/task/a ", "flow/1/task/\u00e4", "%", ""]
+    for i, key in enumerate(keys):
+        await store.remember(key, b"%d" % i, float("inf"))
+    assert [await store.recall(key, 1e12) for key in keys] == [b"%d" % i for i in range(len(keys))]
+
+
+# --- Checkpoints ---
+
+
+async def law_the_nearest_checkpoint_is_found(log: CheckpointedLog) -> None:
+    """``checkpoint(run, until)`` gives the state with the highest seq up to ``until``, byte for byte; None below."""
+    await log.append("r", [started()])
+    for seq in (20, 10):
+        await log.keep_checkpoint("r", seq, bytes(range(256)) + b"%d" % seq)
+    found = [await log.checkpoint("r", until) for until in (9, 10, 19, 20, 1_000)]
+    assert found == [None, *(bytes(range(256)) + seq for seq in (b"10", b"10", b"20", b"20"))]
+    assert await log.checkpoint("nobody", 1_000) is None
+
+
+async def law_a_checkpoint_may_be_kept_again(log: CheckpointedLog) -> None:
+    """The later one of the same seq counts."""
+    await log.append("r", [started()])
+    await log.keep_checkpoint("r", 10, b"first")
+    await log.keep_checkpoint("r", 10, b"second")
+    assert await log.checkpoint("r", 10) == b"second"
+
+
+async def law_the_last_checkpoints_of_a_run_stay(log: CheckpointedLog) -> None:
+    """Of each run the ``bounds.CHECKPOINTS`` highest are kept."""
+    for run_id in ("a", "b"):
+        await log.append(run_id, [started(run_id)])
+    await log.keep_checkpoint("b", 1, b"b")
+    most = bounds.CHECKPOINTS
+    for seq in range(1, most + 3):
+        await log.keep_checkpoint("a", seq, b"%d" % seq)
+    found = [await log.checkpoint("a", seq) for seq in range(1, most + 3)]
+    assert found == [None, None, *(b"%d" % seq for seq in range(3, most + 3))]
+    assert await log.checkpoint("b", 9) == b"b"
+
+
+async def law_checkpoints_belong_to_a_tenant_and_go_with_their_run(log: CheckpointedLog) -> None:
+    """Another tenant's run of the same id has its own; ``delete`` takes them along."""
+    for tenant in ("", "acme"):
+        await log.append("r", [started(), completed(2)], tenant=tenant)
+        await log.keep_checkpoint("r", 2, tenant.encode(), tenant=tenant)
+    await log.delete("r")
+    await log.append("r", [started()])
+    assert await log.checkpoint("r", 9) is None
+    assert await log.checkpoint("r", 9, tenant="acme") == b"acme"
+
+
+# --- Idempotency ---
+
+
+async def law_a_key_has_the_answer_that_was_kept_last(store: Idempotency) -> None:
+    """Byte for byte; a key that was never seen has none."""
+    assert await store.answer("k") is None
+    await store.keep_answer("k", b"first")
+    await store.keep_answer("other", bytes(range(256)))
+    await store.keep_answer("k", b"second")
+    assert (await store.answer("k"), await store.answer("other")) == (b"second", bytes(range(256)))
+
+
+async def law_a_key_belongs_to_its_run_and_tenant(store: Idempotency) -> None:
+    """The same key of another run, of no run or of another tenant is another key."""
+    places = [("", ""), ("r", ""), ("s", ""), ("r", "acme")]
+    for run_id, tenant in places:
+        await store.keep_answer("k", f"{run_id}/{tenant}".encode(), run_id=run_id, tenant=tenant)
+    found = [await store.answer("k", run_id=run_id, tenant=tenant) for run_id, tenant in places]
+    assert found == [f"{run_id}/{tenant}".encode() for run_id, tenant in places]
+    assert await store.answer("k", tenant="other") is None
+
+
+async def law_the_last_answers_of_a_run_stay(store: Idempotency) -> None:
+    """Of one run ``bounds.RUN_ANSWERS`` keys are kept, the ones used first go first; other keys stay."""
+    await store.keep_answer("k", b"no run")
+    await store.keep_answer("k", b"other run", run_id="s")
+    for i in range(bounds.RUN_ANSWERS + 2):
+        await store.keep_answer(f"k{i}", b"%d" % i, run_id="r")
+    found = [await store.answer(f"k{i}", run_id="r") for i in (0, 1, 2, bounds.RUN_ANSWERS + 1)]
+    assert found == [None, None, b"2", b"%d" % (bounds.RUN_ANSWERS + 1)]
+    assert (await store.answer("k"), await store.answer("k", run_id="s")) == (b"no run", b"other run")
+
+
+async def law_answers_go_with_their_run(log: AnsweringLog) -> None:
+    """``delete`` of a run forgets the keys that belong to it, and no others."""
+    await log.append("r", [started(), completed(2)])
+    await log.keep_answer("k", b"run", run_id="r")
+    await log.keep_answer("k", b"no run")
+    await log.delete("r")
+    assert await log.answer("k", run_id="r") is None
+    assert await log.answer("k") == b"no run"
+
+
+# --- CleanStops ---
+
+
+async def law_a_clean_stop_is_told_once(store: CleanStops) -> None:
+    """None at first; True after a mark; False where the engine that took the mark left none."""
+    assert await store.take_stop() is None
+    assert await store.take_stop() is False
+    await store.mark_stop()
+    assert await store.take_stop() is True
+    assert await store.take_stop() is False
+
+
+OutputLaw = Callable[[OutputStore], Awaitable[None]]
+CheckpointLaw = Callable[[CheckpointedLog], Awaitable[None]]
+IdempotencyLaw = Callable[[AnsweringLog], Awaitable[None]]
+StopLaw = Callable[[CleanStops], Awaitable[None]]
+
+OUTPUT_LAWS: Final[tuple[OutputLaw, ...]] = (
+    law_an_output_is_remembered_until_its_time_is_over,
+    law_an_output_is_found_under_its_own_key_only,
+)
+CHECKPOINT_LAWS: Final[tuple[CheckpointLaw, ...]] = (
+    law_the_nearest_checkpoint_is_found,
+    law_a_checkpoint_may_be_kept_again,
+    law_the_last_checkpoints_of_a_run_stay,
+    law_checkpoints_belong_to_a_tenant_and_go_with_their_run,
+)
+IDEMPOTENCY_LAWS: Final[tuple[IdempotencyLaw, ...]] = (
+    law_a_key_has_the_answer_that_was_kept_last,
+    law_a_key_belongs_to_its_run_and_tenant,
+    law_the_last_answers_of_a_run_stay,
+    law_answers_go_with_their_run,
+)
+STOP_LAWS: Final[tuple[StopLaw, ...]] = (law_a_clean_stop_is_told_once,)

@@ -1,0 +1,87 @@
+"""``engine.delete``: what is gone, what stays, and when it is refused."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from reactor import Context, Engine, UnknownRun, Workflow
+from reactor.errors import RunOpen
+
+flow = Workflow("short")
+family = Workflow("family")
+gates: dict[str, asyncio.Event] = {}
+
+
+@flow.task
+async def work(ctx: Context, lines: int = 1) -> int:
+    for number in range(lines):
+        await ctx.emit("line.said", {"number": number})
+    return lines
+
+
+@family.task
+async def parent(ctx: Context) -> None:
+    await ctx.run(flow, {}, key="child")
+    gates["asked"].set()
+    await gates["go"].wait()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Engine]:
+    gates.update(asked=asyncio.Event(), go=asyncio.Event())
+    url = "memory://" if request.param == "memory" else f"sqlite:///{tmp_path}/runs.db"
+    async with Engine(url, workflows=[flow, family]) as engine:
+        yield engine
+
+
+async def test_a_deleted_run_is_unknown_and_its_id_is_free(engine: Engine) -> None:
+    """Also to somebody who has asked for it before; a new run of that id begins with seq 1."""
+    run = await engine.start(flow, {"lines": 5}, run_id="r")
+    await run
+    await (await engine.start(flow, run_id="other"))
+    assert (await engine.get("r")).status == "completed"
+    await engine.delete("r")
+    for question in (engine.get("r"), engine.delete("r")):
+        with pytest.raises(UnknownRun):
+            await question
+    assert [record.run_id for record in await engine.list()] == ["other"]
+    again = await engine.start(flow, {"lines": 2}, run_id="r")
+    assert await again == {"work": 2}
+    assert (await engine.get("r")).state.seq == again.state.seq < run.state.seq
+
+
+async def test_an_open_run_and_a_child_of_an_open_run_are_refused(engine: Engine) -> None:
+    """A child may go once its parent has ended: before that a crash would make the parent start it again."""
+    run = await engine.start(family, run_id="top")
+    await gates["asked"].wait()
+    (child,) = await engine.list(parent="top")
+    for run_id, sentence in (("top", "run top is open"), (child.run_id, "is a child of run top, which is open")):
+        with pytest.raises(RunOpen, match=sentence):
+            await engine.delete(run_id)
+    assert [record.run_id for record in await engine.list(root="top")] == [child.run_id, "top"]
+    gates["go"].set()
+    await run
+    await engine.delete(child.run_id)
+    await engine.delete("top")
+    assert await engine.list() == []
+
+
+async def test_a_subscriber_of_a_run_that_is_deleted_meanwhile_is_told(engine: Engine) -> None:
+    """An iteration ends with UnknownRun; it never goes on with the events of another run of that id."""
+    run = await engine.start(flow, {"lines": 3_000}, run_id="r")
+    await run
+    seen: list[int] = []
+
+    async def read() -> None:
+        async for _ in await engine.get("r"):
+            seen.append(1)
+            if len(seen) == 1:
+                await engine.delete("r")
+
+    with pytest.raises(UnknownRun):
+        await read()
+    assert 0 < len(seen) < 3_000

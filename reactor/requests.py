@@ -50,9 +50,16 @@ def check_run_id(run_id: str) -> str:
 
 
 def check_reason(reason: str, by: str | None) -> None:
-    """Raises ValueError for a reason that is too long, and for a reason or author that an event cannot carry."""
-    if len(reason) > bounds.MAX_REASON_CHARS or not is_text(reason) or not is_text(by or ""):
+    """Raises ValueError for a reason or an author that is too long, or that an event cannot carry."""
+    if len(reason) > bounds.MAX_REASON_CHARS or not is_text(reason):
         raise ValueError(f"the reason of a command must be text of at most {bounds.MAX_REASON_CHARS} characters")
+    check_by(by)
+
+
+def check_by(by: str | None) -> None:
+    """Raises ValueError for an author of a command that is too long, or that an event cannot carry."""
+    if by is not None and (len(by) > bounds.MAX_REASON_CHARS or not is_text(by)):
+        raise ValueError(f"who gives a command (by) must be text of at most {bounds.MAX_REASON_CHARS} characters")
 
 
 def check_key(key: str | None) -> None:

@@ -51,7 +51,8 @@ class Graph:
         self.inputs = inputs
         self.by_name = {node.name: node for node in nodes}
         dependents = dependents_by_name(nodes)
-        for node in nodes:
+        for place, node in enumerate(nodes):
+            node.place = place
             node.dependents = tuple(dependents[node.name])
             source = None if node.map_source is None else self.by_name[node.map_source]
             node.pairs = source is not None and source.map_source is not None and not node.takes_whole_list
@@ -126,8 +127,10 @@ class Graph:
 
     @cached_property
     def facts(self) -> dict[str, Any]:
-        """What ``run.started`` says of the workflow: ``{workflow, version, fingerprint}``."""
-        return {"workflow": self.name, "version": self.version, "fingerprint": self.fingerprint}
+        """What ``run.started`` says of the workflow: ``{workflow, version, fingerprint, maps?}``."""
+        facts = {"workflow": self.name, "version": self.version, "fingerprint": self.fingerprint}
+        maps = len(self.nodes) - self.bodies
+        return {**facts, "maps": maps} if maps else facts
 
     @cached_property
     def large_facts(self) -> dict[str, bytes]:

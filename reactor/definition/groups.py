@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any, NoReturn, Protocol
+from typing import Any, Literal, NoReturn, Protocol
 
 from reactor.definition.task import Group, Task
 from reactor.errors import WorkflowError
@@ -32,6 +32,7 @@ def in_sequence(flow: Tasks, parts: tuple[Part, ...]) -> Group:
         _fail(flow, "flow.sequence needs at least one task")
     if flow.is_frozen:
         _fail(flow, "flow.sequence comes too late, the workflow has been frozen by its first use")
+    _place(parts, groups, "sequence")
     for before, following in pairwise(groups):
         for task in following.first:
             task.after = tuple(dict.fromkeys((*task.after, *before.last)))
@@ -43,8 +44,17 @@ def in_parallel(flow: Tasks, parts: tuple[Part, ...]) -> Group:
     groups = [_group(flow, part, "parallel") for part in parts]
     if not groups:
         _fail(flow, "flow.parallel needs at least one task")
+    if not flow.is_frozen:
+        _place(parts, groups, "parallel")
     first = tuple(dict.fromkeys(task for group in groups for task in group.first))
     return Group(first, tuple(dict.fromkeys(task for group in groups for task in group.last)))
+
+
+def _place(parts: tuple[Part, ...], groups: list[Group], kind: Literal["parallel", "sequence"]) -> None:
+    """Tells each task that is a part of the group itself; one that is in a group already stays there."""
+    for index, (part, group) in enumerate(zip(parts, groups, strict=True)):
+        if not isinstance(part, Group) and group.first[0].group is None:
+            group.first[0].group = {"kind": kind, "index": index, "total": len(parts)}
 
 
 def _group(flow: Tasks, part: Part, of: str) -> Group:

@@ -25,6 +25,7 @@ class Node:
         "name",
         "pairs",
         "parameters",
+        "place",
         "returns",
         "runs_async",
         "task",
@@ -49,6 +50,8 @@ class Node:
         self.upstreams = upstreams
         self.dependents: tuple[str, ...] = ()
         """Names of the tasks that wait for this one to end. The graph sets it."""
+        self.place = 0
+        """Its place in the order of the graph, from 0. The graph sets it."""
         self.map_source = map_source
         self.pairs = False
         """Whether it maps another mapped task child by child, and not over its whole list. The graph sets it."""
@@ -84,11 +87,21 @@ class Node:
         return "task" if self.map_source is None else "map"
 
     def describe(self) -> dict[str, Any]:
-        """The task in ``run.started`` and in ``GET /workflows/{name}``: ``{id, kind, depends_on, tool?, meta?}``."""
-        described: dict[str, Any] = {"id": self.name, "kind": self.kind, "depends_on": list(self.upstreams)}
-        if self.task.tool is not None:
-            described["tool"] = self.task.tool
-        return described | ({"meta": dict(self.task.meta)} if self.task.meta else {})
+        """The task as ``run.started`` and ``GET /workflows/{name}`` show it (``vocabulary.run.TaskData``)."""
+        task = self.task
+        described: dict[str, Any] = {
+            "id": self.name,
+            "kind": self.kind,
+            "depends_on": list(self.upstreams),
+            "place": self.place,
+        }
+        if task.when is not None:
+            described["when"] = True
+        if task.group is not None:
+            described["group"] = dict(task.group)
+        if task.tool is not None:
+            described["tool"] = task.tool
+        return described | ({"meta": dict(task.meta)} if task.meta else {})
 
 
 def _output_annotation(returns: Any) -> Any:

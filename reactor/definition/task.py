@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Generic, Literal, NamedTuple, ParamSpec, TypedDict, TypeVar, cast, get_args
 
 from reactor.definition.policy import Cache, Limit, Retry
+from reactor.events.vocabulary.run import GroupData
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -57,6 +58,7 @@ class Task(NamedFunction[P, R]):
         "concurrency",
         "executor",
         "given",
+        "group",
         "limits",
         "map",
         "meta",
@@ -86,6 +88,8 @@ class Task(NamedFunction[P, R]):
         """Parameter -> value, with references to upstreams. Only a task that comes from a plan has any."""
         self.tool: str | None = None
         """The name of the tool it runs, for a task that comes from a plan."""
+        self.group: GroupData | None = None
+        """Its place in the innermost group it is part of. The fingerprint does not depend on it."""
 
     def __repr__(self) -> str:
         return f"<Task {self.name}>"

@@ -10,7 +10,9 @@ import orjson
 
 from reactor import bounds
 from reactor.events.event import Draft
+from reactor.events.progress import WHOLE_TASK
 from reactor.events.values import Encoded, json_number, preview
+from reactor.events.vocabulary.task import RetryReason
 
 
 def run_started(
@@ -76,11 +78,38 @@ def completed(
     return data, blob
 
 
-def retrying(next_attempt: int, delay_ms: float, error: Mapping[str, Any], duration_ms: float) -> bytes:
+def mapped(count: int) -> bytes:
+    """``task.mapped``."""
+    return b'{"count":%d}' % count
+
+
+def retrying(
+    next_attempt: int, delay_ms: float, error: Mapping[str, Any], duration_ms: float, reason: RetryReason
+) -> bytes:
     """``task.retrying``."""
-    return orjson.dumps(
-        {"next_attempt": next_attempt, "delay_ms": delay_ms, "error": error, "duration_ms": duration_ms}
-    )
+    data = {"next_attempt": next_attempt, "delay_ms": delay_ms, "error": error, "duration_ms": duration_ms}
+    return orjson.dumps({**data, "reason": reason})
+
+
+def received(value: Any, key: str | None, by: str | None) -> bytes:
+    """``task.received``. ``by``: who sent it, if known."""
+    return orjson.dumps({"value": value, "key": key} | ({} if by is None else {"by": by}))
+
+
+def ended(data: bytes, progress: int, spent: tuple[Decimal, int] | None) -> bytes:
+    """The data of a task's last event, with what all of them carry.
+
+    ``progress``: of the run, in millionths. ``spent``: the (cost, tokens) of the task, if any. Every task has such an
+    event, so the keys are appended to its bytes.
+    """
+    if spent is not None:
+        cost, tokens = spent
+        numbers = ({"cost": json_number(cost)} if cost else {}) | ({"tokens": tokens} if tokens else {})
+        if numbers:
+            data = b"%b,%b" % (data[:-1], orjson.dumps(numbers)[1:])
+    if progress < WHOLE_TASK:
+        return b'%b,"progress":0.%06d}' % (data[:-1], progress)
+    return b'%b,"progress":1.0}' % data[:-1]
 
 
 def spent(

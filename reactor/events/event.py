@@ -14,6 +14,8 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import orjson
 
+from reactor.events.vocabulary.tables import EventType
+
 _TO_TASK: Final = len('","time":"2026-11-21T02:51:00.123456Z",')
 """The length of the JSON from the end of an event's type to what follows its time."""
 
@@ -21,7 +23,7 @@ _TO_TASK: Final = len('","time":"2026-11-21T02:51:00.123456Z",')
 class Draft(NamedTuple):
     """An event before it has a number and a time."""
 
-    type: str
+    type: EventType | str
     data: bytes
     """A JSON object."""
     task_id: str | None = None
@@ -51,11 +53,12 @@ class Event:
     __slots__ = ("_body", "blob", "json", "run_id", "seq", "task_id", "type")
 
     def __init__(
-        self, seq: int, run_id: str, type: str, task_id: str | None, json: bytes, blob: bytes | None = None
+        self, seq: int, run_id: str, type: EventType | str, task_id: str | None, json: bytes, blob: bytes | None = None
     ) -> None:
         self.seq = seq
         self.run_id = run_id
         self.type = type
+        """One of ``EventType``, or what a body has emitted."""
         self.task_id = task_id
         self.json = json
         self.blob = blob

@@ -56,6 +56,8 @@ def _run_started(state: RunState, body: dict[str, Any]) -> None:
     for task in data.get("tasks", ()):  # upstreams come first, so that all states share one string for each name
         upstreams = tuple([tasks[name].id if name in tasks else name for name in task["depends_on"]])
         tasks[task["id"]] = TaskState(task["id"], task["id"], depends_on=upstreams)
+    state.maps = data.get("maps")
+    state.count_progress()
 
 
 def _run_paused(state: RunState, body: dict[str, Any]) -> None:
@@ -195,6 +197,7 @@ def _task_mapped(state: RunState, body: dict[str, Any]) -> None:
     task.seq = body["seq"]
     state.total_tasks += body["data"]["count"]
     if task.count == 0:
+        state.ended_units += state.units_of(task)
         _mapped_ended(task, body)
 
 
@@ -210,6 +213,8 @@ def _task_ended(state: RunState, body: dict[str, Any]) -> None:
     if task.status in ENDED:
         _reopen(state, task)
     is_repeated = task.recoverable is False
+    if not is_repeated:
+        state.ended_units += state.units_of(task)
     if task.count is None and not data.get("mapped"):
         _set_status(state, task, TASK_STATUS[body["type"]])
     else:

@@ -10,34 +10,18 @@ from decimal import Decimal
 from typing import Any, Final, cast
 
 from reactor.events.event import Event
+from reactor.events.progress import WHOLE_TASK, child_units, fraction
+from reactor.events.vocabulary import ENDED, RUN_ENDED, VOCABULARY
 
-RUN_STATUS: Final = {
-    "run.started": "running",
-    "run.paused": "paused",
-    "run.resumed": "running",
-    "run.cancelling": "cancelling",
-    "run.completed": "completed",
-    "run.failed": "failed",
-    "run.cancelled": "cancelled",
+RUN_STATUS: Final[dict[str, str]] = {
+    type: kind.run_status for type, kind in VOCABULARY.items() if kind.run_status is not None
 }
 """Event type -> status of the run after it (but see ``run_status``). Before the first event it is ``pending``."""
 
-TASK_STATUS: Final = {
-    "task.started": "running",
-    "task.mapped": "running",
-    "task.waiting": "waiting",
-    "task.retrying": "retrying",
-    "task.completed": "completed",
-    "task.failed": "failed",
-    "task.skipped": "skipped",
-    "task.cancelled": "cancelled",
+TASK_STATUS: Final[dict[str, str]] = {
+    type: kind.task_status for type, kind in VOCABULARY.items() if kind.task_status is not None
 }
 """Event type -> status of the task after it. Before the first event it is ``pending``."""
-
-ENDED: Final = frozenset({"completed", "failed", "skipped", "cancelled"})
-"""The final statuses of a task."""
-RUN_ENDED: Final = frozenset({"completed", "failed", "cancelled"})
-"""The final statuses of a run."""
 
 
 def run_status(event: Event) -> str | None:
@@ -89,6 +73,15 @@ class TaskState:
     """The reason, if this task alone was asked to stop."""
     cost: Decimal | None = None
     tokens: int | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status in ENDED
+
+    @property
+    def has_ended_before(self) -> bool:
+        """Whether it has ended at least once. It may run again after a restart, because its output is lost."""
+        return self.has_ended or self.recoverable is False
 
     def to_dict(self) -> dict[str, Any]:
         """The fields that are not None, as JSON."""
@@ -148,6 +141,12 @@ class RunState:
     """The length of all earlier pauses together."""
     downtime_ms: float | None = None
     """The time between crashes and restarts, without pauses."""
+    maps: int | None = None
+    """The number of mapped tasks in the graph, if there are any. Unknown in logs of versions before 0.2."""
+    graph_tasks: int = 0
+    """The number of tasks in the graph."""
+    ended_units: int = 0
+    """What has ended, in units of ``progress``."""
     tasks: dict[str, TaskState] = field(default_factory=dict[str, TaskState])
 
     @property
@@ -157,11 +156,25 @@ class RunState:
 
     @property
     def progress(self) -> float:
-        """The part of the known bodies that have ended, 0 to 1."""
-        done = self.completed + self.failed + self.skipped + self.cancelled
-        if self.has_ended:
-            return 1.0
-        return done / self.total_tasks if self.total_tasks else 0.0
+        """How much of the run has ended, 0 to 1: the mean over the tasks of the graph. It never falls."""
+        return 1.0 if self.has_ended else fraction(self.ended_units, self.graph_tasks)
+
+    def count_progress(self) -> None:
+        """Makes ``graph_tasks`` and ``ended_units`` from the other fields."""
+        tasks = self.tasks.values()
+        listed = sum(task.depends_on is not None for task in tasks)  # 0 where run.started had no room for the tasks
+        bodies = self.total_tasks - sum(task.count or 0 for task in tasks)
+        self.graph_tasks = listed or bodies + (self.maps or 0)
+        self.ended_units = sum(self.units_of(task) for task in tasks if task.has_ended_before)
+
+    def units_of(self, task: TaskState) -> int:
+        """What the end of a task adds to ``ended_units``. A mapped task adds nothing, its children do."""
+        if task.count is not None:
+            return 0 if task.count else WHOLE_TASK
+        if task.map_index is None:
+            return WHOLE_TASK
+        mapped = self.tasks.get(task.task)  # None only in a state that is not folded from the first event on
+        return 0 if mapped is None or mapped.count is None else child_units(task.map_index, mapped.count)
 
     @property
     def idle_ms(self) -> float:
@@ -177,18 +190,20 @@ class RunState:
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> RunState:
         """The state that ``to_dict`` described; unknown fields, from a later version, are ignored."""
-        known = {name: _from_plain(name, fields[name]) for name in cls.__slots__ if name in fields and name != "tasks"}
-        state = cls(**known)
+        state = cls(**{name: _from_plain(name, fields[name]) for name in _SHOWN if name in fields})
         state.tasks = {id: TaskState.from_dict(task) for id, task in fields.get("tasks", {}).items()}
+        state.count_progress()
         return state
 
     def to_dict(self) -> dict[str, Any]:
         """The state as JSON, with ``progress``; without the outputs of tasks."""
-        fields = {name: getattr(self, name) for name in self.__slots__ if name != "tasks"}
-        fields = {name: _plain(value) for name, value in fields.items() if value is not None}
-        fields["progress"] = round(self.progress, 6)
+        fields = {name: _plain(value) for name in _SHOWN if (value := getattr(self, name)) is not None}
+        fields["progress"] = self.progress
         fields["tasks"] = {id: task.to_dict() for id, task in self.tasks.items()}
         return fields
+
+
+_SHOWN: Final = tuple(name for name in RunState.__slots__ if name not in ("tasks", "graph_tasks", "ended_units"))
 
 
 def _plain(value: Any) -> Any:

@@ -11,6 +11,7 @@ import orjson
 from reactor.events import drafts
 from reactor.events.event import Draft, Event, task_head
 from reactor.events.fold import evolve
+from reactor.events.progress import millionths
 from reactor.events.state import ENDED, RunState, TaskState
 from reactor.events.timing import milliseconds
 from reactor.events.values import json_number
@@ -36,8 +37,7 @@ def cancel_events(
         write(Draft("run.cancelling", orjson.dumps({"reason": reason, "by": by})))
     maps = {task["id"] for task in tasks if task["kind"] == "map"}
     for task in list(_unfinished(state, tasks)):
-        never_mapped = task.id in maps and task.count is None
-        data = drafts.cancelled(EndReason.CRASH, 0.0, stopped=True, mapped=never_mapped)
+        data = _cancelled(state, task, is_mapped=task.id in maps and task.count is None)
         write(Draft("task.cancelled", data, task.id, task_head(task.id, task.task, task.map_index, task.attempt)))
     task_time_ms = sum(task.duration_ms or 0.0 for task in state.tasks.values() if task.count is None)
     duration_ms = milliseconds(state.started, clock.now().decode())
@@ -48,6 +48,14 @@ def cancel_events(
     speedup = round(task_time_ms / duration_ms, 2) if duration_ms else 0.0
     write(Draft("run.cancelled", orjson.dumps(data | {"speedup": speedup})))
     return events
+
+
+def _cancelled(state: RunState, task: TaskState, *, is_mapped: bool) -> bytes:
+    """``data`` of ``task.cancelled``, with the progress of the run after it."""
+    units = 0 if task.has_ended_before else state.units_of(task)
+    spent = None if task.cost is None else (task.cost, task.tokens or 0)
+    data = drafts.cancelled(EndReason.CRASH, 0.0, stopped=True, mapped=is_mapped)
+    return drafts.ended(data, millionths(state.ended_units + units, state.graph_tasks), spent)
 
 
 def _unfinished(state: RunState, tasks: list[dict[str, Any]]) -> Iterator[TaskState]:

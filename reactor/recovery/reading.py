@@ -54,6 +54,8 @@ async def load_past(log: EventLog, graph: Graph, state: RunState, last: Event | 
         tasks={id: task.copy() for id, task in state.tasks.items()},
         outputs=outputs,
         runs_again=frozenset(runs_again),
+        graph_tasks=state.graph_tasks,
+        ended_units=state.ended_units,
         total_tasks=state.total_tasks,
         started_bodies=sum(task.attempt for task in bodies),
         task_time_ms=sum(task.duration_ms or 0.0 for task in bodies),

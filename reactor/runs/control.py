@@ -10,6 +10,7 @@ import orjson
 
 from reactor import bounds
 from reactor.errors import EventTooLarge, InvalidValue, MailboxFull, RunEnding, TaskEnded, UnknownTask
+from reactor.events import drafts
 from reactor.events.event import Draft
 from reactor.runs.children import Children
 from reactor.runs.crew import Crew
@@ -163,7 +164,7 @@ class Control:
         timers = self._task_timers.get(task_id, [])
         self._task_timers[task_id] = self._abandon_within(grace, timers, lambda only: actor.abandon(only_killed=only))
 
-    def send(self, task_id: str, value: Any, key: str | None) -> None:
+    def send(self, task_id: str, value: Any, key: str | None, *, by: str | None) -> None:
         """Hands a value to a task that waits for one; where it does not wait, the value waits in its mailbox."""
         actor = self._open_task(task_id)
         ids = {"run_id": self._run_id, "task_id": task_id}
@@ -174,7 +175,7 @@ class Control:
             raise InvalidValue(f"the value for task {task_id} of run {self._run_id} does not fit: {problem}", **ids)
         if not actor.mailbox.is_awaited(key) and actor.mailbox.waiting >= bounds.MAILBOX:
             raise MailboxFull(f"{bounds.MAILBOX} values wait for task {task_id} of run {self._run_id} already", **ids)
-        data = orjson.dumps({"value": value, "key": key})
+        data = drafts.received(value, key, by)
         if len(data) > bounds.MAX_INLINE_BYTES:
             raise EventTooLarge(f"the value for task {task_id} is above {bounds.MAX_INLINE_BYTES:,} bytes", **ids)
         actor.emit(actor.draft("task.received", data))

@@ -27,6 +27,7 @@ from reactor.stream.feed import Feed
 from reactor.supervision.ending import Ending, EndReason
 from reactor.supervision.isolation import Isolation
 from reactor.supervision.ledger import Ledger
+from reactor.supervision.progress import Progress
 from reactor.supervision.stopwatch import Stopwatch
 from reactor.supervision.totals import Totals
 from reactor.tasks.cache import OutputCache
@@ -81,6 +82,7 @@ class Execution:
         above = None if self.parent is None else (self.parent.run.spending, self.parent.task_id)
         self.spending = Spending(self.run_id, self.journal, self.crew, self.control, self.ledger, above)
         self.limits = Limits(self.run_id, host, graph)
+        self._progress = _progress(graph, past)
         self.totals = Totals(past.total_tasks, past.started_bodies, past.task_time_ms) if past else Totals(graph.bodies)
         self.crew.assemble(self._scope(host, reused or {}), past)
 
@@ -112,6 +114,7 @@ class Execution:
             actors=self.crew.actors,
             ready=self.crew.ready,
             totals=self.totals,
+            progress=self._progress,
             journal=self.journal,
             control=self.control,
             spending=self.spending,
@@ -265,3 +268,14 @@ class Execution:
 
     def next_commit(self) -> Awaitable[None]:
         return self.journal.commits.next()
+
+
+def _progress(graph: Graph, past: Past | None) -> Progress:
+    if past is None:
+        return Progress(len(graph.nodes))
+    counted = {
+        task.id
+        for task in past.tasks.values()
+        if task.has_ended_before and (task.id in past.runs_again or not task.has_ended)
+    }
+    return Progress(past.graph_tasks, past.ended_units, counted)

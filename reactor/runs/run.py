@@ -11,7 +11,7 @@ from reactor.bounds import CANCEL_GRACE_SECONDS
 from reactor.errors import LogLost, RunCancelled, RunEnded, RunFailed, RunNotHere, UnknownTask
 from reactor.events.event import Message
 from reactor.events.state import ENDED, RunState
-from reactor.requests import check_grace, check_key, check_reason, check_value
+from reactor.requests import check_by, check_grace, check_key, check_reason, check_value
 from reactor.runs.execution import Execution
 from reactor.stream.feed import Closed, Feed
 from reactor.stream.follow import Follow, RunEvents, closing_error, iterate
@@ -203,15 +203,18 @@ class Run:
         execution.control.resume(reason, by=by)
         await self._committed(execution)
 
-    async def send(self, task: str, value: Any, *, key: str | None = None) -> None:
+    async def send(self, task: str, value: Any, *, key: str | None = None, by: str | None = None) -> None:
         """Sends a JSON value to a task that waits in ``ctx.receive``, or will. ``key``: to the question of this key.
+
+        ``by``: who sends it, for the log.
 
         Raises InvalidValue where it does not fit the question; UnknownTask, TaskEnded, MailboxFull, RunEnded.
         """
         check_key(key)
+        check_by(by)
         plain = check_value(value)
         execution = await self._open()
-        execution.control.send(task, plain, key)
+        execution.control.send(task, plain, key, by=by)
         await self._committed(execution)
 
     async def _open(self) -> Execution:

@@ -67,6 +67,7 @@ class Spending:
         self._control = control
         self._above = above
         self.ledger = ledger
+        self.spent_by = ledger.spent_by
 
     def spend(self, body: Speaker, cost: Decimal, tokens: int, source: str) -> None:
         """Writes ``task.spent`` here and in the log of each run above, and acts on the budgets."""
@@ -81,6 +82,7 @@ class Spending:
     def _add(self, body: Speaker, cost: Decimal, tokens: int, source: str, child: Mapping[str, Any]) -> None:
         ledger = self.ledger
         ledger.spend(cost, tokens)
+        ledger.note_task(body.task_id, cost, tokens)
         data = drafts.spent(cost, tokens, ledger.cost, ledger.tokens, source, child)
         # not through the task's observer: a child run may end after the task that asked for it
         self._journal.write(body.draft("task.spent", data))

@@ -42,6 +42,8 @@ class Ledger:
         self.cost = Decimal(0)
         self.tokens = 0
         self.tasks = 0
+        self.spent_by: dict[str, tuple[Decimal, int]] = {}
+        """Task id -> (cost, tokens), of the tasks that have spent something."""
         self.children: dict[str, dict[str, Any]] = {}
         """By child run: its ``cost tokens tasks`` that are in this run's log already."""
         self._crossed: set[tuple[str, str]] = set()
@@ -52,6 +54,9 @@ class Ledger:
         ledger = cls(budget)
         ledger.cost = state.cost or Decimal(0)
         ledger.tokens = state.tokens or 0
+        ledger.spent_by = {
+            task.id: (task.cost, task.tokens or 0) for task in state.tasks.values() if task.cost is not None
+        }
         ledger.children = {child: dict(spent) for child, spent in (state.children or {}).items()}
         own = sum(task.attempt for task in state.tasks.values())
         ledger.tasks = own + sum(spent["tasks"] for spent in ledger.children.values())
@@ -62,6 +67,11 @@ class Ledger:
     def spend(self, cost: Decimal, tokens: int) -> None:
         self.cost += cost
         self.tokens += tokens
+
+    def note_task(self, task_id: str, cost: Decimal, tokens: int) -> None:
+        """Which task has spent it, itself or with a child run."""
+        task_cost, task_tokens = self.spent_by.get(task_id, (Decimal(0), 0))
+        self.spent_by[task_id] = (task_cost + cost, task_tokens + tokens)
 
     def note_child(self, child_run: str, cost: Decimal, tokens: int, tasks: int = 0) -> None:
         """Adds what is written to this run's log about a child's spending."""

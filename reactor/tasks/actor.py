@@ -19,6 +19,7 @@ from reactivex.abc import SchedulerBase
 from reactor.definition.graph import Node
 from reactor.events import drafts
 from reactor.events.event import Draft, task_head
+from reactor.events.progress import WHOLE_TASK
 from reactor.events.state import ENDED
 from reactor.operators.attached import Attachable, Disposing, Sink
 from reactor.tasks.past import Past
@@ -45,6 +46,9 @@ class Actor(Attachable[Draft]):
         "status",
         "task_id",
     )
+
+    units: int = WHOLE_TASK
+    """What its end adds to the progress of the run."""
 
     # not Attachable.__init__: an actor attaches by itself
     def __init__(self, scope: Scope, node: Node, task_id: str) -> None:
@@ -170,25 +174,39 @@ class Actor(Attachable[Draft]):
         """Ends as skipped, and names the task where the skip began."""
         self.reason = "condition" if upstream.reason == "condition" else "upstream_failed"
         self.because = upstream.because or upstream.task_id
-        self.end("skipped", self.skipped_draft())
+        self.end("skipped", self.skipped_data())
 
-    def skipped_draft(self) -> Draft:
-        return self.draft("task.skipped", drafts.skipped(self.reason, self.because))
+    def skipped_data(self) -> bytes:
+        return drafts.skipped(self.reason, self.because)
 
-    def end(self, status: str, draft: Draft | None) -> None:
-        """The one way out: writes the last draft, then completes. The bus and its dependents observe that."""
+    def end(self, status: str, data: bytes | None, blob: bytes | None = None) -> None:
+        """The one way out: writes the last event, then completes. The bus and its dependents observe that.
+
+        ``data``: of the event ``task.<status>``; None for a mapped task whose children have said all.
+        """
+        observer = self._observer
+        last = self._last_draft(status, data, blob) if data is not None and observer is not None else None
         self.status = status
         self.release()
-        observer = self._observer
         if observer is not None:
-            if draft is not None:
-                observer.on_next(draft)
+            if last is not None:
+                observer.on_next(last)
             observer.on_completed()
         dependents, self._dependents = self._dependents, None
         if dependents is not None:
             for dependent in dependents:
                 dependent.on_completed()
         self.scope.ready.pump()
+
+    def _last_draft(self, status: str, data: bytes, blob: bytes | None) -> Draft:
+        draft = self.draft(f"task.{status}", self.ended_data(data))
+        return draft if blob is None else draft._replace(blob=blob)
+
+    def ended_data(self, data: bytes) -> bytes:
+        """Data of an event that ends this task, with the progress of the run and what the task has spent."""
+        scope = self.scope
+        spent = scope.spending.spent_by.get(self.task_id)
+        return drafts.ended(data, scope.progress.add_end(self.task_id, self.units), spent)
 
     def release(self) -> None:
         """Lets go of what it holds, before anybody hears of its end."""

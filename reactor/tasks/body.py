@@ -13,7 +13,7 @@ from typing import Any
 
 from reactor.definition.binding import MISSING, adapter_for
 from reactor.definition.graph import Node
-from reactor.errors import ContextClosed, TaskTimeout
+from reactor.errors import ContextClosed, TaskTimeout, WorkerDied
 from reactor.events import drafts
 from reactor.events.event import Draft, task_head
 from reactor.events.values import Encoded, describe_error, encode_output, traceback_of
@@ -114,8 +114,7 @@ class TaskActor(StartingActor):
     def _write_completed(self, encoded: Encoded, duration_ms: float, *, cached: bool = False) -> None:
         reference = f"runs/{self.scope.run_id}/tasks/{self.task_id}/output"
         data, blob = drafts.completed(encoded, duration_ms, reference, cached=cached)
-        draft = self.draft("task.completed", data)
-        self.end("completed", draft if blob is None else draft._replace(blob=blob))
+        self.end("completed", data, blob)
 
     # --- failing ---
 
@@ -143,7 +142,8 @@ class TaskActor(StartingActor):
     def _retry(self, error: BaseException, delay: float) -> None:
         duration_ms = self._end_attempt()
         described = describe_error(error, with_traceback=self.scope.tracebacks)
-        data = drafts.retrying(self.attempt + 1, round(delay * 1000, 3), described, duration_ms)
+        reason = "worker_lost" if isinstance(error, WorkerDied) else "error"
+        data = drafts.retrying(self.attempt + 1, round(delay * 1000, 3), described, duration_ms, reason)
         self.emit(self.draft("task.retrying", data))
         self.status = "retrying"
         self._timer = self.scope.loop.call_later(delay, self._become_ready)
@@ -154,7 +154,7 @@ class TaskActor(StartingActor):
         self.error = describe_error(error, with_traceback=self.scope.tracebacks)
         self.because = self.task_id
         duration_ms = self._end_attempt()
-        self.end("failed", self.draft("task.failed", drafts.failed(self.error, duration_ms)))
+        self.end("failed", drafts.failed(self.error, duration_ms))
 
     def _timeout_error(self, addition: str = "") -> TaskTimeout:
         return TaskTimeout(
@@ -173,7 +173,7 @@ class TaskActor(StartingActor):
         ending = self.scope.control.ending
         if self.status != "running" and ending is not None and ending.skips:
             self.reason, self.because = ending.reason, ending.because
-            self.end("skipped", self.skipped_draft())
+            self.end("skipped", self.skipped_data())
         elif self.status != "running":
             self._end_cancelled(stopped=True)
         elif self._running is not None:
@@ -191,8 +191,7 @@ class TaskActor(StartingActor):
         stop_ms = self._elapsed_ms(self._cancelled_at) if self.status == "running" else 0.0
         self.because = self.task_id
         self._end_attempt()
-        data = drafts.cancelled(self._cancel_reason, stop_ms, stopped=stopped)
-        self.end("cancelled", self.draft("task.cancelled", data))
+        self.end("cancelled", drafts.cancelled(self._cancel_reason, stop_ms, stopped=stopped))
 
     def _log_failed_clean_up(self, error: BaseException | None) -> None:
         if error is not None and not isinstance(error, (asyncio.CancelledError, ContextClosed)):
@@ -212,9 +211,9 @@ class TaskActor(StartingActor):
 
     # --- the end of an attempt, and of the task ---
 
-    def end(self, status: str, draft: Draft | None) -> None:
+    def end(self, status: str, data: bytes | None, blob: bytes | None = None) -> None:
         self.scope.children.leave(self.task_id)
-        super().end(status, draft)
+        super().end(status, data, blob)
 
     def _end_attempt(self) -> float:
         """Closes the attempt, so that nothing of it reaches the run any more. Returns the milliseconds it took."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from reactor.definition.graph import Node
+from reactor.events.progress import child_units
 from reactor.tasks.body import TaskActor
 from reactor.tasks.scope import Ended, Scope, Upstream
 
@@ -17,15 +18,23 @@ class ChildActor(TaskActor):
     child only. All other upstreams have ended before the mapped task fans out.
     """
 
-    __slots__ = ("item", "map_index", "pair")
+    __slots__ = ("item", "map_index", "pair", "units")
 
     pair: ChildActor | None
 
     def __init__(
-        self, scope: Scope, node: Node, map_index: int, *, item: Any = None, pair: ChildActor | None = None
+        self,
+        scope: Scope,
+        node: Node,
+        map_index: int,
+        siblings: int,
+        *,
+        item: Any = None,
+        pair: ChildActor | None = None,
     ) -> None:
         super().__init__(scope, node, f"{node.name}[{map_index}]")
         self.map_index = map_index
+        self.units = child_units(map_index, siblings)
         self.item = item
         self.pair = pair
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from reactor.definition.graph import Node
 from reactor.events import drafts
-from reactor.events.event import Draft
 from reactor.events.state import ENDED, mapped_status, outcome_of
 from reactor.events.values import describe_error
 from reactor.operators.attached import Callbacks
@@ -46,7 +45,7 @@ class MappedActor(Actor):
         self._past = past
         if seen.status in ENDED and self.task_id not in past.runs_again:
             # every child has ended, so the items are no longer needed
-            self.children = [self._child(i) for i in range(seen.count)]
+            self.children = self._children(seen.count)
             self.has_fanned_out = True
             for child in self.children:
                 child.restore(past)
@@ -78,12 +77,12 @@ class MappedActor(Actor):
                 self._end_restored(self._past, lambda child: child.skip_after(blocker))
             return
         if self.pairs_with is not None:
-            self._fan_out([self._child(i, pair=child) for i, child in enumerate(self.pairs_with.children)])
+            self._fan_out(self._children(len(self.pairs_with.children), pairs=self.pairs_with.children))
             return
         items = self.source.output
         if isinstance(items, (list, tuple)):
             listed: list[Any] = list(items)  # pyright: ignore[reportUnknownArgumentType]  # a body's output
-            self._fan_out([self._child(i, item=item) for i, item in enumerate(listed)])
+            self._fan_out(self._children(len(listed), items=listed))
         else:
             self.fail(TypeError(f"map over {self.source.task_id!r} needs a list, not {type(items).__name__}"))
 
@@ -95,13 +94,22 @@ class MappedActor(Actor):
             return source
         return self.find_blocker(upstream for upstream in self.upstreams.values() if upstream is not source)
 
-    def _child(self, index: int, *, item: Any = None, pair: ChildActor | None = None) -> ChildActor:
-        return ChildActor(self.scope, self.node, index, item=item, pair=pair)
+    def _children(
+        self, count: int, *, items: Sequence[Any] | None = None, pairs: Sequence[ChildActor] | None = None
+    ) -> list[ChildActor]:
+        """New children: each with its item, with its pair, or with neither if their bodies will not run."""
+        return [
+            ChildActor(
+                self.scope, self.node, i, count, item=items[i] if items else None, pair=pairs[i] if pairs else None
+            )
+            for i in range(count)
+        ]
 
     def _fan_out(self, children: list[ChildActor]) -> None:
         if self._past is None:
             self.scope.totals.tasks += len(children)
-            self.emit(self.draft("task.mapped", b'{"count":%d}' % len(children)))
+            data = drafts.mapped(len(children))
+            self.emit(self.draft("task.mapped", data if children else self.ended_data(data)))
         elif (before := self._past.tasks[self.task_id].count) != len(children):
             error = ValueError(f"the list it maps over had {before} items before the restart, now {len(children)}")
             self._end_restored(self._past, lambda child: child.fail(error))
@@ -123,7 +131,7 @@ class MappedActor(Actor):
     def _end_restored(self, past: Past, end: Callable[[ChildActor], None]) -> None:
         """It had fanned out before the restart and cannot do so again: ends the children that had not ended."""
         with self.scope.ready.held():
-            self._fan_out([self._child(i) for i in range(past.tasks[self.task_id].count or 0)])
+            self._fan_out(self._children(past.tasks[self.task_id].count or 0))
             for child in self.children:
                 if not child.has_ended:
                     end(child)
@@ -164,10 +172,10 @@ class MappedActor(Actor):
             return
         self.error = describe_error(error)
         self.because = self.task_id
-        self.end("failed", self.draft("task.failed", drafts.failed(self.error, 0.0, mapped=True)))
+        self.end("failed", drafts.failed(self.error, 0.0, mapped=True))
 
-    def skipped_draft(self) -> Draft:
-        return self.draft("task.skipped", drafts.skipped(self.reason, self.because, mapped=True))
+    def skipped_data(self) -> bytes:
+        return drafts.skipped(self.reason, self.because, mapped=True)
 
     def release(self) -> None:
         self._complete_fan_out()  # it has ended without fanning out: maps over it are skipped too
@@ -185,12 +193,11 @@ class MappedActor(Actor):
         ending = self.scope.control.ending
         if ending is not None and ending.skips:
             self.reason, self.because = ending.reason, ending.because
-            self.end("skipped", self.skipped_draft())
+            self.end("skipped", self.skipped_data())
             return
         self.reason = reason
         self.because = self.task_id
-        data = drafts.cancelled(reason, 0.0, stopped=True, mapped=True)
-        self.end("cancelled", self.draft("task.cancelled", data))
+        self.end("cancelled", drafts.cancelled(reason, 0.0, stopped=True, mapped=True))
 
     def abandon(self, *, only_killed: bool = False) -> None:
         for child in self.children:

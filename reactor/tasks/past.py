@@ -21,6 +21,9 @@ class Past(NamedTuple):
     tasks: Mapping[str, TaskState]
     outputs: Mapping[str, Output]
     runs_again: frozenset[str]
+    graph_tasks: int
+    ended_units: int
+    """The progress of the run, as ``RunState`` has it."""
     total_tasks: int
     started_bodies: int
     task_time_ms: float

@@ -17,6 +17,7 @@ from reactor.ports.clock import Clock
 from reactor.ports.executor import Executor
 from reactor.supervision.ending import Ending
 from reactor.supervision.isolation import Isolation
+from reactor.supervision.progress import Progress
 from reactor.supervision.slots import Claim, ReadyQueue
 from reactor.supervision.totals import Totals
 from reactor.tasks.cache import OutputCache
@@ -75,6 +76,10 @@ class Spending(Protocol):
         ...
 
     def spend(self, body: Body, cost: Decimal, tokens: int, source: str) -> None: ...
+    @property
+    def spent_by(self) -> Mapping[str, tuple[Decimal, int]]:
+        """Task id -> (cost, tokens), with child runs, of the tasks that have spent something."""
+        ...
 
 
 class Limits(Protocol):
@@ -145,6 +150,7 @@ class Scope:
     """The tasks of the graph by name, upstreams first."""
     ready: ReadyQueue
     totals: Totals
+    progress: Progress
     journal: Journal
     control: Control
     spending: Spending

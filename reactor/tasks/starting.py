@@ -96,7 +96,7 @@ class StartingActor(Actor):
         if self.node.task.when is not None and not condition_holds(self, self.node.task.when):
             if not self.has_ended:
                 self.reason, self.because = "condition", self.task_id
-                self.end("skipped", self.skipped_draft())
+                self.end("skipped", self.skipped_data())
             return False
         self._is_admitted = True
         if self._retry_seconds > 0:

@@ -191,7 +191,7 @@ async def send_input(request: web.Request) -> web.Response:
     if "task" not in body or "value" not in body:
         raise Problem(422, "the body must have a task and a value: {task, value}")
     run = await _run(request)
-    await carry_out(run.send(body["task"], body["value"], key=body.get("key")))
+    await carry_out(run.send(body["task"], body["value"], key=body.get("key"), by=request.remote))
     return _accepted(run)
 
 

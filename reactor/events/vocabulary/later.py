@@ -1,0 +1,81 @@
+"""Types that no version writes yet. Their keys are fixed, so that whoever reads logs can prepare for them."""
+
+from __future__ import annotations
+
+from typing import Any, NotRequired
+
+from typing_extensions import TypedDict
+
+from reactor.events.vocabulary.run import ErrorData, TaskData
+from reactor.events.vocabulary.tables import reserved
+
+
+@reserved("task.step")
+class TaskStep(TypedDict):
+    """A step of a body is done and recorded. A body that runs again gets its output, and the step does not run."""
+
+    name: str
+    k: int
+    """Which step of this name it is."""
+    output: NotRequired[Any]
+    output_ref: NotRequired[str]
+    error: NotRequired[ErrorData]
+    duration_ms: float
+
+
+@reserved("task.sleeping")
+class TaskSleeping(TypedDict):
+    """A body sleeps. After a restart it waits for the rest of the time."""
+
+    k: int
+    """Which sleep of the body it is."""
+    until: str
+
+
+@reserved("task.expired")
+class TaskExpired(TypedDict):
+    """Nobody answered a question in time."""
+
+    key: str
+
+
+@reserved("task.withdrawn")
+class TaskWithdrawn(TypedDict):
+    """A body no longer waits for the answer to its question."""
+
+    key: str
+
+
+@reserved("child.started")
+class ChildStarted(TypedDict):
+    """A task has started a child run."""
+
+    child_run: str
+    workflow: str
+    key: str
+
+
+@reserved("child.ended")
+class ChildEnded(TypedDict):
+    """A child run has ended."""
+
+    child_run: str
+    status: str
+    outputs: NotRequired[dict[str, Any]]
+    outputs_ref: NotRequired[str]
+    error: NotRequired[ErrorData]
+    cost: float
+    tokens: int
+
+
+_From = TypedDict("_From", {"from": str})
+
+
+@reserved("run.upgraded")
+class RunUpgraded(_From):
+    """An open run goes on in a later graph of its workflow. ``from`` and ``to`` are fingerprints."""
+
+    to: str
+    tasks: list[TaskData]
+    """The tasks that were added."""
+    removed: list[str]

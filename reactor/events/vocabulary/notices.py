@@ -1,0 +1,55 @@
+"""Messages that exist on streams only. They have no seq and are in no log."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NotRequired
+
+from typing_extensions import TypedDict
+
+from reactor.events.vocabulary.tables import notice
+
+
+@notice("run.state")
+class RunStateShown(TypedDict):
+    """The state of the run, folded from all events up to ``seq``: the fields of ``RunState`` that are not None.
+
+    A large state comes as consecutive messages, each with a part of the tasks; only the last has an id.
+    """
+
+    seq: int
+    status: str
+    progress: float
+    tasks: dict[str, Any]
+    """Task id -> the fields of ``TaskState`` that are not None."""
+    part: NotRequired[int]
+    """From 1, if there are several."""
+    parts: NotRequired[int]
+
+
+_From = TypedDict("_From", {"from": int})
+"""``from`` is a word of Python, so a class body cannot have it."""
+
+
+@notice("stream.gap")
+class StreamGap(_From):
+    """Events ``from`` to ``to`` are missing."""
+
+    to: int
+    reason: Literal["trimmed", "ahead"]
+    """``trimmed``: the log no longer has them. ``ahead``: the cursor was beyond the last event."""
+
+
+@notice("stream.end")
+class StreamEnd(TypedDict):
+    """The run has ended, and its last event was sent before."""
+
+    status: Literal["completed", "failed", "cancelled"]
+
+
+@notice("stream.closing")
+class StreamClosing(TypedDict):
+    """The server closes the stream, though the run has not ended. Clients come back."""
+
+    reason: str
+    retry_ms: int
+    """When to come back."""

@@ -114,7 +114,7 @@ class MemoryLog:
     def _run(self, run_id: str) -> _Run:
         run = self._runs.get(run_id)
         if run is None:
-            raise UnknownRun(f"there is no run {run_id!r}", run_id=run_id)
+            raise UnknownRun.of(run_id)
         return run
 
     def _forget_oldest(self, run_id: str) -> None:

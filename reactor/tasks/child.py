@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from reactor.definition.graph import Node
+from reactor.definition.names import child_task_id
 from reactor.tasks.body import TaskActor
 from reactor.tasks.scope import Ended, Scope, Upstream
 
@@ -24,7 +25,7 @@ class ChildActor(TaskActor):
     def __init__(
         self, scope: Scope, node: Node, map_index: int, *, item: Any = None, pair: ChildActor | None = None
     ) -> None:
-        super().__init__(scope, node, f"{node.name}[{map_index}]")
+        super().__init__(scope, node, child_task_id(node.name, map_index))
         self.map_index = map_index
         self.item = item
         self.pair = pair

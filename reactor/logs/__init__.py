@@ -4,5 +4,5 @@ schemes      URL scheme -> log; users can add to it
 memory       ``memory://``: the runs of this process, within bounds
 sqlite/      ``sqlite:///path``: a file, one commit for all the windows that are ready
 
-All of them obey one law suite, ``reactor.testing.LAWS``.
+All of them pass one law suite, ``reactor.testing.LOG_LAWS``.
 """

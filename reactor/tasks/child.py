@@ -8,7 +8,7 @@ from typing import Any
 from reactor.definition.graph import Node
 from reactor.definition.names import child_task_id
 from reactor.tasks.body import TaskActor
-from reactor.tasks.scope import Ended, Scope, Upstream
+from reactor.tasks.scope import Ended, Scope, UpstreamTask
 
 
 class ChildActor(TaskActor):
@@ -36,7 +36,7 @@ class ChildActor(TaskActor):
         pair, source = self.pair, self.node.map_source
         return self.upstreams if pair is None or source is None else {**self.upstreams, source: pair}
 
-    def wait_for(self, upstreams: Iterable[Upstream]) -> None:
+    def wait_for(self, upstreams: Iterable[UpstreamTask]) -> None:
         super().wait_for(self.blockers())
 
     def blockers(self) -> Sequence[ChildActor]:

@@ -1,4 +1,4 @@
-"""For tests of your own: the laws of each port, and logs, bodies and time that do as a test wants.
+"""For tests of your own: law suites for adapters, and logs, bodies and time that do as a test wants.
 
 - ``LOG_LAWS`` and ``EXECUTOR_LAWS``: what an ``EventLog`` and an ``Executor`` of yours must keep (modules ``log_laws``
   and ``executor_laws``).
@@ -8,15 +8,20 @@
 - ``RecordedVoice``, ``Submitted`` and ``work_for``: one body in an executor, without an engine.
 - ``VirtualLoop``: timers that run when the test says so.
 
-@pytest.mark.parametrize("law", LOG_LAWS)
-async def test_the_log_keeps_the_law(law):
-    await law(MyLog())
+    import pytest
 
-@pytest.mark.parametrize("law", EXECUTOR_LAWS)
-async def test_the_executor_keeps_the_law(law):
-    await law(MyExecutor(), executor_laws.DEF)  # or executor_laws.ASYNC
+    from reactor.testing import EXECUTOR_LAWS, LOG_LAWS, executor_laws
+
+    @pytest.mark.parametrize("law", LOG_LAWS)
+    async def test_the_log_keeps_the_law(law):
+        await law(MyLog())
+
+    @pytest.mark.parametrize("law", EXECUTOR_LAWS)
+    async def test_the_executor_keeps_the_law(law):
+        await law(MyExecutor(), executor_laws.DEF)  # or executor_laws.ASYNC
 """
 
+from reactor.moved import attributes_from
 from reactor.testing.attempts import RecordedVoice, Submitted, work_for
 from reactor.testing.executor_laws import LAWS as EXECUTOR_LAWS
 from reactor.testing.faulty_logs import FaultyLog, LogAround, SlowLog
@@ -36,3 +41,5 @@ __all__ = [
     "read_all",
     "work_for",
 ]
+
+__getattr__ = attributes_from(__name__, {"LAWS": "reactor.testing:LOG_LAWS"})

@@ -70,6 +70,11 @@ class UnknownRun(ReactorError):
 
     run_id: str
 
+    @classmethod
+    def of(cls, run_id: str) -> UnknownRun:
+        """With its sentence."""
+        return cls(f"there is no run {run_id!r}", run_id=run_id)
+
 
 class UnknownTask(ReactorError):
     """Raised when a run has no task of this id, or the task has no output (yet)."""
@@ -79,7 +84,7 @@ class UnknownTask(ReactorError):
 
 
 class InvalidRunId(ReactorError, ValueError):
-    """Raised for a run id that is not 1 to 64 letters, digits and ``. _ ~ -``."""
+    """Raised for a run id that is not 1 to 64 of ``A-Z a-z 0-9 . _ ~ -``, or is ``.`` or ``..``."""
 
     run_id: str
 

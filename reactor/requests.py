@@ -44,7 +44,7 @@ def check_run_id(run_id: str) -> str:
     """Returns the id; raises InvalidRunId, whose message says what an id may be."""
     if not bounds.RUN_ID.fullmatch(run_id):
         raise InvalidRunId(
-            f"{run_id[:100]!r} is not a valid run id: 1 to 64 letters, digits and . _ ~ -", run_id=run_id
+            f"{run_id[:100]!r} is not a valid run id: 1 to 64 of A-Z a-z 0-9 . _ ~ -, and not . or ..", run_id=run_id
         )
     return run_id
 

@@ -1,4 +1,4 @@
-"""Names: what a name of each kind may look like, in words, and the hint for a name that is misspelt.
+"""Names: what a name of each kind may look like, in words; the id of a mapped child; the hint for a misspelt name.
 
 The patterns themselves stand in ``bounds``.
 """
@@ -10,13 +10,18 @@ from difflib import get_close_matches
 from itertools import islice
 from typing import Final
 
-WORKFLOW_NAME_RULE: Final = "1 to 64 letters, digits and . _ ~ -"
-TASK_NAME_RULE: Final = "a letter or _, then up to 63 letters, digits, . _ ~ -"
-PLAN_TASK_ID_RULE: Final = "a letter or _, then up to 63 letters, digits, _ ~ -"
-TOOL_NAME_RULE: Final = "a letter or _, then up to 63 letters, digits, _ . -"
+WORKFLOW_NAME_RULE: Final = "1 to 64 of A-Z a-z 0-9 . _ ~ -, beginning with none of . ~ -"
+TASK_NAME_RULE: Final = "one of A-Z a-z _, then up to 63 of A-Z a-z 0-9 . _ ~ -"
+PLAN_TASK_ID_RULE: Final = "one of A-Z a-z _, then up to 63 of A-Z a-z 0-9 _ ~ -"
+TOOL_NAME_RULE: Final = "one of A-Z a-z _, then up to 63 of A-Z a-z 0-9 _ . -"
 
 _COMPARED_CHARS: Final = 64
 _COMPARED_NAMES: Final = 100
+
+
+def child_task_id(task: str, index: int) -> str:
+    """``measure[3]``: the id of one child of a mapped task; ``index`` counts from 0."""
+    return f"{task}[{index}]"
 
 
 def did_you_mean(name: str, known: Iterable[str], *, most: int = _COMPARED_NAMES) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from reactor import bounds
 from reactor.definition.executors import EXECUTORS, BodyCheck
+from reactor.definition.names import TASK_NAME_RULE
 from reactor.executors.local import LocalExecutor
 from reactor.executors.processes.executor import ProcessExecutor
 from reactor.executors.threads import ThreadExecutor
@@ -49,7 +50,7 @@ KINDS: Final[dict[str, Kind]] = {
 def register_kind(name: str, kind: Kind, *, check: BodyCheck | None = None) -> None:
     """Makes ``executor="name"`` run bodies in an executor of your own, in every engine of this process.
 
-    - ``name``: a letter or ``_``, then letters, digits and ``. _ ~ -``.
+    - ``name``: like that of a task: one of ``A-Z a-z _``, then up to 63 of ``A-Z a-z 0-9 . _ ~ -``.
     - ``check``: gets a body and whether it is ``async def``; returns why it cannot run there, or None. Called when a
       workflow is validated.
 
@@ -58,7 +59,7 @@ def register_kind(name: str, kind: Kind, *, check: BodyCheck | None = None) -> N
     Example: ``register_kind("gpu", Kind(GpuExecutor, slots=1, waiting=None, can_kill=False))``
     """
     if not bounds.TASK_NAME.fullmatch(name):
-        raise ValueError(f"{name[:100]!r} cannot name an executor: write a letter or _, then letters, digits . _ ~ -")
+        raise ValueError(f"{name[:100]!r} is not a valid name of an executor: {TASK_NAME_RULE}")
     if name in KINDS:
         raise ValueError(f"there is an executor {name!r} already")
     EXECUTORS[name] = check or _accept

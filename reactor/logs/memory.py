@@ -123,7 +123,7 @@ class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops):
     def _run(self, run_id: str, tenant: str) -> _Run:
         run = self._runs.get((tenant, run_id))
         if run is None:
-            raise UnknownRun(f"there is no run {run_id!r}", run_id=run_id)
+            raise UnknownRun.of(run_id)
         return run
 
     def _add(self, run: _Run) -> None:

@@ -14,7 +14,7 @@ A = TypeVar("A")
 
 Ask = tuple[str | None, dict[str, Any] | None, str | None]
 """Of ``receive``: prompt, JSON Schema, key."""
-ChildRun = tuple[Any, Mapping[str, Any], str | None, Any]
+ChildRunRequest = tuple[Any, Mapping[str, Any], str | None, Any]
 """Of ``run``: workflow, input, key, budget."""
 
 
@@ -78,7 +78,7 @@ def receive(voice: Voice, arguments: Ask) -> Awaitable[Any]:
     return voice.receive(*arguments)
 
 
-def run(voice: Voice, arguments: ChildRun) -> Awaitable[dict[str, Any]]:
+def run(voice: Voice, arguments: ChildRunRequest) -> Awaitable[dict[str, Any]]:
     return voice.run(*arguments)
 
 

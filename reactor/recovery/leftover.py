@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from reactor.definition.names import child_task_id
 from reactor.events import drafts
 from reactor.events.event import Draft, Event, task_head
 from reactor.events.fold import evolve
@@ -64,7 +65,7 @@ def _unfinished(state: RunState, tasks: list[dict[str, Any]]) -> Iterator[TaskSt
     for task in known.values():
         if task.count is not None:
             for index in range(task.count):
-                id = f"{task.id}[{index}]"
+                id = child_task_id(task.id, index)
                 if id not in known:
                     yield TaskState(id, task.task, map_index=index)
         elif task.status not in ENDED:

@@ -10,6 +10,7 @@ import orjson
 from reactor import bounds
 from reactor.definition.binding import CONTEXT, UPSTREAM, adapter_for
 from reactor.definition.graph import Graph, Node
+from reactor.definition.names import child_task_id
 from reactor.definition.policy import Budget
 from reactor.definition.references import referenced_tasks
 from reactor.events.event import Event
@@ -169,7 +170,7 @@ def _bodies(node: Node, state: RunState) -> Iterator[TaskState]:
         yield seen
         return
     for index in range(seen.count):
-        child = state.tasks.get(f"{node.name}[{index}]")
+        child = state.tasks.get(child_task_id(node.name, index))
         if child is not None:
             yield child
 
@@ -209,8 +210,8 @@ async def load_reusable(log: EventLog, graph: Graph, state: RunState) -> dict[st
             continue
         bodies = list(_bodies(node, state))
         for seen in bodies:
-            paired = f"{node.map_source}[{seen.map_index}]"
-            if seen.status != "completed" or seen.recoverable is False or (pairs and paired not in reused):
+            pair = _pair_of(node, seen)
+            if seen.status != "completed" or seen.recoverable is False or (pair is not None and pair not in reused):
                 continue
             output = await _read_output(log, state.run_id, node, seen, is_shown=False)
             if output is not None:
@@ -218,3 +219,10 @@ async def load_reusable(log: EventLog, graph: Graph, state: RunState) -> dict[st
         if node.name in state.tasks and not _is_open(node, state) and all(body.id in reused for body in bodies):
             whole.add(node.name)
     return reused
+
+
+def _pair_of(node: Node, child: TaskState) -> str | None:
+    """In a map over a map: the id of the child of the same index upstream."""
+    if not node.pairs or node.map_source is None or child.map_index is None:
+        return None
+    return child_task_id(node.map_source, child.map_index)

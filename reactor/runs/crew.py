@@ -51,7 +51,7 @@ class Crew:
         """Whether all tasks have ended."""
         return all(actor.has_ended for actor in self.actors.values())
 
-    def body(self, task_id: str) -> Actor:
+    def actor(self, task_id: str) -> Actor:
         """The actor of a task, or of a child of a mapped one; of the mapped task where it has no such child yet."""
         found = self.find(task_id)
         return self.actors[task_id.partition("[")[0]] if found is None else found
@@ -71,5 +71,5 @@ class Crew:
 
     def exception_of(self, task_id: str) -> BaseException | None:
         """The error a task has failed with, in this process."""
-        actor = self.body(task_id)
+        actor = self.actor(task_id)
         return actor.exception if isinstance(actor, TaskActor) else None

@@ -160,7 +160,9 @@ class Execution:
             self._pause_with_parent()
         with self.crew.ready.held():  # the end of one must not begin the next
             for task_id, reason in past.cancelling.items():
-                if (actor := self.crew.body(task_id)).task_id == task_id:  # else its map does, once it has its children
+                if (
+                    actor := self.crew.actor(task_id)
+                ).task_id == task_id:  # else its map does, once it has its children
                     actor.cancel(reason)
         self.crew.ready.pump()
 
@@ -204,7 +206,7 @@ class Execution:
 
     def warn(self, task_id: str, message: str, **fields: Any) -> None:
         """Writes a ``log.created`` of the engine's own about a task."""
-        actor = self.crew.body(task_id)
+        actor = self.crew.actor(task_id)
         data = {"level": "warning", "message": message, "fields": fields}
         actor.emit(actor.draft("log.created", orjson.dumps(data)))
 
@@ -230,7 +232,7 @@ class Execution:
 
     def has_ended_for(self, task_id: str) -> bool:
         is_over = self.is_closed or self.is_sealed or self.ending is not None
-        return is_over or self.crew.body(task_id).has_ended
+        return is_over or self.crew.actor(task_id).has_ended
 
     def add_child(self, child: ChildRun) -> None:
         self.children.open[child.run_id] = child

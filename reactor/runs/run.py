@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from reactor.bounds import CANCEL_GRACE_SECONDS
+from reactor.definition.names import child_task_id
 from reactor.errors import LogLost, RunCancelled, RunEnded, RunFailed, RunNotHere, UnknownTask
 from reactor.events.event import Message
 from reactor.events.state import ENDED, RunState
@@ -135,7 +136,7 @@ class Run:
         """The JSON of a task's output, however large. Raises UnknownTask where there is none yet."""
         task = self.state.tasks.get(task_id)
         if task is not None and task.status == "completed" and task.count is not None:
-            children = (self.state.tasks[f"{task_id}[{index}]"] for index in range(task.count))
+            children = (self.state.tasks[child_task_id(task_id, index)] for index in range(task.count))
             return b"[%b]" % b",".join([await self.output(c.id) for c in children if c.status == "completed"])
         event = await self.feed.event(task.seq) if task is not None and task.status == "completed" else None
         if event is None or event.type != "task.completed":

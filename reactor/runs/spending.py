@@ -26,7 +26,7 @@ class Speaker(Protocol):
 class Tasks(Protocol):
     """The tasks of the run."""
 
-    def body(self, task_id: str) -> Speaker: ...
+    def actor(self, task_id: str) -> Speaker: ...
 
 
 class Journal(Protocol):
@@ -77,7 +77,7 @@ class Spending:
         """Writes what a child run has spent. ``tasks``: the starts of its bodies, counted when they happened."""
         self.ledger.note_child(child_run, cost, tokens, tasks)
         child = {"child_run": child_run, **({"tasks": tasks} if tasks else {})}
-        self._add(self._tasks.body(task_id), cost, tokens, "child", child)
+        self._add(self._tasks.actor(task_id), cost, tokens, "child", child)
 
     def _add(self, body: Speaker, cost: Decimal, tokens: int, source: str, child: Mapping[str, Any]) -> None:
         ledger = self.ledger

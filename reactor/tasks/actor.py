@@ -23,7 +23,7 @@ from reactor.events.progress import WHOLE_TASK
 from reactor.events.state import ENDED
 from reactor.operators.attached import Attachable, Disposing, Sink
 from reactor.tasks.past import Past
-from reactor.tasks.scope import CompletionObserver, Ended, Scope, Upstream
+from reactor.tasks.scope import CompletionObserver, Ended, Scope, UpstreamTask
 
 
 class Actor(Attachable[Draft]):
@@ -73,7 +73,7 @@ class Actor(Attachable[Draft]):
         return self.status in ENDED
 
     @property
-    def upstreams(self) -> dict[str, Upstream]:
+    def upstreams(self) -> dict[str, UpstreamTask]:
         """By name. Looked up each time and not kept, because a run may have 50,000 tasks."""
         actors = self.scope.actors
         return {name: actors[name] for name in self.node.upstreams}
@@ -106,7 +106,7 @@ class Actor(Attachable[Draft]):
             self.wait_for(self.upstreams.values())
         return self
 
-    def wait_for(self, upstreams: Iterable[Upstream]) -> None:
+    def wait_for(self, upstreams: Iterable[UpstreamTask]) -> None:
         """Observes the completion of the upstreams that have not ended. When none is left it is ready."""
         for upstream in upstreams:
             if upstream.status not in ENDED:

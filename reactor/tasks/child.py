@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from reactor.definition.graph import Node
+from reactor.definition.names import child_task_id
 from reactor.events.progress import child_units
 from reactor.tasks.body import TaskActor
-from reactor.tasks.scope import Ended, Scope, Upstream
+from reactor.tasks.scope import Ended, Scope, UpstreamTask
 
 
 class ChildActor(TaskActor):
@@ -32,7 +33,7 @@ class ChildActor(TaskActor):
         item: Any = None,
         pair: ChildActor | None = None,
     ) -> None:
-        super().__init__(scope, node, f"{node.name}[{map_index}]")
+        super().__init__(scope, node, child_task_id(node.name, map_index))
         self.map_index = map_index
         self.units = child_units(map_index, siblings)
         self.item = item
@@ -44,7 +45,7 @@ class ChildActor(TaskActor):
         pair, source = self.pair, self.node.map_source
         return self.upstreams if pair is None or source is None else {**self.upstreams, source: pair}
 
-    def wait_for(self, upstreams: Iterable[Upstream]) -> None:
+    def wait_for(self, upstreams: Iterable[UpstreamTask]) -> None:
         super().wait_for(self.blockers())
 
     def blockers(self) -> Sequence[ChildActor]:

@@ -14,7 +14,7 @@ from reactor.stream.merge_tasks import merge_tasks
 from reactor.tasks.actor import Actor
 from reactor.tasks.child import ChildActor
 from reactor.tasks.past import Past
-from reactor.tasks.scope import CompletionObserver, Ended, Scope, Upstream
+from reactor.tasks.scope import CompletionObserver, Ended, Scope, UpstreamTask
 
 
 class MappedActor(Actor):
@@ -52,7 +52,7 @@ class MappedActor(Actor):
             self._conclude()
             self.status = seen.status
 
-    def wait_for(self, upstreams: Iterable[Upstream]) -> None:
+    def wait_for(self, upstreams: Iterable[UpstreamTask]) -> None:
         source = self.pairs_with
         if source is not None and not source.has_fanned_out and not source.has_ended:
             source.observe_fan_out(self)

@@ -116,7 +116,7 @@ class CompletionObserver(Protocol):
     def on_completed(self) -> None: ...
 
 
-class Upstream(Ended, Protocol):
+class UpstreamTask(Ended, Protocol):
     """A task of the graph, as its dependents see it."""
 
     def observe_completion(self, observer: CompletionObserver) -> None:
@@ -146,7 +146,7 @@ class Scope:
     cache: OutputCache
     isolation: Isolation
 
-    actors: Mapping[str, Upstream]
+    actors: Mapping[str, UpstreamTask]
     """The tasks of the graph by name, upstreams first."""
     ready: ReadyQueue
     totals: Totals

@@ -1,4 +1,4 @@
-"""For tests of your own: the laws of each port, and logs, bodies and time that do as a test wants.
+"""For tests of your own: law suites for adapters, and logs, bodies and time that do as a test wants.
 
 - ``LOG_LAWS``, ``INDEX_LAWS``, ``OUTPUT_LAWS``, ``CHECKPOINT_LAWS``, ``IDEMPOTENCY_LAWS``, ``STOP_LAWS``: what a log of
   yours must keep, as far as it implements the ports (modules ``log_laws``, ``index_laws`` and ``store_laws``).
@@ -9,15 +9,20 @@
 - ``RecordedVoice``, ``Submitted`` and ``work_for``: one body in an executor, without an engine.
 - ``VirtualLoop``: timers that run when the test says so.
 
-@pytest.mark.parametrize("law", LOG_LAWS)
-async def test_the_log_keeps_the_law(law):
-    await law(MyLog())
+    import pytest
 
-@pytest.mark.parametrize("law", EXECUTOR_LAWS)
-async def test_the_executor_keeps_the_law(law):
-    await law(MyExecutor(), executor_laws.DEF)  # or executor_laws.ASYNC
+    from reactor.testing import EXECUTOR_LAWS, LOG_LAWS, executor_laws
+
+    @pytest.mark.parametrize("law", LOG_LAWS)
+    async def test_the_log_keeps_the_law(law):
+        await law(MyLog())
+
+    @pytest.mark.parametrize("law", EXECUTOR_LAWS)
+    async def test_the_executor_keeps_the_law(law):
+        await law(MyExecutor(), executor_laws.DEF)  # or executor_laws.ASYNC
 """
 
+from reactor.moved import attributes_from
 from reactor.testing.attempts import RecordedVoice, Submitted, work_for
 from reactor.testing.executor_laws import LAWS as EXECUTOR_LAWS
 from reactor.testing.faulty_logs import FaultyLog, LogAround, SlowLog
@@ -44,3 +49,5 @@ __all__ = [
     "read_all",
     "work_for",
 ]
+
+__getattr__ = attributes_from(__name__, {"LAWS": "reactor.testing:LOG_LAWS"})

@@ -1,6 +1,6 @@
 """The laws of an ``EventLog``: each an async function that takes a fresh, opened log of yours and asserts one law.
 
-    @pytest.mark.parametrize("law", LAWS)
+    @pytest.mark.parametrize("law", LOG_LAWS)  # from reactor.testing import LOG_LAWS
     async def test_the_log_keeps_the_law(law):
         await law(MyLog())
 

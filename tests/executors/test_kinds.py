@@ -94,7 +94,8 @@ def test_an_unknown_executor_is_refused_with_those_there_are(counted: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("name", "why"), [("thread", "already"), ("", "cannot name an executor"), ("a b", "cannot name an executor")]
+    ("name", "why"),
+    [("thread", "already"), ("", "is not a valid name of an executor"), ("a b", "is not a valid name of an executor")],
 )
 def test_a_name_is_registered_once_and_is_a_name(name: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):

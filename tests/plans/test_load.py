@@ -488,7 +488,7 @@ def with_odd_default(value: Any = object()) -> None: ...  # noqa: B008
     (with_any, {}, "[*]{2}values: .* cannot be bound by name"),
     (with_position, {}, "value: .* cannot be bound by name"),
     (with_odd_default, {}, "the default of parameter 'value' is not JSON: object"),
-    (lambda: None, {}, "its name must be a letter or _"),
+    (lambda: None, {}, "its name must be one of A-Z a-z _"),
     (echo, {"name": "a b"}, "its name must be"),
     (echo, {"name": "x" * 65}, "its name must be"),
     (echo, {"name": "1"}, "its name must be"),

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import reactor
+import reactor.testing
 from tests.helpers.paths import ROOT
 
 
@@ -73,12 +74,14 @@ def test_an_old_import_works_and_says_what_to_write_now(old: str, name: str, new
 
 
 def test_an_old_name_leads_to_the_new_one() -> None:
-    """``reactor.Control`` is ``reactor.Notice``."""
+    """``reactor.Control`` is ``reactor.Notice``, ``reactor.testing.LAWS`` is ``LOG_LAWS``."""
     with pytest.warns(DeprecationWarning, match="reactor.Control has moved: from reactor import Notice$"):
         assert reactor.Control is reactor.Notice
+    with pytest.warns(DeprecationWarning, match="LAWS has moved: from reactor.testing import LOG_LAWS$"):
+        assert reactor.testing.LAWS is reactor.testing.LOG_LAWS
 
 
-@pytest.mark.parametrize("old", ["reactor.spec", "reactor.tools", "reactor.operators"])
+@pytest.mark.parametrize("old", ["reactor.spec", "reactor.tools", "reactor.operators", "reactor.testing"])
 def test_an_old_path_has_nothing_but_what_has_moved(old: str) -> None:
     """Any other name is an ImportError, as for every module."""
     done = python("-c", f"from {old} import nonsense")

@@ -27,7 +27,7 @@ def run_row(connection: sqlite3.Connection, run_id: str, tenant: str) -> int:
     """The row id of a run; raises UnknownRun."""
     row = connection.execute("SELECT id FROM runs WHERE tenant = ? AND run_id = ?", (tenant, run_id)).fetchone()
     if row is None:
-        raise _unknown(run_id)
+        raise UnknownRun.of(run_id)
     return row[0]
 
 
@@ -73,7 +73,7 @@ def read_record(connection: sqlite3.Connection, run_id: str, *, tenant: str = ""
     """What is known of a run; raises UnknownRun."""
     row = connection.execute(f"{_RECORDS} WHERE tenant = ? AND run_id = ?", (tenant, run_id)).fetchone()
     if row is None:
-        raise _unknown(run_id)
+        raise UnknownRun.of(run_id)
     return RunRecord(*row)
 
 
@@ -96,7 +96,3 @@ def list_unfinished(connection: sqlite3.Connection) -> list[RunRecord]:
     """Runs without a terminal event, oldest first."""
     rows = connection.execute(f"{_RECORDS} WHERE ended IS NULL ORDER BY id")
     return [RunRecord(*row) for row in rows]
-
-
-def _unknown(run_id: str) -> UnknownRun:
-    return UnknownRun(f"there is no run {run_id!r}", run_id=run_id)

@@ -95,7 +95,7 @@ async def test_a_put_without_a_workflow_or_with_a_bad_id_starts_nothing(server: 
     status, body = await server.put("/runs/mine", {"input": {}})
     assert (status, body["detail"]) == (422, "the body must name the workflow: {workflow, input}")
     status, body = await server.put("/runs/a%20b", {"workflow": "small"})
-    assert status == 422
+    assert (status, body["run_id"]) == (422, "a b")
     assert "'a b' is not a valid run id" in body["detail"]
     assert (await server.put("/runs/mine", {"workflow": "none"}))[0] == 404
     assert (await server.get("/runs"))[1]["runs"] == []

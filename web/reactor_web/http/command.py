@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable
 from typing import TypeVar
 
+from reactor.errors import ReactorError
 from reactor_web.http.problems import Problem
 
 T = TypeVar("T")
@@ -14,9 +15,12 @@ T = TypeVar("T")
 async def carry_out(command: Awaitable[T]) -> T:
     """Awaits a command of the engine; if the client leaves meanwhile, the command goes on to its end.
 
-    Raises Problem 422 for a ValueError: the engine refuses a run id, a reason, a key, meta, a budget or a grace so.
+    A ReactorError passes: the table in ``problems`` has its status. Any other ValueError, by which the engine refuses a
+    reason, a key, meta, a budget or a grace, becomes Problem 422.
     """
     try:
         return await asyncio.shield(asyncio.ensure_future(command))
+    except ReactorError:  # InvalidRunId is a ValueError too
+        raise
     except ValueError as error:
         raise Problem(422, str(error)) from error

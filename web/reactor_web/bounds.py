@@ -27,6 +27,9 @@ UNSHARED_CHANNEL_BYTES: Final = 64 * KIB
 """For a channel beyond ``MAX_SHARED_CHANNELS``, which has one client: it reads the log as soon as it is behind."""
 MAX_SHARED_CHANNELS: Final = 64
 """Shared channels of one run."""
+OBSERVABLE_ITEMS: Final = 10_000
+OBSERVABLE_BYTES: Final = 1 * MIB
+"""What is kept of an Observable that is no run until its one client reads it; beyond it the client is cut off."""
 STATE_PART_BYTES: Final = 36 * KIB
 """Tasks in one part of ``run.state``; with the rest of the state the part stays below the 48 KiB of an event."""
 

@@ -67,7 +67,7 @@ async def test_where_the_writer_is_another_one_the_handler_writes_the_same(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A channel never writes to a response that is not sent in plain chunks; its handler writes all of it."""
-    monkeypatch.setattr(import_module("reactor_web.streaming.stream"), "transport_of", lambda writer: None)
+    monkeypatch.setattr(import_module("reactor_web.streaming.response"), "transport_of", lambda writer: None)
     (one, two, other), writes = await follow_three_steps(server)
     assert events_of(one) == events_of(two)
     assert b"event: stream.end" in one

@@ -13,6 +13,7 @@ from reactor.events.event import Draft, Event
 from reactor.logs.memory import MemoryLog
 from reactor.stream.feed import Feed
 from reactor_web.bounds import CHANNEL_FRAMES, MAX_SHARED_CHANNELS
+from reactor_web.dialects.native import NATIVE
 from reactor_web.http.query import StreamOptions
 from reactor_web.streaming.channel import Channel
 from reactor_web.streaming.channels import Channels
@@ -33,7 +34,7 @@ def event(seq: int) -> Event:
 def test_a_ring_gives_all_frames_from_an_offset_or_says_that_some_are_gone(steps: list[int | None]) -> None:
     """Offsets count all frames, and ``take_new`` gives each frame once. None in ``steps`` stands for a clear."""
     rings, everything, new = list[int](), list[NumberedFrame](), 0
-    ring = Ring(a_feed(), 100, lambda: rings.append(1))
+    ring = Ring(a_feed().state, 100, lambda: rings.append(1))
     for size in steps:
         if size is None:
             start, frames = ring.take_new()
@@ -56,7 +57,7 @@ def test_a_ring_gives_all_frames_from_an_offset_or_says_that_some_are_gone(steps
 
 def test_a_ring_keeps_so_many_frames_however_small() -> None:
     """The number of frames is bounded, not only their bytes: a heartbeat has two bytes."""
-    ring = Ring(a_feed(), 1_000_000, lambda: None)
+    ring = Ring(a_feed().state, 1_000_000, lambda: None)
     for _ in range(CHANNEL_FRAMES + 5):
         ring.append((0, b":\n"))
     assert ring.read(4) is None
@@ -84,7 +85,7 @@ async def test_beyond_so_many_channels_of_a_run_a_client_has_one_of_its_own() ->
 @pytest.mark.parametrize(("late", "has_id"), [(3, False), (5, False), (6, True)])
 def test_a_late_event_has_its_id_if_ids_still_grow_with_it(late: int, has_id: bool) -> None:
     """A late event has an id only if it is above the last one; its seq always goes with its frame."""
-    encode = Encoder().encode
+    encode = Encoder(NATIVE).encode
     encode(event(5))
     seq, frame = encode(Late(event(late)))
     assert seq == late

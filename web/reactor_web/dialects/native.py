@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from reactor.events.event import Event, Notice
-from reactor_web.dialects.base import Dialect
-from reactor_web.sse.frames import HEARTBEAT, encode, field_line, with_retry
+from reactor_web.dialects.base import Dialect, DialectInfo, End, Opening
+from reactor_web.sse.frames import HEARTBEAT, encode, field_line
 
 
 class Native:
@@ -14,13 +14,15 @@ class Native:
 
     __slots__ = ()
 
-    @property
-    def heartbeat(self) -> bytes:
-        """A comment."""
-        return HEARTBEAT
+    info = DialectInfo("native")
 
     @staticmethod
-    def frame(event: Event) -> bytes:
+    def begin(started: Event | None, mode: Opening) -> tuple[None, bytes]:
+        """No state, and nothing before the first event."""
+        return None, b""
+
+    @staticmethod
+    def step(state: None, event: Event) -> bytes:
         """The frame of an event, with its seq as id."""
         data = event.json
         if b"\n" in data or b"\r" in data:
@@ -28,19 +30,19 @@ class Native:
         return b"id: %d\n%bdata: %b\n\n" % (event.seq, field_line("event", event.type), data)
 
     @staticmethod
-    def frame_without_id(event: Event) -> bytes:
-        """The frame of a throttled event that leaves after a later one."""
-        return encode(event.json, event=event.type)
-
-    @staticmethod
-    def notice(notice: Notice, id: int | None = None) -> bytes:
+    def notice(state: None, notice: Notice, id: int | None = None) -> bytes:
         """The frame of ``run.state``, ``stream.gap``, ``stream.end`` or ``stream.closing``."""
         return encode(notice.json, event=notice.type, id=id)
 
     @staticmethod
-    def with_retry(frames: bytes, retry_ms: int) -> bytes:
-        """``frames``, the first of which also says how many milliseconds to wait before a reconnect."""
-        return with_retry(frames, retry_ms)
+    def heartbeat(state: None, n: int, time: str) -> bytes:
+        """A comment, which no client reports as an event."""
+        return HEARTBEAT
+
+    @staticmethod
+    def end(state: None, why: End) -> bytes:
+        """The frame of ``stream.end`` or ``stream.closing``."""
+        return encode(why.notice.json, event=why.notice.type, id=why.id)
 
 
 NATIVE: Final[Dialect] = Native()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
+
+from reactivex import Observable
 
 from reactor.operators.select import matcher
 from reactor_web.bounds import (
@@ -17,9 +19,15 @@ from reactor_web.bounds import (
     MAX_WAIT_SECONDS,
     THROTTLE_RANGE,
 )
+from reactor_web.dialects import DialectInfo, UnknownDialect, find
 from reactor_web.http.problems import Problem
 
 Query = Mapping[str, str | Sequence[str]]
+
+View: TypeAlias = Callable[[Observable[Any]], Observable[Any]]
+"""A pipeline of operators over the events of a run. ``streaming.items`` says what it may give."""
+
+MAX_PART_DIGITS: Final = 9
 
 CURSOR: Final = re.compile(r"([0-9]{1,18})(\.[0-9]+)?")
 
@@ -34,7 +42,11 @@ NAMES: Final = (
     "logs",
     "await_run",
     "on_disconnect",
+    "dialect",
 )
+
+OF_A_SOURCE: Final = ("after", "heartbeat", "dialect")
+"""The names that have a meaning for an Observable that is no run. Its handler reads ``after`` itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +55,8 @@ class StreamOptions:
 
     after: int | None = None
     """The last seq the client saw; None: from the start."""
+    part: int = 0
+    """How many frames of the event after that one the client saw, too."""
     types: tuple[str, ...] | None = None
     """Globs of event types."""
     tasks: tuple[str, ...] | None = None
@@ -50,7 +64,7 @@ class StreamOptions:
     throttle: float | None = None
     """Milliseconds between two progress events of a task; None: all of them."""
     heartbeat: float = DEFAULT_HEARTBEAT_SECONDS
-    """Seconds of silence before a comment."""
+    """Seconds of silence before a heartbeat; 0: none, which only a handler can set."""
     tail: int | None = None
     """Without a cursor: only this many of the last events."""
     logs: int = 0
@@ -61,23 +75,33 @@ class StreamOptions:
     """Begin with the folded state instead of the first event."""
     on_disconnect: str = "continue"
     """``cancel``: when this client goes before the run has ended, the run is cancelled."""
+    dialect: str = "native"
+    """The name of the dialect that frames are in."""
+    view: View | None = None
+    """Only a handler can set it; equal functions are the same view."""
 
     @property
     def shared(self) -> StreamOptions:
         """These options without those that concern one client only."""
-        return replace(self, after=None, snapshot=False, tail=None, logs=0, await_run=0.0, on_disconnect="continue")
+        return replace(
+            self, after=None, part=0, snapshot=False, tail=None, logs=0, await_run=0.0, on_disconnect="continue"
+        )
 
 
-def stream_options(query: Query, last_event_id: str | None, fixed: Mapping[str, Any] | None = None) -> StreamOptions:
-    """The options of a query; raises Problem 400.
+def stream_options(
+    query: Query, last_event_id: str | None, fixed: Mapping[str, Any] | None = None, names: Sequence[str] = NAMES
+) -> StreamOptions:
+    """The options of a query, which may have these ``names``; raises Problem 400.
 
     ``Last-Event-ID`` wins over ``after``, because clients repeat the URL. Several ``types`` or ``tasks`` add up.
     ``fixed`` are fields of ``StreamOptions`` that the handler sets; a query changes none of them but the cursor.
     """
-    given = StreamOptions(**dict(fixed or {}))
     for name in query:
-        if name not in NAMES:
-            raise Problem(400, f"there is no stream option {name[:50]!r}; there are {', '.join(NAMES)}")
+        if name not in names:
+            raise Problem(400, f"there is no stream option {name[:50]!r}; there are {', '.join(names)}")
+    dialect = _dialect(query, fixed or {})
+    defaults: dict[str, Any] = {"heartbeat": dialect.heartbeat, "throttle": dialect.throttle}
+    given = StreamOptions(**{**defaults, **(fixed or {})})
     cursor = last_event_id if last_event_id else _one(query, "after")
     throttle = _number_in(query, "throttle", THROTTLE_RANGE, "milliseconds")
     heartbeat = _number_in(query, "heartbeat", HEARTBEAT_RANGE, "seconds")
@@ -86,6 +110,7 @@ def stream_options(query: Query, last_event_id: str | None, fixed: Mapping[str, 
     await_run = _number_in(query, "await_run", (0, MAX_WAIT_SECONDS), "seconds")
     options = StreamOptions(
         after=given.after if cursor is None else parse_cursor(cursor, "Last-Event-ID" if last_event_id else "after"),
+        part=given.part if cursor is None else parse_part(cursor),
         types=_patterns(query, "types") or given.types,
         tasks=_patterns(query, "tasks") or given.tasks,
         throttle=given.throttle if throttle is None else throttle,
@@ -95,10 +120,35 @@ def stream_options(query: Query, last_event_id: str | None, fixed: Mapping[str, 
         logs=given.logs if logs is None else int(logs),
         await_run=given.await_run if await_run is None else await_run,
         on_disconnect=_one_of(query, "on_disconnect", ("continue", "cancel")) or given.on_disconnect,
+        dialect=dialect.name,
+        view=given.view,
     )
     options = replace(options, **{name: value for name, value in (fixed or {}).items() if name != "after"})
     matcher(options.types, options.tasks)  # raises InvalidPattern now, not in the stream
     return options
+
+
+def check_view(view: object) -> None:
+    """Raises TypeError unless ``view`` is a function that can be a key: clients with equal views share one."""
+    if view is not None and not (isinstance(view, Hashable) and callable(view)):
+        raise TypeError(f"a view is a function with a hash, not {type(view).__name__}")
+
+
+def _dialect(query: Query, fixed: Mapping[str, Any]) -> DialectInfo:
+    """What is true of the dialect that the handler or else the query names; raises Problem 400."""
+    if "dialect" in fixed:
+        info = find(fixed["dialect"]).info
+    else:
+        try:
+            info = find(_one(query, "dialect") or "native").info
+        except UnknownDialect as error:
+            raise Problem(400, str(error)) from error
+    # the log lines before the beginning of a stream are outside of what a fold has seen
+    refused = info.refuses | {"logs"} if info.folds else info.refuses
+    for name in query:
+        if name in refused:
+            raise Problem(400, f"{name} has no meaning in the dialect {info.name}")
+    return info
 
 
 def _one_of(query: Query, name: str, allowed: tuple[str, ...]) -> str | None:
@@ -115,6 +165,12 @@ def parse_cursor(text: str, where: str) -> int:
         raise Problem(400, f"{where} is {text[:50]!r}, but a cursor is the seq of the last event seen, like 12")
     seq = int(match[1])
     return max(seq - 1, 0) if match[2] else seq
+
+
+def parse_part(text: str) -> int:
+    """Of a cursor ``<seq>.<k>`` the k; 0 for a cursor without one."""
+    _, _, part = text.partition(".")
+    return int(part) if 0 < len(part) <= MAX_PART_DIGITS else 0
 
 
 def prefer_wait(header: str | None) -> float | None:

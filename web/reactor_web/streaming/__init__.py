@@ -2,6 +2,9 @@
 
 compose     the live pipeline of one set of options: select, throttle, encode, heartbeat
 replay      the same for events that are read from the log
+items       what a view may give, and the frame of each
+history     the frames of a view, in which a client finds its place by its cursor
+view        a pipeline of one's own over the events of a run, from the first one on
 ring        the recent frames of a pipeline
 direct      writes one chunk to the transport of a client that keeps up
 channel     one pipeline, its ring, and the clients that share both
@@ -11,6 +14,9 @@ streams     all open streams of an application
 wire        writes to one client, in order
 snapshot    ``run.state``: the folded state as frames
 follower    one client from its cursor to the end of its run
+view_follower   one client that follows a view
+response    the headers of a stream, and what happens when it breaks off
+observable  any Observable, for one client
 handover    a client that has caught up goes on without its handler
 stream      ``stream(request, run)``: the response from its headers to its end
 """

@@ -1,6 +1,7 @@
 """Clients of a run that asked for the same options share one pipeline and the bytes it makes.
 
     run's windows ──select──throttle──encode──heartbeat──▶ ring of frames ◀── place of each client
+    the whole run ──────────view─────────────heartbeat──▶
 
 A client that keeps up is written to from here, with bytes that are made once for all clients. A client that is behind
 is woken and writes the frames itself. A client that falls behind the ring reads the log again, by its cursor.
@@ -11,32 +12,45 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection
 
+from reactivex import Observable
+
 from reactor.bounds import READ_BYTES
 from reactor.operators.attached import Callbacks, attach
 from reactor.stream.feed import Feed
 from reactor_web.bounds import CHANNEL_BYTES
-from reactor_web.http.query import StreamOptions
-from reactor_web.streaming.compose import NumberedFrame, compose
+from reactor_web.streaming.compose import NumberedFrame
 from reactor_web.streaming.direct import Place, chunk_of
-from reactor_web.streaming.ring import Ring
+from reactor_web.streaming.ring import Progress, Ring
+from reactor_web.streaming.view import ViewPipeline
 
 
 class Channel:
     """One pipeline of a run, its recent frames, and the clients that share both. Loop thread only.
 
-    ``completed``: the pipeline has ended, and what is missing stands in the log.
+    ``view``: what its frames are made by; None where they are made of the events alone, so that any part of the log
+    gives the same frames. ``completed``: the pipeline has ended, and what is missing stands in the log.
     """
 
-    def __init__(self, feed: Feed, options: StreamOptions, ring_bytes: int = CHANNEL_BYTES) -> None:
+    def __init__(
+        self,
+        feed: Feed,
+        frames: Observable[NumberedFrame],
+        view: ViewPipeline | None = None,
+        ring_bytes: int = CHANNEL_BYTES,
+    ) -> None:
         self.feed = feed
+        self.view = view
         self.completed = False
+        self.error: Exception | None = None
+        """Why the pipeline broke off, if it did."""
         self._clients: dict[Place, Callable[[], None]] = {}
         """Where each client stands, and what to call when it has to write itself, or when nothing more comes."""
         loop = asyncio.get_running_loop()
         # at the end of the turn: a window of 1,000 frames is one write
-        self.ring = Ring(feed, ring_bytes, lambda: loop.call_soon(self._flush))
-        sink = Callbacks[NumberedFrame](self.ring.append, lambda _: self._complete(), self._complete)
-        self._subscription = attach(compose(feed.windows, options, loop), sink)
+        progress: Progress = feed.state if view is None else view
+        self.ring = Ring(progress, ring_bytes, lambda: loop.call_soon(self._flush))
+        sink = Callbacks[NumberedFrame](self.ring.append, self._break_off, self._complete)
+        self._subscription = attach(frames, sink)
 
     @property
     def clients(self) -> Collection[Place]:
@@ -73,6 +87,10 @@ class Channel:
                 wake()
         else:  # all clients have the frames, and a new client begins after them
             ring.clear()
+
+    def _break_off(self, error: Exception) -> None:
+        self.error = error
+        self._complete()
 
     def _complete(self) -> None:
         self.completed = True

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
+from reactivex import Observable
+
 from reactor.stream.feed import Feed
+from reactor.stream.follow import Follow
 from reactor_web.bounds import MAX_SHARED_CHANNELS, UNSHARED_CHANNEL_BYTES
+from reactor_web.dialects import find
 from reactor_web.http.query import StreamOptions
 from reactor_web.streaming.channel import Channel
+from reactor_web.streaming.compose import NumberedFrame, compose
 from reactor_web.streaming.direct import Place
+from reactor_web.streaming.view import ViewPipeline, compose_view
 
 
 class Channels:
@@ -21,6 +28,10 @@ class Channels:
         for shared in self._by_feed.values():
             yield from shared.values()
 
+    def shared(self, feed: Feed, options: StreamOptions) -> Channel | None:
+        """The channel that clients with these options share, if there is one."""
+        return self._by_feed.get(feed, {}).get(options.shared)
+
     def of(self, feed: Feed, options: StreamOptions) -> Channel:
         """The channel for these options; a new one if there is none.
 
@@ -29,10 +40,24 @@ class Channels:
         shared = self._by_feed.setdefault(feed, {})
         channel = shared.get(options.shared)
         if channel is None:
-            if len(shared) < MAX_SHARED_CHANNELS:
-                channel = shared[options.shared] = Channel(feed, options)
-            else:
-                channel = Channel(feed, options, UNSHARED_CHANNEL_BYTES)
+            frames = compose(feed.windows, options, find(options.dialect), asyncio.get_running_loop())
+            channel = self._new(feed, options, frames)
+        return channel
+
+    def of_view(self, feed: Feed, options: StreamOptions, view: ViewPipeline) -> Channel:
+        """A channel that goes on with this view. It is shared, unless there is one already or there are too many."""
+        loop = asyncio.get_running_loop()
+        return self._new(feed, options, compose_view(Follow(feed, view.seq), view, options.heartbeat, loop), view)
+
+    def _new(
+        self, feed: Feed, options: StreamOptions, frames: Observable[NumberedFrame], view: ViewPipeline | None = None
+    ) -> Channel:
+        shared = self._by_feed.setdefault(feed, {})
+        if options.shared in shared or len(shared) >= MAX_SHARED_CHANNELS:
+            if view is not None:
+                view.history.max_bytes = 0  # nobody else looks for a place in it
+            return Channel(feed, frames, view, UNSHARED_CHANNEL_BYTES)
+        channel = shared[options.shared] = Channel(feed, frames, view)
         return channel
 
     def leave(self, channel: Channel, options: StreamOptions, client: Place) -> None:

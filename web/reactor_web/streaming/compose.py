@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from reactivex import Observable
 from reactivex.abc import SchedulerBase
@@ -16,7 +16,8 @@ from reactor.operators.heartbeat import heartbeat
 from reactor.operators.select import select
 from reactor.operators.throttle_latest import event_flushes, event_key, throttle_latest
 from reactor.operators.unwindow import unwindow
-from reactor_web.dialects.native import NATIVE
+from reactor_web.dialects import Dialect
+from reactor_web.dialects.framing import without_id
 from reactor_web.http.query import StreamOptions
 
 NumberedFrame: TypeAlias = tuple[int, bytes]
@@ -30,17 +31,26 @@ class Late(NamedTuple):
 
 
 def compose(
-    windows: Observable[Sequence[Event]], options: StreamOptions, loop: asyncio.AbstractEventLoop
+    windows: Observable[Sequence[Event]], options: StreamOptions, dialect: Dialect, loop: asyncio.AbstractEventLoop
 ) -> Observable[NumberedFrame]:
-    """The frames of what ``options`` ask for, and a heartbeat after each silence."""
+    """The frames of what ``options`` ask for, in a dialect that does not fold, and a heartbeat after each silence."""
     scheduler = LoopScheduler(loop)
     return windows.pipe(
         unwindow(),
         select(options.types, options.tasks),
         throttle(options.throttle, scheduler, loop.time),
-        encode(Encoder().encode),
-        heartbeat(options.heartbeat, (0, NATIVE.heartbeat), scheduler=scheduler, clock=loop.time),
+        encode(Encoder(dialect).encode),
+        beats(options.heartbeat, (0, dialect.heartbeat(None, 0, "")), scheduler, loop.time),
     )
+
+
+def beats(
+    period: float, beat: NumberedFrame, scheduler: SchedulerBase, clock: Callable[[], float]
+) -> Callable[[Observable[NumberedFrame]], Observable[NumberedFrame]]:
+    """``heartbeat``, or no operator at all for a period of 0."""
+    if not period:
+        return _pass_all
+    return heartbeat(period, beat, scheduler=scheduler, clock=clock)
 
 
 def throttle(
@@ -52,7 +62,7 @@ def throttle(
     return throttle_latest(period_ms / 1000, key=_key, flushes=_flushes, late=_late, scheduler=scheduler, clock=clock)
 
 
-def _pass_all(source: Observable[Message]) -> Observable[Message | Late]:
+def _pass_all(source: Observable[Any]) -> Observable[Any]:
     return source
 
 
@@ -74,18 +84,19 @@ class Encoder:
     Late events cannot simply go without: a client that reconnects would then be sent the last of them again.
     """
 
-    __slots__ = ("_frame", "_last_id")
+    __slots__ = ("_last_id", "_notice", "_step")
 
-    def __init__(self) -> None:
-        self._frame = NATIVE.frame
+    def __init__(self, dialect: Dialect) -> None:
+        self._step = dialect.step
+        self._notice = dialect.notice
         self._last_id = 0
 
     def encode(self, item: Message | Late) -> NumberedFrame:
         if isinstance(item, Late):
             item = item.event
             if isinstance(item, Event) and item.seq <= self._last_id:
-                return item.seq, NATIVE.frame_without_id(item)
+                return item.seq, without_id(self._step(None, item))
         if isinstance(item, Event):
             self._last_id = seq = item.seq
-            return seq, self._frame(item)
-        return 0, NATIVE.notice(item)
+            return seq, self._step(None, item)
+        return 0, self._notice(None, item)

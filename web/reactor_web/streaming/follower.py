@@ -9,6 +9,7 @@ end         ``stream.end`` after the terminal event; ``stream.closing`` when the
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from reactor.bounds import READ_BYTES
 from reactor.errors import UnknownRun
@@ -16,7 +17,7 @@ from reactor.events.event import Message, Notice
 from reactor.stream.feed import Feed
 from reactor.stream.follow import cursor_after
 from reactor_web.bounds import RETRY_MS
-from reactor_web.dialects.native import NATIVE
+from reactor_web.dialects import Dialect, End, find
 from reactor_web.streaming.channel import Channel
 from reactor_web.streaming.channels import Channels
 from reactor_web.streaming.client import GONE, Client
@@ -34,7 +35,9 @@ class Follower:
     Whenever ``advance`` gives True, the caller waits until the client is woken.
     """
 
-    __slots__ = ("_channel", "_channels", "_feed", "_place", "_position", "client", "wire")
+    __slots__ = (
+        "_channel", "_channels", "_dialect", "_feed", "_is_over", "_place", "_position", "_state", "client", "wire",
+    )  # fmt: skip
 
     def __init__(self, feed: Feed, client: Client, wire: Wire, channels: Channels, position: int) -> None:
         self.client = client
@@ -44,11 +47,16 @@ class Follower:
         self._position = position
         self._channel: Channel | None = None
         self._place: Place | None = None
+        self._dialect = find(client.options.dialect)
+        self._state: Any = None
+        """What the dialect remembers of the run, if it folds."""
+        self._is_over = False
+        """Whether nothing more comes, although the log may go on."""
 
     async def advance(self) -> bool:
         """Writes what there is. True when nothing more is there for now; False when the stream is over."""
         try:
-            while self.client.closing is None:
+            while self.client.closing is None and not self._is_over:
                 if self._channel is not None and self._place is not None:
                     if await self._live(self._channel, self._place):
                         return True
@@ -76,11 +84,11 @@ class Follower:
     async def _catch_up(self) -> bool:
         """Writes the next part of the log, or joins a channel; False if the run has ended."""
         feed = self._feed
-        messages = await _read_next(feed, self._position)
+        messages = await read_next(feed, self._position)
         if messages:
-            data = encode_replay(messages, self.client.options)
+            data = encode_replay(messages, self.client.options, self._dialect)
             if isinstance(messages[0], Notice):
-                data = await _with_state(feed, messages[0], data)
+                data = await _with_state(feed, messages[0], data, self._dialect)
             self._position = cursor_after(messages, self._position)
             if data:
                 await self.wire.write(data)
@@ -105,11 +113,20 @@ class Follower:
 
     async def finish(self) -> None:
         """Writes why nothing more comes, unless the client has gone."""
-        if frame := _last_frame(self._feed, self.client):
-            await self.wire.write(frame)
+        if self.client.closing == GONE:
+            return
+        if end := self._dialect.end(self._state, self._end()):
+            await self.wire.write(end)
+
+    def _end(self) -> End:
+        feed, closing = self._feed, self.client.closing
+        if closing is None and (feed.closed == "end" or self._is_over):
+            id = feed.last_seq if feed.closed == "end" else None
+            return End(feed.notice("stream.end", {"status": feed.state.status}), id)
+        return End(feed.notice("stream.closing", {"reason": closing or feed.closed, "retry_ms": RETRY_MS}))
 
 
-async def _read_next(feed: Feed, position: int) -> list[Message]:
+async def read_next(feed: Feed, position: int) -> list[Message]:
     """The messages after a position, as many as one write takes: many small windows, or a part of a large one."""
     messages: list[Message] = []
     size = 0
@@ -125,11 +142,11 @@ async def _read_next(feed: Feed, position: int) -> list[Message]:
     return messages
 
 
-async def _with_state(feed: Feed, gap: Notice, data: bytes) -> bytes:
+async def _with_state(feed: Feed, gap: Notice, data: bytes, dialect: Dialect) -> bytes:
     """``data``, which begins with the frame of a gap, with the state as of the end of the gap behind that frame."""
-    frame = NATIVE.notice(gap)
+    frame = dialect.notice(None, gap)
     state = await feed.state_at(gap.data["to"])
-    return frame + encode_state(feed, state) + data[len(frame) :]
+    return frame + encode_state(feed, state, dialect) + data[len(frame) :]
 
 
 def _take_frames(ring: Ring, place: Place, frames: list[NumberedFrame]) -> bytes:
@@ -150,12 +167,3 @@ def _fitting(size: int, frames: list[NumberedFrame]) -> list[NumberedFrame]:
         if total > size and count:
             return frames[:count]
     return frames
-
-
-def _last_frame(feed: Feed, client: Client) -> bytes:
-    if client.closing == GONE:
-        return b""
-    if client.closing is None and feed.closed == "end":
-        return NATIVE.notice(feed.notice("stream.end", {"status": feed.state.status}), feed.last_seq)
-    reason = client.closing or feed.closed
-    return NATIVE.notice(feed.notice("stream.closing", {"reason": reason, "retry_ms": RETRY_MS}))

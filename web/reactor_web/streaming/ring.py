@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from itertools import islice
+from typing import Protocol
 
-from reactor.stream.feed import Feed
 from reactor_web.bounds import CHANNEL_FRAMES
 from reactor_web.streaming.compose import NumberedFrame
+
+
+class Progress(Protocol):
+    """What the frames of a ring are made from: the state of a run, or a view of it."""
+
+    seq: int
+    """The last event that has gone into the pipeline."""
 
 
 class Ring:
@@ -18,12 +25,12 @@ class Ring:
     there is a frame that ``take_new`` has not given: once for all frames until the next ``take_new``.
     """
 
-    __slots__ = ("_bytes", "_feed", "_first", "_frames", "_has_new", "_max_bytes", "_on_new", "_taken", "position")
+    __slots__ = ("_bytes", "_first", "_frames", "_has_new", "_max_bytes", "_on_new", "_progress", "_taken", "position")
 
-    def __init__(self, feed: Feed, max_bytes: int, on_new: Callable[[], object]) -> None:
+    def __init__(self, progress: Progress, max_bytes: int, on_new: Callable[[], object]) -> None:
         self.position = 0
-        """The last published seq when the last frame came: a client that has this frame needs nothing older."""
-        self._feed = feed
+        """The last seq in the pipeline when the last frame came: a client that has this frame needs nothing older."""
+        self._progress = progress
         self._max_bytes = max_bytes
         self._on_new = on_new
         self._frames: deque[NumberedFrame] = deque()
@@ -41,7 +48,7 @@ class Ring:
     def append(self, frame: NumberedFrame) -> None:
         frames = self._frames
         frames.append(frame)
-        self.position = self._feed.state.seq
+        self.position = self._progress.seq
         self._bytes += len(frame[1])
         while (self._bytes > self._max_bytes or len(frames) > CHANNEL_FRAMES) and len(frames) > 1:
             self._bytes -= len(frames.popleft()[1])

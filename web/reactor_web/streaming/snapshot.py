@@ -12,21 +12,23 @@ from reactor.events.event import Event
 from reactor.events.state import RunState
 from reactor.stream.feed import Feed
 from reactor_web.bounds import STATE_PART_BYTES
-from reactor_web.dialects.native import NATIVE
+from reactor_web.dialects import Dialect
 
-_latest: WeakKeyDictionary[Feed, tuple[int, bytes]] = WeakKeyDictionary()
+_latest: WeakKeyDictionary[Feed, dict[str, tuple[int, bytes]]] = WeakKeyDictionary()
 
 
-def state_frames(feed: Feed) -> tuple[int, bytes]:
-    """(seq, frames) of a feed's state as it is now; encoded once per seq for all clients."""
-    known = _latest.get(feed)
+def state_frames(feed: Feed, dialect: Dialect) -> tuple[int, bytes]:
+    """(seq, frames) of a feed's state as it is now; encoded once per seq and dialect for all clients."""
+    by_dialect = _latest.setdefault(feed, {})
+    known = by_dialect.get(dialect.info.name)
     if known is None or known[0] != feed.last_seq:
-        known = _latest[feed] = (feed.last_seq, encode_state(feed, feed.state))
+        known = by_dialect[dialect.info.name] = (feed.last_seq, encode_state(feed, feed.state, dialect))
     return known
 
 
-def encode_state(feed: Feed, state: RunState) -> bytes:
+def encode_state(feed: Feed, state: RunState, dialect: Dialect) -> bytes:
     """Consecutive ``run.state`` frames with ``part`` and ``parts``; the last has the seq they are current to as id."""
+    empty, _ = dialect.begin(None, "resume")  # this message depends on no earlier one
     body = state.to_dict()
     parts = _split_tasks(body.pop("tasks"))
     frames: list[bytes] = []
@@ -34,11 +36,12 @@ def encode_state(feed: Feed, state: RunState) -> bytes:
         data: dict[str, Any] = {**body, "tasks": tasks}
         if len(parts) > 1:
             data |= {"part": part, "parts": len(parts)}
-        frames.append(NATIVE.notice(feed.notice("run.state", data), state.seq if part == len(parts) else None))
+        id = state.seq if part == len(parts) else None
+        frames.append(dialect.notice(empty, feed.notice("run.state", data), id))
     return b"".join(frames)
 
 
-async def last_logs(feed: Feed, count: int, position: int) -> bytes:
+async def last_logs(feed: Feed, count: int, position: int, dialect: Dialect) -> bytes:
     """The frames of the last ``count`` log lines up to ``position``, read backwards until there are enough."""
     found: list[Event] = []
     end = position
@@ -47,7 +50,7 @@ async def last_logs(feed: Feed, count: int, position: int) -> bytes:
         batch = await feed.logged(start, end)
         found = [event for event in batch if event.type == "log.created"] + found
         end = start
-    return b"".join(map(NATIVE.frame, found[-count:])) if count else b""
+    return b"".join([dialect.step(None, event) for event in found[-count:]]) if count else b""
 
 
 def _split_tasks(tasks: dict[str, Any]) -> list[dict[str, Any]]:

@@ -9,51 +9,63 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from typing import Any, Final
+from functools import partial
+from math import inf
+from typing import Any
 
 from aiohttp import web
-from aiohttp_sse import EventSourceResponse
+from reactivex import Observable
 
 from reactor.clock import SystemClock
 from reactor.errors import ReactorError
 from reactor.events.event import Notice
-from reactor.events.values import traceback_of
 from reactor.logger import get_logger
 from reactor.runs.run import Run
 from reactor.stream.feed import Feed
-from reactor_web.bounds import RETRY_MS, SEND_TIMEOUT_SECONDS
-from reactor_web.dialects.native import NATIVE
+from reactor_web.bounds import RETRY_MS
+from reactor_web.dialects import Dialect, End, find
+from reactor_web.dialects.framing import COMMENT
 from reactor_web.guard.hosts import guard_site
-from reactor_web.http.query import StreamOptions, stream_options
+from reactor_web.http.query import OF_A_SOURCE, StreamOptions, View, check_view, stream_options
 from reactor_web.streaming.channels import Channels
 from reactor_web.streaming.client import GONE, Client
-from reactor_web.streaming.direct import transport_of
 from reactor_web.streaming.follower import Follower
 from reactor_web.streaming.handover import hand_over
+from reactor_web.streaming.observable import stream_observable
+from reactor_web.streaming.response import head_response, respond
 from reactor_web.streaming.snapshot import last_logs, state_frames
-from reactor_web.streaming.streams import Streams, streams_of
+from reactor_web.streaming.streams import streams_of
+from reactor_web.streaming.view_follower import ViewFollower
 from reactor_web.streaming.wire import Wire
 
 logger = get_logger("reactor.web")
 
-_NEVER: Final = 10 * 365 * 86_400.0
-"""Seconds until the ping of aiohttp-sse, which has a blank line: clients report it as an event that nobody sent."""
 
-HEADERS: Final = {"X-Accel-Buffering": "no", "X-Content-Type-Options": "nosniff"}
-NO_STORE: Final = "no-store, no-transform"
-
-
-async def stream(request: web.Request, run: Run | Awaitable[Run], **options: Any) -> web.StreamResponse:
+async def stream(
+    request: web.Request,
+    source: Run | Awaitable[Run] | Observable[Any],
+    *,
+    view: View | None = None,
+    **options: Any,
+) -> web.StreamResponse:
     """Answers a request with the events of a run, from any aiohttp handler: ``return await stream(request, run)``.
 
-    The query and ``Last-Event-ID`` of the request say what the client wants. ``options`` are fields of
-    ``StreamOptions`` that the handler sets; a query changes none of them but the cursor. ``run`` may be an awaitable of
-    a run that has not started; it is awaited for ``await_run`` seconds. Answers 204 if the run has ended and the client
-    has seen all of it. Returns when the stream has ended or the client has gone, which cancels nothing. Raises Problem
-    400 for a bad query.
+    - ``source``: a run, or an awaitable of one that has not started and is awaited for ``await_run`` seconds. Or any
+      Observable of ``streaming.items``, for this one client: it is subscribed once and disposed when the client goes.
+    - ``view``: a pipeline of operators over the events, ``function(events: Observable) -> Observable`` of
+      ``streaming.items``. Clients with the same function and options share it.
+    - ``options``: fields of ``StreamOptions`` that the handler sets; a query changes none of them but the cursor.
+
+    The query and ``Last-Event-ID`` of the request say what the client wants. Answers 204 if the run has ended and the
+    client has seen all of it. Returns when the stream has ended or the client has gone, which cancels nothing. Raises
+    Problem 400 for a bad query, TypeError for a view that cannot be called or has no hash.
     """
-    wanted = stream_options(request.query, request.headers.get("Last-Event-ID"), options)
-    return await stream_to(request, run, wanted, may_hand_over=False)
+    check_view(view)
+    if isinstance(source, Observable):
+        wanted = stream_options(request.query, request.headers.get("Last-Event-ID"), options, OF_A_SOURCE)
+        return await stream_observable(request, source if view is None else view(source), wanted)
+    wanted = stream_options(request.query, request.headers.get("Last-Event-ID"), {**options, "view": view})
+    return await stream_to(request, source, wanted, may_hand_over=False)
 
 
 async def stream_to(
@@ -66,69 +78,36 @@ async def stream_to(
     if isinstance(run, Run) and run.feed.closed == "end" and options.after == run.feed.last_seq:
         return web.Response(status=204)
     if request.method == "HEAD":
-        return web.Response(headers={"Content-Type": "text/event-stream", "Cache-Control": NO_STORE, **HEADERS})
+        return head_response(options)
+    cancels = options.on_disconnect == "cancel"
     if request.query.get("on_disconnect") == "cancel":
         guard_site(request)
-    response = _response()
-    streams = streams_of(request)
     client = Client(request, options)
-    streams.add(client)
+    deliver = partial(_deliver, request, run, client, may_hand_over=may_hand_over and not cancels)
     try:
-        await _deliver(request, run, client, response, streams, may_hand_over=may_hand_over)
-    except ConnectionError:
-        client.close(GONE)  # this is not an error, and changes nothing unless the client asked for that
-    except asyncio.CancelledError:  # a host application may have its handlers cancelled when their client goes
-        if client.is_gone:
-            client.close(GONE)
-        raise
-    except Exception as error:
-        # the answer has begun: the client would read a problem document as part of the stream
-        logger.error("stream broke off", path=request.path, traceback=traceback_of(error))
-        client.abort()
+        return await respond(request, client, deliver)
     finally:
-        if client.on_wake is None:
-            streams.remove(client)
-        if options.on_disconnect == "cancel" and client.closing == GONE and isinstance(run, Run):
-            streams.spawn(_cancel(run, request))
-    return response
+        if cancels and client.closing == GONE and isinstance(run, Run):
+            streams_of(request).spawn(_cancel(run, request))
 
 
 async def _deliver(
-    request: web.Request,
-    run: Run | Awaitable[Run],
-    client: Client,
-    response: EventSourceResponse,
-    streams: Streams,
-    *,
-    may_hand_over: bool,
-) -> None:
-    """Writes the stream to its end, or until it is handed over."""
-    may_hand_over = may_hand_over and client.options.on_disconnect != "cancel"
-    writer = await response.prepare(request)
-    response.stop_streaming()  # ends its ping, a task and a timer for each client: we have our own heartbeat
-    wire = Wire(client, response.write, transport_of(writer))
+    request: web.Request, run: Run | Awaitable[Run], client: Client, wire: Wire, *, may_hand_over: bool
+) -> bool:
+    """Writes the stream to its end; False if it was handed over before."""
+    streams = streams_of(request)
     follower = await _open(request, run, client, wire, streams.channels)
     if follower is not None:
         try:
             while await follower.advance():
                 if may_hand_over and hand_over(request, follower, streams):
-                    return
+                    return False
                 await client.wait()
             await follower.finish()
         finally:
             if client.on_wake is None:
                 follower.leave()
-    await response.write_eof()
-
-
-def _response() -> EventSourceResponse:
-    response = EventSourceResponse(
-        headers=HEADERS, allow_all_methods=True, ping_interval=_NEVER, send_timeout=SEND_TIMEOUT_SECONDS
-    )
-    response.headers["Cache-Control"] = NO_STORE
-    del response.headers["Connection"]
-    response.force_close()
-    return response
+    return True
 
 
 async def _cancel(run: Run, request: web.Request) -> None:
@@ -143,25 +122,29 @@ async def _open(
     request: web.Request, run: Run | Awaitable[Run], client: Client, wire: Wire, channels: Channels
 ) -> Follower | None:
     """Writes what stands before the first event; None if there is no run to follow."""
-    await wire.write(NATIVE.heartbeat)  # sends the headers: the client knows at once that it is connected
+    await wire.write(COMMENT)  # sends the headers: the client knows at once that it is connected
+    dialect = find(client.options.dialect)
     if isinstance(run, Run):
         feed = run.feed
-        position, opening = await _opening(feed, client.options)
+        position, opening = await _opening(feed, client.options, dialect)
     else:
         started = await _wait_for_start(run, request.match_info.get("id", ""), client, wire)
         if started is None:
             return None
         feed = started.feed
         # the run is younger than the cursor, which therefore is not one of this run
-        position, opening = (0, _ahead(feed, client.options.after)) if client.options.after else (0, b"")
+        position, opening = 0, b""
+        if client.options.after:
+            opening = _ahead(feed, client.options.after, dialect)
     if opening:
         await wire.write(opening)
-    return Follower(feed, client, wire, channels, position)
+    is_view = client.options.view is not None or dialect.info.folds
+    return (ViewFollower if is_view else Follower)(feed, client, wire, channels, position)
 
 
 async def _wait_for_start(pending: Awaitable[Run], run_id: str, client: Client, wire: Wire) -> Run | None:
     """The run of a stream that was opened before its run; None, after ``stream.closing``, if the run does not start."""
-    options = client.options
+    options, dialect = client.options, find(client.options.dialect)
     waiting = asyncio.ensure_future(pending)
     waiting.add_done_callback(lambda _: client.wake())
     loop = asyncio.get_running_loop()
@@ -169,9 +152,9 @@ async def _wait_for_start(pending: Awaitable[Run], run_id: str, client: Client, 
     try:
         while not waiting.done() and client.closing is None and loop.time() < until:
             try:
-                await asyncio.wait_for(client.wait(), min(options.heartbeat, until - loop.time()))
+                await asyncio.wait_for(client.wait(), min(options.heartbeat or inf, until - loop.time()))
             except TimeoutError:
-                await wire.write(NATIVE.heartbeat)
+                await wire.write(COMMENT)
         if waiting.done():
             return waiting.result()
     finally:
@@ -180,23 +163,26 @@ async def _wait_for_start(pending: Awaitable[Run], run_id: str, client: Client, 
         closing = Notice("stream.closing", run_id, SystemClock().now().decode(), {
             "reason": client.closing or "not_found", "retry_ms": RETRY_MS,
         })  # fmt: skip
-        await wire.write(NATIVE.notice(closing))
+        state, _ = dialect.begin(None, "resume")
+        await wire.write(dialect.end(state, End(closing)))
     return None
 
 
-async def _opening(feed: Feed, options: StreamOptions) -> tuple[int, bytes]:
+async def _opening(feed: Feed, options: StreamOptions, dialect: Dialect) -> tuple[int, bytes]:
     """The position the stream begins at, and the frames before its first event: none of them for a resume."""
     if options.after is not None:
-        return (0, _ahead(feed, options.after)) if options.after > feed.last_seq else (options.after, b"")
+        return (0, _ahead(feed, options.after, dialect)) if options.after > feed.last_seq else (options.after, b"")
+    _, opening = dialect.begin(await feed.event(1) if dialect.info.folds else None, "fresh")
     position, state = 0, b""
     if options.snapshot:
-        position, state = state_frames(feed)
+        position, state = state_frames(feed, dialect)
     elif options.tail is not None:
         position = max(0, feed.last_seq - options.tail)
     # ids only grow: the log lines come before the state, which is newer
-    return position, await last_logs(feed, options.logs, position) + state
+    return position, opening + await last_logs(feed, options.logs, position, dialect) + state
 
 
-def _ahead(feed: Feed, cursor: int) -> bytes:
+def _ahead(feed: Feed, cursor: int, dialect: Dialect) -> bytes:
     """Tells a client that its cursor is above the last event of the run, so that all events follow."""
-    return NATIVE.notice(feed.gap(feed.last_seq + 1, cursor, "ahead"))
+    state, _ = dialect.begin(None, "resume")
+    return dialect.notice(state, feed.gap(feed.last_seq + 1, cursor, "ahead"))

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from reactor_web.bounds import RETRY_MS
-from reactor_web.dialects.native import NATIVE
+from reactor_web.dialects.framing import is_comment, with_retry
 from reactor_web.streaming.client import Client
 
 
@@ -27,9 +27,9 @@ class Wire:
 
     async def write(self, data: bytes) -> None:
         """Writes frames; the first frame carries ``retry:``. Raises ConnectionResetError when the client is gone."""
-        if not self.can_wait and not data.startswith(NATIVE.heartbeat):
+        if not self.can_wait and not is_comment(data):
             self.can_wait = True
-            data = NATIVE.with_retry(data, RETRY_MS)
+            data = with_retry(data, RETRY_MS)
         self._client.writing_since = asyncio.get_running_loop().time()
         try:
             await self.send(data)

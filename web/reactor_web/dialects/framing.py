@@ -1,0 +1,52 @@
+"""What a stream does to frames whatever their dialect: it gives them other ids, and tells clients when to reconnect."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from reactor_web.sse.frames import HEARTBEAT, encode, with_retry
+
+COMMENT: Final = HEARTBEAT
+"""Opens a stream: it sends the headers, and no client reports it."""
+
+__all__ = ["COMMENT", "after_part", "encode", "is_comment", "number", "split", "with_retry", "without_id"]
+
+_ID_LINE: Final = re.compile(rb"^id: [^\n]*\n", re.MULTILINE)
+"""Data is one line of JSON after ``data: ``, so no line of it begins so."""
+_END: Final = b"\n\n"
+
+
+def is_comment(data: bytes) -> bool:
+    """Whether ``data`` begins with a comment, to which no ``retry:`` can be added."""
+    return data.startswith(b":")
+
+
+def without_id(frames: bytes) -> bytes:
+    """The frames without their id: those of a throttled event that leave after frames with a larger id."""
+    return _ID_LINE.sub(b"", frames)
+
+
+def split(frames: bytes) -> list[bytes]:
+    """The single frames."""
+    return [frame + _END for frame in frames.split(_END)[:-1]]
+
+
+def number(frames: Sequence[bytes], seq: int) -> bytes:
+    """The frames of one event with ids by which a client can go on after any of them.
+
+    Those that have an id are ``<seq>.<k>``, k being the frame's place from 1; the last frame is ``<seq>``.
+    """
+    last = len(frames)
+    numbered: list[bytes] = []
+    for k, frame in enumerate(frames, 1):
+        id = b"id: %d\n" % seq if k == last else b"id: %d.%d\n" % (seq, k)
+        numbered.append(_ID_LINE.sub(id, frame, count=1))
+    return b"".join(numbered)
+
+
+def after_part(frames: bytes, seq: int, part: int) -> bytes:
+    """What follows the frame ``<seq>.<part>``; all frames if there is no such frame."""
+    found = re.search(rb"^id: %d\.%d\n" % (seq, part), frames, re.MULTILINE)
+    return frames if found is None else frames[frames.index(_END, found.end()) + len(_END) :]

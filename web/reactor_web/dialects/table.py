@@ -1,0 +1,55 @@
+"""The dialects there are, by name: a table that users add to."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from reactor_web.dialects.base import Dialect
+from reactor_web.dialects.native import NATIVE
+
+_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
+
+_by_name: Final[dict[str, Dialect]] = {}
+
+
+class UnknownDialect(ValueError):
+    """No dialect has this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no dialect {name[:50]!r}; there are {', '.join(known())}")
+        self.name = name
+
+    def __reduce__(self) -> tuple[type[UnknownDialect], tuple[str]]:
+        return type(self), (self.name,)
+
+
+def register(dialect: Dialect) -> None:
+    """Adds a dialect, which a stream then has as ``?dialect=<name>`` and ``stream(..., dialect="<name>")``.
+
+    Raises ValueError for a name that another dialect has, or that is not lower-case letters, digits and hyphens, at
+    most 32 of them. The same dialect may be added again.
+    """
+    name = dialect.info.name
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"{name[:50]!r} is not a name of a dialect: a name is at most 32 lower-case letters, digits and hyphens"
+        )
+    if _by_name.setdefault(name, dialect) is not dialect:
+        raise ValueError(f"there is a dialect {name!r} already")
+
+
+def find(name: str) -> Dialect:
+    """The dialect of this name. Raises UnknownDialect, which names those there are."""
+    dialect = _by_name.get(name)
+    if dialect is None:
+        raise UnknownDialect(name)
+    return dialect
+
+
+def known() -> tuple[str, ...]:
+    """The names of all dialects, sorted."""
+    return tuple(sorted(_by_name))
+
+
+register(NATIVE)

@@ -1,0 +1,41 @@
+"""The frames of a view from its beginning on, as long as they fit: a client finds its place in them by its cursor."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from itertools import islice
+
+from reactor_web.bounds import CHANNEL_FRAMES
+from reactor_web.streaming.compose import NumberedFrame
+
+
+class History:
+    """Keeps the last frames, at most ``CHANNEL_FRAMES`` of them and ``max_bytes``; their seqs never fall."""
+
+    __slots__ = ("_bytes", "_frames", "lost", "max_bytes")
+
+    def __init__(self, max_bytes: int) -> None:
+        self.lost = 0
+        """The seq of the last frame that is no longer here; 0 while all of them are."""
+        self._frames: deque[NumberedFrame] = deque()
+        self._bytes = 0
+        self.max_bytes = max_bytes
+
+    def append(self, frame: NumberedFrame) -> None:
+        self._frames.append(frame)
+        self._bytes += len(frame[1])
+        while self._bytes > self.max_bytes or len(self._frames) > CHANNEL_FRAMES:
+            self.lost, data = self._frames.popleft()
+            self._bytes -= len(data)
+
+    def after(self, seq: int) -> list[NumberedFrame] | None:
+        """The frames with a larger seq; None if one of them is no longer here."""
+        if self.lost > seq:
+            return None
+        start = bisect_right(self._frames, seq, key=_seq)
+        return list(islice(self._frames, start, None))
+
+
+def _seq(frame: NumberedFrame) -> int:
+    return frame[0]

@@ -1,0 +1,234 @@
+"""A view of a run: a pipeline of operators over its events, from the first one on, because operators may hold state.
+
+    events ──function──filter──throttle──▶ one entry for each event that made frames
+
+What the pipeline gives while it is given event ``seq`` is one entry with the address ``seq``. Where an entry has
+several frames their ids are ``<seq>.<k>``, and the last is ``<seq>``. The same log gives the same entries, so a client
+that comes back is sent exactly what is behind its cursor.
+
+What an operator gives by a clock of its own belongs to no event. It carries no id, and a client that comes back may be
+sent it twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+from reactivex import Observable
+from reactivex import operators as ops
+from reactivex.abc import DisposableBase, SchedulerBase
+from reactivex.disposable import Disposable
+from reactivex.subject import Subject
+
+from reactor.clock import LoopScheduler, SystemClock
+from reactor.events.event import Event, Message
+from reactor.events.values import traceback_of
+from reactor.events.vocabulary import TERMINAL
+from reactor.logger import get_logger
+from reactor.operators.attached import Sink, Stage, operator_of
+from reactor.operators.encode import encode
+from reactor.operators.select import matcher
+from reactor.operators.throttle_latest import event_flushes, event_key, throttle_latest
+from reactor_web.bounds import CHANNEL_BYTES
+from reactor_web.dialects import find
+from reactor_web.dialects.framing import number, split, without_id
+from reactor_web.http.query import StreamOptions
+from reactor_web.streaming.compose import NumberedFrame, beats
+from reactor_web.streaming.history import History
+from reactor_web.streaming.items import Made, make
+
+logger = get_logger("reactor.web")
+
+_BEAT: NumberedFrame = (0, b"")
+"""Stands for a heartbeat that is made when it leaves."""
+
+
+class ViewPipeline:
+    """One pipeline over one run: messages in, entries out. Loop thread only.
+
+    ``on_entry`` is called with each entry, ``on_over`` when nothing more comes because the pipeline has completed, or
+    has raised ``error``.
+    """
+
+    def __init__(self, run_id: str, options: StreamOptions, loop: asyncio.AbstractEventLoop) -> None:
+        self.seq = 0
+        """The last event that the pipeline was given."""
+        self.made = [0, 0]
+        """How many entries there were, and how many of the frames that came by a clock."""
+        self.error: Exception | None = None
+        self.history = History(CHANNEL_BYTES)
+        self.on_entry: Callable[[NumberedFrame], None] = _nothing
+        self.on_over: Callable[[], None] = _nothing
+        self.dialect = find(options.dialect)
+        self.state: Any = None
+        self._run_id = run_id
+        self._has_ended = False
+        self._has_begun = False
+        self._source: Subject[Message] = Subject()
+        # what the pipeline gives while it is subscribed goes with the first event
+        self._group: list[Made] | None = []
+        self._subscription: DisposableBase = Disposable()
+        try:
+            self._subscription = self._compose(options, loop).subscribe(self._on_made, self._on_error, self._end)
+        except Exception as error:
+            self._on_error(error)
+
+    def _compose(self, options: StreamOptions, loop: asyncio.AbstractEventLoop) -> Observable[Made]:
+        items: Any = self._source if options.view is None else options.view(self._source)
+        if not isinstance(items, Observable):
+            raise TypeError(f"a view must return an Observable, not {type(items).__name__}")
+        matches: Callable[[Any], bool] = matcher(options.types, options.tasks)
+        # filters come last: a dialect folds over every event, and they only decide which frames leave
+        source = cast(Observable[Any], items)
+        made = source.pipe(encode(self._make), _filter(matches))
+        if options.throttle is None:
+            return made
+        period, scheduler = options.throttle / 1000, LoopScheduler(loop)
+        return made.pipe(throttle_latest(period, key=_key, flushes=_flushes, scheduler=scheduler, clock=loop.time))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more comes, however the run goes on."""
+        return self._has_ended and not self._group
+
+    def push(self, messages: Sequence[Message]) -> None:
+        """Gives the next messages of the run to the pipeline. What it raises ends the view and reaches nobody else."""
+        for message in messages:
+            if self.is_over:
+                return
+            self._push(message.view())
+
+    def _push(self, message: Message) -> None:
+        group = self._group = self._group or []
+        self.seq = message.seq if isinstance(message, Event) else message.data.get("to", self.seq)
+        try:
+            if not self._has_begun:
+                self._has_begun = True
+                started = message if isinstance(message, Event) and message.type == "run.started" else None
+                self.state, _ = self.dialect.begin(started, "resume")
+            self._source.on_next(message)
+            if message.type in TERMINAL:
+                self._source.on_completed()  # what a reduction gives at the end belongs to the last event
+        except Exception as error:
+            self._on_error(error)
+        self._group = None
+        if group and (entry := _entry(group, self.seq)):
+            self.made[0] += 1
+            self._leave((self.seq, entry), self.seq)
+        if self._has_ended:
+            self.on_over()
+
+    def _make(self, item: object) -> Made:
+        return make(item, self.dialect, self.state)
+
+    def _on_made(self, made: Made) -> None:
+        if self._group is not None:
+            self._group.append(made)
+        elif made.frames:
+            self.made[1] += 1
+            # it lies between two events: who comes back from the first is sent it, who has the second is not
+            self._leave((0, without_id(made.frames)), self.seq + 1)
+
+    def _leave(self, frame: NumberedFrame, seq: int) -> None:
+        self.history.append((seq, frame[1]))
+        self.on_entry(frame)
+
+    def _on_error(self, error: Exception) -> None:
+        if self._has_ended:
+            return
+        self.error = error
+        logger.error("a view broke off", run_id=self._run_id, traceback=traceback_of(error))
+        self._end()
+
+    def _end(self) -> None:
+        self._has_ended = True
+        if self._group is None:
+            self.on_over()
+
+    def dispose(self) -> None:
+        """Ends the pipeline without a word."""
+        self._has_ended, self._group = True, None
+        self.on_entry = self.on_over = _nothing
+        self._subscription.dispose()
+
+
+def compose_view(
+    windows: Observable[Sequence[Message]], view: ViewPipeline, period: float, loop: asyncio.AbstractEventLoop
+) -> Observable[NumberedFrame]:
+    """The frames of a view that goes on with these windows, and a heartbeat after each silence."""
+    scheduler = LoopScheduler(loop)
+    frames = windows.pipe(operator_of(lambda sink: _Viewing(view, sink)))
+    if not view.dialect.info.folds:
+        beat = view.dialect.heartbeat(view.state, 0, "")
+        return frames.pipe(beats(period, (0, beat), scheduler, loop.time))
+    return frames.pipe(beats(period, _BEAT, scheduler, loop.time), encode(_Beats(view).encode))
+
+
+class _Viewing(Stage[Sequence[Message], NumberedFrame]):
+    """Gives windows to a view and passes on its frames. It ends with the view, or with the windows."""
+
+    __slots__ = ("view",)
+
+    def __init__(self, view: ViewPipeline, sink: Sink[NumberedFrame]) -> None:
+        super().__init__(sink)
+        self.view = view
+        view.on_entry = sink.on_next
+        view.on_over = sink.on_completed
+
+    def attach_to(self, source: Observable[Sequence[Message]], scheduler: SchedulerBase | None) -> None:
+        super().attach_to(source, scheduler)
+        if self.view.is_over:  # before the first event: it could not be made
+            self.sink.on_completed()
+
+    def on_next(self, window: Sequence[Message], /) -> None:
+        self.view.push(window)
+
+    def dispose(self) -> None:
+        self.view.dispose()
+        super().dispose()
+
+
+class _Beats:
+    """Puts the heartbeats of a dialect that counts them in the place of ``_BEAT``."""
+
+    __slots__ = ("_clock", "_count", "_view")
+
+    def __init__(self, view: ViewPipeline) -> None:
+        self._view = view
+        self._clock = SystemClock()
+        self._count = 0
+
+    def encode(self, frame: NumberedFrame) -> NumberedFrame:
+        if frame is not _BEAT:
+            return frame
+        self._count += 1
+        return 0, self._view.dialect.heartbeat(self._view.state, self._count, self._clock.now().decode())
+
+
+def _entry(group: Sequence[Made], seq: int) -> bytes:
+    """The frames that event ``seq`` has caused, with ids by which a client can go on after any of them."""
+    frames = [made.frames for made in group]
+    if len(group) == 1 and group[0].id in (seq, None) and frames[0].count(b"\n\n") <= 1:
+        return frames[0]  # as nearly always
+    return number(split(b"".join(frames)), seq)
+
+
+def _filter(matches: Callable[[Any], bool]) -> Callable[[Observable[Made]], Observable[Made]]:
+    def passes(made: Made) -> bool:
+        return matches(made if made.message is None else made.message)
+
+    return ops.filter(passes)
+
+
+def _key(made: Made) -> object:
+    return None if made.message is None else event_key(made.message)
+
+
+def _flushes(made: Made) -> object:
+    return None if made.message is None else event_flushes(made.message)
+
+
+def _nothing(*_: object) -> None:
+    """Nobody listens."""

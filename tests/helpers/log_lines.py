@@ -10,12 +10,12 @@ from typing import Any
 
 @contextmanager
 def log_lines() -> Iterator[list[dict[str, Any]]]:
-    """The fields of each line, its sentence as ``event``, in order."""
+    """The fields of each line in order, with its sentence as ``event`` and its level as ``log_level``."""
     lines: list[dict[str, Any]] = []
 
     class Kept(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            lines.append(record.fields)  # type: ignore[attr-defined]
+            lines.append({**record.fields, "log_level": record.levelname.lower()})  # type: ignore[attr-defined]
 
     handler, logger = Kept(), logging.getLogger("reactor")
     logger.addHandler(handler)

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-import structlog
 from aiohttp import web
 from reactivex import Observable
 from reactivex import operators as ops
@@ -22,6 +21,7 @@ from reactor_web import create_app, stream
 from reactor_web.http.query import View
 from reactor_web.sse.parser import Frame
 from reactor_web.streaming.streams import STREAMS
+from tests.helpers.log_lines import log_lines
 from tests.helpers.server import Gates, gated_workflow
 from tests.helpers.site import Raw, Site, frames_of, poll, site_of, whole
 
@@ -255,7 +255,7 @@ async def test_a_view_that_raises_ends_its_own_streams_and_no_other() -> None:
     def failing(events: Observable[Any]) -> Observable[Any]:
         return events.pipe(ops.map(lambda event: (event.seq, "item", 1 // (3 - event.seq))))
 
-    with structlog.testing.capture_logs() as logs:
+    with log_lines() as logs:
         async with viewing(failing, gated_workflow(gates)) as site:
             run = await site.engine.start("gated")
             other = await site.follow(run)
@@ -275,7 +275,7 @@ async def test_a_view_that_raises_ends_its_own_streams_and_no_other() -> None:
 async def test_a_view_that_cannot_be_made_closes_its_stream(view: Any, error: str) -> None:
     """Also where the function itself raises or gives something else."""
     gates = Gates()
-    with structlog.testing.capture_logs() as logs:
+    with log_lines() as logs:
         async with viewing(view, gated_workflow(gates)) as site:
             run_id = await ended_run(site, gates)
             body = whole(await (await site.open(f"/view/{run_id}")).rest())

@@ -112,4 +112,5 @@ async def decode_state(kept: bytes) -> RunState | None:
         for task in map(TaskState.from_dict, orjson.loads(line)):
             state.tasks[task.id] = task
         await asyncio.sleep(0)
+    state.count_progress()
     return state

@@ -31,6 +31,8 @@ class CountingLog(LogAround):
         super().__init__(inner)
         self.events_read = 0
         self.refuses = False
+        self.kept: list[asyncio.Future[None]] = []
+        """Done once a checkpoint is in the store."""
 
     async def read(self, run_id: str, after: int, limit: int, *, tenant: str = "") -> list[Event]:
         events = await super().read(run_id, after, limit, tenant=tenant)
@@ -40,7 +42,8 @@ class CountingLog(LogAround):
     def keep_checkpoint(self, run_id: str, seq: int, state: bytes, *, tenant: str = "") -> asyncio.Future[None]:
         if self.refuses:
             raise OSError("no space left")
-        return super().keep_checkpoint(run_id, seq, state, tenant=tenant)
+        self.kept.append(super().keep_checkpoint(run_id, seq, state, tenant=tenant))
+        return self.kept[-1]
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -91,6 +94,7 @@ async def test_a_load_starts_from_the_nearest_kept_state(log: CountingLog) -> No
     await log.append("r", events)
     assert await load_state(log, log, "r") == replay("r", events)
     assert log.events_read == 100
+    await asyncio.gather(*log.kept)
     log.events_read = 0
     assert await load_state(log, log, "r") == replay("r", events)
     assert log.events_read <= 10
@@ -137,6 +141,7 @@ async def test_a_store_that_refuses_harms_nobody(log: CountingLog) -> None:
 async def test_others_use_the_loop_while_a_large_state_is_kept_and_read() -> None:
     """20,000 tasks are written and read in at least 100 steps each."""
     state = RunState("r", seq=9, tasks={f"t{i}": TaskState(f"t{i}", "t", depends_on=("a",)) for i in range(20_000)})
+    state.count_progress()
     turns = 0
 
     async def count() -> None:

@@ -4,7 +4,7 @@
   and ``executor_laws``).
 - ``SlowLog`` and ``FaultyLog``: logs that are late, refuse or hang, around one that does not; ``LogAround`` is the base
   for others.
-- ``read_all``: every event of a run.
+- ``read_all``: every event of a run. ``check_event``: whether an event is what the vocabulary says.
 - ``RecordedVoice``, ``Submitted`` and ``work_for``: one body in an executor, without an engine.
 - ``VirtualLoop``: timers that run when the test says so.
 
@@ -18,6 +18,7 @@ async def test_the_executor_keeps_the_law(law):
 """
 
 from reactor.testing.attempts import RecordedVoice, Submitted, work_for
+from reactor.testing.event_check import check_event
 from reactor.testing.executor_laws import LAWS as EXECUTOR_LAWS
 from reactor.testing.faulty_logs import FaultyLog, LogAround, SlowLog
 from reactor.testing.log_laws import LAWS as LOG_LAWS
@@ -33,6 +34,7 @@ __all__ = [
     "SlowLog",
     "Submitted",
     "VirtualLoop",
+    "check_event",
     "read_all",
     "work_for",
 ]

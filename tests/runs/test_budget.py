@@ -374,7 +374,11 @@ async def test_a_budget_that_fails_stops_the_run(engine: Engine) -> None:
     error = {"type": "BudgetExceeded", "message": "the budget is exceeded: 2 of 1 cost"}
     assert cancelling == {"reason": "budget", "by": None, "error": error, "because": "first"}
     assert only(events, "task.cancelled").data["reason"] == "budget"
-    assert only(events, "task.skipped").data == {"reason": "budget", "because": "first"}
+    assert only(events, "task.skipped").data == {
+        "reason": "budget",
+        "because": "first",
+        "progress": 0.5,
+    }
     assert (events[-1].type, events[-1].data["reason"], events[-1].data["error"]) == ("run.failed", "budget", error)
     assert (run.state.cost, events[-1].data["cost"]) == (2, 2)
 

@@ -189,7 +189,11 @@ async def test_the_last_failure_is_the_task_s() -> None:
         events = await full_log(engine, run)
     assert len(raised) == len(of_type(events, "task.started")) == 3
     assert only(events, "task.failed").data["error"]["message"] == "failure 3"
-    assert only(events, "task.skipped").data == {"reason": "upstream_failed", "because": "hopeless"}
+    assert only(events, "task.skipped").data == {
+        "reason": "upstream_failed",
+        "because": "hopeless",
+        "progress": 1.0,
+    }
 
 
 async def test_a_number_is_a_retry_with_so_many_attempts() -> None:

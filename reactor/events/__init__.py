@@ -2,8 +2,9 @@
 
 values            Python values as JSON and back
 event             Event, its Draft before it has a number, Notice (a message without a number), Window
-vocabulary        the types of events that the engine writes
+vocabulary        the types of events that the engine writes, and their keys
 drafts            the data of those events
+progress          how the ends of tasks add up to the progress of a run
 state, fold       RunState and TaskState; ``evolve`` makes the state after an event from the state before it
 timing            times of events as numbers
 """

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from reactivex.abc import SchedulerBase
 
@@ -20,10 +20,14 @@ from reactor.definition.graph import Node
 from reactor.events import drafts
 from reactor.events.event import Draft, task_head
 from reactor.events.progress import WHOLE_TASK
-from reactor.events.state import ENDED
+from reactor.events.state import ENDED, TASK_STATUS
+from reactor.events.vocabulary import TASK_ENDS
 from reactor.operators.attached import Attachable, Disposing, Sink
 from reactor.tasks.past import Past
 from reactor.tasks.scope import CompletionObserver, Ended, Scope, UpstreamTask
+
+_END_TYPES: Final = {TASK_STATUS[type]: type for type in TASK_ENDS}
+"""Final status -> the type of the event that leads to it."""
 
 
 class Actor(Attachable[Draft]):
@@ -185,7 +189,11 @@ class Actor(Attachable[Draft]):
         ``data``: of the event ``task.<status>``; None for a mapped task whose children have said all.
         """
         observer = self._observer
-        last = self._last_draft(status, data, blob) if data is not None and observer is not None else None
+        last = None
+        if data is not None and observer is not None:
+            last = self.draft(_END_TYPES[status], self.ended_data(data))
+            if blob is not None:
+                last = last._replace(blob=blob)
         self.status = status
         self.release()
         if observer is not None:
@@ -198,15 +206,11 @@ class Actor(Attachable[Draft]):
                 dependent.on_completed()
         self.scope.ready.pump()
 
-    def _last_draft(self, status: str, data: bytes, blob: bytes | None) -> Draft:
-        draft = self.draft(f"task.{status}", self.ended_data(data))
-        return draft if blob is None else draft._replace(blob=blob)
-
     def ended_data(self, data: bytes) -> bytes:
         """Data of an event that ends this task, with the progress of the run and what the task has spent."""
-        scope = self.scope
-        spent = scope.spending.spent_by.get(self.task_id)
-        return drafts.ended(data, scope.progress.add_end(self.task_id, self.units), spent)
+        scope, task_id = self.scope, self.task_id
+        progress = scope.progress.add_end(task_id, self.units)
+        return drafts.ended(data, progress, scope.spending.spent_by.get(task_id))
 
     def release(self) -> None:
         """Lets go of what it holds, before anybody hears of its end."""

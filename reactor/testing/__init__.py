@@ -5,7 +5,7 @@
 - ``EXECUTOR_LAWS``: what an ``Executor`` of yours must keep (module ``executor_laws``).
 - ``SlowLog`` and ``FaultyLog``: logs that are late, refuse or hang, around one that does not; ``LogAround`` is the base
   for others.
-- ``read_all``: every event of a run.
+- ``read_all``: every event of a run. ``check_event``: whether an event is what the vocabulary says.
 - ``RecordedVoice``, ``Submitted`` and ``work_for``: one body in an executor, without an engine.
 - ``VirtualLoop``: timers that run when the test says so.
 
@@ -24,6 +24,7 @@
 
 from reactor.moved import attributes_from
 from reactor.testing.attempts import RecordedVoice, Submitted, work_for
+from reactor.testing.event_check import check_event
 from reactor.testing.executor_laws import LAWS as EXECUTOR_LAWS
 from reactor.testing.faulty_logs import FaultyLog, LogAround, SlowLog
 from reactor.testing.index_laws import LAWS as INDEX_LAWS
@@ -46,6 +47,7 @@ __all__ = [
     "SlowLog",
     "Submitted",
     "VirtualLoop",
+    "check_event",
     "read_all",
     "work_for",
 ]

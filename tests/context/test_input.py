@@ -223,6 +223,20 @@ async def test_what_no_event_can_carry_is_refused(engine: Engine, value: Any, ke
     assert await read_all(engine.log, run.id) == before
 
 
+async def test_the_log_says_who_sent_a_value(engine: Engine) -> None:
+    """``by`` is in the event if it is given. One that no event can carry is refused, and nothing is written."""
+    flow, gate = late(times=2)
+    gate.set()
+    run = await engine.start(flow)
+    for by in ("x" * 201, "\ud800"):
+        with pytest.raises(ValueError, match=r"who gives a command \(by\) must be text of at most 200 characters"):
+            await run.send("ask", 1, by=by)
+    await run.send("ask", 1, by="ada")
+    await run.send("ask", 2)
+    events = await full_log(engine, run)
+    assert data_of(events, "task.received") == [{"value": 1, "key": None, "by": "ada"}, {"value": 2, "key": None}]
+
+
 @pytest.mark.parametrize("schema", [{"type": "nonsense"}, {"minimum": "x"}, 7, asyncio.Event, "no type"], ids=str)
 async def test_a_schema_that_cannot_be_used_fails_the_body(engine: Engine, schema: Any) -> None:
     """It is the body's mistake, and nobody is asked."""

@@ -246,6 +246,38 @@ def test_the_fingerprint_changes_with_the_shape_and_not_with_the_order_of_defini
     assert one != flow_of(a=[], b=[]).validate().fingerprint
 
 
+def test_a_task_is_described_with_its_place_its_condition_and_its_group() -> None:
+    """The group is the innermost one that names the task itself; it changes nothing else, not even the fingerprint."""
+
+    def workflow() -> Workflow:
+        flow = Workflow("grouped")
+        for name in ("last", "left", "right", "alone", "first"):
+            flow.task(lambda: None, name=name, when=(lambda: True) if name == "alone" else None)
+        return flow
+
+    def group(kind: str, index: int, total: int) -> dict[str, Any]:
+        return {"kind": kind, "index": index, "total": total}
+
+    flow = workflow()
+    flow.sequence("first", flow.parallel("left", "right"), flow.sequence("last"))
+    tasks = {task["id"]: task for task in flow.validate().describe()["tasks"]}
+    assert [task["place"] for task in tasks.values()] == [0, 1, 2, 3, 4]
+    assert list(tasks) == ["alone", "first", "left", "right", "last"]
+    assert {id: task.get("group") for id, task in tasks.items()} == {
+        "alone": None,
+        "first": group("sequence", 0, 3),
+        "left": group("parallel", 0, 2),
+        "right": group("parallel", 1, 2),
+        "last": group("sequence", 0, 1),
+    }
+    assert [id for id, task in tasks.items() if "when" in task] == ["alone"]
+    grouped, plain = workflow(), workflow()
+    grouped.parallel("first", "last")
+    assert grouped.validate().fingerprint == plain.validate().fingerprint
+    plain.parallel("first", "last")  # too late to change what runs have been started with
+    assert "group" not in plain.validate().by_name["first"].describe()
+
+
 def test_mermaid_shows_tasks_maps_and_conditions() -> None:
     """Mapped tasks are doubled, conditional edges dashed."""
     flow = Workflow("flow")

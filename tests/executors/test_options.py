@@ -221,7 +221,7 @@ async def test_a_killed_worker_fails_its_task_and_the_pool_heals() -> None:
 
 
 async def test_a_killed_worker_is_a_failure_that_may_be_retried() -> None:
-    """The next attempt runs in another process."""
+    """The next attempt runs in another process; the log says that the worker was lost, and not that the body failed."""
     flow = Workflow("killed")
     retry = Retry(attempts=2, delay=0, retry_on=WorkerDied)
     flow.task(bodies.begin_and_hang, name="victim", executor="process", retry=retry)
@@ -237,6 +237,7 @@ async def test_a_killed_worker_is_a_failure_that_may_be_retried() -> None:
         ("task.completed", "victim", 2),
     ]
     assert events[-1].data["outputs"]["victim"] != pid
+    assert only(events, "task.retrying").data["reason"] == "worker_lost"
 
 
 async def test_a_cancel_stops_a_process_within_the_grace() -> None:

@@ -16,13 +16,12 @@ from reactor.events.event import Draft
 from reactor.events.fold import evolve, replay
 from reactor.events.state import ENDED, RunState
 from reactor.events.values import json_number
-from reactor.events.vocabulary import TERMINAL
+from reactor.events.vocabulary import TASK_ENDS, TERMINAL
 from reactor.logs.memory import MemoryLog
 from reactor.logs.sqlite.log import SqliteLog
 from reactor.ports.log import EventLog
-from reactor.testing import read_all
+from reactor.testing import check_event, read_all
 
-TASK_ENDS = frozenset({"task.completed", "task.failed", "task.skipped", "task.cancelled"})
 RUN_ID = "crashed"
 
 
@@ -85,7 +84,25 @@ def check_laws(events: Sequence[Event]) -> RunState:
     check_totals(state, events[-1], maps_of(events[0]))
     check_order(events)
     check_spending(events, state)
+    for event in events:
+        check_event(event)
+    check_ends(events)
     return state
+
+
+def check_ends(events: Sequence[Event]) -> None:
+    """The end of a task carries the progress of the run, which never falls, and what the task has spent."""
+    state, before = RunState(events[0].run_id), 0.0
+    for event in events:
+        evolve(state, event)
+        assert state.progress >= before, f"the progress falls at {event!r}"
+        before = state.progress
+        if event.type in TASK_ENDS or (event.type == "task.mapped" and event.data["count"] == 0):
+            assert event.task_id is not None
+            task = state.tasks[event.task_id]
+            assert event.data["progress"] == before, f"the progress of {event!r}"
+            said = (event.data.get("cost"), event.data.get("tokens"))
+            assert said == (float(task.cost or 0) or None, task.tokens or None), f"the spending of {event!r}"
 
 
 def maps_of(started: Event) -> set[str]:

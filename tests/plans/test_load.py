@@ -82,7 +82,13 @@ def test_a_document_becomes_a_frozen_workflow_with_its_edges() -> None:
     total = flow.tasks["total"]
     assert (total.tool, total.timeout, total.retry and total.retry.attempts) == ("add", 5, 2)
     assert flow.tasks["name"].meta == {"title": "Name"}
-    assert graph.by_name["list"].describe() == {"id": "list", "kind": "task", "depends_on": [], "tool": "fetch"}
+    assert graph.by_name["list"].describe() == {
+        "id": "list",
+        "kind": "task",
+        "depends_on": [],
+        "place": 0,
+        "tool": "fetch",
+    }
 
 
 def test_what_is_stored_of_a_document_gives_the_same_workflow() -> None:

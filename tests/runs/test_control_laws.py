@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from reactor import Engine, Event, MailboxFull, Run, RunEnded, RunEnding, TaskEnded, UnknownTask
 from reactor.events.event import Window
 from reactor.events.fold import replay
+from reactor.events.vocabulary import TASK_ENDS
 from reactor.logs.memory import MemoryLog
 from reactor.testing import read_all
-from tests.helpers.crash import TASK_ENDS, check_laws
+from tests.helpers.crash import check_laws
 from tests.helpers.dags import Spec, build, controlled_dags, expected
 from tests.helpers.inside import kill, recovery_done
 from tests.helpers.runs import open_runs

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from reactor import Context, Engine, Event, Notice, Run, RunEnded, RunFailed, RunState, Workflow
 from reactor.events.event import Message
 from reactor.events.fold import replay
-from reactor.events.vocabulary import TERMINAL
+from reactor.events.vocabulary import TASK_ENDS, TERMINAL
 from reactor.operators import select, to_state
 from reactor.testing import read_all
 from reactor.testing import read_all as read_log
@@ -29,7 +29,6 @@ LAWFUL = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
 )
-TASK_ENDS = frozenset({"task.completed", "task.failed", "task.skipped", "task.cancelled"})
 
 
 @dataclass

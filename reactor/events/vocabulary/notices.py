@@ -51,5 +51,6 @@ class StreamClosing(TypedDict):
     """The server closes the stream, though the run has not ended. Clients come back."""
 
     reason: str
+    """``shutdown``, ``log`` (the log is lost), ``not_recovered`` or ``not_found``."""
     retry_ms: int
     """When to come back."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import orjson
 
-from reactor import Context, Engine, Run, Workflow
+from reactor import Budget, Context, Engine, Retry, Run, Workflow
 from reactor.events.event import Event
 from reactor.events.fold import replay
 
@@ -177,13 +177,77 @@ async def recovered(folder: Path) -> list[Event]:
     raise AssertionError("the third process completes it")
 
 
-RUNS: tuple[Callable[[Path], Awaitable[list[Event]]], ...] = (
+async def every_type(_: Path) -> list[Event]:
+    """What the other runs do not have: groups, calls, spending, chunks, questions, retries, a pause, a budget."""
+    flow = Workflow("agent", version="2")
+    paused = asyncio.Event()
+
+    @flow.task(meta={"title": "Research"})
+    async def research(ctx: Context) -> str:
+        async with ctx.tool_call("search", {"q": "reactor"}) as found:
+            found.result = ["a", "b"]
+        async with ctx.llm_call("small", estimated_cost=0.25) as answer:
+            answer.tokens = 120
+        await ctx.chunk("Once ")
+        await ctx.chunk("upon a time")
+        await ctx.log.info("found", count=2)
+        return "two findings"
+
+    @flow.task(retry=Retry(attempts=2, delay=0.0, jitter=0.0))
+    async def shaky(ctx: Context) -> int:
+        if ctx.attempt == 1:
+            raise ConnectionError("try again")
+        return 1
+
+    @flow.task
+    async def stubborn() -> None:
+        await asyncio.Event().wait()
+
+    @flow.task
+    async def ask(ctx: Context, research: str, shaky: int) -> bool:
+        return await ctx.receive("publish?", schema=bool, key="publish")
+
+    @flow.task
+    async def publish(ctx: Context, ask: bool) -> None:
+        await paused.wait()
+        await ctx.spend(cost=0.9, tokens=10)
+        await asyncio.Event().wait()
+
+    @flow.task(when=lambda: True, after=["publish"])
+    async def never() -> None: ...
+
+    flow.sequence(flow.parallel("research", "shaky"), "ask", "publish")
+    async with Engine("memory://") as engine:
+        run = await engine.start(flow, budget=Budget(cost=1.0))
+        async for event in run:
+            if event.type == "task.started" and event.task == "stubborn":
+                await run.request_cancel(task="stubborn", reason="not needed", by="golden")
+            elif event.type == "task.waiting":
+                await run.send("ask", True, key="publish", by="golden")
+            elif event.type == "task.started" and event.task == "publish":
+                await run.pause(reason="lunch", by="golden")
+                await run.resume(by="golden")
+                paused.set()
+        return await events_of(run)
+
+
+Record = Callable[[Path], Awaitable[list[Event]]]
+
+FIRST: tuple[Record, ...] = (
     completed_with_map,
     failed_with_skips,
     cancelled_with_an_abandoned_thread,
     skipped_by_condition,
     recovered,
 )
+"""Recorded with the first version."""
+
+RUNS: dict[str, Record] = {
+    **{record.__name__: record for record in FIRST},
+    # 0.2 writes more keys: progress, place, group and others
+    **{f"{record.__name__}_2": record for record in (*FIRST, every_type)},
+}
+"""Name -> how it was recorded, by the version of its time."""
 
 
 def read(name: str) -> tuple[list[Event], dict[str, object]]:
@@ -207,8 +271,7 @@ def write(name: str, events: list[Event]) -> None:
 
 
 async def main(wanted: list[str]) -> None:
-    for record in RUNS:
-        name = record.__name__
+    for name, record in RUNS.items():
         if (wanted and name not in wanted) or (FOLDER / f"{name}.jsonl").exists():
             continue
         with tempfile.TemporaryDirectory() as folder:

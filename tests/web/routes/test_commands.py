@@ -106,7 +106,10 @@ async def test_a_command_is_answered_only_once_its_event_is_in_the_log(serve: Se
 
 
 async def test_a_task_that_waits_is_shown_and_fed(asking: Server) -> None:
-    """GET /runs/{id} says what each task waits for; values go to it in order, or by key; a value may be null."""
+    """GET /runs/{id} says what each task waits for; values go to it in order, or by key; a value may be null.
+
+    The log says who sent each.
+    """
     run = await open_run(asking, "asking")
     _, body = await asking.get(f"/runs/{run.id}")
     assert body["tasks"]["approve"]["status"] == "waiting"
@@ -119,7 +122,8 @@ async def test_a_task_that_waits_is_shown_and_fed(asking: Server) -> None:
     assert (await command(asking, run.id, "input", {"task": "approve", "value": None, "key": "why"}))[0] == 202
     events = await full_log(asking.engine, run)
     received = [event.data for event in events if event.type == "task.received"]
-    assert received == [{"value": True, "key": None}, {"value": None, "key": "why"}]
+    sender = {"by": "127.0.0.1"}
+    assert received == [{"value": True, "key": None, **sender}, {"value": None, "key": "why", **sender}]
     _, body = await asking.get(f"/runs/{run.id}")
     assert body["outputs"] == {"bill": 2}
     assert "waiting" not in body["tasks"]["approve"]

@@ -12,8 +12,8 @@ async def test_workflows_are_described_with_graph_and_input_schema(server: Serve
     assert [workflow["name"] for workflow in body["workflows"]] == ["gated", "small"]
     status, small = await server.get("/workflows/small")
     assert small["tasks"] == [
-        {"id": "a", "kind": "task", "depends_on": []},
-        {"id": "b", "kind": "task", "depends_on": ["a"]},
+        {"id": "a", "kind": "task", "depends_on": [], "place": 0},
+        {"id": "b", "kind": "task", "depends_on": ["a"], "place": 1},
     ]
     assert small["input_schema"] == {
         "type": "object",

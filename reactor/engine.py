@@ -80,6 +80,7 @@ class Engine:
     ) -> None:
         self.log = open_log(log) if isinstance(log, str) else log
         self._stores = stores_of(self.log)
+        self.answers = self._stores.answers
         self.clock: Clock = clock or SystemClock()
         if (problem := count_problem("concurrency", concurrency)) is not None:
             raise ValueError(f"the engine's {problem}")

@@ -9,7 +9,8 @@ from aiohttp import web
 from reactor.definition.workflow import Workflow
 from reactor.engine import Engine
 from reactor_web.guard.hosts import LOOPBACK
-from reactor_web.http.keys import ENGINE, HOSTS
+from reactor_web.http.idempotency import Repeats
+from reactor_web.http.keys import ENGINE, HOSTS, REPEATS
 from reactor_web.http.problems import problems
 from reactor_web.routes import health, runs, tools
 from reactor_web.routes import workflows as definitions
@@ -53,6 +54,7 @@ def mount(
     # the middlewares of ``app`` wrap those of the routes: one that is in both would run twice for each request
     api = web.Application(middlewares=[] if problems in app.middlewares else [problems])
     api[ENGINE] = engine
+    api[REPEATS] = Repeats(engine.answers)
     api[HOSTS] = LOOPBACK | frozenset(allowed_hosts)
     api[STREAMS] = app[STREAMS] = Streams()
     for resource in (definitions, tools, runs, health):

@@ -22,11 +22,12 @@ from reactor_web.bounds import MAX_GRACE_SECONDS
 from reactor_web.guard.hosts import guard_change
 from reactor_web.http.body import ANYTHING, NUMBER, OBJECT, STRING, Kind, json_body, json_response
 from reactor_web.http.command import carry_out
-from reactor_web.http.keys import ENGINE
+from reactor_web.http.idempotency import Claim, digest_of, idempotency_key
+from reactor_web.http.keys import ENGINE, REPEATS
 from reactor_web.http.problems import Problem
 from reactor_web.http.query import accepts, page_size, stream_options
 from reactor_web.http.result import full, listed, summary
-from reactor_web.routes.starting import answer_start, check_start, location_of
+from reactor_web.routes.starting import answer_start, check_start, location_of, starter
 from reactor_web.streaming.stream import stream_to
 
 LIST_PARAMETERS = ("status", "workflow", "parent", "root", "limit", "cursor")
@@ -124,10 +125,9 @@ async def start_plan(request: web.Request) -> web.StreamResponse:
         if isinstance(error.__context__, orjson.JSONDecodeError):
             raise Problem(400, f"the body is not JSON: {error.__context__}") from error
         raise
-    start = engine.start(
-        workflow, run_id=document.get("run_id"), meta=document.get("meta"), budget=document.get("budget")
-    )
-    return await answer_start(request, answer, start)
+    started_with = {name: document.get(name) for name in ("meta", "budget")}
+    start = starter(engine, workflow, started_with)
+    return await answer_start(request, answer, start, document.get("run_id"))
 
 
 def _load_plan(raw: bytes, engine: Engine) -> tuple[dict[str, Any], Workflow]:
@@ -143,14 +143,8 @@ async def put_run(request: web.Request) -> web.StreamResponse:
     body = await json_body(request, {"workflow": STRING, "input": ANYTHING, "meta": OBJECT, "budget": OBJECT})
     if "workflow" not in body:
         raise Problem(422, "the body must name the workflow: {workflow, input}")
-    start = request.app[ENGINE].ensure(
-        body["workflow"],
-        body.get("input"),
-        run_id=request.match_info["id"],
-        meta=body.get("meta"),
-        budget=body.get("budget"),
-    )
-    return await answer_start(request, answer, start)
+    start = starter(request.app[ENGINE], body["workflow"], body)
+    return await answer_start(request, answer, lambda run_id, _: start(run_id, True), request.match_info["id"])
 
 
 # --- command ----------------------------------------------------------------------------------------------------
@@ -191,15 +185,37 @@ async def send_input(request: web.Request) -> web.Response:
     if "task" not in body or "value" not in body:
         raise Problem(422, "the body must have a task and a value: {task, value}")
     run = await _run(request)
-    await carry_out(run.send(body["task"], body["value"], key=body.get("key"), by=request.remote))
-    return _accepted(run)
+    task, value, question = body["task"], body["value"], body.get("key")
+    key = idempotency_key(request)
+    if key is None:
+        await carry_out(run.send(task, value, key=question, by=request.remote))
+        return _accepted(run)
+
+    async def act(claim: Claim, again: bool) -> Run:
+        if not (again and await _was_received(run, task, value, question, claim.seq)):
+            await run.send(task, value, key=question, by=request.remote)
+        return run
+
+    claim = Claim(await digest_of(request), run.id, run.feed.last_seq)
+    done = await carry_out(request.app[REPEATS].once(key, claim, act, scope=run.id))
+    return web.Response(status=202, text=done.body, content_type="application/json")
+
+
+async def _was_received(run: Run, task: str, value: Any, key: str | None, after: int) -> bool:
+    """Whether the log has this value for the task after a seq: before a crash it was sent, though nobody was told."""
+    state = run.state.tasks.get(task)
+    for seq, recorded_key in (state and state.received) or ():
+        event = await run.feed.event(seq) if seq > after and recorded_key == key else None
+        if event is not None and event.data["value"] == value:
+            return True
+    return False
 
 
 async def retry_run(request: web.Request) -> web.Response:
     """Starts a new run with the same input, which takes over what completed in this one. ``Location`` names it."""
     body = await _command(request, run_id=STRING)
     run = await carry_out(request.app[ENGINE].retry(request.match_info["id"], new_run_id=body.get("run_id")))
-    return json_response(summary(run), 202, {"Location": location_of(request, run)})
+    return json_response(summary(run), 202, {"Location": location_of(request, run.id)})
 
 
 async def delete_run(request: web.Request) -> web.Response:

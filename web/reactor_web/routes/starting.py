@@ -6,19 +6,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple
 
 from aiohttp import web
 
+from reactor.definition.workflow import Workflow
+from reactor.engine import Engine
+from reactor.requests import make_run_id
 from reactor.runs.run import Run
 from reactor_web.guard.hosts import guard_change
 from reactor_web.http.body import json_response
 from reactor_web.http.command import carry_out
+from reactor_web.http.idempotency import Claim, digest_of, idempotency_key
+from reactor_web.http.keys import ENGINE, REPEATS
 from reactor_web.http.query import StreamOptions, asks_for, prefer_wait, stream_options
 from reactor_web.http.result import full, summary
 from reactor_web.streaming.stream import stream_to
 from reactor_web.streaming.streams import streams_of
+
+Start = Callable[[str | None, bool], Awaitable[Run | tuple[Run, bool]]]
+"""``start(run_id, again)`` gives the run, or (run, whether it is new). ``again``: it may have been started before."""
 
 
 class Answer(NamedTuple):
@@ -30,6 +38,18 @@ class Answer(NamedTuple):
     """Answer with the stream of the run; None: with JSON."""
 
 
+def starter(engine: Engine, workflow: Workflow | str, body: Mapping[str, Any]) -> Start:
+    """Starts a workflow with ``input``, ``meta`` and ``budget`` of a body; ``again``: or finds the run of that id."""
+
+    def start(run_id: str | None, again: bool) -> Awaitable[Run | tuple[Run, bool]]:
+        given = {"meta": body.get("meta"), "budget": body.get("budget")}
+        if again and run_id is not None:
+            return engine.ensure(workflow, body.get("input"), run_id=run_id, **given)
+        return engine.start(workflow, body.get("input"), run_id=run_id, **given)
+
+    return start
+
+
 def check_start(request: web.Request) -> Answer:
     """How a start is to be answered; raises Problem 400, 403 or 415."""
     guard_change(request)
@@ -39,19 +59,25 @@ def check_start(request: web.Request) -> Answer:
     return Answer(wait, options if streams else None)
 
 
-async def answer_start(
-    request: web.Request, answer: Answer, start: Awaitable[Run | tuple[Run, bool]]
-) -> web.StreamResponse:
-    """Starts the run and answers as wanted. ``start`` gives the run, or (run, whether it is new) of ``ensure``.
+async def answer_start(request: web.Request, answer: Answer, start: Start, run_id: str | None) -> web.StreamResponse:
+    """Starts the run and answers as wanted. ``run_id``: the id the client chose, if it did.
 
     201 and ``Location``, 200 for a run that existed; with ``Prefer: wait`` and the result, or 202 and the state if the
-    run does not end in time; or the stream.
+    run does not end in time; or the stream. With an ``Idempotency-Key`` the run is started once: the same request again
+    has the same answer, or waits for the same run.
     """
-    started = await carry_out(start)
-    run, is_new = started if isinstance(started, tuple) else (started, True)
+    key = None if request.method == "PUT" else idempotency_key(request)  # the id of a PUT is its key
+    if key is None:
+        started = await carry_out(start(run_id, False))
+        run, is_new = started if isinstance(started, tuple) else (started, True)
+    else:
+        done = await _start_once(request, key, start, run_id)
+        if answer == Answer(None, None):
+            return _of_claim(request, done)
+        run, is_new = await request.app[ENGINE].get(done.run_id), True
     if answer.stream is not None:
         return await stream_to(request, run, answer.stream, may_hand_over=True)
-    headers = {"Location": location_of(request, run)}
+    headers = {"Location": location_of(request, run.id)}
     status = 201 if is_new else 200
     if answer.wait is None:
         return json_response(summary(run), status, headers)
@@ -61,10 +87,26 @@ async def answer_start(
     return json_response(await full(run), status, headers)
 
 
-def location_of(request: web.Request, run: Run) -> str:
+async def _start_once(request: web.Request, key: str, start: Start, run_id: str | None) -> Claim:
+    """The claim of the key, once the run was started by this request or by one before."""
+
+    async def act(claim: Claim, again: bool) -> Run:
+        started = await start(claim.run_id, again)
+        return started[0] if isinstance(started, tuple) else started
+
+    claim = Claim(await digest_of(request), run_id or make_run_id())
+    return await carry_out(request.app[REPEATS].once(key, claim, act))
+
+
+def _of_claim(request: web.Request, done: Claim) -> web.Response:
+    headers = {"Location": location_of(request, done.run_id)}
+    return web.Response(status=201, text=done.body, content_type="application/json", headers=headers)
+
+
+def location_of(request: web.Request, run_id: str) -> str:
     """The path of a run."""
     routes = request.match_info.apps[-1].router  # of the mounted application, which knows its own prefix
-    return str(routes["run"].url_for(id=run.id))
+    return str(routes["run"].url_for(id=run_id))
 
 
 async def _ends_within(run: Run, seconds: float, closing: asyncio.Event) -> bool:

@@ -9,7 +9,7 @@ from aiohttp import web
 from reactor.definition.workflow import Workflow
 from reactor_web.http.body import ANYTHING, OBJECT, STRING, json_body, json_response
 from reactor_web.http.keys import ENGINE
-from reactor_web.routes.starting import answer_start, check_start
+from reactor_web.routes.starting import answer_start, check_start, starter
 
 
 def routes() -> list[web.RouteDef]:
@@ -34,10 +34,8 @@ async def start_run(request: web.Request) -> web.StreamResponse:
     workflow = _workflow(request)
     answer = check_start(request)
     body = await json_body(request, {"input": ANYTHING, "run_id": STRING, "meta": OBJECT, "budget": OBJECT})
-    start = request.app[ENGINE].start(
-        workflow, body.get("input"), run_id=body.get("run_id"), meta=body.get("meta"), budget=body.get("budget")
-    )
-    return await answer_start(request, answer, start)
+    start = starter(request.app[ENGINE], workflow, body)
+    return await answer_start(request, answer, start, body.get("run_id"))
 
 
 def _workflow(request: web.Request) -> Workflow:

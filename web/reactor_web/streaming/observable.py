@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
+from collections.abc import Callable
 from functools import partial
 
+import structlog
 from aiohttp import web
 from reactivex import Observable
 
@@ -24,6 +26,8 @@ from reactor_web.streaming.client import GONE, Client
 from reactor_web.streaming.items import make
 from reactor_web.streaming.response import head_response, respond
 from reactor_web.streaming.wire import Wire
+
+logger = structlog.get_logger("reactor.web")
 
 
 async def stream_observable(
@@ -55,7 +59,7 @@ async def _deliver(source: Observable[object], client: Client, wire: Wire) -> bo
 async def _write_all(outbox: _Outbox, client: Client, wire: Wire) -> None:
     """Writes what comes until nothing more does. Raises what the Observable ended with."""
     period, beats = client.options.heartbeat or None, 0
-    while client.closing is None:
+    while client.closing is None and not client.is_gone:
         if data := outbox.take():
             await wire.write(data)
         elif outbox.error is not None:
@@ -68,10 +72,6 @@ async def _write_all(outbox: _Outbox, client: Client, wire: Wire) -> None:
             except TimeoutError:
                 beats += 1
                 await wire.write(outbox.dialect.heartbeat(outbox.state, beats, SystemClock().now().decode()))
-
-
-class ClientTooSlow(Exception):
-    """A client has not read what an Observable gave it, and no more of it can be kept."""
 
 
 class _Outbox:
@@ -129,15 +129,24 @@ class _Outbox:
         with self._lock:
             self._frames.append(frames)
             self._bytes += len(frames)
-            if len(self._frames) > OBSERVABLE_ITEMS or self._bytes > OBSERVABLE_BYTES:
+            is_full = len(self._frames) > OBSERVABLE_ITEMS or self._bytes > OBSERVABLE_BYTES
+            if is_full:
                 self._frames.clear()
-                raise ClientTooSlow(
-                    f"the client of {self._client.path} has not read {OBSERVABLE_ITEMS:,} items or"
-                    f" {OBSERVABLE_BYTES:,} bytes of an Observable, which has no log to read them from later"
-                )
+                self.is_over = True
+        if is_full:
+            logger.error(
+                "a client is too slow for an Observable, which has no log to read again",
+                path=self._client.path,
+                items=OBSERVABLE_ITEMS,
+                bytes=OBSERVABLE_BYTES,
+            )
+            self._call(self._client.abort)  # its handler may be in the middle of a write
 
     def _wake(self) -> None:
+        self._call(self._client.wake)
+
+    def _call(self, function: Callable[[], None]) -> None:
         if threading.get_ident() == self._thread:
-            self._client.wake()
+            function()
         else:
-            self._loop.call_soon_threadsafe(self._client.wake)
+            self._loop.call_soon_threadsafe(function)

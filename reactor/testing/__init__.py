@@ -1,12 +1,13 @@
 """For tests of your own: law suites for adapters, and logs, bodies and time that do as a test wants.
 
-- ``LOG_LAWS`` and ``EXECUTOR_LAWS``: what an ``EventLog`` and an ``Executor`` of yours must keep (modules ``log_laws``
-  and ``executor_laws``).
-- ``SlowLog`` and ``FaultyLog``: logs that are late, refuse or hang, around one that does not; ``LogAround`` is the base
-  for others.
-- ``read_all``: every event of a run.
-- ``RecordedVoice``, ``Submitted`` and ``work_for``: one body in an executor, without an engine.
-- ``VirtualLoop``: timers that run when the test says so.
+log_laws        LOG_LAWS: what an ``EventLog`` of yours must keep
+executor_laws   EXECUTOR_LAWS: what an ``Executor`` of yours must keep; DEF and ASYNC, the bodies it runs
+faulty_logs     SlowLog, FaultyLog: late, refusing or hanging, around a log that is not; LogAround: the base for others
+reading         read_all: every event of a run
+attempts        RecordedVoice, Submitted, work_for: one body in an executor, without an engine
+virtual         VirtualLoop: timers that run when the test says so
+
+Example:
 
     import pytest
 

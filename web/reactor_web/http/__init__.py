@@ -3,7 +3,7 @@
 keys        what a handler finds in its application
 query       strings of a query or a header -> checked values
 body        the JSON of a request, and of a response
-command     a command is carried out although its client leaves
+command     a command goes on when its client leaves
 problems    errors -> application/problem+json
 result      a run -> JSON
 """

@@ -1,13 +1,39 @@
 """Measurements, as ratios against something else in the same run. ``make bench`` prints the table.
 
-engine, growth, memory, runs, followed      E1-E6: the engine against bare asyncio
-fanout, latency, idle, stalled,             S1-S7: streams, against a queue and ``send()`` per client and nginx +
-replay, reconnect                           nchan; server and load program are processes of their own
-server, baseline, nchan                     what serves
-load                                        what reads: counts events, checks ids, measures latencies
-child                                       starts both as processes, and measures them from outside
-shapes, workloads                           the graphs, and the workflows of the server
-peers                                       other systems, where they are installed
-profiles                                    where the time goes
-figure, table, picture                      results, as a table, as JSON, as a picture
+The engine, against bare asyncio:
+
+engine          E1, E2: microseconds a task
+growth          E3: how the cost of a task grows with the run
+memory          E4: what a finished task costs an open run
+runs            E5: many runs at once
+followed        E6: what a client costs the run it follows
+
+Streams, against a queue and ``send()`` per client and against nginx with nchan. Server and load program are processes
+of their own:
+
+fanout          S1, S2: events delivered per second
+latency         S3: from a task's end to its client
+idle            S4: memory per idle stream
+stalled         S5: clients that do not read
+replay          S6: a run read from the log
+reconnect       S7: all clients come back at once
+
+What they use:
+
+shapes          the graphs that are measured
+workloads       the workflows of the server
+messages        the events that the baselines send
+server          the server program
+baseline        servers in Python to compare with
+nchan           nginx with nchan
+load            the load program: counts events, checks ids, measures latencies
+publish         what the load program sends
+child           starts programs as processes, and measures them from outside
+served          one measurement of a stream: a server and its load program
+peers           other systems, where they are installed
+peer_programs   the programs of those systems
+profiles        where the time goes
+figure          one measured target
+table           the figures as a table
+picture         the figures as a picture
 """

@@ -1,27 +1,37 @@
 """Reactor runs workflows as live, lossless event streams.
 
-The files follow the way of an event. Each room uses only the rooms above it in this list:
+The rooms, from the top down; each imports only from rooms below it in this list:
 
-    bounds, errors, clock, waiting    every limit, every failure, time, shared awaitables
-    events/         what flows: events, their vocabulary, and the fold of events into a state
-    requests        checks of ids, reasons, keys and meta
-    definition/     DEFINE: a workflow is a DAG of tasks, validated and frozen
-    operators/      COMPOSE: what subscribers put between a run and themselves: select, throttle_latest, heartbeat ...
-    ports/          what a log, an executor, a clock must do: bring your own
-    plans/          DEFINE, as data: a DAG from a JSON document over registered functions
-    stream/         NUMBER, WINDOW, PUBLISH, FOLLOW: one writer a run; subscribers catch up from the log, then live
-    logs/           APPEND: only what is in the log is ever seen by anybody
-    registry        what an engine finds by name: workflows, tools, limits
-    supervision/    limits, time and money, which tasks and runs both hold to
-    context/        what a body can do: emit, receive, run child runs
-    executors/      where bodies run: the loop, threads, processes
-    tasks/          RUN: one observable a task: it waits for its upstreams, runs its body, emits drafts of events
-    runs/           RUN: a run while it is open: its tasks, pause, cancel, budget, child runs; and its handle
-    recovery/       how a run that a crash or a restart left open goes on, or ends
+    tools           an old import path of tools
+    spec            an old import path of plans
+    testing/        the laws that an adapter of your own must keep; logs that fail
+    run_once        ``workflow.run()``, which needs no event loop
     engine          starts runs, finds them, drains them
+    services        what users start and end with an engine
+    recovery/       how a run that a crash or a restart left open goes on, or ends
+    runs/           a run while it is open: its tasks, pause, cancel, budget, child runs; and its handle
+    tasks/          one task is one observable: it waits for its upstreams, runs its body, emits drafts of events
+    executors/      where bodies run: the loop, threads, processes
+    context/        what a body can do: emit, receive, run child runs
+    supervision/    limits and clocks that tasks and runs share
+    registry        what an engine finds by name: workflows, tools, limits
+    logs/           only what is in the log is ever seen by anybody
+    stream/         one writer a run numbers, windows and publishes; subscribers catch up from the log, then live
+    plans/          workflows written as JSON documents, over registered functions
+    ports/          what a log, an executor, a clock must do: bring your own
+    operators/      what subscribers put between a run and themselves: select, throttle_latest, heartbeat ...
+    definition/     a workflow is a DAG of tasks, validated and frozen
+    requests        checks of ids, reasons, keys and meta
+    events/         what flows: events, their vocabulary, and the fold of events into a state
+    logger          the log lines of the library
+    clock           the system clock, and the scheduler of an event loop
+    moved           help for old import paths
+    waiting         awaitables that many share
+    errors          the errors of the engine
+    bounds          the limits that users meet
 
 The way of an event: tasks -> stream (number, window) -> logs -> stream (publish, follow) -> operators -> the package
-``reactor_web``, which DELIVERS it. ``testing`` has the laws that an adapter of your own must keep.
+``reactor_web``, which serves it.
 """
 
 from importlib import metadata as _metadata

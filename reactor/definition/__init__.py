@@ -1,12 +1,19 @@
-"""Define a workflow: its tasks, their options, and the frozen graph that a run is made from. Pure; no event loop.
+"""A workflow: its tasks, their options, and the frozen graph that a run is made from. No event loop is known here.
 
-workflow, task, groups      what a user writes
-policy                      how tasks and runs are supervised: Retry, Limit, Cache, Budget
-names, options, address     checks of one task: its name, its options, whether a process can import its function
-references                  references to outputs in the values of a plan: ``$task.path``
-binding                     what a function takes, where each value comes from, and its type
-node, resolve               one task in its graph, and how its parameters are resolved
-order                       upstreams first; cycles
-inputs                      what a run takes as input: validation and JSON Schema
-graph, mermaid              the whole, validated and frozen; its drawing
+workflow      ``Workflow``, and the decorator ``@flow.task``
+task          ``Task``: a function and its options; ``Group``
+groups        parts of a workflow, one after the other or side by side
+policy        how tasks and runs are supervised: Retry, Limit, Cache, Budget
+names         what a name may look like; the id of a mapped child
+options       checks of the options of one task
+executors     the executors a task can name, and what each asks of a body
+address       how another process finds a function
+references    references to outputs in the values of a plan: ``$task.path``
+binding       what a function takes, where each value comes from, and its type
+node          one task in its graph
+resolve       where each parameter of a task gets its value
+order         upstreams first; cycles
+inputs        what a run takes as input: validation and JSON Schema
+graph         the whole, validated and frozen
+mermaid       its drawing
 """

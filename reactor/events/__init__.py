@@ -1,12 +1,13 @@
 """What flows through a run: events, and the state that is folded from them. Pure; values in, values out.
 
-values            Python values as JSON and back
-event             Event, its Draft before it has a number, Notice (a message without a number), Window
-vocabulary        the types of events that the engine writes, and their keys
-drafts            the data of those events
-progress          how the ends of tasks add up to the progress of a run
-state, fold       RunState and TaskState; ``evolve`` makes the state after an event from the state before it
-timing            times of events as numbers
+values       Python values as JSON and back
+event        Event, its Draft before it has a number, Notice (a message without a number), Window
+vocabulary   the types of events that the engine writes
+drafts       the data of those events
+progress     how the ends of tasks add up to the progress of a run
+state        RunState and TaskState
+fold         ``evolve`` makes the state after an event from the state before it
+timing       times of events as numbers
 """
 
 from reactor.events.event import Draft, Event, Notice, Window

@@ -1,4 +1,4 @@
-"""Append: the event logs. Only what is in the log is ever seen by anybody.
+"""The event logs. Only what is in the log is ever seen by anybody.
 
 schemes      URL scheme -> log; users can add to it
 memory       ``memory://``: the runs of this process, within bounds

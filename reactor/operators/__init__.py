@@ -1,9 +1,19 @@
 """Operators for the event stream of a run, one operator a file.
 
-    windows of a run -> guarded -> unwindow -> select -> throttle_latest -> encode -> heartbeat -> client
+    in process:  windows -> views -> guarded -> yours
+    over HTTP:   windows -> unwindow -> select -> throttle_latest -> encode -> heartbeat
 
-``to_state`` folds events into the state of the run. ``buffer_window`` is the backpressure of a run. ``attached`` is
-what the operators have in common. Every operator that waits for time takes a scheduler, because the default of
+guarded           detaches a subscriber that raises, or that holds the loop
+unwindow          the items of each window, one by one
+select            only these types, only these tasks
+throttle_latest   of values that supersede each other, the latest a period
+encode            each item as bytes, once for all clients
+heartbeat         a beat after a silence
+to_state          the state of the run after each event
+buffer_window     the backpressure of a run: one window fills while the last one is committed
+attached          no operator: what the operators have in common
+
+``views`` stands in ``reactor.stream``. Every operator that waits for time takes a scheduler, because the default of
 reactivex is a new operating system thread for each timer.
 """
 

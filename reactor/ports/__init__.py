@@ -1,4 +1,4 @@
-"""What the engine needs from the outside, as small Protocols: write an adapter for one and pass it to the engine.
+"""What the engine needs from the outside, as small Protocols.
 
 log         EventLog: stores the windows of runs and reads them back; RunRecord
 index       RunIndex: the list of runs, and deleting one
@@ -10,6 +10,8 @@ attempt     Attempt, Upstream: what a body can read of the attempt it runs in
 speech      Voice, Line: what a body and its run tell each other
 
 The adapters here are in ``logs/`` and ``executors/``. ``reactor.testing`` has the law suites an adapter must pass.
+Give a log and a clock of your own to ``Engine``, an executor to ``register_kind``. ``attempt`` and ``speech`` are what
+bodies and runs share; they take no adapter.
 """
 
 from reactor.ports.attempt import Attempt, Upstream

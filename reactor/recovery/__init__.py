@@ -1,7 +1,7 @@
-"""Recover: how a run that a crash or a restart left open goes on, or ends.
+"""How a run that a crash or a restart left open goes on, or ends.
 
 recovery     finds unfinished runs in the log and goes on with them; opens child runs
-origin       how a run was started, and whether this process can go on with it
+origin       what a run was started with, and whether this process can go on with it
 reading      which of its tasks have ended, with which outputs, and which must run again
 retry        a new run that reuses what completed in one that has ended
 leftover     the last events of a run that nobody can go on with

@@ -5,6 +5,9 @@ pipeline      number, window, append, publish
 feed          what is published: the folded state, a ring of recent windows, the hot subject of windows
 checkpoints   the state of a run from its log, from the nearest kept state on
 follow        a cursor: catch up from the log, then live; as an Observable or an async iterator
+live          the hot observables: events from now on
+views         each subscriber gets events of its own
+task_events   the events of one task, until it has ended
 off_loop      following from a thread of one's own
 behind        who is still reading when an engine ends
 """

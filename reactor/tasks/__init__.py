@@ -1,12 +1,21 @@
-"""Run: one task is one observable, from its upstreams to its end.
+"""One task is one observable, from its upstreams to its end.
 
-    actor                 waits for its upstreams; writes its last event, completes, tells its dependents
-    starting              whether the body has to run at all, and the slots it takes first
-    body, child, mapped   runs a body; the same for one item of a map; a task that fans out into children
-    running, observable   one attempt: its job in an executor, its timeout; a body that returns an Observable
-    voice                 what the body's Context says and asks, done on the loop
-
-What they use: ``arguments`` and ``attempts`` (what a body is given), ``condition``, ``cache_key`` and ``cache``,
-``outputs``, ``sampling`` (paced progress and chunks), ``mailbox`` (values sent to the task), ``past`` (what a log says
-after a restart). ``scope`` is what all of them see of their run.
+scope        what all the others see of their run
+past         what the log says of the tasks after a restart
+actor        waits for its upstreams; writes its last event, completes, tells its dependents
+starting     whether the body has to run at all, and the slots it takes first
+condition    ``when=``: whether it runs
+cache_key    ``cache=``: the key of its output
+cache        ``cache=``: the outputs that runs keep for each other
+body         runs a body, and says how it ended
+child        runs the body for one item of a map
+mapped       a task that fans out into children
+arguments    what a body is given
+attempts     what the Context of a body shows of its attempt
+running      one attempt: its job in an executor, its timeout, its slots
+observable   a body that returns an Observable
+voice        what the body's Context says and asks, done on the loop
+sampling     progress and text, written at a pace
+mailbox      the values that were sent to the task
+outputs      what a completed task hands on
 """

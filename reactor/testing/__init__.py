@@ -1,13 +1,16 @@
 """For tests of your own: law suites for adapters, and logs, bodies and time that do as a test wants.
 
-- ``LOG_LAWS``, ``INDEX_LAWS``, ``OUTPUT_LAWS``, ``CHECKPOINT_LAWS``, ``IDEMPOTENCY_LAWS``, ``STOP_LAWS``: what a log of
-  yours must keep, as far as it implements the ports (modules ``log_laws``, ``index_laws`` and ``store_laws``).
-- ``EXECUTOR_LAWS``: what an ``Executor`` of yours must keep (module ``executor_laws``).
-- ``SlowLog`` and ``FaultyLog``: logs that are late, refuse or hang, around one that does not; ``LogAround`` is the base
-  for others.
-- ``read_all``: every event of a run. ``check_event``: whether an event is what the vocabulary says.
-- ``RecordedVoice``, ``Submitted`` and ``work_for``: one body in an executor, without an engine.
-- ``VirtualLoop``: timers that run when the test says so.
+log_laws        LOG_LAWS: what an ``EventLog`` of yours must keep
+index_laws      INDEX_LAWS: the same for a ``RunIndex``
+store_laws      OUTPUT_LAWS, CHECKPOINT_LAWS, IDEMPOTENCY_LAWS, STOP_LAWS: the same for the other ports of a log
+executor_laws   EXECUTOR_LAWS: what an ``Executor`` of yours must keep; DEF and ASYNC, the bodies it runs
+faulty_logs     SlowLog, FaultyLog: late, refusing or hanging, around a log that is not; LogAround: the base for others
+reading         read_all: every event of a run
+event_check     check_event: whether an event is what the vocabulary says
+attempts        RecordedVoice, Submitted, work_for: one body in an executor, without an engine
+virtual         VirtualLoop: timers that run when the test says so
+
+Example:
 
     import pytest
 

@@ -1,14 +1,19 @@
-"""The source files of both packages, and who imports whom, read from their syntax trees."""
+"""The source files: who imports whom, how long they are, which files a package names in its docstring."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from tests.helpers.paths import ROOT
 
 PACKAGES = (ROOT / "reactor", ROOT / "web" / "reactor_web")
+
+
+MAP_LINE = re.compile(r"^ {0,4}(\w+)/? {2,}\S", re.MULTILINE)
+"""``feed   what is published``, in the docstring of a package."""
 
 
 def source_files() -> Iterator[Path]:
@@ -21,6 +26,23 @@ def module_name(path: Path) -> str:
     package = next(package for package in PACKAGES if path.is_relative_to(package))
     parts = path.relative_to(package.parent).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def packages() -> Iterator[Path]:
+    """The folders of both packages and of the benchmarks, themselves included."""
+    for package in (*PACKAGES, ROOT / "benchmarks"):
+        yield from sorted(file.parent for file in package.rglob("__init__.py"))
+
+
+def mapped_names(package: Path) -> list[str]:
+    """The files and folders that the docstring of a package names, each at the beginning of a line."""
+    return MAP_LINE.findall(ast.get_docstring(ast.parse((package / "__init__.py").read_text()), clean=False) or "")
+
+
+def names_in(package: Path) -> set[str]:
+    """The modules and packages in the folder of a package."""
+    modules = {file.stem for file in package.glob("*.py")} - {"__init__", "__main__"}
+    return modules | {file.parent.name for file in package.glob("*/__init__.py")}
 
 
 def import_graph() -> dict[str, set[str]]:

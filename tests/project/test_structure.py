@@ -15,7 +15,16 @@ import reactor_web
 from reactor.events.state import RUN_STATUS, TASK_STATUS
 from reactor.events.vocabulary import NOTICES, TERMINAL, VOCABULARY
 from tests.helpers.paths import ROOT
-from tests.project.sources import PACKAGES, circles, import_graph, long_functions, source_files
+from tests.project.sources import (
+    PACKAGES,
+    circles,
+    import_graph,
+    long_functions,
+    mapped_names,
+    names_in,
+    packages,
+    source_files,
+)
 
 FUNCTION_LINES = 40
 MODULE_LINES = 350
@@ -73,6 +82,12 @@ def test_no_circle_of_files() -> None:
 def test_a_circle_is_found() -> None:
     """The test above can fail."""
     assert circles({"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": set()}) == [["a", "b", "c"]]
+
+
+@pytest.mark.parametrize("package", list(packages()), ids=lambda package: str(package.relative_to(ROOT)))
+def test_a_package_names_all_its_files_and_no_others(package: Path) -> None:
+    """Its docstring has one line for each: the name, at least two spaces, what is in it."""
+    assert sorted(mapped_names(package)) == sorted(names_in(package))
 
 
 def test_functions_are_short() -> None:

@@ -1,17 +1,18 @@
 """Serves runs over HTTP: routes, server-sent events, the command line. Imports ``reactor``; never the other way.
 
-The rooms from the ground up; each imports only from rooms above it in this list:
+The rooms, from the top down; each imports only from rooms below it in this list:
 
-    bounds        every limit of serving
-    sse/          server-sent events as bytes: frames out, a parser in
-    http/         what all handlers share: query, body, problems, result
-    dialects/     a message of a run -> the bytes of a frame
-    client/       follow_url: the Python client (needs only sse)
-    guard/        who may ask
-    streaming/    one run to many clients: compose, share, follow, hand over
-    routes/       one resource a file
-    app           create_app, mount
+    testing/      the laws that a dialect of your own must keep
     terminal/     the command ``reactor``
+    app           create_app, mount
+    routes/       one resource a file
+    streaming/    one run to many clients: compose, share, follow, hand over
+    guard/        who may ask
+    client/       follow_url: the Python client (needs only sse)
+    dialects/     a message of a run -> the bytes of a frame
+    http/         what all handlers share: query, body, problems, result
+    sse/          server-sent events as bytes: frames out, a parser in
+    bounds        the limits of serving
 """
 
 from reactor_web.app import create_app, mount

@@ -1,4 +1,4 @@
-"""Who may ask: checks of a request that need nothing but the request.
+"""Who may ask: checks of a request before it is carried out.
 
 hosts    refuses what a web page of another site could have sent
 """

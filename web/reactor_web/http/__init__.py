@@ -1,10 +1,10 @@
 """What the handlers of all routes share.
 
-keys        what a handler finds in its application
-query       strings of a query or a header -> checked values
-body        the JSON of a request, and of a response
-command     a command is carried out although its client leaves
-idempotency a request with a key is carried out once
-problems    errors -> application/problem+json
-result      a run -> JSON
+keys          what a handler finds in its application
+query         strings of a query or a header -> checked values
+body          the JSON of a request, and of a response
+command       a command goes on when its client leaves
+idempotency   a request with a key is carried out once
+problems      errors -> application/problem+json
+result        a run -> JSON
 """

@@ -1,7 +1,7 @@
-"""The routes under ``/api/v1``: one resource a file. Each file has ``routes()``, which ``app`` mounts.
+"""The routes under ``/api/v1``: one resource a file. Each but ``starting`` has ``routes()``, which ``app`` mounts.
 
 workflows    definitions, and starting runs of them
-tools        what a DAG that is given as data may use
+tools        the tools that a plan may use
 runs         everything under ``/runs``: start, read, follow, command
 starting     what the routes that start a run share
 health       ``/healthz`` and ``/readyz``

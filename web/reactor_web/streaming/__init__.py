@@ -1,7 +1,7 @@
-"""One run to many clients, in the order of the data flow.
+"""One run to many clients, from the pipeline to the response.
 
 compose     the live pipeline of one set of options: select, throttle, encode, heartbeat
-replay      the same for events that are read from the log
+replay      the frames of events that are read from the log
 items       what a view may give, and the frame of each
 history     the frames of a view, in which a client finds its place by its cursor
 view        a pipeline of one's own over the events of a run, from the first one on

@@ -93,7 +93,7 @@ class Engine:
         self._registry = Registry(limits, tools)
         self._runs = OpenRuns(self._stores, self.clock)
         self._recovery = Recovery(self._registry, self._runs)
-        self._runs.over = self._recovery.over
+        self._runs.over = self._recovery.on_run_ended
         self._host: Host | None = None
         self._draining = False
         for workflow in [workflows] if isinstance(workflows, Workflow) else workflows:

@@ -156,7 +156,7 @@ class Recovery:
         except UnknownRun:
             return True
 
-    def over(self, run_id: str) -> None:
+    def on_run_ended(self, run_id: str) -> None:
         """Called when a run has ended: cancels its children that still wait for it."""
         if run_id in self._dormant.values():
             orphans = asyncio.ensure_future(self._end_orphans(run_id))

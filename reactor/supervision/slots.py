@@ -20,7 +20,7 @@ class Slots:
         self._parked: OrderedDict[Claim, None] = OrderedDict()
 
     def acquire(self, claim: Claim) -> bool:
-        """Takes a slot; where none is free it parks the claim, to be ``granted`` later, and returns False."""
+        """Takes a slot; where none is free it parks the claim, which ``on_granted`` tells later, and returns False."""
         if self._free > 0:
             self._free -= 1
             return True
@@ -31,7 +31,7 @@ class Slots:
         """Gives a slot back: the first parked claim gets it."""
         if self._parked:
             claim, _ = self._parked.popitem(last=False)
-            claim.granted()
+            claim.on_granted()
         else:
             self._free += 1
 
@@ -151,7 +151,7 @@ class Claim:
             rate.take(self)
         return True
 
-    def granted(self) -> None:
+    def on_granted(self) -> None:
         """Called by the Slots it is parked at: a slot is its own now."""
         self._held += 1
         self.try_again()

@@ -49,7 +49,8 @@ class Recovery:
         """At the start of an engine, before it takes new runs."""
         self._host = host
         for record in await self._index.unfinished():
-            await self._recover(record)
+            if record.tenant == "":  # an engine runs and finds no others
+                await self._recover(record)
         await self._end_orphans()
 
     async def _recover(self, record: RunRecord, parent: Parent | None = None) -> None:

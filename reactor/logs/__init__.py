@@ -8,5 +8,5 @@ stops        the mark of a clean stop
 records      what logs of every kind read from events
 sqlite/      ``sqlite:///path``: a file, one commit for all the windows that are ready
 
-All of them pass one law suite, ``reactor.testing.LOG_LAWS``.
+Both logs keep the law suites of ``reactor.testing``.
 """

@@ -50,7 +50,8 @@ class Recovery:
         """Goes on with all open runs; called at the start of an engine, before it accepts new runs."""
         self._host = host
         for record in await self._index.unfinished():
-            await self._recover(record)
+            if record.tenant == "":  # an engine runs and finds no others
+                await self._recover(record)
         await self._end_orphans()
 
     async def _recover(self, record: RunRecord, parent: Parent | None = None) -> None:

@@ -275,6 +275,27 @@ async def test_pages_list_every_run_once_under_every_filter(path: Path) -> None:
             await log.records(status=None, workflow=None, before="nobody", limit=4)
 
 
+@pytest.mark.parametrize(
+    "given", [{}, {"status": "failed"}, {"parent": "r"}, {"root": "r"}, {"root": "r", "status": "x"}]
+)
+@pytest.mark.parametrize("before", [None, "r"])
+async def test_a_page_is_read_in_the_order_of_an_index(
+    path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, str], before: str | None
+) -> None:
+    """Nothing is sorted and no table is read through, so a page costs the same in a file of a million runs."""
+    statements = traced(monkeypatch)
+    async with opened(path) as log:
+        await log.append("r", [started()])
+        arguments: dict[str, Any] = {"status": None, "workflow": None, "before": before, "limit": 5, **given}
+        await log.records(**arguments)
+        query = next(statement for statement in reversed(statements) if "ORDER BY id DESC" in statement)
+    plan = [row[3] for row in rows(path, f"EXPLAIN QUERY PLAN {query}")]
+    assert not [step for step in plan if "SCAN" in step.split() or "TEMP" in step], plan
+    windows = [step for step in plan if " windows " in step]
+    assert len(windows) == 3
+    assert all("COVERING INDEX windows_by_seq (run=?)" in step for step in windows)
+
+
 async def test_many_reads_at_once_are_each_answered(path: Path) -> None:
     """Questions asked together, one of them cancelled, one of an unknown run, get their own answers."""
     async with opened(path) as log:

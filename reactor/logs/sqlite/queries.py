@@ -15,8 +15,8 @@ from reactor.ports.log import RunRecord
 
 _RECORDS: Final = (
     "SELECT run_id, workflow, version, status, created,"
-    " (SELECT coalesce(min(first_seq), 1) FROM windows WHERE run = runs.id),"
-    " (SELECT coalesce(max(last_seq), 0) FROM windows WHERE run = runs.id),"
+    " coalesce((SELECT first_seq FROM windows WHERE run = runs.id ORDER BY last_seq LIMIT 1), 1),"
+    " coalesce((SELECT last_seq FROM windows WHERE run = runs.id ORDER BY last_seq DESC LIMIT 1), 0),"
     " parent, root,"
     " coalesce((SELECT position FROM windows WHERE run = runs.id ORDER BY last_seq DESC LIMIT 1), 0),"
     " tenant FROM runs"

@@ -91,6 +91,7 @@ MIGRATIONS: Final[tuple[tuple[Step, ...], ...]] = (
         "DROP TABLE runs",
         "ALTER TABLE new_runs RENAME TO runs",
         _fill_parents,
+        "CREATE INDEX runs_by_tenant ON runs (tenant, id)",
         "CREATE INDEX runs_by_status ON runs (tenant, status, id)",
         "CREATE INDEX runs_unfinished ON runs (id) WHERE ended IS NULL",
         "CREATE INDEX runs_by_parent ON runs (tenant, parent, id) WHERE parent IS NOT NULL",

@@ -1,4 +1,4 @@
-"""Every limit of the engine on one screen: its unit, and what happens beyond it. None of them is a setting."""
+"""The limits that users meet: each with its unit, and what happens beyond it. None of them is a setting."""
 
 import re
 from typing import Final
@@ -11,7 +11,8 @@ MIB: Final = 1024 * KIB
 MAX_EVENT_BYTES: Final = 48 * KIB
 """JSON of one event; a larger one raises EventTooLarge. Real SSE clients break on lines above 64 KiB."""
 MAX_INLINE_BYTES: Final = 32 * KIB
-"""JSON of an output, a task list or a run's outputs; larger ones are stored beside the event, which refers to them.
+"""JSON of an output, or of a run's outputs; of a run's input, plan and tasks together. What is larger is stored beside
+the event, which refers to it.
 A larger value for ``run.send`` raises EventTooLarge."""
 MAX_INPUT_PREVIEW_BYTES: Final = 4 * KIB
 """JSON of a task's arguments in ``task.started``, or of a tool call's; beyond it, only a preview is shown."""

@@ -55,7 +55,7 @@ class Engine:
     - ``workflows``: those that can be started by name; ``start`` registers a workflow too.
     - ``concurrency``: how many bodies of all runs run at once; None: no limit.
     - ``limits``: named ``Limit``s, which tasks share by ``limits="name"``.
-    - ``tools``: the tools that a DAG as data may use; None: every ``@tool`` of this process.
+    - ``tools``: the tools that a plan may use; None: every ``@tool`` of this process.
     - ``resources``: shared pools and clients, which bodies find in ``ctx.resources``.
     - ``grace``: seconds that open runs get at the end of ``async with``.
     - ``append_timeout``: seconds that the log may take for one window; after that its run is lost in this process.
@@ -181,7 +181,7 @@ class Engine:
 
     @property
     def tools(self) -> Mapping[str, Tool[..., Any]]:
-        """The tools that a DAG as data may use, by name."""
+        """The tools that a plan may use, by name."""
         return self._registry.tools
 
     def workflow(self, name: str) -> Workflow:

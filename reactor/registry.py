@@ -22,7 +22,7 @@ def _tools_by_name(tools: Iterable[Tool[..., Any]]) -> dict[str, Tool[..., Any]]
 
 
 class Registry:
-    """``only``: the tools that a DAG as data may use; None: every ``@tool`` of this process."""
+    """``only``: the tools that a plan may use; None: every ``@tool`` of this process."""
 
     def __init__(self, limits: Iterable[Limit], only: Iterable[Tool[..., Any]] | None) -> None:
         self.workflows: dict[str, Workflow] = {}
@@ -34,14 +34,14 @@ class Registry:
 
     @property
     def tools(self) -> Mapping[str, Tool[..., Any]]:
-        """The tools that a DAG as data may use, by name."""
+        """The tools that a plan may use, by name."""
         return tools() if self._only is None else self._only
 
     def register(self, workflow: Workflow) -> Graph:
         """Validates a workflow and registers it by its name.
 
-        Raises WorkflowError, or ValueError where another workflow has this name. A DAG as data is only validated: it is
-        stored with its runs.
+        Raises WorkflowError, or ValueError where another workflow has this name. A plan is only validated: it is stored
+        with its runs.
         """
         graph = workflow.validate()
         self._check_limits(graph)

@@ -111,7 +111,7 @@ class Graph:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of names, edges, parameters and options: with another one, a run cannot go on after a restart."""
+        """A hash of names, edges, parameters and ``on_upstream_failure``: with another one, a run cannot go on."""
         shape = [
             [
                 node.name,

@@ -94,7 +94,22 @@ def buffer_window(
     When the source completes, what is left is emitted window by window, then the result completes. An error of the
     source is passed on at once, and what is left is not emitted.
 
-    Example: ``events.pipe(buffer_window(room, committed, size=len, scheduler=LoopScheduler(loop)))``
+    In a run the scheduler is that of the loop. Here each ``start`` is one turn:
+
+        >>> from reactivex.scheduler import HistoricalScheduler
+        >>> from reactivex.subject import Subject
+        >>> source, ready, loop = Subject[bytes](), Subject[None](), HistoricalScheduler()
+        >>> windows = source.pipe(buffer_window(Room(), ready, size=len, scheduler=loop))
+        >>> _ = windows.subscribe(print)
+        >>> source.on_next(b"a")
+        >>> source.on_next(b"b")
+        >>> loop.start()
+        [b'a', b'b']
+        >>> source.on_next(b"c")
+        >>> source.on_next(b"d")
+        >>> loop.start()  # nothing: the consumer has not said that it is done with a and b
+        >>> ready.on_next(None)
+        [b'c', b'd']
     """
 
     def operator(source: Observable[T]) -> Attachable[list[T]]:

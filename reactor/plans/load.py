@@ -52,7 +52,7 @@ def load_plan(document: object, tools: Tools | None = None) -> Workflow:
     """The frozen workflow that a document describes; raises PlanError with up to 20 problems and their places.
 
     ``tools``: the tools it may name; None for all registered ones. ``workflow.plan`` is the part of the document that
-    defines the DAG, and loads as the same workflow. The members ``run_id``, ``meta`` and ``budget`` are only checked:
+    defines it, and loads as the same workflow. The members ``run_id``, ``meta`` and ``budget`` are only checked:
     pass them to ``engine.start``.
     """
     check_json(document)
@@ -72,7 +72,7 @@ def _by_name(tools: Tools | None) -> Mapping[str, Tool[..., Any]]:
 
 
 def _plan_of(document: dict[str, Any]) -> dict[str, Any]:
-    """A copy of the members that define the DAG, without those that are null."""
+    """A copy of the members that define the workflow, without those that are null."""
     copy: dict[str, Any] = orjson.loads(orjson.dumps(document))
     tasks = [{name: value for name, value in task.items() if value is not None} for task in copy["tasks"]]
     return {"tasks": tasks} if copy.get("name") is None else {"name": copy["name"], "tasks": tasks}

@@ -11,7 +11,7 @@ speech      Voice, Line: what a body and its run tell each other
 
 The adapters here are in ``logs/`` and ``executors/``. ``reactor.testing`` has the law suites an adapter must pass.
 Give a log and a clock of your own to ``Engine``, an executor to ``register_kind``. ``attempt`` and ``speech`` are what
-bodies and runs share; they take no adapter.
+bodies and runs share.
 """
 
 from reactor.ports.attempt import Attempt, Upstream

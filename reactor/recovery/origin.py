@@ -1,4 +1,4 @@
-"""How a run in the log was started, and whether this process can go on with it."""
+"""What a run in the log was started with, and whether this process can go on with it."""
 
 from __future__ import annotations
 

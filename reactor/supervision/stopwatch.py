@@ -1,4 +1,4 @@
-"""Time limits that can be stopped: a task's while it waits for somebody, a run's while it is paused."""
+"""Time limits that can be stopped: an attempt's while its body waits for an answer, a run's while it is paused."""
 
 from __future__ import annotations
 

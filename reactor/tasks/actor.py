@@ -1,8 +1,9 @@
 """One task is one observable.
 
-An actor is subscribed to once, by the merge into the run's bus. It waits until its upstreams have ended, is begun by
-the ready queue, runs, emits its drafts and completes. A failing body is a ``task.failed`` draft; ``on_error`` would
-mean a bug in here. ``body.TaskActor`` runs a body, ``mapped.MappedActor`` fans out.
+An actor is subscribed to once, by the run's bus: the merged stream of all its tasks (``runs.crew``). It waits until its
+upstreams have ended, is begun by the ready queue, runs, emits its drafts and completes. A failing body is a
+``task.failed`` draft; ``on_error`` would mean a bug in here. ``body.TaskActor`` runs a body, ``mapped.MappedActor``
+fans out.
 
     upstreams  --x----x|                     their completion is all it observes
     actor      -------(started)--(what the body emits)--(completed | failed | skipped | cancelled)|

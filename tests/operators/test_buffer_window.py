@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import doctest
+import importlib
 from typing import Any
 
 import pytest
@@ -146,3 +148,9 @@ def test_a_window_that_can_hold_nothing_is_refused() -> None:
     """A bound below one would never let anything through."""
     with pytest.raises(ValueError, match="at least one event"):
         Room(max_events=0)
+
+
+def test_the_example_is_true() -> None:
+    """The example in the docstring runs and says what it shows."""
+    result = doctest.testmod(importlib.import_module("reactor.operators.buffer_window"))
+    assert (result.failed, result.attempted > 0) == (0, True)

@@ -1,4 +1,4 @@
-"""Every limit of serving on one screen, as ``reactor.bounds`` has those of the engine. Nothing here is a setting."""
+"""The limits of serving that users meet, as ``reactor.bounds`` has those of the engine. None of them is a setting."""
 
 from typing import Final
 

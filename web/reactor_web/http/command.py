@@ -1,4 +1,4 @@
-"""A command is carried out although its client leaves."""
+"""A command goes on when its client leaves."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ async def _run(request: web.Request) -> Run:
 
 
 async def start_plan(request: web.Request) -> web.StreamResponse:
-    """Starts a run of the DAG in the body, under the ``run_id`` of the body or a new id."""
+    """Starts a run of the plan in the body, under the ``run_id`` of the body or a new id."""
     engine = request.app[ENGINE]
     answer = check_start(request)
     raw = await request.read()

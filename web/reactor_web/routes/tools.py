@@ -1,4 +1,4 @@
-"""``/tools``: what a DAG that is given as data may use."""
+"""``/tools``: the tools that a plan may use."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """The command ``reactor``: run, serve, watch, graph.
 
-Exit codes: 0 the run completed, 1 it failed, 3 it was cancelled; 2 the command could not be carried out.
+Exit codes: 0 the run completed, 1 it failed, 3 it was cancelled, 4 its stream ended before it did; 2 the command could
+not be carried out; 130 it was interrupted.
 """
 
 from __future__ import annotations

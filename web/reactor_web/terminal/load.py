@@ -65,7 +65,7 @@ def load_workflow(target: str) -> Workflow:
 
 
 def is_plan(target: str) -> bool:
-    """Whether a target is the file of a plan, a DAG as data."""
+    """Whether a target is the file of a plan."""
     return target.endswith(".json")
 
 

@@ -91,6 +91,7 @@ async def test_a_load_starts_from_the_nearest_kept_state(log: CountingLog) -> No
     await log.append("r", events)
     assert await load_state(log, log, "r") == replay("r", events)
     assert log.events_read == 100
+    await log.append("other", [log_laws.started("other")])  # the log writes in order: what was to be kept is kept
     log.events_read = 0
     assert await load_state(log, log, "r") == replay("r", events)
     assert log.events_read <= 10
@@ -99,13 +100,16 @@ async def test_a_load_starts_from_the_nearest_kept_state(log: CountingLog) -> No
 
 
 @pytest.mark.usefixtures("every_ten_events")
-async def test_what_a_trim_has_as_base_is_newer_than_an_old_kept_state(log: CountingLog) -> None:
-    """The nearest of the two is taken; where there is only a base, it is the base."""
-    events = long_run(30)
+async def test_what_was_trimmed_since_makes_an_old_kept_state_useless() -> None:
+    """The base is taken where it is newer: after the kept state there would be a gap."""
+    log = CountingLog(MemoryLog(max_events=20))
+    events = long_run(80)
     await log.append("r", events[:15])
-    assert (await load_state(log, log, "r", 12)).seq == 12
+    assert (await load_state(log, log, "r")).seq == 15
+    assert await log.checkpoint("r", 15) is not None
     await log.append("r", events[15:])
-    assert await load_state(log, None, "r") == await load_state(log, log, "r") == replay("r", events)
+    assert (await log.base("r")).seq > 15
+    assert await load_state(log, log, "r") == replay("r", events)
 
 
 @pytest.mark.usefixtures("every_ten_events")

@@ -10,7 +10,7 @@ TERMINAL: Final = frozenset({"run.completed", "run.failed", "run.cancelled"})
 
 VOCABULARY: Final = {
     "run.started": "workflow, version, fingerprint, input, meta, tasks or tasks_ref, total_tasks, budget, parent, "
-    "plan (if it was given as one), retry_of, not_recoverable (inputs that no log can give back)",
+    "plan (of a DAG that is data), retry_of, not_recoverable (inputs that no log can give back)",
     "run.paused": "reason, by",
     "run.resumed": "reason (recovered: after a crash or a restart, with downtime_ms), by",
     "run.cancelling": "reason, by; error where the run will fail (timeout, budget), because",

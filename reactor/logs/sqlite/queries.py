@@ -24,7 +24,7 @@ def run_row(connection: sqlite3.Connection, run_id: str) -> int:
     """The row id of a run; raises UnknownRun."""
     row = connection.execute("SELECT id FROM runs WHERE run_id = ?", (run_id,)).fetchone()
     if row is None:
-        raise UnknownRun.of(run_id)
+        raise _unknown(run_id)
     return row[0]
 
 
@@ -67,7 +67,7 @@ def read_record(connection: sqlite3.Connection, run_id: str) -> RunRecord:
     """What is known of a run; raises UnknownRun."""
     row = connection.execute(f"{_RECORDS} WHERE run_id = ?", (run_id,)).fetchone()
     if row is None:
-        raise UnknownRun.of(run_id)
+        raise _unknown(run_id)
     return RunRecord(*row)
 
 
@@ -102,3 +102,7 @@ def remember_output(connection: sqlite3.Connection, key: str, value: bytes, unti
     """Keeps an output; beyond ``bounds.CACHED_OUTPUTS`` the oldest are deleted. For the writer."""
     connection.execute("REPLACE INTO outputs (key, data, until) VALUES (?, ?, ?)", (key, value, until))
     connection.execute("DELETE FROM outputs WHERE id <= last_insert_rowid() - ?", (bounds.CACHED_OUTPUTS,))
+
+
+def _unknown(run_id: str) -> UnknownRun:
+    return UnknownRun.of(run_id)

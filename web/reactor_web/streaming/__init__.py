@@ -1,7 +1,7 @@
 """One run to many clients, from the pipeline to the response.
 
 compose     the live pipeline of one set of options: select, throttle, encode, heartbeat
-replay      the frames of events that are read from the log
+replay      the same for events that are read from the log
 ring        the recent frames of a pipeline
 direct      writes one chunk to the transport of a client that keeps up
 channel     one pipeline, its ring, and the clients that share both

@@ -16,7 +16,18 @@ from typing_extensions import is_typeddict
 
 from reactor.events.event import Event
 from reactor.events.state import RUN_STATUS, TASK_STATUS
-from reactor.events.vocabulary import NOTICES, RESERVED, VOCABULARY, EventKind, calls, later, notices, run, task
+from reactor.events.vocabulary import (
+    NOTICES,
+    RESERVED,
+    VOCABULARY,
+    EventKind,
+    EventType,
+    calls,
+    later,
+    notices,
+    run,
+    task,
+)
 from tests.events.golden.record import FOLDER, RUNS, read
 
 PAGE = Path(__file__).parents[2] / "docs" / "events.md"
@@ -79,13 +90,13 @@ def page() -> str:
 
 
 def _groups() -> list[str]:
-    return list(dict.fromkeys(type.partition(".")[0] for type in VOCABULARY))
+    return list(dict.fromkeys(type.partition(".")[0] for type in get_args(EventType)))
 
 
 def _types_of(group: str) -> Iterator[str]:
-    for type, kind in VOCABULARY.items():
+    for type in get_args(EventType):
         if type.partition(".")[0] == group:
-            yield _section(type, kind)
+            yield _section(type, VOCABULARY[type])
 
 
 def _section(type: str, kind: EventKind) -> str:

@@ -35,8 +35,9 @@ class StreamGap(_From):
     """Events ``from`` to ``to`` are missing."""
 
     to: int
-    reason: Literal["trimmed", "ahead"]
-    """``trimmed``: the log no longer has them. ``ahead``: the cursor was beyond the last event."""
+    reason: Literal["trimmed", "ahead", "rewound"]
+    """``trimmed``: the log no longer has them. ``ahead``: the cursor was beyond the last event.
+    ``rewound`` is not written yet."""
 
 
 @notice("stream.end")
@@ -51,6 +52,7 @@ class StreamClosing(TypedDict):
     """The server closes the stream, though the run has not ended. Clients come back."""
 
     reason: str
-    """``shutdown``, ``log`` (the log is lost), ``not_recovered`` or ``not_found``."""
+    """``shutdown``, ``log`` (the log is lost), ``not_recovered`` or ``not_found``.
+    ``limit``, ``moved``, ``auth`` and ``lifetime`` are not written yet."""
     retry_ms: int
     """When to come back."""

@@ -6,8 +6,9 @@ import pytest
 
 from reactor_web import dialects
 from reactor_web.dialects import DialectInfo, UnknownDialect, table
+from tests.helpers import site
 from tests.helpers.lines import Lines
-from tests.helpers.server import Server
+from tests.helpers.server import Gates, Server, gated_workflow
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +59,19 @@ async def test_heartbeats_of_a_dialect_that_folds_are_counted(server: Server) ->
         while b": beat 1\n" not in stream.raw:
             stream.raw += await stream.response.content.readany()
         server.gates.open()
+
+
+async def test_a_client_of_such_a_dialect_needs_no_handler_either() -> None:
+    """Once it has caught up its handler returns, and it is still sent every frame to the end."""
+    gates = Gates()
+    async with site.serving(gated_workflow(gates)) as served:
+        run = await served.engine.start("gated")
+        clients = [await served.follow(run, "?dialect=lines") for _ in range(3)]
+        await site.handed_over(served, 3)
+        gates.open()
+        bodies = {site.whole(await client.rest()) for client in clients}
+        assert len(bodies) == 1
+        assert site.frames_of(bodies.pop())[-1].data == '{"line":"end","ended":4}'
 
 
 @pytest.mark.parametrize(

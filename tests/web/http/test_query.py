@@ -8,7 +8,15 @@ import pytest
 from multidict import MultiDict
 
 from reactor_web.http.problems import Problem
-from reactor_web.http.query import StreamOptions, accepts, asks_for, parse_cursor, prefer_wait, stream_options
+from reactor_web.http.query import (
+    StreamOptions,
+    accepts,
+    asks_for,
+    parse_cursor,
+    parse_part,
+    prefer_wait,
+    stream_options,
+)
 
 
 @pytest.mark.parametrize(
@@ -55,6 +63,7 @@ def test_a_wait_that_is_no_number_is_400(header: str) -> None:
 def test_a_cursor_inside_an_event_stands_before_it() -> None:
     """``<seq>.<k>`` is a part of an event that was not seen to its end, which is sent again."""
     assert [parse_cursor(text, "after") for text in ("0", "12", "12.3", "0.1")] == [0, 12, 11, 0]
+    assert [parse_part(text) for text in ("0", "12", "12.3", "12." + "9" * 30)] == [0, 0, 3, 0]
 
 
 FIXED: list[tuple[dict[str, Any], str, StreamOptions]] = [
@@ -76,7 +85,13 @@ def test_no_query_changes_what_a_handler_has_set(fixed: dict[str, Any], query: s
 
 def test_options_that_differ_for_one_client_only_are_shared() -> None:
     """Cursor, snapshot, tail, logs, await_run and on_disconnect concern one client; filters and pace concern all."""
-    own = StreamOptions(after=3, snapshot=True, tail=2, logs=1, await_run=4.0, on_disconnect="cancel")
+    own = StreamOptions(after=3, part=2, snapshot=True, tail=2, logs=1, await_run=4.0, on_disconnect="cancel")
     assert own.shared == StreamOptions().shared
-    for options in (StreamOptions(types=("a",)), StreamOptions(tasks=("a",)), StreamOptions(throttle=50.0)):
+    for options in (
+        StreamOptions(types=("a",)),
+        StreamOptions(tasks=("a",)),
+        StreamOptions(throttle=50.0),
+        StreamOptions(dialect="other"),
+        StreamOptions(view=lambda events: events),
+    ):
         assert options.shared != StreamOptions().shared

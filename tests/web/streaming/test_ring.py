@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from reactivex import Observable
 
 from reactor.clock import SystemClock
 from reactor.events.event import Draft, Event
@@ -20,6 +24,7 @@ from reactor_web.streaming.channels import Channels
 from reactor_web.streaming.compose import Encoder, Late, NumberedFrame
 from reactor_web.streaming.direct import Place
 from reactor_web.streaming.ring import Ring
+from reactor_web.streaming.view import ViewPipeline
 
 
 def a_feed() -> Feed:
@@ -80,6 +85,37 @@ async def test_beyond_so_many_channels_of_a_run_a_client_has_one_of_its_own() ->
     for options, channel, client in joined:
         channels.leave(channel, options, client)
     assert list(channels) == []
+
+
+async def test_beyond_so_many_views_of_a_run_a_client_has_one_of_its_own() -> None:
+    """Views count among the shared channels of a run, and one beyond the limit keeps no history for others."""
+    channels, feed, loop = Channels(), a_feed(), asyncio.get_running_loop()
+    joined: list[tuple[StreamOptions, Channel, Place]] = []
+    for number in range(MAX_SHARED_CHANNELS + 2):
+        options = StreamOptions(view=partial(_same, number))
+        channel, client = channels.of_view(feed, options, ViewPipeline("r", options, loop)), Place(None, 0, 0)
+        channel.join(client, lambda: None)
+        joined.append((options, channel, client))
+    assert list(channels) == [channel for _, channel, _ in joined[:MAX_SHARED_CHANNELS]]
+    assert [channels.shared(feed, options) for options, _, _ in joined[-2:]] == [None, None]
+    for options, channel, client in joined:
+        channels.leave(channel, options, client)
+    assert list(channels) == []
+
+
+def _same(_: int, events: Observable[Any]) -> Observable[Any]:
+    return events
+
+
+async def test_a_gap_is_an_item_of_a_view_with_the_address_of_its_end() -> None:
+    """What a trimmed log begins with reaches the view, and a client whose cursor is behind the gap is not sent it."""
+    view = ViewPipeline("r", StreamOptions(view=partial(_same, 0)), asyncio.get_running_loop())
+    entries: list[NumberedFrame] = []
+    view.on_entry = entries.append
+    view.push([a_feed().gap(1, 4, "trimmed"), event(5)])
+    assert [seq for seq, _ in entries] == [4, 5]
+    assert entries[0][1].startswith(b"event: stream.gap\n")
+    assert view.history.after(4) == [entries[1]]
 
 
 @pytest.mark.parametrize(("late", "has_id"), [(3, False), (5, False), (6, True)])

@@ -182,6 +182,28 @@ async def test_a_view_with_100_clients_is_computed_once() -> None:
         assert list(site.streams.channels) == []
 
 
+async def test_clients_that_come_together_have_the_log_computed_once() -> None:
+    """Long after the beginning, 20 clients at once: the pipeline sees each event once for all of them."""
+    gates, view = Gates(), Counted()
+    flow = Workflow("long")
+
+    @flow.task
+    async def talk(ctx: Context) -> None:
+        for number in range(1_000):
+            await ctx.emit("step.made", {"number": number, "text": "x" * 500})
+        await gates["end"].wait()
+
+    async with viewing(view, flow) as site:
+        run = await site.engine.start("long")
+        await poll(lambda: run.feed.last_seq >= 1_002, "the run does not talk")
+        clients = await asyncio.gather(*(site.open(f"/view/{run.id}") for _ in range(20)))
+        for client in clients:
+            await client.until(b'"number":1000,')
+        gates.open()
+        assert len({content(await client.rest()) for client in clients}) == 1
+        assert sorted(view.seen) == list(range(1, run.feed.last_seq + 1))
+
+
 async def test_a_client_that_is_behind_what_the_view_remembers_replays_it_alone() -> None:
     """More bytes than a channel keeps: each client still gets every frame once, and then they share the view again."""
     gates = Gates()

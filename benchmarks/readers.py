@@ -41,7 +41,8 @@ def e7(quick: bool) -> Figure:
         met=None,
         ratio=one / alone,
         against="one, to none",
-        note=f"a run of {TASKS:,} tasks: {alone * 1e3:.0f} ms with none, {one * 1e3:.0f} with 1, {ten * 1e3:.0f} with 10",
+        note=f"a run of {TASKS:,} tasks: {alone * 1e3:.0f} ms with none, {one * 1e3:.0f} with 1, "
+        f"{ten * 1e3:.0f} with 10",
         bars={"none": alone, "1": one, "10": ten},
         details={str(readers): taken for readers, taken in seconds.items()},
     )

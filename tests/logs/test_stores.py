@@ -6,7 +6,6 @@ import asyncio
 import logging
 
 import pytest
-import structlog
 
 from reactor import Engine, Workflow
 from reactor.events.event import Event, Window
@@ -15,6 +14,7 @@ from reactor.logs.memory import MemoryLog
 from reactor.logs.stores import stores_of
 from reactor.ports import RunRecord
 from reactor.testing import INDEX_LAWS, LOG_LAWS, index_laws, log_laws
+from tests.helpers.log_lines import log_lines
 
 
 class Bare:
@@ -100,7 +100,7 @@ async def test_an_engine_runs_on_it_with_a_cache_in_memory() -> None:
 @pytest.mark.parametrize(("durable", "warnings"), [(True, 1), (False, 0)])
 async def test_a_durable_log_that_keeps_not_everything_is_warned_of_once(durable: bool, warnings: int) -> None:
     """What is kept in memory is lost at a restart: where the events survive one, somebody might count on it."""
-    with structlog.testing.capture_logs() as logged:
+    with log_lines() as logged:
         async with Engine(Bare(durable=durable)):
             pass
     found = [line for line in logged if line["log_level"] == logging.getLevelName(logging.WARNING).lower()]

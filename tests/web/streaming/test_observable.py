@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import reactivex as rx
-import structlog
 from aiohttp import web
 from reactivex import Observable
 from reactivex import operators as ops
@@ -21,6 +20,7 @@ from reactor.bounds import KIB
 from reactor_web import create_app, stream
 from reactor_web.bounds import OBSERVABLE_ITEMS
 from reactor_web.sse.parser import Frame
+from tests.helpers.log_lines import log_lines
 from tests.helpers.site import Site, frames_of, poll, site_of, whole
 
 TOO_SLOW = "a client is too slow for an Observable, which has no log to read again"
@@ -76,7 +76,7 @@ async def test_the_events_of_two_runs_in_one_stream() -> None:
 async def test_an_error_is_logged_and_the_connection_is_aborted() -> None:
     """What came before it has arrived; the body has no end, so no client takes it for one."""
     source = rx.concat(rx.of((1, "item", 1)), rx.throw(KeyError("lost")))
-    with structlog.testing.capture_logs() as logs:
+    with log_lines() as logs:
         async with offering(source) as site:
             client = await site.open("/items")
             with suppress(ConnectionError):
@@ -89,7 +89,7 @@ async def test_an_error_is_logged_and_the_connection_is_aborted() -> None:
 
 async def test_an_item_that_is_not_json_breaks_the_stream_off() -> None:
     """As an error of the Observable would."""
-    with structlog.testing.capture_logs() as logs:
+    with log_lines() as logs:
         async with offering(rx.of(object())) as site:
             await (await site.open("/items")).until(b"\r\n\r\n")
             await poll(lambda: not site.streams, "the stream is open")
@@ -114,7 +114,7 @@ async def test_a_client_that_goes_disposes_the_subscription() -> None:
 async def test_a_client_that_does_not_read_is_cut_off() -> None:
     """Nothing is kept for it beyond the bound; a log line says why, and the source is let go."""
     source: Subject[Any] = Subject()
-    with structlog.testing.capture_logs() as logs:
+    with log_lines() as logs:
         async with offering(source) as site:
             await site.open("/items", reads=False)
             await poll(lambda: subscribable(source) == 1, "not subscribed")
@@ -128,7 +128,7 @@ async def test_a_client_that_does_not_read_is_cut_off() -> None:
 
 async def test_so_many_items_at_once_are_too_many() -> None:
     """Items are bounded as their bytes are: a source that gives all at once must be small."""
-    with structlog.testing.capture_logs() as logs:
+    with log_lines() as logs:
         async with offering(rx.from_iterable(range(OBSERVABLE_ITEMS + 1))) as site:
             await site.open("/items")
             await poll(lambda: any(log["event"] == TOO_SLOW for log in logs), "it is not cut off")

@@ -18,8 +18,11 @@ def log_lines() -> Iterator[list[dict[str, Any]]]:
             lines.append({**record.fields, "log_level": record.levelname.lower()})  # type: ignore[attr-defined]
 
     handler, logger = Kept(), logging.getLogger("reactor")
+    level = logger.level
     logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
     try:
         yield lines
     finally:
+        logger.setLevel(level)
         logger.removeHandler(handler)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from aiohttp import web
 from reactivex import Observable
 from reactivex import operators as ops
+from reactivex.scheduler import NewThreadScheduler
 
 from reactor import Context, Engine, Workflow
 from reactor.bounds import KIB
@@ -378,3 +380,40 @@ async def test_a_view_that_is_no_key_is_refused(aiohttp_client: Any) -> None:
         client = await site.open(f"/view/{run.id}")
         await client.until(b"500 Internal Server Error")
         assert len(site.runner.app[STREAMS]) == 0
+
+
+@pytest.mark.parametrize("comes", ["before the end", "after the end"])
+async def test_what_a_view_delays_is_sent_before_the_stream_ends(comes: str) -> None:
+    """The stream ends when the view completes, not when the run does, whichever thread its operators wait on."""
+
+    def late(events: Observable[Any]) -> Observable[Any]:
+        return events.pipe(
+            ops.filter(lambda event: event.type == "task.completed"),
+            ops.map(lambda event: (event.seq, "late", event.task_id)),
+            ops.delay(0.05),
+        )
+
+    gates = Gates()
+    async with viewing(late, gated_workflow(gates)) as site:
+        run = await site.engine.start("gated")
+        if comes == "before the end":
+            reading = asyncio.ensure_future(read(site, f"/view/{run.id}"))
+            await asyncio.sleep(0)
+        gates.open()
+        await run
+        body = await (reading if comes == "before the end" else read(site, f"/view/{run.id}"))
+    assert sorted(re.findall(rb'data: "(\w+)"', body)) == [b"after_fast", b"fast", b"middle", b"slow"]
+
+
+async def test_a_view_may_use_threads_of_its_own() -> None:
+    """What comes on another thread is taken to the loop, and the stream ends with the last of it."""
+
+    def threaded(events: Observable[Any]) -> Observable[Any]:
+        types = events.pipe(ops.map(lambda event: (event.seq, "item", event.type)))
+        return types.pipe(ops.observe_on(NewThreadScheduler()))
+
+    gates = Gates()
+    async with viewing(threaded, gated_workflow(gates)) as site:
+        run_id = await ended_run(site, gates)
+        body = await read(site, f"/view/{run_id}")
+    assert body.count(b"event: item") == (await site.engine.get(run_id)).feed.last_seq

@@ -13,6 +13,7 @@ sent it twice.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -66,12 +67,16 @@ class ViewPipeline:
         self._run_id = run_id
         self._has_ended = False
         self._has_begun = False
+        self._has_source_ended = False
         self._source: Subject[Message] = Subject()
         # what the pipeline gives while it is subscribed goes with the first event
         self._group: list[Made] | None = []
         self._subscription: DisposableBase = Disposable()
         try:
-            self._subscription = self._compose(options, loop).subscribe(self._on_made, self._on_error, self._end)
+            # without a scheduler: with one, ``rx.of`` in a ``flat_map`` would give its items only after the event
+            self._subscription = self._compose(options, loop).subscribe(
+                _on_loop(loop, self._on_made), _on_loop(loop, self._on_error), _on_loop(loop, self._end)
+            )
         except Exception as error:
             self._on_error(error)
 
@@ -87,6 +92,11 @@ class ViewPipeline:
             return made
         period, scheduler = options.throttle / 1000, LoopScheduler(loop)
         return made.pipe(throttle_latest(period, key=_key, flushes=_flushes, scheduler=scheduler, clock=loop.time))
+
+    @property
+    def has_more(self) -> bool:
+        """Whether it has seen the whole run and has not completed: its operators hold something back for a time."""
+        return self._has_source_ended and not self.is_over
 
     @property
     def is_over(self) -> bool:
@@ -110,6 +120,7 @@ class ViewPipeline:
                 self.state, _ = self.dialect.begin(started, "resume")
             self._source.on_next(message)
             if message.type in TERMINAL:
+                self._has_source_ended = True
                 self._source.on_completed()  # what a reduction gives at the end belongs to the last event
         except Exception as error:
             self._on_error(error)
@@ -185,6 +196,10 @@ class _Viewing(Stage[Sequence[Message], NumberedFrame]):
     def on_next(self, window: Sequence[Message], /) -> None:
         self.view.push(window)
 
+    def on_completed(self) -> None:
+        if not self.view.has_more:  # else ``on_over`` completes
+            self.sink.on_completed()
+
     def dispose(self) -> None:
         self.view.dispose()
         super().dispose()
@@ -205,6 +220,19 @@ class _Beats:
             return frame
         self._count += 1
         return 0, self._view.dialect.heartbeat(self._view.state, self._count, self._clock.now().decode())
+
+
+def _on_loop(loop: asyncio.AbstractEventLoop, function: Callable[..., None]) -> Callable[..., None]:
+    """The function, called on the loop. An operator with a scheduler of its own may call it on another thread."""
+    loop_thread = threading.get_ident()
+
+    def call(*arguments: Any) -> None:
+        if threading.get_ident() == loop_thread:
+            function(*arguments)
+        else:
+            loop.call_soon_threadsafe(function, *arguments)
+
+    return call
 
 
 def _entry(group: Sequence[Made], seq: int) -> bytes:

@@ -96,7 +96,7 @@ class ViewFollower(Follower):
             await self.wire.write(data)
         elif messages:
             await asyncio.sleep(0)  # a view that gives nothing must not block the loop
-        elif view.is_over or self._feed.closed:
+        elif view.is_over or (self._feed.closed and not view.has_more):
             self._is_over = True
             self._leave_view(view)
             return False

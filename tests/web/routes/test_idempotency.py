@@ -222,3 +222,34 @@ async def test_the_key_of_an_input_belongs_to_its_run(server: Server) -> None:
     await server.engine.delete("a")
     assert await server.engine.answers.answer("k1", run_id="a") is None
     assert await server.engine.answers.answer("k1", run_id="b") is not None
+
+
+async def test_a_retry_that_comes_again_starts_one_run(server: Server) -> None:
+    """``POST /runs/{id}/retry`` with a key: the same answer, and one new run."""
+    first = await server.start("small")
+    await (await server.engine.get(first["run_id"]))
+    answers = [
+        await server.post(f"/runs/{first['run_id']}/retry", {}, **{"Idempotency-Key": "again"}) for _ in range(2)
+    ]
+    assert answers[0] == answers[1]
+    assert answers[0][0] == 202
+    assert len(await server.engine.list()) == 2
+
+
+async def test_a_refused_request_does_not_use_its_key_up(server: Server) -> None:
+    """Nothing was done, so the corrected request may come with the key of the first."""
+    status, _ = await server.post("/workflows/small/runs", {"input": {"n": "no number"}}, **{"Idempotency-Key": "k"})
+    assert status == 422
+    status, body = await server.post("/workflows/small/runs", {"input": {"n": 1}}, **{"Idempotency-Key": "k"})
+    assert (status, len(await server.engine.list())) == (201, 1), body
+
+
+async def test_a_key_whose_run_was_deleted_says_so(server: Server) -> None:
+    """410, and no second run: whoever deleted it meant that."""
+    status, body = await server.post("/workflows/small/runs", {}, **{"Idempotency-Key": "k"})
+    assert status == 201
+    await (await server.engine.get(body["run_id"]))
+    await server.engine.delete(body["run_id"])
+    status, problem = await server.post("/workflows/small/runs", {}, **{"Idempotency-Key": "k"})
+    assert (status, body["run_id"] in problem["detail"]) == (410, True)
+    assert await server.engine.list() == []

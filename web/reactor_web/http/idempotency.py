@@ -90,6 +90,8 @@ class Repeats:
     async def _once(self, key: str, claim: Claim, act: Act, scope: str) -> Claim:
         kept = await self._store.answer(key, run_id=scope)
         before = None if kept is None else Claim(**orjson.loads(kept))
+        if before is not None and before.state == _FAILED:
+            before = None  # nothing was done: a corrected request may use the key
         if before is not None and before.request != claim.request:
             raise Problem(422, f"the {HEADER} {key[:50]!r} was used for another request; a new request needs a new key")
         if before is not None and before.state == _DONE:

@@ -49,6 +49,7 @@ TITLES: Final = {
     405: "Method not allowed",
     406: "Not acceptable",
     409: "Conflict",
+    410: "Gone",
     413: "Too large",
     415: "Unsupported media type",
     422: "Invalid input",
@@ -110,6 +111,7 @@ def _of_http_error(request: web.Request, error: web.HTTPException) -> web.Stream
     details = {
         404: f"there is nothing at {request.path}",
         405: f"{request.method} is not possible at {request.path}",
+        410: "Gone",
         413: f"the body is above {request.client_max_size:,} bytes",
     }
     response = problem_response(error.status, details.get(error.status, error.reason))

@@ -14,7 +14,7 @@ from aiohttp import web
 from reactor.bounds import CANCEL_GRACE_SECONDS
 from reactor.definition.workflow import Workflow
 from reactor.engine import Engine
-from reactor.errors import PlanError, UnknownRun
+from reactor.errors import PlanError, RunExists, UnknownRun
 from reactor.events.state import RUN_ENDED
 from reactor.plans.load import load_plan, parse_plan
 from reactor.runs.run import Run
@@ -27,7 +27,7 @@ from reactor_web.http.keys import ENGINE, REPEATS
 from reactor_web.http.problems import Problem
 from reactor_web.http.query import accepts, page_size, stream_options
 from reactor_web.http.result import full, listed, summary
-from reactor_web.routes.starting import answer_start, check_start, location_of, starter
+from reactor_web.routes.starting import answer_start, check_start, location_of, start_once, starter
 from reactor_web.streaming.stream import stream_to
 
 LIST_PARAMETERS = ("status", "workflow", "parent", "root", "limit", "cursor")
@@ -214,8 +214,23 @@ async def _was_received(run: Run, task: str, value: Any, key: str | None, after:
 async def retry_run(request: web.Request) -> web.Response:
     """Starts a new run with the same input, which takes over what completed in this one. ``Location`` names it."""
     body = await _command(request, run_id=STRING)
-    run = await carry_out(request.app[ENGINE].retry(request.match_info["id"], new_run_id=body.get("run_id")))
-    return json_response(summary(run), 202, {"Location": location_of(request, run.id)})
+    engine, old, wanted = request.app[ENGINE], request.match_info["id"], body.get("run_id")
+    key = idempotency_key(request)
+    if key is None:
+        run = await carry_out(engine.retry(old, new_run_id=wanted))
+        return json_response(summary(run), 202, {"Location": location_of(request, run.id)})
+
+    async def start(run_id: str | None, again: bool) -> Run:
+        try:
+            return await engine.retry(old, new_run_id=run_id)
+        except RunExists:
+            if not again or run_id is None:
+                raise
+            return await engine.get(run_id)  # it was started before a crash
+
+    done = await start_once(request, key, start, wanted)
+    location = {"Location": location_of(request, done.run_id)}
+    return web.Response(status=202, text=done.body, content_type="application/json", headers=location)
 
 
 async def delete_run(request: web.Request) -> web.Response:

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from reactor.definition.workflow import Workflow
 from reactor.engine import Engine
+from reactor.errors import UnknownRun
 from reactor.requests import make_run_id
 from reactor.runs.run import Run
 from reactor_web.guard.hosts import guard_change
@@ -20,6 +21,7 @@ from reactor_web.http.body import json_response
 from reactor_web.http.command import carry_out
 from reactor_web.http.idempotency import Claim, digest_of, idempotency_key
 from reactor_web.http.keys import ENGINE, REPEATS
+from reactor_web.http.problems import Problem
 from reactor_web.http.query import StreamOptions, asks_for, prefer_wait, stream_options
 from reactor_web.http.result import full, summary
 from reactor_web.streaming.stream import stream_to
@@ -71,7 +73,7 @@ async def answer_start(request: web.Request, answer: Answer, start: Start, run_i
         started = await carry_out(start(run_id, False))
         run, is_new = started if isinstance(started, tuple) else (started, True)
     else:
-        done = await _start_once(request, key, start, run_id)
+        done = await start_once(request, key, start, run_id)
         if answer == Answer(None, None):
             return _of_claim(request, done)
         run, is_new = await request.app[ENGINE].get(done.run_id), True
@@ -87,7 +89,7 @@ async def answer_start(request: web.Request, answer: Answer, start: Start, run_i
     return json_response(await full(run), status, headers)
 
 
-async def _start_once(request: web.Request, key: str, start: Start, run_id: str | None) -> Claim:
+async def start_once(request: web.Request, key: str, start: Start, run_id: str | None) -> Claim:
     """The claim of the key, once the run was started by this request or by one before."""
 
     async def act(claim: Claim, again: bool) -> Run:
@@ -95,7 +97,12 @@ async def _start_once(request: web.Request, key: str, start: Start, run_id: str 
         return started[0] if isinstance(started, tuple) else started
 
     claim = Claim(await digest_of(request), run_id or make_run_id())
-    return await carry_out(request.app[REPEATS].once(key, claim, act))
+    done = await carry_out(request.app[REPEATS].once(key, claim, act))
+    try:
+        await request.app[ENGINE].get(done.run_id)
+    except UnknownRun:
+        raise Problem(410, f"the run {done.run_id} that this Idempotency-Key has started was deleted") from None
+    return done
 
 
 def _of_claim(request: web.Request, done: Claim) -> web.Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from inspect import iscoroutinefunction
 from typing import Any, Protocol
 
 from reactor.events.values import traceback_of
@@ -26,11 +27,25 @@ class Service(Protocol):
         ...
 
 
+def _check(service: Any) -> None:
+    name = service.__name__ if isinstance(service, type) else type(service).__name__
+    if isinstance(service, type):
+        raise TypeError(f"{name} is a class; a service is an object: {name}()")
+    for method in ("start", "stop"):
+        if not iscoroutinefunction(getattr(service, method, None)):
+            raise TypeError(f"the service {name} needs a method: async def {method}")
+
+
 class Services:
     """The services of one engine. They start in order and stop in the reverse order."""
 
     def __init__(self, services: Iterable[Service]) -> None:
+        """Raises TypeError for what is not a service."""
+        if not isinstance(services, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]  # users without a type checker
+            raise TypeError(f"services is a list of services, not {type(services).__name__}")
         self._services = tuple(services)
+        for service in self._services:
+            _check(service)
         self._started: list[Service] = []
 
     async def start(self, engine: Any) -> None:

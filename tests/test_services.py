@@ -56,6 +56,28 @@ async def test_one_that_does_not_start_ends_the_engine_and_those_before_it() -> 
         await engine.start(flow)
 
 
+class WithoutStop:
+    async def start(self, engine: Engine) -> None: ...
+
+
+class Blocking(WithoutStop):
+    def stop(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("services", "why"),
+    [
+        ([WithoutStop()], "the service WithoutStop needs a method: async def stop"),
+        ([Blocking()], "the service Blocking needs a method: async def stop"),
+        ([Noted], "Noted is a class; a service is an object"),
+        (WithoutStop(), "services is a list of services, not WithoutStop"),
+    ],
+)
+def test_what_is_no_service_is_refused_when_the_engine_is_made(services: Any, why: str) -> None:
+    with pytest.raises(TypeError, match=why):
+        Engine(services=services)
+
+
 async def test_a_service_may_start_runs_of_its_own() -> None:
     """From its start on, in a task that it holds; at its stop no new run starts any more."""
 

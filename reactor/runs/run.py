@@ -68,7 +68,9 @@ class Run:
         """
         name = task_id.partition("[")[0]
         known = self.state.tasks if self._execution is None else self._execution.graph.by_name
-        if name not in known:
+        mapped = self.state.tasks.get(name)
+        is_beyond = mapped is not None and mapped.count is not None and _index_of(task_id) >= mapped.count
+        if name not in known or is_beyond:
             raise UnknownTask(f"run {self.id} has no task {task_id[:100]!r}", run_id=self.id, task_id=task_id)
         return TaskEvents(self.feed, task_id)
 
@@ -236,3 +238,9 @@ class Run:
 
     def __repr__(self) -> str:
         return f"<Run {self.id} of {self.state.workflow}, {self.status} at {self.feed.last_seq}>"
+
+
+def _index_of(task_id: str) -> int:
+    """The index in the id of a child, ``measure[3]``; -1 for the id of a task."""
+    index = task_id.partition("[")[2].removesuffix("]")
+    return int(index[:9]) if index.isascii() and index.isdigit() else -1

@@ -179,8 +179,10 @@ async def test_an_unknown_task_is_refused_at_once(engine: Engine) -> None:
     with pytest.raises(UnknownTask, match="has no task 'lefty'"):
         run.task_events("lefty")
     await run
-    with pytest.raises(UnknownTask):
-        (await engine.get(run.id)).task_events("lefty[0]")
+    ended = await engine.get(run.id)
+    for unknown in ("lefty[0]", "sizes[3]"):
+        with pytest.raises(UnknownTask):
+            ended.task_events(unknown)
 
 
 @pytest.mark.parametrize("follow", [lambda run: run.task_events("left"), lambda run: run.live], ids=["task", "live"])

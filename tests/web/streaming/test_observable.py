@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import pytest
 import reactivex as rx
 from aiohttp import web
 from reactivex import Observable
@@ -169,3 +170,16 @@ async def test_options_that_only_a_run_has_are_400() -> None:
         await refused.until(b"there is no stream option 'types'; there are after, heartbeat, dialect")
         taken = await site.open("/items?after=3")
         await taken.until(b"stream.end")
+
+
+async def test_an_option_that_means_nothing_for_an_observable_is_refused(aiohttp_client: Any) -> None:
+    """``types=`` would have no effect: operators do that."""
+
+    async def items(request: web.Request) -> web.StreamResponse:
+        with pytest.raises(TypeError, match="an Observable has no option 'types'; it has after, heartbeat, dialect"):
+            await stream(request, rx.of(1), types=("task.*",))
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_get("/items", items)
+    assert (await (await aiohttp_client(app)).get("/items")).status == 200

@@ -12,12 +12,12 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 
-import structlog
 from aiohttp import web
 from reactivex import Observable
 
 from reactor.clock import SystemClock
 from reactor.events.event import Event, Notice
+from reactor.logger import get_logger
 from reactor_web.bounds import OBSERVABLE_BYTES, OBSERVABLE_ITEMS, RETRY_MS
 from reactor_web.dialects import End, find
 from reactor_web.dialects.framing import COMMENT
@@ -27,7 +27,7 @@ from reactor_web.streaming.items import make
 from reactor_web.streaming.response import head_response, respond
 from reactor_web.streaming.wire import Wire
 
-logger = structlog.get_logger("reactor.web")
+logger = get_logger("reactor.web")
 
 
 async def stream_observable(

@@ -62,6 +62,8 @@ async def stream(
     """
     check_view(view)
     if isinstance(source, Observable):
+        if unknown := sorted(options.keys() - set(OF_A_SOURCE)):
+            raise TypeError(f"an Observable has no option {unknown[0]!r}; it has {', '.join(OF_A_SOURCE)}")
         wanted = stream_options(request.query, request.headers.get("Last-Event-ID"), options, OF_A_SOURCE)
         return await stream_observable(request, source if view is None else view(source), wanted)
     wanted = stream_options(request.query, request.headers.get("Last-Event-ID"), {**options, "view": view})

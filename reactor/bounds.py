@@ -115,6 +115,8 @@ AWAITED_RUNS: Final = 1_000
 
 CANCEL_GRACE_SECONDS: Final = 10.0
 """Time bodies have to stop after a cancel, by default; then they are killed or abandoned."""
+SERVICE_STOP_SECONDS: Final = 10.0
+"""What a service gets to stop. After that the engine drains without it."""
 DRAIN_GRACE_SECONDS: Final = 2.0
 """Time runs and their bodies have to stop when an engine closes, by default."""
 BEHIND_SECONDS: Final = 10.0

@@ -33,7 +33,7 @@ from reactor.recovery.retry import prepare_retry
 from reactor.registry import Registry
 from reactor.requests import check_meta, check_reason, check_run_id, make_run_id
 from reactor.runs.beginning import Beginning
-from reactor.runs.draining import drain_runs
+from reactor.runs.draining import drain_runs, suspend_all
 from reactor.runs.host import Host
 from reactor.runs.open_runs import OpenRuns
 from reactor.runs.run import Run
@@ -111,10 +111,20 @@ class Engine:
             )
         loop = asyncio.get_running_loop()
         await self.log.open()
-        await take_stop(self._stores.stops)
-        if self.log.durable and self._stores.embedded:
-            logger.warning("the log does not keep everything; it is kept in memory", what=self._stores.embedded)
-        self._host = Host(
+        try:
+            await take_stop(self._stores.stops)
+            if self.log.durable and self._stores.embedded:
+                logger.warning("the log does not keep everything; it is kept in memory", what=self._stores.embedded)
+            self._host = self._make_host(loop)
+            await self._recovery.recover_all(self._host)
+            await self._services.start(self)
+        except BaseException:
+            await (self.log.close() if self._host is None else self.drain(0.0))
+            raise
+        return self
+
+    def _make_host(self, loop: asyncio.AbstractEventLoop) -> Host:
+        return Host(
             self._stores.events,
             self._stores.outputs,
             self.clock,
@@ -127,13 +137,6 @@ class Engine:
             blocked=self._runs.warn_blocked,
             open_child=self._recovery.open_child,
         )
-        try:
-            await self._recovery.recover_all(self._host)
-            await self._services.start(self)
-        except BaseException:
-            await self.drain(0.0)  # closes the log
-            raise
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -149,15 +152,20 @@ class Engine:
         """
         if self._host is None or self._draining:
             return
-        self._draining = True
-        await self._services.stop()
+        self._draining, in_time = True, False
         grace = self._grace if grace is None else grace
-        in_time = await drain_runs(self._runs, self.log.durable, grace, self._append_timeout)
-        await asyncio.gather(*self._recovery.upkeep, return_exceptions=True)
-        await self._host.close()
-        if in_time:
-            await mark_stop(self._stores.stops)
-        await self.log.close()
+        try:
+            await self._services.stop()
+            in_time = await drain_runs(self._runs, self.log.durable, grace, self._append_timeout)
+            await asyncio.gather(*self._recovery.upkeep, return_exceptions=True)
+        finally:  # whatever went wrong, or was cancelled: the log is let go of
+            suspend_all(self._runs)
+            try:
+                await self._host.close()
+                if in_time:
+                    await mark_stop(self._stores.stops)
+            finally:
+                await self.log.close()
 
     @property
     def is_accepting(self) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from inspect import iscoroutinefunction
 from typing import Any, Protocol
 
+from reactor.bounds import SERVICE_STOP_SECONDS
 from reactor.events.values import traceback_of
 from reactor.logger import get_logger
 
@@ -55,10 +57,13 @@ class Services:
             self._started.append(service)
 
     async def stop(self) -> None:
-        """Stops those that have started. One that fails is logged, and the others stop all the same."""
+        """Stops those that have started. One that fails or takes 10 seconds is logged, and the others stop all the same."""
         while self._started:
             service = self._started.pop()
             try:
-                await service.stop()
-            except Exception as error:
+                await asyncio.wait_for(service.stop(), SERVICE_STOP_SECONDS)
+            except (Exception, asyncio.CancelledError) as error:
+                current = asyncio.current_task()
+                if isinstance(error, asyncio.CancelledError) and current is not None and current.cancelling():
+                    raise  # whoever drains the engine is cancelled, not the service
                 logger.error("a service did not stop", service=type(service).__name__, traceback=traceback_of(error))

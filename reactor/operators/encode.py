@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -45,5 +46,9 @@ class _Encoding(Stage[T, U]):
         except Exception as error:
             self.dispose()
             self.sink.on_error(error)
+            return
+        except CancelledError as error:  # raised by the encoder: it must not reach whoever emits
+            self.dispose()
+            self.sink.on_error(RuntimeError(repr(error)))
             return
         self.sink.on_next(encoded)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from reactor import bounds
+from reactor.events.values import traceback_of
 from reactor.logger import get_logger
 from reactor.runs.open_runs import OpenRuns
 from reactor.stream.behind import wait_for_readers
@@ -32,6 +33,15 @@ async def drain_runs(runs: OpenRuns, durable: bool, grace: float, append_timeout
     runs.windows.on_completed()
     await wait_for_readers(runs.log, bounds.BEHIND_SECONDS)
     return not late
+
+
+def suspend_all(runs: OpenRuns) -> None:
+    """Leaves the runs that are still open as the log has them. One that cannot be stopped is logged."""
+    for execution in list(runs.executions.values()):
+        try:
+            execution.journal.suspend()
+        except Exception as error:  # of an executor of a user's
+            logger.error("a run did not stop", run_id=execution.run_id, traceback=traceback_of(error))
 
 
 async def _wait(runs: OpenRuns, seconds: float | None) -> None:

@@ -11,13 +11,17 @@ from reactor.clock import LoopScheduler
 from reactor.definition.graph import Graph, Node
 from reactor.definition.policy import Limit
 from reactor.errors import ThreadsExhausted
+from reactor.events.values import traceback_of
 from reactor.executors.kinds import KINDS
+from reactor.logger import get_logger
 from reactor.ports.clock import Clock
 from reactor.ports.executor import Executor, Work
 from reactor.ports.log import EventLog
 from reactor.ports.outputs import OutputStore
 from reactor.runs.children import OpenChild
 from reactor.supervision.slots import Rate, Slots
+
+logger = get_logger()
 
 
 class Host:
@@ -60,8 +64,11 @@ class Host:
 
     async def close(self) -> None:
         """Ends all workers of the executors."""
-        for executor in self.executors.values():
-            await executor.close()
+        for name, executor in self.executors.items():
+            try:
+                await executor.close()
+            except Exception as error:  # of an executor of a user's: the others end all the same
+                logger.error("an executor did not close", executor=name, traceback=traceback_of(error))
 
     def add_limit(self, limit: Limit) -> None:
         """Adds a named limit, unless there is one of this name."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from weakref import WeakSet
 
 from reactivex.subject import Subject
 
@@ -47,6 +48,8 @@ class OpenRuns:
         self._lost: set[str] = set()
         """Runs whose log did not take a window: the next start of an engine goes on with them."""
         self._recent: OrderedDict[str, Feed] = OrderedDict()
+        self._feeds: WeakSet[Feed] = WeakSet()
+        """All that somebody still reads: they are told when their run is deleted."""
         self._awaited: dict[str, list[asyncio.Future[Run]]] = {}
 
     async def start(
@@ -90,6 +93,7 @@ class OpenRuns:
         feed = execution.feed
         self.open[feed.run_id] = Run(feed, execution)
         self.executions[feed.run_id] = execution
+        self._feeds.add(feed)
         if execution.parent is not None:
             execution.parent.run.add_child(execution)
         for waiter in self._awaited.pop(feed.run_id, ()):
@@ -150,7 +154,15 @@ class OpenRuns:
                 f"run {run_id} is a child of run {record.parent}, which is open: after a crash it would start again",
                 run_id=run_id,
             )
-        await self.index.delete(run_id)
+        feeds = [feed for feed in self._feeds if feed.run_id == run_id]
+        for feed in feeds:  # first: as soon as it is gone a new run may have its id
+            feed.is_deleted = True
+        try:
+            await self.index.delete(run_id)
+        except BaseException:
+            for feed in feeds:
+                feed.is_deleted = False
+            raise
         self._recent.pop(run_id, None)
 
     async def _is_open(self, run_id: str) -> bool:
@@ -183,6 +195,7 @@ class OpenRuns:
         if feed is None:
             closed = Closed.LOG if run_id in self._lost else Closed.NOT_RECOVERED
             feed = await Feed.load(run_id, self.log, self.clock, self.checkpoints, closed=closed)
+        self._feeds.add(feed)
         if feed.closed == Closed.END:
             self._keep(feed)
         return Run(feed, None)

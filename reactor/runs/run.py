@@ -66,12 +66,13 @@ class Run:
 
         Raises UnknownTask where the run has no such task.
         """
-        name = task_id.partition("[")[0]
+        name = str(task_id).partition("[")[0]
         known = self.state.tasks if self._execution is None else self._execution.graph.by_name
         mapped = self.state.tasks.get(name)
-        is_beyond = mapped is not None and mapped.count is not None and _index_of(task_id) >= mapped.count
-        if name not in known or is_beyond:
-            raise UnknownTask(f"run {self.id} has no task {task_id[:100]!r}", run_id=self.id, task_id=task_id)
+        count = None if mapped is None else mapped.count
+        index = None if name == task_id else _index_of(name, task_id)
+        if name not in known or index == -1 or (count is not None and index is not None and index >= count):
+            raise UnknownTask(f"run {self.id} has no task {str(task_id)[:100]!r}", run_id=self.id, task_id=task_id)
         return TaskEvents(self.feed, task_id)
 
     async def __aiter__(self) -> AsyncIterator[Message]:
@@ -240,7 +241,8 @@ class Run:
         return f"<Run {self.id} of {self.state.workflow}, {self.status} at {self.feed.last_seq}>"
 
 
-def _index_of(task_id: str) -> int:
-    """The index in the id of a child, ``measure[3]``; -1 for the id of a task."""
-    index = task_id.partition("[")[2].removesuffix("]")
-    return int(index[:9]) if index.isascii() and index.isdigit() else -1
+def _index_of(name: str, task_id: str) -> int:
+    """The index in the id of a child, ``measure[3]``; -1 for what cannot be one."""
+    digits = str(task_id).removeprefix(f"{name}[").removesuffix("]")
+    index = int(digits[:9]) if digits.isascii() and digits.isdigit() else -1
+    return index if index >= 0 and child_task_id(name, index) == task_id else -1

@@ -15,6 +15,7 @@ from typing import Final
 from reactivex.subject import Subject
 
 from reactor.bounds import READ_EVENTS, RING_BYTES, RING_EVENTS
+from reactor.errors import UnknownRun
 from reactor.events.event import Event, Message, Notice, Window
 from reactor.events.fold import evolve
 from reactor.events.state import RunState
@@ -56,6 +57,8 @@ class Feed:
         """Where the states of long runs are kept; None: nowhere."""
         self._clock = clock
         self._closing: asyncio.Future[None] | None = None
+        self.is_deleted = False
+        """The run was removed: whoever still reads it must not get the events of a new run of this id."""
         self._ring: deque[Window] = deque()
         self._ring_events = 0
         self._ring_bytes = 0
@@ -156,7 +159,7 @@ class Feed:
         recent = self.recent(after)
         if recent is not None:
             return list(recent)
-        events = await self.log.read(self.run_id, after, READ_EVENTS)
+        events = await self._read_log(after, READ_EVENTS)
         if events and events[0].seq <= self.last_seq < events[-1].seq:
             # the others are committed, but not published yet: the state does not have them
             events = [event for event in events if event.seq <= self.last_seq]
@@ -166,17 +169,29 @@ class Feed:
 
     async def blob(self, seq: int) -> bytes | None:
         """The payload stored beside event ``seq``."""
-        return await self.log.blob(self.run_id, seq)
+        blob = await self.log.blob(self.run_id, seq)
+        self._check_kept()
+        return blob
 
     async def event(self, seq: int) -> Event | None:
         """One event by its seq; None where the log does not have it, or not any more."""
-        events = await self.log.read(self.run_id, seq - 1, 1)
+        events = await self._read_log(seq - 1, 1)
         return events[0] if events and events[0].seq == seq else None
 
     async def logged(self, after: int, until: int) -> list[Event]:
         """The events in the log with ``after < seq <= until``; at most ``READ_EVENTS`` of them."""
-        events = await self.log.read(self.run_id, after, min(READ_EVENTS, until - after))
+        events = await self._read_log(after, min(READ_EVENTS, until - after))
         return [event for event in events if event.seq <= until]
+
+    async def _read_log(self, after: int, limit: int) -> list[Event]:
+        self._check_kept()
+        events = await self.log.read(self.run_id, after, limit)
+        self._check_kept()  # it may have been deleted meanwhile, and its id used again
+        return events
+
+    def _check_kept(self) -> None:
+        if self.is_deleted:
+            raise UnknownRun.of(self.run_id)
 
     async def state_at(self, seq: int) -> RunState:
         """The state after event ``seq``, folded from the log; the caller owns it."""

@@ -7,7 +7,7 @@ Each stage is an operator. Drafts go in at one end; at the other end only those 
 
 from __future__ import annotations
 
-from asyncio import Future
+from asyncio import CancelledError, Future
 from collections.abc import Awaitable, Callable
 
 from reactivex import Observable, abc
@@ -189,7 +189,7 @@ class _Appending(Stage[list[Event], list[Event]]):
             event.blob = None  # it is in the log: the ring need not keep it too
         try:
             self.sink.on_next(window)
-        except Exception as bug:  # in the fold or the feed: the run must not stop in silence
+        except (Exception, CancelledError) as bug:  # in the fold or the feed: the run must not stop in silence
             self.window = window
             self.lose(bug, bug)
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from reactivex import Observable, abc
 
 from reactor.events.event import Event, Message
-from reactor.events.state import ENDED, TASK_STATUS
+from reactor.events.vocabulary import TASK_ENDS
 from reactor.operators.attached import Sink, Stage, operator_of
 from reactor.operators.guarded import guarded
 from reactor.stream.feed import Feed
 from reactor.stream.follow import Follow, log_error_of
 from reactor.stream.views import views
-
-_ENDS: Final = frozenset(type for type, status in TASK_STATUS.items() if status in ENDED)
 
 
 class TaskEvents(Observable[Message]):
@@ -30,7 +26,7 @@ class TaskEvents(Observable[Message]):
         self.task_id = task_id
         self._events = Follow(feed).pipe(
             views(),
-            operator_of(lambda sink: _Selecting(sink, task_id)),
+            operator_of(lambda sink: _Selecting(sink, feed, task_id)),
             guarded(log_error_of(feed.run_id), run_id=feed.run_id),
         )
 
@@ -41,12 +37,17 @@ class TaskEvents(Observable[Message]):
 
 
 class _Selecting(Stage[Message, Message]):
-    """Passes the events of one task, and a ``stream.gap``; completes with the last of them."""
+    """Passes the events of one task, and a ``stream.gap``; completes with the last of them.
 
-    __slots__ = ("_children", "_ended_children", "_prefix", "_task_id")
+    The state of the run is never behind what is passed here. So a task that it says is open has not ended for good: its
+    output was lost in a crash, and it runs again.
+    """
 
-    def __init__(self, sink: Sink[Message], task_id: str) -> None:
+    __slots__ = ("_children", "_ended_children", "_feed", "_prefix", "_task_id")
+
+    def __init__(self, sink: Sink[Message], feed: Feed, task_id: str) -> None:
         super().__init__(sink)
+        self._feed = feed
         self._task_id = task_id
         self._prefix = f"{task_id}["
         self._children: int | None = None
@@ -56,6 +57,8 @@ class _Selecting(Stage[Message, Message]):
     def on_next(self, message: Message, /) -> None:
         if not isinstance(message, Event):
             self.sink.on_next(message)
+            if message.type == "stream.gap" and self._ended_before(message.data["to"]):
+                self._complete()
             return
         task_id = message.task_id
         is_own = task_id == self._task_id
@@ -64,12 +67,23 @@ class _Selecting(Stage[Message, Message]):
         self.sink.on_next(message)
         if is_own and message.type == "task.mapped":
             self._children = message.data["count"]
-        elif is_own and message.type in _ENDS:
-            self._complete()
+        elif is_own and message.type in TASK_ENDS:
+            self._complete_if_ended()
             return
-        elif not is_own and message.type in _ENDS:
-            self._ended_children.add(message.task_id or "")
+        elif not is_own:
+            (self._ended_children.add if message.type in TASK_ENDS else self._ended_children.discard)(task_id or "")
         if self._children == len(self._ended_children):
+            self._complete_if_ended()
+
+    def _ended_before(self, seq: int) -> bool:
+        """Whether the last event of the task is one of those that a gap stands for."""
+        tasks = self._feed.state.tasks.values()
+        own = [task for task in tasks if task.id == self._task_id or task.id.startswith(self._prefix)]
+        return bool(own) and all(task.has_ended and task.seq <= seq for task in own)
+
+    def _complete_if_ended(self) -> None:
+        task = self._feed.state.tasks.get(self._task_id)
+        if task is None or task.has_ended:
             self._complete()
 
     def _complete(self) -> None:

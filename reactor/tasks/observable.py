@@ -10,7 +10,11 @@ from typing import Any
 from reactivex import Observable
 from reactivex.abc import DisposableBase, SchedulerBase
 
+from reactor.events.values import traceback_of
+from reactor.logger import get_logger
 from reactor.ports.executor import Done
+
+logger = get_logger()
 
 
 class ObservableJob:
@@ -37,8 +41,10 @@ class ObservableJob:
             subscription = source.subscribe(
                 self._on_next, self._on_error, self._on_completed, scheduler=self._scheduler
             )
-        except Exception as error:
-            self._on_error(error)
+        except (KeyboardInterrupt, SystemExit):
+            raise  # ends the process
+        except BaseException as error:  # of the user's subscribe, also a CancelledError: only this task fails
+            self._end(None, _failure(error))
             return
         if self._has_ended:
             subscription.dispose()
@@ -61,7 +67,7 @@ class ObservableJob:
         self._last = value
 
     def _on_error(self, error: Exception) -> None:
-        self._call_on_loop(lambda: self._end(None, error))
+        self._call_on_loop(lambda: self._end(None, _failure(error)))
 
     def _on_completed(self) -> None:
         self._call_on_loop(lambda: self._end(self._last, None))
@@ -82,5 +88,16 @@ class ObservableJob:
 
     def _dispose(self) -> None:
         subscription, self._subscription = self._subscription, None
-        if subscription is not None:
+        if subscription is None:
+            return
+        try:
             subscription.dispose()
+        except Exception as error:  # of the user's clean-up: the task has its end all the same
+            logger.error("the clean-up of an Observable failed", traceback=traceback_of(error))
+
+
+def _failure(error: object) -> BaseException:
+    """What the task fails with. A CancelledError that nobody asked for, and what is no error, are failures too."""
+    if isinstance(error, BaseException) and not isinstance(error, CancelledError):
+        return error
+    return RuntimeError(f"the Observable of the body ended with {error!r}")

@@ -30,6 +30,16 @@ class Retention(NamedTuple):
         return self.keep_days is not None or self.keep_runs is not None
 
 
+_TREE_HAS_ENDED: Final = "(tenant, root) NOT IN (SELECT tenant, root FROM runs WHERE ended IS NULL)"
+"""An open parent that is recovered asks for its children, and would start one again that is gone."""
+
+_DELETE_ANSWERS_OF_NO_RUN: Final = (
+    "DELETE FROM answers WHERE run_id != '' AND NOT EXISTS"
+    " (SELECT 1 FROM runs WHERE runs.tenant = answers.tenant AND runs.run_id = answers.run_id)"
+)
+"""A later run of the same id must not be answered with what was said to this one."""
+
+
 def expire(connection: sqlite3.Connection, retention: Retention) -> int:
     """Deletes ended runs beyond the limits, with their events; returns how many. Open runs are never touched."""
     deleted = 0
@@ -37,12 +47,17 @@ def expire(connection: sqlite3.Connection, retention: Retention) -> int:
     try:
         if retention.keep_days is not None:
             before = datetime.now(UTC) - timedelta(days=retention.keep_days)
-            deleted += connection.execute("DELETE FROM runs WHERE ended < ?", (before.isoformat(),)).rowcount
+            deleted += connection.execute(
+                f"DELETE FROM runs WHERE ended < ? AND {_TREE_HAS_ENDED}", (before.isoformat(),)
+            ).rowcount
         if retention.keep_runs is not None:
             newest = "SELECT id FROM runs WHERE ended IS NOT NULL ORDER BY id DESC LIMIT ?"
             deleted += connection.execute(
-                f"DELETE FROM runs WHERE ended IS NOT NULL AND id NOT IN ({newest})", (retention.keep_runs,)
+                f"DELETE FROM runs WHERE ended IS NOT NULL AND id NOT IN ({newest}) AND {_TREE_HAS_ENDED}",
+                (retention.keep_runs,),
             ).rowcount
+        if deleted:
+            connection.execute(_DELETE_ANSWERS_OF_NO_RUN)
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")

@@ -27,8 +27,11 @@ def _fill_parents(connection: sqlite3.Connection) -> None:
         first = connection.execute(
             "SELECT events FROM windows WHERE run = ? AND first_seq = 1 ORDER BY last_seq LIMIT 1", (run,)
         ).fetchone()
-        started = orjson.loads(first[0].partition(b"\n")[0])["data"] if first else orjson.loads(base or b"{}")
-        parent = parent_of(started)
+        try:
+            started = orjson.loads(first[0].partition(b"\n")[0])["data"] if first else orjson.loads(base or b"{}")
+            parent = parent_of(started)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            parent = None  # somebody has changed this run: the others go on, and its recovery says what is wrong
         roots[run_id] = run_id if parent is None else roots.get(parent, parent)
         connection.execute("UPDATE runs SET parent = ?, root = ? WHERE id = ?", (parent, roots[run_id], run))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
@@ -130,7 +130,14 @@ def stream_options(
 
 def check_view(view: object) -> None:
     """Raises TypeError unless ``view`` is a function that can be a key: clients with equal views share one."""
-    if view is not None and not (isinstance(view, Hashable) and callable(view)):
+    if view is None:
+        return
+    try:
+        hash(view)
+        is_key = callable(view)
+    except TypeError:
+        is_key = False
+    if not is_key:
         raise TypeError(f"a view is a function with a hash, not {type(view).__name__}")
 
 

@@ -77,7 +77,7 @@ class ViewPipeline:
             self._subscription = self._compose(options, loop).subscribe(
                 _on_loop(loop, self._on_made), _on_loop(loop, self._on_error), _on_loop(loop, self._end)
             )
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
             self._on_error(error)
 
     def _compose(self, options: StreamOptions, loop: asyncio.AbstractEventLoop) -> Observable[Made]:
@@ -122,7 +122,7 @@ class ViewPipeline:
             if message.type in TERMINAL:
                 self._has_source_ended = True
                 self._source.on_completed()  # what a reduction gives at the end belongs to the last event
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:  # a CancelledError of the view's own is only its failure
             self._on_error(error)
         self._group = None
         if group and (entry := _entry(group, self.seq)):
@@ -146,10 +146,10 @@ class ViewPipeline:
         self.history.append((seq, frame[1]))
         self.on_entry(frame)
 
-    def _on_error(self, error: Exception) -> None:
+    def _on_error(self, error: BaseException) -> None:
         if self._has_ended:
             return
-        self.error = error
+        self.error = error if isinstance(error, Exception) else RuntimeError(repr(error))
         logger.error("a view broke off", run_id=self._run_id, traceback=traceback_of(error))
         self._end()
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from reactor import Engine, EngineClosed, Workflow
+from reactor.executors.kinds import KINDS, Kind
 from tests.helpers.log_lines import log_lines
 
 flow = Workflow("noted")
@@ -100,3 +102,64 @@ async def test_a_service_may_start_runs_of_its_own() -> None:
     async with Engine(services=[starter]):
         await starter.job
     assert starter.outcomes == [{"one": 1}]
+
+
+async def test_a_service_that_cancels_its_own_task_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``task.cancel(); await task`` raises CancelledError in the service: the engine drains all the same."""
+    notes: list[str] = []
+
+    class Cancels(Noted):
+        async def stop(self) -> None:
+            job = asyncio.create_task(asyncio.sleep(60))
+            await asyncio.sleep(0)
+            job.cancel()
+            await job
+
+    async with Engine(services=[Noted("a", notes), Cancels("b", notes)]):
+        pass
+    assert notes[-1] == "a stops"
+
+
+async def test_a_service_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reactor.services.SERVICE_STOP_SECONDS", 0.01)
+    notes: list[str] = []
+
+    class Hangs(Noted):
+        async def stop(self) -> None:
+            await asyncio.Event().wait()
+
+    with log_lines() as lines:
+        async with Engine(services=[Noted("a", notes), Hangs("b", notes)]):
+            pass
+    assert (notes[-1], [line["event"] for line in lines]) == ("a stops", ["a service did not stop"])
+
+
+async def test_an_engine_that_cannot_start_lets_go_of_its_log(tmp_path: Path) -> None:
+    """Whatever raises on the way, the next engine may open the file."""
+    url = f"sqlite:///{tmp_path}/runs.db"
+    with pytest.raises(RuntimeError, match="does not start"):
+        await Engine(url, services=[Noted("a", [], fails="start")]).__aenter__()
+
+    def broken(loop: object, blocked: object) -> Any:
+        raise RuntimeError("no such device")
+
+    KINDS["broken"] = Kind(broken, slots=1, waiting=None, can_kill=False)
+    try:
+        with pytest.raises(RuntimeError, match="no such device"):
+            await Engine(url).__aenter__()
+    finally:
+        del KINDS["broken"]
+    async with Engine(url) as engine:
+        assert await (await engine.start(flow)) == {"one": 1}
+
+
+async def test_a_drain_that_is_cut_lets_go_of_the_log(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/runs.db"
+    waits = Workflow("waits")
+    waits.task(asyncio.Event().wait, name="for_ever")
+    engine = await Engine(url).__aenter__()
+    await engine.start(waits)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(engine.drain(60), 0.05)
+    async with Engine(url, grace=0):
+        pass

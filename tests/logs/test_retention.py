@@ -137,3 +137,33 @@ async def _until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE):
         while not holds():
             await asyncio.sleep(0)
+
+
+async def test_what_an_open_parent_may_ask_for_again_is_kept(tmp_path: Path) -> None:
+    """Its ended children stay, however few runs are kept: after a crash it would start them once more."""
+    path = tmp_path / "runs.db"
+    log = SqliteLog(path)
+    await log.open()
+    await log.append("top", [started("top")])
+    await log.append("top.t.1", [started("top.t.1", parent="top"), completed(2, "top.t.1")])
+    await log.append("other", [started("other"), completed(2, "other")])
+    await log.close()
+    log = SqliteLog(path, keep_runs=0)
+    await log.open()
+    kept = [record.run_id for record in await log.records(status=None, workflow=None, before=None, limit=9)]
+    assert kept == ["top.t.1", "top"]
+    await log.append("top", [completed(2, "top")])
+    assert await log.expire() == 2
+    await log.close()
+
+
+async def test_the_answers_of_a_run_go_with_it(tmp_path: Path) -> None:
+    """A later run of the same id must not be answered with what was said to this one."""
+    log = SqliteLog(tmp_path / "runs.db", keep_runs=0)
+    await log.open()
+    await log.append("r", [started(), completed(2)])
+    await log.keep_answer("key", b"{}", run_id="r")
+    await log.keep_answer("key", b"{}")
+    assert await log.expire() == 1
+    assert (await log.answer("key", run_id="r"), await log.answer("key")) == (None, b"{}")
+    await log.close()

@@ -85,3 +85,21 @@ async def test_a_subscriber_of_a_run_that_is_deleted_meanwhile_is_told(engine: E
     with pytest.raises(UnknownRun):
         await read()
     assert 0 < len(seen) < 3_000
+
+
+async def test_a_reader_of_a_deleted_run_gets_nothing_of_a_new_run_of_its_id(engine: Engine) -> None:
+    """The id may be used again at once: two runs never make one stream."""
+    await (await engine.start(flow, {"lines": 3_000}, run_id="r"))
+    seen: list[int] = []
+
+    async def read() -> None:
+        async for event in await engine.get("r"):
+            seen.append(event.seq or 0)
+            if len(seen) == 1:
+                await engine.delete("r")
+                await (await engine.start(flow, {"lines": 4_000}, run_id="r"))
+
+    with pytest.raises(UnknownRun):
+        await read()
+    assert seen == list(range(1, len(seen) + 1))
+    assert len(seen) < 3_000

@@ -16,6 +16,7 @@ from reactivex.disposable import Disposable
 from reactivex.scheduler import NewThreadScheduler
 
 from reactor import Context, Engine, RunCancelled, RunFailed, Workflow
+from tests.helpers.log_lines import log_lines
 from tests.helpers.runs import wait_until
 
 _numbers = count()
@@ -161,3 +162,35 @@ async def test_its_annotation_is_that_of_its_values(engine: Engine) -> None:
     assert await run == {"body": (1, 2)}
     completed = [event.data async for event in run if event.type == "task.completed"]
     assert completed[0]["typed"] is True
+
+
+async def test_a_clean_up_that_raises_is_logged_and_ends_nothing_else(engine: Engine) -> None:
+    """The output stands, a cancel is proven, and the engine closes."""
+
+    def fails() -> None:
+        raise RuntimeError("clean-up")
+
+    with log_lines() as lines:
+        assert await outputs_of(engine, workflow_of(lambda: rx.of(1).pipe(ops.finally_action(fails)))) == {"body": 1}
+        held = rx.never().pipe(ops.finally_action(fails))
+        run = await engine.start(workflow_of(lambda: held))
+        await wait_until(lambda: run.state.tasks["body"].status == "running")
+        await asyncio.sleep(0.01)  # until its thread has handed the Observable over
+        await asyncio.wait_for(run.cancel(), 10)
+    assert run.status == "cancelled"
+    assert {line["event"] for line in lines if line["log_level"] == "error"} >= {"the clean-up of an Observable failed"}
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), None], ids=repr)
+async def test_what_is_no_failure_of_the_body_fails_its_task(engine: Engine, error: Any) -> None:
+    """A CancelledError that nobody asked for, and ``on_error(None)``: the run must not wait for ever."""
+
+    def subscribe(observer: Any, scheduler: Any = None) -> Any:
+        if error is not None:
+            raise error
+        observer.on_error(None)
+        return Disposable()
+
+    run = await engine.start(workflow_of(lambda: Observable(subscribe)))
+    with pytest.raises(RunFailed, match="the Observable of the body ended with"):
+        await asyncio.wait_for(run, 10)

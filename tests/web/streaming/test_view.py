@@ -417,3 +417,21 @@ async def test_a_view_may_use_threads_of_its_own() -> None:
         run_id = await ended_run(site, gates)
         body = await read(site, f"/view/{run_id}")
     assert body.count(b"event: item") == (await site.engine.get(run_id)).feed.last_seq
+
+
+@pytest.mark.parametrize(
+    "error", [asyncio.CancelledError("its own"), KeyError("missing")], ids=lambda e: type(e).__name__
+)
+async def test_whatever_a_view_raises_the_run_goes_on(error: BaseException) -> None:
+    """Also a CancelledError, which is no Exception: it must not reach the engine that emits."""
+
+    def fails(_: object) -> object:
+        raise error
+
+    gates = Gates()
+    async with viewing(lambda events: events.pipe(ops.skip(2), ops.map(fails)), gated_workflow(gates)) as site:
+        run = await site.engine.start("gated")
+        client = await site.open(f"/view/{run.id}")
+        gates.open()
+        assert set(await asyncio.wait_for(run, 10)) == {"middle", "slow", "after_fast"}
+        assert b'"reason":"view"' in whole(await client.rest())

@@ -57,7 +57,7 @@ class Services:
             self._started.append(service)
 
     async def stop(self) -> None:
-        """Stops those that have started. One that fails or takes 10 seconds is logged, and the others stop all the same."""
+        """Stops those that have started. One that fails, or takes too long, is logged; the others stop all the same."""
         while self._started:
             service = self._started.pop()
             try:

@@ -137,7 +137,7 @@ async def _stop_async(ctx: Context) -> str:
         await ctx.emit("law.began")
         await asyncio.Event().wait()
     except asyncio.CancelledError:
-        pass
+        pass  # this is how a body on the loop is told to stop; whether it was told is what it returns
     return "stopped" if ctx.cancelled else "not cancelled"
 
 

@@ -21,6 +21,7 @@ The rooms, from the top down; each imports only from rooms below it in this list
     ports/          what a log, an executor, a clock must do: bring your own
     operators/      what subscribers put between a run and themselves: select, throttle_latest, heartbeat ...
     definition/     a workflow is a DAG of tasks, validated and frozen
+    listeners       who is told of windows, waits, stalls and streams
     requests        checks of ids, reasons, keys and meta
     events/         what flows: events, their vocabulary, and the fold of events into a state
     logger          the log lines of the library

@@ -19,6 +19,7 @@ from reactor.definition.policy import Budget, Limit
 from reactor.definition.workflow import Workflow
 from reactor.errors import EngineClosed, RunExists
 from reactor.events.event import Message
+from reactor.listeners import Listener, Listeners
 from reactor.logger import get_logger
 from reactor.logs.schemes import open_log
 from reactor.logs.stops import mark_stop, take_stop
@@ -34,7 +35,7 @@ from reactor.registry import Registry
 from reactor.requests import check_meta, check_reason, check_run_id, make_run_id
 from reactor.runs.beginning import Beginning
 from reactor.runs.draining import drain_runs, suspend_all
-from reactor.runs.host import Host
+from reactor.runs.host import Host, HostSettings
 from reactor.runs.open_runs import OpenRuns
 from reactor.runs.run import Run
 from reactor.services import Service, Services
@@ -59,6 +60,7 @@ class Engine:
     - ``resources``: shared pools and clients, which bodies find in ``ctx.resources``.
     - ``grace``: seconds that open runs get at the end of ``async with``.
     - ``append_timeout``: seconds that the log may take for one window; after that its run is lost in this process.
+    - ``listeners``: what is told of windows, waits, stalls and streams (``reactor.listeners``).
     - ``services``: what starts and ends with the engine (``reactor.services.Service``).
     - ``tracebacks``: whether ``task.failed`` events have a traceback; off, because users see events.
     """
@@ -76,6 +78,7 @@ class Engine:
         tracebacks: bool = False,
         append_timeout: float = bounds.APPEND_TIMEOUT_SECONDS,
         services: Iterable[Service] = (),
+        listeners: Iterable[Listener] = (),
         clock: Clock | None = None,
     ) -> None:
         self.log = open_log(log) if isinstance(log, str) else log
@@ -84,14 +87,12 @@ class Engine:
         self.clock: Clock = clock or SystemClock()
         if (problem := count_problem("concurrency", concurrency)) is not None:
             raise ValueError(f"the engine's {problem}")
-        self._concurrency = concurrency
-        self._resources = resources or {}
         self._grace = grace
-        self._tracebacks = tracebacks
-        self._append_timeout = append_timeout
         self._services = Services(services)
+        self.listeners = Listeners(listeners)
+        self._settings = HostSettings(resources or {}, concurrency, tracebacks, append_timeout, self.listeners)
         self._registry = Registry(limits, tools)
-        self._runs = OpenRuns(self._stores, self.clock)
+        self._runs = OpenRuns(self._stores, self.clock, self.listeners)
         self._recovery = Recovery(self._registry, self._runs)
         self._runs.over = self._recovery.on_run_ended
         self._host: Host | None = None
@@ -129,11 +130,8 @@ class Engine:
             self._stores.outputs,
             self.clock,
             loop,
-            resources=self._resources,
+            self._settings,
             limits=self._registry.limits.values(),
-            concurrency=self._concurrency,
-            tracebacks=self._tracebacks,
-            append_timeout=self._append_timeout,
             blocked=self._runs.warn_blocked,
             open_child=self._recovery.open_child,
         )
@@ -156,7 +154,7 @@ class Engine:
         grace = self._grace if grace is None else grace
         try:
             await self._services.stop()
-            in_time = await drain_runs(self._runs, self.log.durable, grace, self._append_timeout)
+            in_time = await drain_runs(self._runs, self.log.durable, grace, self._settings.append_timeout)
             await asyncio.gather(*self._recovery.upkeep, return_exceptions=True)
         finally:  # whatever went wrong, or was cancelled: the log is let go of
             suspend_all(self._runs)

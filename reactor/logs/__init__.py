@@ -4,6 +4,7 @@ schemes      URL scheme -> log; users can add to it
 memory       ``memory://``: the runs of this process, within bounds
 embedded     the small ports in memory, for logs that are not all of them
 stores       a log, taken apart into its ports
+holder       the lease of a log that one process owns
 stops        the mark of a clean stop
 records      what logs of every kind read from events
 sqlite/      ``sqlite:///path``: a file, one commit for all the windows that are ready

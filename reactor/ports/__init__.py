@@ -4,6 +4,9 @@ log         EventLog: stores the windows of runs and reads them back; RunRecord
 index       RunIndex: the list of runs, and deleting one
 outputs     OutputStore: the outputs that ``cache=`` keeps
 stores      Checkpoints, Idempotency, CleanStops; Lifecycle; Log: what an engine needs at least
+sharing     Lease, LiveFeed, Slots: what several processes share
+access      KeyStore, TicketStore, CapCounter: who may ask, and how much; not used yet
+schedules   ScheduleStore; not used yet
 clock       Clock: wall time and monotonic time
 executor    Executor: runs the body of a task; it takes Work, returns a Job, and calls Done
 attempt     Attempt, Upstream: what a body can read of the attempt it runs in
@@ -14,17 +17,21 @@ Give a log and a clock of your own to ``Engine``, an executor to ``register_kind
 bodies and runs share.
 """
 
+from reactor.ports.access import CapCounter, KeyRecord, KeyStore, TicketRecord, TicketStore
 from reactor.ports.attempt import Attempt, Upstream
 from reactor.ports.clock import Clock
 from reactor.ports.executor import Done, Executor, Job, Work
 from reactor.ports.index import RunIndex
 from reactor.ports.log import EventLog, RunRecord
 from reactor.ports.outputs import OutputStore
+from reactor.ports.schedules import ScheduleRecord, ScheduleStore
+from reactor.ports.sharing import Lease, LiveFeed, Slots, SlotWaiter, Stop
 from reactor.ports.speech import Line, Voice
 from reactor.ports.stores import Checkpoints, CleanStops, Idempotency, Lifecycle, Log
 
 __all__ = [
     "Attempt",
+    "CapCounter",
     "Checkpoints",
     "CleanStops",
     "Clock",
@@ -33,12 +40,23 @@ __all__ = [
     "Executor",
     "Idempotency",
     "Job",
+    "KeyRecord",
+    "KeyStore",
+    "Lease",
     "Lifecycle",
     "Line",
+    "LiveFeed",
     "Log",
     "OutputStore",
     "RunIndex",
     "RunRecord",
+    "ScheduleRecord",
+    "ScheduleStore",
+    "SlotWaiter",
+    "Slots",
+    "Stop",
+    "TicketRecord",
+    "TicketStore",
     "Upstream",
     "Voice",
     "Work",

@@ -78,6 +78,9 @@ class Recovery:
             trace = {} if known else {"traceback": traceback_of(problem)}
             logger.warning("run not recovered", run_id=record.run_id, reason=reason, **trace)
             return
+        if not await self._runs.lease.acquire(record.run_id):
+            self.not_recovered[record.run_id] = "another process goes on with it"
+            return
         if record.run_id in self._runs.open:
             return  # its parent has asked for it twice at the same time
         self._dormant.pop(record.run_id, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from reactor.clock import LoopScheduler
 from reactor.definition.graph import Graph, Node
@@ -13,15 +13,27 @@ from reactor.definition.policy import Limit
 from reactor.errors import ThreadsExhausted
 from reactor.events.values import traceback_of
 from reactor.executors.kinds import KINDS
+from reactor.listeners import Listeners
 from reactor.logger import get_logger
 from reactor.ports.clock import Clock
 from reactor.ports.executor import Executor, Work
 from reactor.ports.log import EventLog
 from reactor.ports.outputs import OutputStore
+from reactor.ports.sharing import Slots
 from reactor.runs.children import OpenChild
-from reactor.supervision.slots import Rate, Slots
+from reactor.supervision.slots import LocalSlots, Rate
 
 logger = get_logger()
+
+
+class HostSettings(NamedTuple):
+    """What the settings of an engine say for all its runs. They are explained at ``Engine``."""
+
+    resources: Mapping[str, Any]
+    concurrency: int | None
+    tracebacks: bool
+    append_timeout: float
+    listeners: Listeners
 
 
 class Host:
@@ -33,12 +45,9 @@ class Host:
         outputs: OutputStore,
         clock: Clock,
         loop: asyncio.AbstractEventLoop,
+        settings: HostSettings,
         *,
-        resources: Mapping[str, Any],
         limits: Iterable[Limit],
-        concurrency: int | None,
-        tracebacks: bool,
-        append_timeout: float,
         blocked: Callable[[Work, float], None],
         open_child: OpenChild,
     ) -> None:
@@ -47,13 +56,15 @@ class Host:
         self.clock = clock
         self.loop = loop
         self.scheduler = LoopScheduler(loop)
-        self.resources = MappingProxyType(dict(resources))
-        self.tracebacks = tracebacks
-        self.append_timeout = append_timeout
+        self.resources = MappingProxyType(dict(settings.resources))
+        self.tracebacks = settings.tracebacks
+        self.append_timeout = settings.append_timeout
+        self.listeners = settings.listeners
+        concurrency = settings.concurrency
         self.open_child = open_child
         self.executors: dict[str, Executor] = {name: kind.make(loop, blocked) for name, kind in KINDS.items()}
-        self._executor_slots = {name: Slots(kind.slots) for name, kind in KINDS.items() if kind.slots is not None}
-        self._engine_slots = None if concurrency is None else Slots(concurrency)
+        self._executor_slots = {name: LocalSlots(kind.slots) for name, kind in KINDS.items() if kind.slots is not None}
+        self._engine_slots = None if concurrency is None else LocalSlots(concurrency)
         self.is_limited = concurrency is not None
         self._workflow_slots: dict[tuple[str, int], Slots] = {}
         self._named: dict[str, Slots | Rate] = {}
@@ -74,7 +85,7 @@ class Host:
         """Adds a named limit, unless there is one of this name."""
         if limit.name not in self._named:
             self._named[limit.name] = (
-                Slots(limit.amount)
+                LocalSlots(limit.amount)
                 if limit.per is None
                 else Rate(limit.amount, limit.per, clock=self.loop.time, call_later=self.loop.call_later)
             )
@@ -90,7 +101,7 @@ class Host:
         slots = [
             own,
             self._slots_of(graph),
-            *(limit for limit in named if isinstance(limit, Slots)),
+            *(limit for limit in named if not isinstance(limit, Rate)),
             self._engine_slots,
             self._executor_slots.get(node.executor),
         ]
@@ -99,7 +110,7 @@ class Host:
     def _slots_of(self, graph: Graph) -> Slots | None:
         if graph.concurrency is None:
             return None
-        return self._workflow_slots.setdefault((graph.name, graph.concurrency), Slots(graph.concurrency))
+        return self._workflow_slots.setdefault((graph.name, graph.concurrency), LocalSlots(graph.concurrency))
 
     def wait_begins(self, executor: str, run_id: str, task_id: str) -> None:
         """A body waits for an answer, without a slot. It still occupies its thread or process, so these are counted.

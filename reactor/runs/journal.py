@@ -53,6 +53,7 @@ class Journal:
             lost=self.lose,
             last_seq=feed.last_seq,
             append_timeout=host.append_timeout,
+            listeners=host.listeners,
         )
 
     # --- writing ---

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from reactor.definition.graph import Graph, Node
+from reactor.ports.sharing import Slots
 from reactor.runs.host import Host
-from reactor.supervision.slots import Claim, Rate, Slots
+from reactor.supervision.slots import Claim, LocalSlots, Rate
 from reactor.tasks.scope import Body
 
 
@@ -26,10 +27,21 @@ class Limits:
             return None
         limits = self._by_task.get(node.name)
         if limits is None:
-            own = None if node.task.concurrency is None else Slots(node.task.concurrency)
+            own = None if node.task.concurrency is None else LocalSlots(node.task.concurrency)
             limits = self._by_task[node.name] = self._host.limits_of(self._graph, node, own)
         slots, rates = limits
         return Claim(slots, rates if starts else (), again) if slots or rates else None
+
+    def take(self, body: Body, claim: Claim) -> bool:
+        """Whether the body has all it claims; else the claim calls ``again``. Listeners hear of waits."""
+        waited = self._host.listeners.body_waited
+        if not claim.take():
+            if waited and claim.waiting_since is None:
+                claim.waiting_since = self._host.loop.time()
+            return False
+        if claim.waiting_since is not None:
+            waited(self._run_id, body.task_id, self._host.loop.time() - claim.waiting_since)
+        return True
 
     def wait_begins(self, body: Body) -> None:
         """The body waits for an answer. Raises ThreadsExhausted where too many wait in its executor."""

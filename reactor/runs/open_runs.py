@@ -14,6 +14,7 @@ from reactor.definition.graph import Graph
 from reactor.errors import RunExists, RunOpen, TooManyWaiting, UnknownRun
 from reactor.events.event import Window
 from reactor.events.state import RUN_ENDED
+from reactor.listeners import Listeners, Stall
 from reactor.logger import get_logger
 from reactor.logs.stores import Stores
 from reactor.ports.clock import Clock
@@ -32,11 +33,14 @@ logger = get_logger()
 class OpenRuns:
     """Those of one engine."""
 
-    def __init__(self, stores: Stores, clock: Clock) -> None:
+    def __init__(self, stores: Stores, clock: Clock, listeners: Listeners) -> None:
         self.log = stores.events
         self.index = stores.index
         self.checkpoints = stores.checkpoints
+        self.lease = stores.lease
+        self.lease.when_lost(self._on_lease_lost)
         self.clock = clock
+        self._listeners = listeners
         self.windows: Subject[Window] = Subject()
         """The committed windows of all runs. Hot."""
         self.log_problem: str | None = None
@@ -61,7 +65,9 @@ class OpenRuns:
         *,
         reused: Mapping[str, Output] | None = None,
     ) -> Run:
-        """Starts a new run. Returns once its ``run.started`` is in the log."""
+        """Starts a new run. Returns once its ``run.started`` is in the log. Raises RunExists: another has its lease."""
+        if not await self.lease.acquire(run_id):
+            raise RunExists(f"run {run_id!r} was started by another process", run_id=run_id)
         feed = Feed(run_id, self.log, self.clock, self.checkpoints)
         execution = self._adopt(
             Execution(host, graph, feed, beginning, published=self._published, ended=self._ended, reused=reused)
@@ -101,6 +107,13 @@ class OpenRuns:
                 waiter.set_result(self.open[feed.run_id])
         return execution
 
+    def _on_lease_lost(self, run_id: str, tenant: str) -> None:
+        """Another process may execute the run now: it ends here, as at the end of an engine."""
+        execution = self.executions.get(run_id) if tenant == "" else None
+        if execution is not None:
+            logger.warning("another process goes on with a run", run_id=run_id)
+            execution.journal.suspend()
+
     def _published(self, window: Window) -> None:
         self.log_problem = None
         if self.windows.observers:
@@ -112,6 +125,7 @@ class OpenRuns:
             self._lost.add(execution.run_id)
         self.open.pop(execution.run_id, None)
         self.executions.pop(execution.run_id, None)
+        self.lease.release(execution.run_id)
         if execution.parent is not None:
             execution.parent.run.remove_child(execution, execution.parent.task_id)
         if execution.feed.closed == Closed.END:
@@ -127,6 +141,7 @@ class OpenRuns:
 
     def warn_blocked(self, work: Work, seconds: float) -> None:
         """A body held the loop: its author should know where."""
+        self._listeners.stalled(Stall("loop", seconds, work.run_id, work.task_id))
         execution = self.executions.get(work.run_id)
         held_ms = round(seconds * 1000, 1)
         logger.warning("a body held the event loop", run_id=work.run_id, task_id=work.task_id, held_ms=held_ms)

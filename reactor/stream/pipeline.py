@@ -17,6 +17,7 @@ from reactor.clock import LoopScheduler
 from reactor.errors import LogLost
 from reactor.events.event import Draft, Event, Window
 from reactor.events.vocabulary import TERMINAL
+from reactor.listeners import Listeners, Stall
 from reactor.logger import get_logger
 from reactor.operators.attached import Attachable, Callbacks, Inlet, Sink, Stage, attach, operator_of
 from reactor.operators.buffer_window import Room, buffer_window
@@ -44,6 +45,7 @@ class Pipeline:
         room: Room | None = None,
         last_seq: int = 0,
         append_timeout: float = APPEND_TIMEOUT_SECONDS,
+        listeners: Listeners | None = None,
     ) -> None:
         self.room = room or Room()
         self._loop = loop = scheduler.loop
@@ -57,7 +59,14 @@ class Pipeline:
         windows = self._drafts.pipe(
             number(run_id, clock, last_seq),
             buffer_window(self.room, committed, size=event_size, scheduler=scheduler),
-            append(run_id, log, timeout=append_timeout, scheduler=scheduler, clock=loop.time),
+            append(
+                run_id,
+                log,
+                timeout=append_timeout,
+                scheduler=scheduler,
+                clock=loop.time,
+                listeners=listeners or Listeners(),
+            ),
         )
         self._subscription = attach(windows, Callbacks(publish_then_take_next, lost))
 
@@ -115,21 +124,38 @@ class _Numbering(Stage[Draft, Event]):
 
 
 def append(
-    run_id: str, log: EventLog, *, timeout: float, scheduler: abc.SchedulerBase, clock: Callable[[], float]
+    run_id: str,
+    log: EventLog,
+    *,
+    timeout: float,
+    scheduler: abc.SchedulerBase,
+    clock: Callable[[], float],
+    listeners: Listeners,
 ) -> Callable[[Observable[list[Event]]], Attachable[list[Event]]]:
     """Passes each window on once it is in the log. The source must not send the next window before that.
 
     Where the log refuses a window, or does not answer within ``timeout`` seconds of ``clock``, ``on_error`` gets a
-    LogLost: a log with a gap must not be published.
+    LogLost: a log with a gap must not be published. ``listeners`` are told how long it took.
     """
 
-    return operator_of(lambda sink: _Appending(run_id, log, sink, timeout, scheduler, clock))
+    return operator_of(lambda sink: _Appending(run_id, log, sink, timeout, scheduler, clock, listeners))
 
 
 class _Appending(Stage[list[Event], list[Event]]):
     """The window that is being appended, and its time limit: one timer in ``timeout`` seconds, not one a window."""
 
-    __slots__ = ("began", "clock", "is_watched", "log", "run_id", "scheduler", "timeout", "timer", "window")
+    __slots__ = (
+        "began",
+        "clock",
+        "is_watched",
+        "listeners",
+        "log",
+        "run_id",
+        "scheduler",
+        "timeout",
+        "timer",
+        "window",
+    )
 
     def __init__(
         self,
@@ -139,6 +165,7 @@ class _Appending(Stage[list[Event], list[Event]]):
         timeout: float,
         scheduler: abc.SchedulerBase,
         clock: Callable[[], float],
+        listeners: Listeners,
     ) -> None:
         super().__init__(sink)
         self.run_id = run_id
@@ -146,6 +173,7 @@ class _Appending(Stage[list[Event], list[Event]]):
         self.timeout = timeout
         self.scheduler = scheduler
         self.clock = clock
+        self.listeners = listeners
         self.window: list[Event] | None = None
         self.began = 0.0
         self.is_watched = False
@@ -185,6 +213,8 @@ class _Appending(Stage[list[Event], list[Event]]):
             self.window = window
             self.lose(error or "cancelled", error)
             return
+        if self.listeners.window_appended:
+            self.listeners.window_appended(window, self.clock() - self.began)
         for event in window:
             event.blob = None  # it is in the log: the ring need not keep it too
         try:
@@ -210,6 +240,7 @@ class _Appending(Stage[list[Event], list[Event]]):
         if self.is_disposed or self.window is None:
             return
         first, last = self.window[0].seq, self.window[-1].seq
+        self.listeners.stalled(Stall("log", self.clock() - self.began, self.run_id))
         self.dispose()  # a later answer is not published: the window, if it is in the log, is read at the next start
         lost = LogLost(f"the log did not take events {first} to {last} of run {self.run_id}: {why}", run_id=self.run_id)
         lost.__cause__ = cause

@@ -8,36 +8,34 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from reactor.operators.buffer_window import Room
+from reactor.ports.sharing import Slots, SlotWaiter
 
 
-class Slots:
-    """At most ``limit`` claims hold a slot at once; later ones are parked and served in order."""
+class LocalSlots:
+    """Implements ``Slots`` in this process: at most ``limit`` are taken at once."""
 
     __slots__ = ("_free", "_parked")
 
     def __init__(self, limit: int) -> None:
         self._free = limit
-        self._parked: OrderedDict[Claim, None] = OrderedDict()
+        self._parked: OrderedDict[SlotWaiter, None] = OrderedDict()
 
-    def acquire(self, claim: Claim) -> bool:
-        """Takes a slot; where none is free it parks the claim, which ``on_granted`` tells later, and returns False."""
+    def acquire(self, waiter: SlotWaiter) -> bool:
         if self._free > 0:
             self._free -= 1
             return True
-        self._parked[claim] = None
+        self._parked[waiter] = None
         return False
 
     def release(self) -> None:
-        """Gives a slot back: the first parked claim gets it."""
         if self._parked:
-            claim, _ = self._parked.popitem(last=False)
-            claim.on_granted()
+            waiter, _ = self._parked.popitem(last=False)
+            waiter.on_granted()
         else:
             self._free += 1
 
-    def withdraw(self, claim: Claim) -> None:
-        """Unparks a claim: a slot that stays taken must not keep a run that is gone in memory."""
-        self._parked.pop(claim, None)
+    def withdraw(self, waiter: SlotWaiter) -> None:
+        self._parked.pop(waiter, None)  # a slot that stays taken must not keep a run that is gone in memory
 
 
 class Rate:
@@ -118,7 +116,7 @@ class Claim:
     ``again`` is called when another ``take`` may succeed.
     """
 
-    __slots__ = ("_again", "_held", "_parked_at", "_rates", "_slots")
+    __slots__ = ("_again", "_held", "_parked_at", "_rates", "_slots", "waiting_since")
 
     def __init__(self, slots: Sequence[Slots], rates: Sequence[Rate], again: Callable[[], None]) -> None:
         self._slots = slots
@@ -126,6 +124,8 @@ class Claim:
         self._again = again
         self._held = 0
         self._parked_at: Slots | Rate | None = None
+        self.waiting_since: float | None = None
+        """When it was first parked, where somebody wants to know."""
 
     @property
     def is_waiting(self) -> bool:

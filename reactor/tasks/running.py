@@ -167,7 +167,7 @@ class Running:
         """Takes its slots again. A cancel from the body itself (``asyncio.timeout``) has to wait for them too."""
         interrupted: asyncio.CancelledError | None = None
         self._claim = claim = self._scope.limits.claim_for(self._body.node, self._wake, starts=False)
-        while claim is not None and claim is self._claim and not claim.take():
+        while claim is not None and claim is self._claim and not self._scope.limits.take(self._body, claim):
             while claim.is_waiting:
                 self._freed = self._scope.loop.create_future()
                 try:

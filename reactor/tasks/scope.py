@@ -89,6 +89,10 @@ class Limits(Protocol):
         """What a body of this task has to take; None for nothing. ``starts``: count it in the rates too."""
         ...
 
+    def take(self, body: Body, claim: Claim) -> bool:
+        """Whether the body has all it claims; else the claim calls ``again``."""
+        ...
+
     def wait_begins(self, body: Body) -> None:
         """The body waits for an answer. Raises ThreadsExhausted where too many wait in its executor."""
         ...

@@ -127,7 +127,7 @@ class StartingActor(Actor):
         scope = self.scope
         if self._claim is None:
             self._claim = scope.limits.claim_for(self.node, self._try_again, starts=True)
-        if self._claim is not None and (self._claim.is_waiting or not self._claim.take()):
+        if self._claim is not None and (self._claim.is_waiting or not scope.limits.take(self, self._claim)):
             return
         if scope.spending.may_start(self):
             self._start()

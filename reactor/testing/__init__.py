@@ -3,6 +3,7 @@
 log_laws        LOG_LAWS: what an ``EventLog`` of yours must keep
 index_laws      INDEX_LAWS: the same for a ``RunIndex``
 store_laws      OUTPUT_LAWS, CHECKPOINT_LAWS, IDEMPOTENCY_LAWS, STOP_LAWS: the same for the other ports of a log
+sharing_laws    LEASE_LAWS, SLOT_LAWS: what processes share
 executor_laws   EXECUTOR_LAWS: what an ``Executor`` of yours must keep; DEF and ASYNC, the bodies it runs
 faulty_logs     SlowLog, FaultyLog: late, refusing or hanging, around a log that is not; LogAround: the base for others
 reading         read_all: every event of a run
@@ -33,6 +34,7 @@ from reactor.testing.faulty_logs import FaultyLog, LogAround, SlowLog
 from reactor.testing.index_laws import LAWS as INDEX_LAWS
 from reactor.testing.log_laws import LAWS as LOG_LAWS
 from reactor.testing.reading import read_all
+from reactor.testing.sharing_laws import LEASE_LAWS, SLOT_LAWS
 from reactor.testing.store_laws import CHECKPOINT_LAWS, IDEMPOTENCY_LAWS, OUTPUT_LAWS, STOP_LAWS
 from reactor.testing.virtual import VirtualLoop
 
@@ -41,8 +43,10 @@ __all__ = [
     "EXECUTOR_LAWS",
     "IDEMPOTENCY_LAWS",
     "INDEX_LAWS",
+    "LEASE_LAWS",
     "LOG_LAWS",
     "OUTPUT_LAWS",
+    "SLOT_LAWS",
     "STOP_LAWS",
     "FaultyLog",
     "LogAround",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from reactor.supervision.slots import Claim, Rate, Slots
+from reactor.supervision.slots import Claim, LocalSlots, Rate
 from reactor.testing import VirtualLoop
 
 LIMITS = (1, 2)
@@ -46,7 +46,7 @@ class World:
     starts: dict[int, list[float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.slots = [Slots(limit) for limit in LIMITS]
+        self.slots = [LocalSlots(limit) for limit in LIMITS]
         self.rates = [Rate(n, per, clock=self.loop.time, call_later=self.loop.call_later) for n, per in RATES]
         self.told: deque[Body] = deque()
 

@@ -56,7 +56,7 @@ def mount(
     api[ENGINE] = engine
     api[REPEATS] = Repeats(engine.answers)
     api[HOSTS] = LOOPBACK | frozenset(allowed_hosts)
-    api[STREAMS] = app[STREAMS] = Streams()
+    api[STREAMS] = app[STREAMS] = Streams(engine.listeners)
     for resource in (definitions, tools, runs, health):
         api.add_routes(resource.routes())
     api.cleanup_ctx.append(_run_engine)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Literal
 
 from aiohttp import web
 
+from reactor.listeners import StreamInfo
 from reactor_web.http.query import StreamOptions
 
 GONE: Final = "gone"
@@ -17,14 +18,23 @@ GONE: Final = "gone"
 class Client:
     """One open stream: what the client asked for, why its stream closes, since when a write to it has lasted."""
 
-    __slots__ = ("_waiter", "_was_woken", "closing", "on_wake", "options", "path", "transport", "writing_since")
+    __slots__ = (
+        "_waiter", "_was_woken", "closing", "cut", "on_wake", "opened", "options", "path", "peer", "run_id",
+        "transport", "writing_since",
+    )  # fmt: skip
 
-    def __init__(self, request: web.Request, options: StreamOptions) -> None:
+    def __init__(self, request: web.Request, options: StreamOptions, run_id: str = "") -> None:
         self.transport = request.transport
+        self.run_id = run_id
+        self.peer = request.remote
         self.path = request.path
         self.options = options
         self.closing: str | None = None
         """``GONE``, or the reason that ``stream.closing`` gives; None while the stream goes on."""
+        self.cut: Literal["stalled", "error"] | None = None
+        """Why the server cut the connection, if it did."""
+        self.opened = 0.0
+        """Loop time."""
         self.writing_since: float | None = None
         """Loop time."""
         self.on_wake: Callable[[], None] | None = None
@@ -61,7 +71,13 @@ class Client:
     def is_gone(self) -> bool:
         return self.transport is None or self.transport.is_closing()
 
-    def abort(self) -> None:
+    @property
+    def info(self) -> StreamInfo:
+        """What listeners are told of it."""
+        return StreamInfo(self.run_id, self.path, self.peer, self.options.dialect)
+
+    def abort(self, why: Literal["stalled", "error"] = "error") -> None:
         """Cuts the connection; what was not sent yet is lost."""
+        self.cut = why
         if self.transport is not None:
             self.transport.abort()

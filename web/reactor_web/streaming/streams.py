@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 
 from aiohttp import web
 
+from reactor.listeners import Listeners, Stall
 from reactor.logger import get_logger
 from reactor_web.bounds import CHECK_SECONDS, CLOSING_SECONDS, SEND_TIMEOUT_SECONDS
 from reactor_web.streaming.channels import Channels
@@ -20,7 +21,8 @@ logger = get_logger("reactor.web")
 class Streams:
     """The open streams, and the channels they share. The timer runs while there is a stream."""
 
-    def __init__(self) -> None:
+    def __init__(self, listeners: Listeners | None = None) -> None:
+        self.listeners = listeners or Listeners()
         self.channels = Channels()
         self.closing = asyncio.Event()
         self._clients: set[Client] = set()
@@ -37,6 +39,9 @@ class Streams:
 
     def add(self, client: Client) -> None:
         self._clients.add(client)
+        client.opened = asyncio.get_running_loop().time()
+        if self.listeners.stream_opened:
+            self.listeners.stream_opened(client.info)
         if self.closing.is_set():
             client.close("shutdown")
         if self._timer is None:
@@ -49,7 +54,12 @@ class Streams:
         task.add_done_callback(self._spawned.discard)
 
     def remove(self, client: Client) -> None:
-        self._clients.discard(client)
+        if client not in self._clients:
+            return
+        self._clients.remove(client)
+        if self.listeners.stream_closed:
+            seconds = asyncio.get_running_loop().time() - client.opened
+            self.listeners.stream_closed(client.info, client.cut or client.closing or "end", seconds)
         if not self._clients:
             if self._timer is not None:
                 self._timer.cancel()
@@ -73,7 +83,7 @@ class Streams:
 
     def _abort_all(self) -> None:
         for client in self:
-            client.abort()
+            client.abort("stalled")
 
     def _check(self) -> None:
         """Closes the streams of clients that have gone, and aborts stalled ones.
@@ -84,7 +94,8 @@ class Streams:
         for client in self:
             if client.writing_since is not None and now - client.writing_since > SEND_TIMEOUT_SECONDS:
                 logger.info("stalled client aborted", path=client.path)
-                client.abort()
+                client.abort("stalled")
+                self.listeners.stalled(Stall("client", now - client.writing_since, client.run_id))
             elif client.is_gone:
                 client.close(GONE)
         self._timer = asyncio.get_running_loop().call_later(CHECK_SECONDS, self._check)

@@ -1,0 +1,147 @@
+"""Listeners: told what happens in an engine, for metrics, logs and alarms. What they do changes nothing.
+
+A listener has any of the methods below: ``Engine(listeners=[counts])``. They are called on the event loop, in the
+middle of its work, so they only note what they are told. One that raises is logged, and is told nothing more.
+
+They need not hear of single events: those are in the windows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final, Generic, Literal, ParamSpec, Protocol
+
+from reactor.events.event import Window
+from reactor.events.values import traceback_of
+from reactor.logger import get_logger
+
+logger = get_logger()
+
+P = ParamSpec("P")
+
+
+class WindowListener(Protocol):
+    """Hears of each window of events that is in the log."""
+
+    def window_appended(self, window: Window, seconds: float) -> None:
+        """Before anybody else sees the window. ``seconds``: what the log took. Do not change the events."""
+        ...
+
+
+class WaitListener(Protocol):
+    """Hears of each body that had to wait for a limit."""
+
+    def body_waited(self, run_id: str, task_id: str, seconds: float) -> None:
+        """It waited for a slot or a rate before it started, and now starts."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """Something did not go on for a while.
+
+    - ``loop``: a body held the event loop; everything else stood still.
+    - ``log``: the log refused a window, or did not answer in time. The run is lost in this process.
+    - ``client``: the client of a stream did not read, and was cut off.
+    """
+
+    kind: Literal["loop", "log", "client"]
+    seconds: float
+    run_id: str
+    task_id: str | None = None
+
+
+class StallListener(Protocol):
+    """Hears of what stands still."""
+
+    def stalled(self, stall: Stall) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class StreamInfo:
+    """A stream over HTTP. ``run_id`` is empty where it shows an Observable, or waits for a run that has no id yet."""
+
+    run_id: str
+    path: str
+    """Of the request, without its query."""
+    peer: str | None
+    """The address of the other end of the connection."""
+    dialect: str
+
+
+class StreamListener(Protocol):
+    """Hears of the streams over HTTP of an application that the engine is mounted in. Both methods come as a pair."""
+
+    def stream_opened(self, stream: StreamInfo) -> None: ...
+
+    def stream_closed(self, stream: StreamInfo, reason: str, seconds: float) -> None:
+        """``reason``: ``end``, ``gone`` (the client left), ``stalled``, ``error``, or that of ``stream.closing``.
+
+        ``seconds``: how long it was open.
+        """
+        ...
+
+
+Listener = WindowListener | WaitListener | StallListener | StreamListener
+"""What ``Engine(listeners=...)`` takes: an object with the methods of at least one of these."""
+
+TOGETHER: Final = (("window_appended",), ("body_waited",), ("stalled",), ("stream_opened", "stream_closed"))
+"""The methods of each Protocol."""
+
+
+class Signal(Generic[P]):
+    """One method of all listeners that have it. False where there is none, so that a caller can save the work."""
+
+    __slots__ = ("_name", "callbacks")
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.callbacks: list[Callable[P, None]] = []
+
+    def __bool__(self) -> bool:
+        return bool(self.callbacks)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> None:
+        for callback in tuple(self.callbacks):
+            try:
+                callback(*args, **kwargs)
+            except Exception as error:
+                self.callbacks.remove(callback)
+                listener = type(getattr(callback, "__self__", callback)).__name__
+                logger.error(
+                    "a listener raised, and is told nothing more",
+                    listener=listener,
+                    method=self._name,
+                    traceback=traceback_of(error),
+                )
+
+
+class Listeners:
+    """The listeners of one engine, by what they hear."""
+
+    def __init__(self, listeners: Iterable[Listener] = ()) -> None:
+        """Raises TypeError for what is not a listener."""
+        self.window_appended: Signal[Window, float] = Signal("window_appended")
+        self.body_waited: Signal[str, str, float] = Signal("body_waited")
+        self.stalled: Signal[Stall] = Signal("stalled")
+        self.stream_opened: Signal[StreamInfo] = Signal("stream_opened")
+        self.stream_closed: Signal[StreamInfo, str, float] = Signal("stream_closed")
+        if not isinstance(listeners, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]  # users without a type checker
+            raise TypeError(f"listeners is a list of listeners, not {type(listeners).__name__}")
+        for listener in listeners:
+            self._add(listener)
+
+    def _add(self, listener: Any) -> None:
+        name = listener.__name__ if isinstance(listener, type) else type(listener).__name__
+        if isinstance(listener, type):
+            raise TypeError(f"{name} is a class; a listener is an object: {name}()")
+        hears = [methods for methods in TOGETHER if any(hasattr(listener, method) for method in methods)]
+        if not hears:
+            known = ", ".join(method for methods in TOGETHER for method in methods)
+            raise TypeError(f"{name} hears nothing; a listener has at least one of the methods {known}")
+        for method in (method for methods in hears for method in methods):
+            callback = getattr(listener, method, None)
+            if not callable(callback):
+                raise TypeError(f"the listener {name} needs a method {method} as well")
+            getattr(self, method).callbacks.append(callback)

@@ -16,7 +16,8 @@ The rooms, from the top down; each imports only from rooms below it in this list
 """
 
 from reactor_web.app import create_app, mount
+from reactor_web.http.middleware import only_looks
 from reactor_web.http.problems import problems
 from reactor_web.streaming.stream import stream
 
-__all__ = ["create_app", "mount", "problems", "stream"]
+__all__ = ["create_app", "mount", "only_looks", "problems", "stream"]

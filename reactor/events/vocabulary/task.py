@@ -104,6 +104,8 @@ class TaskReceived(TypedDict):
     key: str | None
     by: NotRequired[str]
     """Who sent it, if known. Over HTTP it is the address. Since 0.2."""
+    command: NotRequired[str]
+    """The id of the command that sent it, where commands pass through an inbox. Not written yet."""
 
 
 @event("task.retrying", task="retrying")

@@ -4,6 +4,7 @@ keys          what a handler finds in its application
 query         strings of a query or a header -> checked values
 body          the JSON of a request, and of a response
 command       a command goes on when its client leaves
+middleware    only_looks: a middleware that need not see the end of a stream
 idempotency   a request with a key is carried out once
 problems      errors -> application/problem+json
 result        a run -> JSON

@@ -12,6 +12,7 @@ from reactor import errors
 from reactor.events.values import traceback_of
 from reactor.logger import get_logger
 from reactor.operators.select import InvalidPattern
+from reactor_web.http.middleware import only_looks
 
 logger = get_logger("reactor.web")
 
@@ -77,6 +78,7 @@ def problem_response(status: int, detail: str, **members: Any) -> web.Response:
     )
 
 
+@only_looks
 @web.middleware
 async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Middleware: answers whatever a handler raises with a problem document.

@@ -19,8 +19,8 @@ class Client:
     """One open stream: what the client asked for, why its stream closes, since when a write to it has lasted."""
 
     __slots__ = (
-        "_waiter", "_was_woken", "closing", "cut", "on_wake", "opened", "options", "path", "peer", "run_id",
-        "transport", "writing_since",
+        "_waiter", "_was_woken", "closing", "cut", "has_ended", "on_wake", "opened", "options", "path", "peer",
+        "run_id", "transport", "writing_since",
     )  # fmt: skip
 
     def __init__(self, request: web.Request, options: StreamOptions, run_id: str = "") -> None:
@@ -31,6 +31,8 @@ class Client:
         self.options = options
         self.closing: str | None = None
         """``GONE``, or the reason that ``stream.closing`` gives; None while the stream goes on."""
+        self.has_ended = False
+        """Whether all of it was written."""
         self.cut: Literal["stalled", "error"] | None = None
         """Why the server cut the connection, if it did."""
         self.opened = 0.0
@@ -70,6 +72,11 @@ class Client:
     @property
     def is_gone(self) -> bool:
         return self.transport is None or self.transport.is_closing()
+
+    @property
+    def end_reason(self) -> str:
+        """Why its stream is over."""
+        return self.cut or ("end" if self.has_ended else self.closing) or "end"
 
     @property
     def info(self) -> StreamInfo:

@@ -115,15 +115,19 @@ class Follower:
         """Writes why nothing more comes, unless the client has gone."""
         if self.client.closing == GONE:
             return
+        feed = self._feed
+        self.client.has_ended = self.client.closing is None and (feed.closed == "end" or self._is_over)
+        if not self.client.has_ended and feed.closed is not None:
+            self.client.close(feed.closed)
         if end := self._dialect.end(self._state, self._end()):
             await self.wire.write(end)
 
     def _end(self) -> End:
-        feed, closing = self._feed, self.client.closing
-        if closing is None and (feed.closed == "end" or self._is_over):
+        feed = self._feed
+        if self.client.has_ended:
             id = feed.last_seq if feed.closed == "end" else None
             return End(feed.notice("stream.end", {"status": feed.state.status}), id)
-        return End(feed.notice("stream.closing", {"reason": closing or feed.closed, "retry_ms": RETRY_MS}))
+        return End(feed.notice("stream.closing", {"reason": self.client.closing, "retry_ms": RETRY_MS}))
 
 
 async def read_next(feed: Feed, position: int) -> list[Message]:

@@ -6,8 +6,8 @@ connection over: its transport gets a protocol that only follows, the handler re
 as if the client had gone. From then on the channel writes the frames; a task exists only while a client is behind.
 
 Only this file reaches into aiohttp's server protocol. If anything is not as expected (another aiohttp, HTTP/1.0,
-middlewares of a host application, an access log, handlers that are cancelled with their client), nothing is taken over
-and the handler goes on.
+middlewares of a host application that do not say ``only_looks``, an access log, handlers that are cancelled with their
+client), nothing is taken over and the handler goes on.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from reactor.events.values import traceback_of
 from reactor.logger import get_logger
-from reactor_web.http.problems import problems
+from reactor_web.http.middleware import must_see_the_end
 from reactor_web.streaming.client import GONE
 from reactor_web.streaming.direct import chunk_of
 from reactor_web.streaming.follower import Follower
@@ -72,7 +72,7 @@ def _is_awaited(request: web.Request, protocol: RequestHandler) -> bool:
     """Whether somebody else waits for the end of the handler: a middleware, or an access log that writes durations."""
     log = protocol.access_logger
     middlewares = [middleware for app in request.match_info.apps for middleware in app.middlewares]
-    return any(middleware is not problems for middleware in middlewares) or (log is not None and log.enabled)
+    return any(map(must_see_the_end, middlewares)) or (log is not None and log.enabled)
 
 
 class _Detached(asyncio.Protocol):

@@ -162,9 +162,10 @@ async def _wait_for_start(pending: Awaitable[Run], run_id: str, client: Client, 
             return waiting.result()
     finally:
         waiting.cancel()
+    client.close("not_found")  # unless it closes for another reason already
     if client.closing != GONE:
         closing = Notice("stream.closing", run_id, SystemClock().now().decode(), {
-            "reason": client.closing or "not_found", "retry_ms": RETRY_MS,
+            "reason": client.closing, "retry_ms": RETRY_MS,
         })  # fmt: skip
         state, _ = dialect.begin(None, "resume")
         await wire.write(dialect.end(state, End(closing)))

@@ -59,7 +59,7 @@ class Streams:
         self._clients.remove(client)
         if self.listeners.stream_closed:
             seconds = asyncio.get_running_loop().time() - client.opened
-            self.listeners.stream_closed(client.info, client.cut or client.closing or "end", seconds)
+            self.listeners.stream_closed(client.info, client.end_reason, seconds)
         if not self._clients:
             if self._timer is not None:
                 self._timer.cancel()

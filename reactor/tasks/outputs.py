@@ -19,13 +19,13 @@ class Output(NamedTuple):
     """The task's return annotation restores the value from its JSON."""
 
 
-_COMMON: Final[frozenset[type]] = frozenset({type(None), bool, int, float, str, bytes, list, tuple, dict})
+COMMON_TYPES: Final[frozenset[type]] = frozenset({type(None), bool, int, float, str, bytes, list, tuple, dict})
 """The types most bodies return. They need no closer look."""
 
 
 def output_problem(output: Any) -> TypeError | None:
     """Why a value cannot be an output: it can be read only once, so whoever looked first would use it up."""
-    if type(output) in _COMMON:
+    if type(output) in COMMON_TYPES:
         return None
     if inspect.isawaitable(output):
         if inspect.iscoroutine(output):

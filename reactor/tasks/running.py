@@ -15,6 +15,7 @@ from reactor.supervision.stopwatch import Stopwatch
 from reactor.tasks.arguments import bind
 from reactor.tasks.attempts import attempt_of
 from reactor.tasks.observable import ObservableJob
+from reactor.tasks.outputs import COMMON_TYPES
 from reactor.tasks.scope import Body
 from reactor.tasks.voice import TaskVoice
 
@@ -92,7 +93,7 @@ class Running:
         job, self._job = self._job, None
         if job is None:
             return
-        if isinstance(output, Observable) and not self._is_stopping:
+        if type(output) not in COMMON_TYPES and isinstance(output, Observable) and not self._is_stopping:
             observing = self._job = ObservableJob(self._scope.loop, self._scope.scheduler, self._take_answer)
             self._scope.isolation.call(observing.start, cast("Observable[Any]", output))
         else:

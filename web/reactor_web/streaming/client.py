@@ -17,7 +17,9 @@ GONE: Final = "gone"
 class Client:
     """One open stream: what the client asked for, why its stream closes, since when a write to it has lasted."""
 
-    __slots__ = ("_waiter", "_was_woken", "closing", "on_wake", "options", "path", "transport", "writing_since")
+    __slots__ = (
+        "_waiter", "_was_woken", "closing", "on_wake", "options", "path", "server", "transport", "writing_since",
+    )  # fmt: skip
 
     def __init__(self, request: web.Request, options: StreamOptions) -> None:
         self.transport = request.transport
@@ -29,6 +31,8 @@ class Client:
         """Loop time."""
         self.on_wake: Callable[[], None] | None = None
         """Called by ``wake`` once the client has no handler that waits."""
+        self.server: object = None
+        """aiohttp's protocol of the connection, where nothing else tells that the server shuts down."""
         self._waiter: asyncio.Future[None] | None = None
         self._was_woken = False
 
@@ -57,9 +61,22 @@ class Client:
             self.closing = reason
             self.wake()
 
+    def cut(self) -> bool:
+        """The handler was cancelled. Whether the client can be told why; one that does not read is taken as gone."""
+        if self.is_gone or (self.transport is not None and self.transport.get_write_buffer_size()):
+            self.closing = GONE
+        else:
+            self.close("lifetime")
+        return self.closing != GONE
+
     @property
     def is_gone(self) -> bool:
         return self.transport is None or self.transport.is_closing()
+
+    @property
+    def is_server_closing(self) -> bool:
+        """Whether aiohttp has told the connection to close after this answer, as it does when the server shuts down."""
+        return getattr(self.server, "_close", False) is True
 
     def abort(self) -> None:
         """Cuts the connection; what was not sent yet is lost."""

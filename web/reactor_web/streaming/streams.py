@@ -76,7 +76,7 @@ class Streams:
             client.abort()
 
     def _check(self) -> None:
-        """Closes the streams of clients that have gone, and aborts stalled ones.
+        """Closes the streams of clients that have gone or whose server shuts down, and aborts stalled ones.
 
         aiohttp tells a waiting handler of a disconnect only where the host application asked for that.
         """
@@ -87,6 +87,8 @@ class Streams:
                 client.abort()
             elif client.is_gone:
                 client.close(GONE)
+            elif client.is_server_closing:
+                client.close("shutdown")
         self._timer = asyncio.get_running_loop().call_later(CHECK_SECONDS, self._check)
 
 

@@ -1,5 +1,6 @@
 // Runs a snippet as a page of a browser would: `node browser.mjs BASE SNIPPET`.
-// What the snippet shows in `out` is printed as JSON, a line for each change; a line `null` when it has closed its stream.
+// What the snippet shows in `out` is printed as JSON, a line for each change; a line `null` when it has closed its
+// stream, and `{"refused": 502}` when a server has closed it for good.
 import { readFileSync } from "node:fs";
 
 const [base, snippet] = process.argv.slice(2);
@@ -49,6 +50,7 @@ class EventSource extends EventTarget {
     const response = await fetch(this.#url, { headers, signal: this.#abort.signal });
     if (response.status !== 200 || !response.headers.get("content-type")?.startsWith("text/event-stream")) {
       this.readyState = EventSource.CLOSED; // any other answer is final
+      console.log(JSON.stringify({ refused: response.status }));
       this.dispatchEvent(new Event("error"));
       return;
     }

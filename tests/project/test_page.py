@@ -2,60 +2,25 @@
 
 from __future__ import annotations
 
-import re
-import signal
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.request import Request, urlopen
 
-import orjson
 import pytest
 
-from tests.helpers.command import end, start_reactor, start_server
+from tests.helpers.command import end
+from tests.helpers.life import Life
 from tests.helpers.node import Page, find_node
-from tests.helpers.paths import ROOT
+from tests.helpers.paths import block_of
 from tests.helpers.tokens import FIRST, REST
 
-FLOW = ROOT / "tests/helpers/tokens.py"
 FIRST_TEXT, WHOLE_TEXT = "".join(FIRST), "".join(FIRST + REST)
-
-
-def snippet_of(document: str) -> str:
-    """The JavaScript of a document, which has one block of it."""
-    (code,) = re.findall(r"```js\n(.*?)```", (ROOT / document).read_text(), re.DOTALL)
-    return code
 
 
 @pytest.fixture
 def snippet(tmp_path: Path) -> Path:
     path = tmp_path / "snippet.js"
-    path.write_text(snippet_of("docs/agents.md"))
+    path.write_text(block_of("docs/agents.md", "js"))
     return path
-
-
-class Life:
-    """A server that can be ended and started again at the same address, on the same file."""
-
-    def __init__(self, store: Path) -> None:
-        self.store = f"sqlite:///{store}"
-        self.url, self.process = start_server(FLOW, "--store", self.store)
-        self.base = self.url.removesuffix("/api/v1")
-
-    def end(self, how: str) -> None:
-        self.process.send_signal(getattr(signal, how))
-        self.process.communicate(timeout=30)
-
-    def begin_again(self) -> None:
-        port = self.base.rpartition(":")[2]
-        self.process = start_reactor("serve", FLOW, "--store", self.store, "--port", port)
-        assert self.process.stdout is not None
-        assert "serving" in self.process.stdout.readline()
-
-    def start_run(self, **input: object) -> None:
-        body = orjson.dumps({"workflow": "tokens", "input": input})
-        headers = {"Content-Type": "application/json"}
-        with urlopen(Request(f"{self.url}/runs/a1", body, headers, method="PUT")) as response:
-            assert response.status == 201
 
 
 @pytest.fixture

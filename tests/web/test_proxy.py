@@ -57,10 +57,8 @@ def as_documented(folder: Path, port: int, upstream: int, certificate: Path) -> 
 
 def plain(*lines: str) -> str:
     """A server without TLS; without any lines it is what everybody begins with: HTTP/1.0 and buffering."""
-    return (
-        "server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://127.0.0.1:{upstream}; %s }} }}"
-        % " ".join(lines)
-    )
+    location = " ".join(["proxy_pass http://127.0.0.1:UPSTREAM;", *lines])
+    return f"server {{ listen 127.0.0.1:PORT; location / {{ {location} }} }}"
 
 
 ONE_ONE = 'proxy_http_version 1.1; proxy_set_header Connection "";'
@@ -108,7 +106,7 @@ def proxy(name: str, folder: Path, upstream: int, certificate: Path) -> Iterator
         site = as_documented(folder, port, upstream, certificate)
         tls = ssl.create_default_context(cafile=str(certificate / "cert.pem"))
     else:
-        site, tls = SITES.get(name, name).format(port=port, upstream=upstream), None
+        site, tls = SITES.get(name, name).replace("PORT", str(port)).replace("UPSTREAM", str(upstream)), None
     front = Front(port, tls, certificate)
     with nginx(folder, site, port):
         yield front

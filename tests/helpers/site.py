@@ -113,7 +113,14 @@ class Site:
     clients: list[Raw] = field(default_factory=list[Raw])
 
     async def open(
-        self, path: str, *, version: str = "1.1", headers: str = "", body: bytes = b"", reads: bool = True
+        self,
+        path: str,
+        *,
+        method: str = "GET",
+        version: str = "1.1",
+        headers: str = "",
+        body: bytes = b"",
+        reads: bool = True,
     ) -> Raw:
         connection = socket.socket()
         if not reads:
@@ -124,7 +131,7 @@ class Site:
         limit = 65_536 if reads else 1024
         client = Raw(*await asyncio.open_connection(sock=connection, ssl=self.tls, server_hostname=name, limit=limit))
         self.clients.append(client)
-        client.writer.write(f"GET {path} HTTP/{version}\r\nHost: localhost\r\n{headers}\r\n".encode() + body)
+        client.writer.write(f"{method} {path} HTTP/{version}\r\nHost: localhost\r\n{headers}\r\n".encode() + body)
         return client
 
     async def follow(self, run: Run, query: str = "", **options: Any) -> Raw:

@@ -56,12 +56,21 @@ def mount(
     api[ENGINE] = engine
     api[REPEATS] = Repeats(engine.answers)
     api[HOSTS] = LOOPBACK | frozenset(allowed_hosts)
-    api[STREAMS] = app[STREAMS] = Streams(engine.listeners)
+    api[STREAMS] = _streams_of(app)
+    api[STREAMS].tell(engine.listeners)
     for resource in (definitions, tools, runs, health):
         api.add_routes(resource.routes())
     api.cleanup_ctx.append(_run_engine)
-    app.on_shutdown.append(_close_streams)
     app.add_subapp(prefix, api)
+
+
+def _streams_of(app: web.Application) -> Streams:
+    """The streams of everything that is mounted in this application; its shutdown closes them."""
+    streams = app.get(STREAMS)
+    if streams is None:
+        streams = app[STREAMS] = Streams()
+        app.on_shutdown.append(_close_streams)
+    return streams
 
 
 async def _run_engine(api: web.Application) -> AsyncIterator[None]:

@@ -14,7 +14,10 @@ RetryReason = Literal["error", "worker_lost", "recovered"]
 
 @event("task.started", task="running")
 class TaskStarted(TypedDict):
-    """A body begins; every attempt has one. It is written when the body begins, not when it queues."""
+    """A body begins; every attempt has one. It is written when the body begins, not when it queues.
+
+    ``attempt`` counts the starts of the body, from 1: also those after a restart, which no ``task.retrying`` announces.
+    """
 
     executor: str
     """``loop``, ``thread`` or ``process``."""
@@ -118,7 +121,11 @@ class TaskRetrying(TypedDict):
     duration_ms: float
     """Of the attempt that failed."""
     reason: NotRequired[RetryReason]
-    """``worker_lost``: its worker process died. ``recovered`` is not written yet. Since 0.2."""
+    """``worker_lost``: its worker process died. Since 0.2.
+
+    ``recovered`` is not written: after a restart no attempt has failed, and the next ``task.started`` has the next
+    ``attempt``. What shows the output of one attempt should look at ``attempt``, which all events of a body have.
+    """
 
 
 @event("task.cancelling")

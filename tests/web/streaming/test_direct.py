@@ -41,7 +41,7 @@ async def follow_three_steps(server: Server) -> tuple[list[bytes], list[int]]:
         for _ in range(3):
             found = await waiting(server, 2)
             await step(server, one, two, other)
-        writes = [place.writes for place in found]
+        writes = [place.written for place in found]
         server.gates.open()
         for stream in (one, two, other):
             await stream.all()

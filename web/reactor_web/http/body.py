@@ -21,6 +21,16 @@ ANYTHING: Final = object
 _NAMES: Final[Mapping[Kind, str]] = {STRING: "a string", NUMBER: "a number", OBJECT: "an object"}
 
 
+class NoBody(web.Response):
+    """A response that has no body: 204, or the answer to a HEAD.
+
+    aiohttp fails when a middleware of the host asks it to compress nothing.
+    """
+
+    def enable_compression(self, force: object = None, strategy: int | None = None) -> None:
+        """Does nothing."""
+
+
 def json_response(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """A response with ``body`` as JSON."""
     return web.Response(

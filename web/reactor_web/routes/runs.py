@@ -20,7 +20,7 @@ from reactor.plans.load import load_plan, parse_plan
 from reactor.runs.run import Run
 from reactor_web.bounds import MAX_GRACE_SECONDS
 from reactor_web.guard.hosts import guard_change
-from reactor_web.http.body import ANYTHING, NUMBER, OBJECT, STRING, Kind, json_body, json_response
+from reactor_web.http.body import ANYTHING, NUMBER, OBJECT, STRING, Kind, NoBody, json_body, json_response
 from reactor_web.http.command import carry_out
 from reactor_web.http.idempotency import Claim, digest_of, idempotency_key
 from reactor_web.http.keys import ENGINE, REPEATS
@@ -237,7 +237,7 @@ async def delete_run(request: web.Request) -> web.Response:
     """Removes a run that has ended, with all its events: 204; 409 while it is open."""
     guard_change(request)
     await carry_out(request.app[ENGINE].delete(request.match_info["id"]))
-    return web.Response(status=204)
+    return NoBody(status=204)
 
 
 async def _command(request: web.Request, **members: Kind) -> dict[str, Any]:

@@ -15,6 +15,7 @@ wire        writes to one client, in order
 snapshot    ``run.state``: the folded state as frames
 follower    one client from its cursor to the end of its run
 view_follower   one client that follows a view
+event_stream    the response, which bears what a host application does to all of its responses
 response    the headers of a stream, and what happens when it breaks off
 observable  any Observable, for one client
 handover    a client that has caught up goes on without its handler

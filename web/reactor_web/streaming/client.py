@@ -19,8 +19,8 @@ class Client:
     """One open stream: what the client asked for, why its stream closes, since when a write to it has lasted."""
 
     __slots__ = (
-        "_waiter", "_was_woken", "closing", "cut", "has_ended", "on_wake", "opened", "options", "path", "peer",
-        "run_id", "transport", "writing_since",
+        "_waiter", "_was_woken", "aborted", "closing", "has_ended", "on_wake", "opened", "options", "path", "peer",
+        "run_id", "server", "transport", "writing_since",
     )  # fmt: skip
 
     def __init__(self, request: web.Request, options: StreamOptions, run_id: str = "") -> None:
@@ -33,7 +33,7 @@ class Client:
         """``GONE``, or the reason that ``stream.closing`` gives; None while the stream goes on."""
         self.has_ended = False
         """Whether all of it was written."""
-        self.cut: Literal["stalled", "error"] | None = None
+        self.aborted: Literal["stalled", "error"] | None = None
         """Why the server cut the connection, if it did."""
         self.opened = 0.0
         """Loop time."""
@@ -41,6 +41,8 @@ class Client:
         """Loop time."""
         self.on_wake: Callable[[], None] | None = None
         """Called by ``wake`` once the client has no handler that waits."""
+        self.server: object = None
+        """aiohttp's protocol of the connection, where nothing else tells that the server shuts down."""
         self._waiter: asyncio.Future[None] | None = None
         self._was_woken = False
 
@@ -69,14 +71,27 @@ class Client:
             self.closing = reason
             self.wake()
 
+    def cut(self) -> bool:
+        """The handler was cancelled. Whether the client can be told why; one that does not read is taken as gone."""
+        if self.is_gone or (self.transport is not None and self.transport.get_write_buffer_size()):
+            self.closing = GONE
+        else:
+            self.close("lifetime")
+        return self.closing != GONE
+
     @property
     def is_gone(self) -> bool:
         return self.transport is None or self.transport.is_closing()
 
     @property
+    def is_server_closing(self) -> bool:
+        """Whether aiohttp has told the connection to close after this answer, as it does when the server shuts down."""
+        return getattr(self.server, "_close", False) is True
+
+    @property
     def end_reason(self) -> str:
         """Why its stream is over."""
-        return self.cut or ("end" if self.has_ended else self.closing) or "end"
+        return self.aborted or ("end" if self.has_ended else self.closing) or "end"
 
     @property
     def info(self) -> StreamInfo:
@@ -85,6 +100,6 @@ class Client:
 
     def abort(self, why: Literal["stalled", "error"] = "error") -> None:
         """Cuts the connection; what was not sent yet is lost."""
-        self.cut = why
+        self.aborted = why
         if self.transport is not None:
             self.transport.abort()

@@ -23,7 +23,7 @@ class Place:
     ``is_waiting``: its handler has nothing to write, so the channel may write to it.
     """
 
-    __slots__ = ("_transport", "floor", "is_waiting", "offset", "position", "writes")
+    __slots__ = ("_transport", "floor", "is_waiting", "offset", "position", "written")
 
     def __init__(self, transport: asyncio.WriteTransport | None, position: int, offset: int) -> None:
         self._transport = transport
@@ -32,7 +32,8 @@ class Place:
         self.position = position
         self.offset = offset
         self.is_waiting = False
-        self.writes = 0
+        self.written = 0
+        """Bytes that the channel has sent to this client."""
 
     def write(self, chunk: bytes) -> bool:
         """Sends a framed chunk now. False if its handler has to write: the client is behind, or gone."""
@@ -40,7 +41,7 @@ class Place:
         if transport is None or transport.is_closing() or transport.get_write_buffer_size():
             return False
         transport.write(chunk)
-        self.writes += 1
+        self.written += len(chunk)
         return True
 
 

@@ -109,6 +109,7 @@ class Follower:
         self._channel = self._place = None
         if channel is not None and place is not None:
             self._position = place.position
+            self.wire.direct_bytes += place.written
             self._channels.leave(channel, self.client.options, place)
 
     async def finish(self) -> None:

@@ -49,11 +49,19 @@ async def _deliver(source: Observable[object], client: Client, wire: Wire) -> bo
     subscription = source.subscribe(outbox.on_next, outbox.on_error, outbox.on_completed)
     try:
         await _write_all(outbox, client, wire)
+    except asyncio.CancelledError:
+        if client.cut():
+            await _finish(outbox, wire)
+        raise
     finally:
         subscription.dispose()
     if client.closing != GONE and not client.is_gone:
-        await wire.write(outbox.dialect.end(outbox.state, End(outbox.last_notice())))
+        await _finish(outbox, wire)
     return True
+
+
+async def _finish(outbox: _Outbox, wire: Wire) -> None:
+    await wire.write(outbox.dialect.end(outbox.state, End(outbox.last_notice())))
 
 
 async def _write_all(outbox: _Outbox, client: Client, wire: Wire) -> None:

@@ -7,52 +7,56 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp import web
-from aiohttp_sse import EventSourceResponse
 
 from reactor.events.values import traceback_of
 from reactor.logger import get_logger
-from reactor_web.bounds import SEND_TIMEOUT_SECONDS
 from reactor_web.dialects import find
+from reactor_web.http.body import NoBody
 from reactor_web.http.query import StreamOptions
 from reactor_web.streaming.client import GONE, Client
 from reactor_web.streaming.direct import transport_of
-from reactor_web.streaming.streams import streams_of
+from reactor_web.streaming.event_stream import OWN, EventStream
+from reactor_web.streaming.streams import STREAMS, streams_of
 from reactor_web.streaming.wire import Wire
 
 logger = get_logger("reactor.web")
 
-_NEVER: Final = 10 * 365 * 86_400.0
-"""Seconds until the ping of aiohttp-sse, which has a blank line: clients report it as an event that nobody sent."""
-
-HEADERS: Final = {"X-Accel-Buffering": "no", "X-Content-Type-Options": "nosniff"}
-NO_STORE: Final = "no-store, no-transform"
+HEADERS: Final = {"X-Content-Type-Options": "nosniff"}
 
 
 def head_response(options: StreamOptions) -> web.Response:
     """What HEAD is answered: the headers of the stream, and no stream."""
-    own = find(options.dialect).info.headers
-    return web.Response(headers={"Content-Type": "text/event-stream", "Cache-Control": NO_STORE, **HEADERS, **own})
+    return NoBody(headers={**HEADERS, **find(options.dialect).info.headers, **OWN})
 
 
 async def respond(
     request: web.Request, client: Client, deliver: Callable[[Wire], Awaitable[bool]]
 ) -> web.StreamResponse:
     """Answers with what ``deliver`` writes. ``deliver`` returns False if the stream goes on without its handler."""
-    response = _response(client.options)
+    response = EventStream({**HEADERS, **find(client.options.dialect).info.headers})
     streams = streams_of(request)
+    if STREAMS not in request.config_dict:
+        client.server = request.protocol
     streams.add(client)
     try:
         writer = await response.prepare(request)
         response.stop_streaming()  # ends its ping, a task and a timer for each client: we have our own heartbeat
-        if await deliver(Wire(client, response.write, transport_of(writer))):
+        wire = Wire(client, response.write, transport_of(writer))
+        try:
+            is_over = await deliver(wire)
+        finally:
+            if writer is not None:
+                writer.output_size += wire.direct_bytes
+        if is_over:
             await response.write_eof()
     except ConnectionError:
         client.close(GONE)  # this is not an error, and changes nothing unless the client asked for that
-    except asyncio.CancelledError:  # a host application may have its handlers cancelled when their client goes
-        if client.is_gone:
-            client.close(GONE)
+    except asyncio.CancelledError:
+        await _end_cancelled(client, response)
         raise
     except Exception as error:
+        if not request.writer.output_size:
+            raise  # a hook of the application raised before anything was sent: this can still be answered with an error
         # the answer has begun: the client would read a problem document as part of the stream
         logger.error("stream broke off", path=request.path, traceback=traceback_of(error))
         client.abort()
@@ -62,12 +66,16 @@ async def respond(
     return response
 
 
-def _response(options: StreamOptions) -> EventSourceResponse:
-    headers = {**HEADERS, **find(options.dialect).info.headers}
-    response = EventSourceResponse(
-        headers=headers, allow_all_methods=True, ping_interval=_NEVER, send_timeout=SEND_TIMEOUT_SECONDS
-    )
-    response.headers["Cache-Control"] = NO_STORE
-    del response.headers["Connection"]
-    response.force_close()
-    return response
+async def _end_cancelled(client: Client, response: EventStream) -> None:
+    """Ends the body of a stream whose handler was cancelled.
+
+    Some hosts have their handlers cancelled when their client goes. Others limit the time of all handlers, and answer
+    for them then: the client must not read that as part of the stream.
+    """
+    if client.cut() and response.prepared:
+        try:
+            await response.write_eof()
+        except ConnectionError:
+            client.close(GONE)
+    elif not client.is_gone:
+        client.abort()

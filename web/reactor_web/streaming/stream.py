@@ -26,6 +26,7 @@ from reactor_web.bounds import RETRY_MS
 from reactor_web.dialects import Dialect, End, find
 from reactor_web.dialects.framing import COMMENT
 from reactor_web.guard.hosts import guard_site
+from reactor_web.http.body import NoBody
 from reactor_web.http.query import OF_A_SOURCE, StreamOptions, View, check_view, stream_options
 from reactor_web.streaming.channels import Channels
 from reactor_web.streaming.client import GONE, Client
@@ -78,7 +79,7 @@ async def stream_to(
     With ``may_hand_over`` it may return before the stream has ended; the stream then goes on without its handler.
     """
     if isinstance(run, Run) and run.feed.closed == "end" and options.after == run.feed.last_seq:
-        return web.Response(status=204)
+        return NoBody(status=204)
     if request.method == "HEAD":
         return head_response(options)
     cancels = options.on_disconnect == "cancel"
@@ -106,6 +107,11 @@ async def _deliver(
                 if may_hand_over and hand_over(request, follower, streams):
                     return False
                 await client.wait()
+        except asyncio.CancelledError:
+            if client.cut():
+                await follower.finish()
+            raise
+        else:
             await follower.finish()
         finally:
             if client.on_wake is None:
@@ -147,7 +153,7 @@ async def _open(
 
 async def _wait_for_start(pending: Awaitable[Run], run_id: str, client: Client, wire: Wire) -> Run | None:
     """The run of a stream that was opened before its run; None, after ``stream.closing``, if the run does not start."""
-    options, dialect = client.options, find(client.options.dialect)
+    options = client.options
     waiting = asyncio.ensure_future(pending)
     waiting.add_done_callback(lambda _: client.wake())
     loop = asyncio.get_running_loop()
@@ -160,16 +166,25 @@ async def _wait_for_start(pending: Awaitable[Run], run_id: str, client: Client, 
                 await wire.write(COMMENT)
         if waiting.done():
             return waiting.result()
+    except asyncio.CancelledError:
+        if client.cut():
+            await _close_unstarted(run_id, client, wire)
+        raise
     finally:
         waiting.cancel()
-    client.close("not_found")  # unless it closes for another reason already
+    await _close_unstarted(run_id, client, wire)
+    return None
+
+
+async def _close_unstarted(run_id: str, client: Client, wire: Wire) -> None:
+    """Writes why the stream of a run that has not started closes, unless the client has gone."""
     if client.closing != GONE:
+        dialect = find(client.options.dialect)
         closing = Notice("stream.closing", run_id, SystemClock().now().decode(), {
             "reason": client.closing, "retry_ms": RETRY_MS,
         })  # fmt: skip
         state, _ = dialect.begin(None, "resume")
         await wire.write(dialect.end(state, End(closing)))
-    return None
 
 
 async def _opening(feed: Feed, options: StreamOptions, dialect: Dialect) -> tuple[int, bytes]:

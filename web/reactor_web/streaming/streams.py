@@ -21,8 +21,9 @@ logger = get_logger("reactor.web")
 class Streams:
     """The open streams, and the channels they share. The timer runs while there is a stream."""
 
-    def __init__(self, listeners: Listeners | None = None) -> None:
-        self.listeners = listeners or Listeners()
+    def __init__(self) -> None:
+        self._listeners: list[Listeners] = []
+        """Of the engines that are mounted in the application."""
         self.channels = Channels()
         self.closing = asyncio.Event()
         self._clients: set[Client] = set()
@@ -37,11 +38,17 @@ class Streams:
     def __iter__(self) -> Iterator[Client]:
         return iter(tuple(self._clients))
 
+    def tell(self, listeners: Listeners) -> None:
+        """These listeners hear of the streams, too."""
+        if listeners not in self._listeners:
+            self._listeners.append(listeners)
+
     def add(self, client: Client) -> None:
         self._clients.add(client)
         client.opened = asyncio.get_running_loop().time()
-        if self.listeners.stream_opened:
-            self.listeners.stream_opened(client.info)
+        for listeners in self._listeners:
+            if listeners.stream_opened:
+                listeners.stream_opened(client.info)
         if self.closing.is_set():
             client.close("shutdown")
         if self._timer is None:
@@ -57,9 +64,10 @@ class Streams:
         if client not in self._clients:
             return
         self._clients.remove(client)
-        if self.listeners.stream_closed:
-            seconds = asyncio.get_running_loop().time() - client.opened
-            self.listeners.stream_closed(client.info, client.end_reason, seconds)
+        for listeners in self._listeners:
+            if listeners.stream_closed:
+                seconds = asyncio.get_running_loop().time() - client.opened
+                listeners.stream_closed(client.info, client.end_reason, seconds)
         if not self._clients:
             if self._timer is not None:
                 self._timer.cancel()
@@ -86,7 +94,7 @@ class Streams:
             client.abort("stalled")
 
     def _check(self) -> None:
-        """Closes the streams of clients that have gone, and aborts stalled ones.
+        """Closes the streams of clients that have gone or whose server shuts down, and aborts stalled ones.
 
         aiohttp tells a waiting handler of a disconnect only where the host application asked for that.
         """
@@ -95,9 +103,12 @@ class Streams:
             if client.writing_since is not None and now - client.writing_since > SEND_TIMEOUT_SECONDS:
                 logger.info("stalled client aborted", path=client.path)
                 client.abort("stalled")
-                self.listeners.stalled(Stall("client", now - client.writing_since, client.run_id))
+                for listeners in self._listeners:
+                    listeners.stalled(Stall("client", now - client.writing_since, client.run_id))
             elif client.is_gone:
                 client.close(GONE)
+            elif client.is_server_closing:
+                client.close("shutdown")
         self._timer = asyncio.get_running_loop().call_later(CHECK_SECONDS, self._check)
 
 

@@ -13,7 +13,7 @@ from reactor_web.streaming.client import Client
 class Wire:
     """Writes to one client with ``send``. ``Streams`` watches for a write that never ends."""
 
-    __slots__ = ("_client", "can_wait", "send", "transport")
+    __slots__ = ("_client", "can_wait", "direct_bytes", "send", "transport")
 
     def __init__(
         self, client: Client, send: Callable[[bytes], Awaitable[None]], transport: asyncio.WriteTransport | None
@@ -22,6 +22,8 @@ class Wire:
         self.send = send
         self.transport = transport
         """Where a channel may write to this client; None if only ``send`` may."""
+        self.direct_bytes = 0
+        """What channels have written to this client beside ``send``."""
         self.can_wait = False
         """Whether a channel may write the next frames. Not the first ones, because they carry ``retry:``."""
 

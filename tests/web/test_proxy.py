@@ -1,0 +1,364 @@
+"""Streams through nginx, as docs/deploy.md has it and as others have it: nothing lost, nothing twice, nothing late."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import re
+import shutil
+import socket
+import ssl
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+import reactor_web
+from reactor import Engine, Run
+from reactor_web.client.follow import follow_url
+from tests.helpers.command import end
+from tests.helpers.life import Life
+from tests.helpers.nginx import find_nginx, free_port, nginx
+from tests.helpers.node import Page, find_node
+from tests.helpers.paths import block_of
+from tests.helpers.server import Gates, gated_workflow
+from tests.helpers.site import Raw, Site, frames_of, ids_of, site_of, whole
+from tests.helpers.tls import certificate as certificate
+from tests.helpers.tokens import FIRST, REST
+
+USER, PASSWORD = "me", "secret"
+AUTH = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+NAME = "flows.example.com"
+
+
+# --- configurations of nginx ------------------------------------------------------------------------------------
+
+
+def as_documented(folder: Path, port: int, upstream: int, certificate: Path) -> str:
+    """The sample with the ports and the files of this test."""
+    (folder / "htpasswd").write_text(f"{USER}:{{PLAIN}}{PASSWORD}\n")
+    text = block_of("docs/deploy.md", "nginx")
+    for old, new in (
+        ("server 127.0.0.1:8080;", f"server 127.0.0.1:{upstream};"),
+        ("listen 443 ssl", f"listen 127.0.0.1:{port} ssl"),
+        ("/etc/nginx/flows.crt", str(certificate / "cert.pem")),
+        ("/etc/nginx/flows.key", str(certificate / "key.pem")),
+        ("/etc/nginx/flows.htpasswd", str(folder / "htpasswd")),
+    ):
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return text
+
+
+def plain(*lines: str) -> str:
+    """A server without TLS; without any lines it is what everybody begins with: HTTP/1.0 and buffering."""
+    location = " ".join(["proxy_pass http://127.0.0.1:UPSTREAM;", *lines])
+    return f"server {{ listen 127.0.0.1:PORT; location / {{ {location} }} }}"
+
+
+ONE_ONE = 'proxy_http_version 1.1; proxy_set_header Connection "";'
+SITES = {
+    "as documented": "",
+    "as it comes": plain(),
+    "buffering on": plain(ONE_ONE, "proxy_buffering on;"),
+    "buffering off": plain(ONE_ONE, "proxy_buffering off;"),
+    "compressing": plain(ONE_ONE, "gzip on; gzip_min_length 1; gzip_proxied any; gzip_types text/event-stream;"),
+}
+DEAF = plain(ONE_ONE, "proxy_buffering on; proxy_ignore_headers X-Accel-Buffering;")
+"""It buffers whatever a response says."""
+
+
+@dataclass
+class Front:
+    """The outside of a proxy."""
+
+    port: int
+    tls: ssl.SSLContext | None
+    certificate: Path
+    clients: list[Raw] = field(default_factory=list[Raw])
+
+    @property
+    def url(self) -> str:
+        return f"{'https' if self.tls else 'http'}://localhost:{self.port}/api/v1"
+
+    @property
+    def header(self) -> str:
+        return f"Authorization: Basic {AUTH}\r\n" if self.tls else ""
+
+    def session(self) -> aiohttp.ClientSession:
+        headers = {"Authorization": f"Basic {AUTH}"} if self.tls else None
+        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=self.tls or True), headers=headers)
+
+    def curl(self, path: str, *options: str) -> list[str]:
+        secure = ["--cacert", str(self.certificate / "cert.pem"), "-u", f"{USER}:{PASSWORD}"] if self.tls else []
+        return ["curl", "-sN", "--no-progress-meter", *secure, *options, self.url + path]
+
+
+@contextmanager
+def proxy(name: str, folder: Path, upstream: int, certificate: Path) -> Iterator[Front]:
+    port = free_port()
+    if name == "as documented":
+        site = as_documented(folder, port, upstream, certificate)
+        tls = ssl.create_default_context(cafile=str(certificate / "cert.pem"))
+    else:
+        site, tls = SITES.get(name, name).replace("PORT", str(port)).replace("UPSTREAM", str(upstream)), None
+    front = Front(port, tls, certificate)
+    with nginx(folder, site, port):
+        yield front
+        for client in front.clients:
+            client.writer.transport.abort()
+
+
+@asynccontextmanager
+async def behind(
+    name: str, folder: Path, certificate: Path, *, allowed_hosts: tuple[str, ...] = ()
+) -> AsyncGenerator[tuple[Front, Site, Gates]]:
+    """A server in this process, and nginx in front of it."""
+    find_nginx()
+    gates = Gates()
+    async with Engine("memory://", workflows=[gated_workflow(gates)], grace=0.0) as engine:
+        app = reactor_web.create_app(engine, allowed_hosts=allowed_hosts)
+        async with site_of(engine, app) as site:
+            with proxy(name, folder, site.port, certificate) as front:
+                yield front, site, gates
+
+
+async def raw(front: Front, path: str, headers: str = "", method: str = "GET", body: bytes = b"") -> Raw:
+    """A connection to the proxy, of which every byte is seen."""
+    connection = socket.create_connection(("127.0.0.1", front.port))
+    name = "localhost" if front.tls else None
+    client = Raw(*await asyncio.open_connection(sock=connection, ssl=front.tls, server_hostname=name))
+    front.clients.append(client)
+    head = f"{method} /api/v1{path} HTTP/1.1\r\nHost: localhost\r\n{front.header}{headers}\r\n"
+    client.writer.write(head.encode() + body)
+    return client
+
+
+class Curl(Raw):
+    """``curl -N`` as a client whose body is all that is seen."""
+
+    process: asyncio.subprocess.Process
+
+    @classmethod
+    async def open(cls, front: Front, path: str, *options: str) -> Curl:
+        if shutil.which("curl") is None:
+            pytest.skip("follows with curl, which is not here")
+        process = await asyncio.create_subprocess_exec(*front.curl(path, *options), stdout=asyncio.subprocess.PIPE)
+        assert process.stdout is not None
+        client = cls(process.stdout, None)  # type: ignore[arg-type]  # nothing is written
+        client.process = process
+        return client
+
+    @property
+    def body(self) -> bytes:
+        return bytes(self.data)
+
+
+every_site = pytest.mark.parametrize("name", SITES)
+
+
+# --- live -------------------------------------------------------------------------------------------------------
+
+
+@every_site
+async def test_each_event_passes_the_proxy_when_it_happens_and_a_resume_goes_on(
+    name: str, tmp_path: Path, certificate: Path
+) -> None:
+    """For our client, for curl and for a bare connection, over TLS and without, whatever is said of buffers."""
+    async with behind(name, tmp_path, certificate) as (front, site, gates), front.session() as session:
+        run = await site.engine.start("gated")
+        path = f"/runs/{run.id}/events"
+        curl, bare, cut = await Curl.open(front, path, "--compressed"), await raw(front, path), await raw(front, path)
+        frames = follow_url(front.url + path, session=session)
+        seen = [await anext(frames)]
+        for number in (1, 2, 3):
+            gates["step"].set()
+            for client in (curl, bare, cut):
+                await client.until(b"event: step.made", number)
+            while seen[-1].event != "step.made" or json.loads(seen[-1].data)["data"]["count"] < number:
+                seen.append(await anext(frames))
+        cut.leave("close")
+        gates.open()
+        last = json.loads(seen[-1].data)["seq"]
+        again = await raw(front, path, f"Last-Event-ID: {last}\r\nConnection: close\r\n")
+        texts = [await curl.rest(), whole(await until_end(bare))]
+        resumed = ids_of(whole(await until_end(again)))
+        seen += [frame async for frame in frames]
+        total = list(range(1, run.feed.last_seq + 1))
+        for text in texts:
+            assert ids_of(text) == total
+            assert frames_of(text)[-1].event == "stream.end"
+        assert resumed == total[last:]
+        assert [int(frame.id) for frame in seen[:-1]] == total
+        assert seen[-1].event == "stream.end"
+        assert await curl.process.wait() == 0
+
+
+async def until_end(client: Raw) -> bytes:
+    """The body as sent; a proxy may keep its connection open behind it."""
+    await client.until(b"\r\n0\r\n\r\n")
+    return client.body
+
+
+async def test_a_proxy_that_buffers_whatever_it_is_told_delays_and_loses_nothing(
+    tmp_path: Path, certificate: Path
+) -> None:
+    """A stream through buffers that nobody can switch off is whole when the run has ended."""
+    async with behind(DEAF, tmp_path, certificate) as (front, site, gates):
+        run = await site.engine.start("gated")
+        client = await raw(front, f"/runs/{run.id}/events", "Connection: close\r\n")
+        gates.open()
+        text = whole(await until_end(client))
+        assert ids_of(text) == list(range(1, run.feed.last_seq + 1))
+
+
+# --- the same answers -------------------------------------------------------------------------------------------
+
+
+REQUESTS: dict[str, tuple[str, str]] = {
+    "all of it": ("", ""),
+    "the header wins over after=": ("?after=2", "Last-Event-ID: 5\r\n"),
+    "after=": ("?after=5", ""),
+    "tail": ("?tail=2", ""),
+    "a cursor wins over tail and snapshot": ("?tail=2&snapshot=1", "Last-Event-ID: 3\r\n"),
+    "a snapshot": ("?snapshot=1", ""),
+    "types": ("?types=task.completed", ""),
+    "a cursor that is none": ("", "Last-Event-ID: x\r\n"),
+    "a cursor ahead of the run": ("?after=900", ""),
+    "a part of an event": ("", "Last-Event-ID: 4.1\r\n"),
+    "nothing is left": ("", "Last-Event-ID: {last}\r\n"),
+    "an unknown option": ("?nothing=1", ""),
+}
+
+
+@every_site
+async def test_the_proxy_changes_no_answer(name: str, tmp_path: Path, certificate: Path) -> None:
+    """Cursors, filters, gaps, 204 and refusals are through nginx what they are without it, with GET and HEAD."""
+    async with behind(name, tmp_path, certificate) as (front, site, gates):
+        gates.open()
+        run = await site.engine.start("gated")
+        await run.ended()
+        direct = Front(site.port, None, certificate)
+        for query, headers in REQUESTS.values():
+            for method in ("GET", "HEAD"):
+                lines = headers.format(last=run.feed.last_seq)
+                answers = [await answer(where, run, method, query, lines) for where in (direct, front)]
+                assert answers[0] == answers[1], (query, lines, method)
+
+
+async def answer(front: Front, run: Run, method: str, query: str, headers: str) -> tuple[int, Any, bytes]:
+    """Status, content type and body, without the time of the last frame, which is that of its writing."""
+    given = dict(line.split(": ", 1) for line in headers.split("\r\n") if line)
+    async with (
+        front.session() as session,
+        session.request(method, f"{front.url}/runs/{run.id}/events{query}", headers=given) as response,
+    ):
+        body = await response.read()
+        return response.status, response.headers.get("Content-Type"), re.sub(rb'"time":"[^"]*"', b"", body)
+
+
+async def test_start_and_stream_is_a_post_through_the_proxy(tmp_path: Path, certificate: Path) -> None:
+    """A POST is answered with the stream of its run, and a client that goes then cancels nothing."""
+    async with behind("as documented", tmp_path, certificate) as (front, site, gates):
+        body = b'{"run_id": "mine"}'
+        headers = f"Accept: text/event-stream\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        client = await raw(front, "/workflows/gated/runs", headers, "POST", body)
+        await client.until(b'"task_id":"slow"')
+        client.leave("reset")
+        run = await site.engine.get("mine")
+        gates.open()
+        await run.ended()
+        assert run.state.status == "completed"
+
+
+async def test_the_documented_proxy_asks_who_it_is_and_passes_the_name_it_was_called_by(
+    tmp_path: Path, certificate: Path
+) -> None:
+    """Without the password nothing is served; a name that is not allowed starts nothing; an allowed one does."""
+    async with behind("as documented", tmp_path, certificate, allowed_hosts=(NAME,)) as (front, _, gates):
+        gates.open()
+        ssl_only = aiohttp.TCPConnector(ssl=front.tls or True)
+        async with front.session() as session, aiohttp.ClientSession(connector=ssl_only) as stranger:
+            start = f"{front.url}/workflows/gated/runs"
+            async with stranger.post(start, json={}) as response:
+                assert response.status == 401
+            for host, status in ((NAME, 201), ("evil.example.com", 403)):
+                async with session.post(start, json={}, headers={"Host": host}) as response:
+                    assert response.status == status
+
+
+# --- a restart of the server behind the proxy -------------------------------------------------------------------
+
+
+@pytest.fixture
+def life(tmp_path: Path) -> Iterator[Life]:
+    find_nginx()
+    life = Life(tmp_path / "runs.db")
+    yield life
+    end(life.process)
+
+
+def port_of(life: Life) -> int:
+    return int(life.base.rpartition(":")[2])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["SIGKILL", "SIGTERM"])
+async def test_a_restart_of_the_server_loses_and_doubles_nothing(
+    how: str, life: Life, tmp_path: Path, certificate: Path
+) -> None:
+    """Our client comes back by itself; curl does with its cursor. nginx answers 502 in between."""
+    gate = tmp_path / "gate"
+    life.start_run(gate=str(gate))
+    path = "/runs/a1/events"
+    with proxy("as documented", tmp_path, port_of(life), certificate) as front:
+        async with front.session() as session:
+            sentences = list[str]()
+            frames = follow_url(front.url + path, session=session, on_connection=sentences.append)
+            seen = [await anext(frames)]
+            while seen[-1].event != "task.chunk" or FIRST[-1] not in seen[-1].data:
+                seen.append(await anext(frames))
+            curl = await Curl.open(front, path)
+            await curl.until(FIRST[-1].encode())
+            await asyncio.to_thread(life.end, how)
+            before = ids_of(await curl.rest())
+            async with session.get(front.url + path) as response:
+                assert response.status == 502
+            await asyncio.to_thread(life.begin_again)
+            gate.touch()
+            async with asyncio.timeout(30):
+                seen += [frame async for frame in frames]
+            again = await Curl.open(front, path, "-H", f"Last-Event-ID: {before[-1]}")
+            after = ids_of(await again.rest())
+            ids = [int(frame.id) for frame in seen[:-1]]
+            assert ids == before + after == list(range(1, len(ids) + 1))
+            assert seen[-1].event == "stream.end"
+            assert any("connection lost" in sentence for sentence in sentences)
+
+
+@pytest.mark.slow
+def test_the_page_of_the_docs_survives_the_502_of_a_restart(life: Life, tmp_path: Path, certificate: Path) -> None:
+    """An EventSource gives up after a 502; the page begins again behind the last event that it has seen."""
+    find_node()
+    gate = tmp_path / "gate"
+    life.start_run(gate=str(gate))
+    snippet = tmp_path / "snippet.js"
+    snippet.write_text(block_of("docs/agents.md", "js"))
+    with (
+        proxy("buffering on", tmp_path, port_of(life), certificate) as front,
+        Page(front.url.removesuffix("/api/v1"), snippet) as page,
+    ):
+        page.until("".join(FIRST))
+        life.end("SIGKILL")
+        while page.next() != {"refused": 502}:
+            pass
+        life.begin_again()
+        gate.touch()
+        shown = [text for text in page.until("".join(FIRST + REST)) if isinstance(text, str)]
+        assert shown[0] == ""
+        assert all("".join(FIRST + REST).startswith(text) for text in shown)

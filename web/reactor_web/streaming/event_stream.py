@@ -1,0 +1,113 @@
+"""The response under every stream. It bears what a host application does to all of its responses.
+
+Hooks and middlewares of an application compress responses, cache them, look at their bodies or replace them. A stream
+is sent while its handler runs: what a middleware does behind the handler comes too late, and a compressor would hold
+each event back until it has enough of them. So a stream is never compressed, its own headers are as it needs them
+whatever a hook wrote there, and nothing can be sent behind its end. All other headers are the host's to add, in
+``on_response_prepare``.
+
+``_write_headers`` and ``_payload_writer`` are not public in aiohttp; ``tests/web/streaming/test_host.py`` tells when
+they have changed.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from aiohttp import ClientConnectionResetError, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp_sse import EventSourceResponse
+
+from reactor.logger import get_logger
+from reactor_web.bounds import SEND_TIMEOUT_SECONDS
+
+logger = get_logger("reactor.web")
+
+OWN: Final = {
+    "Content-Type": "text/event-stream",
+    "Cache-Control": "no-store, no-transform",
+    "X-Accel-Buffering": "no",
+}
+"""What a stream needs, so that neither caches nor proxies nor clients take it for something else."""
+
+_FALSE: Final = ("Content-Encoding", "Content-Length")
+"""Whatever these would say of a stream is not true."""
+
+_NEVER: Final = 10 * 365 * 86_400.0
+"""Seconds until the ping of aiohttp-sse, which has a blank line: clients report it as an event that nobody sent."""
+
+
+class EventStream(EventSourceResponse):
+    """Server-sent events. A middleware that looks at its body finds none, as in an empty ``web.Response``."""
+
+    body: Any = None
+    text: Any = None
+
+    def __init__(self, headers: dict[str, str]) -> None:
+        super().__init__(
+            headers=headers, allow_all_methods=True, ping_interval=_NEVER, send_timeout=SEND_TIMEOUT_SECONDS
+        )
+        self.headers.update(OWN)
+        del self.headers["Connection"]
+        self.force_close()
+
+    def enable_compression(self, force: object = None, strategy: int | None = None) -> None:
+        """Does nothing: an event must leave when it happens, and the bytes of a window are shared by all clients."""
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Sends the headers, once. aiohttp asks again after the handler, also when the client has gone meanwhile."""
+        return self._payload_writer if self.prepared else await super().prepare(request)
+
+    async def _write_headers(self) -> None:
+        """Runs behind the hooks of ``on_response_prepare``, of which some write to the headers of every response."""
+        for name in _FALSE:
+            self.headers.popall(name, None)
+        self.headers.update(OWN, Connection="close")
+        if getattr(self._payload_writer, "chunked", False):
+            self.headers["Transfer-Encoding"] = "chunked"
+        else:
+            self.headers.popall("Transfer-Encoding", None)
+        await super()._write_headers()
+
+    @property
+    def body_length(self) -> int:
+        """Bytes sent, for an access log; also of a stream that broke off."""
+        writer = self._payload_writer
+        return super().body_length if writer is None else writer.output_size
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Ends the stream. Another response to this request, of a middleware that replaces this one, is not sent."""
+        request = self._req
+        await super().write_eof(data)
+        if request is not None:
+            request._payload_writer = _Sent(self.body_length)  # pyright: ignore[reportPrivateUsage]  # see above
+
+
+class _Sent(AbstractStreamWriter):
+    """In place of the writer of a request whose stream has been sent: what comes next would be read as part of it."""
+
+    def __init__(self, output_size: int) -> None:
+        self.output_size = output_size
+
+    def _refuse(self) -> ClientConnectionResetError:
+        """What aiohttp takes as a client that has gone: it drops the response and closes the connection."""
+        logger.info("a response was dropped: a middleware has replaced a stream, which is sent already")
+        return ClientConnectionResetError("the stream of this request has been sent")
+
+    async def write(self, chunk: Any) -> None:
+        raise self._refuse()
+
+    async def write_eof(self, chunk: bytes = b"") -> None:
+        raise self._refuse()
+
+    async def write_headers(self, status_line: str, headers: Any) -> None:
+        raise self._refuse()
+
+    async def drain(self) -> None:
+        """Nothing waits to be sent."""
+
+    def enable_compression(self, encoding: str = "deflate", strategy: int | None = None) -> None:
+        """Nothing will be sent."""
+
+    def enable_chunking(self) -> None:
+        """Nothing will be sent."""

@@ -178,6 +178,7 @@ async def _wait_for_start(pending: Awaitable[Run], run_id: str, client: Client, 
 
 async def _close_unstarted(run_id: str, client: Client, wire: Wire) -> None:
     """Writes why the stream of a run that has not started closes, unless the client has gone."""
+    client.close("not_found")  # unless it closes for another reason already
     if client.closing != GONE:
         dialect = find(client.options.dialect)
         closing = Notice("stream.closing", run_id, SystemClock().now().decode(), {

@@ -244,7 +244,7 @@ def cancels_handlers(engine: Engine) -> Host:
 
 def keeps_connections_for_a_moment(engine: Engine) -> Host:
     made = host(engine, client_max_size=500)
-    made.runner = {"keepalive_timeout": 0.01, "lingering_time": 0.0, "tcp_keepalive": False}
+    made.runner = {"keepalive_timeout": 0.5, "lingering_time": 0.5, "tcp_keepalive": False}
     return made
 
 

@@ -12,7 +12,9 @@ from pydantic.errors import PydanticInvalidForJsonSchema
 from reactor.definition.binding import MISSING, UNRESOLVED, Parameter, adapter_for, problems_in
 from reactor.definition.names import did_you_mean
 from reactor.errors import InputError, WorkflowError
-from reactor.events.values import depth_of, dumps, json_kind
+from reactor.events.plain import depth_of
+from reactor.events.shown import dumps
+from reactor.events.values import json_kind
 
 MAX_INPUT_DEPTH: Final = 100
 """Levels of lists and objects in the input of a run; a deeper one is refused."""

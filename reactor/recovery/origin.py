@@ -87,6 +87,6 @@ def input_of(beginning: dict[str, Any], graph: Graph) -> dict[str, Any]:
             f"its input {name!r} is a value that no log can give back (annotate it, or use plain JSON)"
         )
     try:
-        return graph.restore_input(beginning["input"])
+        return graph.restore_input(beginning["input"], beginning.get("typed_inputs"))
     except ValueError as error:
         raise NotRecoverable(f"its input cannot be read back: {error}") from error

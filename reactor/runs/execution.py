@@ -134,7 +134,7 @@ class Execution:
                 {"input": json_object({name: value.json for name, value in inputs.items()}), **self.graph.large_facts},
                 meta=self._beginning.meta,
                 origin=self._beginning.origin,
-                lost_inputs=[name for name, value in inputs.items() if not value.recoverable],
+                inputs=inputs,
             )
         )
         self.control.stopwatch.go()

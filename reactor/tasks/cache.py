@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import orjson
+
 from reactor.definition.binding import adapter_for
 from reactor.definition.graph import Graph, Node
+from reactor.events.restoring import restore_output
 from reactor.events.timing import unix_seconds
-from reactor.events.values import restore_output
 from reactor.logger import get_logger
 from reactor.ports.clock import Clock
 from reactor.ports.outputs import OutputStore
@@ -69,11 +71,17 @@ class OutputCache:
 
 
 def _pack(output: Output) -> bytes:
-    """An output as it is stored: 1 or 0 for ``typed``, then its JSON."""
+    """An output as it is stored: 1 or 0 for ``typed``, then its JSON; 2 where hints and a line end come before it."""
+    if output.hints is not None:
+        return b"2%b\n%b" % (orjson.dumps(output.hints), output.json)
     return (b"1" if output.typed else b"0") + output.json
 
 
 def _unpack(node: Node, stored: bytes) -> Output:
     """Raises pydantic's ValueError where the return annotation no longer accepts the value."""
-    typed = stored[:1] == b"1"
-    return Output(restore_output(stored[1:], adapter_for(node.returns) if typed else None), stored[1:], typed)
+    form, json, hints = stored[:1], stored[1:], None
+    if form == b"2":
+        before, _, json = json.partition(b"\n")
+        hints = orjson.loads(before)
+    returns = adapter_for(node.returns) if form != b"0" else None
+    return Output(restore_output(json, returns, hints), json, form != b"0", hints)

@@ -88,7 +88,7 @@ class Graph:
         return validate_input(self.name, self.inputs, given)
 
     def parse_input(self, texts: Mapping[str, str]) -> dict[str, Any]:
-        """Validated input from text, as a command line gives it (``key=value``); raises InputError."""
+        """Input from text, as a command line gives it (``key=value``), checked, for a run; raises InputError."""
         return parse_input(self.name, self.inputs, texts)
 
     def encode_input(self, values: Mapping[str, Any]) -> dict[str, Encoded]:

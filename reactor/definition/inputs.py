@@ -151,13 +151,14 @@ def _type_name(annotation: Any) -> str:
 def parse_input(workflow: str, inputs: Mapping[str, RunInput], texts: Mapping[str, str]) -> dict[str, Any]:
     """Input typed as text (``key=value``): read as JSON if that fits the parameter's type, else used as it is.
 
-    Raises InputError.
+    Returns it as it is given to a run, which validates it: no validator must see its own result. Raises InputError.
     """
     given: dict[str, Any] = {}
     for name, text in texts.items():
         spec = inputs.get(name)
         given[name] = text if spec is None else _parse(spec, text)
-    return validate_input(workflow, inputs, given)
+    validate_input(workflow, inputs, given)
+    return given
 
 
 def _parse(spec: RunInput, text: str) -> Any:

@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from datetime import tzinfo
 from enum import Enum
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any, Final, cast
 
 from reactor.events.plain import MAX_DEPTH
@@ -75,7 +75,7 @@ class _Forms:
         self._is_key = is_key
 
     def of(self, value: Any, depth: int) -> bytes:
-        kind: Any = type(value)
+        kind = cast(Any, type(value))
         simple = _SIMPLE.get(kind)
         if simple is not None:
             return simple(value)
@@ -85,13 +85,15 @@ class _Forms:
             return self._several(b"l" if kind is list else b"u", value, depth)
         if kind is dict:
             return self._pairs(cast(dict[Any, Any], value).items(), depth, in_order=not self._is_key)
+        if kind is MappingProxyType:
+            return b"p" + self.of(dict(value), depth + 1)
         if kind is set or kind is frozenset:
             members = sorted(self.of(member, depth + 1) for member in cast(Iterable[Any], value))
             return b"%b%d[%b" % (b"a" if kind is set else b"z", len(members), b"".join(members))
         if isinstance(value, (type, FunctionType, BuiltinFunctionType, MethodType)):
             return self._named(value, depth)
         if isinstance(value, Enum):
-            name: str | None = value.name  # a combination of flags may have none
+            name = cast(Any, value).name  # a combination of flags may have none
             member: Any = value.value if name is None else name
             return b"e" + self._named(kind, depth) + self.of(member, depth + 1)
         return self._made(value, kind, depth)

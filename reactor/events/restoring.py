@@ -8,7 +8,7 @@ say, *hints* beside it say: the time zone of a datetime, the bound of a deque, t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime, time, timezone
 from itertools import groupby
@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 import orjson
 from pydantic import BaseModel, TypeAdapter
 
-from reactor.events.exact import exact_form
+from reactor.events.exact import NoExactForm, exact_form, keyed_digest
 from reactor.events.plain import is_plain, plain_copy_of_json
 from reactor.events.shown import display_json
 from reactor.events.values import describe_error
@@ -62,7 +62,7 @@ def _encode_typed(value: Any, returns: TypeAdapter[Any]) -> Encoded:
     # pydantic warns where the annotation does not describe the value; it would then not restore it either
     text = orjson.dumps(plain_copy_of_json(returns.dump_json(value, warnings="error")))
     form = exact_form(value)
-    restored = returns.validate_json(text)
+    restored = returns.validate_json(text, by_name=True)
     hints: Hints | None = None
     if exact_form(restored) != form:
         hints = _hints_of(value)
@@ -81,8 +81,21 @@ def restore_output(json: bytes, returns: TypeAdapter[Any] | None, hints: Hints |
     """
     if returns is None:
         return orjson.loads(json)
-    restored = returns.validate_json(json)
+    restored = returns.validate_json(json, by_name=True)
     return restored if hints is None else _give_hints(restored, hints)
+
+
+def input_digest(key: bytes, values: Mapping[str, Any], encoded: Mapping[str, Encoded]) -> str | None:
+    """An HMAC of the whole input of a run, with secrets and excluded fields.
+
+    None where its JSON says all of it, and where it holds a value that cannot be told from others.
+    """
+    if all(value.recoverable for value in encoded.values()):
+        return None
+    try:
+        return keyed_digest(key, dict(values))
+    except NoExactForm:
+        return None
 
 
 # --- hints ---
@@ -152,28 +165,24 @@ def _walk(value: Any, at: Callable[[Any], Any]) -> Any:
 
     What ``at`` returns takes the place of what it was given. Returns the value, or what takes its place.
     """
-    kind: Any = type(value)
+    kind = cast(Any, type(value))
+    is_model = issubclass(kind, BaseModel)
+    is_zoned = issubclass(kind, (datetime, time)) and value.tzinfo is not None
     if kind is list or kind is deque:
-        _walk_members(value, enumerate(value), at)
+        _walk_members(value, range(len(value)), at)
     elif kind is dict:
-        _walk_members(value, value.items(), at)
+        _walk_members(value, list(value), at)
     elif issubclass(kind, tuple):
         value = _walk_tuple(value, at)
-    elif issubclass(kind, BaseModel):
-        for members in (value.__dict__, value.__pydantic_extra__ or {}):
-            _walk_members(members, members.items(), at)
+    elif is_model:
+        _walk_members(value.__dict__, list(value.__dict__), at)
+        _walk_members(value.__pydantic_extra__, list(value.__pydantic_extra__ or ()), at)
     elif is_dataclass(kind):
         for field in fields(kind):
             member = getattr(value, field.name)
             if (changed := _walk(member, at)) is not member:
                 object.__setattr__(value, field.name, changed)
-    if (
-        kind is deque
-        or issubclass(kind, BaseModel)
-        or (issubclass(kind, (datetime, time)) and value.tzinfo is not None)
-    ):
-        return at(value)
-    return value
+    return at(value) if kind is deque or is_model or is_zoned else value
 
 
 def _walk_tuple(value: Any, at: Callable[[Any], Any]) -> Any:
@@ -184,7 +193,8 @@ def _walk_tuple(value: Any, at: Callable[[Any], Any]) -> Any:
     return tuple(members) if type(value) is tuple else value._make(members)
 
 
-def _walk_members(value: Any, members: Iterable[tuple[Any, Any]], at: Callable[[Any], Any]) -> None:
-    for key, member in list(members):
+def _walk_members(value: Any, keys: Iterable[Any], at: Callable[[Any], Any]) -> None:
+    for key in keys:
+        member = value[key]
         if (changed := _walk(member, at)) is not member:
             value[key] = changed

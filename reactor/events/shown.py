@@ -108,7 +108,7 @@ class _Showing:
             return {REPR: f"<{type(value).__name__}, {why}>"}
         self._inside.add(id(value))
         try:
-            kind: Any = type(value)
+            kind = cast(Any, type(value))
             if issubclass(kind, Mapping):
                 return {self._key(key): self.show(member, depth + 1) for key, member in value.items()}
             if issubclass(kind, BaseModel) or is_dataclass(kind):

@@ -5,6 +5,7 @@ memory       ``memory://``: the runs of this process, within bounds
 embedded     the small ports in memory, for logs that are not all of them
 stores       a log, taken apart into its ports
 stops        the mark of a clean stop
+digest_key   the key of its digests
 records      what logs of every kind read from events
 sqlite/      ``sqlite:///path``: a file, one commit for all the windows that are ready
 

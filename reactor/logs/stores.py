@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reactor.logs.embedded import MemoryAnswers, MemoryCheckpoints, MemoryOutputs, MemoryStops
+from reactor.logs.embedded import MemoryAnswers, MemoryCheckpoints, MemoryDigestKey, MemoryOutputs, MemoryStops
 from reactor.ports.index import RunIndex
 from reactor.ports.log import EventLog
 from reactor.ports.outputs import OutputStore
-from reactor.ports.stores import Checkpoints, CleanStops, Idempotency, Log
+from reactor.ports.stores import Checkpoints, CleanStops, DigestKey, Idempotency, Log
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,7 @@ class Stores:
     checkpoints: Checkpoints
     answers: Idempotency
     stops: CleanStops
+    key: DigestKey
     embedded: tuple[str, ...]
     """What the log does not implement. It is kept in memory, and lost when the process ends."""
 
@@ -32,6 +33,7 @@ def stores_of(log: Log) -> Stores:
         "checkpoints": isinstance(log, Checkpoints),
         "idempotency keys": isinstance(log, Idempotency),
         "clean stops": isinstance(log, CleanStops),
+        "the key of its digests": isinstance(log, DigestKey),
     }
     return Stores(
         log,
@@ -40,5 +42,6 @@ def stores_of(log: Log) -> Stores:
         log if isinstance(log, Checkpoints) else MemoryCheckpoints(),
         log if isinstance(log, Idempotency) else MemoryAnswers(),
         log if isinstance(log, CleanStops) else MemoryStops(),
+        log if isinstance(log, DigestKey) else MemoryDigestKey(),
         tuple(name for name, is_there in found.items() if not is_there),
     )

@@ -39,6 +39,7 @@ class Host:
         concurrency: int | None,
         tracebacks: bool,
         append_timeout: float,
+        digest_key: bytes,
         blocked: Callable[[Work, float], None],
         open_child: OpenChild,
     ) -> None:
@@ -50,6 +51,7 @@ class Host:
         self.resources = MappingProxyType(dict(resources))
         self.tracebacks = tracebacks
         self.append_timeout = append_timeout
+        self.digest_key = digest_key
         self.open_child = open_child
         self.executors: dict[str, Executor] = {name: kind.make(loop, blocked) for name, kind in KINDS.items()}
         self._executor_slots = {name: Slots(kind.slots) for name, kind in KINDS.items() if kind.slots is not None}

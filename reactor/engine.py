@@ -21,6 +21,7 @@ from reactor.errors import EngineClosed, RunExists
 from reactor.events.event import Message
 from reactor.listeners import Listener, Listeners
 from reactor.logger import get_logger
+from reactor.logs.digest_key import load_digest_key
 from reactor.logs.schemes import open_log
 from reactor.logs.stops import mark_stop, take_stop
 from reactor.logs.stores import stores_of
@@ -28,7 +29,7 @@ from reactor.plans.tools import Tool
 from reactor.ports.clock import Clock
 from reactor.ports.log import RunRecord
 from reactor.ports.stores import Log
-from reactor.recovery.origin import recorded_start
+from reactor.recovery.origin import is_same_start
 from reactor.recovery.recovery import Recovery
 from reactor.recovery.retry import prepare_retry
 from reactor.registry import Registry
@@ -95,6 +96,7 @@ class Engine:
         self._runs = OpenRuns(self._stores, self.clock, self.listeners)
         self._recovery = Recovery(self._registry, self._runs)
         self._runs.over = self._recovery.on_run_ended
+        self._digest_key = b""
         self._host: Host | None = None
         self._draining = False
         for workflow in [workflows] if isinstance(workflows, Workflow) else workflows:
@@ -114,6 +116,7 @@ class Engine:
         await self.log.open()
         try:
             await take_stop(self._stores.stops)
+            self._digest_key = await load_digest_key(self._stores.key)
             if self.log.durable and self._stores.embedded:
                 logger.warning("the log does not keep everything; it is kept in memory", what=self._stores.embedded)
             self._host = self._make_host(loop)
@@ -132,6 +135,7 @@ class Engine:
             loop,
             self._settings,
             limits=self._registry.limits.values(),
+            digest_key=self._digest_key,
             blocked=self._runs.warn_blocked,
             open_child=self._recovery.open_child,
         )
@@ -276,16 +280,16 @@ class Engine:
     ) -> tuple[Run, bool]:
         """Starts a run with this id, or returns the one that was started before: (run, whether it is new).
 
-        Raises RunExists where the existing run has another workflow, input, meta or budget, and what ``start`` raises.
+        Raises RunExists where the existing run has another workflow, input, meta or budget, or an input that cannot be
+        told from others (an object without ``__eq__``), and what ``start`` raises.
         """
         try:
             return await self.start(workflow, input, run_id=run_id, meta=meta, budget=budget), True
         except RunExists:
             run = await self.get(run_id)
             flow = self.workflow(workflow) if isinstance(workflow, str) else workflow
-            given = recorded_start(flow.validate(), input or {}, meta, budget)
             started = await run.beginning()
-            if given != {name: started.get(name) for name in given}:
+            if not is_same_start(started, flow.validate(), input or {}, meta, budget, self._digest_key):
                 raise RunExists(f"there is a run {run_id!r} already, started differently", run_id=run_id) from None
             return run, False
 
@@ -324,6 +328,11 @@ class Engine:
     def not_recovered(self) -> Mapping[str, str]:
         """Run id -> why: open runs in the log that this engine does not go on with."""
         return self._recovery.not_recovered
+
+    @property
+    def digest_key(self) -> bytes:
+        """The key of the log for digests of what must not stand in it; empty before the engine is entered."""
+        return self._digest_key
 
     @property
     def log_problem(self) -> str | None:

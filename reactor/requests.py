@@ -17,7 +17,7 @@ import orjson
 
 from reactor import bounds
 from reactor.errors import InvalidRunId
-from reactor.events.values import plain_copy
+from reactor.events.shown import plain_copy
 
 # --- text -------------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,8 @@ import orjson
 
 from reactor.bounds import MAX_INPUT_PREVIEW_BYTES
 from reactor.definition.policy import check_tokens, money
-from reactor.events.values import describe_error, display_json, preview
+from reactor.events.shown import display_json
+from reactor.events.values import describe_error, preview
 
 _ERROR_CHARS: Final = 1_000
 

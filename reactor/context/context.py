@@ -12,7 +12,8 @@ from reactor.context.calls import LlmCall, ToolCall
 from reactor.context.forms import Form
 from reactor.definition.policy import Budget, check_tokens, money
 from reactor.errors import EventTooLarge, InvalidEvent
-from reactor.events.values import dumps, is_plain, plain_copy
+from reactor.events.plain import is_plain
+from reactor.events.shown import dumps, plain_copy
 from reactor.ports import speech
 from reactor.ports.attempt import Attempt
 from reactor.ports.speech import Line

@@ -19,7 +19,8 @@ from reactor.definition.policy import Limit
 from reactor.definition.resolve import resolve_task
 from reactor.definition.task import Task
 from reactor.errors import WorkflowError
-from reactor.events.values import Encoded, encode_output
+from reactor.events.exact import is_same_json
+from reactor.events.restoring import Encoded, Hints, encode_output, restore_output
 
 
 class Definition(Protocol):
@@ -87,19 +88,38 @@ class Graph:
         return validate_input(self.name, self.inputs, given)
 
     def parse_input(self, texts: Mapping[str, str]) -> dict[str, Any]:
-        """Validated input from text, as a command line gives it (``key=value``); raises InputError."""
+        """Input from text, as a command line gives it (``key=value``), checked, for a run; raises InputError."""
         return parse_input(self.name, self.inputs, texts)
 
     def encode_input(self, values: Mapping[str, Any]) -> dict[str, Encoded]:
         """Validated input as JSON, and for each value whether that JSON restores it after a restart."""
         return {name: encode_output(value, adapter_for(self.inputs[name].annotation)) for name, value in values.items()}
 
-    def restore_input(self, logged: Mapping[str, Any]) -> dict[str, Any]:
-        """The values of a logged input; raises pydantic's ValidationError, a ValueError, if the types have changed."""
+    def restore_input(self, logged: Mapping[str, Any], typed: Mapping[str, Hints | None] | None) -> dict[str, Any]:
+        """The values of a logged input, which bodies were given before; raises ValueError where that cannot be done.
+
+        ``typed``: the inputs that were validated into something else than their JSON, with their hints. The others are
+        taken as they are: a validator must not see its own result. None: an older log, which does not tell them apart.
+        """
+        if typed is None:
+            return self._restore_old_input(logged)
+        adapters = {name: adapter_for(self.inputs[name].annotation) for name in typed if name in self.inputs}
+        return {
+            name: restore_output(orjson.dumps(value), adapters.get(name), typed.get(name))
+            for name, value in logged.items()
+        }
+
+    def _restore_old_input(self, logged: Mapping[str, Any]) -> dict[str, Any]:
         restored: dict[str, Any] = {}
         for name, value in logged.items():
             adapter = adapter_for(self.inputs[name].annotation) if name in self.inputs else None
-            restored[name] = value if adapter is None else adapter.validate_json(orjson.dumps(value))
+            json = orjson.dumps(value)
+            restored[name] = value if adapter is None else adapter.validate_json(json)
+            if adapter is None:
+                continue
+            again = orjson.loads(encode_output(restored[name], adapter).json)
+            if not is_same_json(value, again):
+                raise ValueError(f"the input {name!r} becomes another value when it is validated a second time")
         return restored
 
     @property

@@ -12,7 +12,9 @@ from pydantic.errors import PydanticInvalidForJsonSchema
 from reactor.definition.binding import MISSING, UNRESOLVED, Parameter, adapter_for, problems_in
 from reactor.definition.names import did_you_mean
 from reactor.errors import InputError, WorkflowError
-from reactor.events.values import depth_of, dumps, json_kind
+from reactor.events.plain import depth_of
+from reactor.events.shown import dumps
+from reactor.events.values import json_kind
 
 MAX_INPUT_DEPTH: Final = 100
 """Levels of lists and objects in the input of a run; a deeper one is refused."""
@@ -149,13 +151,14 @@ def _type_name(annotation: Any) -> str:
 def parse_input(workflow: str, inputs: Mapping[str, RunInput], texts: Mapping[str, str]) -> dict[str, Any]:
     """Input typed as text (``key=value``): read as JSON if that fits the parameter's type, else used as it is.
 
-    Raises InputError.
+    Returns it as it is given to a run, which validates it: no validator must see its own result. Raises InputError.
     """
     given: dict[str, Any] = {}
     for name, text in texts.items():
         spec = inputs.get(name)
         given[name] = text if spec is None else _parse(spec, text)
-    return validate_input(workflow, inputs, given)
+    validate_input(workflow, inputs, given)
+    return given
 
 
 def _parse(spec: RunInput, text: str) -> Any:

@@ -24,7 +24,7 @@ from reactor.definition.names import TASK_NAME_RULE, WORKFLOW_NAME_RULE
 from reactor.definition.options import count_problem, options_problem, timeout_problem
 from reactor.definition.task import Group, NamedFunction, P, R, Task, TaskOptions
 from reactor.errors import WorkflowError
-from reactor.events.values import plain_copy
+from reactor.events.shown import plain_copy
 
 _RESERVED = frozenset({"ctx", "run"})
 """Names a task cannot have: ``ctx`` is the parameter for the Context, ``run`` stands for the whole run in streams."""

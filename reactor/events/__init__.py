@@ -1,6 +1,10 @@
 """What flows through a run: events, and the state that is folded from them. Pure; values in, values out.
 
-values       Python values as JSON and back
+plain        plain JSON: the values that JSON carries as they are
+values       values as text for people
+shown        how a value that is not plain JSON is shown
+exact        bytes that two values share only if nobody can tell them apart
+restoring    outputs and inputs as JSON, and back
 event        Event, its Draft before it has a number, Notice (a message without a number), Window
 vocabulary   the types of events that the engine writes
 drafts       the data of those events

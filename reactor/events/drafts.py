@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +11,8 @@ import orjson
 from reactor import bounds
 from reactor.events.event import Draft
 from reactor.events.progress import WHOLE_TASK
-from reactor.events.values import Encoded, json_number, preview
+from reactor.events.restoring import Encoded
+from reactor.events.values import json_number, preview
 from reactor.events.vocabulary.task import RetryReason
 
 
@@ -22,7 +23,8 @@ def run_started(
     *,
     meta: Mapping[str, Any],
     origin: Mapping[str, Any],
-    lost_inputs: Sequence[str] = (),
+    inputs: Mapping[str, Encoded],
+    input_digest: str | None = None,
 ) -> Draft:
     """``run.started``.
 
@@ -30,14 +32,19 @@ def run_started(
     - ``large``: input, tasks and plan as JSON. One that does not fit into the event is stored beside it, and the event
       has a reference instead (``input_ref``).
     - ``origin``: budget, parent and retry_of, as far as the run has them.
-    - ``lost_inputs``: names of inputs that the log cannot restore.
+    - ``inputs``: the same input as in ``large``, each value with whether its JSON restores it.
+    - ``input_digest``: of the whole input, where its JSON does not show all of it.
     """
     data = dict(facts)
     if meta:
         data["meta"] = dict(meta)
     data |= origin
-    if lost_inputs:
-        data["not_recoverable"] = list(lost_inputs)
+    if inputs:
+        data["typed_inputs"] = {name: value.hints for name, value in inputs.items() if value.typed}
+    if lost_inputs := [name for name, value in inputs.items() if not value.recoverable]:
+        data["not_recoverable"] = lost_inputs
+    if input_digest is not None:
+        data["input_digest"] = input_digest
     beside: dict[str, bytes] = {}
     room = bounds.MAX_INLINE_BYTES
     for name, json in large.items():
@@ -73,6 +80,8 @@ def completed(
         beginning = preview(blob[: 4 * bounds.PREVIEW_CHARS].decode("utf-8", "replace"))
         output = orjson.dumps({"output_ref": reference, "size": len(blob), "preview": beginning})[1:-1]
     restored = b',"typed":true' if encoded.typed else b"" if encoded.recoverable else b',"recoverable":false'
+    if encoded.hints is not None:
+        restored += b',"hints":' + orjson.dumps(encoded.hints)
     origin = b"true" if cached else b"false"
     data = b'{%b,"duration_ms":%b,"cached":%b%b}' % (output, repr(duration_ms).encode(), origin, restored)
     return data, blob

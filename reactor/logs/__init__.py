@@ -6,6 +6,7 @@ embedded     the small ports in memory, for logs that are not all of them
 stores       a log, taken apart into its ports
 holder       the lease of a log that one process owns
 stops        the mark of a clean stop
+digest_key   the key of its digests
 records      what logs of every kind read from events
 sqlite/      ``sqlite:///path``: a file, one commit for all the windows that are ready
 

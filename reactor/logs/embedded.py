@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections import OrderedDict
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from reactor import bounds
+
+DIGEST_KEY_BYTES: Final = 32
+"""The length of a key for HMAC-SHA256."""
 
 T = TypeVar("T")
 
@@ -117,3 +121,13 @@ class MemoryStops:
 
     async def mark_stop(self) -> None:
         self._stop = True
+
+
+class MemoryDigestKey:
+    """Implements ``DigestKey``."""
+
+    def __init__(self) -> None:
+        self._digest_key = secrets.token_bytes(DIGEST_KEY_BYTES)
+
+    async def digest_key(self) -> bytes:
+        return self._digest_key

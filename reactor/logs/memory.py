@@ -13,14 +13,14 @@ from reactor.events.event import Event, Window
 from reactor.events.fold import evolve
 from reactor.events.state import RUN_ENDED, RUN_STATUS, RunState, run_status
 from reactor.logger import get_logger
-from reactor.logs.embedded import MemoryAnswers, MemoryCheckpoints, MemoryOutputs, MemoryStops, settled
+from reactor.logs.embedded import MemoryAnswers, MemoryCheckpoints, MemoryDigestKey, MemoryOutputs, MemoryStops, settled
 from reactor.logs.records import parent_of, still_open
 from reactor.ports.log import RunRecord
 
 logger = get_logger()
 
 
-class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops):
+class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops, MemoryDigestKey):
     """Implements every port of a log for one process.
 
     It keeps at most ``max_events`` events and ``max_bytes`` bytes of each run, and the last ``max_ended`` ended runs.
@@ -33,7 +33,7 @@ class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops):
         max_bytes: int = bounds.MEMORY_LOG_BYTES,
         max_ended: int = bounds.MEMORY_LOG_ENDED_RUNS,
     ) -> None:
-        for part in (MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops):
+        for part in (MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops, MemoryDigestKey):
             part.__init__(self)
         self._max_events = max_events
         self._max_bytes = max_bytes

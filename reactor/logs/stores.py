@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reactor.logs.embedded import MemoryAnswers, MemoryCheckpoints, MemoryOutputs, MemoryStops
+from reactor.logs.embedded import MemoryAnswers, MemoryCheckpoints, MemoryDigestKey, MemoryOutputs, MemoryStops
 from reactor.logs.holder import AlwaysHolder
 from reactor.ports.index import RunIndex
 from reactor.ports.log import EventLog
 from reactor.ports.outputs import OutputStore
 from reactor.ports.sharing import Lease
-from reactor.ports.stores import Checkpoints, CleanStops, Idempotency, Log
+from reactor.ports.stores import Checkpoints, CleanStops, DigestKey, Idempotency, Log
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class Stores:
     checkpoints: Checkpoints
     answers: Idempotency
     stops: CleanStops
+    key: DigestKey
     lease: Lease
     embedded: tuple[str, ...]
     """What the log does not implement. It is kept in memory, and lost when the process ends."""
@@ -35,6 +36,7 @@ def stores_of(log: Log) -> Stores:
         "checkpoints": isinstance(log, Checkpoints),
         "idempotency keys": isinstance(log, Idempotency),
         "clean stops": isinstance(log, CleanStops),
+        "the key of its digests": isinstance(log, DigestKey),
     }
     return Stores(
         log,
@@ -43,6 +45,7 @@ def stores_of(log: Log) -> Stores:
         log if isinstance(log, Checkpoints) else MemoryCheckpoints(),
         log if isinstance(log, Idempotency) else MemoryAnswers(),
         log if isinstance(log, CleanStops) else MemoryStops(),
+        log if isinstance(log, DigestKey) else MemoryDigestKey(),
         log if isinstance(log, Lease) else AlwaysHolder(),
         tuple(name for name, is_there in found.items() if not is_there),
     )

@@ -21,7 +21,8 @@ from reactor.definition.names import PLAN_TASK_ID_RULE, WORKFLOW_NAME_RULE
 from reactor.definition.policy import Budget, Retry
 from reactor.definition.task import OnUpstreamFailure
 from reactor.errors import PlanError
-from reactor.events.values import INT64, clip, depth_of, json_kind, short_repr
+from reactor.events.plain import INT64, depth_of
+from reactor.events.values import clip, json_kind, short_repr
 from reactor.requests import check_run_id, is_text, meta_size_problem, seconds_problem
 
 Location = tuple[str | int, ...]

@@ -3,7 +3,7 @@
 log         EventLog: stores the windows of runs and reads them back; RunRecord
 index       RunIndex: the list of runs, and deleting one
 outputs     OutputStore: the outputs that ``cache=`` keeps
-stores      Checkpoints, Idempotency, CleanStops; Lifecycle; Log: what an engine needs at least
+stores      Checkpoints, Idempotency, CleanStops, DigestKey; Lifecycle; Log: what an engine needs at least
 sharing     Lease, LiveFeed, Slots: what several processes share
 access      KeyStore, TicketStore, CapCounter: who may ask, and how much; not used yet
 schedules   ScheduleStore; not used yet
@@ -27,7 +27,7 @@ from reactor.ports.outputs import OutputStore
 from reactor.ports.schedules import ScheduleRecord, ScheduleStore
 from reactor.ports.sharing import Lease, LiveFeed, Slots, SlotWaiter, Stop
 from reactor.ports.speech import Line, Voice
-from reactor.ports.stores import Checkpoints, CleanStops, Idempotency, Lifecycle, Log
+from reactor.ports.stores import Checkpoints, CleanStops, DigestKey, Idempotency, Lifecycle, Log
 
 __all__ = [
     "Attempt",
@@ -35,6 +35,7 @@ __all__ = [
     "Checkpoints",
     "CleanStops",
     "Clock",
+    "DigestKey",
     "Done",
     "EventLog",
     "Executor",

@@ -72,6 +72,15 @@ class Idempotency(Protocol):
 
 
 @runtime_checkable
+class DigestKey(Protocol):
+    """A secret of the log, under which digests are made of values that must not stand in the log themselves."""
+
+    async def digest_key(self) -> bytes:
+        """32 random bytes, made when they are first asked for and the same ever after."""
+        ...
+
+
+@runtime_checkable
 class CleanStops(Protocol):
     """A mark that an engine leaves when it stops as it should."""
 

@@ -11,9 +11,12 @@ from reactor.definition.graph import Graph
 from reactor.definition.policy import Budget
 from reactor.errors import ReactorError
 from reactor.events.drafts import json_object
+from reactor.events.exact import is_same_json
+from reactor.events.restoring import input_digest
 from reactor.plans.load import load_plan
 from reactor.ports.log import RunRecord
 from reactor.registry import Registry
+from reactor.requests import check_meta
 from reactor.runs.run import Run
 from reactor.stream.feed import Feed
 
@@ -53,26 +56,43 @@ def _graph_of_plan(registry: Registry, plan: object) -> Graph:
         raise NotRecoverable(f"its plan cannot be run any more: {error}") from error
 
 
-def recorded_input(graph: Graph, input: Mapping[str, Any]) -> dict[str, Any]:
-    """An input as ``run.started`` records it, for a comparison. Raises InputError where it does not fit the graph."""
-    encoded = graph.encode_input(graph.validate_input(input))
-    return orjson.loads(json_object({name: value.json for name, value in encoded.items()}))
+def is_same_input(started: Mapping[str, Any], graph: Graph, input: Mapping[str, Any], digest_key: bytes) -> bool:
+    """Whether a run was started with this input: the whole of it, with secrets and excluded fields, types told apart.
+
+    ``started``: ``data`` of its ``run.started``. False also where that cannot be told. Raises InputError where the
+    input does not fit the graph.
+    """
+    values = graph.validate_input(input)
+    encoded = graph.encode_input(values)
+    if all(value.recoverable for value in encoded.values()):
+        if "not_recoverable" in started:
+            return False
+        given = orjson.loads(json_object({name: value.json for name, value in encoded.items()}))
+        hints = {name: value.hints for name, value in encoded.items() if value.typed}
+        recorded = started.get("typed_inputs", hints)  # an older log has none
+        return is_same_json([given, hints], [started.get("input"), recorded])
+    digest = input_digest(digest_key, values, encoded)
+    return digest is not None and digest == started.get("input_digest")
 
 
-def recorded_start(
+def is_same_start(
+    started: Mapping[str, Any],
     graph: Graph,
     input: Mapping[str, Any],
     meta: Mapping[str, Any] | None,
     budget: Budget | Mapping[str, Any] | None,
-) -> dict[str, Any]:
-    """What ``run.started`` records of what a run is started with, for a comparison. Raises as ``recorded_input``."""
-    return {
+    digest_key: bytes,
+) -> bool:
+    """The same for all that a run is started with: workflow or plan, input, meta and budget."""
+    given = {
         "workflow": graph.name,
         "plan": graph.plan,
-        "input": recorded_input(graph, input),
-        "meta": dict(meta or {}) or None,
+        "meta": check_meta(meta or {}) or None,
         "budget": None if budget is None else Budget.of(budget).to_dict(),
     }
+    given = orjson.loads(orjson.dumps(given))
+    recorded = {name: started.get(name) for name in given}
+    return is_same_json(given, recorded) and is_same_input(started, graph, input, digest_key)
 
 
 def budget_of(beginning: dict[str, Any]) -> Budget | None:
@@ -87,6 +107,6 @@ def input_of(beginning: dict[str, Any], graph: Graph) -> dict[str, Any]:
             f"its input {name!r} is a value that no log can give back (annotate it, or use plain JSON)"
         )
     try:
-        return graph.restore_input(beginning["input"])
+        return graph.restore_input(beginning["input"], beginning.get("typed_inputs"))
     except ValueError as error:
         raise NotRecoverable(f"its input cannot be read back: {error}") from error

@@ -14,9 +14,9 @@ from reactor.definition.names import child_task_id
 from reactor.definition.policy import Budget
 from reactor.definition.references import referenced_tasks
 from reactor.events.event import Event
+from reactor.events.restoring import restore_output
 from reactor.events.state import ENDED, RunState, TaskState
 from reactor.events.timing import milliseconds
-from reactor.events.values import restore_output
 from reactor.logger import get_logger
 from reactor.ports.log import EventLog
 from reactor.supervision.ending import Ending, EndReason
@@ -187,9 +187,9 @@ async def _read_output(log: EventLog, run_id: str, node: Node, seen: TaskState, 
     json = orjson.dumps(data["output"]) if "output" in data else await log.blob(run_id, seen.seq)
     if json is None:
         return None
-    returns = adapter_for(node.returns) if data.get("typed") else None
+    returns, hints = (adapter_for(node.returns), data.get("hints")) if data.get("typed") else (None, None)
     try:
-        return Output(restore_output(json, returns), json, returns is not None)
+        return Output(restore_output(json, returns, hints), json, returns is not None, hints)
     except Exception as error:  # any, from a user's validator
         if not is_shown:
             logger.warning("output cannot be restored", run_id=run_id, task_id=seen.id, error=str(error))

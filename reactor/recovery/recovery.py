@@ -14,7 +14,7 @@ from reactor.events.values import traceback_of
 from reactor.logger import get_logger
 from reactor.ports.log import RunRecord
 from reactor.recovery.leftover import cancel_events
-from reactor.recovery.origin import NotRecoverable, beginning_of, budget_of, graph_of, input_of, recorded_input
+from reactor.recovery.origin import NotRecoverable, beginning_of, budget_of, graph_of, input_of, is_same_input
 from reactor.recovery.reading import load_past
 from reactor.registry import Registry
 from reactor.runs.beginning import Beginning
@@ -126,7 +126,7 @@ class Recovery:
             problem = "which is no child of this task"
         elif run.state.workflow != graph.name:
             problem = f"of workflow {run.state.workflow!r}: {graph.name!r} needs a key of its own"
-        elif again and (await run.beginning()).get("input") != recorded_input(graph, input):
+        elif again and not is_same_input(await run.beginning(), graph, input, self._host.digest_key):
             problem = "with another input: each needs a key of its own"
         else:
             return run

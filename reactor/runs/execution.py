@@ -10,6 +10,7 @@ import orjson
 from reactor.definition.graph import Graph
 from reactor.events.drafts import json_object, run_started
 from reactor.events.event import Draft, Window
+from reactor.events.restoring import input_digest
 from reactor.events.values import traceback_of
 from reactor.logger import get_logger
 from reactor.runs.beginning import Beginning
@@ -67,6 +68,7 @@ class Execution:
         self.ledger = past.ledger if past else Ledger(beginning.budget)
         self._beginning = beginning
         self._clock = host.clock
+        self._digest_key = host.digest_key
         self._ended = ended
         self._encoded_inputs = graph.encode_input(beginning.inputs)
         self._started_at = host.clock.monotonic() - (past.elapsed_ms / 1000 if past else 0.0)
@@ -109,7 +111,7 @@ class Execution:
             scheduler=host.scheduler,
             clock=host.clock,
             executors=host.executors,
-            cache=OutputCache(host.outputs, host.clock, self.graph, host.loop),
+            cache=OutputCache(host.outputs, host.clock, self.graph, host.loop, host.digest_key),
             isolation=Isolation(),
             actors=self.crew.actors,
             ready=self.crew.ready,
@@ -134,7 +136,8 @@ class Execution:
                 {"input": json_object({name: value.json for name, value in inputs.items()}), **self.graph.large_facts},
                 meta=self._beginning.meta,
                 origin=self._beginning.origin,
-                lost_inputs=[name for name, value in inputs.items() if not value.recoverable],
+                inputs=inputs,
+                input_digest=input_digest(self._digest_key, self._beginning.inputs, inputs),
             )
         )
         self.control.stopwatch.go()

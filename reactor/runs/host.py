@@ -48,6 +48,7 @@ class Host:
         settings: HostSettings,
         *,
         limits: Iterable[Limit],
+        digest_key: bytes,
         blocked: Callable[[Work, float], None],
         open_child: OpenChild,
     ) -> None:
@@ -60,6 +61,7 @@ class Host:
         self.tracebacks = settings.tracebacks
         self.append_timeout = settings.append_timeout
         self.listeners = settings.listeners
+        self.digest_key = digest_key
         concurrency = settings.concurrency
         self.open_child = open_child
         self.executors: dict[str, Executor] = {name: kind.make(loop, blocked) for name, kind in KINDS.items()}

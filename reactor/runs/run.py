@@ -121,9 +121,11 @@ class Run:
             return {
                 name: actors[name].output for name in self._execution.graph.leaves if actors[name].encoded is not None
             }
-        if self.status != "completed":
-            return {}
-        event = await self.feed.event(self.feed.last_seq)
+        return await self.shown_outputs()
+
+    async def shown_outputs(self) -> dict[str, Any]:
+        """The same as plain JSON, as the log, HTTP and the terminal show them: models as objects, sets as lists …"""
+        event = await self.feed.event(self.feed.last_seq) if self.status == "completed" else None
         if event is None or "outputs" in event.data:
             return {} if event is None else event.data["outputs"]
         return orjson.loads(await self.feed.blob(event.seq) or b"{}")

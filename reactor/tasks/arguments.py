@@ -20,7 +20,8 @@ from reactor.definition.binding import (
     problems_in,
 )
 from reactor.definition.references import fill_references, referenced_tasks
-from reactor.events.values import display_json, is_larger, is_plain, plain_copy
+from reactor.events.plain import is_larger, is_plain
+from reactor.events.shown import display_json, plain_copy
 from reactor.tasks.scope import Body, Ended
 
 

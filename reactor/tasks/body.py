@@ -16,7 +16,8 @@ from reactor.definition.graph import Node
 from reactor.errors import ContextClosed, TaskTimeout, WorkerDied
 from reactor.events import drafts
 from reactor.events.event import Draft, task_head
-from reactor.events.values import Encoded, describe_error, encode_output, traceback_of
+from reactor.events.restoring import Encoded, encode_output
+from reactor.events.values import describe_error, traceback_of
 from reactor.executors.kinds import KINDS
 from reactor.logger import get_logger
 from reactor.tasks.arguments import preview_arguments
@@ -102,14 +103,15 @@ class TaskActor(StartingActor):
         if self.node.is_leaf:
             self.encoded = encoded.json
         if self._digest is not None and encoded.recoverable:
-            self.scope.cache.remember(self.node, self._digest, Output(output, encoded.json, encoded.typed))
+            kept = Output(output, encoded.json, encoded.typed, encoded.hints)
+            self.scope.cache.remember(self.node, self._digest, kept)
         self._write_completed(encoded, self._end_attempt())
 
     def _end_reused(self, reused: Output) -> None:
         """Completes with an output from the cache, or of the run that this one retries."""
         self.output = reused.value
         self.encoded = reused.json if self.node.is_leaf else None
-        self._write_completed(Encoded(reused.json, True, reused.typed), 0.0, cached=True)
+        self._write_completed(Encoded(reused.json, True, reused.typed, reused.hints), 0.0, cached=True)
 
     def _write_completed(self, encoded: Encoded, duration_ms: float, *, cached: bool = False) -> None:
         reference = f"runs/{self.scope.run_id}/tasks/{self.task_id}/output"

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
+
+import orjson
 
 from reactor.definition.binding import adapter_for
 from reactor.definition.graph import Graph, Node
+from reactor.events.exact import NoExactForm, keyed_digest
+from reactor.events.restoring import restore_output
 from reactor.events.timing import unix_seconds
-from reactor.events.values import restore_output
 from reactor.logger import get_logger
 from reactor.ports.clock import Clock
 from reactor.ports.outputs import OutputStore
@@ -20,13 +24,25 @@ logger = get_logger()
 class OutputCache:
     """Outputs by workflow, version, task and a digest of what they depend on. Loop thread only."""
 
-    def __init__(self, store: OutputStore, clock: Clock, graph: Graph, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, store: OutputStore, clock: Clock, graph: Graph, loop: asyncio.AbstractEventLoop, digest_key: bytes
+    ) -> None:
         self._store = store
         self._clock = clock
         self._graph = graph
         self._loop = loop
+        self._digest_key = digest_key
         self._recalling: set[asyncio.Task[None]] = set()
         """Strong references: the loop itself keeps only weak ones."""
+
+    def digest(self, node: Node, basis: Any) -> str | None:
+        """A digest of what an output depends on; None, with a warning, where that cannot be told from other values."""
+        try:
+            return keyed_digest(self._digest_key, basis)
+        except NoExactForm as error:
+            why = f"{error}; give cache=Cache(key=...)"
+            logger.warning("cache not used", workflow=self._graph.name, task=node.name, error=why)
+            return None
 
     def recall(self, node: Node, digest: str, found: Callable[[Output | None], None]) -> None:
         """Looks for an output, and calls ``found`` with it later. A store that does not answer has none."""
@@ -69,11 +85,17 @@ class OutputCache:
 
 
 def _pack(output: Output) -> bytes:
-    """An output as it is stored: 1 or 0 for ``typed``, then its JSON."""
+    """An output as it is stored: 1 or 0 for ``typed``, then its JSON; 2 where hints and a line end come before it."""
+    if output.hints is not None:
+        return b"2%b\n%b" % (orjson.dumps(output.hints), output.json)
     return (b"1" if output.typed else b"0") + output.json
 
 
 def _unpack(node: Node, stored: bytes) -> Output:
     """Raises pydantic's ValueError where the return annotation no longer accepts the value."""
-    typed = stored[:1] == b"1"
-    return Output(restore_output(stored[1:], adapter_for(node.returns) if typed else None), stored[1:], typed)
+    form, json, hints = stored[:1], stored[1:], None
+    if form == b"2":
+        before, _, json = json.partition(b"\n")
+        hints = orjson.loads(before)
+    returns = adapter_for(node.returns) if form != b"0" else None
+    return Output(restore_output(json, returns, hints), json, form != b"0", hints)

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from reactivex import Observable
 
+from reactor.events.restoring import Hints
 from reactor.events.values import preview
 
 
@@ -17,6 +18,8 @@ class Output(NamedTuple):
     json: bytes
     typed: bool = False
     """The task's return annotation restores the value from its JSON."""
+    hints: Hints | None = None
+    """What the annotation needs besides the JSON."""
 
 
 COMMON_TYPES: Final[frozenset[type]] = frozenset({type(None), bool, int, float, str, bytes, list, tuple, dict})

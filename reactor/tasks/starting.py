@@ -105,8 +105,9 @@ class StartingActor(Actor):
             return False
         if self.node.task.cache is not None:
             self._digest = cache_digest(self, self.node.task.cache)
-            self.scope.cache.recall(self.node, self._digest, self._take_recalled)
-            return False
+            if self._digest is not None:
+                self.scope.cache.recall(self.node, self._digest, self._take_recalled)
+                return False
         return True
 
     def _take_recalled(self, output: Output | None) -> None:

@@ -79,6 +79,9 @@ class LogAround:
     async def mark_stop(self) -> None:
         await self._stores.stops.mark_stop()
 
+    async def digest_key(self) -> bytes:
+        return await self._stores.key.digest_key()
+
     @property
     def durable(self) -> bool:
         return self.inner.durable

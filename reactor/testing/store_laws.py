@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from reactor import bounds
 from reactor.ports.outputs import OutputStore
-from reactor.ports.stores import Checkpoints, CleanStops, Idempotency, Log
+from reactor.ports.stores import Checkpoints, CleanStops, DigestKey, Idempotency, Log
 from reactor.testing.log_laws import completed, started
 
 
@@ -147,10 +147,22 @@ async def law_a_clean_stop_is_told_once(store: CleanStops) -> None:
     assert await store.take_stop() is False
 
 
+# --- DigestKey ---
+
+
+async def law_the_key_of_digests_stays(store: DigestKey) -> None:
+    """32 bytes, the same at every call, and not a constant."""
+    key = await store.digest_key()
+    assert len(key) == 32
+    assert len(set(key)) > 4
+    assert await store.digest_key() == key
+
+
 OutputLaw = Callable[[OutputStore], Awaitable[None]]
 CheckpointLaw = Callable[[CheckpointedLog], Awaitable[None]]
 IdempotencyLaw = Callable[[AnsweringLog], Awaitable[None]]
 StopLaw = Callable[[CleanStops], Awaitable[None]]
+DigestKeyLaw = Callable[[DigestKey], Awaitable[None]]
 
 OUTPUT_LAWS: Final[tuple[OutputLaw, ...]] = (
     law_an_output_is_remembered_until_its_time_is_over,
@@ -169,3 +181,4 @@ IDEMPOTENCY_LAWS: Final[tuple[IdempotencyLaw, ...]] = (
     law_answers_go_with_their_run,
 )
 STOP_LAWS: Final[tuple[StopLaw, ...]] = (law_a_clean_stop_is_told_once,)
+DIGEST_KEY_LAWS: Final[tuple[DigestKeyLaw, ...]] = (law_the_key_of_digests_stays,)

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from reactor.logs.embedded import MemoryAnswers, MemoryOutputs, MemoryStops
+from reactor.logs.embedded import MemoryAnswers, MemoryDigestKey, MemoryOutputs, MemoryStops
 from reactor.logs.memory import MemoryLog
 from reactor.logs.sqlite.log import SqliteLog
 from reactor.testing import (
     CHECKPOINT_LAWS,
+    DIGEST_KEY_LAWS,
     IDEMPOTENCY_LAWS,
     INDEX_LAWS,
     LOG_LAWS,
@@ -79,6 +80,23 @@ async def test_clean_stops(law: store_laws.StopLaw, log: AnyLog) -> None:
     await law(log)
 
 
+@pytest.mark.parametrize("law", DIGEST_KEY_LAWS, ids=name_of)
+async def test_the_key_of_digests(law: store_laws.DigestKeyLaw, log: AnyLog) -> None:
+    """A log keeps the laws of ``DigestKey``."""
+    await law(log)
+
+
+async def test_the_key_of_digests_survives_a_restart_and_is_that_of_its_file(tmp_path: Path) -> None:
+    """Two files have two keys; one file has the same key whoever opens it."""
+    keys: list[bytes] = []
+    for name in ("a", "b", "a"):
+        log = SqliteLog(tmp_path / f"{name}.db")
+        await log.open()
+        keys.append(await log.digest_key())
+        await log.close()
+    assert keys[0] == keys[2] != keys[1]
+
+
 async def test_what_stands_in_for_a_port_keeps_its_laws() -> None:
     """The stand-ins that an engine uses for a log without these ports."""
     for law in OUTPUT_LAWS:
@@ -87,3 +105,5 @@ async def test_what_stands_in_for_a_port_keeps_its_laws() -> None:
         await law(MemoryAnswers())
     for law in STOP_LAWS:
         await law(MemoryStops())
+    for law in DIGEST_KEY_LAWS:
+        await law(MemoryDigestKey())

@@ -344,8 +344,6 @@ async def test_a_given_parameter_is_part_of_the_default_key_by_its_name() -> Non
 @pytest.mark.parametrize(
     ("cache", "kind", "says"),
     [
-        (True, "TypeError", "the cache key of task body is not JSON"),
-        (Cache(key=lambda lock: lock), "TypeError", "the cache key of task body is not JSON"),
         (Cache(key=lambda lock: 1 / 0), "ZeroDivisionError", "division by zero"),
         (Cache(key=lambda lock: asyncio.sleep(0)), "TypeError", "decides at once, without await"),
     ],

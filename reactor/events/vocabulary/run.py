@@ -99,6 +99,11 @@ class RunStarted(TypedDict):
     """Of a child run."""
     retry_of: NotRequired[str]
     """The id of the run that this one retries."""
+    typed_inputs: NotRequired[dict[str, dict[str, list[list[Any]]] | None]]
+    """The inputs that their annotations restore from JSON, with the hints as in ``task.completed``. The others are
+    taken from ``input`` as they are. Without this key every input is restored by its annotation. Since 0.2."""
+    input_digest: NotRequired[str]
+    """An HMAC of the whole input under the key of the log, where ``input`` does not show all of it. Since 0.2."""
     not_recoverable: NotRequired[list[str]]
     """Names of inputs that no log can give back: the run cannot go on after a restart."""
     by: NotRequired[str]

@@ -167,6 +167,8 @@ class TaskCompleted(TaskEnd):
     """The log cannot give the output back: after a crash the task may run again."""
     typed: NotRequired[Literal[True]]
     """The return annotation of the body restores the output from its JSON."""
+    hints: NotRequired[dict[str, list[list[Any]]]]
+    """What the annotation needs besides the JSON: time zones, bounds, unset fields; each with how often. Since 0.2."""
 
 
 @event("task.failed", task="failed")

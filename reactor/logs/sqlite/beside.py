@@ -1,14 +1,16 @@
-"""What a SQLite log keeps beside the events: cached outputs, checkpoints, answers, and the mark of a clean stop.
+"""What a SQLite log keeps beside the events: cached outputs, checkpoints, answers, the mark of a clean stop, its key.
 
 One function a query, each with the connection first. Those that write are for the writer's connection.
 """
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 from typing import Final
 
 from reactor import bounds
+from reactor.logs.embedded import DIGEST_KEY_BYTES
 from reactor.logs.sqlite.queries import run_row
 
 # --- outputs that ``cache=`` keeps ---
@@ -101,3 +103,16 @@ def take_stop(connection: sqlite3.Connection) -> bool | None:
 def mark_stop(connection: sqlite3.Connection) -> None:
     """Leaves the mark."""
     connection.execute("REPLACE INTO meta (name, value) VALUES (?, ?)", (_STOP, _CLEAN))
+
+
+# --- the key of its digests ---
+
+_DIGEST_KEY: Final = "digest_key"
+
+
+def digest_key(connection: sqlite3.Connection) -> bytes:
+    """The key of this file, made when it is first asked for."""
+    new = secrets.token_bytes(DIGEST_KEY_BYTES).hex()
+    connection.execute("INSERT OR IGNORE INTO meta (name, value) VALUES (?, ?)", (_DIGEST_KEY, new))
+    (kept,) = connection.execute("SELECT value FROM meta WHERE name = ?", (_DIGEST_KEY,)).fetchone()
+    return bytes.fromhex(kept)

@@ -172,6 +172,9 @@ class SqliteLog:
     async def mark_stop(self) -> None:
         await self._writing.ask(beside.mark_stop)
 
+    async def digest_key(self) -> bytes:
+        return await self._writing.ask(beside.digest_key)
+
     # --- retention ---
 
     async def expire(self) -> int:

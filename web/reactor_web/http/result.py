@@ -37,7 +37,7 @@ async def full(run: Run, not_recovered: str | None = None) -> dict[str, Any]:
         if last is not None:
             body |= {name: value for name, value in last.data.items() if name not in ("outputs_ref", "size")}
         if run.status == "completed":
-            body["outputs"] = await run.outputs()
+            body["outputs"] = await run.shown_outputs()
     return body
 
 

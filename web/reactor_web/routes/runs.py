@@ -15,6 +15,7 @@ from reactor.bounds import CANCEL_GRACE_SECONDS
 from reactor.definition.workflow import Workflow
 from reactor.engine import Engine
 from reactor.errors import PlanError, RunExists, UnknownRun
+from reactor.events.exact import is_same_json
 from reactor.events.state import RUN_ENDED
 from reactor.plans.load import load_plan, parse_plan
 from reactor.runs.run import Run
@@ -196,7 +197,7 @@ async def send_input(request: web.Request) -> web.Response:
             await run.send(task, value, key=question, by=request.remote)
         return run
 
-    claim = Claim(await digest_of(request), run.id, run.feed.last_seq)
+    claim = Claim(await digest_of(request, request.app[ENGINE].digest_key), run.id, run.feed.last_seq)
     done = await carry_out(request.app[REPEATS].once(key, claim, act, scope=run.id))
     return web.Response(status=202, text=done.body, content_type="application/json")
 
@@ -206,7 +207,7 @@ async def _was_received(run: Run, task: str, value: Any, key: str | None, after:
     state = run.state.tasks.get(task)
     for seq, recorded_key in (state and state.received) or ():
         event = await run.feed.event(seq) if seq > after and recorded_key == key else None
-        if event is not None and event.data["value"] == value:
+        if event is not None and is_same_json(event.data["value"], value):
             return True
     return False
 

@@ -96,7 +96,7 @@ async def start_once(request: web.Request, key: str, start: Start, run_id: str |
         started = await start(claim.run_id, again)
         return started[0] if isinstance(started, tuple) else started
 
-    claim = Claim(await digest_of(request), run_id or make_run_id())
+    claim = Claim(await digest_of(request, request.app[ENGINE].digest_key), run_id or make_run_id())
     done = await carry_out(request.app[REPEATS].once(key, claim, act))
     try:
         await request.app[ENGINE].get(done.run_id)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple, TypeAlias, TypeGuard, cast
 
 from reactor.events.event import Event, Message, Notice
-from reactor.events.values import dumps
+from reactor.events.shown import dumps
 from reactor_web.dialects import Dialect
 from reactor_web.dialects.framing import encode
 

@@ -181,7 +181,7 @@ async def _run(
                 if isinstance(message, Event):
                     view.show(message)
         if not json and started.status == "completed":
-            print_outputs(Console(), await started.outputs())
+            print_outputs(Console(), await started.shown_outputs())
         return exit_code(started.status)
 
 

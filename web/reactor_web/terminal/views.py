@@ -15,6 +15,7 @@ from rich.text import Text
 
 from reactor.events.event import Event, Message, Notice
 from reactor.events.fold import evolve
+from reactor.events.shown import show
 from reactor.events.state import RunState, TaskState
 from reactor_web.terminal.lines import json_line, plain_line, printable
 from reactor_web.terminal.tree import render_run
@@ -161,10 +162,7 @@ def print_outputs(console: Console, outputs: dict[str, Any]) -> None:
 
 
 def _json_text(value: Any) -> Text:
-    try:
-        content = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS, default=str).decode()
-    except TypeError:
-        content = repr(value)  # an output that is not JSON and was never in the log: a 128-bit int, a cycle
+    content = orjson.dumps(show(value), option=orjson.OPT_INDENT_2).decode()
     text = Text(printable(content, keep="\n"))
     JSONHighlighter().highlight(text)
     return text

@@ -11,7 +11,7 @@ from typing import Any, Self
 from reactivex import Observable
 
 from reactor import bounds
-from reactor.clock import SystemClock
+from reactor.clock import SystemClock, check_clock
 from reactor.definition.address import importing
 from reactor.definition.graph import Graph
 from reactor.definition.options import count_problem
@@ -60,6 +60,7 @@ class Engine:
     - ``grace``: seconds that open runs get at the end of ``async with``.
     - ``append_timeout``: seconds that the log may take for one window; after that its run is lost in this process.
     - ``services``: what starts and ends with the engine (``reactor.services.Service``).
+    - ``clock``: what it reads and waits by (``reactor.ports.Clock``); None: the time of the machine.
     - ``tracebacks``: whether ``task.failed`` events have a traceback; off, because users see events.
     """
 
@@ -81,7 +82,8 @@ class Engine:
         self.log = open_log(log) if isinstance(log, str) else log
         self._stores = stores_of(self.log)
         self.answers = self._stores.answers
-        self.clock: Clock = clock or SystemClock()
+        self.clock: Clock = SystemClock() if clock is None else clock
+        check_clock(self.clock)
         if (problem := count_problem("concurrency", concurrency)) is not None:
             raise ValueError(f"the engine's {problem}")
         self._concurrency = concurrency

@@ -4,7 +4,7 @@ log         EventLog: stores the windows of runs and reads them back; RunRecord
 index       RunIndex: the list of runs, and deleting one
 outputs     OutputStore: the outputs that ``cache=`` keeps
 stores      Checkpoints, Idempotency, CleanStops; Lifecycle; Log: what an engine needs at least
-clock       Clock: wall time and monotonic time
+clock       Clock: wall time, monotonic time and timers; Timer
 executor    Executor: runs the body of a task; it takes Work, returns a Job, and calls Done
 attempt     Attempt, Upstream: what a body can read of the attempt it runs in
 speech      Voice, Line: what a body and its run tell each other
@@ -15,7 +15,7 @@ bodies and runs share.
 """
 
 from reactor.ports.attempt import Attempt, Upstream
-from reactor.ports.clock import Clock
+from reactor.ports.clock import Clock, Timer
 from reactor.ports.executor import Done, Executor, Job, Work
 from reactor.ports.index import RunIndex
 from reactor.ports.log import EventLog, RunRecord
@@ -39,6 +39,7 @@ __all__ = [
     "OutputStore",
     "RunIndex",
     "RunRecord",
+    "Timer",
     "Upstream",
     "Voice",
     "Work",

@@ -78,7 +78,7 @@ class Execution:
         )
         self.crew = Crew(graph, self.journal.room)
         self.children = Children(self, host.open_child)
-        self.control = Control(self.journal, self.crew, self.children, self._stopwatch(host, past), host.loop)
+        self.control = Control(self.journal, self.crew, self.children, self._stopwatch(host, past), host)
         above = None if self.parent is None else (self.parent.run.spending, self.parent.task_id)
         self.spending = Spending(self.run_id, self.journal, self.crew, self.control, self.ledger, above)
         self.limits = Limits(self.run_id, host, graph)
@@ -93,7 +93,7 @@ class Execution:
             stop=lambda ending: self.control.stop(ending),
             use_seconds=lambda part: self.spending.use_seconds(self.control.stopwatch.elapsed, part),
         )
-        return Stopwatch(host.loop, alarms, past.active_ms / 1000 if past else 0.0)
+        return Stopwatch(host.clock, alarms, past.active_ms / 1000 if past else 0.0)
 
     def _scope(self, host: Host, reused: Mapping[str, Output]) -> Scope:
         """What its actors see of it."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from asyncio import CancelledError, Future
 from collections.abc import Awaitable, Callable
 
-from reactivex import Observable, abc
+from reactivex import Observable
 
 from reactor.bounds import APPEND_TIMEOUT_SECONDS
 from reactor.clock import LoopScheduler
@@ -20,7 +20,7 @@ from reactor.events.vocabulary import TERMINAL
 from reactor.logger import get_logger
 from reactor.operators.attached import Attachable, Callbacks, Inlet, Sink, Stage, attach, operator_of
 from reactor.operators.buffer_window import Room, buffer_window
-from reactor.ports.clock import Clock
+from reactor.ports.clock import Clock, Timer
 from reactor.ports.log import EventLog
 
 logger = get_logger()
@@ -46,7 +46,7 @@ class Pipeline:
         append_timeout: float = APPEND_TIMEOUT_SECONDS,
     ) -> None:
         self.room = room or Room()
-        self._loop = loop = scheduler.loop
+        self._loop = scheduler.loop
         self._drafts: Inlet[Draft] = Inlet()
         committed: Inlet[None] = Inlet()
 
@@ -57,7 +57,7 @@ class Pipeline:
         windows = self._drafts.pipe(
             number(run_id, clock, last_seq),
             buffer_window(self.room, committed, size=event_size, scheduler=scheduler),
-            append(run_id, log, timeout=append_timeout, scheduler=scheduler, clock=loop.time),
+            append(run_id, log, timeout=append_timeout, clock=clock),
         )
         self._subscription = attach(windows, Callbacks(publish_then_take_next, lost))
 
@@ -115,21 +115,25 @@ class _Numbering(Stage[Draft, Event]):
 
 
 def append(
-    run_id: str, log: EventLog, *, timeout: float, scheduler: abc.SchedulerBase, clock: Callable[[], float]
+    run_id: str, log: EventLog, *, timeout: float, clock: Clock
 ) -> Callable[[Observable[list[Event]]], Attachable[list[Event]]]:
     """Passes each window on once it is in the log. The source must not send the next window before that.
 
     Where the log refuses a window, or does not answer within ``timeout`` seconds of ``clock``, ``on_error`` gets a
-    LogLost: a log with a gap must not be published.
+    LogLost: a log with a gap must not be published. Time in which this process stood still, stopped by a signal or held
+    by a body, does not count: the answer may be there and could not be taken.
     """
 
-    return operator_of(lambda sink: _Appending(run_id, log, sink, timeout, scheduler, clock))
+    return operator_of(lambda sink: _Appending(run_id, log, sink, timeout, clock))
 
 
 class _Appending(Stage[list[Event], list[Event]]):
-    """The window that is being appended, and its time limit: one timer in ``timeout`` seconds, not one a window."""
+    """The window that is being appended, and its time limit: one timer a ``piece`` of it, not one a window.
 
-    __slots__ = ("began", "clock", "is_watched", "log", "run_id", "scheduler", "timeout", "timer", "window")
+    A timer that rings late was late because nothing ran here. In pieces, so that little of a standstill is counted.
+    """
+
+    __slots__ = ("began", "clock", "due", "log", "piece", "run_id", "timeout", "timer", "window")
 
     def __init__(
         self,
@@ -137,25 +141,25 @@ class _Appending(Stage[list[Event], list[Event]]):
         log: EventLog,
         sink: Sink[list[Event]],
         timeout: float,
-        scheduler: abc.SchedulerBase,
-        clock: Callable[[], float],
+        clock: Clock,
     ) -> None:
         super().__init__(sink)
         self.run_id = run_id
         self.log = log
         self.timeout = timeout
-        self.scheduler = scheduler
+        self.piece = min(1.0, timeout / 4)
         self.clock = clock
         self.window: list[Event] | None = None
         self.began = 0.0
-        self.is_watched = False
-        self.timer: abc.DisposableBase | None = None
+        self.due = 0.0
+        self.timer: Timer | None = None
+        """Rings while a window may wait."""
 
     def on_next(self, window: list[Event], /) -> None:
         if self.is_disposed:
             return
         self.window = window
-        self.began = self.clock()
+        self.began = self.clock.monotonic()
         try:
             appended = self.log.append(self.run_id, window)
         except Exception as error:  # raising has the same meaning as a future that fails
@@ -164,8 +168,8 @@ class _Appending(Stage[list[Event], list[Event]]):
         if appended.done():  # a log in memory: it need not wait for another turn of the loop
             self.on_answer(appended)
             return
-        if not self.is_watched:
-            self.watch(self.timeout)
+        if self.timer is None:
+            self.watch(self.piece)
         appended.add_done_callback(self.on_answer)
 
     def on_error(self, error: Exception, /) -> None:
@@ -194,15 +198,17 @@ class _Appending(Stage[list[Event], list[Event]]):
             self.lose(bug, bug)
 
     def watch(self, seconds: float) -> None:
-        self.is_watched = True
-        self.timer = self.scheduler.schedule_relative(seconds, self.look)
+        self.due = self.clock.monotonic() + seconds
+        self.timer = self.clock.call_later(seconds, self.look)
 
-    def look(self, *_: object) -> None:
-        self.is_watched = False
+    def look(self) -> None:
+        self.timer = None
         if self.window is not None:
-            rest = self.began + self.timeout - self.clock()
+            now = self.clock.monotonic()
+            self.began += max(0.0, now - self.due)
+            rest = self.began + self.timeout - now
             if rest > 0:
-                self.watch(rest)
+                self.watch(min(self.piece, rest))
             else:
                 self.lose(f"no answer within {self.timeout:g} seconds")
 
@@ -218,4 +224,4 @@ class _Appending(Stage[list[Event], list[Event]]):
     def dispose(self) -> None:
         super().dispose()
         if self.timer is not None:
-            self.timer.dispose()
+            self.timer.cancel()

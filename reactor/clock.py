@@ -44,14 +44,15 @@ class SystemClock:
         return get_running_loop().call_later(seconds, callback, *args)
 
 
-def check_clock(clock: Any) -> None:
-    """Raises TypeError for what is not a ``Clock``."""
+def check_clock(clock: Any) -> Clock:
+    """The clock; raises TypeError for what is not one."""
     for method in ("now", "monotonic", "call_later"):
         if not callable(getattr(clock, method, None)):
             name = clock.__name__ if isinstance(clock, type) else type(clock).__name__
             raise TypeError(f"the clock {name} needs a method {method}(): derive it from reactor.clock.SystemClock")
     if isinstance(clock, type):
         raise TypeError(f"{clock.__name__} is a class; a clock is an object: {clock.__name__}()")
+    return clock
 
 
 async def sleep(clock: Clock, seconds: float) -> None:

@@ -22,7 +22,7 @@ from reactor.events.event import Message
 from reactor.logger import get_logger
 from reactor.logs.schemes import open_log
 from reactor.logs.stops import mark_stop, take_stop
-from reactor.logs.stores import stores_of
+from reactor.logs.stores import open_timed, stores_of
 from reactor.plans.tools import Tool
 from reactor.ports.clock import Clock
 from reactor.ports.log import RunRecord
@@ -82,15 +82,13 @@ class Engine:
         self.log = open_log(log) if isinstance(log, str) else log
         self._stores = stores_of(self.log)
         self.answers = self._stores.answers
-        self.clock: Clock = SystemClock() if clock is None else clock
-        check_clock(self.clock)
+        self.clock: Clock = SystemClock() if clock is None else check_clock(clock)
         if (problem := count_problem("concurrency", concurrency)) is not None:
             raise ValueError(f"the engine's {problem}")
         self._concurrency = concurrency
         self._resources = resources or {}
         self._grace = grace
-        self._tracebacks = tracebacks
-        self._append_timeout = append_timeout
+        self._tracebacks, self._append_timeout = tracebacks, append_timeout
         self._services = Services(services)
         self._registry = Registry(limits, tools)
         self._runs = OpenRuns(self._stores, self.clock)
@@ -112,7 +110,7 @@ class Engine:
                 'put what starts it under if __name__ == "__main__":'
             )
         loop = asyncio.get_running_loop()
-        await self.log.open()
+        await open_timed(self.log, self.clock, self._append_timeout)
         try:
             await take_stop(self._stores.stops)
             if self.log.durable and self._stores.embedded:
@@ -158,6 +156,7 @@ class Engine:
         grace = self._grace if grace is None else grace
         try:
             await self._services.stop()
+            await self._recovery.retaking.close()
             in_time = await drain_runs(self._runs, self.log.durable, grace, self._append_timeout)
             await asyncio.gather(*self._recovery.upkeep, return_exceptions=True)
         finally:  # whatever went wrong, or was cancelled: the log is let go of

@@ -3,7 +3,7 @@
 log         EventLog: stores the windows of runs and reads them back; RunRecord
 index       RunIndex: the list of runs, and deleting one
 outputs     OutputStore: the outputs that ``cache=`` keeps
-stores      Checkpoints, Idempotency, CleanStops; Lifecycle; Log: what an engine needs at least
+stores      Checkpoints, Idempotency, CleanStops; Lifecycle; KeepsTime; Log: what an engine needs at least
 clock       Clock: wall time, monotonic time and timers; Timer
 executor    Executor: runs the body of a task; it takes Work, returns a Job, and calls Done
 attempt     Attempt, Upstream: what a body can read of the attempt it runs in
@@ -21,7 +21,7 @@ from reactor.ports.index import RunIndex
 from reactor.ports.log import EventLog, RunRecord
 from reactor.ports.outputs import OutputStore
 from reactor.ports.speech import Line, Voice
-from reactor.ports.stores import Checkpoints, CleanStops, Idempotency, Lifecycle, Log
+from reactor.ports.stores import Checkpoints, CleanStops, Idempotency, KeepsTime, Lifecycle, Log
 
 __all__ = [
     "Attempt",
@@ -33,6 +33,7 @@ __all__ = [
     "Executor",
     "Idempotency",
     "Job",
+    "KeepsTime",
     "Lifecycle",
     "Line",
     "Log",

@@ -65,7 +65,8 @@ class Execution:
         self.feed = feed
         self.parent = beginning.parent
         self.ledger = past.ledger if past else Ledger(beginning.budget)
-        self._beginning = beginning
+        self.beginning = beginning
+        self.reused: Mapping[str, Output] = reused or {}
         self._clock = host.clock
         self._ended = ended
         self._encoded_inputs = graph.encode_input(beginning.inputs)
@@ -84,7 +85,7 @@ class Execution:
         self.limits = Limits(self.run_id, host, graph)
         self._progress = _progress(graph, past)
         self.totals = Totals(past.total_tasks, past.started_bodies, past.task_time_ms) if past else Totals(graph.bodies)
-        self.crew.assemble(self._scope(host, reused or {}), past)
+        self.crew.assemble(self._scope(host, self.reused), past)
 
     def _stopwatch(self, host: Host, past: Past | None) -> Stopwatch:
         alarms = time_limits(
@@ -99,9 +100,9 @@ class Execution:
         """What its actors see of it."""
         return Scope(
             run_id=self.run_id,
-            inputs=self._beginning.inputs,
+            inputs=self.beginning.inputs,
             input_json={name: value.json for name, value in self._encoded_inputs.items()},
-            meta=dict(self._beginning.meta),
+            meta=dict(self.beginning.meta),
             resources=host.resources,
             reused=reused,
             tracebacks=host.tracebacks,
@@ -132,8 +133,8 @@ class Execution:
                 self.run_id,
                 {**self.graph.facts, "total_tasks": self.totals.tasks},
                 {"input": json_object({name: value.json for name, value in inputs.items()}), **self.graph.large_facts},
-                meta=self._beginning.meta,
-                origin=self._beginning.origin,
+                meta=self.beginning.meta,
+                origin=self.beginning.origin,
                 lost_inputs=[name for name, value in inputs.items() if not value.recoverable],
             )
         )
@@ -142,11 +143,14 @@ class Execution:
         self._connect()
         self.crew.ready.pump()
 
-    def recover(self, past: Past) -> None:
-        """Goes on where the log ends: bodies that had begun begin again, a cancel is finished."""
+    def write_resumed(self, past: Past) -> None:
+        """Writes ``run.resumed``, where a body of the run is left that has not ended."""
         if not self.crew.has_ended:
             data = {"reason": "recovered", "by": None, "downtime_ms": past.downtime_ms}
             self.journal.write(Draft("run.resumed", orjson.dumps(data)))
+
+    def recover(self, past: Past) -> None:
+        """Goes on after ``write_resumed``: bodies that had begun begin again, a cancel is finished."""
         self.control.ending = past.ending
         if past.owes_pause:
             self.control.pause(EndReason.BUDGET, by=None)

@@ -226,6 +226,12 @@ class Run:
             await self.ended()  # its last event is on its way
         if self._execution is not None and not self.feed.closed:
             return self._execution
+        if self.feed.closed == Closed.LOG:
+            raise LogLost(
+                f"run {self.id} was lost because its log failed; it goes on as soon as the log answers: "
+                "engine.get gives the run that does",
+                run_id=self.id,
+            )
         if self._execution is None and self.feed.closed not in (None, Closed.END):
             raise RunNotHere(
                 f"run {self.id} is {self.status}, and nobody in this process goes on with it", run_id=self.id

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from asyncio import CancelledError, Future
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from reactivex import Observable
 
@@ -24,6 +25,27 @@ from reactor.ports.clock import Clock, Timer
 from reactor.ports.log import EventLog
 
 logger = get_logger()
+
+
+class Appends(Protocol):
+    """What of a log the pipeline uses."""
+
+    def append(self, run_id: str, window: Window, /) -> Future[int]: ...
+
+
+class Appended:
+    """The log, which remembers its last answer: a run that is lost may go on only once that is known."""
+
+    __slots__ = ("_log", "answer")
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self.answer: Future[int] | None = None
+
+    def append(self, run_id: str, window: Window, /) -> Future[int]:
+        self.answer = None  # where the log raises there is none
+        self.answer = self._log.append(run_id, window)
+        return self.answer
 
 
 class Pipeline:
@@ -47,6 +69,7 @@ class Pipeline:
     ) -> None:
         self.room = room or Room()
         self._loop = scheduler.loop
+        self._log = Appended(log)
         self._drafts: Inlet[Draft] = Inlet()
         committed: Inlet[None] = Inlet()
 
@@ -57,7 +80,7 @@ class Pipeline:
         windows = self._drafts.pipe(
             number(run_id, clock, last_seq),
             buffer_window(self.room, committed, size=event_size, scheduler=scheduler),
-            append(run_id, log, timeout=append_timeout, clock=clock),
+            append(run_id, self._log, timeout=append_timeout, clock=clock),
         )
         self._subscription = attach(windows, Callbacks(publish_then_take_next, lost))
 
@@ -68,6 +91,14 @@ class Pipeline:
     def wait(self) -> Awaitable[None]:
         """An awaitable that is done as soon as the window has room."""
         return self.room.wait(self._loop.create_future)
+
+    def answered(self) -> Future[int]:
+        """Done when the log has answered the last append, whatever it says; that may be after the run was lost."""
+        answer = self._log.answer
+        if answer is None:
+            answer = self._loop.create_future()
+            answer.set_result(0)
+        return answer
 
     def dispose(self) -> None:
         """Writes nothing more, not even the events in the open window."""
@@ -115,7 +146,7 @@ class _Numbering(Stage[Draft, Event]):
 
 
 def append(
-    run_id: str, log: EventLog, *, timeout: float, clock: Clock
+    run_id: str, log: Appends, *, timeout: float, clock: Clock
 ) -> Callable[[Observable[list[Event]]], Attachable[list[Event]]]:
     """Passes each window on once it is in the log. The source must not send the next window before that.
 
@@ -138,7 +169,7 @@ class _Appending(Stage[list[Event], list[Event]]):
     def __init__(
         self,
         run_id: str,
-        log: EventLog,
+        log: Appends,
         sink: Sink[list[Event]],
         timeout: float,
         clock: Clock,

@@ -222,16 +222,12 @@ class Run:
         await self._committed(execution)
 
     async def _open(self) -> Execution:
-        if self._execution is not None and self._execution.is_sealed:
+        if self._execution is not None and self._execution.is_sealed and not self.feed.closed:
             await self.ended()  # its last event is on its way
         if self._execution is not None and not self.feed.closed:
             return self._execution
-        if self.feed.closed == Closed.LOG:
-            raise LogLost(
-                f"run {self.id} was lost because its log failed; it goes on as soon as the log answers: "
-                "engine.get gives the run that does",
-                run_id=self.id,
-            )
+        if (lost := closing_error(self.feed)) is not None:
+            raise lost
         if self._execution is None and self.feed.closed not in (None, Closed.END):
             raise RunNotHere(
                 f"run {self.id} is {self.status}, and nobody in this process goes on with it", run_id=self.id

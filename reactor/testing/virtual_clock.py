@@ -14,7 +14,7 @@ from reactor.testing.virtual import VirtualLoop, VirtualTimer
 
 START: Final = "2026-01-01T00:00:00Z"
 _REAL_SECONDS: Final = 1.0
-"""A timer of asyncio itself that is due within this time is waited for: a body may sleep for a moment."""
+"""How long timers of asyncio itself are waited for before a jump: a body may sleep for a moment."""
 _IDLE_TURNS: Final = 2
 """Turns of the loop in which nothing is ready: in the first, an answer on a socket may still be on its way."""
 
@@ -26,8 +26,9 @@ class VirtualClock:
     - ``jumps``: False: it stands still until ``advance``.
 
     It knows what happens on its loop. For what happens elsewhere, on a socket or in a thread of yours, there is
-    ``hold``. Only what waits by this clock waits in virtual time: the engine, ``reactor.clock.sleep``, operators with
-    ``engine.scheduler``. A plain ``asyncio.sleep`` takes as long as it always does.
+    ``hold``. Only what waits by this clock waits in virtual time: the engine, ``reactor.clock.sleep``, an operator with
+    ``LoopScheduler(loop, clock)``. A plain ``asyncio.sleep`` takes as long as it always does, and the next jump waits
+    for it, a second at most.
 
         clock = VirtualClock()
         async with Engine(clock=clock, workflows=[flow]) as engine: ...
@@ -39,6 +40,8 @@ class VirtualClock:
         self._jumps = jumps
         self._holds = 0
         self._idle_turns = 0
+        self._jumped_at = 0.0
+        """When it last jumped, by the time of the loop."""
         self._driver: asyncio.Handle | None = None
         """The next look at whether time may jump."""
 
@@ -110,7 +113,9 @@ class VirtualClock:
 
     def _drive(self) -> None:
         if self._driver is None and self._jumps and not self._holds and self._timers.next_due is not None:
-            self._driver = get_running_loop().call_soon(self._turn)
+            loop = get_running_loop()
+            self._jumped_at = loop.time()
+            self._driver = loop.call_soon(self._turn)
 
     def _turn(self) -> None:
         """One look. While time may not jump it is repeated at each turn; a hold, or the last timer, ends that."""
@@ -120,19 +125,18 @@ class VirtualClock:
             self._idle_turns = 0
             return
         loop = get_running_loop()
-        real = _next_real(loop)
-        if _ready(loop):
-            self._idle_turns = 0
-        elif real is not None:
-            self._idle_turns = 0
-            self._driver = loop.call_at(real.when(), self._turn)
+        self._idle_turns = 0 if _ready(loop) else self._idle_turns + 1
+        if self._idle_turns <= _IDLE_TURNS:
+            self._driver = loop.call_soon(self._turn)
             return
-        else:
-            self._idle_turns += 1
+        self._idle_turns = 0
+        until = self._jumped_at + _REAL_SECONDS
+        if (real := _next_timer(loop)) is not None and real < until:
+            self._driver = loop.call_at(real, self._turn)
+            return
+        self._jumped_at = loop.time()
         self._driver = loop.call_soon(self._turn)  # first: what is due may raise
-        if self._idle_turns > _IDLE_TURNS:
-            self._idle_turns = 0
-            self._timers.advance(max(0.0, due - self._timers.time()))
+        self._timers.advance(max(0.0, due - self._timers.time()))
 
 
 def _ready(loop: asyncio.AbstractEventLoop) -> bool:
@@ -143,8 +147,7 @@ def _ready(loop: asyncio.AbstractEventLoop) -> bool:
     return bool(ready)
 
 
-def _next_real(loop: asyncio.AbstractEventLoop) -> TimerHandle | None:
-    """The next timer of asyncio itself, if it is due soon."""
+def _next_timer(loop: asyncio.AbstractEventLoop) -> float | None:
+    """When the next timer of asyncio itself is due, by the time of the loop."""
     scheduled = cast("list[TimerHandle]", getattr(loop, "_scheduled", []))
-    live = [timer for timer in scheduled[:1] if not timer.cancelled() and timer.when() - loop.time() < _REAL_SECONDS]
-    return live[0] if live else None
+    return next((timer.when() for timer in scheduled[:1] if not timer.cancelled()), None)

@@ -108,6 +108,10 @@ CRASH_LOOP: Final = 50
 """Times a run is recovered in a row without one task completing; then it fails."""
 APPEND_TIMEOUT_SECONDS: Final = 10.0
 """Time a log has to commit one window; beyond it, the log counts as lost."""
+RETAKE_FIRST_SECONDS: Final = 0.5
+"""Pause before a run that was lost, because its log failed, is taken up again; each further loss doubles it."""
+RETAKE_MOST_SECONDS: Final = 30.0
+"""The longest of these pauses."""
 AWAITED_RUNS: Final = 1_000
 """Streams that wait for runs which have not started; beyond it, TooManyWaiting."""
 

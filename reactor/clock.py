@@ -1,34 +1,27 @@
-"""Time: the system clock, the scheduler of an event loop, and the clock of an operator that waits for time."""
+"""Time: the clock of the machine, waiting by any clock, and the scheduler of an event loop.
+
+An engine waits by its ``Clock``: for delays, timeouts, rates, pauses, graces. Only what lives outside of its loop has
+the machine's time: worker processes that end, threads that read, sockets.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from asyncio import AbstractEventLoop, get_running_loop
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import copy_context
-from typing import Any, Final, Generic, TypeVar
+from datetime import datetime
+from typing import Any, Generic, TypeVar
 
-from reactivex import abc
+from reactivex import abc, typing
+from reactivex.disposable import Disposable, SerialDisposable
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 
+from reactor.ports.clock import Clock, Timer
+
 S = TypeVar("S")
-
-TIMER_RESOLUTION: Final = 1e-6
-"""Seconds by which a timer may fire too early, because schedulers round to the microseconds of a datetime."""
-
-
-def operator_clock(
-    operator: str, period: float, scheduler: abc.SchedulerBase | None, clock: Callable[[], float] | None
-) -> Callable[[], float]:
-    """The clock, in seconds, of an operator that waits for time: ``clock`` if given, else the scheduler's ``now``.
-
-    Raises TypeError without a scheduler and ValueError for a period that is not above 0, both with the operator's name.
-    """
-    if scheduler is None:
-        raise TypeError(f"{operator} needs a scheduler")
-    if not period > 0:
-        raise ValueError(f"the period of {operator} must be above 0 seconds, not {period}")
-    return clock or (lambda: scheduler.now.timestamp())
+T = TypeVar("T")
 
 
 class SystemClock:
@@ -47,16 +40,65 @@ class SystemClock:
             self._prefix = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)).encode()
         return b"%b.%06dZ" % (self._prefix, nanos // 1000)
 
+    def call_later(self, seconds: float, callback: Callable[..., object], *args: Any) -> Timer:
+        return get_running_loop().call_later(seconds, callback, *args)
+
+
+def check_clock(clock: Any) -> Clock:
+    """The clock; raises TypeError for what is not one."""
+    for method in ("now", "monotonic", "call_later"):
+        if not callable(getattr(clock, method, None)):
+            name = clock.__name__ if isinstance(clock, type) else type(clock).__name__
+            raise TypeError(f"the clock {name} needs a method {method}(): derive it from reactor.clock.SystemClock")
+    if isinstance(clock, type):
+        raise TypeError(f"{clock.__name__} is a class; a clock is an object: {clock.__name__}()")
+    return clock
+
+
+async def sleep(clock: Clock, seconds: float) -> None:
+    """Waits until ``seconds`` have passed on ``clock``."""
+    rung: asyncio.Future[None] = get_running_loop().create_future()
+    timer = clock.call_later(seconds, _ring, rung)
+    try:
+        await rung
+    finally:
+        timer.cancel()
+
+
+async def wait_at_most(
+    clock: Clock, futures: Iterable[asyncio.Future[T]], seconds: float
+) -> tuple[set[asyncio.Future[T]], set[asyncio.Future[T]]]:
+    """As ``asyncio.wait(futures, timeout=seconds)``, on ``clock``: returns (done, pending) and cancels nothing."""
+    awaited = set(futures)
+    if not awaited:
+        return set(), set()
+    late: asyncio.Future[None] = get_running_loop().create_future()
+    timer = clock.call_later(seconds, _ring, late)
+    try:
+        while (pending := {future for future in awaited if not future.done()}) and not late.done():
+            await asyncio.wait({late, *pending}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        timer.cancel()
+    return awaited - pending, pending
+
+
+def _ring(rung: asyncio.Future[None]) -> None:
+    if not rung.done():
+        rung.set_result(None)
+
 
 class LoopScheduler(AsyncIOScheduler):
     """An ``AsyncIOScheduler`` with a cheap ``schedule``: all actions of one loop turn run together in the next turn.
 
     This matters because each run closes one window a turn, and a thousand runs may be open.
+
+    - ``clock``: what it waits by, and what its ``now`` says; None: the time of the loop.
     """
 
-    def __init__(self, loop: AbstractEventLoop) -> None:
+    def __init__(self, loop: AbstractEventLoop, clock: Clock | None = None) -> None:
         super().__init__(loop)
         self.loop = loop
+        self.clock = clock
         self._context = copy_context()
         """Actions run in the context that made the scheduler, not in that of the body that scheduled first."""
         self._turns: list[_Turn[Any]] = []
@@ -67,6 +109,25 @@ class LoopScheduler(AsyncIOScheduler):
         turn = _Turn(action, state)
         self._turns.append(turn)
         return turn
+
+    @property
+    def now(self) -> datetime:
+        """The wall time, in UTC."""
+        return super().now if self.clock is None else datetime.fromisoformat(self.clock.now().decode())
+
+    def schedule_relative(
+        self, duetime: typing.RelativeTime, action: abc.ScheduledAction[S], state: S | None = None
+    ) -> abc.DisposableBase:
+        seconds = self.to_seconds(duetime)
+        if self.clock is None or seconds <= 0:
+            return super().schedule_relative(duetime, action, state)
+        waiting = SerialDisposable()
+
+        def ring() -> None:
+            waiting.disposable = self.invoke_action(action, state)
+
+        waiting.disposable = Disposable(self.clock.call_later(seconds, ring).cancel)
+        return waiting
 
     def _run(self) -> None:
         turns, self._turns = self._turns, []

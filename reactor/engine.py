@@ -11,7 +11,7 @@ from typing import Any, Self
 from reactivex import Observable
 
 from reactor import bounds
-from reactor.clock import SystemClock
+from reactor.clock import SystemClock, check_clock
 from reactor.definition.address import importing
 from reactor.definition.graph import Graph
 from reactor.definition.options import count_problem
@@ -24,7 +24,7 @@ from reactor.logger import get_logger
 from reactor.logs.digest_key import load_digest_key
 from reactor.logs.schemes import open_log
 from reactor.logs.stops import mark_stop, take_stop
-from reactor.logs.stores import stores_of
+from reactor.logs.stores import open_timed, stores_of
 from reactor.plans.tools import Tool
 from reactor.ports.clock import Clock
 from reactor.ports.log import RunRecord
@@ -63,6 +63,7 @@ class Engine:
     - ``append_timeout``: seconds that the log may take for one window; after that its run is lost in this process.
     - ``listeners``: what is told of windows, waits, stalls and streams (``reactor.listeners``).
     - ``services``: what starts and ends with the engine (``reactor.services.Service``).
+    - ``clock``: what it reads and waits by (``reactor.ports.Clock``); None: the time of the machine.
     - ``tracebacks``: whether ``task.failed`` events have a traceback; off, because users see events.
     """
 
@@ -85,10 +86,11 @@ class Engine:
         self.log = open_log(log) if isinstance(log, str) else log
         self._stores = stores_of(self.log)
         self.answers = self._stores.answers
-        self.clock: Clock = clock or SystemClock()
+        self.clock: Clock = SystemClock() if clock is None else check_clock(clock)
         if (problem := count_problem("concurrency", concurrency)) is not None:
             raise ValueError(f"the engine's {problem}")
         self._grace = grace
+        self._append_timeout = append_timeout
         self._services = Services(services)
         self.listeners = Listeners(listeners)
         self._settings = HostSettings(resources or {}, concurrency, tracebacks, append_timeout, self.listeners)
@@ -113,7 +115,7 @@ class Engine:
                 'put what starts it under if __name__ == "__main__":'
             )
         loop = asyncio.get_running_loop()
-        await self.log.open()
+        await open_timed(self.log, self.clock, self._append_timeout)
         try:
             await take_stop(self._stores.stops)
             self._digest_key = await load_digest_key(self._stores.key)
@@ -158,7 +160,8 @@ class Engine:
         grace = self._grace if grace is None else grace
         try:
             await self._services.stop()
-            in_time = await drain_runs(self._runs, self.log.durable, grace, self._settings.append_timeout)
+            await self._recovery.retaking.close()
+            in_time = await drain_runs(self._runs, self.log.durable, grace, self._append_timeout)
             await asyncio.gather(*self._recovery.upkeep, return_exceptions=True)
         finally:  # whatever went wrong, or was cancelled: the log is let go of
             suspend_all(self._runs)

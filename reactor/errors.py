@@ -235,9 +235,10 @@ class RunCancelled(ReactorError):
 
 
 class LogLost(ReactorError):
-    """Raised when the log did not commit a window: the run has stopped in this process.
+    """Raised when the log did not commit a window: the run has stopped, and what was committed stays readable.
 
-    What was committed stays readable. With a durable log, the next engine goes on with the run.
+    The engine takes the run up again as soon as the log answers; then ``engine.get`` gives it. Until then, commands
+    for it raise this too.
     """
 
     run_id: str

@@ -10,6 +10,7 @@ vocabulary   the types of events that the engine writes
 drafts       the data of those events
 progress     how the ends of tasks add up to the progress of a run
 state        RunState and TaskState
+read_only    the same as users see them: views that nobody can change
 fold         ``evolve`` makes the state after an event from the state before it
 timing       times of events as numbers
 """

@@ -85,16 +85,16 @@ class TaskState:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields that are not None, as JSON."""
-        return {name: _plain(value) for name in self.__slots__ if (value := getattr(self, name)) is not None}
+        return {name: _plain(value) for name in TASK_FIELDS if (value := getattr(self, name)) is not None}
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> TaskState:
         """The state that ``to_dict`` described."""
-        return cls(**{name: _from_plain(name, fields[name]) for name in cls.__slots__ if name in fields})
+        return cls(**{name: _from_plain(name, fields[name]) for name in TASK_FIELDS if name in fields})
 
     def copy(self) -> TaskState:
         """An independent copy, which can be folded further."""
-        return TaskState(*[_own_copy(getattr(self, name)) for name in self.__slots__])
+        return TaskState(*[own_copy(getattr(self, name)) for name in TASK_FIELDS])
 
 
 @dataclass(slots=True)
@@ -183,7 +183,7 @@ class RunState:
 
     def copy(self) -> RunState:
         """An independent copy, which can be folded further."""
-        copied = RunState(*[_own_copy(getattr(self, name)) for name in self.__slots__])
+        copied = RunState(*[own_copy(getattr(self, name)) for name in RUN_FIELDS])
         copied.tasks = {id: task.copy() for id, task in self.tasks.items()}
         return copied
 
@@ -203,23 +203,25 @@ class RunState:
         return fields
 
 
-_SHOWN: Final = tuple(name for name in RunState.__slots__ if name not in ("tasks", "graph_tasks", "ended_units"))
+TASK_FIELDS: Final[tuple[str, ...]] = tuple(TaskState.__slots__)
+RUN_FIELDS: Final[tuple[str, ...]] = tuple(RunState.__slots__)
+_SHOWN: Final = tuple(name for name in RUN_FIELDS if name not in ("tasks", "graph_tasks", "ended_units"))
 
 
 def _plain(value: Any) -> Any:
     """A field as JSON. A cost fits into a float (``policy.PLACES``)."""
     if isinstance(value, dict):
         return {name: _plain(member) for name, member in cast("dict[str, Any]", value).items()}
-    if isinstance(value, tuple):
-        return list(cast("tuple[Any, ...]", value))
+    if isinstance(value, (tuple, list)):
+        return [_plain(member) for member in cast("tuple[Any, ...]", value)]
     return float(value) if isinstance(value, Decimal) else value
 
 
-def _own_copy(value: Any) -> Any:
+def own_copy(value: Any) -> Any:
     """A copy of lists and dicts, because a fold changes them in place."""
     if isinstance(value, dict):
-        return {name: _own_copy(member) for name, member in cast("dict[str, Any]", value).items()}
-    return [_own_copy(item) for item in cast("list[Any]", value)] if isinstance(value, list) else value
+        return {name: own_copy(member) for name, member in cast("dict[str, Any]", value).items()}
+    return [own_copy(item) for item in cast("list[Any]", value)] if isinstance(value, list) else value
 
 
 def _from_plain(name: str, value: Any) -> Any:
@@ -228,7 +230,7 @@ def _from_plain(name: str, value: Any) -> Any:
         return {child: {**spent, "cost": decimal_of(spent["cost"])} for child, spent in value.items()}
     if name == "depends_on":
         return tuple(value)
-    return decimal_of(value) if name == "cost" else _own_copy(value)
+    return decimal_of(value) if name == "cost" else own_copy(value)
 
 
 def decimal_of(number: float) -> Decimal:

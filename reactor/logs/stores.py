@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from reactor.logs.embedded import MemoryAnswers, MemoryCheckpoints, MemoryDigestKey, MemoryOutputs, MemoryStops
 from reactor.logs.holder import AlwaysHolder
+from reactor.ports.clock import Clock
 from reactor.ports.index import RunIndex
 from reactor.ports.log import EventLog
 from reactor.ports.outputs import OutputStore
 from reactor.ports.sharing import Lease
-from reactor.ports.stores import Checkpoints, CleanStops, DigestKey, Idempotency, Log
+from reactor.ports.stores import Checkpoints, CleanStops, DigestKey, Idempotency, KeepsTime, Log
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,13 @@ class Stores:
     lease: Lease
     embedded: tuple[str, ...]
     """What the log does not implement. It is kept in memory, and lost when the process ends."""
+
+
+async def open_timed(log: Log, clock: Clock, append_timeout: float) -> None:
+    """Opens a log, which before that is told the clock and the patience of its engine, if it wants to know."""
+    if isinstance(log, KeepsTime):
+        log.keep_time(clock, append_timeout)
+    await log.open()
 
 
 def stores_of(log: Log) -> Stores:

@@ -12,6 +12,7 @@ heartbeat         a beat after a silence
 to_state          the state of the run after each event
 buffer_window     the backpressure of a run: one window fills while the last one is committed
 attached          no operator: what the operators have in common
+timed             no operator: what those that wait for time have in common
 
 ``views`` stands in ``reactor.stream``. Every operator that waits for time takes a scheduler, because the default of
 reactivex is a new operating system thread for each timer.

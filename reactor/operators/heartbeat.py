@@ -7,8 +7,8 @@ from reactivex import Observable
 from reactivex.abc import SchedulerBase
 from reactivex.disposable import SerialDisposable
 
-from reactor.clock import TIMER_RESOLUTION, operator_clock
 from reactor.operators.attached import Sink, Stage, operator_of
+from reactor.operators.timed import TIMER_RESOLUTION, operator_clock
 
 T = TypeVar("T")
 U = TypeVar("U")

@@ -11,10 +11,10 @@ from reactivex import Observable
 from reactivex.abc import SchedulerBase
 from reactivex.disposable import Disposable, SerialDisposable
 
-from reactor.clock import TIMER_RESOLUTION, operator_clock
 from reactor.events.event import Message, Notice
 from reactor.events.vocabulary import PROGRESS_LIKE, TERMINAL
 from reactor.operators.attached import Sink, Stage, operator_of
+from reactor.operators.timed import TIMER_RESOLUTION, operator_clock
 
 T = TypeVar("T")
 

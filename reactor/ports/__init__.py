@@ -3,11 +3,11 @@
 log         EventLog: stores the windows of runs and reads them back; RunRecord
 index       RunIndex: the list of runs, and deleting one
 outputs     OutputStore: the outputs that ``cache=`` keeps
-stores      Checkpoints, Idempotency, CleanStops, DigestKey; Lifecycle; Log: what an engine needs at least
+stores      Checkpoints, Idempotency, CleanStops, DigestKey; Lifecycle; KeepsTime; Log: what an engine needs at least
 sharing     Lease, LiveFeed, Slots: what several processes share
 access      KeyStore, TicketStore, CapCounter: who may ask, and how much; not used yet
 schedules   ScheduleStore; not used yet
-clock       Clock: wall time and monotonic time
+clock       Clock: wall time, monotonic time and timers; Timer
 executor    Executor: runs the body of a task; it takes Work, returns a Job, and calls Done
 attempt     Attempt, Upstream: what a body can read of the attempt it runs in
 speech      Voice, Line: what a body and its run tell each other
@@ -19,7 +19,7 @@ bodies and runs share.
 
 from reactor.ports.access import CapCounter, KeyRecord, KeyStore, TicketRecord, TicketStore
 from reactor.ports.attempt import Attempt, Upstream
-from reactor.ports.clock import Clock
+from reactor.ports.clock import Clock, Timer
 from reactor.ports.executor import Done, Executor, Job, Work
 from reactor.ports.index import RunIndex
 from reactor.ports.log import EventLog, RunRecord
@@ -27,7 +27,7 @@ from reactor.ports.outputs import OutputStore
 from reactor.ports.schedules import ScheduleRecord, ScheduleStore
 from reactor.ports.sharing import Lease, LiveFeed, Slots, SlotWaiter, Stop
 from reactor.ports.speech import Line, Voice
-from reactor.ports.stores import Checkpoints, CleanStops, DigestKey, Idempotency, Lifecycle, Log
+from reactor.ports.stores import Checkpoints, CleanStops, DigestKey, Idempotency, KeepsTime, Lifecycle, Log
 
 __all__ = [
     "Attempt",
@@ -41,6 +41,7 @@ __all__ = [
     "Executor",
     "Idempotency",
     "Job",
+    "KeepsTime",
     "KeyRecord",
     "KeyStore",
     "Lease",
@@ -58,6 +59,7 @@ __all__ = [
     "Stop",
     "TicketRecord",
     "TicketStore",
+    "Timer",
     "Upstream",
     "Voice",
     "Work",

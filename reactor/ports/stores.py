@@ -8,6 +8,7 @@ from __future__ import annotations
 from asyncio import Future
 from typing import Protocol, runtime_checkable
 
+from reactor.ports.clock import Clock
 from reactor.ports.index import RunIndex
 from reactor.ports.log import EventLog
 
@@ -26,6 +27,19 @@ class Lifecycle(Protocol):
 
     async def close(self) -> None:
         """Called once, after the last append is done."""
+        ...
+
+
+@runtime_checkable
+class KeepsTime(Protocol):
+    """For a log that waits, or deletes by age: it does so by the clock of its engine."""
+
+    def keep_time(self, clock: Clock, append_timeout: float) -> None:
+        """Called by an engine before ``open``.
+
+        ``append_timeout``: the seconds after which the engine gives up an append. A log that waits for others, such as
+        for a lock on its file, waits so long and no less.
+        """
         ...
 
 

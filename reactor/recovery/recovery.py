@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from typing import Any
+from weakref import WeakValueDictionary
 
 from reactor.definition.policy import Budget
 from reactor.definition.workflow import Workflow
-from reactor.errors import ContextClosed, LogUnavailable, RunExists, UnknownRun
+from reactor.errors import ContextClosed, LogLost, LogUnavailable, RunExists, UnknownRun
 from reactor.events.state import RUN_ENDED
 from reactor.events.values import traceback_of
 from reactor.logger import get_logger
@@ -16,8 +17,10 @@ from reactor.ports.log import RunRecord
 from reactor.recovery.leftover import cancel_events
 from reactor.recovery.origin import NotRecoverable, beginning_of, budget_of, graph_of, input_of, is_same_input
 from reactor.recovery.reading import load_past
+from reactor.recovery.retaking import Retaking
 from reactor.registry import Registry
 from reactor.runs.beginning import Beginning
+from reactor.runs.execution import Execution
 from reactor.runs.host import Host
 from reactor.runs.open_runs import OpenRuns
 from reactor.runs.parent import Parent, ParentRun
@@ -43,12 +46,17 @@ class Recovery:
         """Run id -> why: open runs in the log that this engine does not go on with."""
         self._dormant: dict[str, str] = {}
         """Id -> the id of the parent: open child runs that wait until their parent asks for them again."""
+        self.retaking = Retaking(runs)
+        self._child_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        """Of lost child runs."""
+        runs.was_lost = self._on_run_lost
         self.upkeep: set[asyncio.Task[None]] = set()
         """What still runs in the background; the end of the engine waits for it."""
 
     async def recover_all(self, host: Host) -> None:
         """Goes on with all open runs; called at the start of an engine, before it accepts new runs."""
         self._host = host
+        self.retaking.open(host)
         for record in await self._index.unfinished():
             if record.tenant == "":  # an engine runs and finds no others
                 await self._recover(record)
@@ -84,8 +92,12 @@ class Recovery:
         if record.run_id in self._runs.open:
             return  # its parent has asked for it twice at the same time
         self._dormant.pop(record.run_id, None)
+        lost = self._runs.lost.get(record.run_id)
         try:
-            self._runs.take_up(self._host, graph, feed, beginning, past)
+            if lost is None:
+                self._runs.take_up(self._host, graph, feed, beginning, past)
+            else:
+                await self._runs.take_up_lost(self._host, lost._replace(beginning=beginning), feed, past)
         except Exception as bug:
             self.not_recovered[record.run_id] = f"{type(bug).__name__}: {bug}"
             logger.critical("run not recovered", run_id=record.run_id, traceback=traceback_of(bug))
@@ -109,6 +121,10 @@ class Recovery:
         """
         graph = self._registry.register(self._registry.workflow(workflow) if isinstance(workflow, str) else workflow)
         link = Parent(parent, task_id)
+        if child_id in self._runs.lost:
+            lock = self._child_locks.setdefault(child_id, asyncio.Lock())
+            async with lock:  # the body may ask twice at the same time
+                await self._take_up_lost_child(child_id, link)
         if child_id not in self._runs.open:
             try:
                 record = await self._index.record(child_id)
@@ -132,6 +148,29 @@ class Recovery:
             return run
         raise RunExists(f"there is a run {child_id!r} already, {problem}", run_id=child_id)
 
+    async def _take_up_lost_child(self, child_id: str, link: Parent) -> None:
+        """Goes on with a child whose log failed, once that answers. One that never came into the log is forgotten."""
+        await self.retaking.wait(child_id)
+        if child_id not in self._runs.lost:
+            return  # it was taken up meanwhile
+        _check_open(link.run, link.task_id)
+        try:
+            record = await self._index.record(child_id)
+        except UnknownRun:
+            self._runs.lost.pop(child_id, None)
+        else:
+            await self._take_up(record, link)
+
+    def _on_run_lost(self, execution: Execution) -> None:
+        """A run ended here without a terminal event: its log failed, or there is a bug in the engine."""
+        run_id, problem = execution.run_id, execution.journal.lost_with
+        if not isinstance(problem, LogLost):
+            self.not_recovered[run_id] = f"a bug in the engine ended it: {type(problem).__name__}: {problem}"
+        elif execution.parent is not None:
+            self._dormant[run_id] = execution.parent.run.run_id  # as after a crash: its parent asks for it
+        else:
+            self.retaking.begin(run_id)
+
     async def _take_up(self, record: RunRecord, link: Parent) -> None:
         """Goes on with a child that is in the log, and counts the spending that its parent's log does not have."""
         if record.status not in RUN_ENDED:
@@ -148,8 +187,9 @@ class Recovery:
         """Cancels the waiting children whose parent has ended or is gone; ``None``: of all parents."""
         for child_id, parent in list(self._dormant.items()):
             if parent_id in (None, parent) and await self._is_over(parent) and self._dormant.pop(child_id, None):
+                await self.retaking.wait(child_id)
                 child = await self._runs.get(child_id)
-                if child.feed.closed == Closed.NOT_RECOVERED:  # else it has ended, or somebody goes on with it
+                if child.feed.closed not in (None, Closed.END):  # else it has ended, or somebody goes on with it
                     await self.end_left(child, reason=EndReason.PARENT, by=None)
 
     async def _is_over(self, run_id: str) -> bool:
@@ -176,6 +216,7 @@ class Recovery:
         events = cancel_events(run.state.copy(), started.get("tasks", []), self._runs.clock, reason=reason, by=by)
         await self._log.append(run_id, events)
         self.not_recovered.pop(run_id, None)
+        self._runs.lost.pop(run_id, None)
         await self._end_orphans(run_id)
         return await self._runs.get(run_id)
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from reactor.bounds import CHILD_DEPTH, RUN_ID
 from reactor.definition.policy import Budget
-from reactor.errors import TooDeep
+from reactor.errors import LogLost, TooDeep
 from reactor.runs.parent import ChildRun, ParentRun
 from reactor.supervision.ending import EndReason
 from reactor.tasks.scope import Body
@@ -53,7 +53,12 @@ class Children:
         while parent.is_paused:  # its tasks would be new ones
             await parent.resumed()
         try:
-            return await (await self._open_child(parent, body.task_id, id, workflow, input, budget, again))
+            while True:
+                try:
+                    return await (await self._open_child(parent, body.task_id, id, workflow, input, budget, again))
+                except LogLost:  # of the child alone: asked for again, it goes on when its log answers
+                    if parent.is_closed:
+                        raise
         except asyncio.CancelledError:
             if not parent.is_closed:  # else the engine leaves both for its next start
                 await self._stop(id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -12,8 +12,10 @@ from reactor import bounds
 from reactor.errors import EventTooLarge, InvalidValue, MailboxFull, RunEnding, TaskEnded, UnknownTask
 from reactor.events import drafts
 from reactor.events.event import Draft
+from reactor.ports.clock import Timer
 from reactor.runs.children import Children
 from reactor.runs.crew import Crew
+from reactor.runs.host import Host
 from reactor.runs.journal import Journal
 from reactor.supervision.ending import Ending
 from reactor.supervision.stopwatch import Stopwatch
@@ -26,6 +28,17 @@ KILL_AT: Final = 0.8
 """The part of the grace after which processes are killed, so that a cancel ends within its grace."""
 
 
+class Deadline(NamedTuple):
+    """When bodies are abandoned, on the monotonic clock, and the timers of it."""
+
+    at: float
+    timers: tuple[Timer, ...]
+
+    def cancel(self) -> None:
+        for timer in self.timers:
+            timer.cancel()
+
+
 class Control:
     """The commands of one open run. What a command writes is in the run's window when it returns. Loop thread only."""
 
@@ -35,13 +48,14 @@ class Control:
         crew: Crew,
         children: Children,
         stopwatch: Stopwatch,
-        loop: asyncio.AbstractEventLoop,
+        host: Host,
     ) -> None:
         self._run_id = journal.run_id
         self._journal = journal
         self._crew = crew
         self._children = children
-        self._loop = loop
+        self._loop = host.loop
+        self._clock = host.clock
         self.stopwatch = stopwatch
         """Measures the run's time limits. Stands still while the run is paused."""
         self.ending: Ending | None = None
@@ -49,8 +63,9 @@ class Control:
         self.pause_reason: str | None = None
         self.grace = bounds.CANCEL_GRACE_SECONDS
         """Seconds that bodies get to stop."""
-        self._timers: list[asyncio.TimerHandle] = []
-        self._task_timers: dict[str, list[asyncio.TimerHandle]] = {}
+        self._deadline: Deadline | None = None
+        """When the bodies of a run that ends are abandoned."""
+        self._task_deadlines: dict[str, Deadline] = {}
         self._resumed: asyncio.Future[None] | None = None
 
     def _check_not_ending(self) -> None:
@@ -122,7 +137,7 @@ class Control:
             self._release()
             self.stopwatch.stop()
             self.cancel_all(ending.reason)
-        self._timers = self._abandon_within(grace, self._timers, self._abandon_all)
+        self._deadline = self._abandon_within(grace, self._deadline, self._abandon_all)
 
     def cancel_all(self, reason: str) -> None:
         """Ends what has not begun and asks the bodies to stop. What becomes ready meanwhile does not begin."""
@@ -130,15 +145,15 @@ class Control:
             for actor in self._crew.actors.values():
                 actor.cancel(reason)
 
-    def _abandon_within(
-        self, grace: float, timers: list[asyncio.TimerHandle], abandon: Callable[[bool], None]
-    ) -> list[asyncio.TimerHandle]:
-        """Timers that abandon what has not stopped. Processes are killed a little before threads are abandoned."""
-        if timers and self._loop.time() + grace >= timers[-1].when():
-            return timers
-        for timer in timers:
-            timer.cancel()
-        return [self._loop.call_later(KILL_AT * grace, abandon, True), self._loop.call_later(grace, abandon, False)]
+    def _abandon_within(self, grace: float, earlier: Deadline | None, abandon: Callable[[bool], None]) -> Deadline:
+        """When what has not stopped is abandoned. Processes are killed a little before threads are abandoned."""
+        at = self._clock.monotonic() + grace
+        if earlier is not None:
+            if at >= earlier.at:
+                return earlier
+            earlier.cancel()
+        call_later = self._clock.call_later
+        return Deadline(at, (call_later(KILL_AT * grace, abandon, True), call_later(grace, abandon, False)))
 
     def _abandon_all(self, only_killed: bool) -> None:
         for actor in self._crew.actors.values():
@@ -146,9 +161,10 @@ class Control:
 
     def close(self) -> None:
         """The run is over: stops all timers."""
-        for timers in (self._timers, *self._task_timers.values()):
-            for timer in timers:
-                timer.cancel()
+        if self._deadline is not None:
+            self._deadline.cancel()
+        for deadline in self._task_deadlines.values():
+            deadline.cancel()
         self.stopwatch.stop()
 
     # --- single tasks ---
@@ -156,13 +172,14 @@ class Control:
     def cancel_task(self, task_id: str, reason: str, *, by: str | None, grace: float) -> None:
         """Cancels one task, or one child of a mapped task. What depends on it is skipped, and the run goes on."""
         actor = self._open_task(task_id)
-        if task_id not in self._task_timers:
+        if task_id not in self._task_deadlines:
             actor.emit(actor.draft("task.cancelling", orjson.dumps({"reason": reason, "by": by})))
             with self._crew.ready.held():  # the end of one child must not begin the next
                 actor.cancel(reason)
             self._crew.ready.pump()
-        timers = self._task_timers.get(task_id, [])
-        self._task_timers[task_id] = self._abandon_within(grace, timers, lambda only: actor.abandon(only_killed=only))
+        self._task_deadlines[task_id] = self._abandon_within(
+            grace, self._task_deadlines.get(task_id), lambda only: actor.abandon(only_killed=only)
+        )
 
     def send(self, task_id: str, value: Any, key: str | None, *, by: str | None) -> None:
         """Hands a value to a task that waits for one; where it does not wait, the value waits in its mailbox."""

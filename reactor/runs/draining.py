@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from reactor import bounds
+from reactor.clock import wait_at_most
 from reactor.events.values import traceback_of
 from reactor.logger import get_logger
 from reactor.runs.open_runs import OpenRuns
@@ -44,11 +45,11 @@ def suspend_all(runs: OpenRuns) -> None:
             logger.error("a run did not stop", run_id=execution.run_id, traceback=traceback_of(error))
 
 
-async def _wait(runs: OpenRuns, seconds: float | None) -> None:
+async def _wait(runs: OpenRuns, seconds: float) -> None:
     waiting = [asyncio.ensure_future(run.ended()) for run in runs.open.values()]
     if not waiting:
         return
-    done, pending = await asyncio.wait(waiting, timeout=seconds)
+    done, pending = await wait_at_most(runs.clock, waiting, seconds)
     for late in pending:
         late.cancel()
     for run in done:

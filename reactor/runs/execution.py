@@ -66,7 +66,8 @@ class Execution:
         self.feed = feed
         self.parent = beginning.parent
         self.ledger = past.ledger if past else Ledger(beginning.budget)
-        self._beginning = beginning
+        self.beginning = beginning
+        self.reused: Mapping[str, Output] = reused or {}
         self._clock = host.clock
         self._digest_key = host.digest_key
         self._ended = ended
@@ -80,13 +81,13 @@ class Execution:
         )
         self.crew = Crew(graph, self.journal.room)
         self.children = Children(self, host.open_child)
-        self.control = Control(self.journal, self.crew, self.children, self._stopwatch(host, past), host.loop)
+        self.control = Control(self.journal, self.crew, self.children, self._stopwatch(host, past), host)
         above = None if self.parent is None else (self.parent.run.spending, self.parent.task_id)
         self.spending = Spending(self.run_id, self.journal, self.crew, self.control, self.ledger, above)
         self.limits = Limits(self.run_id, host, graph)
         self._progress = _progress(graph, past)
         self.totals = Totals(past.total_tasks, past.started_bodies, past.task_time_ms) if past else Totals(graph.bodies)
-        self.crew.assemble(self._scope(host, reused or {}), past)
+        self.crew.assemble(self._scope(host, self.reused), past)
 
     def _stopwatch(self, host: Host, past: Past | None) -> Stopwatch:
         alarms = time_limits(
@@ -95,15 +96,15 @@ class Execution:
             stop=lambda ending: self.control.stop(ending),
             use_seconds=lambda part: self.spending.use_seconds(self.control.stopwatch.elapsed, part),
         )
-        return Stopwatch(host.loop, alarms, past.active_ms / 1000 if past else 0.0)
+        return Stopwatch(host.clock, alarms, past.active_ms / 1000 if past else 0.0)
 
     def _scope(self, host: Host, reused: Mapping[str, Output]) -> Scope:
         """What its actors see of it."""
         return Scope(
             run_id=self.run_id,
-            inputs=self._beginning.inputs,
+            inputs=self.beginning.inputs,
             input_json={name: value.json for name, value in self._encoded_inputs.items()},
-            meta=dict(self._beginning.meta),
+            meta=dict(self.beginning.meta),
             resources=host.resources,
             reused=reused,
             tracebacks=host.tracebacks,
@@ -134,10 +135,10 @@ class Execution:
                 self.run_id,
                 {**self.graph.facts, "total_tasks": self.totals.tasks},
                 {"input": json_object({name: value.json for name, value in inputs.items()}), **self.graph.large_facts},
-                meta=self._beginning.meta,
-                origin=self._beginning.origin,
+                meta=self.beginning.meta,
+                origin=self.beginning.origin,
                 inputs=inputs,
-                input_digest=input_digest(self._digest_key, self._beginning.inputs, inputs),
+                input_digest=input_digest(self._digest_key, self.beginning.inputs, inputs),
             )
         )
         self.control.stopwatch.go()
@@ -145,11 +146,14 @@ class Execution:
         self._connect()
         self.crew.ready.pump()
 
-    def recover(self, past: Past) -> None:
-        """Goes on where the log ends: bodies that had begun begin again, a cancel is finished."""
+    def write_resumed(self, past: Past) -> None:
+        """Writes ``run.resumed``, where a body of the run is left that has not ended."""
         if not self.crew.has_ended:
             data = {"reason": "recovered", "by": None, "downtime_ms": past.downtime_ms}
             self.journal.write(Draft("run.resumed", orjson.dumps(data)))
+
+    def recover(self, past: Past) -> None:
+        """Goes on after ``write_resumed``: bodies that had begun begin again, a cancel is finished."""
         self.control.ending = past.ending
         if past.owes_pause:
             self.control.pause(EndReason.BUDGET, by=None)

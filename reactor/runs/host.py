@@ -56,7 +56,7 @@ class Host:
         self.outputs = outputs
         self.clock = clock
         self.loop = loop
-        self.scheduler = LoopScheduler(loop)
+        self.scheduler = LoopScheduler(loop, clock)
         self.resources = MappingProxyType(dict(settings.resources))
         self.tracebacks = settings.tracebacks
         self.append_timeout = settings.append_timeout
@@ -89,7 +89,7 @@ class Host:
             self._named[limit.name] = (
                 LocalSlots(limit.amount)
                 if limit.per is None
-                else Rate(limit.amount, limit.per, clock=self.loop.time, call_later=self.loop.call_later)
+                else Rate(limit.amount, limit.per, clock=self.clock.monotonic, call_later=self.clock.call_later)
             )
 
     def limits_of(self, graph: Graph, node: Node, own: Slots | None) -> tuple[tuple[Slots, ...], tuple[Rate, ...]]:

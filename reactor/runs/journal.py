@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import Future
 from collections.abc import Awaitable, Callable
 
 from reactor.events.event import Draft, Window
@@ -85,6 +86,10 @@ class Journal:
         """Done when everything written so far is in the log."""
         return self.commits.upto(self.last_written)
 
+    def answered(self) -> Future[int]:
+        """Done when the log has answered the last append, whatever it says."""
+        return self._pipeline.answered()
+
     async def started(self) -> None:
         """Done when ``run.started`` is in the log; raises LogLost where it never will be."""
         while self.feed.last_seq == 0 and self.lost_with is None:
@@ -107,10 +112,10 @@ class Journal:
         return self.feed.closed is not None
 
     def lose(self, error: Exception) -> None:
-        """The log lost a window: the run ends in this process only. Nothing that is not in the log is published."""
+        """The log lost a window: this execution ends. Nothing that is not in the log is published."""
         if self.feed.closed:
             return
-        logger.error("run ended in this process, its log is lost", run_id=self.run_id, error=str(error))
+        logger.error("run lost, its log failed", run_id=self.run_id, error=str(error))
         self.lost_with = error
         self._leave(Closed.LOG)
 

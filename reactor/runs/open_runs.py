@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 from weakref import WeakSet
 
 from reactivex.subject import Subject
 
 from reactor import bounds
 from reactor.definition.graph import Graph
-from reactor.errors import RunExists, RunOpen, TooManyWaiting, UnknownRun
+from reactor.errors import LogLost, RunExists, RunOpen, TooManyWaiting, UnknownRun
 from reactor.events.event import Window
 from reactor.events.state import RUN_ENDED
 from reactor.listeners import Listeners, Stall
@@ -28,6 +29,25 @@ from reactor.stream.feed import Closed, Feed
 from reactor.tasks.past import Output, Past
 
 logger = get_logger()
+
+
+class LostRun(NamedTuple):
+    """A run whose log failed, and what is needed to go on with it in this process."""
+
+    run_id: str
+    graph: Graph
+    beginning: Beginning
+    reused: Mapping[str, Output]
+    answered: asyncio.Future[int]
+    """Done when the log has answered its last append. Before that nobody knows where the run ends in the log."""
+
+    @property
+    def error(self) -> LogLost:
+        """For whoever asks something of it meanwhile."""
+        return LogLost(
+            f"run {self.run_id} waits for its log, which failed; it goes on as soon as the log answers: ask again then",
+            run_id=self.run_id,
+        )
 
 
 class OpenRuns:
@@ -49,8 +69,10 @@ class OpenRuns:
         self.executions: dict[str, Execution] = {}
         self.over: Callable[[str], None] = lambda run_id: None
         """Called with the id of a run that has written its terminal event."""
-        self._lost: set[str] = set()
-        """Runs whose log did not take a window: the next start of an engine goes on with them."""
+        self.lost: dict[str, LostRun] = {}
+        """By id: runs whose log failed, and that nobody goes on with yet."""
+        self.was_lost: Callable[[Execution], None] = lambda execution: None
+        """Called with a run whose log failed, or that a bug has ended."""
         self._recent: OrderedDict[str, Feed] = OrderedDict()
         self._feeds: WeakSet[Feed] = WeakSet()
         """All that somebody still reads: they are told when their run is deleted."""
@@ -86,14 +108,37 @@ class OpenRuns:
         execution = self._adopt(
             Execution(host, graph, feed, beginning, published=self._published, ended=self._ended, past=past)
         )
+        execution.write_resumed(past)
+        self._go_on(execution, past)
+
+    def _go_on(self, execution: Execution, past: Past) -> None:
         if execution.parent is not None:  # before the child starts anything
             parent = execution.parent
-            parent.run.spending.settle(parent.task_id, feed.run_id, execution.ledger, is_counted=False)
+            parent.run.spending.settle(parent.task_id, execution.run_id, execution.ledger, is_counted=False)
         try:
             execution.recover(past)
         except BaseException:
             execution.journal.suspend()  # a bug in the engine: this run stays as it is, and the others go on
             raise
+
+    async def take_up_lost(self, host: Host, lost: LostRun, feed: Feed, past: Past) -> None:
+        """Goes on with a run whose log failed, once its ``run.resumed`` is in the log. Else the run is lost again."""
+        execution = Execution(
+            host, lost.graph, feed, lost.beginning,
+            published=self._published, ended=self._ended, past=past, reused=lost.reused,
+        )  # fmt: skip
+        try:
+            execution.write_resumed(past)
+            await execution.journal.committed()
+        except BaseException:
+            execution.journal.suspend()  # the engine drains, or who asked for the child has gone
+            self.lost[lost.run_id] = lost._replace(answered=execution.journal.answered())
+            raise
+        if execution.is_closed:
+            return
+        self.lost.pop(feed.run_id, None)
+        self._adopt(execution)
+        self._go_on(execution, past)
 
     def _adopt(self, execution: Execution) -> Execution:
         feed = execution.feed
@@ -120,18 +165,39 @@ class OpenRuns:
             self.windows.on_next(window)
 
     def _ended(self, execution: Execution) -> None:
-        if execution.journal.lost_with is not None:
-            self.log_problem = str(execution.journal.lost_with)
-            self._lost.add(execution.run_id)
         self.open.pop(execution.run_id, None)
         self.executions.pop(execution.run_id, None)
-        self.lease.release(execution.run_id)
+        if isinstance(execution.journal.lost_with, LogLost):
+            self._lose(execution)  # its lease stays ours: it is taken up again here
+        else:
+            self.lease.release(execution.run_id)
         if execution.parent is not None:
             execution.parent.run.remove_child(execution, execution.parent.task_id)
         if execution.feed.closed == Closed.END:
             execution.feed.forget_ring()
             self._keep(execution.feed)
             self.over(execution.run_id)
+        if execution.journal.lost_with is not None:
+            self.was_lost(execution)
+
+    def _lose(self, execution: Execution) -> None:
+        """The log of a run failed. Its child runs wait for it, as after a crash."""
+        self.log_problem = str(execution.journal.lost_with)
+        self.lost[execution.run_id] = LostRun(
+            execution.run_id, execution.graph, execution.beginning, execution.reused, execution.journal.answered()
+        )
+        for child_id in list(execution.children.open):
+            if child_id in self.executions:
+                error = LogLost(
+                    f"child run {child_id} waits for run {execution.run_id}, which is lost", run_id=child_id
+                )
+                self.executions[child_id].journal.lose(error)
+
+    def found_ended(self, feed: Feed) -> None:
+        """A lost run has ended: its last window came into the log after all."""
+        self.lost.pop(feed.run_id, None)
+        self._keep(feed)
+        self.over(feed.run_id)
 
     def _keep(self, feed: Feed) -> None:
         self._recent[feed.run_id] = feed
@@ -149,7 +215,9 @@ class OpenRuns:
             execution.warn(work.task_id, "the body held the event loop; use a def body, or await", held_ms=held_ms)
 
     async def check_new(self, run_id: str) -> None:
-        """Raises RunExists where there is a run of this id."""
+        """Raises RunExists where there is a run of this id, and LogLost where that is not known yet."""
+        if run_id in self.lost:
+            raise self.lost[run_id].error
         if run_id not in self.open:
             try:
                 await self.index.record(run_id)
@@ -205,10 +273,16 @@ class OpenRuns:
             if run.feed.last_seq == 0:  # nobody sees a run before its run.started is in the log
                 await self.executions[run_id].journal.started()
             return run
-        await self.index.record(run_id)  # raises UnknownRun, also for a run that retention has removed
+        lost = self.lost.get(run_id)
+        try:
+            await self.index.record(run_id)  # raises UnknownRun, also for a run that retention has removed
+        except UnknownRun:
+            if lost is not None:  # its start may still come into the log
+                raise lost.error from None
+            raise
         feed = self._recent.get(run_id)
         if feed is None:
-            closed = Closed.LOG if run_id in self._lost else Closed.NOT_RECOVERED
+            closed = Closed.NOT_RECOVERED if lost is None else Closed.LOG
             feed = await Feed.load(run_id, self.log, self.clock, self.checkpoints, closed=closed)
         self._feeds.add(feed)
         if feed.closed == Closed.END:

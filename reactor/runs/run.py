@@ -11,6 +11,7 @@ from reactor.bounds import CANCEL_GRACE_SECONDS
 from reactor.definition.names import child_task_id
 from reactor.errors import LogLost, RunCancelled, RunEnded, RunFailed, RunNotHere, UnknownTask
 from reactor.events.event import Message
+from reactor.events.read_only import RunStateView
 from reactor.events.state import ENDED, RunState
 from reactor.requests import check_by, check_grace, check_key, check_reason, check_value
 from reactor.runs.execution import Execution
@@ -45,8 +46,11 @@ class Run:
 
     @property
     def state(self) -> RunState:
-        """The fold of everything committed so far. It changes while the run goes on: read it, or ``copy()`` it."""
-        return self.feed.state
+        """The fold of everything committed so far, always current and read-only. ``copy()`` stays as it is.
+
+        Reading it copies nothing, also where the run has thousands of tasks.
+        """
+        return RunStateView(self.feed.state)
 
     @property
     def events(self) -> RunEvents:
@@ -67,8 +71,8 @@ class Run:
         Raises UnknownTask where the run has no such task.
         """
         name = str(task_id).partition("[")[0]
-        known = self.state.tasks if self._execution is None else self._execution.graph.by_name
-        mapped = self.state.tasks.get(name)
+        known = self.feed.state.tasks if self._execution is None else self._execution.graph.by_name
+        mapped = self.feed.state.tasks.get(name)
         count = None if mapped is None else mapped.count
         index = None if name == task_id else _index_of(name, task_id)
         if name not in known or index == -1 or (count is not None and index is not None and index >= count):
@@ -89,7 +93,7 @@ class Run:
         error = closing_error(self.feed)
         if error is not None:
             raise error
-        return self.feed.state
+        return self.state
 
     async def _outcome(self) -> dict[str, Any]:
         state = await self.ended()
@@ -139,9 +143,9 @@ class Run:
 
     async def output(self, task_id: str) -> bytes:
         """The JSON of a task's output, however large. Raises UnknownTask where there is none yet."""
-        task = self.state.tasks.get(task_id)
+        task = self.feed.state.tasks.get(task_id)
         if task is not None and task.status == "completed" and task.count is not None:
-            children = (self.state.tasks[child_task_id(task_id, index)] for index in range(task.count))
+            children = (self.feed.state.tasks[child_task_id(task_id, index)] for index in range(task.count))
             return b"[%b]" % b",".join([await self.output(c.id) for c in children if c.status == "completed"])
         event = await self.feed.event(task.seq) if task is not None and task.status == "completed" else None
         if event is None or event.type != "task.completed":
@@ -171,7 +175,7 @@ class Run:
             await self.ended()
         else:
             async for _ in iterate(self.feed, self.feed.last_seq - 1):
-                if self.state.tasks[task].status in ENDED:
+                if self.feed.state.tasks[task].status in ENDED:
                     return
 
     async def request_cancel(
@@ -224,10 +228,12 @@ class Run:
         await self._committed(execution)
 
     async def _open(self) -> Execution:
-        if self._execution is not None and self._execution.is_sealed:
+        if self._execution is not None and self._execution.is_sealed and not self.feed.closed:
             await self.ended()  # its last event is on its way
         if self._execution is not None and not self.feed.closed:
             return self._execution
+        if (lost := closing_error(self.feed)) is not None:
+            raise lost
         if self._execution is None and self.feed.closed not in (None, Closed.END):
             raise RunNotHere(
                 f"run {self.id} is {self.status}, and nobody in this process goes on with it", run_id=self.id

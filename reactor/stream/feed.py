@@ -33,7 +33,7 @@ class Closed(StrEnum):
     END = "end"
     """The run has ended: its terminal event is published."""
     LOG = "log"
-    """The log refused a window: the run is lost in this process, and goes on when an engine recovers it."""
+    """The log refused a window, or did not answer. The run goes on in a new feed, when the log answers."""
     SHUTDOWN = "shutdown"
     """The engine has closed; the run goes on when the next one starts."""
     NOT_RECOVERED = "not_recovered"

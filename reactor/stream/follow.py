@@ -34,7 +34,10 @@ def cursor_after(messages: Sequence[Message], cursor: int) -> int:
 def closing_error(feed: Feed) -> LogLost | None:
     """The error that a closed feed ends with; None where it ends well."""
     if feed.closed == Closed.LOG:
-        return LogLost(f"run {feed.run_id} ended in this process because its log refused it", run_id=feed.run_id)
+        return LogLost(
+            f"run {feed.run_id} was lost: its log failed; it goes on as soon as the log answers, ask engine.get then",
+            run_id=feed.run_id,
+        )
     return None
 
 

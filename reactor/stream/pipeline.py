@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from asyncio import CancelledError, Future
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
-from reactivex import Observable, abc
+from reactivex import Observable
 
 from reactor.bounds import APPEND_TIMEOUT_SECONDS
 from reactor.clock import LoopScheduler
@@ -21,10 +22,31 @@ from reactor.listeners import Listeners, Stall
 from reactor.logger import get_logger
 from reactor.operators.attached import Attachable, Callbacks, Inlet, Sink, Stage, attach, operator_of
 from reactor.operators.buffer_window import Room, buffer_window
-from reactor.ports.clock import Clock
+from reactor.ports.clock import Clock, Timer
 from reactor.ports.log import EventLog
 
 logger = get_logger()
+
+
+class Appends(Protocol):
+    """What of a log the pipeline uses."""
+
+    def append(self, run_id: str, window: Window, /) -> Future[int]: ...
+
+
+class Appended:
+    """The log, which remembers its last answer: a run that is lost may go on only once that is known."""
+
+    __slots__ = ("_log", "answer")
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self.answer: Future[int] | None = None
+
+    def append(self, run_id: str, window: Window, /) -> Future[int]:
+        self.answer = None  # where the log raises there is none
+        self.answer = self._log.append(run_id, window)
+        return self.answer
 
 
 class Pipeline:
@@ -48,7 +70,8 @@ class Pipeline:
         listeners: Listeners | None = None,
     ) -> None:
         self.room = room or Room()
-        self._loop = loop = scheduler.loop
+        self._loop = scheduler.loop
+        self._log = Appended(log)
         self._drafts: Inlet[Draft] = Inlet()
         committed: Inlet[None] = Inlet()
 
@@ -59,14 +82,7 @@ class Pipeline:
         windows = self._drafts.pipe(
             number(run_id, clock, last_seq),
             buffer_window(self.room, committed, size=event_size, scheduler=scheduler),
-            append(
-                run_id,
-                log,
-                timeout=append_timeout,
-                scheduler=scheduler,
-                clock=loop.time,
-                listeners=listeners or Listeners(),
-            ),
+            append(run_id, self._log, timeout=append_timeout, clock=clock, listeners=listeners),
         )
         self._subscription = attach(windows, Callbacks(publish_then_take_next, lost))
 
@@ -77,6 +93,14 @@ class Pipeline:
     def wait(self) -> Awaitable[None]:
         """An awaitable that is done as soon as the window has room."""
         return self.room.wait(self._loop.create_future)
+
+    def answered(self) -> Future[int]:
+        """Done when the log has answered the last append, whatever it says; that may be after the run was lost."""
+        answer = self._log.answer
+        if answer is None:
+            answer = self._loop.create_future()
+            answer.set_result(0)
+        return answer
 
     def dispose(self) -> None:
         """Writes nothing more, not even the events in the open window."""
@@ -124,66 +148,53 @@ class _Numbering(Stage[Draft, Event]):
 
 
 def append(
-    run_id: str,
-    log: EventLog,
-    *,
-    timeout: float,
-    scheduler: abc.SchedulerBase,
-    clock: Callable[[], float],
-    listeners: Listeners,
+    run_id: str, log: Appends, *, timeout: float, clock: Clock, listeners: Listeners | None = None
 ) -> Callable[[Observable[list[Event]]], Attachable[list[Event]]]:
     """Passes each window on once it is in the log. The source must not send the next window before that.
 
     Where the log refuses a window, or does not answer within ``timeout`` seconds of ``clock``, ``on_error`` gets a
-    LogLost: a log with a gap must not be published. ``listeners`` are told how long it took.
+    LogLost: a log with a gap must not be published. Time in which this process stood still, stopped by a signal or held
+    by a body, does not count: the answer may be there and could not be taken. ``listeners`` are told how long it took.
     """
 
-    return operator_of(lambda sink: _Appending(run_id, log, sink, timeout, scheduler, clock, listeners))
+    return operator_of(lambda sink: _Appending(run_id, log, sink, timeout, clock, listeners or Listeners()))
 
 
 class _Appending(Stage[list[Event], list[Event]]):
-    """The window that is being appended, and its time limit: one timer in ``timeout`` seconds, not one a window."""
+    """The window that is being appended, and its time limit: one timer a ``piece`` of it, not one a window.
 
-    __slots__ = (
-        "began",
-        "clock",
-        "is_watched",
-        "listeners",
-        "log",
-        "run_id",
-        "scheduler",
-        "timeout",
-        "timer",
-        "window",
-    )
+    A timer that rings late was late because nothing ran here. In pieces, so that little of a standstill is counted.
+    """
+
+    __slots__ = ("began", "clock", "due", "listeners", "log", "piece", "run_id", "timeout", "timer", "window")
 
     def __init__(
         self,
         run_id: str,
-        log: EventLog,
+        log: Appends,
         sink: Sink[list[Event]],
         timeout: float,
-        scheduler: abc.SchedulerBase,
-        clock: Callable[[], float],
+        clock: Clock,
         listeners: Listeners,
     ) -> None:
         super().__init__(sink)
         self.run_id = run_id
         self.log = log
         self.timeout = timeout
-        self.scheduler = scheduler
+        self.piece = min(1.0, timeout / 4)
         self.clock = clock
         self.listeners = listeners
         self.window: list[Event] | None = None
         self.began = 0.0
-        self.is_watched = False
-        self.timer: abc.DisposableBase | None = None
+        self.due = 0.0
+        self.timer: Timer | None = None
+        """Rings while a window may wait."""
 
     def on_next(self, window: list[Event], /) -> None:
         if self.is_disposed:
             return
         self.window = window
-        self.began = self.clock()
+        self.began = self.clock.monotonic()
         try:
             appended = self.log.append(self.run_id, window)
         except Exception as error:  # raising has the same meaning as a future that fails
@@ -192,8 +203,8 @@ class _Appending(Stage[list[Event], list[Event]]):
         if appended.done():  # a log in memory: it need not wait for another turn of the loop
             self.on_answer(appended)
             return
-        if not self.is_watched:
-            self.watch(self.timeout)
+        if self.timer is None:
+            self.watch(self.piece)
         appended.add_done_callback(self.on_answer)
 
     def on_error(self, error: Exception, /) -> None:
@@ -214,7 +225,7 @@ class _Appending(Stage[list[Event], list[Event]]):
             self.lose(error or "cancelled", error)
             return
         if self.listeners.window_appended:
-            self.listeners.window_appended(window, self.clock() - self.began)
+            self.listeners.window_appended(window, self.clock.monotonic() - self.began)
         for event in window:
             event.blob = None  # it is in the log: the ring need not keep it too
         try:
@@ -224,15 +235,17 @@ class _Appending(Stage[list[Event], list[Event]]):
             self.lose(bug, bug)
 
     def watch(self, seconds: float) -> None:
-        self.is_watched = True
-        self.timer = self.scheduler.schedule_relative(seconds, self.look)
+        self.due = self.clock.monotonic() + seconds
+        self.timer = self.clock.call_later(seconds, self.look)
 
-    def look(self, *_: object) -> None:
-        self.is_watched = False
+    def look(self) -> None:
+        self.timer = None
         if self.window is not None:
-            rest = self.began + self.timeout - self.clock()
+            now = self.clock.monotonic()
+            self.began += max(0.0, now - self.due)
+            rest = self.began + self.timeout - now
             if rest > 0:
-                self.watch(rest)
+                self.watch(min(self.piece, rest))
             else:
                 self.lose(f"no answer within {self.timeout:g} seconds")
 
@@ -240,7 +253,7 @@ class _Appending(Stage[list[Event], list[Event]]):
         if self.is_disposed or self.window is None:
             return
         first, last = self.window[0].seq, self.window[-1].seq
-        self.listeners.stalled(Stall("log", self.clock() - self.began, self.run_id))
+        self.listeners.stalled(Stall("log", self.clock.monotonic() - self.began, self.run_id))
         self.dispose()  # a later answer is not published: the window, if it is in the log, is read at the next start
         lost = LogLost(f"the log did not take events {first} to {last} of run {self.run_id}: {why}", run_id=self.run_id)
         lost.__cause__ = cause
@@ -249,4 +262,4 @@ class _Appending(Stage[list[Event], list[Event]]):
     def dispose(self) -> None:
         super().dispose()
         if self.timer is not None:
-            self.timer.dispose()
+            self.timer.cancel()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Callable, Sequence
+
+from reactor.ports.clock import Clock, Timer
 
 Alarm = tuple[float, Callable[[], None]]
 """The seconds after which it rings, and what it calls."""
@@ -12,24 +13,24 @@ Alarm = tuple[float, Callable[[], None]]
 class Stopwatch:
     """Calls each alarm once, after its seconds of running time. It has one timer at most, none while it is stopped."""
 
-    __slots__ = ("_alarms", "_elapsed", "_loop", "_since", "_timer")
+    __slots__ = ("_alarms", "_clock", "_elapsed", "_since", "_timer")
 
-    def __init__(self, loop: AbstractEventLoop, alarms: Sequence[Alarm], elapsed: float = 0.0) -> None:
-        self._loop = loop
+    def __init__(self, clock: Clock, alarms: Sequence[Alarm], elapsed: float = 0.0) -> None:
+        self._clock = clock
         self._alarms = sorted(alarms, key=lambda alarm: alarm[0], reverse=True)
         self._elapsed = elapsed
         self._since: float | None = None
-        self._timer: TimerHandle | None = None
+        self._timer: Timer | None = None
 
     @property
     def elapsed(self) -> float:
         """The seconds it has run."""
-        return self._elapsed + (0.0 if self._since is None else self._loop.time() - self._since)
+        return self._elapsed + (0.0 if self._since is None else self._clock.monotonic() - self._since)
 
     def go(self) -> None:
         """Starts, or goes on after ``stop``."""
         if self._since is None:
-            self._since = self._loop.time()
+            self._since = self._clock.monotonic()
             self._arm()
 
     def stop(self) -> None:
@@ -42,7 +43,7 @@ class Stopwatch:
 
     def _arm(self) -> None:
         if self._alarms:
-            self._timer = self._loop.call_later(max(0.0, self._alarms[-1][0] - self.elapsed), self._ring)
+            self._timer = self._clock.call_later(max(0.0, self._alarms[-1][0] - self.elapsed), self._ring)
 
     def _ring(self) -> None:
         self._timer = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
+from reactor.events.state import own_copy
 from reactor.ports.attempt import Attempt, Upstream
 from reactor.tasks.scope import Body, Ended
 
@@ -17,7 +18,7 @@ def attempt_of(body: Body) -> Attempt:
         attempt=body.attempt + (body.status == "pending"),
         map_index=body.map_index,
         input=dict(scope.inputs),
-        meta={**scope.meta, **body.node.task.meta},
+        meta=own_copy({**scope.meta, **body.node.task.meta}),
         upstreams=MappingProxyType({name: _upstream(task) for name, task in body.seen_upstreams.items()}),
         resources=scope.resources,
     )
@@ -25,4 +26,4 @@ def attempt_of(body: Body) -> Attempt:
 
 def _upstream(task: Ended) -> Upstream:
     completed = task.status == "completed"
-    return Upstream(task.status, task.output if completed else None, task.error, task.reason, task.because)
+    return Upstream(task.status, task.output if completed else None, own_copy(task.error), task.reason, task.because)

@@ -148,7 +148,7 @@ class TaskActor(StartingActor):
         data = drafts.retrying(self.attempt + 1, round(delay * 1000, 3), described, duration_ms, reason)
         self.emit(self.draft("task.retrying", data))
         self.status = "retrying"
-        self._timer = self.scope.loop.call_later(delay, self._become_ready)
+        self._timer = self.scope.clock.call_later(delay, self._become_ready)
         self.scope.ready.pump()
 
     def _end_failed(self, error: BaseException) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar, cast
 from reactivex import Observable
 
 from reactor import bounds
+from reactor.ports.clock import Timer
 from reactor.ports.executor import Job, Work
 from reactor.supervision.slots import Claim
 from reactor.supervision.stopwatch import Stopwatch
@@ -62,7 +63,7 @@ class Running:
         self._voice: TaskVoice | None = None
         self._job: Job | None = None
         self._stopwatch: Stopwatch | None = None
-        self._grace: asyncio.TimerHandle | None = None
+        self._grace: Timer | None = None
         """Runs while the body may still stop after its timeout."""
         self._freed: asyncio.Future[None] | None = None
         """Done when it got the slot it waits for, or no longer needs it."""
@@ -79,7 +80,7 @@ class Running:
             self._voice = TaskVoice(body, self)
             attempt = attempt_of(body)
         if node.task.timeout is not None:
-            self._stopwatch = Stopwatch(scope.loop, [(node.task.timeout, self._time_out)])
+            self._stopwatch = Stopwatch(scope.clock, [(node.task.timeout, self._time_out)])
             self._stopwatch.go()
         work = Work(node.task, arguments, scope.run_id, body.task_id, node.context, attempt, self._voice)
         # with the context variables of the run, not those of the body whose end started this one
@@ -114,7 +115,7 @@ class Running:
 
     def _time_out(self) -> None:
         self.timed_out = True
-        self._grace = self._scope.loop.call_later(bounds.TIMEOUT_GRACE_SECONDS, self._give_up)
+        self._grace = self._scope.clock.call_later(bounds.TIMEOUT_GRACE_SECONDS, self._give_up)
         self.stop()
 
     def _give_up(self) -> None:

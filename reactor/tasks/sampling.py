@@ -8,32 +8,32 @@ for), and the replay of ``reactor_web`` (the same for events that are read from 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Callable
 
 import orjson
 
 from reactor.bounds import CHUNK_BYTES, CHUNKS_PER_SECOND, PROGRESS_PER_SECOND
+from reactor.ports.clock import Clock, Timer
 
 
 class Paced(ABC):
     """Writes the first value at once, then at most ``per_second`` a second. Has a timer only while a value waits."""
 
-    __slots__ = ("_last", "_loop", "_period", "_timer")
+    __slots__ = ("_clock", "_last", "_period", "_timer")
 
-    def __init__(self, loop: AbstractEventLoop, per_second: int) -> None:
-        self._loop = loop
+    def __init__(self, clock: Clock, per_second: int) -> None:
+        self._clock = clock
         self._period = 1 / per_second
         self._last = float("-inf")
-        self._timer: TimerHandle | None = None
+        self._timer: Timer | None = None
 
     def soon(self) -> None:
         """A value waits: writes it now, or when its time has come."""
         if self._timer is not None:
             return
-        wait = self._last + self._period - self._loop.time()
+        wait = self._last + self._period - self._clock.monotonic()
         if wait > 0:
-            self._timer = self._loop.call_later(wait, self.now)
+            self._timer = self._clock.call_later(wait, self.now)
         else:
             self.now()
 
@@ -43,7 +43,7 @@ class Paced(ABC):
             self._timer.cancel()
             self._timer = None
         if self._write_waiting():
-            self._last = self._loop.time()
+            self._last = self._clock.monotonic()
 
     @abstractmethod
     def _write_waiting(self) -> bool:
@@ -55,8 +55,8 @@ class LatestProgress(Paced):
 
     __slots__ = ("_latest", "_write")
 
-    def __init__(self, loop: AbstractEventLoop, write: Callable[[bytes], None]) -> None:
-        super().__init__(loop, PROGRESS_PER_SECOND)
+    def __init__(self, clock: Clock, write: Callable[[bytes], None]) -> None:
+        super().__init__(clock, PROGRESS_PER_SECOND)
         self._write = write
         self._latest: bytes | None = None
 
@@ -76,8 +76,8 @@ class JoinedChunks(Paced):
 
     __slots__ = ("_bytes", "_index", "_pieces", "_write")
 
-    def __init__(self, loop: AbstractEventLoop, write: Callable[[str, int], None]) -> None:
-        super().__init__(loop, CHUNKS_PER_SECOND)
+    def __init__(self, clock: Clock, write: Callable[[str, int], None]) -> None:
+        super().__init__(clock, CHUNKS_PER_SECOND)
         self._write = write
         self._pieces: list[str] = []
         self._bytes = 0

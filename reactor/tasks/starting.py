@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from asyncio import TimerHandle
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from reactor.definition.graph import Node
+from reactor.ports.clock import Timer
 from reactor.supervision.slots import Claim
 from reactor.tasks.actor import Actor
 from reactor.tasks.cache_key import cache_digest
@@ -40,7 +40,7 @@ class StartingActor(Actor):
         """The key of its output in the store, with ``cache=``."""
         self._claim: Claim | None = None
         """The slots and rates it takes before it starts."""
-        self._timer: TimerHandle | None = None
+        self._timer: Timer | None = None
         """Runs during the delay of a retry."""
         self._retry_seconds = 0.0
         """What is left of a retry's delay that a restart interrupted."""
@@ -101,7 +101,7 @@ class StartingActor(Actor):
         self._is_admitted = True
         if self._retry_seconds > 0:
             self.status = "retrying"
-            self._timer = self.scope.loop.call_later(self._retry_seconds, self._become_ready)
+            self._timer = self.scope.clock.call_later(self._retry_seconds, self._become_ready)
             return False
         if self.node.task.cache is not None:
             self._digest = cache_digest(self, self.node.task.cache)

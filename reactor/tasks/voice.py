@@ -56,14 +56,14 @@ class TaskVoice:
     def progress(self, data: bytes) -> Awaitable[None]:
         self._check_open()
         if self._progress is None:
-            self._progress = LatestProgress(self.loop, lambda latest: self._write("task.progress", latest))
+            self._progress = LatestProgress(self._scope.clock, lambda latest: self._write("task.progress", latest))
         self._progress.add(data)
         return self._scope.journal.wait_for_room()
 
     def chunk(self, text: str) -> Awaitable[None]:
         self._check_open()
         if self._chunks is None:
-            self._chunks = JoinedChunks(self.loop, self._write_chunk)
+            self._chunks = JoinedChunks(self._scope.clock, self._write_chunk)
         self._chunks.add(text)
         return self._scope.journal.wait_for_room()
 

@@ -10,6 +10,7 @@ reading         read_all: every event of a run
 event_check     check_event: whether an event is what the vocabulary says
 attempts        RecordedVoice, Submitted, work_for: one body in an executor, without an engine
 virtual         VirtualLoop: timers that run when the test says so
+virtual_clock   VirtualClock: the time of an engine, in which hours take milliseconds
 
 Example:
 
@@ -37,6 +38,7 @@ from reactor.testing.reading import read_all
 from reactor.testing.sharing_laws import LEASE_LAWS, SLOT_LAWS
 from reactor.testing.store_laws import CHECKPOINT_LAWS, DIGEST_KEY_LAWS, IDEMPOTENCY_LAWS, OUTPUT_LAWS, STOP_LAWS
 from reactor.testing.virtual import VirtualLoop
+from reactor.testing.virtual_clock import VirtualClock
 
 __all__ = [
     "CHECKPOINT_LAWS",
@@ -54,6 +56,7 @@ __all__ = [
     "RecordedVoice",
     "SlowLog",
     "Submitted",
+    "VirtualClock",
     "VirtualLoop",
     "check_event",
     "read_all",

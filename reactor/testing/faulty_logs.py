@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection
 
+from reactor.clock import SystemClock
 from reactor.events.event import Event, Window
 from reactor.events.state import RunState
 from reactor.logs.stores import stores_of
+from reactor.ports.clock import Clock
 from reactor.ports.log import RunRecord
-from reactor.ports.stores import Log
+from reactor.ports.stores import KeepsTime, Log
 
 
 class LogAround:
@@ -86,6 +88,10 @@ class LogAround:
     def durable(self) -> bool:
         return self.inner.durable
 
+    def keep_time(self, clock: Clock, append_timeout: float) -> None:
+        if isinstance(self.inner, KeepsTime):
+            self.inner.keep_time(clock, append_timeout)
+
     async def open(self) -> None:
         await self.inner.open()
 
@@ -115,7 +121,7 @@ class LogAround:
 
 
 class SlowLog(LogAround):
-    """Each append takes ``delay`` seconds more, on a timer of the loop.
+    """Each append takes ``delay`` seconds more, on the clock of its engine.
 
     - ``keeps_at_once``: what it is given can be read at once, and only the answer is late: a writer in another thread.
     """
@@ -124,16 +130,21 @@ class SlowLog(LogAround):
         super().__init__(inner)
         self.delay = delay
         self.keeps_at_once = keeps_at_once
+        self._clock: Clock = SystemClock()
+
+    def keep_time(self, clock: Clock, append_timeout: float) -> None:
+        super().keep_time(clock, append_timeout)
+        self._clock = clock
 
     def append(self, run_id: str, window: Window, *, tenant: str = "") -> asyncio.Future[int]:
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[int] = loop.create_future()
+        call_later = self._clock.call_later
+        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         if self.keeps_at_once:
             self.inner.append(run_id, window, tenant=tenant).add_done_callback(
-                lambda kept: loop.call_later(self.delay, self._pass_on, done, kept)
+                lambda kept: call_later(self.delay, self._pass_on, done, kept)
             )
         else:
-            loop.call_later(self.delay, self._append_into, done, run_id, window, tenant)
+            call_later(self.delay, self._append_into, done, run_id, window, tenant)
         return done
 
 

@@ -56,6 +56,13 @@ class VirtualLoop:
         self._now = until
 
     @property
+    def next_due(self) -> float | None:
+        """The ``time()`` of the next timer that has not been cancelled; None if there is none."""
+        while self._timers and self._timers[0][2].cancelled():
+            heappop(self._timers)
+        return self._timers[0][0] if self._timers else None
+
+    @property
     def pending(self) -> int:
         """How many timers wait and have not been cancelled."""
         return sum(not timer.cancelled() for _, _, timer in self._timers)

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from reactor import Engine
 from reactor.bounds import EVENT_TYPE, RUN_ID, TASK_NAME
+from reactor.clock import SystemClock
 from reactor.errors import LogUnavailable, UnknownRun
 from reactor.events.event import Draft, Event, task_head
 from reactor.logs.schemes import open_log
@@ -153,6 +154,30 @@ async def test_one_bad_window_harms_no_other_run(path: Path) -> None:
         outcomes = await asyncio.gather(*appended, return_exceptions=True)
         assert [type(outcome).__name__ for outcome in outcomes] == ["int"] * 5 + ["ValueError"] + ["int"] * 4
         assert len(await log.records(status=None, workflow=None, before=None, limit=100)) == 9
+
+
+async def test_windows_that_meet_a_foreign_lock_wait_for_it_once_and_not_each(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No window is to blame for a lock: tried one by one, a hundred of them would hold the writer a hundred times."""
+    begun: list[str] = []
+    on_connect(monkeypatch, lambda connection: connection.set_trace_callback(begun.append) or connection)
+    log = SqliteLog(path)
+    log.keep_time(SystemClock(), 0.1)
+    await log.open()
+    visitor = sqlite3.connect(path, isolation_level=None)
+    try:
+        visitor.execute("BEGIN IMMEDIATE")
+        begun.clear()
+        appends = [log.append(f"r{number}", [started(f"r{number}")]) for number in range(20)]
+        refused = await asyncio.wait_for(asyncio.gather(*appends, return_exceptions=True), PATIENCE)
+        assert {str(error) for error in refused} == {"database is locked"}
+        assert begun.count("BEGIN IMMEDIATE") <= 3  # what was there at once, and what came meanwhile
+        visitor.execute("COMMIT")
+        assert await log.append("r0", [started("r0")]) > 0
+    finally:
+        visitor.close()
+        await log.close()
 
 
 async def test_a_rollback_that_fails_does_not_end_the_writer(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

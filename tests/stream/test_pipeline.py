@@ -19,7 +19,7 @@ from reactor.logs.memory import MemoryLog
 from reactor.operators.attached import Callbacks, Inlet
 from reactor.operators.buffer_window import Room
 from reactor.stream.pipeline import Pipeline, append, number
-from reactor.testing import VirtualLoop
+from reactor.testing import VirtualClock
 from reactor.testing.faulty_logs import FaultyLog, SlowLog
 from tests.helpers.log_lines import log_lines
 from tests.helpers.runs import PATIENCE
@@ -410,13 +410,12 @@ class Appending:
     """The appending alone, its timers on a loop whose time a test lets pass; answered by hand."""
 
     def __init__(self) -> None:
-        self.time: Any = VirtualLoop()
+        self.time = VirtualClock(jumps=False)
         self.windows = Inlet[list[Event]]()
         self.futures: list[asyncio.Future[None]] = []
         self.said: list[Any] = []
-        scheduler = LoopScheduler(self.time)
         log: Any = self
-        appended = self.windows.pipe(append(RUN, log, timeout=10, scheduler=scheduler, clock=self.time.time))
+        appended = self.windows.pipe(append(RUN, log, timeout=10, clock=self.time))
         self.subscription = appended.attach(
             Callbacks(lambda window: self.said.append(len(window)), self.said.append, lambda: self.said.append("done"))
         )
@@ -438,14 +437,14 @@ async def test_each_window_has_its_own_time_though_one_timer_watches_them_all() 
     appending = Appending()
     for _ in range(5):
         appending.give()
-        appending.time.advance(9)
+        appending.time.jump(9)
         await appending.answer()
         assert appending.time.pending <= 1
     assert appending.said == [1] * 5
     appending.give()
-    appending.time.advance(9.5)
+    appending.time.jump(9.5)
     assert appending.said == [1] * 5
-    appending.time.advance(1)
+    appending.time.jump(1)
     assert [type(said) for said in appending.said[5:]] == [LogLost]
     assert appending.time.pending == 0
 

@@ -12,6 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from reactor import Cache, Context, Engine, Event, Retry, Workflow
+from reactor.clock import SystemClock
 from reactor.errors import WorkflowError
 from reactor.logs.memory import MemoryLog
 from reactor.logs.sqlite.log import SqliteLog
@@ -20,12 +21,13 @@ from tests.helpers.events import of_type, only, story
 from tests.helpers.runs import PATIENCE, full_log, run_to_end, wait_for_event
 
 
-class TestClock:
+class TestClock(SystemClock):
     """A wall clock that goes where it is set; durations are real enough at 0."""
 
     __test__ = False
 
     def __init__(self) -> None:
+        super().__init__()
         self.time = datetime(2026, 1, 1, tzinfo=UTC)
 
     def now(self) -> bytes:

@@ -52,7 +52,7 @@ class StreamClosing(TypedDict):
     """The server closes the stream, though the run has not ended. Clients come back."""
 
     reason: str
-    """``shutdown``, ``log`` (the log is lost), ``not_recovered`` or ``not_found``.
+    """``shutdown``, ``log`` (the log failed; the run goes on when it answers), ``not_recovered`` or ``not_found``.
     ``limit``, ``moved``, ``auth`` and ``lifetime`` are not written yet."""
     retry_ms: int
     """When to come back."""

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from reactor.errors import LogUnavailable
 from reactor.logs.sqlite.schema import migrate
@@ -18,17 +18,16 @@ T = TypeVar("T")
 
 Job = Callable[[sqlite3.Connection], None]
 
-BUSY_SECONDS: Final = 5.0
-"""How long another program that reads the file (``sqlite3 runs.db``) may hold up a statement of ours."""
 
-
-def connect(file: Path, *, synchronous: str, path: Path) -> sqlite3.Connection:
+def connect(file: Path, *, synchronous: str, path: Path, busy_seconds: float) -> sqlite3.Connection:
     """A connection to a log of this version. ``path``: what errors call the file.
+
+    ``busy_seconds``: how long another program that has the file open (``sqlite3 runs.db``) may hold up a statement.
 
     Raises LogUnavailable for a file that is not a log of ours, and sqlite3.Error for what SQLite refuses.
     """
     connection = sqlite3.connect(
-        file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=64
+        file, timeout=busy_seconds, isolation_level=None, check_same_thread=False, cached_statements=64
     )
     try:
         migrate(connection, path)  # before the pragmas, which would change a file that is not ours

@@ -11,6 +11,8 @@ import sqlite3
 from pathlib import Path
 from typing import Literal
 
+from reactor.bounds import APPEND_TIMEOUT_SECONDS
+from reactor.clock import SystemClock
 from reactor.errors import LogUnavailable
 from reactor.events.event import Event, Window
 from reactor.events.state import RunState
@@ -19,6 +21,7 @@ from reactor.logs.sqlite.connection import ConnectionThread, connect
 from reactor.logs.sqlite.lock import FileLock
 from reactor.logs.sqlite.retention import Retention
 from reactor.logs.sqlite.writer import Writer
+from reactor.ports.clock import Clock
 from reactor.ports.log import RunRecord
 
 
@@ -50,8 +53,15 @@ class SqliteLog:
         self._writer: Writer | None = None
         self._reader: ConnectionThread | None = None
         self._was_opened = False
+        self._clock: Clock = SystemClock()
+        self._busy_seconds = APPEND_TIMEOUT_SECONDS
 
     # --- life ---
+
+    def keep_time(self, clock: Clock, append_timeout: float) -> None:
+        """Runs grow old by this clock. A foreign lock on the file is waited for ``append_timeout`` seconds."""
+        self._clock = clock
+        self._busy_seconds = append_timeout
 
     async def open(self) -> None:
         loop = asyncio.get_running_loop()
@@ -85,7 +95,7 @@ class SqliteLog:
         self._lock.release()
 
     def _connect(self) -> sqlite3.Connection:
-        return connect(self._file, synchronous=self._synchronous, path=self.path)
+        return connect(self._file, synchronous=self._synchronous, path=self.path, busy_seconds=self._busy_seconds)
 
     @property
     def _writing(self) -> Writer:
@@ -179,7 +189,7 @@ class SqliteLog:
 
     async def expire(self) -> int:
         """Deletes ended runs beyond ``keep_days`` and ``keep_runs``; returns how many. ``open`` does this too."""
-        deleted = await self._writing.ask(retention.expire, self._retention)
+        deleted = await self._writing.ask(retention.expire, self._retention, self._clock.now().decode())
         if deleted:
             self._give_back()
         return deleted

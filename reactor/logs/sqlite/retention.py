@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 import orjson
@@ -40,13 +40,13 @@ _DELETE_ANSWERS_OF_NO_RUN: Final = (
 """A later run of the same id must not be answered with what was said to this one."""
 
 
-def expire(connection: sqlite3.Connection, retention: Retention) -> int:
+def expire(connection: sqlite3.Connection, retention: Retention, now: str) -> int:
     """Deletes ended runs beyond the limits, with their events; returns how many. Open runs are never touched."""
     deleted = 0
     connection.execute("BEGIN IMMEDIATE")
     try:
         if retention.keep_days is not None:
-            before = datetime.now(UTC) - timedelta(days=retention.keep_days)
+            before = datetime.fromisoformat(now) - timedelta(days=retention.keep_days)
             deleted += connection.execute(
                 f"DELETE FROM runs WHERE ended < ? AND {_TREE_HAS_ENDED}", (before.isoformat(),)
             ).rowcount

@@ -84,8 +84,8 @@ class Writer(ConnectionThread):
         done = self._transaction(connection, batch)
         if isinstance(done, list):
             outcomes: list[int | Exception] = [*done]
-        elif len(batch) == 1:
-            outcomes = [done]
+        elif len(batch) == 1 or _is_busy(done):
+            outcomes = [done] * len(batch)
         else:
             alone = (self._transaction(connection, [append]) for append in batch)
             outcomes = [done if isinstance(done, Exception) else done[0] for done in alone]
@@ -136,6 +136,11 @@ class Writer(ConnectionThread):
         else:
             self._tails[tenant, run_id] = _Tail(run, new[-1].seq, position)
         return position
+
+
+def _is_busy(error: Exception) -> bool:
+    """Whether another process has the lock. No window is to blame then, and each alone would wait for it again."""
+    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _find_or_add_run(connection: sqlite3.Connection, run_id: str, tenant: str) -> _Tail:

@@ -278,7 +278,7 @@ async def test_nobody_listening_is_given_up(script: Script, unused_tcp_port: int
             pass
 
 
-@pytest.mark.parametrize("reason", ["shutdown", "lifetime", "auth"])
+@pytest.mark.parametrize("reason", ["shutdown", "log", "lifetime", "auth"])
 async def test_a_server_that_closes_is_asked_again(script: Script, reason: str):
     """After ``stream.closing`` the client comes back when told, and the frame itself is not the caller's business."""
     closing = control("stream.closing", {"reason": reason, "retry_ms": 2500})
@@ -288,7 +288,7 @@ async def test_a_server_that_closes_is_asked_again(script: Script, reason: str):
     assert 2.5 <= script.sleeps[0] <= 2.5 * 1.25
 
 
-@pytest.mark.parametrize("reason", ["not_recovered", "not_found", "log"])
+@pytest.mark.parametrize("reason", ["not_recovered", "not_found"])
 async def test_a_server_that_closes_for_good_is_an_error(script: Script, reason: str):
     """If it is no use to reconnect, the stream ends with an error after all of its events."""
     seen: list[Frame] = []

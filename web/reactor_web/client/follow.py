@@ -41,7 +41,6 @@ MAX_DETAIL_CHARS: Final = 500
 FINAL_CLOSINGS: Final = {
     "not_recovered": "the server cannot continue this run: it does not have the workflow the run was started with",
     "not_found": "the server has no such run",
-    "log": "the server's event log failed; the run is continued when the server starts again",
 }
 """Reasons of ``stream.closing`` after which it is no use to reconnect, each with its sentence."""
 

@@ -45,7 +45,8 @@ MEMORY_LOG_EVENTS: Final = 100_000
 MEMORY_LOG_BYTES: Final = 64 * MIB
 """Bytes of one run in a memory log; beyond it, the oldest events are trimmed."""
 MEMORY_LOG_ENDED_RUNS: Final = 1_000
-"""Ended runs in a memory log; beyond it, the oldest are deleted."""
+"""Ended runs in a memory log that no other run has started, and as many ended child runs; beyond it, the oldest are
+deleted."""
 READ_EVENTS: Final = 1_000
 """Events that one read of a log returns; the reader asks again for more."""
 READ_BYTES: Final = 256 * KIB
@@ -130,7 +131,7 @@ TASK_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.~-]{0,63}")
 WORKFLOW_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._~-]{0,63}")
 EVENT_TYPE: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*")
 EVENT_TYPE_CHARS: Final = 64
-RESERVED_EVENT_PREFIXES: Final = ("run.", "task.", "stream.", "log.", "llm.", "tool.", "budget.")
+RESERVED_EVENT_PREFIXES: Final = ("run.", "task.", "child.", "stream.", "log.", "llm.", "tool.", "budget.")
 """Beginnings of event types that only the engine writes; ``ctx.emit`` of one raises InvalidEvent."""
 
 # --- plans: beyond any of these, PlanError ------------------------------------------------------------------------

@@ -135,7 +135,7 @@ class Engine:
             tracebacks=self._tracebacks,
             append_timeout=self._append_timeout,
             blocked=self._runs.warn_blocked,
-            open_child=self._recovery.open_child,
+            child_runs=self._recovery,
         )
 
     async def __aexit__(

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from itertools import islice
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from reactor import bounds
 from reactor.errors import UnknownRun
 from reactor.events.event import Event, Window
 from reactor.events.fold import evolve
-from reactor.events.state import RUN_ENDED, RUN_STATUS, RunState, run_status
+from reactor.events.state import RUN_ENDED, RunState, run_status
 from reactor.logger import get_logger
 from reactor.logs.embedded import MemoryAnswers, MemoryCheckpoints, MemoryOutputs, MemoryStops, settled
-from reactor.logs.records import parent_of, still_open
+from reactor.logs.records import INDEXED, parent_of, settled_child, still_open
 from reactor.ports.log import RunRecord
 
 logger = get_logger()
@@ -23,7 +24,9 @@ logger = get_logger()
 class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops):
     """Implements every port of a log for one process.
 
-    It keeps at most ``max_events`` events and ``max_bytes`` bytes of each run, and the last ``max_ended`` ended runs.
+    It keeps at most ``max_events`` events and ``max_bytes`` bytes of each run. Of ended runs it keeps the last
+    ``max_ended`` that no other run has started, and the last ``max_ended`` child runs of theirs; also those that an
+    open parent may ask for again.
     """
 
     def __init__(
@@ -38,9 +41,16 @@ class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops):
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._max_ended = max_ended
-        self._runs: OrderedDict[tuple[str, str], _Run] = OrderedDict()
+        self._runs: OrderedDict[_Key, _Run] = OrderedDict()
         """By tenant and run id."""
-        self._ended: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._ended: OrderedDict[_Key, None] = OrderedDict()
+        """Ended runs without a parent, the oldest first."""
+        self._ended_children: OrderedDict[_Key, None] = OrderedDict()
+        """Ended child runs that nobody needs any more: their parent has ended, or its log has their end."""
+        self._needed: dict[_Key, set[_Key]] = {}
+        """By the key of an open parent: its child runs whose end its log does not have."""
+        self._trees: dict[_Key, set[_Key]] = {}
+        """By tenant and root: the child runs of a tree."""
         self._position = 0
         """Of the last window of all runs."""
 
@@ -64,8 +74,11 @@ class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops):
             self._add(run)
         if run.count > self._max_events or run.bytes > self._max_bytes:
             run.trim(self._max_events, self._max_bytes)
+        if run.settled:
+            for child in run.take_settled():
+                self._release(key, (tenant, child))
         if run.status in RUN_ENDED:
-            self._forget_oldest(key)
+            self._note_end(run, key)
         return settled(run.position)
 
     async def read(self, run_id: str, after: int, limit: int, *, tenant: str = "") -> list[Event]:
@@ -130,18 +143,54 @@ class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops):
         if run.parent is not None:
             parent = self._runs.get((run.tenant, run.parent))
             run.root = run.parent if parent is None else parent.root
+            if parent is not None and parent.status not in RUN_ENDED:
+                self._needed.setdefault((run.tenant, run.parent), set()).add((run.tenant, run.run_id))
+            self._trees.setdefault((run.tenant, run.root), set()).add((run.tenant, run.run_id))
         self._runs[run.tenant, run.run_id] = run
 
-    def _forget_oldest(self, key: tuple[str, str]) -> None:
-        self._ended[key] = None
-        while len(self._ended) > self._max_ended:
-            self._forget(next(iter(self._ended)))
+    def _release(self, parent: _Key, child: _Key) -> None:
+        """The log of an open parent has the end of a child run: it may go."""
+        self._needed.get(parent, set()).discard(child)
+        run = self._runs.get(child)
+        if run is not None and run.parent == parent[1] and run.status in RUN_ENDED:
+            self._note_end(run, child)
 
-    def _forget(self, key: tuple[str, str]) -> None:
+    def _note_end(self, run: _Run, key: _Key) -> None:
+        """A run has ended: forgets the oldest ones beyond the bound."""
+        for child in self._needed.pop(key, ()):
+            if self._runs[child].status in RUN_ENDED:
+                self._ended_children.setdefault(child)
+        if run.parent is None:
+            self._ended.setdefault(key)
+        elif key not in self._needed.get((run.tenant, run.parent), ()):
+            self._ended_children.setdefault(key)
+        while len(self._ended) > self._max_ended:
+            self._forget_tree(next(iter(self._ended)))
+        while len(self._ended_children) > self._max_ended:
+            self._forget(next(iter(self._ended_children)))
+
+    def _forget_tree(self, root: _Key) -> None:
+        for child in self._trees.get(root, set()).intersection(self._ended_children):
+            self._forget(child)
+        self._forget(root)
+
+    def _forget(self, key: _Key) -> None:
         tenant, run_id = key
-        del self._ended[key], self._runs[key]
+        run = self._runs.pop(key)
+        self._ended.pop(key, None)
+        self._ended_children.pop(key, None)
+        if run.parent is not None:
+            self._needed.get((tenant, run.parent), set()).discard(key)
+            tree = self._trees[tenant, run.root]
+            tree.discard(key)
+            if not tree:
+                del self._trees[tenant, run.root]
         self.forget_checkpoints(run_id, tenant=tenant)
         self.forget_answers(run_id, tenant=tenant)
+
+
+_Key: TypeAlias = tuple[str, str]
+"""Tenant and run id."""
 
 
 class _Run:
@@ -158,6 +207,7 @@ class _Run:
         "position",
         "root",
         "run_id",
+        "settled",
         "status",
         "task_ids",
         "tenant",
@@ -182,6 +232,8 @@ class _Run:
         self.types: list[str] = []
         self.task_ids: list[str | None] = []
         self.blobs: dict[int, bytes] = {}
+        self.settled: list[str] = []
+        """Child runs whose end came with the last window."""
         self.base: RunState | None = None
         """The state before the first event that is kept; None until something is trimmed."""
 
@@ -208,11 +260,18 @@ class _Run:
             if event.blob is not None:
                 self.blobs[event.seq] = event.blob
                 self.bytes += len(event.blob)
-            if event.type in RUN_STATUS:
+            if event.type in INDEXED:
                 self._update(event)
         return self.last > last
 
+    def take_settled(self) -> list[str]:
+        """The child runs whose end came with the last window."""
+        settled, self.settled = self.settled, []
+        return settled
+
     def _update(self, event: Event) -> None:
+        if (child := settled_child(event)) is not None:
+            self.settled.append(child)
         self.status = run_status(event) or self.status
         if event.type == "run.started":
             body = event.decode()

@@ -18,7 +18,7 @@ from reactor.ports.clock import Clock
 from reactor.ports.executor import Executor, Work
 from reactor.ports.log import EventLog
 from reactor.ports.outputs import OutputStore
-from reactor.runs.children import OpenChild
+from reactor.runs.children import ChildRuns
 from reactor.supervision.slots import Rate, Slots
 
 logger = get_logger()
@@ -40,7 +40,7 @@ class Host:
         tracebacks: bool,
         append_timeout: float,
         blocked: Callable[[Work, float], None],
-        open_child: OpenChild,
+        child_runs: ChildRuns,
     ) -> None:
         self.log = log
         self.outputs = outputs
@@ -50,7 +50,7 @@ class Host:
         self.resources = MappingProxyType(dict(resources))
         self.tracebacks = tracebacks
         self.append_timeout = append_timeout
-        self.open_child = open_child
+        self.child_runs = child_runs
         self.executors: dict[str, Executor] = {name: kind.make(loop, blocked) for name, kind in KINDS.items()}
         self._executor_slots = {name: Slots(kind.slots) for name, kind in KINDS.items() if kind.slots is not None}
         self._engine_slots = None if concurrency is None else Slots(concurrency)

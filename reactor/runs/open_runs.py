@@ -145,11 +145,14 @@ class OpenRuns:
         raise RunExists(f"there is a run {run_id!r} already", run_id=run_id)
 
     async def delete(self, run_id: str) -> None:
-        """Removes a run that has ended. Raises UnknownRun, and RunOpen where it or the run it is a child of is open."""
+        """Removes a run that has ended. Raises UnknownRun, and RunOpen where it is open.
+
+        Also for a child of an open run whose log does not have the child's end.
+        """
         record = await self.index.record(run_id)
         if run_id in self.open:
             raise RunOpen(f"run {run_id} is open; only a run that has ended is deleted", run_id=run_id)
-        if record.parent is not None and await self._is_open(record.parent):
+        if record.parent is not None and await self._needs(record.parent, run_id):
             raise RunOpen(
                 f"run {run_id} is a child of run {record.parent}, which is open: after a crash it would start again",
                 run_id=run_id,
@@ -165,11 +168,14 @@ class OpenRuns:
             raise
         self._recent.pop(run_id, None)
 
-    async def _is_open(self, run_id: str) -> bool:
+    async def _needs(self, parent_id: str, child_id: str) -> bool:
+        """Whether a parent is open, and its log does not have the end of this child."""
         try:
-            return (await self.index.record(run_id)).status not in RUN_ENDED
+            parent = await self.get(parent_id)
         except UnknownRun:
             return False
+        child = (parent.state.children or {}).get(child_id, {})
+        return not parent.state.has_ended and child.get("status") not in RUN_ENDED
 
     def wait_for(self, run_id: str) -> asyncio.Future[Run]:
         """Done when a run of this id starts here. Cancel the future to stop waiting. Raises TooManyWaiting."""

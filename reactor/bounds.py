@@ -109,6 +109,10 @@ CRASH_LOOP: Final = 50
 """Times a run is recovered in a row without one task completing; then it fails."""
 APPEND_TIMEOUT_SECONDS: Final = 10.0
 """Time a log has to commit one window; beyond it, the log counts as lost."""
+TREE_RUNS: Final = 1_000
+"""Child runs that ``engine.tree`` and ``GET /runs/{id}`` list, open ones first; ``GET /runs?root=`` has all."""
+CHILD_WAIT_SECONDS: Final = 5.0
+"""Time a child run has, after a restart, to be asked for by its parent before an answer to it is refused."""
 AWAITED_RUNS: Final = 1_000
 """Streams that wait for runs which have not started; beyond it, TooManyWaiting."""
 

@@ -37,6 +37,7 @@ from reactor.runs.draining import drain_runs, suspend_all
 from reactor.runs.host import Host
 from reactor.runs.open_runs import OpenRuns
 from reactor.runs.run import Run
+from reactor.runs.tree import TreeQueries
 from reactor.services import Service, Services
 from reactor.stream.feed import Closed
 from reactor.stream.live import live_of_all
@@ -45,7 +46,7 @@ from reactor.tasks.past import Output
 logger = get_logger()
 
 
-class Engine:
+class Engine(TreeQueries):
     """Runs workflows on the current event loop.
 
         async with Engine("memory://", workflows=[flow]) as engine:
@@ -318,7 +319,7 @@ class Engine:
         )
 
     async def delete(self, run_id: str) -> None:
-        """Removes an ended run and all that is stored of it. Raises UnknownRun; RunOpen if it or its parent is open."""
+        """Removes an ended run and all that is stored of it. Raises UnknownRun; RunOpen while it may be needed."""
         self._open_host()
         await self._runs.delete(run_id)
 

@@ -133,7 +133,7 @@ def child_started(child_run: str, workflow: str, key: str) -> bytes:
 def child_ended(
     child_run: str, status: str, last: Mapping[str, Any], outputs: bytes | None, errors: Mapping[str, Any]
 ) -> tuple[bytes, bytes | None]:
-    """``child.ended``, and what is too large for it (32 KiB) and is stored beside it: ``{outputs}`` or ``{errors}``.
+    """``child.ended``, and what is too large for it and is stored beside it: ``{outputs}`` or ``{errors}``.
 
     - ``last``: the data of the child's last event. ``outputs``: what is stored beside that event, if anything.
     - ``errors``: of its failed tasks, by task id.
@@ -146,7 +146,7 @@ def child_ended(
     error = last.get("error", {})
     if errors and errors != {error.get("task_id"): {name: error[name] for name in ("type", "message")}}:
         encoded = orjson.dumps(errors)
-        if len(encoded) <= bounds.MAX_INLINE_BYTES:
+        if len(encoded) <= bounds.MAX_INLINE_BYTES // 2:  # ``error`` is in the same event
             data["errors"] = orjson.Fragment(encoded)
         else:
             beside["errors"] = encoded

@@ -47,7 +47,7 @@ class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops):
         """Ended runs without a parent, the oldest first."""
         self._ended_children: OrderedDict[_Key, None] = OrderedDict()
         """Ended child runs that nobody needs any more: their parent has ended, or its log has their end."""
-        self._needed: dict[_Key, set[_Key]] = {}
+        self._needed: dict[_Key, dict[_Key, None]] = {}
         """By the key of an open parent: its child runs whose end its log does not have."""
         self._trees: dict[_Key, set[_Key]] = {}
         """By tenant and root: the child runs of a tree."""
@@ -144,13 +144,13 @@ class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops):
             parent = self._runs.get((run.tenant, run.parent))
             run.root = run.parent if parent is None else parent.root
             if parent is not None and parent.status not in RUN_ENDED:
-                self._needed.setdefault((run.tenant, run.parent), set()).add((run.tenant, run.run_id))
+                self._needed.setdefault((run.tenant, run.parent), {})[run.tenant, run.run_id] = None
             self._trees.setdefault((run.tenant, run.root), set()).add((run.tenant, run.run_id))
         self._runs[run.tenant, run.run_id] = run
 
     def _release(self, parent: _Key, child: _Key) -> None:
         """The log of an open parent has the end of a child run: it may go."""
-        self._needed.get(parent, set()).discard(child)
+        self._needed.get(parent, {}).pop(child, None)
         run = self._runs.get(child)
         if run is not None and run.parent == parent[1] and run.status in RUN_ENDED:
             self._note_end(run, child)
@@ -180,7 +180,7 @@ class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops):
         self._ended.pop(key, None)
         self._ended_children.pop(key, None)
         if run.parent is not None:
-            self._needed.get((tenant, run.parent), set()).discard(key)
+            self._needed.get((tenant, run.parent), {}).pop(key, None)
             tree = self._trees[tenant, run.root]
             tree.discard(key)
             if not tree:

@@ -12,6 +12,7 @@ limits        slots and rates of its bodies
 spending      money, tokens and its budget
 children      its child runs
 child_records what its log says of its child runs
+tree          the runs below a run, with their open questions
 parent        how a run and its child runs see each other
 summary       its terminal event
 outcome       what awaiting a run raises where it did not complete

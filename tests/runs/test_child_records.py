@@ -1,4 +1,4 @@
-"""A child run is visible in its parent: ``child.started`` and ``child.ended``, in order, each once, whatever happens."""
+"""A child run is visible in its parent: ``child.started`` and ``child.ended``, in order, each once."""
 
 from __future__ import annotations
 
@@ -227,7 +227,9 @@ async def test_events_of_a_body_in_an_old_log_are_not_taken_for_the_engines(kind
         ("child.ended", {"child_run": "crashed.ask.1", "status": "completed", "outputs": {"work": "faked"}}),
     ):
         seq = len(before) + len(faked) + 1
-        faked.append(Event.from_draft(seq, "crashed", SystemClock().now(), Draft(type, orjson.dumps(data), "ask", head)))
+        faked.append(
+            Event.from_draft(seq, "crashed", SystemClock().now(), Draft(type, orjson.dumps(data), "ask", head))
+        )
         check_event(faked[-1])
     assert replay("crashed", [*before, *faked]).children is None
     log = await crashed_log(kind, [*before, *faked], tmp_path, childs)
@@ -244,7 +246,7 @@ async def test_events_of_a_body_in_an_old_log_are_not_taken_for_the_engines(kind
 @pytest.mark.parametrize("size", [1, 2 * MAX_INLINE_BYTES])
 @pytest.mark.parametrize("ends", ["completed", "failed", "cancelled"])
 async def test_a_body_that_runs_again_gets_the_end_without_the_child(ends: str, size: int, tmp_path: Path) -> None:
-    """The child run is deleted while its parent is open, and the process ends: nothing runs again, the answer is the same.
+    """The child run is deleted while its parent is open, and the process ends: nothing runs again, for the same answer.
 
     Also where the outputs, or the errors, are too large for the event.
     """

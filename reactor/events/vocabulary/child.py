@@ -46,7 +46,7 @@ class ChildEnded(TypedDict):
     errors: NotRequired[dict[str, ErrorData]]
     """The errors of all its tasks that failed, by task id, if that is more than ``error`` says."""
     errors_ref: NotRequired[str]
-    """In place of errors above 32 KiB: ``GET /runs/{id}`` of the child has them."""
+    """In place of errors above 16 KiB: ``GET /runs/{id}`` of the child has them."""
     reason: NotRequired[str | None]
     """Why a child was cancelled, or stopped by a limit."""
     cost: float

@@ -77,9 +77,11 @@ async def list_runs(request: web.Request) -> web.Response:
 
 
 async def get_run(request: web.Request) -> web.Response:
+    """The state of a run, and the runs below it with their open questions."""
     engine = request.app[ENGINE]
     run = await _run(request)
-    return json_response(await full(run, engine.not_recovered.get(run.id)))
+    body = await full(run, engine.not_recovered.get(run.id))
+    return json_response({**body, "tree": [below.to_dict() for below in await engine.tree(run.id)]})
 
 
 async def get_output(request: web.Request) -> web.Response:
@@ -180,11 +182,15 @@ async def resume_run(request: web.Request) -> web.Response:
 
 
 async def send_input(request: web.Request) -> web.Response:
-    """Sends ``value`` to the ``task`` that waits for it, or will; with ``key`` to its ``receive`` of this key."""
-    body = await _command(request, task=STRING, value=ANYTHING, key=STRING)
+    """Sends ``value`` to the ``task`` that waits for it, or will; with ``key`` to its ``receive`` of this key.
+
+    ``run``: the task is one of that run, which is below this one.
+    """
+    body = await _command(request, task=STRING, value=ANYTHING, key=STRING, run=STRING)
     if "task" not in body or "value" not in body:
         raise Problem(422, "the body must have a task and a value: {task, value}")
-    run = await _run(request)
+    asked = request.match_info["id"]
+    run = await request.app[ENGINE].descendant(asked, body.get("run", asked))
     task, value, question = body["task"], body["value"], body.get("key")
     key = idempotency_key(request)
     if key is None:
@@ -197,7 +203,7 @@ async def send_input(request: web.Request) -> web.Response:
         return run
 
     claim = Claim(await digest_of(request), run.id, run.feed.last_seq)
-    done = await carry_out(request.app[REPEATS].once(key, claim, act, scope=run.id))
+    done = await carry_out(request.app[REPEATS].once(key, claim, act, scope=asked))
     return web.Response(status=202, text=done.body, content_type="application/json")
 
 

@@ -82,6 +82,7 @@ def _adopt(state: RunState, snapshot: dict[str, Any]) -> None:
     adopted = RunState.from_dict(snapshot)
     if snapshot.get("part", 1) > 1:
         adopted.tasks = {**state.tasks, **adopted.tasks}
+        adopted.children = {**(state.children or {}), **(adopted.children or {})} or None
         adopted.count_progress()
     for name in RunState.__slots__:
         setattr(state, name, getattr(adopted, name))

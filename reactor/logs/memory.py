@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from heapq import merge
 from itertools import islice
 from typing import TypeAlias
 from urllib.parse import urlsplit
@@ -11,14 +12,15 @@ from urllib.parse import urlsplit
 from reactor import bounds
 from reactor.errors import UnknownRun
 from reactor.events.event import Event, Window
-from reactor.events.fold import evolve
-from reactor.events.state import RUN_ENDED, RunState, run_status
-from reactor.logger import get_logger
+from reactor.events.state import RUN_ENDED, RunState
 from reactor.logs.embedded import MemoryAnswers, MemoryCheckpoints, MemoryOutputs, MemoryStops, settled
-from reactor.logs.records import INDEXED, parent_of, settled_child, still_open
+from reactor.logs.records import still_open
+from reactor.logs.stored_run import StoredRun
 from reactor.ports.log import RunRecord
+from reactor.ports.order import Committed
 
-logger = get_logger()
+_Key: TypeAlias = tuple[str, str]
+"""Tenant and run id."""
 
 
 class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops):
@@ -41,7 +43,7 @@ class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops):
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._max_ended = max_ended
-        self._runs: OrderedDict[_Key, _Run] = OrderedDict()
+        self._runs: OrderedDict[_Key, StoredRun] = OrderedDict()
         """By tenant and run id."""
         self._ended: OrderedDict[_Key, None] = OrderedDict()
         """Ended runs without a parent, the oldest first."""
@@ -66,10 +68,11 @@ class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops):
 
     def append(self, run_id: str, window: Window, *, tenant: str = "") -> asyncio.Future[int]:
         key = (tenant, run_id)
-        run = self._runs.get(key) or _Run(run_id, tenant)
+        run = self._runs.get(key) or StoredRun(run_id, tenant)
+        last = run.last
         if run.append(window):  # before it is kept: it raises for a gap
             self._position += 1
-            run.position = self._position
+            run.note_position(last + 1, self._position)
         if key not in self._runs:
             self._add(run)
         if run.count > self._max_events or run.bytes > self._max_bytes:
@@ -89,6 +92,22 @@ class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops):
 
     async def blob(self, run_id: str, seq: int, *, tenant: str = "") -> bytes | None:
         return self._run(run_id, tenant).blobs.get(seq)
+
+    async def committed(self, after: int, limit: int, *, root: str, tenant: str = "") -> list[Committed]:
+        top = self._runs.get((tenant, root))
+        if top is not None and top.root != root:
+            return []
+        until = top.position if top is not None and top.status in RUN_ENDED else self._position
+        runs = [self._runs[key] for key in self._trees.get((tenant, root), ()) if key in self._runs]
+        windows = merge(*(run.committed(after, until) for run in (*runs, *([] if top is None else [top]))))
+        found: list[Committed] = []
+        size = 0
+        for window in islice(windows, limit):
+            size += sum(len(event.json) for event in window.events)
+            if size > bounds.READ_BYTES and found:
+                break
+            found.append(window)
+        return found
 
     # --- the list of runs ---
 
@@ -133,13 +152,13 @@ class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops):
 
     # --- inside ---
 
-    def _run(self, run_id: str, tenant: str) -> _Run:
+    def _run(self, run_id: str, tenant: str) -> StoredRun:
         run = self._runs.get((tenant, run_id))
         if run is None:
             raise UnknownRun.of(run_id)
         return run
 
-    def _add(self, run: _Run) -> None:
+    def _add(self, run: StoredRun) -> None:
         if run.parent is not None:
             parent = self._runs.get((run.tenant, run.parent))
             run.root = run.parent if parent is None else parent.root
@@ -155,7 +174,7 @@ class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops):
         if run is not None and run.parent == parent[1] and run.status in RUN_ENDED:
             self._note_end(run, child)
 
-    def _note_end(self, run: _Run, key: _Key) -> None:
+    def _note_end(self, run: StoredRun, key: _Key) -> None:
         """A run has ended: forgets the oldest ones beyond the bound."""
         for child in self._needed.pop(key, ()):
             if self._runs[child].status in RUN_ENDED:
@@ -187,145 +206,6 @@ class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops):
                 del self._trees[tenant, run.root]
         self.forget_checkpoints(run_id, tenant=tenant)
         self.forget_answers(run_id, tenant=tenant)
-
-
-_Key: TypeAlias = tuple[str, str]
-"""Tenant and run id."""
-
-
-class _Run:
-    """The events of one run, as parallel lists: they take a third of the memory of a list of Events."""
-
-    __slots__ = (
-        "base",
-        "blobs",
-        "bytes",
-        "created",
-        "first",
-        "json",
-        "parent",
-        "position",
-        "root",
-        "run_id",
-        "settled",
-        "status",
-        "task_ids",
-        "tenant",
-        "types",
-        "version",
-        "workflow",
-    )
-
-    def __init__(self, run_id: str, tenant: str) -> None:
-        self.run_id = run_id
-        self.tenant = tenant
-        self.parent: str | None = None
-        self.root = run_id
-        self.position = 0
-        self.workflow = ""
-        self.version = ""
-        self.status = "pending"
-        self.created = ""
-        self.first = 1
-        self.bytes = 0
-        self.json: list[bytes] = []
-        self.types: list[str] = []
-        self.task_ids: list[str | None] = []
-        self.blobs: dict[int, bytes] = {}
-        self.settled: list[str] = []
-        """Child runs whose end came with the last window."""
-        self.base: RunState | None = None
-        """The state before the first event that is kept; None until something is trimmed."""
-
-    @property
-    def count(self) -> int:
-        return len(self.json)
-
-    @property
-    def last(self) -> int:
-        return self.first + len(self.json) - 1
-
-    def append(self, window: Window) -> bool:
-        """Adds what is new of a window; returns whether anything was. Raises ValueError for a gap."""
-        last = self.last
-        if window[0].seq > last + 1:
-            raise ValueError(f"window {window[0].seq} of run {self.run_id} leaves a gap after {last}")
-        for event in window:
-            if event.seq <= last:
-                continue  # appends are keyed (run, seq): a repeat changes nothing
-            self.json.append(event.json)
-            self.types.append(event.type)
-            self.task_ids.append(event.task_id)
-            self.bytes += len(event.json)
-            if event.blob is not None:
-                self.blobs[event.seq] = event.blob
-                self.bytes += len(event.blob)
-            if event.type in INDEXED:
-                self._update(event)
-        return self.last > last
-
-    def take_settled(self) -> list[str]:
-        """The child runs whose end came with the last window."""
-        settled, self.settled = self.settled, []
-        return settled
-
-    def _update(self, event: Event) -> None:
-        if (child := settled_child(event)) is not None:
-            self.settled.append(child)
-        self.status = run_status(event) or self.status
-        if event.type == "run.started":
-            body = event.decode()
-            self.workflow = body["data"]["workflow"]
-            self.version = body["data"]["version"]
-            self.created = body["time"]
-            self.parent = parent_of(body["data"])
-
-    def read(self, after: int, limit: int) -> list[Event]:
-        start = max(after + 1 - self.first, 0)
-        events: list[Event] = []
-        size = 0
-        for i in range(start, min(start + limit, len(self.json))):
-            size += len(self.json[i])
-            if size > bounds.READ_BYTES and events:
-                break
-            events.append(self.event(i))
-        return events
-
-    def event(self, index: int) -> Event:
-        return Event(self.first + index, self.run_id, self.types[index], self.task_ids[index], self.json[index])
-
-    def trim(self, max_events: int, max_bytes: int) -> None:
-        """Folds the oldest events into the base until a tenth of the bounds is free, so that trims are rare."""
-        base = self.base = self.base or RunState(self.run_id)
-        cut = 0
-        kept_bytes = self.bytes
-        while cut < self.count - 1 and (self.count - cut > max_events * 0.9 or kept_bytes > max_bytes * 0.9):
-            event = self.event(cut)
-            evolve(base, event)
-            kept_bytes -= len(event.json) + len(self.blobs.pop(event.seq, b""))
-            cut += 1
-        del self.json[:cut], self.types[:cut], self.task_ids[:cut]
-        self.first += cut
-        self.bytes = kept_bytes
-        logger.warning("memory log trimmed", run_id=self.run_id, events=cut, first_kept=self.first)
-
-    def copy_base(self) -> RunState:
-        return RunState(self.run_id) if self.base is None else self.base.copy()
-
-    def record(self) -> RunRecord:
-        return RunRecord(
-            self.run_id,
-            self.workflow,
-            self.version,
-            self.status,
-            self.created,
-            self.first,
-            self.last,
-            self.parent,
-            self.root,
-            self.position,
-            self.tenant,
-        )
 
 
 def open_memory(url: str) -> MemoryLog:

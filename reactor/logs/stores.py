@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from reactor.logs.embedded import MemoryAnswers, MemoryCheckpoints, MemoryOutputs, MemoryStops
 from reactor.ports.index import RunIndex
 from reactor.ports.log import EventLog
+from reactor.ports.order import CommitOrder
 from reactor.ports.outputs import OutputStore
 from reactor.ports.stores import Checkpoints, CleanStops, Idempotency, Log
 
@@ -21,6 +22,8 @@ class Stores:
     checkpoints: Checkpoints
     answers: Idempotency
     stops: CleanStops
+    order: CommitOrder | None
+    """None where the log does not have it: then the stream of a tree cannot be had."""
     embedded: tuple[str, ...]
     """What the log does not implement. It is kept in memory, and lost when the process ends."""
 
@@ -40,5 +43,6 @@ def stores_of(log: Log) -> Stores:
         log if isinstance(log, Checkpoints) else MemoryCheckpoints(),
         log if isinstance(log, Idempotency) else MemoryAnswers(),
         log if isinstance(log, CleanStops) else MemoryStops(),
+        log if isinstance(log, CommitOrder) else None,
         tuple(name for name, is_there in found.items() if not is_there),
     )

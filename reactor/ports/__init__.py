@@ -2,6 +2,7 @@
 
 log         EventLog: stores the windows of runs and reads them back; RunRecord
 index       RunIndex: the list of runs, and deleting one
+order       CommitOrder: the windows of a tree of runs, in the order of their commits; Committed
 outputs     OutputStore: the outputs that ``cache=`` keeps
 stores      Checkpoints, Idempotency, CleanStops; Lifecycle; Log: what an engine needs at least
 clock       Clock: wall time and monotonic time
@@ -19,6 +20,7 @@ from reactor.ports.clock import Clock
 from reactor.ports.executor import Done, Executor, Job, Work
 from reactor.ports.index import RunIndex
 from reactor.ports.log import EventLog, RunRecord
+from reactor.ports.order import CommitOrder, Committed
 from reactor.ports.outputs import OutputStore
 from reactor.ports.speech import Line, Voice
 from reactor.ports.stores import Checkpoints, CleanStops, Idempotency, Lifecycle, Log
@@ -28,6 +30,8 @@ __all__ = [
     "Checkpoints",
     "CleanStops",
     "Clock",
+    "CommitOrder",
+    "Committed",
     "Done",
     "EventLog",
     "Executor",

@@ -2,7 +2,7 @@
 
 log_laws        LOG_LAWS: what an ``EventLog`` of yours must keep
 index_laws      INDEX_LAWS: the same for a ``RunIndex``
-store_laws      OUTPUT_LAWS, CHECKPOINT_LAWS, IDEMPOTENCY_LAWS, STOP_LAWS: the same for the other ports of a log
+store_laws      OUTPUT_LAWS, CHECKPOINT_LAWS, IDEMPOTENCY_LAWS, ORDER_LAWS, STOP_LAWS: the same for other ports of a log
 executor_laws   EXECUTOR_LAWS: what an ``Executor`` of yours must keep; DEF and ASYNC, the bodies it runs
 faulty_logs     SlowLog, FaultyLog: late, refusing or hanging, around a log that is not; LogAround: the base for others
 reading         read_all: every event of a run
@@ -33,7 +33,7 @@ from reactor.testing.faulty_logs import FaultyLog, LogAround, SlowLog
 from reactor.testing.index_laws import LAWS as INDEX_LAWS
 from reactor.testing.log_laws import LAWS as LOG_LAWS
 from reactor.testing.reading import read_all
-from reactor.testing.store_laws import CHECKPOINT_LAWS, IDEMPOTENCY_LAWS, OUTPUT_LAWS, STOP_LAWS
+from reactor.testing.store_laws import CHECKPOINT_LAWS, IDEMPOTENCY_LAWS, ORDER_LAWS, OUTPUT_LAWS, STOP_LAWS
 from reactor.testing.virtual import VirtualLoop
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "IDEMPOTENCY_LAWS",
     "INDEX_LAWS",
     "LOG_LAWS",
+    "ORDER_LAWS",
     "OUTPUT_LAWS",
     "STOP_LAWS",
     "FaultyLog",

@@ -131,7 +131,12 @@ def child_started(child_run: str, workflow: str, key: str) -> bytes:
 
 
 def child_ended(
-    child_run: str, status: str, last: Mapping[str, Any], outputs: bytes | None, errors: Mapping[str, Any]
+    child_run: str,
+    status: str,
+    last: Mapping[str, Any],
+    outputs: bytes | None,
+    errors: Mapping[str, Any],
+    last_seq: int,
 ) -> tuple[bytes, bytes | None]:
     """``child.ended``, and what is too large for it and is stored beside it: ``{outputs}`` or ``{errors}``.
 
@@ -151,7 +156,7 @@ def child_ended(
         else:
             beside["errors"] = encoded
     data |= {f"{name}_ref": f"runs/{child_run}" for name in beside}
-    data |= {"cost": last.get("cost", 0.0), "tokens": last.get("tokens", 0)}
+    data |= {"last_seq": last_seq, "cost": last.get("cost", 0.0), "tokens": last.get("tokens", 0)}
     return orjson.dumps(data), json_object(beside) if beside else None
 
 

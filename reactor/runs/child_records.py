@@ -52,9 +52,10 @@ class ChildEnd(NamedTuple):
     """What is stored beside that event: outputs that are too large for it, as JSON."""
     errors: Mapping[str, Any]
     """Of its failed tasks, by task id."""
+    last_seq: int
 
 
-NEVER_BEGAN = ChildEnd("cancelled", {"reason": "parent"}, None, {})
+NEVER_BEGAN = ChildEnd("cancelled", {"reason": "parent"}, None, {}, 0)
 """Of a child run whose parent ended, or crashed, between ``child.started`` and the child's first event."""
 
 
@@ -138,4 +139,4 @@ async def recorded_end(feed: Feed, task_id: str, child_id: str, workflow: str | 
 def end_of(state: RunState, last: Mapping[str, Any], outputs: bytes | None) -> ChildEnd:
     """The end of a run, from its state and its last event."""
     errors = {id: task.error for id, task in state.tasks.items() if task.error is not None}
-    return ChildEnd(state.status, last, outputs, errors)
+    return ChildEnd(state.status, last, outputs, errors, state.seq)

@@ -11,6 +11,7 @@ from reactor.events.state import ENDED, RUN_ENDED, RunState
 from reactor.ports.log import RunRecord
 from reactor.runs.open_runs import OpenRuns
 from reactor.runs.run import Run
+from reactor.runs.tree_events import START, TreeCursor, TreeEvents
 from reactor.stream.feed import Closed
 
 _OPEN: Final = ("pending", "running", "paused", "cancelling")
@@ -147,6 +148,15 @@ class TreeQueries:
         UnknownRun where it is not below this run, RunNotHere where its parent does not ask for it.
         """
         return await Trees(self._runs).descendant(run_id, descendant_id)
+
+    async def tree_events(self, run_id: str, after: TreeCursor = START) -> TreeEvents:
+        """The events of a run and of all runs below it, in the order in which they were committed; then live.
+
+        ``iterate_tree`` (``reactor.runs.tree_events``) iterates over them. ``after``: the cursor of the last one seen.
+        Raises UnknownRun, and LogUnavailable for a log that does not keep that order.
+        """
+        top = await self._runs.get(run_id)
+        return TreeEvents(self._runs, top, await self._runs.index.record(run_id), after)
 
 
 def _is_below(record: RunRecord, top: str, found: dict[str, RunRecord]) -> bool:

@@ -76,6 +76,7 @@ async def test_the_parent_says_what_its_child_was_and_how_it_ended(where: str, t
         "child_run": "r.ask.1",
         "status": "completed",
         "outputs": {"work": "x", "other": None},
+        "last_seq": 7,
         "cost": 0.5,
         "tokens": 7,
     }

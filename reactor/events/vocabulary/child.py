@@ -49,6 +49,8 @@ class ChildEnded(TypedDict):
     """In place of errors above 16 KiB: ``GET /runs/{id}`` of the child has them."""
     reason: NotRequired[str | None]
     """Why a child was cancelled, or stopped by a limit."""
+    last_seq: int
+    """The seq of its last event; 0 if it never began."""
     cost: float
     """What the child has spent, with its own child runs."""
     tokens: int

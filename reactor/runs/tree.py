@@ -60,18 +60,18 @@ class Trees:
             found = {id: record for id, record in found.items() if _is_below(record, run_id, found)}
         found.pop(run_id, None)
         chosen = sorted(found.values(), key=lambda record: record.status in RUN_ENDED)[: bounds.TREE_RUNS]
-        runs = [await self._describe(record) for record in sorted(chosen, key=lambda record: record.created)]
+        runs = [await self._describe(record) for record in sorted(reversed(chosen), key=lambda record: record.created)]
         return [run for run in runs if run is not None]
 
     async def _records(self, root: str) -> dict[str, RunRecord]:
-        """The runs of a tree by id: the last that started, and the open ones."""
+        """The runs of a tree by id, newest first: the last that started, and the open ones."""
         found: dict[str, RunRecord] = {}
         for status in (None, *_OPEN):
             page = await self._runs.index.records(
                 status=status, workflow=None, before=None, limit=bounds.TREE_RUNS + 1, root=root
             )
             found |= {record.run_id: record for record in page}
-            if len(page) <= bounds.TREE_RUNS:
+            if status is None and len(page) <= bounds.TREE_RUNS:
                 break  # these are all runs of the tree
         return found
 
@@ -148,6 +148,11 @@ class TreeQueries:
         UnknownRun where it is not below this run, RunNotHere where its parent does not ask for it.
         """
         return await Trees(self._runs).descendant(run_id, descendant_id)
+
+    @property
+    def has_tree_events(self) -> bool:
+        """Whether the log keeps the order of the commits of all runs (``CommitOrder``), so that there are any."""
+        return self._runs.order is not None
 
     async def tree_events(self, run_id: str, after: TreeCursor = START) -> TreeEvents:
         """The events of a run and of all runs below it, in the order in which they were committed; then live.

@@ -12,7 +12,8 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Final, NamedTuple
 
 from reactor.errors import LogUnavailable, UnknownRun
-from reactor.events.event import Message, Notice
+from reactor.events.event import Event, Message, Notice
+from reactor.events.state import RUN_STATUS
 from reactor.events.vocabulary import TERMINAL
 from reactor.logs.records import settled_child
 from reactor.ports.log import RunRecord
@@ -68,6 +69,7 @@ class TreeEvents:
         """Runs of which something was read from the log."""
         self.is_over = False
         """The last event of the top was read."""
+        self._last: Event | None = None
 
     @property
     def position(self) -> int:
@@ -90,12 +92,25 @@ class TreeEvents:
         at, part = self._after
         return at + part > 0 and not await self._order.committed(max(0, at - (part == 0)), 1, root=self._root)
 
+    async def last_position(self) -> int:
+        """Of the last window of the top."""
+        return (await self._runs.index.record(self.top.id)).position
+
+    def begin_anew(self) -> None:
+        """Reads everything from the first event of the tree on."""
+        self._after = START
+
+    @property
+    def status(self) -> str:
+        """Of the top. Its last event may be read a moment before it is published."""
+        return self.top.status if self._last is None else RUN_STATUS[self._last.type]
+
     async def has_seen_all(self) -> bool:
         """Whether the top has ended, and the cursor is at its last event."""
         if self.top.feed.closed != Closed.END:
             return False
         try:
-            return self._after == ((await self._runs.index.record(self.top.id)).position, 0)
+            return self._after == (await self.last_position(), 0)
         except UnknownRun:
             return False
 
@@ -111,7 +126,7 @@ class TreeEvents:
                     events += [event async for event in self._events_of(window)]
                 self._after = TreeCursor(window.position)
                 if window.run_id == self.top.id and window.events[-1].type in TERMINAL:
-                    self.is_over = True
+                    self.is_over, self._last = True, window.events[-1]
                     break
             if events:
                 return events

@@ -25,7 +25,7 @@ from reactor_web.http.command import carry_out
 from reactor_web.http.idempotency import Claim, digest_of, idempotency_key
 from reactor_web.http.keys import ENGINE, REPEATS
 from reactor_web.http.problems import Problem
-from reactor_web.http.query import accepts, page_size, stream_options
+from reactor_web.http.query import OF_A_ROUTE, accepts, page_size, stream_options
 from reactor_web.http.result import full, listed, summary
 from reactor_web.routes.starting import answer_start, check_start, location_of, start_once, starter
 from reactor_web.streaming.stream import stream_to
@@ -95,7 +95,7 @@ async def follow_run(request: web.Request) -> web.StreamResponse:
     if not accepts(request.headers.get("Accept"), "text/event-stream"):
         raise Problem(406, "this is a stream of server-sent events: Accept: text/event-stream")
     # a bad query is 400 whether the run exists or not
-    options = stream_options(request.query, request.headers.get("Last-Event-ID"))
+    options = stream_options(request.query, request.headers.get("Last-Event-ID"), names=OF_A_ROUTE)
     if not options.await_run:
         return await stream_to(request, await _run(request), options, may_hand_over=True)
     # wait before asking for the run, which may start in between

@@ -60,7 +60,8 @@ class Trees:
             found = {id: record for id, record in found.items() if _is_below(record, run_id, found)}
         found.pop(run_id, None)
         chosen = sorted(found.values(), key=lambda record: record.status in RUN_ENDED)[: bounds.TREE_RUNS]
-        runs = [await self._describe(record) for record in sorted(reversed(chosen), key=lambda record: record.created)]
+        chosen.reverse()  # the sort below keeps the order of those that started at the same time
+        runs = [await self._describe(record) for record in sorted(chosen, key=lambda record: record.created)]
         return [run for run in runs if run is not None]
 
     async def _records(self, root: str) -> dict[str, RunRecord]:

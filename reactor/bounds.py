@@ -45,7 +45,8 @@ MEMORY_LOG_EVENTS: Final = 100_000
 MEMORY_LOG_BYTES: Final = 64 * MIB
 """Bytes of one run in a memory log; beyond it, the oldest events are trimmed."""
 MEMORY_LOG_ENDED_RUNS: Final = 1_000
-"""Ended runs in a memory log; beyond it, the oldest are deleted."""
+"""Ended runs in a memory log that no other run has started, and as many ended child runs; beyond it, the oldest are
+deleted."""
 READ_EVENTS: Final = 1_000
 """Events that one read of a log returns; the reader asks again for more."""
 READ_BYTES: Final = 256 * KIB
@@ -112,6 +113,10 @@ RETAKE_FIRST_SECONDS: Final = 0.5
 """Pause before a run that was lost, because its log failed, is taken up again; each further loss doubles it."""
 RETAKE_MOST_SECONDS: Final = 30.0
 """The longest of these pauses."""
+TREE_RUNS: Final = 1_000
+"""Child runs that ``engine.tree`` and ``GET /runs/{id}`` list, open ones first; ``GET /runs?root=`` has all."""
+CHILD_WAIT_SECONDS: Final = 5.0
+"""Time a child run has, after a restart, to be asked for by its parent before an answer to it is refused."""
 AWAITED_RUNS: Final = 1_000
 """Streams that wait for runs which have not started; beyond it, TooManyWaiting."""
 
@@ -134,7 +139,7 @@ TASK_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.~-]{0,63}")
 WORKFLOW_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._~-]{0,63}")
 EVENT_TYPE: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*")
 EVENT_TYPE_CHARS: Final = 64
-RESERVED_EVENT_PREFIXES: Final = ("run.", "task.", "stream.", "log.", "llm.", "tool.", "budget.")
+RESERVED_EVENT_PREFIXES: Final = ("run.", "task.", "child.", "stream.", "log.", "llm.", "tool.", "budget.")
 """Beginnings of event types that only the engine writes; ``ctx.emit`` of one raises InvalidEvent."""
 
 # --- plans: beyond any of these, PlanError ------------------------------------------------------------------------

@@ -39,6 +39,7 @@ from reactor.runs.draining import drain_runs, suspend_all
 from reactor.runs.host import Host, HostSettings
 from reactor.runs.open_runs import OpenRuns
 from reactor.runs.run import Run
+from reactor.runs.tree import TreeQueries
 from reactor.services import Service, Services
 from reactor.stream.feed import Closed
 from reactor.stream.live import live_of_all
@@ -47,7 +48,7 @@ from reactor.tasks.past import Output
 logger = get_logger()
 
 
-class Engine:
+class Engine(TreeQueries):
     """Runs workflows on the current event loop.
 
         async with Engine("memory://", workflows=[flow]) as engine:
@@ -139,7 +140,7 @@ class Engine:
             limits=self._registry.limits.values(),
             digest_key=self._digest_key,
             blocked=self._runs.warn_blocked,
-            open_child=self._recovery.open_child,
+            child_runs=self._recovery,
         )
 
     async def __aexit__(
@@ -323,7 +324,7 @@ class Engine:
         )
 
     async def delete(self, run_id: str) -> None:
-        """Removes an ended run and all that is stored of it. Raises UnknownRun; RunOpen if it or its parent is open."""
+        """Removes an ended run and all that is stored of it. Raises UnknownRun; RunOpen while it may be needed."""
         self._open_host()
         await self._runs.delete(run_id)
 

@@ -134,6 +134,41 @@ def spent(
     return orjson.dumps({**data, "source": source, **child})
 
 
+def child_started(child_run: str, workflow: str, key: str) -> bytes:
+    """``child.started``."""
+    return orjson.dumps({"engine": True, "child_run": child_run, "workflow": workflow, "key": key})
+
+
+def child_ended(
+    child_run: str,
+    status: str,
+    last: Mapping[str, Any],
+    outputs: bytes | None,
+    errors: Mapping[str, Any],
+    last_seq: int,
+) -> tuple[bytes, bytes | None]:
+    """``child.ended``, and what is too large for it and is stored beside it: ``{outputs}`` or ``{errors}``.
+
+    - ``last``: the data of the child's last event. ``outputs``: what is stored beside that event, if anything.
+    - ``errors``: of its failed tasks, by task id.
+    """
+    data: dict[str, Any] = {"engine": True, "child_run": child_run, "status": status}
+    data |= {name: last[name] for name in ("outputs", "size", "error", "reason") if name in last}
+    beside: dict[str, bytes] = {}
+    if outputs is not None:
+        beside["outputs"] = outputs
+    error = last.get("error", {})
+    if errors and errors != {error.get("task_id"): {name: error[name] for name in ("type", "message")}}:
+        encoded = orjson.dumps(errors)
+        if len(encoded) <= bounds.MAX_INLINE_BYTES // 2:  # ``error`` is in the same event
+            data["errors"] = orjson.Fragment(encoded)
+        else:
+            beside["errors"] = encoded
+    data |= {f"{name}_ref": f"runs/{child_run}" for name in beside}
+    data |= {"last_seq": last_seq, "cost": last.get("cost", 0.0), "tokens": last.get("tokens", 0)}
+    return orjson.dumps(data), json_object(beside) if beside else None
+
+
 def failed(error: Mapping[str, Any], duration_ms: float, *, mapped: bool = False) -> bytes:
     """``task.failed``. ``mapped``: a mapped task that failed before it had children, and so ran no body."""
     return orjson.dumps({"error": error, "duration_ms": duration_ms} | _mapped(mapped))

@@ -23,6 +23,7 @@ from reactor.events.state import (
     outcome_of,
 )
 from reactor.events.timing import milliseconds
+from reactor.events.vocabulary.child import is_of_engine
 
 
 def evolve(state: RunState, event: Event) -> RunState:
@@ -162,11 +163,29 @@ def _task_spent(state: RunState, body: dict[str, Any]) -> None:
         spender.tokens = (spender.tokens or 0) + tokens
     child_run = data.get("child_run")
     if child_run is not None:
-        state.children = state.children or {}
-        child = state.children.setdefault(child_run, {"cost": Decimal(0), "tokens": 0, "tasks": 0})
+        child = _child_run(state, child_run)
         child["cost"] += cost
         child["tokens"] += tokens
         child["tasks"] += data.get("tasks", 0)
+
+
+def _child_run(state: RunState, child_run: str) -> dict[str, Any]:
+    if state.children is None:
+        state.children = {}
+    return state.children.setdefault(child_run, {"cost": Decimal(0), "tokens": 0, "tasks": 0})
+
+
+def _child_run_started(state: RunState, body: dict[str, Any]) -> None:
+    data = body["data"]
+    if is_of_engine(data):
+        child = _child_run(state, data["child_run"])
+        child |= {"task_id": body["task_id"], "workflow": data["workflow"], "key": data["key"], "status": "running"}
+
+
+def _child_run_ended(state: RunState, body: dict[str, Any]) -> None:
+    data = body["data"]
+    if is_of_engine(data):
+        _child_run(state, data["child_run"]).update(status=data["status"], seq=body["seq"])
 
 
 def _budget_event(state: RunState, body: dict[str, Any]) -> None:
@@ -280,6 +299,8 @@ _FOLDS: Final[dict[str, Callable[[RunState, dict[str, Any]], None]]] = {
     "task.retrying": _task_retrying,
     "task.cancelling": _task_cancelling,
     "task.spent": _task_spent,
+    "child.started": _child_run_started,
+    "child.ended": _child_run_ended,
     "budget.warning": _budget_event,
     "budget.exceeded": _budget_event,
     "task.completed": _task_ended,

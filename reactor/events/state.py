@@ -134,7 +134,8 @@ class RunState:
     exceeded: list[str] | None = None
     """The resources of the budget that had a ``budget.exceeded``."""
     children: dict[str, dict[str, Any]] | None = None
-    """Run id of a child run -> what it has spent, as this run counts it: ``{cost, tokens, tasks}``."""
+    """Run id of a child run -> what this run's log says of it: ``{cost, tokens, tasks}``, what it has spent; since 0.2
+    ``{task_id, workflow, key, status}``, and ``seq`` of its ``child.ended``. The status is ``running`` until then."""
     paused_at: str | None = None
     """When the present pause began."""
     paused_ms: float | None = None

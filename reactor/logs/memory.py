@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from heapq import merge
 from itertools import islice
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from reactor import bounds
 from reactor.errors import UnknownRun
 from reactor.events.event import Event, Window
-from reactor.events.fold import evolve
-from reactor.events.state import RUN_ENDED, RUN_STATUS, RunState, run_status
-from reactor.logger import get_logger
+from reactor.events.state import RUN_ENDED, RunState
 from reactor.logs.embedded import MemoryAnswers, MemoryCheckpoints, MemoryDigestKey, MemoryOutputs, MemoryStops, settled
-from reactor.logs.records import parent_of, still_open
+from reactor.logs.records import still_open
+from reactor.logs.stored_run import StoredRun
 from reactor.ports.log import RunRecord
+from reactor.ports.order import Committed
 
-logger = get_logger()
+_Key: TypeAlias = tuple[str, str]
+"""Tenant and run id."""
 
 
 class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops, MemoryDigestKey):
     """Implements every port of a log for one process.
 
-    It keeps at most ``max_events`` events and ``max_bytes`` bytes of each run, and the last ``max_ended`` ended runs.
+    It keeps at most ``max_events`` events and ``max_bytes`` bytes of each run. Of ended runs it keeps the last
+    ``max_ended`` that no other run has started, and the last ``max_ended`` child runs of theirs; also those that an
+    open parent may ask for again.
     """
 
     def __init__(
@@ -38,9 +43,16 @@ class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops, Me
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._max_ended = max_ended
-        self._runs: OrderedDict[tuple[str, str], _Run] = OrderedDict()
+        self._runs: OrderedDict[_Key, StoredRun] = OrderedDict()
         """By tenant and run id."""
-        self._ended: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._ended: OrderedDict[_Key, None] = OrderedDict()
+        """Ended runs without a parent, the oldest first."""
+        self._ended_children: OrderedDict[_Key, None] = OrderedDict()
+        """Ended child runs that nobody needs any more: their parent has ended, or its log has their end."""
+        self._needed: dict[_Key, dict[_Key, None]] = {}
+        """By the key of an open parent: its child runs whose end its log does not have."""
+        self._trees: dict[_Key, set[_Key]] = {}
+        """By tenant and root: the child runs of a tree."""
         self._position = 0
         """Of the last window of all runs."""
 
@@ -56,16 +68,20 @@ class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops, Me
 
     def append(self, run_id: str, window: Window, *, tenant: str = "") -> asyncio.Future[int]:
         key = (tenant, run_id)
-        run = self._runs.get(key) or _Run(run_id, tenant)
+        run = self._runs.get(key) or StoredRun(run_id, tenant)
+        last = run.last
         if run.append(window):  # before it is kept: it raises for a gap
             self._position += 1
-            run.position = self._position
+            run.note_position(last + 1, self._position)
         if key not in self._runs:
             self._add(run)
         if run.count > self._max_events or run.bytes > self._max_bytes:
             run.trim(self._max_events, self._max_bytes)
+        if run.settled:
+            for child in run.take_settled():
+                self._release(key, (tenant, child))
         if run.status in RUN_ENDED:
-            self._forget_oldest(key)
+            self._note_end(run, key)
         return settled(run.position)
 
     async def read(self, run_id: str, after: int, limit: int, *, tenant: str = "") -> list[Event]:
@@ -76,6 +92,22 @@ class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops, Me
 
     async def blob(self, run_id: str, seq: int, *, tenant: str = "") -> bytes | None:
         return self._run(run_id, tenant).blobs.get(seq)
+
+    async def committed(self, after: int, limit: int, *, root: str, tenant: str = "") -> list[Committed]:
+        top = self._runs.get((tenant, root))
+        if top is not None and top.root != root:
+            return []
+        until = top.position if top is not None and top.status in RUN_ENDED else self._position
+        runs = [self._runs[key] for key in self._trees.get((tenant, root), ()) if key in self._runs]
+        windows = merge(*(run.committed(after, until) for run in (*runs, *([] if top is None else [top]))))
+        found: list[Committed] = []
+        size = 0
+        for window in islice(windows, limit):
+            size += sum(len(event.json) for event in window.events)
+            if size > bounds.READ_BYTES and found:
+                break
+            found.append(window)
+        return found
 
     # --- the list of runs ---
 
@@ -120,153 +152,60 @@ class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops, Me
 
     # --- inside ---
 
-    def _run(self, run_id: str, tenant: str) -> _Run:
+    def _run(self, run_id: str, tenant: str) -> StoredRun:
         run = self._runs.get((tenant, run_id))
         if run is None:
             raise UnknownRun.of(run_id)
         return run
 
-    def _add(self, run: _Run) -> None:
+    def _add(self, run: StoredRun) -> None:
         if run.parent is not None:
             parent = self._runs.get((run.tenant, run.parent))
             run.root = run.parent if parent is None else parent.root
+            if parent is not None and parent.status not in RUN_ENDED:
+                self._needed.setdefault((run.tenant, run.parent), {})[run.tenant, run.run_id] = None
+            self._trees.setdefault((run.tenant, run.root), set()).add((run.tenant, run.run_id))
         self._runs[run.tenant, run.run_id] = run
 
-    def _forget_oldest(self, key: tuple[str, str]) -> None:
-        self._ended[key] = None
-        while len(self._ended) > self._max_ended:
-            self._forget(next(iter(self._ended)))
+    def _release(self, parent: _Key, child: _Key) -> None:
+        """The log of an open parent has the end of a child run: it may go."""
+        self._needed.get(parent, {}).pop(child, None)
+        run = self._runs.get(child)
+        if run is not None and run.parent == parent[1] and run.status in RUN_ENDED:
+            self._note_end(run, child)
 
-    def _forget(self, key: tuple[str, str]) -> None:
+    def _note_end(self, run: StoredRun, key: _Key) -> None:
+        """A run has ended: forgets the oldest ones beyond the bound."""
+        for child in self._needed.pop(key, ()):
+            if self._runs[child].status in RUN_ENDED:
+                self._ended_children.setdefault(child)
+        if run.parent is None:
+            self._ended.setdefault(key)
+        elif key not in self._needed.get((run.tenant, run.parent), ()):
+            self._ended_children.setdefault(key)
+        while len(self._ended) > self._max_ended:
+            self._forget_tree(next(iter(self._ended)))
+        while len(self._ended_children) > self._max_ended:
+            self._forget(next(iter(self._ended_children)))
+
+    def _forget_tree(self, root: _Key) -> None:
+        for child in self._trees.get(root, set()).intersection(self._ended_children):
+            self._forget(child)
+        self._forget(root)
+
+    def _forget(self, key: _Key) -> None:
         tenant, run_id = key
-        del self._ended[key], self._runs[key]
+        run = self._runs.pop(key)
+        self._ended.pop(key, None)
+        self._ended_children.pop(key, None)
+        if run.parent is not None:
+            self._needed.get((tenant, run.parent), {}).pop(key, None)
+            tree = self._trees[tenant, run.root]
+            tree.discard(key)
+            if not tree:
+                del self._trees[tenant, run.root]
         self.forget_checkpoints(run_id, tenant=tenant)
         self.forget_answers(run_id, tenant=tenant)
-
-
-class _Run:
-    """The events of one run, as parallel lists: they take a third of the memory of a list of Events."""
-
-    __slots__ = (
-        "base",
-        "blobs",
-        "bytes",
-        "created",
-        "first",
-        "json",
-        "parent",
-        "position",
-        "root",
-        "run_id",
-        "status",
-        "task_ids",
-        "tenant",
-        "types",
-        "version",
-        "workflow",
-    )
-
-    def __init__(self, run_id: str, tenant: str) -> None:
-        self.run_id = run_id
-        self.tenant = tenant
-        self.parent: str | None = None
-        self.root = run_id
-        self.position = 0
-        self.workflow = ""
-        self.version = ""
-        self.status = "pending"
-        self.created = ""
-        self.first = 1
-        self.bytes = 0
-        self.json: list[bytes] = []
-        self.types: list[str] = []
-        self.task_ids: list[str | None] = []
-        self.blobs: dict[int, bytes] = {}
-        self.base: RunState | None = None
-        """The state before the first event that is kept; None until something is trimmed."""
-
-    @property
-    def count(self) -> int:
-        return len(self.json)
-
-    @property
-    def last(self) -> int:
-        return self.first + len(self.json) - 1
-
-    def append(self, window: Window) -> bool:
-        """Adds what is new of a window; returns whether anything was. Raises ValueError for a gap."""
-        last = self.last
-        if window[0].seq > last + 1:
-            raise ValueError(f"window {window[0].seq} of run {self.run_id} leaves a gap after {last}")
-        for event in window:
-            if event.seq <= last:
-                continue  # appends are keyed (run, seq): a repeat changes nothing
-            self.json.append(event.json)
-            self.types.append(event.type)
-            self.task_ids.append(event.task_id)
-            self.bytes += len(event.json)
-            if event.blob is not None:
-                self.blobs[event.seq] = event.blob
-                self.bytes += len(event.blob)
-            if event.type in RUN_STATUS:
-                self._update(event)
-        return self.last > last
-
-    def _update(self, event: Event) -> None:
-        self.status = run_status(event) or self.status
-        if event.type == "run.started":
-            body = event.decode()
-            self.workflow = body["data"]["workflow"]
-            self.version = body["data"]["version"]
-            self.created = body["time"]
-            self.parent = parent_of(body["data"])
-
-    def read(self, after: int, limit: int) -> list[Event]:
-        start = max(after + 1 - self.first, 0)
-        events: list[Event] = []
-        size = 0
-        for i in range(start, min(start + limit, len(self.json))):
-            size += len(self.json[i])
-            if size > bounds.READ_BYTES and events:
-                break
-            events.append(self.event(i))
-        return events
-
-    def event(self, index: int) -> Event:
-        return Event(self.first + index, self.run_id, self.types[index], self.task_ids[index], self.json[index])
-
-    def trim(self, max_events: int, max_bytes: int) -> None:
-        """Folds the oldest events into the base until a tenth of the bounds is free, so that trims are rare."""
-        base = self.base = self.base or RunState(self.run_id)
-        cut = 0
-        kept_bytes = self.bytes
-        while cut < self.count - 1 and (self.count - cut > max_events * 0.9 or kept_bytes > max_bytes * 0.9):
-            event = self.event(cut)
-            evolve(base, event)
-            kept_bytes -= len(event.json) + len(self.blobs.pop(event.seq, b""))
-            cut += 1
-        del self.json[:cut], self.types[:cut], self.task_ids[:cut]
-        self.first += cut
-        self.bytes = kept_bytes
-        logger.warning("memory log trimmed", run_id=self.run_id, events=cut, first_kept=self.first)
-
-    def copy_base(self) -> RunState:
-        return RunState(self.run_id) if self.base is None else self.base.copy()
-
-    def record(self) -> RunRecord:
-        return RunRecord(
-            self.run_id,
-            self.workflow,
-            self.version,
-            self.status,
-            self.created,
-            self.first,
-            self.last,
-            self.parent,
-            self.root,
-            self.position,
-            self.tenant,
-        )
 
 
 def open_memory(url: str) -> MemoryLog:

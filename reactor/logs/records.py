@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from reactor.errors import RunOpen
+from reactor.events.event import Event
+from reactor.events.state import RUN_STATUS
+from reactor.events.vocabulary.child import is_of_engine
 
 
 def parent_of(started: Mapping[str, Any]) -> str | None:
     """The run that started this one, from the data of its ``run.started`` or from its state."""
     parent = started.get("parent")
     return None if parent is None else parent["run_id"]
+
+
+INDEXED: Final[frozenset[str]] = frozenset({*RUN_STATUS, "child.ended"})
+"""The types of events that the list of runs is kept up to date with."""
+
+
+def settled_child(event: Event) -> str | None:
+    """The child run whose end a ``child.ended`` of the engine says; None for an event of any other kind.
+
+    From then on the child run is not needed any more: a body that runs again gets its end from the log of its parent.
+    """
+    if event.type != "child.ended":
+        return None
+    data = event.decode()["data"]
+    return str(data["child_run"]) if is_of_engine(data) else None
 
 
 def still_open(run_id: str, status: str) -> RunOpen:

@@ -9,6 +9,7 @@ from reactor.logs.holder import AlwaysHolder
 from reactor.ports.clock import Clock
 from reactor.ports.index import RunIndex
 from reactor.ports.log import EventLog
+from reactor.ports.order import CommitOrder
 from reactor.ports.outputs import OutputStore
 from reactor.ports.sharing import Lease
 from reactor.ports.stores import Checkpoints, CleanStops, DigestKey, Idempotency, KeepsTime, Log
@@ -26,6 +27,8 @@ class Stores:
     stops: CleanStops
     key: DigestKey
     lease: Lease
+    order: CommitOrder | None
+    """None where the log does not have it: then the stream of a tree cannot be had."""
     embedded: tuple[str, ...]
     """What the log does not implement. It is kept in memory, and lost when the process ends."""
 
@@ -55,5 +58,6 @@ def stores_of(log: Log) -> Stores:
         log if isinstance(log, CleanStops) else MemoryStops(),
         log if isinstance(log, DigestKey) else MemoryDigestKey(),
         log if isinstance(log, Lease) else AlwaysHolder(),
+        log if isinstance(log, CommitOrder) else None,
         tuple(name for name, is_there in found.items() if not is_there),
     )

@@ -2,6 +2,7 @@
 
 log         EventLog: stores the windows of runs and reads them back; RunRecord
 index       RunIndex: the list of runs, and deleting one
+order       CommitOrder: the windows of a tree of runs, in the order of their commits; Committed
 outputs     OutputStore: the outputs that ``cache=`` keeps
 stores      Checkpoints, Idempotency, CleanStops, DigestKey; Lifecycle; KeepsTime; Log: what an engine needs at least
 sharing     Lease, LiveFeed, Slots: what several processes share
@@ -23,6 +24,7 @@ from reactor.ports.clock import Clock, Timer
 from reactor.ports.executor import Done, Executor, Job, Work
 from reactor.ports.index import RunIndex
 from reactor.ports.log import EventLog, RunRecord
+from reactor.ports.order import CommitOrder, Committed
 from reactor.ports.outputs import OutputStore
 from reactor.ports.schedules import ScheduleRecord, ScheduleStore
 from reactor.ports.sharing import Lease, LiveFeed, Slots, SlotWaiter, Stop
@@ -35,6 +37,8 @@ __all__ = [
     "Checkpoints",
     "CleanStops",
     "Clock",
+    "CommitOrder",
+    "Committed",
     "DigestKey",
     "Done",
     "EventLog",

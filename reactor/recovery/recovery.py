@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine
 from typing import Any
 from weakref import WeakValueDictionary
 
-from reactor.definition.policy import Budget
+from reactor.definition.graph import Graph
 from reactor.definition.workflow import Workflow
 from reactor.errors import ContextClosed, LogLost, LogUnavailable, RunExists, UnknownRun
 from reactor.events.state import RUN_ENDED
@@ -20,6 +20,8 @@ from reactor.recovery.reading import load_past
 from reactor.recovery.retaking import Retaking
 from reactor.registry import Registry
 from reactor.runs.beginning import Beginning
+from reactor.runs.child_records import NEVER_BEGAN, end_of
+from reactor.runs.children import ChildRequest
 from reactor.runs.execution import Execution
 from reactor.runs.host import Host
 from reactor.runs.open_runs import OpenRuns
@@ -107,59 +109,55 @@ class Recovery:
     async def open_child(
         self,
         parent: ParentRun,
-        task_id: str,
-        child_id: str,
-        workflow: Workflow | str,
-        input: Mapping[str, Any],
-        budget: Budget | None,
-        again: bool,
-    ) -> Run:
+        request: ChildRequest,
+    ) -> Run | None:
         """Starts a child run, or goes on with the one that was started before a crash or a retry.
 
-        The recorded child counts, even if a body that runs again gives another input. ``again``: this attempt has asked
-        for it before, so another input can only be a mistake. Raises RunExists where the recorded run is another one.
+        The recorded child counts, even if a body that runs again gives another input. Raises RunExists where the
+        recorded run is another one. None for a child that has ended and was deleted: the parent's log has its end.
         """
-        graph = self._registry.register(self._registry.workflow(workflow) if isinstance(workflow, str) else workflow)
-        link = Parent(parent, task_id)
+        graph, child_id = self._graph_of(request.workflow), request.child_id
+        link = Parent(parent, request.task_id)
         if child_id in self._runs.lost:
             lock = self._child_locks.setdefault(child_id, asyncio.Lock())
             async with lock:  # the body may ask twice at the same time
-                await self._take_up_lost_child(child_id, link)
+                await self._take_up_lost_child(link, request)
         if child_id not in self._runs.open:
             try:
                 record = await self._index.record(child_id)
             except UnknownRun:
-                _check_open(parent, task_id)
-                if child_id not in self._runs.open:  # the body may have asked twice at the same time
-                    beginning = Beginning(graph.validate_input(input), {}, budget, link)
-                    return await self._runs.start(self._host, graph, child_id, beginning)
+                if parent.child_records.has_ended(child_id):
+                    return None
+                if (started := await self._start_child(graph, link, request)) is not None:
+                    return started
             else:
-                _check_open(parent, task_id)
+                _check_open(link)
                 if record.workflow == graph.name:
-                    await self._take_up(record, link)
+                    await self._take_up(record, link, request)
         run = await self._runs.get(child_id)
         if run.state.parent != link.data:
             problem = "which is no child of this task"
         elif run.state.workflow != graph.name:
             problem = f"of workflow {run.state.workflow!r}: {graph.name!r} needs a key of its own"
-        elif again and not is_same_input(await run.beginning(), graph, input, self._host.digest_key):
+        elif request.again and not is_same_input(await run.beginning(), graph, request.input, self._host.digest_key):
             problem = "with another input: each needs a key of its own"
         else:
             return run
         raise RunExists(f"there is a run {child_id!r} already, {problem}", run_id=child_id)
 
-    async def _take_up_lost_child(self, child_id: str, link: Parent) -> None:
+    async def _take_up_lost_child(self, link: Parent, request: ChildRequest) -> None:
         """Goes on with a child whose log failed, once that answers. One that never came into the log is forgotten."""
+        child_id = request.child_id
         await self.retaking.wait(child_id)
         if child_id not in self._runs.lost:
             return  # it was taken up meanwhile
-        _check_open(link.run, link.task_id)
+        _check_open(link)
         try:
             record = await self._index.record(child_id)
         except UnknownRun:
             self._runs.lost.pop(child_id, None)
         else:
-            await self._take_up(record, link)
+            await self._take_up(record, link, request)
 
     def _on_run_lost(self, execution: Execution) -> None:
         """A run ended here without a terminal event: its log failed, or there is a bug in the engine."""
@@ -171,17 +169,60 @@ class Recovery:
         else:
             self.retaking.begin(run_id)
 
-    async def _take_up(self, record: RunRecord, link: Parent) -> None:
-        """Goes on with a child that is in the log, and counts the spending that its parent's log does not have."""
+    def _graph_of(self, workflow: Workflow | str) -> Graph:
+        return self._registry.register(self._registry.workflow(workflow) if isinstance(workflow, str) else workflow)
+
+    async def _start_child(self, graph: Graph, link: Parent, request: ChildRequest) -> Run | None:
+        """Starts a child run that is in no log; None where it is open by now."""
+        beginning = Beginning(graph.validate_input(request.input), {}, request.budget, link)
+        _check_open(link)
+        await link.run.child_records.begin(link.task_id, request.child_id, graph.name, request.name)
+        _check_open(link)
+        if request.child_id in self._runs.open:  # the body has asked twice at the same time
+            return None
+        return await self._runs.start(self._host, graph, request.child_id, beginning)
+
+    async def _take_up(self, record: RunRecord, link: Parent, request: ChildRequest) -> None:
+        """Goes on with a child that is in the log, and writes what its parent's log does not have of it."""
         if record.status not in RUN_ENDED:
             await self._recover(record, link)
         run, child = await self._runs.get(record.run_id), self._runs.executions.get(record.run_id)
-        if child is None and run.state.parent == link.data:
-            ledger = Ledger.restored(None, run.state)
-            link.run.spending.settle(link.task_id, record.run_id, ledger, is_counted=False)
+        if run.state.parent == link.data:
+            # a version before 0.2 wrote none
+            await link.run.child_records.begin(link.task_id, record.run_id, record.workflow, request.name)
+            if child is None:
+                await self._settle(link, run)
         was_paused_with_it = child is not None and child.is_paused and child.control.pause_reason == EndReason.PARENT
         if child is not None and was_paused_with_it and not link.run.is_paused:
             child.control.resume(EndReason.PARENT, by=None)
+
+    async def _settle(self, link: Parent, run: Run) -> None:
+        """Writes what the log of a parent does not have of a child that nobody goes on with: spending, and its end."""
+        link.run.spending.settle(link.task_id, run.id, Ledger.restored(None, run.state), is_counted=False)
+        last = await run.feed.event(run.feed.last_seq) if run.state.has_ended else None
+        if last is not None and not link.run.is_closed:
+            outputs = await run.feed.blob(last.seq) if "outputs_ref" in last.data else None
+            link.run.child_records.end(link.task_id, run.id, end_of(run.state, last.data, outputs))
+
+    def end_children(self, parent: ParentRun) -> None:
+        """Ends the children that wait for their parent, and writes the ends that its log does not have yet.
+
+        Then calls ``children_ended`` of the parent.
+        """
+        self._spawn(self._end_children(parent))
+
+    async def _end_children(self, parent: ParentRun) -> None:
+        for task_id, child_id in list(parent.child_records.unended()):
+            try:
+                child = await self._runs.get(child_id)
+            except UnknownRun:
+                parent.child_records.end(task_id, child_id, NEVER_BEGAN)
+                continue
+            self._dormant.pop(child_id, None)
+            if child.feed.closed == Closed.NOT_RECOVERED:
+                child = await self.end_left(child, reason=EndReason.PARENT, by=None)
+            await self._settle(Parent(parent, task_id), child)
+        parent.children_ended()
 
     async def _end_orphans(self, parent_id: str | None = None) -> None:
         """Cancels the waiting children whose parent has ended or is gone; ``None``: of all parents."""
@@ -203,9 +244,12 @@ class Recovery:
     def on_run_ended(self, run_id: str) -> None:
         """Called when a run has ended: cancels its children that still wait for it."""
         if run_id in self._dormant.values():
-            orphans = asyncio.ensure_future(self._end_orphans(run_id))
-            self.upkeep.add(orphans)
-            orphans.add_done_callback(self.upkeep.discard)
+            self._spawn(self._end_orphans(run_id))
+
+    def _spawn(self, job: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(job)
+        self.upkeep.add(task)
+        task.add_done_callback(self.upkeep.discard)
 
     # --- runs that nobody goes on with ---
 
@@ -221,8 +265,9 @@ class Recovery:
         return await self._runs.get(run_id)
 
 
-def _check_open(parent: ParentRun, task_id: str) -> None:
+def _check_open(link: Parent) -> None:
     """Raises ContextClosed where the task that asked for a child run has ended while the log was being read."""
+    parent, task_id = link
     if parent.has_ended_for(task_id):
         raise ContextClosed(
             f"task {task_id} of run {parent.run_id}: it has ended, so its child run is not started",

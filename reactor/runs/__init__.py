@@ -11,8 +11,12 @@ time_limits   its timeout, and its budget of wall time
 limits        slots and rates of its bodies
 spending      money, tokens and its budget
 children      its child runs
+child_records what its log says of its child runs
+tree          the runs below a run, with their open questions
+tree_events   the events of a run and of those below it, in the order of their commits
 parent        how a run and its child runs see each other
 summary       its terminal event
+outcome       what awaiting a run raises where it did not complete
 run           the handle: follow it, await it, control it
 open_runs     all runs that are open, and the last that ended
 draining      the end of an engine: what becomes of open runs

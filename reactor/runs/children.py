@@ -4,18 +4,54 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from collections.abc import Awaitable, Generator, Mapping
+from typing import Any, Final, NamedTuple, Protocol
 
 from reactor.bounds import CHILD_DEPTH, RUN_ID
 from reactor.definition.policy import Budget
-from reactor.errors import LogLost, TooDeep
+from reactor.errors import LogLost, RunExists, TooDeep
+from reactor.runs.child_records import RecordedEnd
 from reactor.runs.parent import ChildRun, ParentRun
 from reactor.supervision.ending import EndReason
 from reactor.tasks.scope import Body
 
-OpenChild = Callable[["ParentRun", str, str, Any, Mapping[str, Any], "Budget | None", bool], Awaitable[Any]]
-"""Opens a child run: (parent, its task id, the child's id, workflow, input, budget, whether again) -> Run."""
+
+class ChildRequest(NamedTuple):
+    """What a body asks for with ``ctx.run``."""
+
+    task_id: str
+    child_id: str
+    name: str
+    """The key, or the number of the child run."""
+    workflow: Any
+    input: Mapping[str, Any]
+    budget: Budget | None
+    again: bool
+    """This attempt has asked for this name before, so it cannot mean another child."""
+
+    @property
+    def workflow_name(self) -> str | None:
+        return self.workflow if isinstance(self.workflow, str) else getattr(self.workflow, "name", None)
+
+
+class OpenedChild(Protocol):
+    """A child run that is awaited: for its end, and for its outputs."""
+
+    def ended(self) -> Awaitable[Any]: ...
+    def __await__(self) -> Generator[Any, None, dict[str, Any]]: ...
+
+
+class ChildRuns(Protocol):
+    """Opens and ends child runs, wherever they are: in this process, in the log, or not started yet."""
+
+    async def open_child(self, parent: ParentRun, request: ChildRequest) -> OpenedChild | None:
+        """Starts a child run, or takes it up; None for one whose end is in the parent's log and that is gone."""
+        ...
+
+    def end_children(self, parent: ParentRun) -> None:
+        """Sees to it that the parent's log has the end of each child run; calls ``children_ended`` of the parent."""
+        ...
+
 
 _READABLE_CHARS: Final = 31
 """How much of the parent's id a child's id keeps where the whole would be too long."""
@@ -35,9 +71,9 @@ def child_id(run_id: str, task_id: str, name: str) -> str:
 class Children:
     """The child runs of one open run. Loop thread only."""
 
-    def __init__(self, parent: ParentRun, open_child: OpenChild) -> None:
+    def __init__(self, parent: ParentRun, runs: ChildRuns) -> None:
         self._parent = parent
-        self._open_child = open_child
+        self._runs = runs
         self.open: dict[str, ChildRun] = {}
         """By id."""
 
@@ -52,10 +88,18 @@ class Children:
         self._check_depth(body.task_id)
         while parent.is_paused:  # its tasks would be new ones
             await parent.resumed()
+        request = ChildRequest(body.task_id, id, name, workflow, input, budget, again)
+        if not again and (recorded := await self._recall(request)) is not None:
+            return recorded.outputs()
         try:
             while True:
                 try:
-                    return await (await self._open_child(parent, body.task_id, id, workflow, input, budget, again))
+                    child = await self._runs.open_child(parent, request)
+                    if child is None:
+                        return await self._outputs_of_gone(request)
+                    await child.ended()
+                    await parent.committed()  # child.ended
+                    return await child
                 except LogLost:  # of the child alone: asked for again, it goes on when its log answers
                     if parent.is_closed:
                         raise
@@ -63,6 +107,21 @@ class Children:
             if not parent.is_closed:  # else the engine leaves both for its next start
                 await self._stop(id)
             raise
+
+    async def _recall(self, request: ChildRequest) -> RecordedEnd | None:
+        records = self._parent.child_records
+        return await records.recall(request.task_id, request.child_id, request.workflow_name)
+
+    async def _outputs_of_gone(self, request: ChildRequest) -> dict[str, Any]:
+        """The outputs of a child run that was deleted, from the parent's log."""
+        recorded = await self._recall(request)
+        if recorded is None:
+            raise RunExists(
+                f"child run {request.child_id!r} has ended and was deleted, and the log does not have its outputs "
+                f"for workflow {request.workflow_name!r} any more: another child run needs a key of its own",
+                run_id=request.child_id,
+            )
+        return recorded.outputs()
 
     async def _stop(self, id: str) -> None:
         """Cancels an open child and waits until that is proven."""

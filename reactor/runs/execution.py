@@ -14,6 +14,7 @@ from reactor.events.restoring import input_digest
 from reactor.events.values import traceback_of
 from reactor.logger import get_logger
 from reactor.runs.beginning import Beginning
+from reactor.runs.child_records import ChildEnd, ChildRecords, end_of
 from reactor.runs.children import Children
 from reactor.runs.control import Control
 from reactor.runs.crew import Crew
@@ -24,7 +25,7 @@ from reactor.runs.parent import ChildRun
 from reactor.runs.spending import Spending
 from reactor.runs.summary import terminal_draft
 from reactor.runs.time_limits import time_limits
-from reactor.stream.feed import Feed
+from reactor.stream.feed import Closed, Feed
 from reactor.supervision.ending import Ending, EndReason
 from reactor.supervision.isolation import Isolation
 from reactor.supervision.ledger import Ledger
@@ -75,13 +76,16 @@ class Execution:
         self._started_at = host.clock.monotonic() - (past.elapsed_ms / 1000 if past else 0.0)
         self._is_waiting_for_children = False
         """All tasks have ended; the terminal event waits for child runs that are still open."""
+        self._terminal: Draft | None = None
 
         self.journal = Journal(
             host, feed, published=published, stop_bodies=lambda: self.crew.stop(), closed=self._close
         )
         self.crew = Crew(graph, self.journal.room)
-        self.children = Children(self, host.open_child)
+        self.children = Children(self, host.child_runs)
         self.control = Control(self.journal, self.crew, self.children, self._stopwatch(host, past), host)
+        self.child_records = ChildRecords(self.journal, self.crew)
+        self._child_runs = host.child_runs
         above = None if self.parent is None else (self.parent.run.spending, self.parent.task_id)
         self.spending = Spending(self.run_id, self.journal, self.crew, self.control, self.ledger, above)
         self.limits = Limits(self.run_id, host, graph)
@@ -188,18 +192,20 @@ class Execution:
         if self.children.open:
             self._is_waiting_for_children = True
             return
+        if any(self.child_records.unended()):  # a crash, or a cancel, came between its start and its end
+            self._child_runs.end_children(self)
+            return
         try:
-            self.journal.seal(
-                terminal_draft(
-                    self.run_id,
-                    self.graph,
-                    self.crew.actors,
-                    ending=self.control.ending,
-                    ledger=self.ledger,
-                    duration_ms=(self._clock.monotonic() - self._started_at) * 1000,
-                    task_time_ms=self.totals.task_time_ms,
-                )
+            self._terminal = terminal_draft(
+                self.run_id,
+                self.graph,
+                self.crew.actors,
+                ending=self.control.ending,
+                ledger=self.ledger,
+                duration_ms=(self._clock.monotonic() - self._started_at) * 1000,
+                task_time_ms=self.totals.task_time_ms,
             )
+            self.journal.seal(self._terminal)
         except Exception as bug:  # the run must not stay open without a word
             self._fail_on_bug(bug)
 
@@ -210,6 +216,7 @@ class Execution:
     def _close(self) -> None:
         self.control.close()
         self._ended(self)
+        self._terminal = None  # its parent has it: who keeps this run need not keep the outputs twice
 
     def warn(self, task_id: str, message: str, **fields: Any) -> None:
         """Writes a ``log.created`` of the engine's own about a task."""
@@ -249,8 +256,14 @@ class Execution:
         self.children.open.pop(child.run_id, None)
         if not self.is_closed:
             self.spending.settle(task_id, child.run_id, child.ledger, is_counted=True)
+            if (end := child.end) is not None:
+                self.child_records.end(task_id, child.run_id, end)
             if self._is_waiting_for_children and not self.children.open:
                 self._seal()
+
+    def children_ended(self) -> None:
+        if not self.is_closed:
+            self._seal()
 
     # --- as its parent sees it (``ChildRun``) ---
 
@@ -265,6 +278,13 @@ class Execution:
     @property
     def is_sealed(self) -> bool:
         return self.journal.is_sealed
+
+    @property
+    def end(self) -> ChildEnd | None:
+        terminal = self._terminal
+        if self.feed.closed != Closed.END or terminal is None:
+            return None
+        return end_of(self.feed.state, orjson.loads(terminal.data), terminal.blob)
 
     def pause(self, reason: str, *, by: str | None) -> None:
         self.control.pause(reason, by=by)

@@ -20,7 +20,7 @@ from reactor.ports.executor import Executor, Work
 from reactor.ports.log import EventLog
 from reactor.ports.outputs import OutputStore
 from reactor.ports.sharing import Slots
-from reactor.runs.children import OpenChild
+from reactor.runs.children import ChildRuns
 from reactor.supervision.slots import LocalSlots, Rate
 
 logger = get_logger()
@@ -50,7 +50,7 @@ class Host:
         limits: Iterable[Limit],
         digest_key: bytes,
         blocked: Callable[[Work, float], None],
-        open_child: OpenChild,
+        child_runs: ChildRuns,
     ) -> None:
         self.log = log
         self.outputs = outputs
@@ -63,7 +63,7 @@ class Host:
         self.listeners = settings.listeners
         self.digest_key = digest_key
         concurrency = settings.concurrency
-        self.open_child = open_child
+        self.child_runs = child_runs
         self.executors: dict[str, Executor] = {name: kind.make(loop, blocked) for name, kind in KINDS.items()}
         self._executor_slots = {name: LocalSlots(kind.slots) for name, kind in KINDS.items() if kind.slots is not None}
         self._engine_slots = None if concurrency is None else LocalSlots(concurrency)

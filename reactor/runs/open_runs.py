@@ -24,6 +24,7 @@ from reactor.requests import check_run_id
 from reactor.runs.beginning import Beginning
 from reactor.runs.execution import Execution
 from reactor.runs.host import Host
+from reactor.runs.parent import ParentRun
 from reactor.runs.run import Run
 from reactor.stream.feed import Closed, Feed
 from reactor.tasks.past import Output, Past
@@ -57,6 +58,7 @@ class OpenRuns:
         self.log = stores.events
         self.index = stores.index
         self.checkpoints = stores.checkpoints
+        self.order = stores.order
         self.lease = stores.lease
         self.lease.when_lost(self._on_lease_lost)
         self.clock = clock
@@ -65,6 +67,8 @@ class OpenRuns:
         """The committed windows of all runs. Hot."""
         self.log_problem: str | None = None
         """Why the log last lost a run; None again as soon as it takes a window."""
+        self._watched: dict[str, dict[object, Callable[[], None]]] = {}
+        """Root -> what to call when a run of its tree has published something."""
         self.open: dict[str, Run] = {}
         self.executions: dict[str, Execution] = {}
         self.over: Callable[[str], None] = lambda run_id: None
@@ -163,6 +167,28 @@ class OpenRuns:
         self.log_problem = None
         if self.windows.observers:
             self.windows.on_next(window)
+        if self._watched:
+            self._wake_watchers(window[0].run_id)
+
+    def _wake_watchers(self, run_id: str) -> None:
+        run: ParentRun | None = self.executions.get(run_id)
+        while run is not None and run.parent is not None:
+            run = run.parent.run
+        for wake in () if run is None else tuple(self._watched.get(run.run_id, {}).values()):
+            wake()
+
+    def watch_tree(self, root: str, wake: Callable[[], None]) -> Callable[[], None]:
+        """Calls ``wake`` whenever a run of this tree has published a window; returns what ends that."""
+        key = object()
+        self._watched.setdefault(root, {})[key] = wake
+
+        def stop() -> None:
+            watchers = self._watched.get(root, {})
+            watchers.pop(key, None)
+            if not watchers:
+                self._watched.pop(root, None)
+
+        return stop
 
     def _ended(self, execution: Execution) -> None:
         self.open.pop(execution.run_id, None)
@@ -228,11 +254,14 @@ class OpenRuns:
         raise RunExists(f"there is a run {run_id!r} already", run_id=run_id)
 
     async def delete(self, run_id: str) -> None:
-        """Removes a run that has ended. Raises UnknownRun, and RunOpen where it or the run it is a child of is open."""
+        """Removes a run that has ended. Raises UnknownRun, and RunOpen where it is open.
+
+        Also for a child of an open run whose log does not have the child's end.
+        """
         record = await self.index.record(run_id)
         if run_id in self.open:
             raise RunOpen(f"run {run_id} is open; only a run that has ended is deleted", run_id=run_id)
-        if record.parent is not None and await self._is_open(record.parent):
+        if record.parent is not None and await self._needs(record.parent, run_id):
             raise RunOpen(
                 f"run {run_id} is a child of run {record.parent}, which is open: after a crash it would start again",
                 run_id=run_id,
@@ -248,11 +277,14 @@ class OpenRuns:
             raise
         self._recent.pop(run_id, None)
 
-    async def _is_open(self, run_id: str) -> bool:
+    async def _needs(self, parent_id: str, child_id: str) -> bool:
+        """Whether a parent is open, and its log does not have the end of this child."""
         try:
-            return (await self.index.record(run_id)).status not in RUN_ENDED
+            parent = await self.get(parent_id)
         except UnknownRun:
             return False
+        child = (parent.state.children or {}).get(child_id, {})
+        return not parent.state.has_ended and child.get("status") not in RUN_ENDED
 
     def wait_for(self, run_id: str) -> asyncio.Future[Run]:
         """Done when a run of this id starts here. Cancel the future to stop waiting. Raises TooManyWaiting."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import NamedTuple, Protocol
 
+from reactor.runs.child_records import ChildEnd, ChildRecords
 from reactor.runs.spending import Spending
 from reactor.supervision.ending import Ending
 from reactor.supervision.ledger import Ledger
@@ -37,8 +38,16 @@ class ParentRun(Protocol):
         """Whether this task, or the whole run, is over: what it asks for now comes too late."""
         ...
 
+    @property
+    def child_records(self) -> ChildRecords:
+        """What its log says of its child runs."""
+        ...
+
     def add_child(self, child: ChildRun) -> None: ...
     def remove_child(self, child: ChildRun, task_id: str) -> None: ...
+    def children_ended(self) -> None:
+        """The log has the end of each of its child runs."""
+        ...
 
 
 class Parent(NamedTuple):
@@ -70,6 +79,11 @@ class ChildRun(Protocol):
     def is_sealed(self) -> bool: ...
     @property
     def is_closed(self) -> bool: ...
+    @property
+    def end(self) -> ChildEnd | None:
+        """How it has ended, once its last event is in the log."""
+        ...
+
     def pause(self, reason: str, *, by: str | None) -> None: ...
     def resume(self, reason: str, *, by: str | None) -> None: ...
     def cancel(self, reason: str, *, by: str | None, grace: float) -> None: ...

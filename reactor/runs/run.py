@@ -9,12 +9,13 @@ import orjson
 
 from reactor.bounds import CANCEL_GRACE_SECONDS
 from reactor.definition.names import child_task_id
-from reactor.errors import LogLost, RunCancelled, RunEnded, RunFailed, RunNotHere, UnknownTask
+from reactor.errors import LogLost, RunEnded, RunFailed, RunNotHere, UnknownTask
 from reactor.events.event import Message
 from reactor.events.read_only import RunStateView
 from reactor.events.state import ENDED, RunState
 from reactor.requests import check_by, check_grace, check_key, check_reason, check_value
 from reactor.runs.execution import Execution
+from reactor.runs.outcome import cancelled, failure_of
 from reactor.stream.feed import Closed, Feed
 from reactor.stream.follow import Follow, RunEvents, closing_error, iterate
 from reactor.stream.live import Live
@@ -102,17 +103,13 @@ class Run:
         if state.status == "failed":
             raise self._failure(state)
         if state.status == "cancelled":
-            raise RunCancelled(
-                f"run {self.id} was cancelled: {state.reason}", run_id=self.id, reason=state.reason or ""
-            )
+            raise cancelled(self.id, state.reason)
         raise LogLost(f"run {self.id} is {state.status} and nobody here goes on with it", run_id=self.id)
 
     def _failure(self, state: RunState) -> RunFailed:
         errors = {id: task.error for id, task in state.tasks.items() if task.error is not None}
         first = state.error or {}
-        where = f"task {first['task_id']} failed with " if first.get("task_id") else ""
-        sentence = f"{where}{first.get('type')}: {first.get('message')}"
-        failed = RunFailed(f"run {self.id}: {sentence}", run_id=self.id, errors=errors)
+        failed = failure_of(self.id, first, errors)
         if self._execution is not None and "task_id" in first:
             # the error itself, with its traceback, where the task failed in this process
             failed.__cause__ = self._execution.crew.exception_of(first["task_id"])

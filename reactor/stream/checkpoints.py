@@ -1,7 +1,7 @@
 """The state of a run from its log: from the nearest kept state on, and keeping another where the way was long.
 
-A kept state is lines of JSON: the state without its tasks, then some tasks a line, so that neither writing nor reading
-one holds the loop for long. ``fold(checkpoint, events after it) == fold(all events)`` is the law.
+A kept state is lines of JSON: the state without its tasks, then some tasks or child runs a line, so that neither
+writing nor reading one holds the loop for long. ``fold(checkpoint, events after it) == fold(all events)`` is the law.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 from time import perf_counter
-from typing import Final
+from typing import Any, Final, cast
 
 import orjson
 
@@ -93,10 +93,14 @@ async def _keep(checkpoints: Checkpoints, state: RunState) -> None:
 
 async def encode_state(state: RunState) -> bytes:
     """A state as it is kept."""
-    lines = [orjson.dumps({"form": _FORM, **replace(state, tasks={}).to_dict()})]
+    lines = [orjson.dumps({"form": _FORM, **replace(state, tasks={}, children=None).to_dict()})]
     tasks = iter(state.tasks.values())
     while some := list(islice(tasks, _TASKS_A_LINE)):
         lines.append(orjson.dumps([task.to_dict() for task in some]))
+        await asyncio.sleep(0)
+    children = iter((state.children or {}).items())
+    while part := dict(islice(children, _TASKS_A_LINE)):
+        lines.append(orjson.dumps(replace(RunState(""), children=part).to_dict()))
         await asyncio.sleep(0)
     return b"\n".join(lines)
 
@@ -108,9 +112,12 @@ async def decode_state(kept: bytes) -> RunState | None:
     if head.pop("form", None) != _FORM:
         return None
     state = RunState.from_dict(head)
-    for line in rest:
-        for task in map(TaskState.from_dict, orjson.loads(line)):
-            state.tasks[task.id] = task
+    for line in map(orjson.loads, rest):
+        if isinstance(line, dict):
+            state.children = state.children or {}
+            state.children.update(RunState.from_dict(cast("dict[str, Any]", line)).children or {})
+        else:
+            state.tasks.update({task.id: task for task in map(TaskState.from_dict, line)})
         await asyncio.sleep(0)
     state.count_progress()
     return state

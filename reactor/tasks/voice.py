@@ -112,6 +112,8 @@ class TaskVoice:
         self, workflow: Any, input: Mapping[str, Any], key: str | None, budget: Budget | None
     ) -> dict[str, Any]:
         self._check_open()
+        if self._chunks is not None:
+            self._chunks.now()
         self._children += key is None
         name = str(self._children) if key is None else key
         again = name in self._keys

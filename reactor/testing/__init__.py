@@ -2,7 +2,7 @@
 
 log_laws        LOG_LAWS: what an ``EventLog`` of yours must keep
 index_laws      INDEX_LAWS: the same for a ``RunIndex``
-store_laws      OUTPUT_LAWS, CHECKPOINT_LAWS, IDEMPOTENCY_LAWS, STOP_LAWS, DIGEST_KEY_LAWS: the same for its other ports
+store_laws      OUTPUT_LAWS, CHECKPOINT_LAWS, IDEMPOTENCY_LAWS, ORDER_LAWS, STOP_LAWS, DIGEST_KEY_LAWS: for other ports
 sharing_laws    LEASE_LAWS, SLOT_LAWS: what processes share
 executor_laws   EXECUTOR_LAWS: what an ``Executor`` of yours must keep; DEF and ASYNC, the bodies it runs
 faulty_logs     SlowLog, FaultyLog: late, refusing or hanging, around a log that is not; LogAround: the base for others
@@ -36,7 +36,14 @@ from reactor.testing.index_laws import LAWS as INDEX_LAWS
 from reactor.testing.log_laws import LAWS as LOG_LAWS
 from reactor.testing.reading import read_all
 from reactor.testing.sharing_laws import LEASE_LAWS, SLOT_LAWS
-from reactor.testing.store_laws import CHECKPOINT_LAWS, DIGEST_KEY_LAWS, IDEMPOTENCY_LAWS, OUTPUT_LAWS, STOP_LAWS
+from reactor.testing.store_laws import (
+    CHECKPOINT_LAWS,
+    DIGEST_KEY_LAWS,
+    IDEMPOTENCY_LAWS,
+    ORDER_LAWS,
+    OUTPUT_LAWS,
+    STOP_LAWS,
+)
 from reactor.testing.virtual import VirtualLoop
 from reactor.testing.virtual_clock import VirtualClock
 
@@ -48,6 +55,7 @@ __all__ = [
     "INDEX_LAWS",
     "LEASE_LAWS",
     "LOG_LAWS",
+    "ORDER_LAWS",
     "OUTPUT_LAWS",
     "SLOT_LAWS",
     "STOP_LAWS",

@@ -11,7 +11,7 @@ from typing_extensions import is_typeddict
 
 from reactor.bounds import RESERVED_EVENT_PREFIXES
 from reactor.events.event import Event
-from reactor.events.vocabulary import RESERVED, VOCABULARY, calls, later, notices, run, task
+from reactor.events.vocabulary import RESERVED, VOCABULARY, calls, child, later, notices, run, task
 
 _STRICT: Final = ConfigDict(strict=True, extra="forbid")
 _ENVELOPE: Final = frozenset({"seq", "run_id", "type", "time", "data"})
@@ -27,6 +27,8 @@ def check_event(event: Event) -> None:
     """
     body = event.decode()
     _check_envelope(event, body)
+    if event.type.startswith("child.") and not child.is_of_engine(body["data"]):
+        return  # a body's own, in a log of a version before 0.2
     kind = next((kind for type, kind in VOCABULARY.items() if type == event.type), None)
     if kind is None:
         assert not event.type.startswith(RESERVED_EVENT_PREFIXES), f"{event}: the vocabulary does not have its type"
@@ -47,7 +49,7 @@ def _check_envelope(event: Event, body: dict[str, Any]) -> None:
     assert keys >= _ENVELOPE | about, f"{event}: its envelope lacks {sorted((_ENVELOPE | about) - keys)}"
     unknown = keys - _ENVELOPE - about - (_IF_ANY if about else frozenset())
     assert not unknown, f"{event}: its envelope has {sorted(unknown)} too much"
-    if event.type.startswith("task."):
+    if event.type.startswith(("task.", "child.")):
         assert about, f"{event}: it is about no task"
     if event.type.startswith("run."):
         assert not about, f"{event}: it is about one task"
@@ -55,7 +57,7 @@ def _check_envelope(event: Event, body: dict[str, Any]) -> None:
 
 @cache
 def _adapter(data: type) -> TypeAdapter[Any]:
-    for module in (run, task, calls, notices, later):
+    for module in (run, task, child, calls, notices, later):
         _forbid_unknown_keys(module)
     return TypeAdapter(data)
 

@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import Callable, Collection
 
 from reactor.clock import SystemClock
+from reactor.errors import LogUnavailable
 from reactor.events.event import Event, Window
 from reactor.events.state import RunState
 from reactor.logs.stores import stores_of
 from reactor.ports.clock import Clock
 from reactor.ports.log import RunRecord
+from reactor.ports.order import Committed
 from reactor.ports.stores import KeepsTime, Log
 
 
@@ -32,6 +34,12 @@ class LogAround:
 
     async def blob(self, run_id: str, seq: int, *, tenant: str = "") -> bytes | None:
         return await self.inner.blob(run_id, seq, tenant=tenant)
+
+    async def committed(self, after: int, limit: int, *, root: str, tenant: str = "") -> list[Committed]:
+        """Raises LogUnavailable where ``inner`` does not keep the order of commits."""
+        if self._stores.order is None:
+            raise LogUnavailable("this log does not keep the order of commits", path="")
+        return await self._stores.order.committed(after, limit, root=root, tenant=tenant)
 
     async def record(self, run_id: str, *, tenant: str = "") -> RunRecord:
         return await self.inner.record(run_id, tenant=tenant)

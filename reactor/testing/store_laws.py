@@ -4,7 +4,7 @@
     async def test_the_store_of_outputs_keeps_the_law(law):
         await law(MyOutputs())
 
-``CHECKPOINT_LAWS`` take a log that keeps checkpoints, since a checkpoint belongs to a run.
+``CHECKPOINT_LAWS``, ``IDEMPOTENCY_LAWS`` and ``ORDER_LAWS`` take a log, since what they are about belongs to a run.
 """
 
 from __future__ import annotations
@@ -13,13 +13,18 @@ from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 from reactor import bounds
+from reactor.ports.order import CommitOrder, Committed
 from reactor.ports.outputs import OutputStore
 from reactor.ports.stores import Checkpoints, CleanStops, DigestKey, Idempotency, Log
-from reactor.testing.log_laws import completed, started
+from reactor.testing.log_laws import completed, event, started
 
 
 class CheckpointedLog(Log, Checkpoints, Protocol):
     """A log that keeps checkpoints."""
+
+
+class OrderedLog(Log, CommitOrder, Protocol):
+    """A log that keeps the order of commits."""
 
 
 class AnsweringLog(Log, Idempotency, Protocol):
@@ -158,6 +163,70 @@ async def law_the_key_of_digests_stays(store: DigestKey) -> None:
     assert await store.digest_key() == key
 
 
+# --- CommitOrder ---
+
+
+async def law_the_windows_of_a_tree_come_in_the_order_of_their_commits(log: OrderedLog) -> None:
+    """Of each run of the tree and of no other, each once, also page by page and from any position on."""
+    positions: dict[int, tuple[str, list[int]]] = {}
+    for run_id, parent in (("top", None), ("other", None), ("a", "top"), ("a.x", "a"), ("b", "top")):
+        position = await log.append(run_id, [started(run_id, parent=parent), event(2, run_id)])
+        positions[position] = (run_id, [1, 2])
+    for run_id in ("b", "a.x", "top", "other", "a", "top"):
+        seq = (await log.record(run_id)).last_seq + 1
+        positions[await log.append(run_id, [event(seq, run_id)])] = (run_id, [seq])
+    wanted = [(at, *positions[at]) for at in sorted(positions) if positions[at][0] != "other"]
+    for after in (0, *positions, max(positions) + 1):
+        for limit in (1, 2, 100):
+            at, found = after, list[Committed]()
+            while page := await log.committed(at, limit, root="top"):
+                assert len(page) <= limit
+                found += page
+                at = page[-1].position
+            seen = [(window.position, window.run_id, [event.seq for event in window.events]) for window in found]
+            assert seen == [window for window in wanted if window[0] > after], f"after {after}, pages of {limit}"
+    everything = await log.committed(0, 100, root="top")
+    assert [(window.run_id, window.first_seq, window.before) for window in everything if window.run_id == "top"] == [
+        ("top", 1, 0), ("top", 3, 2), ("top", 4, 3),
+    ]  # fmt: skip
+    assert [e.json for e in everything[0].events] == [e.json for e in await log.read("top", 0, 2)]
+    assert await log.committed(0, 100, root="a") == await log.committed(0, 100, root="nobody") == []
+
+
+async def law_nothing_is_read_behind_the_end_of_a_root(log: OrderedLog) -> None:
+    """A child run that a crash has left open ends after it, and its events belong to no stream of the tree."""
+    await log.append("top", [started("top")])
+    await log.append("a", [started("a", parent="top")])
+    await log.append("a", [event(2, "a")])
+    await log.append("top", [completed(2, "top")])
+    await log.append("a", [completed(3, "a")])
+    found = [(window.run_id, window.first_seq) for window in await log.committed(0, 100, root="top")]
+    assert found == [("top", 1), ("a", 1), ("a", 2), ("top", 2)]
+
+
+async def law_a_page_of_windows_has_a_bound_of_bytes(log: OrderedLog) -> None:
+    """Windows above it come one a page, and none is left out."""
+    await log.append("top", [started("top")])
+    for seq in range(2, 6):
+        await log.append("top", [event(seq, "top", text="x" * (bounds.READ_BYTES // 2))])
+    at, pages = 0, list[int]()
+    while page := await log.committed(at, 100, root="top"):
+        pages.append(len(page))
+        at = page[-1].position
+    assert sum(pages) == 5
+    assert len(pages) >= 3
+
+
+async def law_trees_belong_to_a_tenant(log: OrderedLog) -> None:
+    """A tree of the same root under another tenant is another tree."""
+    await log.append("top", [started("top")])
+    await log.append("top", [started("top"), event(2, "top")], tenant="acme")
+    found = await log.committed(0, 100, root="top", tenant="acme")
+    assert [[event.seq for event in window.events] for window in found] == [[1, 2]]
+    assert await log.committed(0, 100, root="top", tenant="other") == []
+
+
+OrderLaw = Callable[[OrderedLog], Awaitable[None]]
 OutputLaw = Callable[[OutputStore], Awaitable[None]]
 CheckpointLaw = Callable[[CheckpointedLog], Awaitable[None]]
 IdempotencyLaw = Callable[[AnsweringLog], Awaitable[None]]
@@ -179,6 +248,12 @@ IDEMPOTENCY_LAWS: Final[tuple[IdempotencyLaw, ...]] = (
     law_a_key_belongs_to_its_run_and_tenant,
     law_the_last_answers_of_a_run_stay,
     law_answers_go_with_their_run,
+)
+ORDER_LAWS: Final[tuple[OrderLaw, ...]] = (
+    law_the_windows_of_a_tree_come_in_the_order_of_their_commits,
+    law_nothing_is_read_behind_the_end_of_a_root,
+    law_a_page_of_windows_has_a_bound_of_bytes,
+    law_trees_belong_to_a_tenant,
 )
 STOP_LAWS: Final[tuple[StopLaw, ...]] = (law_a_clean_stop_is_told_once,)
 DIGEST_KEY_LAWS: Final[tuple[DigestKeyLaw, ...]] = (law_the_key_of_digests_stays,)

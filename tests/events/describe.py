@@ -23,6 +23,7 @@ from reactor.events.vocabulary import (
     EventKind,
     EventType,
     calls,
+    child,
     later,
     notices,
     run,
@@ -167,7 +168,7 @@ def _texts(data: type) -> dict[str, str]:
 @cache
 def _texts_of_classes() -> Mapping[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
-    for module in (run, task, calls, notices, later):
+    for module in (run, task, child, calls, notices, later):
         for node in ast.parse(inspect.getsource(module)).body:
             if isinstance(node, ast.ClassDef):
                 found[node.name] = dict(_texts_in(node))

@@ -293,3 +293,15 @@ async def busy(seconds: float) -> None:
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         pass
+
+
+async def ask_child(ctx: Context) -> Any:
+    return await ctx.run("child")
+
+
+def ask_child_and_block(ctx: Context) -> Any:
+    return ctx.run("child")
+
+
+asks_child = {"loop": ask_child, "thread": ask_child_and_block, "process": ask_child_and_block}
+"""Bodies that give what a child run of the workflow ``child`` gives, by executor."""

@@ -16,6 +16,7 @@ from reactor.testing import (
     IDEMPOTENCY_LAWS,
     INDEX_LAWS,
     LOG_LAWS,
+    ORDER_LAWS,
     OUTPUT_LAWS,
     STOP_LAWS,
     LogAround,
@@ -71,6 +72,12 @@ async def test_checkpoints(law: store_laws.CheckpointLaw, log: AnyLog) -> None:
 @pytest.mark.parametrize("law", IDEMPOTENCY_LAWS, ids=name_of)
 async def test_answers(law: store_laws.IdempotencyLaw, log: AnyLog) -> None:
     """A log keeps the laws of ``Idempotency``."""
+    await law(log)
+
+
+@pytest.mark.parametrize("law", ORDER_LAWS, ids=name_of)
+async def test_the_order_of_commits(law: store_laws.OrderLaw, log: AnyLog) -> None:
+    """A log keeps the laws of ``CommitOrder``."""
     await law(log)
 
 

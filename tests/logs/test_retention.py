@@ -13,6 +13,7 @@ from reactor import Context, Engine, Workflow
 from reactor.errors import UnknownRun
 from reactor.events.event import Event, Notice
 from reactor.events.fold import replay
+from reactor.logs.memory import MemoryLog
 from reactor.logs.schemes import open_log
 from reactor.logs.sqlite.log import SqliteLog
 from reactor.testing import read_all
@@ -167,3 +168,96 @@ async def test_the_answers_of_a_run_go_with_it(tmp_path: Path) -> None:
     assert await log.expire() == 1
     assert (await log.answer("key", run_id="r"), await log.answer("key")) == (None, b"{}")
     await log.close()
+
+
+# --- trees of runs ------------------------------------------------------------------------------------------------
+
+
+def child_ended(seq: int, parent: str, child: str, **data: object) -> Event:
+    """As the engine writes it; without ``engine`` it is a body's own, of an earlier version."""
+    said = {"engine": True, "child_run": child, "status": "completed", "outputs": {}, "cost": 0.0, "tokens": 0}
+    return event(seq, parent, "child.ended", **(said | data))
+
+
+async def ids_of(log: SqliteLog | MemoryLog) -> list[str]:
+    return [record.run_id for record in await log.records(status=None, workflow=None, before=None, limit=99)][::-1]
+
+
+@pytest.mark.parametrize("engine", [True, False])
+async def test_an_ended_child_whose_end_is_in_the_log_of_its_open_parent_may_go(engine: bool, tmp_path: Path) -> None:
+    """By age; one whose end is not there stays, also where a body of old has said something like it."""
+    log = SqliteLog(tmp_path / "runs.db", keep_days=0)
+    await log.open()
+    await log.append("top", [started("top")])
+    for child in ("a", "b"):
+        await log.append(child, [started(child, parent="top"), completed(2, child)])
+        await log.append(f"{child}.x", [started(f"{child}.x", parent=child), completed(2, f"{child}.x")])
+    await log.append("top", [child_ended(2, "top", "a", **({} if engine else {"engine": None}))])
+    await log.append("other", [started("other"), child_ended(2, "other", "b")])  # is not b's parent
+    await log.expire()
+    # what is below a child that has ended is not needed: nobody asks for it again
+    assert await ids_of(log) == (["top", "b", "other"] if engine else ["top", "a", "b", "other"])
+    await log.append("top", [completed(3, "top")])
+    await log.expire()
+    assert await ids_of(log) == ["other"]
+    await log.close()
+
+
+async def test_a_run_is_kept_while_a_run_below_it_is_open(tmp_path: Path) -> None:
+    """The child of a run that ended in a crash waits to be cancelled."""
+    log = SqliteLog(tmp_path / "runs.db", keep_days=0, keep_runs=0)
+    await log.open()
+    await log.append("top", [started("top"), completed(2, "top")])
+    await log.append("a", [started("a", parent="top")])
+    assert await log.expire() == 0
+    await log.append("a", [completed(2, "a")])
+    assert await log.expire() == 2
+    await log.close()
+
+
+async def test_the_number_of_kept_runs_counts_those_that_no_other_has_started(tmp_path: Path) -> None:
+    """With all that is below them: the child runs of one large tree push no other run out."""
+    log = SqliteLog(tmp_path / "runs.db", keep_runs=2)
+    await log.open()
+    for root in ("r1", "r2", "r3"):
+        await log.append(root, [started(root)])
+        for n in range(5):
+            await log.append(f"{root}.{n}", [started(f"{root}.{n}", parent=root), completed(2, f"{root}.{n}")])
+        await log.append(root, [completed(2, root)])
+    await log.append("open", [started("open")])
+    await log.append("open.1", [started("open.1", parent="open"), completed(2, "open.1")])
+    assert await log.expire() == 6
+    kept = [run for root in ("r2", "r3") for run in (root, *(f"{root}.{n}" for n in range(5)))]
+    assert await ids_of(log) == [*kept, "open", "open.1"]
+    await log.close()
+
+
+async def test_a_log_in_memory_keeps_what_an_open_parent_may_ask_for_again() -> None:
+    """Within its bound of ended runs: one for runs that nobody has started, one for child runs that may go."""
+    log = MemoryLog(max_ended=2)
+    await log.append("top", [started("top")])
+    for n in range(5):
+        await log.append(f"top.{n}", [started(f"top.{n}", parent="top"), completed(2, f"top.{n}")])
+    for n in range(4):
+        await log.append(f"o{n}", [started(f"o{n}"), completed(2, f"o{n}")])
+    assert await ids_of(log) == ["top", *(f"top.{n}" for n in range(5)), "o2", "o3"]
+    for n in (0, 2, 4):
+        seq = (await log.record("top")).last_seq + 1
+        await log.append("top", [child_ended(seq, "top", f"top.{n}")])
+    assert await ids_of(log) == ["top", "top.1", "top.2", "top.3", "top.4", "o2", "o3"]
+    seq = (await log.record("top")).last_seq + 1
+    await log.append("top", [completed(seq, "top")])  # now none of them is needed
+    assert await ids_of(log) == ["top", "top.1", "top.3", "o3"]
+    await log.delete("top")
+    await log.append("o4", [started("o4"), completed(2, "o4")])
+    assert set(await ids_of(log)) >= {"o3", "o4"}
+
+
+async def test_a_tree_in_memory_goes_with_its_root() -> None:
+    """The child runs of a run that is forgotten are forgotten too, and count no more."""
+    log = MemoryLog(max_ended=1)
+    for root in ("a", "b"):
+        await log.append(root, [started(root)])
+        await log.append(f"{root}.1", [started(f"{root}.1", parent=root), completed(2, f"{root}.1")])
+        await log.append(root, [child_ended(2, root, f"{root}.1"), completed(3, root)])
+    assert await ids_of(log) == ["b", "b.1"]

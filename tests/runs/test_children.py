@@ -32,7 +32,7 @@ def endless(name: str = "endless") -> Workflow:
 
     @flow.task
     async def wait(ctx: Context) -> None:
-        await ctx.emit("child.waits", {})
+        await ctx.emit("body.waits", {})
         await asyncio.Event().wait()
 
     return flow
@@ -340,7 +340,7 @@ async def test_a_cancel_reaches_the_child_and_waits_for_it(engine: Engine, where
     ends: list[tuple[str, str]] = []
     engine.live.subscribe(lambda e: ends.append((e.run_id, e.type)) if e.type == "run.cancelled" else None)
     run = await engine.start(flow, run_id="g")
-    await wait_for_event(await open_run(engine, "g.top.1.ask.1"), "child.waits")
+    await wait_for_event(await open_run(engine, "g.top.1.ask.1"), "body.waits")
     await asyncio.wait_for(run.cancel(task=None if what == "run" else "top"), PATIENCE)
     await asyncio.wait_for(run.ended(), PATIENCE)
     for id in ("g.top.1", "g.top.1.ask.1"):
@@ -409,7 +409,7 @@ async def test_a_child_that_was_paused_by_itself_stays_so_when_the_parent_is_res
     """Somebody wanted that; the parent's resume undoes only what the parent's pause did."""
     run = await engine.start(parent_of(endless()), run_id="r")
     child = await open_run(engine, "r.ask.1")
-    await wait_for_event(child, "child.waits")
+    await wait_for_event(child, "body.waits")
     await child.pause(reason="mine")
     await run.pause()
     await run.resume()

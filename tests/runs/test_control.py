@@ -189,14 +189,14 @@ async def test_a_child_run_that_is_asked_for_during_a_pause_starts_after_the_res
     @flow.task
     async def asks(ctx: Context) -> Any:
         await go.wait()
-        await ctx.emit("child.wanted")
+        await ctx.emit("body.wants")
         return await ctx.run(child)
 
     run = await engine.start(flow, run_id="p")
     await wait_for_event(run, "task.started")
     await run.pause()
     go.set()
-    await wait_for_event(run, "child.wanted")
+    await wait_for_event(run, "body.wants")
     await turns()
     assert [record.run_id for record in await engine.list()] == ["p"]
     await run.resume()
@@ -828,7 +828,7 @@ async def test_a_child_run_is_stopped_only_once_the_reason_is_in_the_log_of_its_
     async def asks(ctx: Context) -> Any:
         return await ctx.run(child)
 
-    log = FaultyLog(MemoryLog(), hangs=["p"], after=2)
+    log = FaultyLog(MemoryLog(), hangs=["p"], after=3)  # up to child.started
     async with Engine(log, grace=0) as engine:
         run = await engine.start(flow, run_id="p")
         await wait_until(lambda: engine.open_runs == 2)

@@ -3,6 +3,7 @@
 tables      the names of all types and statuses, and the tables that the classes are entered into
 run         ``run.started`` to the end of a run
 task        what happens to one task
+child       what happens to the child runs of a task
 calls       log lines, calls of models and tools, budgets
 notices     messages that exist on streams only
 later       types whose keys are fixed, but which this version does not write
@@ -13,7 +14,7 @@ goes on. A key that is NotRequired and whose text says "since" is missing in log
 
 from typing import Final
 
-from reactor.events.vocabulary import calls, later, notices, run, task
+from reactor.events.vocabulary import calls, child, later, notices, run, task
 from reactor.events.vocabulary.tables import (
     ENDED,
     NOTICES,
@@ -53,6 +54,7 @@ __all__ = [
     "RunStatus",
     "TaskStatus",
     "calls",
+    "child",
     "later",
     "notices",
     "run",

@@ -46,28 +46,6 @@ class TaskWithdrawn(TypedDict):
     key: str
 
 
-@reserved("child.started")
-class ChildStarted(TypedDict):
-    """A task has started a child run."""
-
-    child_run: str
-    workflow: str
-    key: str
-
-
-@reserved("child.ended")
-class ChildEnded(TypedDict):
-    """A child run has ended."""
-
-    child_run: str
-    status: str
-    outputs: NotRequired[dict[str, Any]]
-    outputs_ref: NotRequired[str]
-    error: NotRequired[ErrorData]
-    cost: float
-    tokens: int
-
-
 _From = TypedDict("_From", {"from": str})
 
 

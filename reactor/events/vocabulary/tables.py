@@ -26,6 +26,8 @@ EventType = Literal[
     "task.failed",
     "task.skipped",
     "task.cancelled",
+    "child.started",
+    "child.ended",
     "log.created",
     "llm.call.started",
     "llm.call.completed",
@@ -44,8 +46,6 @@ ReservedType = Literal[
     "task.sleeping",
     "task.expired",
     "task.withdrawn",
-    "child.started",
-    "child.ended",
     "run.upgraded",
 ]
 """Types that a later version writes."""

@@ -23,6 +23,7 @@ from reactor.logs.sqlite.retention import Retention
 from reactor.logs.sqlite.writer import Writer
 from reactor.ports.clock import Clock
 from reactor.ports.log import RunRecord
+from reactor.ports.order import Committed
 
 
 class SqliteLog:
@@ -128,6 +129,9 @@ class SqliteLog:
 
     async def blob(self, run_id: str, seq: int, *, tenant: str = "") -> bytes | None:
         return await self._reading.ask(queries.read_blob, run_id, seq, tenant=tenant)
+
+    async def committed(self, after: int, limit: int, *, root: str, tenant: str = "") -> list[Committed]:
+        return await self._reading.ask(queries.list_committed, after, limit, root=root, tenant=tenant)
 
     # --- the index of runs ---
 

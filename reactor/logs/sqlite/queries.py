@@ -12,6 +12,7 @@ from reactor.errors import UnknownRun
 from reactor.events.event import Event
 from reactor.events.state import RunState
 from reactor.ports.log import RunRecord
+from reactor.ports.order import Committed
 
 _RECORDS: Final = (
     "SELECT run_id, workflow, version, status, created,"
@@ -64,6 +65,46 @@ def read_blob(connection: sqlite3.Connection, run_id: str, seq: int, *, tenant: 
     run = run_row(connection, run_id, tenant)
     row = connection.execute("SELECT data FROM blobs WHERE run = ? AND seq = ?", (run, seq)).fetchone()
     return None if row is None else row[0]
+
+
+_COMMITTED: Final = """
+    SELECT position, runs.run_id, first_seq, events, coalesce((
+        SELECT last_seq FROM windows AS earlier WHERE earlier.run = windows.run AND earlier.last_seq < windows.last_seq
+        ORDER BY last_seq DESC LIMIT 1), 0)
+    FROM windows CROSS JOIN runs ON runs.id = windows.run
+    WHERE position > ? AND position <= ? AND tenant = ? AND root = ? ORDER BY position LIMIT ?
+"""
+"""CROSS JOIN keeps SQLite from reading all windows of the tree and sorting them, for each page of them."""
+
+
+def list_committed(
+    connection: sqlite3.Connection, after: int, limit: int, *, root: str, tenant: str = ""
+) -> list[Committed]:
+    """The windows of a tree with ``position > after``, not behind the last window of a root that has ended."""
+    row = connection.execute(
+        "SELECT ended, (SELECT position FROM windows WHERE run = runs.id ORDER BY last_seq LIMIT 1),"
+        " (SELECT position FROM windows WHERE run = runs.id ORDER BY last_seq DESC LIMIT 1)"
+        " FROM runs WHERE tenant = ? AND run_id = ?",
+        (tenant, root),
+    ).fetchone()
+    ended, first, last = row or (None, None, None)
+    until = _NO_END if ended is None or last is None else last
+    # nothing of a tree is older than its root, and a log may hold years before that
+    start = max(after, first - 1) if first is not None else after
+    found: list[Committed] = []
+    size = 0
+    for position, run_id, first_seq, joined, before in connection.execute(
+        _COMMITTED, (start, until, tenant, root, limit)
+    ):
+        size += len(joined)
+        if size > bounds.READ_BYTES and found:
+            break
+        events = [Event.from_log(seq, run_id, line) for seq, line in enumerate(joined.split(b"\n"), first_seq)]
+        found.append(Committed(position, run_id, first_seq, events, before))
+    return found
+
+
+_NO_END: Final = 2**63 - 1
 
 
 # --- the index of runs ---

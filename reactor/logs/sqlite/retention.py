@@ -20,7 +20,10 @@ _STEP_PAGES: Final = 256
 
 
 class Retention(NamedTuple):
-    """Which ended runs are kept: the last ``keep_runs``, of the last ``keep_days``; None: no limit."""
+    """Which ended runs are kept: those of the last ``keep_days``, and the last ``keep_runs`` with their child runs.
+
+    None: no limit. ``keep_runs`` counts runs that no other has started.
+    """
 
     keep_days: float | None = None
     keep_runs: int | None = None
@@ -31,7 +34,13 @@ class Retention(NamedTuple):
 
 
 _TREE_HAS_ENDED: Final = "(tenant, root) NOT IN (SELECT tenant, root FROM runs WHERE ended IS NULL)"
-"""An open parent that is recovered asks for its children, and would start one again that is gone."""
+
+_IS_NOT_NEEDED: Final = """
+    (tenant, run_id) NOT IN (SELECT tenant, parent FROM runs WHERE ended IS NULL AND parent IS NOT NULL)
+    AND (settled OR parent IS NULL OR (tenant, parent) NOT IN (SELECT tenant, run_id FROM runs WHERE ended IS NULL))
+"""
+"""An open parent that is recovered asks for its children. One that is gone would start again, unless the log of the
+parent has its end."""
 
 _DELETE_ANSWERS_OF_NO_RUN: Final = (
     "DELETE FROM answers WHERE run_id != '' AND NOT EXISTS"
@@ -48,12 +57,14 @@ def expire(connection: sqlite3.Connection, retention: Retention, now: str) -> in
         if retention.keep_days is not None:
             before = datetime.fromisoformat(now) - timedelta(days=retention.keep_days)
             deleted += connection.execute(
-                f"DELETE FROM runs WHERE ended < ? AND {_TREE_HAS_ENDED}", (before.isoformat(),)
+                f"DELETE FROM runs WHERE ended < ? AND {_IS_NOT_NEEDED}", (before.isoformat(),)
             ).rowcount
         if retention.keep_runs is not None:
-            newest = "SELECT id FROM runs WHERE ended IS NOT NULL ORDER BY id DESC LIMIT ?"
+            newest = (
+                "SELECT tenant, run_id FROM runs WHERE ended IS NOT NULL AND root = run_id ORDER BY id DESC LIMIT ?"
+            )
             deleted += connection.execute(
-                f"DELETE FROM runs WHERE ended IS NOT NULL AND id NOT IN ({newest}) AND {_TREE_HAS_ENDED}",
+                f"DELETE FROM runs WHERE ended IS NOT NULL AND (tenant, root) NOT IN ({newest}) AND {_TREE_HAS_ENDED}",
                 (retention.keep_runs,),
             ).rowcount
         if deleted:

@@ -117,6 +117,10 @@ MIGRATIONS: Final[tuple[tuple[Step, ...], ...]] = (
         "CREATE INDEX answers_of_run ON answers (tenant, run_id, id)",
         "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     ),
+    (
+        # whether the log of its parent has the end of a child run
+        "ALTER TABLE runs ADD COLUMN settled INTEGER NOT NULL DEFAULT 0",
+    ),
 )
 """Entry i holds the steps that lead from version i to i + 1. A released entry never changes: add the next."""
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from reactor.events.event import Event, Window
 from reactor.events.state import RUN_ENDED, RUN_STATUS, run_status
-from reactor.logs.records import parent_of
+from reactor.logs.records import INDEXED, parent_of, settled_child
 from reactor.logs.sqlite.connection import ConnectionThread
 
 
@@ -129,7 +129,7 @@ class Writer(ConnectionThread):
         for event in new:
             if event.blob is not None:
                 connection.execute("INSERT INTO blobs (run, seq, data) VALUES (?, ?, ?)", (run, event.seq, event.blob))
-            if event.type in RUN_STATUS:
+            if event.type in INDEXED:
                 _update_run(connection, run, event, tenant)
         if new[-1].type in RUN_STATUS and RUN_STATUS[new[-1].type] in RUN_ENDED:
             self._tails.pop((tenant, run_id), None)
@@ -159,7 +159,14 @@ def _find_or_add_run(connection: sqlite3.Connection, run_id: str, tenant: str) -
 
 
 def _update_run(connection: sqlite3.Connection, run: int, event: Event, tenant: str) -> None:
-    """Keeps the row of a run up to date: its status, what ``run.started`` says, and when it ended."""
+    """Keeps the row of a run up to date: its status, what ``run.started`` says, and when it ended.
+
+    ``child.ended`` is noted in the row of the child.
+    """
+    if (child := settled_child(event)) is not None:
+        connection.execute(
+            "UPDATE runs SET settled = 1 WHERE tenant = ? AND run_id = ? AND parent = ?", (tenant, child, event.run_id)
+        )
     status = run_status(event)
     if status is None:
         return

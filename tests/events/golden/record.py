@@ -15,7 +15,7 @@ from pathlib import Path
 
 import orjson
 
-from reactor import Budget, Context, Engine, Retry, Run, Workflow
+from reactor import Budget, Context, Engine, Retry, Run, RunFailed, Workflow
 from reactor.events.event import Event
 from reactor.events.fold import replay
 
@@ -231,6 +231,57 @@ async def every_type(_: Path) -> list[Event]:
         return await events_of(run)
 
 
+async def with_children(_: Path) -> list[Event]:
+    """A child run that completes, one that fails, one that is cancelled with its body."""
+    writes = Workflow("section")
+    fails = Workflow("broken")
+    waits = Workflow("endless")
+
+    @writes.task
+    async def write(title: str, ctx: Context) -> str:
+        await ctx.spend(cost=0.25, tokens=40)
+        return f"# {title}"
+
+    @fails.task
+    async def boom() -> None:
+        raise ValueError("no such thing")
+
+    @fails.task
+    async def other() -> None:
+        raise ConnectionError("nobody is there")
+
+    @waits.task
+    async def wait(ctx: Context) -> None:
+        await asyncio.Event().wait()
+
+    flow = Workflow("book")
+
+    @flow.task
+    async def chapters(ctx: Context) -> list[str]:
+        first = await ctx.run(writes, {"title": "One"})
+        second = await ctx.run(writes, {"title": "Two"}, key="second")
+        return [first["write"], second["write"]]
+
+    @flow.task
+    async def careful(ctx: Context) -> str:
+        try:
+            await ctx.run(fails)
+        except RunFailed as failed:
+            return str(failed)
+        return ""
+
+    @flow.task
+    async def stopped(ctx: Context) -> None:
+        await ctx.run(waits)
+
+    async with Engine("memory://") as engine:
+        run = await engine.start(flow)
+        async for event in run:
+            if event.type == "child.started" and event.task == "stopped":
+                await run.request_cancel(task="stopped", reason="not needed", by="golden")
+        return await events_of(run)
+
+
 Record = Callable[[Path], Awaitable[list[Event]]]
 
 FIRST: tuple[Record, ...] = (
@@ -245,7 +296,7 @@ FIRST: tuple[Record, ...] = (
 RUNS: dict[str, Record] = {
     **{record.__name__: record for record in FIRST},
     # 0.2 writes more keys: progress, place, group and others
-    **{f"{record.__name__}_2": record for record in (*FIRST, every_type)},
+    **{f"{record.__name__}_2": record for record in (*FIRST, every_type, with_children)},
 }
 """Name -> how it was recorded, by the version of its time."""
 

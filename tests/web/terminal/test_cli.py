@@ -13,7 +13,9 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from tests.helpers import family
 from tests.helpers.command import end, reactor, start_reactor, start_server
+from tests.helpers.paths import ROOT
 
 STORE = "memory://"
 
@@ -118,6 +120,42 @@ def test_watch_follows_a_served_run_and_exits_with_its_result(
         seqs = [json.loads(line)["seq"] for line in done.stdout.splitlines()]
         assert seqs == list(range(1, len(seqs) + 1))
         assert reactor("watch", f"{url}/runs/{run_id}/events").returncode == code
+
+
+def test_a_tree_of_runs_is_watched_and_its_questions_are_answered_on_the_command_line() -> None:
+    """`watch` shows the runs below with what they ask, `send --run` answers; a mistake is one sentence."""
+    url, process = start_server(ROOT / "tests/helpers/family.py", "--store", STORE)
+    try:
+        body = json.dumps({"run_id": "r"}).encode()
+        urlopen(Request(f"{url}/workflows/top/runs", body, {"Content-Type": "application/json"})).close()
+        watching = start_reactor("watch", f"{url}/runs/r")
+        assert watching.stdout is not None
+        shown: list[str] = []
+        for place, (run, key) in enumerate(family.QUESTIONS):
+            while not any(key in line and line.startswith(below_of(run)) for line in shown if "waiting: " in line):
+                shown.append(watching.stdout.readline())
+            if place < 2:
+                arguments = ["--key", key, *([] if run == "r" else ["--run", run])]
+                done = reactor("send", f"{url}/runs/r", "ask", str(place), *arguments)
+                assert (done.returncode, done.stdout) == (0, ""), done.stderr
+            else:
+                body = json.dumps({"run": run, "task": "ask", "key": key, "value": place}).encode()
+                urlopen(Request(f"{url}/runs/r/input", body, {"Content-Type": "application/json"})).close()
+        out, errors = watching.communicate(timeout=60)
+        assert watching.returncode == 0, errors
+        assert "run completed" in out.splitlines()[-1]
+        late = reactor("send", f"{url}/runs/r", "ask", "1", "--run", "r.ask.1")
+        assert (late.returncode, late.stderr.rpartition("answers ")[2]) == (
+            2,
+            "409: run r.ask.1 is completed already\n",
+        )
+    finally:
+        end(process)
+
+
+def below_of(run: str) -> str:
+    """How the plain lines of a run begin, in the stream of the run ``r``."""
+    return "" if run == "r" else f"{run.removeprefix('r.')}: "
 
 
 def test_sigterm_ends_the_server_although_a_run_is_open(

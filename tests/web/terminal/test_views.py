@@ -13,6 +13,7 @@ from rich.console import Console
 from reactor.events.event import Draft, Event, Notice, task_head
 from reactor.events.fold import replay
 from reactor.events.state import RunState
+from reactor_web.terminal.family import Family
 from reactor_web.terminal.lines import duration, json_line, plain_line, printable
 from reactor_web.terminal.tree import render_run
 from reactor_web.terminal.views import LineView, LiveView, exit_code, open_view, print_outputs
@@ -397,3 +398,106 @@ def test_a_snapshot_is_adopted_and_events_go_on_from_it() -> None:
         for event in events[cut:]:
             view.show(event)
         assert view.state == replay(events[0].run_id, events)
+
+
+# --- child runs ---------------------------------------------------------------------------------------------------
+
+
+def of_run(run_id: str, seq: int, type: str, data: dict[str, Any], task: str | None = None) -> Event:
+    head = b"" if task is None else task_head(task, task, None, 1)
+    return Event.from_draft(seq, run_id, b"2026-11-21T12:00:00.001456Z", Draft(type, orjson.dumps(data), task, head))
+
+
+def a_family() -> list[Event]:
+    """``r`` has asked for two child runs: one completed, one waits for its own child, which asks."""
+
+    def begins(run_id: str, workflow: str, task: str, parent: str | None = None) -> list[Event]:
+        described = [{"id": task, "kind": "task", "depends_on": []}]
+        started: dict[str, Any] = {"workflow": workflow, "version": "1", "tasks": described, "total_tasks": 1}
+        if parent is not None:
+            started["parent"] = {"run_id": parent, "task_id": "ask"}
+        return [
+            of_run(run_id, 1, "run.started", started),
+            of_run(run_id, 2, "task.started", {"executor": "loop", "index": 0, "total": 1}, task),
+        ]
+
+    def asks_for(run_id: str, seq: int, child: str, workflow: str) -> Event:
+        data = {"engine": True, "child_run": child, "workflow": workflow, "key": "1"}
+        return of_run(run_id, seq, "child.started", data, "ask")
+
+    totals = {"outputs": {}, "duration_ms": 12.0, "total_tasks": 1}
+    ended = {"engine": True, "child_run": "r.ask.1", "status": "completed", "outputs": {}, "cost": 0.0, "tokens": 0}
+    return [
+        *begins("r", "book", "ask"),
+        asks_for("r", 3, "r.ask.1", "section"),
+        *begins("r.ask.1", "section", "write", "r"),
+        of_run("r.ask.1", 3, "run.completed", totals),
+        of_run("r", 4, "child.ended", ended, "ask"),
+        asks_for("r", 5, "r.ask.2", "chapter"),
+        *begins("r.ask.2", "chapter", "ask", "r"),
+        asks_for("r.ask.2", 3, "r.ask.2.ask.1", "review"),
+        *begins("r.ask.2.ask.1", "review", "approve", "r.ask.2"),
+        of_run("r.ask.2.ask.1", 3, "task.waiting", {"prompt": "publish?", "schema": None, "key": "p"}, "approve"),
+    ]
+
+
+def family_screen(events: list[Event], *, height: int = 25) -> list[str]:
+    family = Family()
+    for event in events:
+        family.fold(event)
+    console = Console(file=StringIO(), width=100, height=height, color_system=None)
+    console.print(render_run(family.top, now=NOON + 5, height=height, family=family))
+    return [" ".join(line.split()) for line in text_of(console).splitlines()]
+
+
+def test_child_runs_stand_under_the_task_that_started_them_with_what_they_ask():
+    """Open ones first, each with its open tasks and what is below these; one that has ended is one line."""
+    lines = family_screen(a_family())
+    assert [line for line in lines if line and not line.startswith("━")] == [
+        "▶ book r running 5.0 s 0/1",
+        "▶ ask running 5.0 s",
+        "▶ chapter running 5.0 s r.ask.2",
+        "▶ ask running 5.0 s",
+        "▶ review running 5.0 s r.ask.2.ask.1",
+        lines[-2],
+        "✓ section completed 12.0 ms r.ask.1",
+    ]
+    assert lines[-2].startswith("? approve waiting 5.0 s")
+    assert "publish?" in lines[-2]
+
+
+@pytest.mark.parametrize("height", range(4, 12))
+def test_child_runs_have_no_more_lines_than_there_are(height: int):
+    """Tasks of the run itself come first; what is open comes before what has ended."""
+    lines = family_screen(a_family(), height=height)
+    assert len(lines) <= height
+    if height < 10:
+        assert not any("section" in line for line in lines)
+
+
+def test_plain_lines_of_child_runs_name_their_run():
+    """Those of the run itself stay as they are; the start and the end of a child run are lines of their own."""
+    console = a_console(terminal=False)
+    with open_view(console, json=False) as view:
+        for event in a_family():
+            view.show(event)
+        assert (view.state.run_id, view.state.status) == ("r", "running")
+    lines = text_of(console).splitlines()
+    assert lines[2] == "12:00:00.001 · ask child run r.ask.1 of section started"
+    assert lines[3] == "ask.1: 12:00:00.001 ▶ run r.ask.1 of section started, 1 tasks"
+    assert lines[6] == "12:00:00.001 ✓ ask child run r.ask.1 completed"
+    assert lines[-1].startswith("ask.2.ask.1: 12:00:00.001 ? approve waiting: ")
+    old = of_run("r", 9, "child.ended", {"status": ["mine"]}, "ask")
+    assert plain_line(old) == '12:00:00.001 · ask child.ended {"status":["mine"]}'
+
+
+def test_a_run_with_very_many_child_runs_keeps_no_tasks_of_those_that_ended():
+    """Only their end is shown."""
+    family = Family("r")
+    for event in a_family():
+        family.fold(event)
+    (ended, open_one) = family.children_of(family.top)["ask"]
+    assert ended.state is not None
+    assert (ended.status, ended.state.tasks, ended.state.status) == ("completed", {}, "completed")
+    assert open_one.state is not None
+    assert open_one.state.tasks.keys() == {"ask"}

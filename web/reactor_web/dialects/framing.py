@@ -11,7 +11,7 @@ from reactor_web.sse.frames import HEARTBEAT, encode, with_retry
 COMMENT: Final = HEARTBEAT
 """Opens a stream: it sends the headers, and no client reports it."""
 
-__all__ = ["COMMENT", "after_part", "encode", "is_comment", "number", "split", "with_retry", "without_id"]
+__all__ = ["COMMENT", "after_part", "encode", "is_comment", "number", "place_at", "split", "with_retry", "without_id"]
 
 _ID_LINE: Final = re.compile(rb"^id: [^\n]*\n", re.MULTILINE)
 """Data is one line of JSON after ``data: ``, so no line of it begins so."""
@@ -44,6 +44,12 @@ def number(frames: Sequence[bytes], seq: int) -> bytes:
         id = b"id: %d\n" % seq if k == last else b"id: %d.%d\n" % (seq, k)
         numbered.append(_ID_LINE.sub(id, frame, count=1))
     return b"".join(numbered)
+
+
+def place_at(frames: bytes, position: int, part: int) -> bytes:
+    """The one frame of an event with its place in the log as id: ``<position>.<part>``, ``<position>`` for part 0."""
+    id = b"id: %d.%d\n" % (position, part) if part else b"id: %d\n" % position
+    return _ID_LINE.sub(id, frames, count=1)
 
 
 def after_part(frames: bytes, seq: int, part: int) -> bytes:

@@ -45,6 +45,11 @@ NAMES: Final = (
     "dialect",
 )
 
+OF_A_ROUTE: Final = (*NAMES, "children")
+"""The names that a stream of the routes may have: these know the engine, which finds the runs below a run."""
+NOT_OF_A_TREE: Final = ("tail", "snapshot", "logs", "throttle")
+"""The names that have no meaning with ``children=1``."""
+
 OF_A_SOURCE: Final = ("after", "heartbeat", "dialect")
 """The names that have a meaning for an Observable that is no run. Its handler reads ``after`` itself."""
 
@@ -75,6 +80,8 @@ class StreamOptions:
     """Begin with the folded state instead of the first event."""
     on_disconnect: str = "continue"
     """``cancel``: when this client goes before the run has ended, the run is cancelled."""
+    children: bool = False
+    """The events of all runs below the run too. The cursor is then a position of the log."""
     dialect: str = "native"
     """The name of the dialect that frames are in."""
     view: View | None = None
@@ -120,12 +127,24 @@ def stream_options(
         logs=given.logs if logs is None else int(logs),
         await_run=given.await_run if await_run is None else await_run,
         on_disconnect=_one_of(query, "on_disconnect", ("continue", "cancel")) or given.on_disconnect,
+        children=_flag(query, "children", given.children),
         dialect=dialect.name,
         view=given.view,
     )
+    if options.children:
+        _check_tree(query, dialect)
     options = replace(options, **{name: value for name, value in (fixed or {}).items() if name != "after"})
     matcher(options.types, options.tasks)  # raises InvalidPattern now, not in the stream
     return options
+
+
+def _check_tree(query: Query, dialect: DialectInfo) -> None:
+    """Raises Problem 400 for what has no meaning in the stream of a tree of runs."""
+    for name in query:
+        if name in NOT_OF_A_TREE:
+            raise Problem(400, f"{name} has no meaning with children=1")
+    if dialect.folds:
+        raise Problem(400, f"the dialect {dialect.name} makes its frames of one run: leave out children=1")
 
 
 def check_view(view: object) -> None:

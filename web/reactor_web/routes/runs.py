@@ -26,7 +26,7 @@ from reactor_web.http.command import carry_out
 from reactor_web.http.idempotency import Claim, digest_of, idempotency_key
 from reactor_web.http.keys import ENGINE, REPEATS
 from reactor_web.http.problems import Problem
-from reactor_web.http.query import accepts, page_size, stream_options
+from reactor_web.http.query import OF_A_ROUTE, accepts, page_size, stream_options
 from reactor_web.http.result import full, listed, summary
 from reactor_web.routes.starting import answer_start, check_start, location_of, start_once, starter
 from reactor_web.streaming.stream import stream_to
@@ -78,9 +78,11 @@ async def list_runs(request: web.Request) -> web.Response:
 
 
 async def get_run(request: web.Request) -> web.Response:
+    """The state of a run, and the runs below it with their open questions."""
     engine = request.app[ENGINE]
     run = await _run(request)
-    return json_response(await full(run, engine.not_recovered.get(run.id)))
+    body = await full(run, engine.not_recovered.get(run.id))
+    return json_response({**body, "tree": [below.to_dict() for below in await engine.tree(run.id)]})
 
 
 async def get_output(request: web.Request) -> web.Response:
@@ -94,7 +96,7 @@ async def follow_run(request: web.Request) -> web.StreamResponse:
     if not accepts(request.headers.get("Accept"), "text/event-stream"):
         raise Problem(406, "this is a stream of server-sent events: Accept: text/event-stream")
     # a bad query is 400 whether the run exists or not
-    options = stream_options(request.query, request.headers.get("Last-Event-ID"))
+    options = stream_options(request.query, request.headers.get("Last-Event-ID"), names=OF_A_ROUTE)
     if not options.await_run:
         return await stream_to(request, await _run(request), options, may_hand_over=True)
     # wait before asking for the run, which may start in between
@@ -181,11 +183,15 @@ async def resume_run(request: web.Request) -> web.Response:
 
 
 async def send_input(request: web.Request) -> web.Response:
-    """Sends ``value`` to the ``task`` that waits for it, or will; with ``key`` to its ``receive`` of this key."""
-    body = await _command(request, task=STRING, value=ANYTHING, key=STRING)
+    """Sends ``value`` to the ``task`` that waits for it, or will; with ``key`` to its ``receive`` of this key.
+
+    ``run``: the task is one of that run, which is below this one.
+    """
+    body = await _command(request, task=STRING, value=ANYTHING, key=STRING, run=STRING)
     if "task" not in body or "value" not in body:
         raise Problem(422, "the body must have a task and a value: {task, value}")
-    run = await _run(request)
+    asked = request.match_info["id"]
+    run = await request.app[ENGINE].descendant(asked, body.get("run", asked))
     task, value, question = body["task"], body["value"], body.get("key")
     key = idempotency_key(request)
     if key is None:
@@ -198,7 +204,7 @@ async def send_input(request: web.Request) -> web.Response:
         return run
 
     claim = Claim(await digest_of(request, request.app[ENGINE].digest_key), run.id, run.feed.last_seq)
-    done = await carry_out(request.app[REPEATS].once(key, claim, act, scope=run.id))
+    done = await carry_out(request.app[REPEATS].once(key, claim, act, scope=asked))
     return web.Response(status=202, text=done.body, content_type="application/json")
 
 

@@ -22,7 +22,7 @@ from reactor_web.http.command import carry_out
 from reactor_web.http.idempotency import Claim, digest_of, idempotency_key
 from reactor_web.http.keys import ENGINE, REPEATS
 from reactor_web.http.problems import Problem
-from reactor_web.http.query import StreamOptions, asks_for, prefer_wait, stream_options
+from reactor_web.http.query import OF_A_ROUTE, StreamOptions, asks_for, prefer_wait, stream_options
 from reactor_web.http.result import full, summary
 from reactor_web.streaming.stream import stream_to
 from reactor_web.streaming.streams import streams_of
@@ -57,7 +57,8 @@ def check_start(request: web.Request) -> Answer:
     guard_change(request)
     wait = prefer_wait(request.headers.get("Prefer"))
     streams = asks_for(request.headers.get("Accept"), "text/event-stream")
-    options = stream_options(request.query if streams else {}, request.headers.get("Last-Event-ID"))
+    query: Mapping[str, str] = request.query if streams else {}
+    options = stream_options(query, request.headers.get("Last-Event-ID"), names=OF_A_ROUTE)
     return Answer(wait, options if streams else None)
 
 

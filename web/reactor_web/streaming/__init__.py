@@ -17,6 +17,7 @@ follower    one client from its cursor to the end of its run
 view_follower   one client that follows a view
 event_stream    the response, which bears what a host application does to all of its responses
 response    the headers of a stream, and what happens when it breaks off
+tree        a run and all runs below it, for one client
 observable  any Observable, for one client
 handover    a client that has caught up goes on without its handler
 stream      ``stream(request, run)``: the response from its headers to its end

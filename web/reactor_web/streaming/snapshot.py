@@ -30,10 +30,10 @@ def encode_state(feed: Feed, state: RunState, dialect: Dialect) -> bytes:
     """Consecutive ``run.state`` frames with ``part`` and ``parts``; the last has the seq they are current to as id."""
     empty, _ = dialect.begin(None, "resume")  # this message depends on no earlier one
     body = state.to_dict()
-    parts = _split_tasks(body.pop("tasks"))
+    parts = _split(body.pop("tasks"), body.pop("children", {}))
     frames: list[bytes] = []
-    for part, tasks in enumerate(parts, 1):
-        data: dict[str, Any] = {**body, "tasks": tasks}
+    for part, members in enumerate(parts, 1):
+        data: dict[str, Any] = {**body, **members}
         if len(parts) > 1:
             data |= {"part": part, "parts": len(parts)}
         id = state.seq if part == len(parts) else None
@@ -53,14 +53,16 @@ async def last_logs(feed: Feed, count: int, position: int, dialect: Dialect) -> 
     return b"".join([dialect.step(None, event) for event in found[-count:]]) if count else b""
 
 
-def _split_tasks(tasks: dict[str, Any]) -> list[dict[str, Any]]:
-    parts: list[dict[str, Any]] = [{}]
+def _split(tasks: dict[str, Any], children: dict[str, Any]) -> list[dict[str, dict[str, Any]]]:
+    """Some ``tasks`` in each part, and after the tasks some ``children``."""
+    parts: list[dict[str, dict[str, Any]]] = [{"tasks": {}}]
     size = 0
-    for id, task in tasks.items():
-        length = len(orjson.dumps(task)) + len(id) + 4
-        if size + length > STATE_PART_BYTES and parts[-1]:
-            parts.append({})
-            size = 0
-        parts[-1][id] = task
-        size += length
+    for name, members in (("tasks", tasks), ("children", children)):
+        for id, member in members.items():
+            length = len(orjson.dumps(member)) + len(id) + 4
+            if size and size + length > STATE_PART_BYTES:
+                parts.append({"tasks": {}})
+                size = 0
+            parts[-1].setdefault(name, {})[id] = member
+            size += length
     return parts

@@ -21,12 +21,15 @@ from reactor.errors import ReactorError
 from reactor.events.event import Notice
 from reactor.logger import get_logger
 from reactor.runs.run import Run
+from reactor.runs.tree_events import TreeCursor, TreeEvents
 from reactor.stream.feed import Feed
 from reactor_web.bounds import RETRY_MS
 from reactor_web.dialects import Dialect, End, find
 from reactor_web.dialects.framing import COMMENT
 from reactor_web.guard.hosts import guard_site
 from reactor_web.http.body import NoBody
+from reactor_web.http.keys import ENGINE
+from reactor_web.http.problems import Problem
 from reactor_web.http.query import OF_A_SOURCE, StreamOptions, View, check_view, stream_options
 from reactor_web.streaming.channels import Channels
 from reactor_web.streaming.client import GONE, Client
@@ -36,6 +39,7 @@ from reactor_web.streaming.observable import stream_observable
 from reactor_web.streaming.response import head_response, respond
 from reactor_web.streaming.snapshot import last_logs, state_frames
 from reactor_web.streaming.streams import streams_of
+from reactor_web.streaming.tree import follow_tree
 from reactor_web.streaming.view_follower import ViewFollower
 from reactor_web.streaming.wire import Wire
 
@@ -62,6 +66,8 @@ async def stream(
     Problem 400 for a bad query, TypeError for a view that cannot be called or has no hash.
     """
     check_view(view)
+    if "children" in options:
+        raise TypeError("children=1 is an option of the routes: only they know the runs below a run")
     if isinstance(source, Observable):
         if unknown := sorted(options.keys() - set(OF_A_SOURCE)):
             raise TypeError(f"an Observable has no option {unknown[0]!r}; it has {', '.join(OF_A_SOURCE)}")
@@ -78,7 +84,9 @@ async def stream_to(
 
     With ``may_hand_over`` it may return before the stream has ended; the stream then goes on without its handler.
     """
-    if isinstance(run, Run) and run.feed.closed == "end" and options.after == run.feed.last_seq:
+    if options.children and not request.app[ENGINE].has_tree_events:
+        raise Problem(400, "the log of this server does not keep the order of several runs: leave out children=1")
+    if isinstance(run, Run) and await _has_seen_all(request, run, options):
         return NoBody(status=204)
     if request.method == "HEAD":
         return head_response(options)
@@ -87,7 +95,10 @@ async def stream_to(
         guard_site(request)
     run_id = run.id if isinstance(run, Run) else request.match_info.get("id", "")
     client = Client(request, options, run_id)
-    deliver = partial(_deliver, request, run, client, may_hand_over=may_hand_over and not cancels)
+    if options.children:
+        deliver = partial(_deliver_tree, request, run, client)
+    else:
+        deliver = partial(_deliver, request, run, client, may_hand_over=may_hand_over and not cancels)
     try:
         return await respond(request, client, deliver)
     finally:
@@ -116,6 +127,31 @@ async def _deliver(
         finally:
             if client.on_wake is None:
                 follower.leave()
+    return True
+
+
+async def _has_seen_all(request: web.Request, run: Run, options: StreamOptions) -> bool:
+    """Whether the run has ended, and the client has seen all that it asks for."""
+    if run.feed.closed != "end":
+        return False
+    if options.children:
+        return await (await _tree_of(request, run, options)).has_seen_all()
+    return options.after == run.feed.last_seq
+
+
+async def _tree_of(request: web.Request, run: Run, options: StreamOptions) -> TreeEvents:
+    return await request.app[ENGINE].tree_events(run.id, TreeCursor(options.after or 0, options.part))
+
+
+async def _deliver_tree(request: web.Request, run: Run | Awaitable[Run], client: Client, wire: Wire) -> bool:
+    """Writes the stream of a tree of runs to its end."""
+    await wire.write(COMMENT)
+    if not isinstance(run, Run):
+        started = await _wait_for_start(run, request.match_info.get("id", ""), client, wire)
+        if started is None:
+            return True
+        run = started
+    await follow_tree(await _tree_of(request, run, client.options), client, wire)
     return True
 
 

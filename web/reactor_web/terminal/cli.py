@@ -1,4 +1,4 @@
-"""The command ``reactor``: run, serve, watch, graph.
+"""The command ``reactor``: run, serve, watch, send, graph.
 
 Exit codes: 0 the run completed, 1 it failed, 3 it was cancelled, 4 its stream ended before it did; 2 the command could
 not be carried out; 130 it was interrupted.
@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AbstractContextManager
 from importlib.metadata import version as distribution_version
 from typing import Annotated, Any, NoReturn
 
-import aiohttp
 import orjson
 import typer
 from rich.console import Console
@@ -24,9 +23,10 @@ from reactor.definition.graph import Graph
 from reactor.definition.workflow import Workflow
 from reactor.engine import Engine
 from reactor.errors import InputError, LogLost, ReactorError, RunEnded, TaskEnded, WorkflowError
-from reactor.events.event import Event
+from reactor.events.event import Event, Message
 from reactor.runs.run import Run
-from reactor_web.client.follow import StreamRefused, StreamUnavailable, follow_url
+from reactor.runs.tree_events import iterate_tree
+from reactor_web.client.follow import StreamRefused, StreamUnavailable
 from reactor_web.guard.hosts import is_loopback
 from reactor_web.terminal.load import (
     LoadError,
@@ -37,6 +37,7 @@ from reactor_web.terminal.load import (
     workflows_beside,
 )
 from reactor_web.terminal.log_lines import log_to_stderr
+from reactor_web.terminal.remote import CommandRefused, post_command, watch_url
 from reactor_web.terminal.serve import serve
 from reactor_web.terminal.views import View, exit_code, open_view, print_outputs
 
@@ -143,7 +144,23 @@ def watch(
         _refuse(f"{url} is not an http:// or https:// URL of a run")
     base, _, query = url.partition("?")
     base = base.rstrip("/").removesuffix("/events") + "/events"
-    _exit(_watch(f"{base}?{query}" if query else base, json=json))
+    _exit(watch_url(f"{base}?{query}" if query else base, Console(), json=json))
+
+
+@app.command("send")
+def send_command(
+    url: Annotated[str, typer.Argument(help="The URL of a run.")],
+    task: Annotated[str, typer.Argument(help="The task that asks.")],
+    value: Annotated[str, typer.Argument(help="JSON, or text.")],
+    key: Annotated[str | None, typer.Option(help="The key of the question.")] = None,
+    run: Annotated[str | None, typer.Option(metavar="ID", help="A run below that run: the task is one of its.")] = None,
+) -> None:
+    """Sends a value to a task that asks for one, or to a task of a run below; `reactor watch` shows who asks."""
+    if not url.startswith(("http://", "https://")):
+        _refuse(f"{url} is not an http:// or https:// URL of a run")
+    given = {"key": key, "run": run}
+    body = {"task": task, "value": _parse_value(value), **{name: text for name, text in given.items() if text}}
+    _exit(post_command(f"{url.rstrip('/')}/input", body))
 
 
 @app.command()
@@ -176,13 +193,23 @@ async def _run(
             stopping.add(asyncio.ensure_future(started.request_cancel(reason="interrupted", by="keyboard")))
 
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, cancel)
-        with _view(json) as view:
-            async for message in started:
+        with _view(json, started.id) as view:
+            async for message in _messages(engine, started, only_own=json):
                 if isinstance(message, Event):
                     view.show(message)
         if not json and started.status == "completed":
             print_outputs(Console(), await started.shown_outputs())
         return exit_code(started.status)
+
+
+async def _messages(engine: Engine, run: Run, *, only_own: bool) -> AsyncIterator[Message]:
+    """The events of a run, with those of the runs below it where the log keeps their order."""
+    if only_own or not engine.has_tree_events:
+        async for message in run:
+            yield message
+        return
+    async for event in iterate_tree(await engine.tree_events(run.id)):
+        yield event.message
 
 
 async def _send(run: Run, task: str, value: Any) -> None:
@@ -192,29 +219,8 @@ async def _send(run: Run, task: str, value: Any) -> None:
         print(f"reactor: {late}", file=sys.stderr)
 
 
-async def _watch(url: str, *, json: bool) -> int:
-    # no total timeout: a run may take days, and follow_url has a timeout for silence
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
-    notice = Console(stderr=True)
-    async with aiohttp.ClientSession(timeout=timeout) as session:
-        with _view(json) as view:
-            async for frame in follow_url(
-                url, session=session, on_connection=lambda text: notice.print(text, markup=False)
-            ):
-                if frame.event != "stream.end":
-                    view.show(orjson.loads(frame.data))
-            status = view.state.status if view.state.seq else await _status(session, url)
-    return exit_code(status)
-
-
-async def _status(session: aiohttp.ClientSession, url: str) -> str:
-    """The status of a run whose events were all seen before (204)."""
-    async with session.get(url.partition("?")[0].removesuffix("/events")) as response:
-        return (await response.json())["status"]
-
-
-def _view(json: bool) -> AbstractContextManager[View]:
-    return open_view(Console(), json=json)
+def _view(json: bool, run_id: str) -> AbstractContextManager[View]:
+    return open_view(Console(), json=json, run_id=run_id)
 
 
 # --- read the command line --------------------------------------------------------------------------------------
@@ -281,11 +287,16 @@ def _parse_values(graph: Graph, pairs: Sequence[str]) -> list[tuple[str, Any]]:
             _refuse(f"--send {pair!r} has no value: write TASK=VALUE")
         if task not in graph.by_name:
             _refuse(f"--send {pair!r} names no task of this workflow; it has {', '.join(graph.by_name)}")
-        try:
-            values.append((task, orjson.loads(text)))
-        except orjson.JSONDecodeError:
-            values.append((task, text))
+        values.append((task, _parse_value(text)))
     return values
+
+
+def _parse_value(text: str) -> Any:
+    """A value of the command line: JSON, or else text."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
 
 
 def _exit(main: Coroutine[Any, Any, int]) -> NoReturn:
@@ -293,6 +304,6 @@ def _exit(main: Coroutine[Any, Any, int]) -> NoReturn:
         code = asyncio.run(main)
     except KeyboardInterrupt:
         code = 130
-    except (StreamRefused, StreamUnavailable, LogLost, ReactorError) as error:
+    except (StreamRefused, StreamUnavailable, CommandRefused, LogLost, ReactorError) as error:
         _refuse(str(error))
     raise typer.Exit(code)

@@ -16,6 +16,7 @@ import orjson
 from reactor.events.event import Message
 from reactor.events.state import RUN_STATUS, TASK_STATUS
 from reactor.events.vocabulary import PROGRESS_LIKE
+from reactor.events.vocabulary.child import is_of_engine
 
 LOOKS: Final = {
     "pending": ("·", "dim"),
@@ -88,6 +89,8 @@ def plain_line(event: Message) -> str | None:
     if event.type in _QUIET:
         return None
     status = _STATUS.get(event.type)
+    if event.type == "child.ended" and is_of_engine(event.data):
+        status = event.data["status"]
     symbol = LOOKS[status][0] if status else LOOKS["pending"][0]
     words = _SAY.get(event.type, _say_status if status else _say_custom)(event, event.data)
     return printable(f"{event.time[11:23]} {symbol} {event.task_id or 'run'} {words}").rstrip()
@@ -116,6 +119,15 @@ def _say_retrying(event: Message, data: dict[str, Any]) -> str:
 def _say_waiting(event: Message, data: dict[str, Any]) -> str:
     words = f"waiting: {data.get('prompt') or 'for a value'}"
     return f"{words} ({data['problem']})" if data.get("problem") else words
+
+
+def _say_child(event: Message, data: dict[str, Any]) -> str:
+    if not is_of_engine(data):  # a body's own, in a log of an earlier version
+        return _say_custom(event, data)
+    if event.type == "child.started":
+        return f"child run {data.get('child_run')} of {data.get('workflow')} started"
+    why = error_text(data.get("error")) or data.get("reason")
+    return f"child run {data.get('child_run')} {data.get('status')}{f': {why}' if why else ''}"
 
 
 def _say_resumed(event: Message, data: dict[str, Any]) -> str:
@@ -148,6 +160,8 @@ _SAY: Final[dict[str, Callable[[Message, dict[str, Any]], str]]] = {
     "task.mapped": lambda event, data: f"mapped over {data.get('count')} items",
     "task.retrying": _say_retrying,
     "task.waiting": _say_waiting,
+    "child.started": _say_child,
+    "child.ended": _say_child,
     "task.received": lambda event, data: "received a value",
     "run.resumed": _say_resumed,
     "llm.call.completed": _say_call,

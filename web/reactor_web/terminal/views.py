@@ -14,9 +14,9 @@ from rich.live import Live
 from rich.text import Text
 
 from reactor.events.event import Event, Message, Notice
-from reactor.events.fold import evolve
 from reactor.events.shown import show
-from reactor.events.state import RunState, TaskState
+from reactor.events.state import RunState
+from reactor_web.terminal.family import Family
 from reactor_web.terminal.lines import json_line, plain_line, printable
 from reactor_web.terminal.tree import render_run
 
@@ -49,13 +49,17 @@ class View(Protocol):
     def __exit__(self, *error: object) -> None: ...
 
 
-def open_view(console: Console, *, json: bool) -> View:
-    """The live tree on a terminal, plain lines elsewhere, JSON lines if asked for."""
+def open_view(console: Console, *, json: bool, run_id: str = "") -> View:
+    """The live tree on a terminal, plain lines elsewhere, JSON lines if asked for.
+
+    ``run_id``: the run whose stream it is; the events of other runs are those below it. Without it: that of the first
+    event.
+    """
     if json:
-        return LineView(console, json_line)
+        return LineView(console, json_line, run_id)
     if console.is_terminal and not console.is_dumb_terminal:
-        return LiveView(console)
-    return LineView(console, plain_line)
+        return LiveView(console, run_id)
+    return LineView(console, plain_line, run_id)
 
 
 def _message(item: Showable) -> Message:
@@ -64,28 +68,6 @@ def _message(item: Showable) -> Message:
     if item.get("seq") is not None:
         return Event.from_json(orjson.dumps(item))
     return Notice(item["type"], item["run_id"], item["time"], item["data"])
-
-
-def _fold(state: RunState, message: Message) -> None:
-    if not isinstance(message, Event):
-        if message.type == "run.state":
-            _adopt(state, message.data)
-        return
-    state.run_id = message.run_id
-    if message.map_index is not None and message.task is not None:
-        # a view that begins in the middle, or after a gap, never saw the task of these children
-        state.tasks.setdefault(message.task, TaskState(message.task, message.task))
-    evolve(state, message)
-
-
-def _adopt(state: RunState, snapshot: dict[str, Any]) -> None:
-    """Takes over a ``run.state``, or the next part of it. It comes after a trimmed gap, or with ``snapshot=1``."""
-    adopted = RunState.from_dict(snapshot)
-    if snapshot.get("part", 1) > 1:
-        adopted.tasks = {**state.tasks, **adopted.tasks}
-        adopted.count_progress()
-    for name in RunState.__slots__:
-        setattr(state, name, getattr(adopted, name))
 
 
 def _write(console: Console, line: str) -> None:
@@ -98,16 +80,22 @@ def _write(console: Console, line: str) -> None:
 class LineView:
     """Writes one line for each event for which ``line`` gives one."""
 
-    def __init__(self, console: Console, line: Callable[[Message], str | None]) -> None:
-        self.state = RunState("")
+    def __init__(self, console: Console, line: Callable[[Message], str | None], run_id: str = "") -> None:
+        self._family = Family(run_id)
         self._console = console
         self._line = line
 
+    @property
+    def state(self) -> RunState:
+        return self._family.top
+
     def show(self, event: Showable) -> None:
         message = _message(event)
-        _fold(self.state, message)
+        self._family.fold(message)
         if (line := self._line(message)) is not None:
-            _write(self._console, line)
+            top = self.state.run_id
+            below = "" if message.run_id == top or self._line is json_line else message.run_id.removeprefix(f"{top}.")
+            _write(self._console, f"{printable(below)}: {line}" if below else line)
 
     def __enter__(self) -> Self:
         return self
@@ -119,8 +107,8 @@ class LineView:
 class LiveView:
     """Redraws the tree in place, at most ten times a second. The last tree stays on the screen."""
 
-    def __init__(self, console: Console, *, clock: Callable[[], float] = time.time) -> None:
-        self.state = RunState("")
+    def __init__(self, console: Console, run_id: str = "", *, clock: Callable[[], float] = time.time) -> None:
+        self._family = Family(run_id)
         self._console = console
         self._clock = clock
         self._lock = Lock()  # rich redraws from a thread of its own
@@ -128,13 +116,17 @@ class LiveView:
             console=console, get_renderable=self._render, refresh_per_second=REFRESHES_PER_SECOND, transient=False
         )
 
+    @property
+    def state(self) -> RunState:
+        return self._family.top
+
     def show(self, event: Showable) -> None:
         with self._lock:
-            _fold(self.state, _message(event))
+            self._family.fold(_message(event))
 
     def _render(self) -> RenderableType:
         with self._lock:
-            return render_run(self.state, now=self._clock(), height=self._console.size.height)
+            return render_run(self.state, now=self._clock(), height=self._console.size.height, family=self._family)
 
     def __enter__(self) -> Self:
         self._live.start(refresh=True)

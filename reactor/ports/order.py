@@ -1,0 +1,36 @@
+"""The port for reading the windows of several runs in the order in which they were committed."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from reactor.events.event import Event
+
+
+class Committed(NamedTuple):
+    """One window of a run, as it was committed."""
+
+    position: int
+    """As ``EventLog.append`` gave it."""
+    run_id: str
+    first_seq: int
+    """Of the window as it was committed; the first of its events may have been trimmed since."""
+    events: list[Event]
+    """Those that are kept, at least one."""
+    before: int
+    """The last seq of the run that is kept before this window; 0 if there is none."""
+
+
+@runtime_checkable
+class CommitOrder(Protocol):
+    """Reads the windows of a tree of runs by their positions. A log may have it; ``?children=1`` needs it."""
+
+    async def committed(self, after: int, limit: int, *, root: str, tenant: str = "") -> list[Committed]:
+        """The kept windows with ``position > after`` of the runs of a tree, in the order of their positions.
+
+        - At most ``limit`` windows, and at most ``bounds.READ_BYTES`` after the first. Empty only if there are none.
+        - ``root``: the run at the top, as ``RunRecord.root``. Once it has ended, nothing behind its last window.
+
+        What was read up to a position never changes: a window that is committed later has a higher position.
+        """
+        ...

@@ -1,0 +1,72 @@
+"""``?children=1``: the events of a run and of all runs below it, for one client.
+
+The id of a frame is a position of the log: ``<position>`` for the last event of the window that was committed there,
+``<position>.<k>`` for the k-th of those before it. A client that comes back is sent what is behind its cursor, from the
+same log in the same order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from reactor.events.event import Event
+from reactor.operators.select import matcher
+from reactor.runs.tree_events import TreeEvent, TreeEvents
+from reactor.stream.feed import Closed
+from reactor_web.bounds import RETRY_MS
+from reactor_web.dialects import End, find
+from reactor_web.dialects.framing import place_at
+from reactor_web.streaming.client import GONE, Client
+from reactor_web.streaming.wire import Wire
+
+
+async def follow_tree(events: TreeEvents, client: Client, wire: Wire) -> None:
+    """Writes the stream of a tree from its first frame to its end."""
+    dialect, feed = find(client.options.dialect), events.top.feed
+    if await events.is_ahead():
+        cursor = events.position + (client.options.part > 0)
+        await wire.write(dialect.notice(None, feed.gap(await events.last_position() + 1, cursor, "ahead")))
+        events.begin_anew()
+    stop = events.watch(client.wake)
+    try:
+        await _write_all(events, client, wire)
+    finally:
+        stop()
+    if client.closing != GONE and not client.is_gone:
+        await wire.write(dialect.end(None, _end(events, client)))
+
+
+async def _write_all(events: TreeEvents, client: Client, wire: Wire) -> None:
+    """Writes what comes until nothing more does."""
+    dialect, feed = find(client.options.dialect), events.top.feed
+    matches = matcher(client.options.types, client.options.tasks)
+    period = client.options.heartbeat or None
+    while client.closing is None and not client.is_gone and not events.is_over:
+        closed = feed.closed  # before the read: what closes it is in the log by then
+        if found := await events.read():
+            frames = [_frame(client, event) for event in found if matches(event.message)]
+            await (wire.write(b"".join(frames)) if frames else asyncio.sleep(0))
+        elif closed:
+            if closed == Closed.END and not await events.has_seen_all():
+                client.close("not_found")  # it was deleted while it was read
+            return
+        else:
+            try:
+                await asyncio.wait_for(client.wait(), period)
+            except TimeoutError:
+                await wire.write(dialect.heartbeat(None, 0, ""))
+
+
+def _frame(client: Client, event: TreeEvent) -> bytes:
+    dialect, message = find(client.options.dialect), event.message
+    if isinstance(message, Event):
+        return place_at(dialect.step(None, message), event.position, event.part)
+    return dialect.notice(None, message)
+
+
+def _end(events: TreeEvents, client: Client) -> End:
+    feed = events.top.feed
+    if client.closing is None and (events.is_over or feed.closed == Closed.END):
+        return End(feed.notice("stream.end", {"status": events.status}), events.position)
+    reason = client.closing or feed.closed
+    return End(feed.notice("stream.closing", {"reason": reason, "retry_ms": RETRY_MS}))

@@ -217,6 +217,33 @@ async def test_a_proxy_that_buffers_whatever_it_is_told_delays_and_loses_nothing
         assert ids_of(text) == list(range(1, run.feed.last_seq + 1))
 
 
+@pytest.mark.slow
+async def test_a_proxy_that_cuts_silent_streams_costs_a_connection_and_no_event(
+    tmp_path: Path, certificate: Path
+) -> None:
+    """With a read timeout below the heartbeat, nginx cuts a stream in the middle; our client goes on behind it."""
+    impatient = plain(ONE_ONE, "proxy_read_timeout 1s;")
+    async with behind(impatient, tmp_path, certificate) as (front, site, gates), front.session() as session:
+        run = await site.engine.start("gated")
+        cuts = asyncio.Event()
+
+        def notice(sentence: str) -> None:
+            if "connection lost" in sentence:
+                cuts.set()
+
+        async def collect() -> list[Any]:
+            url = f"{front.url}/runs/{run.id}/events"
+            return [frame async for frame in follow_url(url, session=session, on_connection=notice)]
+
+        collecting = asyncio.create_task(collect())
+        async with asyncio.timeout(20):
+            await cuts.wait()
+            gates.open()
+            frames = await collecting
+        assert [int(frame.id) for frame in frames[:-1]] == list(range(1, run.feed.last_seq + 1))
+        assert frames[-1].event == "stream.end"
+
+
 # --- the same answers -------------------------------------------------------------------------------------------
 
 

@@ -8,8 +8,10 @@ import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import aiohttp
 import aiohttp_cors
 import aiohttp_session
 import pytest
@@ -534,6 +536,27 @@ async def test_two_mounts_in_one_application_both_close_their_streams() -> None:
                 await site.runner.cleanup()
             for client in clients:
                 assert frames_of(whole(await client.rest()))[-1].event == "stream.closing"
+
+
+async def test_streams_and_commands_work_over_a_unix_socket(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """There is no address of the client there and none of the server, only a name in the request."""
+    gates = Gates()
+    async with Engine("memory://", workflows=[gated_workflow(gates)], grace=0.0) as engine:
+        runner = web.AppRunner(reactor_web.create_app(engine), access_log=None)
+        await runner.setup()
+        path = str(tmp_path / "s")
+        await web.UnixSite(runner, path).start()
+        async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(path)) as session:
+            url = "http://localhost/api/v1/runs/r"
+            async with session.put(url, json={"workflow": "gated"}) as response:
+                assert response.status == 201
+            async with session.get(f"{url}/events") as response:
+                assert b"run.started" in await response.content.readuntil(b"\n\n")
+                async with session.post(f"{url}/cancel", json={}) as answer:
+                    assert answer.status == 202
+                assert frames_of(await response.read())[-1].event == "stream.end"
+        await runner.cleanup()
+    assert errors_in(caplog) == []
 
 
 @pytest.mark.parametrize("ends", [True, False], ids=["ends", "client leaves"])

@@ -446,19 +446,29 @@ async def test_a_handler_of_a_host_that_serves_an_observable_survives_its_hooks(
 # --- hosts that break in ----------------------------------------------------------------------------------------
 
 
-def limits_time(answer: bool) -> Callable[[Engine], Host]:
-    """A middleware that cancels each handler after a moment, and answers for it or lets the error go on."""
+class Limit:
+    """A middleware that limits the time of each handler: it is over when the test says so."""
 
-    @web.middleware
-    async def limit(request: web.Request, handler: Any) -> web.StreamResponse:
-        try:
-            return await asyncio.wait_for(handler(request), 0.2)
-        except TimeoutError:
-            if answer:
-                return web.json_response({"error": "too slow"}, status=504)
-            raise
+    def __init__(self, answers: bool = True) -> None:
+        self._answers = answers
+        self._timeouts: list[asyncio.Timeout] = []
 
-    return lambda engine: host(engine, limit)
+    def host(self, engine: Engine) -> Host:
+        @web.middleware
+        async def limit(request: web.Request, handler: Any) -> web.StreamResponse:
+            try:
+                async with asyncio.timeout(None) as timeout:
+                    self._timeouts.append(timeout)
+                    return await handler(request)
+            except TimeoutError:
+                if self._answers:
+                    return web.json_response({"error": "too slow"}, status=504)
+                raise
+
+        return host(engine, limit)
+
+    def is_over(self) -> None:
+        self._timeouts.pop().reschedule(0.0)
 
 
 @pytest.mark.parametrize("answer", [True, False], ids=["answers", "raises"])
@@ -467,12 +477,15 @@ async def test_a_middleware_that_limits_the_time_of_handlers_closes_streams_in_o
     answer: bool, query: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The client is told to come back (``lifetime``), and its answer is not followed by another one."""
-    async with hosted(limits_time(answer)) as (made, site, _):
+    limit = Limit(answer)
+    async with hosted(limit.host) as (made, site, _):
         run = await site.engine.start("gated")
         seen = list[int]()
         for _ in range(2):
             cursor = f"Last-Event-ID: {seen[-1]}\r\n" if seen else ""
             client = await site.open(f"{made.prefix}/{query.format(run.id)}", headers=cursor)
+            await client.until(b'"task_id":"slow"' if "never" not in query and not seen else b":\n")
+            limit.is_over()
             text = whole(await client.rest())
             last = frames_of(text)[-1]
             assert (last.event, json.loads(last.data)["data"]["reason"]) == ("stream.closing", "lifetime")
@@ -484,19 +497,24 @@ async def test_a_middleware_that_limits_the_time_of_handlers_closes_streams_in_o
 
 async def test_the_same_of_an_observable(caplog: pytest.LogCaptureFixture) -> None:
     """Its subscription is disposed, and its client is told."""
-    disposed = asyncio.Event()
+    disposed, is_subscribed = asyncio.Event(), list[bool]()
 
     async def silence(request: web.Request) -> web.StreamResponse:
         def subscribe(observer: Any, scheduler: Any = None) -> rx.abc.DisposableBase:
+            is_subscribed.append(True)
             return rx.disposable.Disposable(disposed.set)
 
         return await reactor_web.stream(request, rx.create(subscribe))
 
     async with Engine("memory://") as engine:
-        made = limits_time(True)(engine)
+        limit = Limit()
+        made = limit.host(engine)
         made.app.router.add_get("/silence", silence)
         async with hosting(made, engine) as site:
             client = await site.open("/silence")
+            await client.until(b":\n")
+            await poll(lambda: is_subscribed, "nobody subscribes")
+            limit.is_over()
             frames = frames_of(whole(await client.rest()))
     assert [frame.event for frame in frames] == ["stream.closing"]
     assert disposed.is_set()

@@ -17,9 +17,9 @@ FLOW = ROOT / "tests/helpers/tokens.py"
 class Life:
     """A server that can be ended and started again at the same address, on the same file."""
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: Path, *options: str) -> None:
         self.store = f"sqlite:///{store}"
-        self.url, self.process = start_server(FLOW, "--store", self.store)
+        self.url, self.process = start_server(FLOW, "--store", self.store, *options)
         self.base = self.url.removesuffix("/api/v1")
 
     def end(self, how: str) -> None:

@@ -27,7 +27,7 @@ from tests.helpers.nginx import find_nginx, free_port, nginx
 from tests.helpers.node import Page, find_node
 from tests.helpers.paths import block_of
 from tests.helpers.server import Gates, gated_workflow
-from tests.helpers.site import Raw, Site, frames_of, ids_of, site_of, whole
+from tests.helpers.site import Raw, Site, frames_of, ids_of, poll, site_of, whole
 from tests.helpers.tls import certificate as certificate
 from tests.helpers.tokens import FIRST, REST
 
@@ -217,6 +217,33 @@ async def test_a_proxy_that_buffers_whatever_it_is_told_delays_and_loses_nothing
         assert ids_of(text) == list(range(1, run.feed.last_seq + 1))
 
 
+@pytest.mark.slow
+async def test_a_proxy_that_cuts_silent_streams_costs_a_connection_and_no_event(
+    tmp_path: Path, certificate: Path
+) -> None:
+    """With a read timeout below the heartbeat, nginx cuts a stream in the middle; our client goes on behind it."""
+    impatient = plain(ONE_ONE, "proxy_read_timeout 1s;")
+    async with behind(impatient, tmp_path, certificate) as (front, site, gates), front.session() as session:
+        run = await site.engine.start("gated")
+        cuts = asyncio.Event()
+
+        def notice(sentence: str) -> None:
+            if "connection lost" in sentence:
+                cuts.set()
+
+        async def collect() -> list[Any]:
+            url = f"{front.url}/runs/{run.id}/events"
+            return [frame async for frame in follow_url(url, session=session, on_connection=notice)]
+
+        collecting = asyncio.create_task(collect())
+        async with asyncio.timeout(20):
+            await cuts.wait()
+            gates.open()
+            frames = await collecting
+        assert [int(frame.id) for frame in frames[:-1]] == list(range(1, run.feed.last_seq + 1))
+        assert frames[-1].event == "stream.end"
+
+
 # --- the same answers -------------------------------------------------------------------------------------------
 
 
@@ -274,6 +301,31 @@ async def test_start_and_stream_is_a_post_through_the_proxy(tmp_path: Path, cert
         gates.open()
         await run.ended()
         assert run.state.status == "completed"
+
+
+async def test_a_client_that_goes_behind_the_proxy_is_noticed(tmp_path: Path, certificate: Path) -> None:
+    """Its stream ends; its run is cancelled if it asked for that, and goes on if it did not."""
+    async with behind("as documented", tmp_path, certificate) as (front, site, _):
+        for query, status in (("", "running"), ("?on_disconnect=cancel", "cancelled")):
+            run = await site.engine.start("gated")
+            client = await raw(front, f"/runs/{run.id}/events{query}")
+            await client.until(b'"task_id":"slow"')
+            client.leave("close")
+            await poll(lambda: not site.streams, "it is not noticed")
+            if query:
+                await run.ended()
+            assert run.state.status == status
+
+
+async def test_a_stream_is_opened_through_the_proxy_before_its_run(tmp_path: Path, certificate: Path) -> None:
+    """The client is connected at once, with headers and all, and has the run from its first event on."""
+    async with behind("as documented", tmp_path, certificate) as (front, site, gates):
+        client = await raw(front, "/runs/later/events?await_run=60&snapshot=1&heartbeat=1")
+        await client.until(b"200 OK")
+        gates.open()
+        run = await site.engine.start("gated", run_id="later")
+        text = whole(await until_end(client))
+        assert ids_of(text) == list(range(1, run.feed.last_seq + 1))
 
 
 async def test_the_documented_proxy_asks_who_it_is_and_passes_the_name_it_was_called_by(

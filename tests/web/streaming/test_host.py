@@ -8,8 +8,10 @@ import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import aiohttp
 import aiohttp_cors
 import aiohttp_session
 import pytest
@@ -444,19 +446,29 @@ async def test_a_handler_of_a_host_that_serves_an_observable_survives_its_hooks(
 # --- hosts that break in ----------------------------------------------------------------------------------------
 
 
-def limits_time(answer: bool) -> Callable[[Engine], Host]:
-    """A middleware that cancels each handler after a moment, and answers for it or lets the error go on."""
+class Limit:
+    """A middleware that limits the time of each handler: it is over when the test says so."""
 
-    @web.middleware
-    async def limit(request: web.Request, handler: Any) -> web.StreamResponse:
-        try:
-            return await asyncio.wait_for(handler(request), 0.2)
-        except TimeoutError:
-            if answer:
-                return web.json_response({"error": "too slow"}, status=504)
-            raise
+    def __init__(self, answers: bool = True) -> None:
+        self._answers = answers
+        self._timeouts: list[asyncio.Timeout] = []
 
-    return lambda engine: host(engine, limit)
+    def host(self, engine: Engine) -> Host:
+        @web.middleware
+        async def limit(request: web.Request, handler: Any) -> web.StreamResponse:
+            try:
+                async with asyncio.timeout(None) as timeout:
+                    self._timeouts.append(timeout)
+                    return await handler(request)
+            except TimeoutError:
+                if self._answers:
+                    return web.json_response({"error": "too slow"}, status=504)
+                raise
+
+        return host(engine, limit)
+
+    def is_over(self) -> None:
+        self._timeouts.pop().reschedule(0.0)
 
 
 @pytest.mark.parametrize("answer", [True, False], ids=["answers", "raises"])
@@ -465,12 +477,15 @@ async def test_a_middleware_that_limits_the_time_of_handlers_closes_streams_in_o
     answer: bool, query: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The client is told to come back (``lifetime``), and its answer is not followed by another one."""
-    async with hosted(limits_time(answer)) as (made, site, _):
+    limit = Limit(answer)
+    async with hosted(limit.host) as (made, site, _):
         run = await site.engine.start("gated")
         seen = list[int]()
         for _ in range(2):
             cursor = f"Last-Event-ID: {seen[-1]}\r\n" if seen else ""
             client = await site.open(f"{made.prefix}/{query.format(run.id)}", headers=cursor)
+            await client.until(b'"task_id":"slow"' if "never" not in query and not seen else b":\n")
+            limit.is_over()
             text = whole(await client.rest())
             last = frames_of(text)[-1]
             assert (last.event, json.loads(last.data)["data"]["reason"]) == ("stream.closing", "lifetime")
@@ -482,19 +497,24 @@ async def test_a_middleware_that_limits_the_time_of_handlers_closes_streams_in_o
 
 async def test_the_same_of_an_observable(caplog: pytest.LogCaptureFixture) -> None:
     """Its subscription is disposed, and its client is told."""
-    disposed = asyncio.Event()
+    disposed, is_subscribed = asyncio.Event(), list[bool]()
 
     async def silence(request: web.Request) -> web.StreamResponse:
         def subscribe(observer: Any, scheduler: Any = None) -> rx.abc.DisposableBase:
+            is_subscribed.append(True)
             return rx.disposable.Disposable(disposed.set)
 
         return await reactor_web.stream(request, rx.create(subscribe))
 
     async with Engine("memory://") as engine:
-        made = limits_time(True)(engine)
+        limit = Limit()
+        made = limit.host(engine)
         made.app.router.add_get("/silence", silence)
         async with hosting(made, engine) as site:
             client = await site.open("/silence")
+            await client.until(b":\n")
+            await poll(lambda: is_subscribed, "nobody subscribes")
+            limit.is_over()
             frames = frames_of(whole(await client.rest()))
     assert [frame.event for frame in frames] == ["stream.closing"]
     assert disposed.is_set()
@@ -534,6 +554,27 @@ async def test_two_mounts_in_one_application_both_close_their_streams() -> None:
                 await site.runner.cleanup()
             for client in clients:
                 assert frames_of(whole(await client.rest()))[-1].event == "stream.closing"
+
+
+async def test_streams_and_commands_work_over_a_unix_socket(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """There is no address of the client there and none of the server, only a name in the request."""
+    gates = Gates()
+    async with Engine("memory://", workflows=[gated_workflow(gates)], grace=0.0) as engine:
+        runner = web.AppRunner(reactor_web.create_app(engine), access_log=None)
+        await runner.setup()
+        path = str(tmp_path / "s")
+        await web.UnixSite(runner, path).start()
+        async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(path)) as session:
+            url = "http://localhost/api/v1/runs/r"
+            async with session.put(url, json={"workflow": "gated"}) as response:
+                assert response.status == 201
+            async with session.get(f"{url}/events") as response:
+                assert b"run.started" in await response.content.readuntil(b"\n\n")
+                async with session.post(f"{url}/cancel", json={}) as answer:
+                    assert answer.status == 202
+                assert frames_of(await response.read())[-1].event == "stream.end"
+        await runner.cleanup()
+    assert errors_in(caplog) == []
 
 
 @pytest.mark.parametrize("ends", [True, False], ids=["ends", "client leaves"])

@@ -91,6 +91,23 @@ def retrying(
     return orjson.dumps({**data, "reason": reason})
 
 
+def waiting(
+    asked: Mapping[str, Any], *, rejected: Sequence[int] = (), problem: str | None = None, answered: int | None = None
+) -> bytes:
+    """``task.waiting``. ``asked``: prompt, schema, key and, if it expires, expires."""
+    data = dict(asked)
+    if rejected:
+        data |= {"rejected": list(rejected), "problem": problem}
+    if answered is not None:
+        data["answered"] = answered
+    return orjson.dumps(data)
+
+
+def question_closed(key: str) -> bytes:
+    """``task.expired`` and ``task.withdrawn``."""
+    return orjson.dumps({"key": key})
+
+
 def received(value: Any, key: str | None, by: str | None) -> bytes:
     """``task.received``. ``by``: who sent it, if known."""
     return orjson.dumps({"value": value, "key": key} | ({} if by is None else {"by": by}))

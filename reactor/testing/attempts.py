@@ -13,6 +13,7 @@ from reactor.definition.task import Task
 from reactor.errors import ContextClosed
 from reactor.ports.attempt import Attempt, Upstream
 from reactor.ports.executor import Executor, Job, Work
+from reactor.ports.speech import Answer, Ask
 from reactor.waiting import READY
 
 PATIENCE: Final = 60.0
@@ -24,7 +25,8 @@ class RecordedVoice:
 
     - ``heard``: what was said, in order: ``("emit", type, data)``, ``("progress", fraction)``, ``("chunk", text)``,
       ``("spend", cost, tokens, source)``, ``("receive", prompt)``, ``("checkpoint",)``, ``("committed",)``.
-    - ``questions``: what ``ctx.receive`` asked: ``(prompt, future)``; the test sets the future.
+    - ``questions``: what ``ctx.receive`` asked: ``(prompt, future)``; the test sets the future to the value.
+    - ``withdrawn``: the places of the questions that a body gave up.
     - ``room``: what the body has to wait for whenever it says something; a future that is not done is a full window.
     - ``is_closed``: once set, everything the body says raises ContextClosed.
     """
@@ -35,6 +37,7 @@ class RecordedVoice:
         self.is_closed = False
         self.heard: list[tuple[Any, ...]] = []
         self.questions: list[tuple[str | None, asyncio.Future[Any]]] = []
+        self.withdrawn: list[int] = []
         self.room: Awaitable[None] = READY
         self._changed = asyncio.Event()
 
@@ -61,11 +64,19 @@ class RecordedVoice:
     def spend(self, cost: str, tokens: int, source: str) -> Awaitable[None]:
         return self._hear("spend", cost, tokens, source)
 
-    def receive(self, prompt: str | None, schema: dict[str, Any] | None, key: str | None) -> Awaitable[Any]:
-        answer: asyncio.Future[Any] = self.loop.create_future()
-        self.questions.append((prompt, answer))
-        self._hear("receive", prompt)
-        return answer
+    def receive(self, ask: Ask) -> Awaitable[Answer]:
+        value: asyncio.Future[Any] = self.loop.create_future()
+        self.questions.append((ask.prompt, value))
+        self._hear("receive", ask.prompt)
+
+        async def answer() -> Answer:
+            return Answer(len(self.heard), await value)
+
+        return answer()
+
+    def withdraw(self, place: int) -> None:
+        self.withdrawn.append(place)
+        self._changed.set()
 
     def run(self, workflow: Any, input: Mapping[str, Any], key: str | None, budget: Any) -> Awaitable[dict[str, Any]]:
         """Always raises NotImplementedError: there is no engine that could start a child run."""

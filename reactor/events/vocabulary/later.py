@@ -32,20 +32,6 @@ class TaskSleeping(TypedDict):
     until: str
 
 
-@reserved("task.expired")
-class TaskExpired(TypedDict):
-    """Nobody answered a question in time."""
-
-    key: str
-
-
-@reserved("task.withdrawn")
-class TaskWithdrawn(TypedDict):
-    """A body no longer waits for the answer to its question."""
-
-    key: str
-
-
 @reserved("child.started")
 class ChildStarted(TypedDict):
     """A task has started a child run."""

@@ -167,9 +167,9 @@ class Mailbox:
             if found[0].seq > published and len(self.questions) > 1:  # it was sent before anybody could see it
                 raise Misdirected(f"its question {found[0]} has just been asked, answer it with key=")
             return found[0]
-        if self._early:
+        if self._early and not self._is_of_before:
             raise Misdirected("a value waits for its next question already, send others with key=")
-        if self.questions:
+        if self.questions and not self._early:
             last = list(self.questions.values())[-1]
             raise Misdirected(f"it asks nothing now, and its question {last} {_SAID[last.status]}")
         return None

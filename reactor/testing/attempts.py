@@ -65,14 +65,10 @@ class RecordedVoice:
         return self._hear("spend", cost, tokens, source)
 
     def receive(self, ask: Ask) -> Awaitable[Answer]:
-        value: asyncio.Future[Any] = self.loop.create_future()
-        self.questions.append((ask.prompt, value))
+        answer = _Answered(loop=self.loop)
+        self.questions.append((ask.prompt, answer))
         self._hear("receive", ask.prompt)
-
-        async def answer() -> Answer:
-            return Answer(len(self.heard), await value)
-
-        return answer()
+        return answer
 
     def withdraw(self, place: int) -> None:
         self.withdrawn.append(place)
@@ -94,6 +90,13 @@ class RecordedVoice:
         self.heard.append(entry)
         self._changed.set()
         return self.room
+
+
+class _Answered(asyncio.Future[Any]):
+    """Is set to a value, and gives it to the body as an ``Answer``."""
+
+    def set_result(self, result: Any, /) -> None:
+        super().set_result(Answer(1, result))
 
 
 def work_for(function: Callable[..., Any], voice: RecordedVoice | None = None, **arguments: Any) -> Work:

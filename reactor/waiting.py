@@ -124,7 +124,7 @@ class PendingCall(Coroutine[Any, Any, T_co]):
     __len__ = __iter__ = __contains__ = __getitem__ = _refuse
 
     def __repr__(self) -> str:
-        return f"<{self._what}(...), not awaited>" if self._begin is not None else f"<{self._what}(...)>"
+        return f"<{self._what}(...){'' if self._inner is not None else ', not awaited'}>"
 
 
 def methods_must_be_awaited(owner: str) -> Callable[[type[C]], type[C]]:

@@ -315,6 +315,33 @@ async def test_an_answer_is_given_to_the_question_it_was_for(engine: Engine, cha
     assert len(of_type(await full_log(engine, run), "task.waiting")) == (1 if change == "nothing" else 2)
 
 
+async def test_an_old_answer_is_for_no_later_question_of_its_place(tmp_path: Path) -> None:
+    """Also not after a restart, when it is one of many values in the log."""
+    flow = Workflow("three")
+
+    @flow.task(retry=Retry(attempts=3, delay=0))
+    async def ask(ctx: Context) -> Any:
+        answer = await ctx.receive(f"question of attempt {ctx.attempt}")
+        if ctx.attempt == 1:
+            raise ConnectionError("try again")
+        return answer
+
+    url = f"sqlite:///{tmp_path}/runs.db"
+    async with Engine(url, workflows=[flow], grace=0) as engine:
+        run = await engine.start(flow, run_id=RUN_ID)
+        await wait_for_event(run, "task.waiting")
+        await run.send("ask", "for the first")
+        await wait_for_event(run, "task.waiting", count=2)
+    async with Engine(url, workflows=[flow]) as engine:
+        run = await engine.get(RUN_ID)
+        await wait_for_event(run, "task.waiting", count=3)
+        assert [(q["key"], q["prompt"]) for q in run.state.tasks["ask"].waiting or []] == [
+            ("1", "question of attempt 3")
+        ]
+        await run.send("ask", "for the third")
+        assert await output(run) == "for the third"
+
+
 class Later(SystemClock):
     """A clock that is ahead: the process was started again so many seconds later."""
 

@@ -319,7 +319,7 @@ def check_folds(events: Sequence[Event]) -> None:
 @pytest.mark.slow
 @settings(
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
-    max_examples=300,
+    max_examples=150,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example],
 )

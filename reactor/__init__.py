@@ -37,7 +37,7 @@ The way of an event: tasks -> stream (number, window) -> logs -> stream (publish
 
 from importlib import metadata as _metadata
 
-from reactor.context.context import Context
+from reactor.context.context import BlockingContext, Context
 from reactor.definition.policy import Budget, Cache, Limit, Retry
 from reactor.definition.workflow import Task, Workflow, provide_run_once
 from reactor.engine import Engine
@@ -51,7 +51,9 @@ from reactor.errors import (
     InvalidValue,
     LogLost,
     MailboxFull,
+    NotAwaited,
     PlanError,
+    QuestionExpired,
     ReactorError,
     RunCancelled,
     RunEnded,
@@ -66,6 +68,7 @@ from reactor.errors import (
     UnknownTask,
     UnknownWorkflow,
     WorkflowError,
+    WrongQuestion,
 )
 from reactor.events.event import Event, Notice
 from reactor.events.fold import evolve
@@ -84,6 +87,7 @@ except _metadata.PackageNotFoundError:  # run from a source tree that nobody has
 
 __all__ = [
     "Backpressure",
+    "BlockingContext",
     "Budget",
     "Cache",
     "Context",
@@ -98,8 +102,10 @@ __all__ = [
     "Limit",
     "LogLost",
     "MailboxFull",
+    "NotAwaited",
     "Notice",
     "PlanError",
+    "QuestionExpired",
     "ReactorError",
     "Retry",
     "Run",
@@ -121,6 +127,7 @@ __all__ = [
     "UnknownWorkflow",
     "Workflow",
     "WorkflowError",
+    "WrongQuestion",
     "evolve",
     "load_plan",
     "off_loop",

@@ -44,10 +44,12 @@ from reactor.services import Service, Services
 from reactor.stream.feed import Closed
 from reactor.stream.live import live_of_all
 from reactor.tasks.past import Output
+from reactor.waiting import methods_must_be_awaited
 
 logger = get_logger()
 
 
+@methods_must_be_awaited("engine")
 class Engine(TreeQueries):
     """Runs workflows on the current event loop.
 
@@ -152,8 +154,7 @@ class Engine(TreeQueries):
     async def drain(self, grace: float | None = None) -> None:
         """Closes the engine: accepts no new runs, and gives the open ones ``grace`` seconds to end.
 
-        Runs that are still open then stay open in a durable log, to be recovered; in any other log they are cancelled
-        with the reason ``shutdown``.
+        Runs that are still open then stay so in a durable log; in another they are cancelled (reason ``shutdown``).
         """
         if self._host is None or self._draining:
             return

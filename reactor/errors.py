@@ -143,6 +143,17 @@ class InvalidValue(ReactorError):
     task_id: str
 
 
+class WrongQuestion(ReactorError):
+    """Raised by ``run.send`` for a value that answers no open question, or does not say which of several.
+
+    Send it with ``key=``, the name of one of the open questions: ``keys``.
+    """
+
+    run_id: str
+    task_id: str
+    keys: list[str]
+
+
 class MailboxFull(ReactorError):
     """Raised by ``run.send`` when 100 values wait to be received. Send again once the task has taken some."""
 
@@ -199,6 +210,26 @@ class WorkerDied(BodyError):
 
 class TaskTimeout(BodyError, TimeoutError):
     """Raised for an attempt that took longer than its ``timeout``. ``Retry`` treats it like any other failure."""
+
+
+class QuestionExpired(BodyError, TimeoutError):
+    """Raised by ``ctx.receive`` for a question that nobody answered in time, or that an earlier attempt gave up.
+
+    ``key``: the name of the question. A body that runs again gets the same error at once.
+    """
+
+    key: str
+
+
+class NotAwaited(ReactorError, TypeError):
+    """Raised where the result of an async call is used that was not awaited: ``if ctx.receive(...)``. Write ``await``.
+
+    As ``UnawaitedAttribute``, which is also an AttributeError, for ``engine.start(...).id``.
+    """
+
+
+class UnawaitedAttribute(NotAwaited, AttributeError):
+    """A ``NotAwaited`` for an attribute of the result."""
 
 
 class TooDeep(BodyError):

@@ -3,6 +3,7 @@
 context   what a body can do: emit, receive, run, log, ...
 calls     calls of language models and tools, as events
 forms     what a received value must look like
+schemas   checks JSON against a JSON Schema, in bounded time
 line      carries the calls of a Context to the loop, from the loop itself or from a thread
 
 The run's side is ``tasks.voice``; between the two stands the port ``ports.speech``.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 import orjson
 
 from reactor import bounds
 from reactor.context.calls import LlmCall, ToolCall
-from reactor.context.forms import Form
+from reactor.context.forms import MAX_PROBLEM_CHARS, Form
 from reactor.definition.policy import Budget, check_tokens, money
 from reactor.errors import EventTooLarge, InvalidEvent
 from reactor.events.plain import is_plain
@@ -17,11 +18,16 @@ from reactor.events.shown import dumps, plain_copy
 from reactor.ports import speech
 from reactor.ports.attempt import Attempt
 from reactor.ports.speech import Line
-from reactor.requests import check_key
-from reactor.waiting import READY
+from reactor.requests import check_key, seconds_problem
+from reactor.waiting import READY, PendingCall
+
+A = TypeVar("A")
+T = TypeVar("T")
 
 _ENVELOPE_BYTES: Final = 512
 """How many of the 48 KiB of an event are left for its envelope."""
+_ROOM_FOR_PROBLEM: Final = "x" * MAX_PROBLEM_CHARS
+"""A question may be asked again together with what is wrong with a value."""
 
 
 class Context:
@@ -37,6 +43,8 @@ class Context:
     def __init__(self, attempt: Attempt, line: Line) -> None:
         self._line = line
         self._calls = 0
+        self._places = count(1)
+        """Of the calls of ``receive``; also threads of the body may call it."""
         self.run_id = attempt.run_id
         self.task_id = attempt.task_id
         self.attempt = attempt.attempt
@@ -56,11 +64,13 @@ class Context:
 
     def checkpoint(self) -> Awaitable[None]:
         """A good moment to stop: waits while the run is paused; in a thread it raises ContextClosed after a cancel."""
-        return self._line.ask(speech.checkpoint, ()) or READY
+        passed = self._ask("ctx.checkpoint", speech.checkpoint, ())
+        return READY if passed is None else passed
 
     def committed(self) -> Awaitable[None]:
         """Done when all that the run has emitted is in the log. Await it before an effect that must not repeat."""
-        return self._line.ask(speech.committed, ()) or READY
+        committed = self._line.ask(speech.committed, ())  # what is emitted after this call does not count
+        return READY if committed is None else PendingCall("ctx.committed", lambda: _awaited(committed))
 
     # --- saying ---
 
@@ -119,22 +129,59 @@ class Context:
 
     # --- asking ---
 
-    def receive(self, prompt: str | None = None, *, schema: Any = None, key: str | None = None) -> Any:
-        """Waits for a value that somebody sends to this task: ``value = await ctx.receive("approve?", schema=bool)``.
+    @overload
+    def receive(
+        self, prompt: str | None = None, *, schema: type[T], key: str | None = None, timeout: float | None = None
+    ) -> PendingCall[T]: ...
+    @overload
+    def receive(
+        self, prompt: str | None = None, *, schema: Any = None, key: str | None = None, timeout: float | None = None
+    ) -> Any: ...
+    def receive(
+        self, prompt: str | None = None, *, schema: Any = None, key: str | None = None, timeout: float | None = None
+    ) -> Any:
+        """Asks somebody for a value and waits for it: ``value = await ctx.receive("approve?", schema=bool)``.
 
-        ``schema`` is a type (the value is restored to it) or a JSON Schema; a value that does not fit is refused when
-        it is sent. Values are recorded: a body that runs again gets the k-th value for its k-th ``receive``, or the one
-        with its ``key``, and nobody is asked twice. While it waits it holds no concurrency slot and its timeout stands
-        still. In a thread it blocks and returns the value.
+        - ``schema``: a type, to which the value is restored, or a JSON Schema. A value that does not fit is refused
+          when it is sent; one that a validator of the type refuses is asked for again.
+        - ``key``: the name of the question; without one it is the number of its place: ``"1"`` for the first call.
+        - ``timeout``: seconds after which it raises QuestionExpired, a TimeoutError.
+
+        Answers are recorded: a body that runs again gets the same answer to the same question, also where that was an
+        expiry, and nobody is asked twice. While it waits the body holds no slot and its timeout stands still. In a
+        thread it blocks and returns the value (annotate ``ctx: BlockingContext``, for a type checker). Raises
+        InvalidEvent for a schema, a key or a timeout that cannot be used.
         """
         try:
             form = Form.of(schema)
         except (TypeError, ValueError) as error:
             raise self._error(InvalidEvent, f"the schema of its receive cannot be used: {error}") from error
-        self._check_key(key)
+        self._check_key(key, "a question")
+        if timeout is not None and (problem := seconds_problem(timeout)) is not None:
+            raise self._error(InvalidEvent, f"the timeout of its receive {problem}")
         shown = None if prompt is None else str(prompt)
-        self._encode("task.waiting", {"prompt": shown, "schema": form.schema})
-        return self._then(self._line.ask(speech.receive, (shown, form.schema, key)), form.restore)
+        self._encode("task.waiting", {"prompt": shown, "schema": form.schema, "room": _ROOM_FOR_PROBLEM})
+        ask = speech.Ask(next(self._places), shown, form.schema, key, timeout)
+        if self._line.blocks:
+            return self._received_here(ask, form)
+        return PendingCall("ctx.receive", lambda: self._received(ask, form))
+
+    async def _received(self, ask: speech.Ask, form: Form) -> Any:
+        while True:
+            seq, value = await self._line.ask(speech.receive, ask)
+            problem, restored = form.restore(value)
+            if problem is None:
+                return restored
+            ask = ask._replace(rejected=(seq, problem))
+
+    def _received_here(self, ask: speech.Ask, form: Form) -> Any:
+        """The same for a body that blocks."""
+        while True:
+            seq, value = self._line.ask(speech.receive, ask)
+            problem, restored = form.restore(value)
+            if problem is None:
+                return restored
+            ask = ask._replace(rejected=(seq, problem))
 
     def run(
         self,
@@ -153,14 +200,9 @@ class Context:
         Raises what awaiting a run raises, and RunExists for a key that this attempt has used with another input, or
         any attempt with another workflow.
         """
-        self._check_key(key)
-        if key is not None and key.isdigit():
-            raise self._error(
-                InvalidEvent,
-                f"the key {key!r} of a child run is a number; numbers are the keys of child runs without one",
-            )
+        self._check_key(key, "a child run")
         checked = None if budget is None else Budget.of(budget)
-        return self._line.ask(speech.run, (workflow, dict(input or {}), key, checked))
+        return self._ask("ctx.run", speech.run, (workflow, dict(input or {}), key, checked))
 
     # --- what calls and logs are written with ---
 
@@ -180,19 +222,22 @@ class Context:
     def _log(self, level: str, message: str, fields: Mapping[str, Any]) -> Awaitable[None]:
         return self.write("log.created", {"level": level, "message": message, "fields": fields})
 
-    def _check_key(self, key: str | None) -> None:
+    def _check_key(self, key: str | None, of: str) -> None:
         try:
             check_key(key)
         except ValueError as error:
             raise self._error(InvalidEvent, str(error)) from None
+        if key is not None and key.isdigit():
+            raise self._error(
+                InvalidEvent, f"the key {key!r} of {of} is a number; numbers are the keys of those without one"
+            )
 
-    def _then(self, answer: Any, change: Callable[[Any], Any]) -> Any:
-        """Applies ``change`` to what ``ask`` gave: to the answer, or to what its awaitable will give."""
+    def _ask(self, what: str, method: speech.Method[A], arguments: A) -> Any:
+        """The answer of the run; on the loop a call that is to be awaited. ``what``: how the body writes the call."""
+        if self._line.blocks:
+            return self._line.ask(method, arguments)
 
-        async def changed() -> Any:
-            return change(await answer)
-
-        return change(answer) if self._line.blocks else changed()
+        return PendingCall(what, lambda: _awaited(self._line.ask(method, arguments)))
 
     def _encode(self, type: str, data: Any) -> bytes:
         try:
@@ -212,6 +257,31 @@ class Context:
     def _error(self, kind: Any, what: str) -> Exception:
         message = f"task {self.task_id} of run {self.run_id}: {what}"
         return kind(message, run_id=self.run_id, task_id=self.task_id)
+
+
+async def _awaited(answer: Awaitable[T]) -> T:
+    return await answer
+
+
+if TYPE_CHECKING:
+
+    class BlockingContext(Context):
+        """The Context of a ``def`` body, as a type checker sees it: there ``receive`` returns the value itself."""
+
+        @overload
+        def receive(  # pyright: ignore[reportIncompatibleMethodOverride]  # a value in place of an awaitable
+            self, prompt: str | None = None, *, schema: type[T], key: str | None = None, timeout: float | None = None
+        ) -> T: ...
+        @overload
+        def receive(
+            self, prompt: str | None = None, *, schema: Any = None, key: str | None = None, timeout: float | None = None
+        ) -> Any: ...
+        def receive(  # pyright: ignore[reportIncompatibleMethodOverride]  # the same
+            self, prompt: str | None = None, *, schema: Any = None, key: str | None = None, timeout: float | None = None
+        ) -> Any: ...
+
+else:
+    BlockingContext = Context
 
 
 class TaskLog:

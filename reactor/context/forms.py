@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import islice
 from typing import Any, NamedTuple, cast
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, ValidationError
-from pydantic import TypeAdapter
+import orjson
+from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticInvalidForJsonSchema
-from referencing import Registry
 
-from reactor.definition.binding import adapter_for
+from reactor.context.schemas import check_schema, problem_in
+from reactor.definition.binding import adapter_for, problems_in
+from reactor.events.values import clip, describe_error
 
-_MAX_PROBLEMS = 5
-"""How many problems of one value are named."""
+MAX_PROBLEM_CHARS = 1_000
+"""How much is said of what is wrong with one value."""
 
 
 class Form(NamedTuple):
@@ -35,12 +34,7 @@ class Form(NamedTuple):
             return cls(None, None)
         if isinstance(schema, Mapping):
             given = dict(cast(Mapping[str, Any], schema))
-            try:
-                Draft202012Validator.check_schema(given)
-            except SchemaError as error:
-                raise ValueError(f"it is not a JSON Schema: {error.message}") from error
-            if (problem := _schema_problem(given)) is not None:
-                raise ValueError(problem)
+            check_schema(given)
             return cls(given, None)
         try:
             adapter = adapter_for(schema)
@@ -49,34 +43,26 @@ class Form(NamedTuple):
         if adapter is None:
             raise TypeError(f"{schema!r} is not a type that values can be checked against")
         try:
-            return cls(adapter.json_schema(), adapter)
+            described = adapter.json_schema()
         except PydanticInvalidForJsonSchema as error:
             raise TypeError(f"{schema!r} has no JSON Schema") from error
+        check_schema(described)
+        return cls(described, adapter)
 
-    def restore(self, value: Any) -> Any:
-        """The value as the Python type; raises ValueError (pydantic's) where it does not fit."""
-        return value if self.adapter is None else self.adapter.validate_python(value)
+    def restore(self, value: Any) -> tuple[str | None, Any]:
+        """``(problem, value as the Python type)`` of a value that fits the schema; the type's own validators run."""
+        if self.adapter is None:
+            return None, value
+        try:
+            return None, self.adapter.validate_json(orjson.dumps(value))
+        except ValidationError as error:
+            return clip(problems_in(error), MAX_PROBLEM_CHARS), None
+        except Exception as error:  # a user's validator may raise anything; another answer may please it
+            described = describe_error(error)
+            return clip(f"{described['type']}: {described['message']}", MAX_PROBLEM_CHARS), None
 
 
 def problem_of(schema: Mapping[str, Any] | None, value: Any) -> str | None:
     """What is wrong with a value, and where in it, as one sentence; None where it fits."""
-    if schema is None:
-        return None
-    # an empty registry: a reference in a schema must not make us fetch anything
-    validator = Draft202012Validator(dict(schema), registry=Registry())  # pyright: ignore[reportUnknownArgumentType]  # typed loosely there
-    try:
-        found = cast("list[ValidationError]", list(islice(validator.iter_errors(value), _MAX_PROBLEMS)))  # pyright: ignore[reportUnknownMemberType]
-    except Exception as error:  # a reference in it that leads nowhere, or to itself
-        return f"the schema itself cannot be used: {type(error).__name__}: {str(error)[:200]}"
-    return "; ".join(f"{_place(error)}{error.message[:200]}" for error in found) or None
-
-
-def _schema_problem(schema: dict[str, Any]) -> str | None:
-    """Why no value can be checked against a schema; None where that works."""
-    problem = problem_of(schema, None)
-    return problem if problem is not None and problem.startswith("the schema itself") else None
-
-
-def _place(error: ValidationError) -> str:
-    path = ".".join(map(str, error.absolute_path))[:100]
-    return f"at {path}: " if path else ""
+    problem = None if schema is None else problem_in(schema, value)
+    return None if problem is None else clip(problem, MAX_PROBLEM_CHARS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -98,6 +98,23 @@ def retrying(
     """``task.retrying``."""
     data = {"next_attempt": next_attempt, "delay_ms": delay_ms, "error": error, "duration_ms": duration_ms}
     return orjson.dumps({**data, "reason": reason})
+
+
+def waiting(
+    asked: Mapping[str, Any], *, rejected: Sequence[int] = (), problem: str | None = None, answered: int | None = None
+) -> bytes:
+    """``task.waiting``. ``asked``: prompt, schema, key and, if it expires, expires."""
+    data = dict(asked)
+    if rejected:
+        data |= {"rejected": list(rejected), "problem": problem}
+    if answered is not None:
+        data["answered"] = answered
+    return orjson.dumps(data)
+
+
+def question_closed(key: str) -> bytes:
+    """``task.expired`` and ``task.withdrawn``."""
+    return orjson.dumps({"key": key})
 
 
 def received(value: Any, key: str | None, by: str | None) -> bytes:

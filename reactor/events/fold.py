@@ -16,6 +16,8 @@ from reactor.events.state import (
     ENDED,
     RUN_STATUS,
     TASK_STATUS,
+    UNNAMED,
+    WITHDRAWN,
     RunState,
     TaskState,
     decimal_of,
@@ -135,18 +137,44 @@ def _task_retrying(state: RunState, body: dict[str, Any]) -> None:
 
 def _task_waiting(state: RunState, body: dict[str, Any]) -> None:
     task, data = _task(state, body), body["data"]
-    _set_status(state, task, "waiting")
-    if "rejected" in data:  # sent before the body asked, and does not fit what it asks for
+    key, answered = data.get("key"), data.get("answered")
+    if "rejected" in data:  # they were sent, and do not fit what the body asks for
         task.received = [sent for sent in task.received or [] if sent[0] not in data["rejected"]]
-    asked = {"prompt": data.get("prompt"), "schema": data.get("schema"), "key": data.get("key")}
-    task.waiting = [*(other for other in task.waiting or [] if other["key"] != asked["key"]), asked]
+    if task.asked is None:
+        task.asked = {}
+    task.asked[_name_of(key)] = [body["seq"], answered]
+    others = [other for other in task.waiting or [] if other["key"] != key]
+    if answered is None:
+        _set_status(state, task, "waiting")
+        question = {"prompt": data.get("prompt"), "schema": data.get("schema"), "key": key}
+        if "expires" in data:
+            question["expires"] = data["expires"]
+        others.append(question)
+    task.waiting = others or None
+
+
+def _name_of(key: str | None) -> str:
+    """The name of a question in ``TaskState.asked``."""
+    return UNNAMED if key is None else key
 
 
 def _task_received(state: RunState, body: dict[str, Any]) -> None:
     task, key = _task(state, body), body["data"].get("key")
     task.received = [*(task.received or []), [body["seq"], key]]
+    _close_question(state, task, key, body["seq"])
+
+
+def _question_closed(state: RunState, body: dict[str, Any]) -> None:
+    _close_question(state, _task(state, body), body["data"]["key"], body["type"].removeprefix("task."))
+
+
+def _close_question(state: RunState, task: TaskState, key: str | None, outcome: int | str) -> None:
+    """``outcome``: the seq of the answer, ``expired`` or ``withdrawn``."""
+    asked = None if task.asked is None else task.asked.get(_name_of(key))
+    if asked is not None and (asked[1] is None or outcome == WITHDRAWN):
+        asked[1] = outcome  # a body may give up a question whose answer has just come
     if task.waiting is not None:
-        task.waiting = [asked for asked in task.waiting if asked["key"] != key] or None
+        task.waiting = [question for question in task.waiting if question["key"] != key] or None
         if task.waiting is None and task.status == "waiting":
             _set_status(state, task, "running")
 
@@ -239,6 +267,8 @@ def _task_ended(state: RunState, body: dict[str, Any]) -> None:
     else:
         task.status = TASK_STATUS[body["type"]]
     task.waiting = task.retry = task.cancelling = None
+    if data.get("recoverable") is not False:
+        task.asked = None  # else it may run again, and nobody is asked twice
     task.ended = body["time"]
     task.seq = body["seq"]
     task.duration_ms = data.get("duration_ms")
@@ -296,6 +326,8 @@ _FOLDS: Final[dict[str, Callable[[RunState, dict[str, Any]], None]]] = {
     "task.progress": _task_progress,
     "task.waiting": _task_waiting,
     "task.received": _task_received,
+    "task.expired": _question_closed,
+    "task.withdrawn": _question_closed,
     "task.retrying": _task_retrying,
     "task.cancelling": _task_cancelling,
     "task.spent": _task_spent,

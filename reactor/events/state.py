@@ -24,6 +24,13 @@ TASK_STATUS: Final[dict[str, str]] = {
 """Event type -> status of the task after it. Before the first event it is ``pending``."""
 
 
+UNNAMED: Final = ""
+"""The key, in ``TaskState.asked``, of questions without a key in logs of versions before 0.2."""
+EXPIRED: Final = "expired"
+WITHDRAWN: Final = "withdrawn"
+"""What became of a question that has no answer."""
+
+
 def run_status(event: Event) -> str | None:
     """The status of a run after an event; None if the event does not change it."""
     status = RUN_STATUS.get(event.type)
@@ -66,9 +73,12 @@ class TaskState:
     retry: dict[str, Any] | None = None
     """While the status is ``retrying``: ``{since, delay_ms}``."""
     waiting: list[dict[str, Any]] | None = None
-    """What it waits to receive: a list of ``{prompt, schema, key}``."""
+    """Its open questions, in the order they were asked: a list of ``{prompt, schema, key, expires?}``."""
     received: list[list[Any]] | None = None
     """``[seq, key]`` of each value that was sent to it."""
+    asked: dict[str, list[Any]] | None = None
+    """All questions of a task that may still run: key -> ``[seq of its task.waiting, what became of it]``, that is the
+    seq of its answer, ``expired``, ``withdrawn``, or None while it is open."""
     cancelling: str | None = None
     """The reason, if this task alone was asked to stop."""
     cost: Decimal | None = None

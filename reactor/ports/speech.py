@@ -8,12 +8,38 @@ from __future__ import annotations
 
 from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 A = TypeVar("A")
 
-Ask = tuple[str | None, dict[str, Any] | None, str | None]
-"""Of ``receive``: prompt, JSON Schema, key."""
+
+class Ask(NamedTuple):
+    """One call of ``ctx.receive``."""
+
+    place: int
+    """Which call of the attempt it is, from 1."""
+    prompt: str | None
+    schema: dict[str, Any] | None
+    """A JSON Schema."""
+    key: str | None
+    timeout: float | None
+    """Seconds."""
+    rejected: tuple[int, str] | None = None
+    """The seq of the answer that the body was given and cannot take, and why: it asks once more."""
+
+    @property
+    def name(self) -> str:
+        """By this the question is answered: its key, else its place."""
+        return str(self.place) if self.key is None else self.key
+
+
+class Answer(NamedTuple):
+    """A value that somebody has sent, as plain JSON. ``seq`` is that of its ``task.received``."""
+
+    seq: int
+    value: Any
+
+
 ChildRunRequest = tuple[Any, Mapping[str, Any], str | None, Any]
 """Of ``run``: workflow, input, key, budget."""
 
@@ -43,8 +69,12 @@ class Voice(Protocol):
         """``cost`` is a decimal number as text."""
         ...
 
-    def receive(self, prompt: str | None, schema: dict[str, Any] | None, key: str | None) -> Awaitable[Any]:
-        """The value that somebody sends to the task, as plain JSON."""
+    def receive(self, ask: Ask) -> Awaitable[Answer]:
+        """The answer to a question; raises QuestionExpired where there is none in time."""
+        ...
+
+    def withdraw(self, place: int) -> None:
+        """The body does not wait any more for what it asked at this place."""
         ...
 
     def run(self, workflow: Any, input: Mapping[str, Any], key: str | None, budget: Any) -> Awaitable[dict[str, Any]]:
@@ -74,8 +104,8 @@ def spend(voice: Voice, arguments: tuple[str, int, str]) -> Awaitable[None]:
     return voice.spend(*arguments)
 
 
-def receive(voice: Voice, arguments: Ask) -> Awaitable[Any]:
-    return voice.receive(*arguments)
+def receive(voice: Voice, arguments: Ask) -> Awaitable[Answer]:
+    return voice.receive(arguments)
 
 
 def run(voice: Voice, arguments: ChildRunRequest) -> Awaitable[dict[str, Any]]:

@@ -4,6 +4,7 @@ recovery     finds unfinished runs in the log and goes on with them; opens child
 origin       what a run was started with, and whether this process can go on with it
 retaking     runs whose log failed, taken up in the same process
 reading      which of its tasks have ended, with which outputs, and which must run again
+asked        what a task has asked, and what it was sent
 retry        a new run that reuses what completed in one that has ended
 leftover     the last events of a run that nobody can go on with
 """

@@ -19,9 +19,9 @@ from reactor.events.state import ENDED, RunState, TaskState
 from reactor.events.timing import milliseconds
 from reactor.logger import get_logger
 from reactor.ports.log import EventLog
+from reactor.recovery.asked import read_letters, read_questions
 from reactor.supervision.ending import Ending, EndReason
 from reactor.supervision.ledger import Ledger
-from reactor.tasks.mailbox import Letter
 from reactor.tasks.past import Output, Past
 
 logger = get_logger()
@@ -48,6 +48,7 @@ async def load_past(log: EventLog, graph: Graph, state: RunState, last: Event | 
         if len(lost) == found:
             break  # else plan anew: a task whose output is lost must run again, and needs the outputs of its upstreams
     bodies = [task for task in state.tasks.values() if task.count is None]
+    asking = [task for task in bodies if task.status not in ENDED or task.id in runs_again]
     last_time = last.time if last else ""
     elapsed_ms = milliseconds(state.started, last_time) - (state.downtime_ms or 0.0)
     pausing_ms = milliseconds(state.paused_at, last_time)
@@ -68,7 +69,8 @@ async def load_past(log: EventLog, graph: Graph, state: RunState, last: Event | 
         owes_pause=ending is None and _owes_pause(state, last),
         cancelling={task.id: task.cancelling for task in state.tasks.values() if task.cancelling is not None},
         retry_seconds={task.id: _retry_seconds(task.retry, now) for task in bodies if task.retry is not None},
-        letters={task.id: await _letters(log, state.run_id, task) for task in bodies if task.received},
+        letters={task.id: await read_letters(log, state.run_id, task) for task in asking},
+        questions={task.id: await read_questions(log, state.run_id, task) for task in asking},
         ledger=Ledger.restored(None if state.budget is None else Budget.of(state.budget), state),
     )
 
@@ -95,17 +97,6 @@ def _owes_pause(state: RunState, last: Event | None) -> bool:
 
 def _retry_seconds(retry: Mapping[str, Any], now: str) -> float:
     return max(0.0, retry["delay_ms"] - milliseconds(retry["since"], now)) / 1000
-
-
-async def _letters(log: EventLog, run_id: str, task: TaskState) -> list[Letter]:
-    if task.status in ENDED:
-        return []
-    letters: list[Letter] = []
-    for seq, key in task.received or ():
-        events = await log.read(run_id, seq - 1, 1)
-        if events and events[0].seq == seq:
-            letters.append(Letter(seq, key, events[0].data["value"]))
-    return letters
 
 
 def _plan(

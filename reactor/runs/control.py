@@ -9,9 +9,10 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from reactor import bounds
-from reactor.errors import EventTooLarge, InvalidValue, MailboxFull, RunEnding, TaskEnded, UnknownTask
+from reactor.errors import EventTooLarge, InvalidValue, MailboxFull, RunEnding, TaskEnded, UnknownTask, WrongQuestion
 from reactor.events import drafts
 from reactor.events.event import Draft
+from reactor.events.state import UNNAMED
 from reactor.ports.clock import Timer
 from reactor.runs.children import Children
 from reactor.runs.crew import Crew
@@ -21,7 +22,7 @@ from reactor.supervision.ending import Ending
 from reactor.supervision.stopwatch import Stopwatch
 from reactor.tasks.actor import Actor
 from reactor.tasks.body import TaskActor
-from reactor.tasks.mailbox import Letter
+from reactor.tasks.mailbox import Letter, Misdirected, problem_with
 from reactor.waiting import READY
 
 KILL_AT: Final = 0.8
@@ -182,21 +183,29 @@ class Control:
         )
 
     def send(self, task_id: str, value: Any, key: str | None, *, by: str | None) -> None:
-        """Hands a value to a task that waits for one; where it does not wait, the value waits in its mailbox."""
+        """Answers a question of a task, the one of this key if one is given; what nobody asks yet waits in its mailbox.
+
+        Raises EventTooLarge, WrongQuestion, InvalidValue, MailboxFull, and what ``_open_task`` raises.
+        """
         actor = self._open_task(task_id)
-        ids = {"run_id": self._run_id, "task_id": task_id}
+        where, ids = f"task {task_id} of run {self._run_id}", {"run_id": self._run_id, "task_id": task_id}
         if not isinstance(actor, TaskActor):
-            raise TaskEnded(f"task {task_id} of run {self._run_id} is mapped; send to a child, {task_id}[0]", **ids)
-        problem = actor.mailbox.problem(key, value)
-        if problem is not None:
-            raise InvalidValue(f"the value for task {task_id} of run {self._run_id} does not fit: {problem}", **ids)
-        if not actor.mailbox.is_awaited(key) and actor.mailbox.waiting >= bounds.MAILBOX:
-            raise MailboxFull(f"{bounds.MAILBOX} values wait for task {task_id} of run {self._run_id} already", **ids)
-        data = drafts.received(value, key, by)
-        if len(data) > bounds.MAX_INLINE_BYTES:
+            raise TaskEnded(f"{where} is mapped; send to a child, {task_id}[0]", **ids)
+        mailbox = actor.mailbox
+        try:
+            question = mailbox.addressee(key, self._journal.feed.last_seq)
+        except Misdirected as error:
+            raise WrongQuestion(f"{where}: {error}", **ids, keys=mailbox.open_keys()) from None
+        name = key if question is None or question.key == UNNAMED else question.key
+        data = drafts.received(value, name, by)
+        if len(data) > bounds.MAX_INLINE_BYTES:  # before its schema is looked at: large values take long to check
             raise EventTooLarge(f"the value for task {task_id} is above {bounds.MAX_INLINE_BYTES:,} bytes", **ids)
+        if (problem := problem_with(question, value)) is not None:
+            raise InvalidValue(f"the value for {where} does not fit: {problem}", **ids)
+        if question is None and mailbox.waiting >= bounds.MAILBOX:
+            raise MailboxFull(f"{bounds.MAILBOX} values wait for {where} already", **ids)
         actor.emit(actor.draft("task.received", data))
-        actor.deliver(Letter(self._journal.last_written, key, value))
+        mailbox.deliver(Letter(self._journal.last_written, name, value), question)
 
     def _open_task(self, task_id: str) -> Actor:
         ids = {"run_id": self._run_id, "task_id": task_id}

@@ -25,6 +25,7 @@ async def drain_runs(runs: OpenRuns, durable: bool, grace: float, append_timeout
         if durable:
             execution.journal.suspend()
         else:
+            logger.warning("run is cancelled, its engine ends before it: await run", run_id=execution.run_id)
             execution.control.cancel(EndReason.SHUTDOWN, by=None, grace=min(grace, bounds.DRAIN_GRACE_SECONDS))
     await _wait(runs, grace + 2 * append_timeout)
     late = list(runs.executions.values())

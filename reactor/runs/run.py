@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Generator
-from typing import Any
+from typing import Any, NoReturn
 
 import orjson
 
 from reactor.bounds import CANCEL_GRACE_SECONDS
 from reactor.definition.names import child_task_id
-from reactor.errors import LogLost, RunEnded, RunFailed, RunNotHere, UnknownTask
+from reactor.errors import LogLost, NotAwaited, RunEnded, RunFailed, RunNotHere, UnknownTask
 from reactor.events.event import Message
 from reactor.events.read_only import RunStateView
 from reactor.events.state import ENDED, RunState
@@ -20,8 +20,10 @@ from reactor.stream.feed import Closed, Feed
 from reactor.stream.follow import Follow, RunEvents, closing_error, iterate
 from reactor.stream.live import Live
 from reactor.stream.task_events import TaskEvents
+from reactor.waiting import methods_must_be_awaited
 
 
+@methods_must_be_awaited("run")
 class Run:
     """One run of a workflow: follow it, await it, control it (``cancel``, ``pause``, ``resume``, ``send``).
 
@@ -79,6 +81,9 @@ class Run:
         if name not in known or index == -1 or (count is not None and index is not None and index >= count):
             raise UnknownTask(f"run {self.id} has no task {str(task_id)[:100]!r}", run_id=self.id, task_id=task_id)
         return TaskEvents(self.feed, task_id)
+
+    def __getitem__(self, task: str) -> NoReturn:
+        raise NotAwaited(f"run {self.id} gives its outputs when it is awaited: write (await run)[{task!r}]")
 
     async def __aiter__(self) -> AsyncIterator[Message]:
         async for window in iterate(self.feed):
@@ -211,11 +216,14 @@ class Run:
         await self._committed(execution)
 
     async def send(self, task: str, value: Any, *, key: str | None = None, by: str | None = None) -> None:
-        """Sends a JSON value to a task that waits in ``ctx.receive``, or will. ``key``: to the question of this key.
+        """Answers a question of a task, which waits in ``ctx.receive`` or will, with a JSON value.
 
-        ``by``: who sends it, for the log.
+        - ``key``: of the question, as its ``task.waiting`` says. Without one the value is for the open question, or for
+          the first one where the task has not asked yet.
+        - ``by``: who sends it, for the log.
 
-        Raises InvalidValue where it does not fit the question; UnknownTask, TaskEnded, MailboxFull, RunEnded.
+        Raises WrongQuestion where the question is answered already, or several are open and ``key`` is missing;
+        InvalidValue where the value does not fit; UnknownTask, TaskEnded, MailboxFull, EventTooLarge, RunEnded.
         """
         check_key(key)
         check_by(by)

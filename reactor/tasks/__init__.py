@@ -16,6 +16,7 @@ running      one attempt: its job in an executor, its timeout, its slots
 observable   a body that returns an Observable
 voice        what the body's Context says and asks, done on the loop
 sampling     progress and text, written at a pace
-mailbox      the values that were sent to the task
+asking       the questions of one attempt: asked, answered, expired, withdrawn
+mailbox      the questions of the task, and the values that were sent to it
 outputs      what a completed task hands on
 """

@@ -21,7 +21,6 @@ from reactor.events.values import describe_error, traceback_of
 from reactor.executors.kinds import KINDS
 from reactor.logger import get_logger
 from reactor.tasks.arguments import preview_arguments
-from reactor.tasks.mailbox import Letter
 from reactor.tasks.outputs import Output, output_problem
 from reactor.tasks.running import Running
 from reactor.tasks.scope import Scope
@@ -235,16 +234,12 @@ class TaskActor(StartingActor):
             self._timer = None
         self._head = b""
 
-    # --- its events, and what it is sent ---
+    # --- its events ---
 
     def draft(self, type: str, data: bytes) -> Draft:
         if not self._head or type == "task.started":
             self._head = task_head(self.task_id, self.node.name, self.map_index, self.attempt)
         return Draft(type, data, self.task_id, self._head)
-
-    def deliver(self, letter: Letter) -> None:
-        """Takes a value that somebody sent. Its ``task.received`` is in the run's window."""
-        self.mailbox.deliver(letter)
 
     def _elapsed_ms(self, since: float) -> float:
         return round((self.scope.clock.monotonic() - since) * 1000, 3)

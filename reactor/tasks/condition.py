@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from reactor.context.context import Context
@@ -47,7 +47,7 @@ def call_on_loop(body: Body, function: Callable[..., Any], parameters: Iterable[
 
 def _checked_answer(answer: Any, of: str) -> Any:
     if inspect.isawaitable(answer):
-        if inspect.iscoroutine(answer):
+        if isinstance(answer, Coroutine):
             answer.close()
         raise TypeError(f"the {of} returned {preview(answer)}; it decides at once, without await")
     return answer

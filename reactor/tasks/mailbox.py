@@ -1,12 +1,21 @@
-"""The values that were sent to one task, and the questions its body waits for."""
+"""The questions that the body of one task has asked, in all its attempts, and the values that were sent to it."""
 
 from __future__ import annotations
 
-from asyncio import AbstractEventLoop, Future
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from asyncio import Future
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
 
 from reactor.context.forms import problem_of
+from reactor.events.state import EXPIRED, UNNAMED, WITHDRAWN
+from reactor.ports.speech import Ask
+
+OPEN: Final = "open"
+ANSWERED: Final = "answered"
+_SAID: Final = {ANSWERED: "is already answered", EXPIRED: "has expired", WITHDRAWN: "was withdrawn"}
+"""What became of a question, for messages."""
+_PROMPT_CHARS: Final = 60
 
 
 class Letter(NamedTuple):
@@ -17,92 +26,181 @@ class Letter(NamedTuple):
     value: Any
 
 
-class Question(NamedTuple):
-    """A ``ctx.receive`` that waits for a value."""
+@dataclass(slots=True, eq=False)
+class Question:
+    """One ``ctx.receive`` and what became of it: ``open``, ``answered``, ``expired`` or ``withdrawn``."""
 
-    key: str | None
+    key: str
+    """``UNNAMED`` for one without a key that a version before 0.2 has asked."""
+    prompt: str | None
     schema: dict[str, Any] | None
-    answer: Future[Letter]
+    expires: str | None = None
+    """An event time."""
+    seq: int = 0
+    """Of the ``task.waiting`` that asked it first."""
+    status: str = OPEN
+    answer: Letter | None = None
+    is_live: bool = False
+    """The present attempt has asked it, or it was open when the run stopped before a restart."""
+    waiters: dict[int, Future[None]] = field(default_factory=dict[int, "Future[None]"])
+    """By place: the calls of ``ctx.receive`` that wait for it. A future is done when the question is not open."""
+
+    def asked(self) -> dict[str, Any]:
+        """What its ``task.waiting`` says."""
+        data = {"prompt": self.prompt, "schema": self.schema, "key": self.key}
+        return data if self.expires is None else {**data, "expires": self.expires}
+
+    def settle(self, status: str, answer: Letter | None = None) -> None:
+        """Closes it and wakes who waits for it."""
+        self.status, self.answer = status, answer
+        for waiter in self.waiters.values():
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def __str__(self) -> str:
+        prompt = "" if self.prompt is None else f" ({self.prompt[:_PROMPT_CHARS]!r})"
+        return f"{self.key!r}{prompt}" if self.key != UNNAMED else f"one without a key{prompt}"
+
+
+class Misdirected(Exception):
+    """Why a value answers no question: the end of a sentence that begins with ``task t of run r``."""
 
 
 class Mailbox:
-    """Hands each letter to an attempt once. An attempt that runs again gets the same letters in the same order.
+    """Brings values and questions together. A question keeps its answer, so each attempt is given the same.
 
-    A ``receive`` with a key gets the first letter of that key; the k-th ``receive`` without a key gets the k-th letter
-    without one.
+    A value that names a key is for that question, asked or not. One that names none is for the one open question, or
+    for the first one where the task has not asked anything yet.
     """
 
     def __init__(self) -> None:
-        self.letters: list[Letter] = []
-        self._open: list[Question] = []
-        self._taken: set[int] = set()
-        self._expected: list[tuple[str | None, dict[str, Any] | None]] = []
-        """(key, schema) of the questions that were open before a restart."""
+        self.questions: dict[str, Question] = {}
+        """By key, in the order they were asked."""
+        self._early: list[Letter] = []
+        """Values that wait for their question, in the order they came."""
+        self._is_of_before = False
+        """The log has questions without keys, of a version before 0.2: there the k-th value is for the k-th one."""
+
+    def restore(self, questions: Iterable[Question], letters: Iterable[Letter]) -> None:
+        """Takes over what the log says, after a restart."""
+        self.questions = {question.key: question for question in questions}
+        unnamed = self.questions.get(UNNAMED)
+        if unnamed is not None and not (unnamed.is_live and unnamed.status == OPEN):
+            del self.questions[UNNAMED]
+        taken = {question.answer.seq for question in self.questions.values() if question.answer is not None}
+        self._early = [letter for letter in letters if letter.seq not in taken and not self._is_spent(letter)]
+        without_key = sum(letter.key is None for letter in self._early)
+        self._is_of_before = unnamed is not None or without_key > 1
+
+    def _is_spent(self, letter: Letter) -> bool:
+        """Whether a letter answered an earlier question of its place, which is another question now."""
+        return letter.key is not None and letter.key.isdigit() and letter.key in self.questions
 
     def begin_attempt(self) -> None:
-        """Another attempt begins: it can take every letter again, and nobody waits."""
-        self._taken.clear()
-        self._expected.clear()
-        for question in self._open:
-            question.answer.cancel()
-        self._open.clear()
+        """Another attempt begins: it has asked nothing yet."""
+        self.questions.pop(UNNAMED, None)  # asked again, it has a key
+        for question in self.questions.values():
+            question.is_live = False
+            for waiter in question.waiters.values():
+                waiter.cancel()
+            question.waiters.clear()
 
-    @property
-    def waiting(self) -> int:
-        """How many letters nobody has taken."""
-        return sum(letter.seq not in self._taken for letter in self.letters)
+    # --- the body asks ---
 
-    def take(self, key: str | None) -> Letter | None:
-        """The recorded letter of the next ``receive``, if there is one."""
-        for letter in self.letters:
-            if letter.key == key and (key is not None or letter.seq not in self._taken):
-                self._taken.add(letter.seq)
+    def recorded(self, ask: Ask) -> Question | None:
+        """The question that this one repeats. One without ``key=`` is the same only with its prompt and schema."""
+        question = self.questions.get(ask.name)
+        if question is None or (ask.key is None and (question.prompt, question.schema) != (ask.prompt, ask.schema)):
+            return None
+        return question
+
+    def add(self, ask: Ask, expires: str | None) -> Question:
+        """A new question, in place of what was asked under its name before."""
+        question = Question(ask.name, ask.prompt, ask.schema, expires)
+        self.questions.pop(ask.name, None)
+        self.questions[ask.name] = question
+        return question
+
+    def take_early(self, question: Question, ask: Ask) -> Letter | None:
+        """The value that was sent for a question before it was asked."""
+        for letter in self._early:
+            if letter.key == question.key or (letter.key is None and self._is_for_unnamed(ask)):
+                self._early.remove(letter)
                 return letter
         return None
 
-    def put_back(self, answer: Future[Letter]) -> None:
-        """The body no longer waits, after a timeout of its own for example: the letter is for its next ``receive``."""
-        if answer.done() and not answer.cancelled():
-            self._taken.discard(answer.result().seq)
+    def _is_for_unnamed(self, ask: Ask) -> bool:
+        return ask.key is None if self._is_of_before else ask.place == 1
 
-    def reject(self, letter: Letter) -> None:
-        """Removes a letter that does not fit the schema of its ``receive``."""
-        self.letters.remove(letter)
+    def give_back(self, question: Question) -> None:
+        """The body gave up a question as its answer came. One with ``key=`` may be asked again, and then has it."""
+        letter, question.answer = question.answer, None
+        if letter is not None and not question.key.isdigit():
+            self._early.append(letter._replace(key=question.key))
 
-    def ask(self, loop: AbstractEventLoop, key: str | None, schema: dict[str, Any] | None) -> Future[Letter]:
-        """Opens a question. The future is done with the letter that answers it."""
-        question = Question(key, schema, loop.create_future())
-        self._open.append(question)
-        question.answer.add_done_callback(lambda _: self._open.remove(question) if question in self._open else None)
-        return question.answer
+    # --- somebody sends ---
 
-    def expect(self, questions: Iterable[Mapping[str, Any]]) -> None:
-        """The questions (``key``, ``schema``) that were open before a restart, until the body asks them again."""
-        self._expected += [(question["key"], question["schema"]) for question in questions]
+    @property
+    def waiting(self) -> int:
+        """How many values wait for their question."""
+        return len(self._early)
 
-    def problem(self, key: str | None, value: Any) -> str | None:
-        """A sentence that says why a value cannot be sent now; None where it can."""
-        schemas = [question.schema for question in self._waiting_for(key)]
-        schemas += [schema for expected, schema in self._expected if expected == key][:1]
-        problems = (problem_of(schema, value) for schema in schemas)
-        return next((problem for problem in problems if problem is not None), None)
+    def addressee(self, key: str | None, published: int) -> Question | None:
+        """The open question that a value is for; None where it waits for its question. Raises Misdirected.
 
-    def is_awaited(self, key: str | None) -> bool:
-        """Whether a question is open for this key."""
-        return bool(self._waiting_for(key))
+        ``published``: the last seq that anybody can have seen. A value without a key is not for a later question.
+        """
+        if key is None:
+            return self._only_open(published)
+        question = self.questions.get(key)
+        if question is not None and question.status != OPEN:
+            raise Misdirected(f"its question {question} {_SAID[question.status]}{self._others()}")
+        if question is None and any(letter.key == key for letter in self._early):
+            raise Misdirected(f"a value waits for its question {key!r} already")
+        return question
 
-    def deliver(self, letter: Letter) -> None:
-        """Keeps a letter, whose event is written, and answers the questions it is for."""
-        self.letters.append(letter)
-        answered = next((expected for expected in self._expected if expected[0] == letter.key), None)
-        if answered is not None:
-            self._expected.remove(answered)
-        for question in self._waiting_for(letter.key):
-            self._open.remove(question)
-            self._taken.add(letter.seq)
-            question.answer.set_result(letter)
+    def _only_open(self, published: int) -> Question | None:
+        found = self._open()
+        if len(found) > 1:
+            raise Misdirected(f"{len(found)} of its questions are open, say which one with key=: {_listed(found)}")
+        if found:
+            if found[0].seq > published and len(self.questions) > 1:  # it was sent before anybody could see it
+                raise Misdirected(f"its question {found[0]} has just been asked, answer it with key=")
+            return found[0]
+        if self._early and not self._is_of_before:
+            raise Misdirected("a value waits for its next question already, send others with key=")
+        if self.questions and not self._early:
+            last = list(self.questions.values())[-1]
+            raise Misdirected(f"it asks nothing now, and its question {last} {_SAID[last.status]}")
+        return None
 
-    def _waiting_for(self, key: str | None) -> list[Question]:
-        """The questions that the next letter answers: all of its key; without a key, the oldest one."""
-        found = [question for question in self._open if question.key == key and not question.answer.done()]
-        return found[:1] if key is None else found
+    def _open(self) -> list[Question]:
+        """The open questions of this attempt; where it has asked nothing yet, those that the one before left open."""
+        found = [question for question in self.questions.values() if question.status == OPEN]
+        return [question for question in found if question.is_live] or found
+
+    def open_keys(self) -> list[str]:
+        """The names of the open questions."""
+        return [question.key for question in self._open() if question.key != UNNAMED]
+
+    def _others(self) -> str:
+        found = self._open()
+        return f"; open: {_listed(found)}" if found else ""
+
+    def deliver(self, letter: Letter, question: Question | None) -> None:
+        """Keeps a value, whose event is written: as the answer of its question, or until that is asked."""
+        if question is not None and question.key != UNNAMED:
+            question.settle(ANSWERED, letter)
+            return
+        if question is not None:
+            del self.questions[UNNAMED]
+        self._early.append(letter)
+
+
+def problem_with(question: Question | None, value: Any) -> str | None:
+    """Why a value does not fit its question; None where it fits, or where nobody has asked yet."""
+    return None if question is None else problem_of(question.schema, value)
+
+
+def _listed(questions: Iterable[Question]) -> str:
+    return ", ".join(str(question) for question in questions)

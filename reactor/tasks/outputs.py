@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Coroutine
 from typing import Any, Final, NamedTuple
 
 from reactivex import Observable
@@ -31,8 +32,8 @@ def output_problem(output: Any) -> TypeError | None:
     if type(output) in COMMON_TYPES:
         return None
     if inspect.isawaitable(output):
-        if inspect.iscoroutine(output):
-            output.close()
+        if isinstance(output, Coroutine):
+            output.close()  # else it would warn that it was never awaited
         return TypeError(f"the body returned {preview(output)}; declare it with async def, or await it")
     if isinstance(output, Observable):
         return TypeError(f"the body returned {preview(output)} after it was asked to stop")

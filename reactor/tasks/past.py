@@ -8,7 +8,7 @@ from typing import NamedTuple
 from reactor.events.state import TaskState
 from reactor.supervision.ending import Ending
 from reactor.supervision.ledger import Ledger
-from reactor.tasks.mailbox import Letter
+from reactor.tasks.mailbox import Letter, Question
 from reactor.tasks.outputs import Output
 
 
@@ -42,5 +42,7 @@ class Past(NamedTuple):
     retry_seconds: Mapping[str, float]
     """What is left of the delays of tasks that were ``retrying``."""
     letters: Mapping[str, list[Letter]]
-    """What was sent to each unfinished task."""
+    """What was sent to each task that runs, or runs again."""
+    questions: Mapping[str, list[Question]]
+    """What each of these tasks has asked."""
     ledger: Ledger

@@ -158,11 +158,12 @@ class Running:
         finally:
             self._waits -= 1
             self._scope.limits.wait_ends(self._body)
-            if self._waits == 0 and self._is_going:
+            if self._waits == 0 and self.is_going:
                 await self._reclaim()
 
     @property
-    def _is_going(self) -> bool:
+    def is_going(self) -> bool:
+        """False once the body has ended, or was told to stop."""
         return self._job is not None and not self._is_stopping
 
     async def _reclaim(self) -> None:
@@ -175,11 +176,11 @@ class Running:
                 try:
                     await self._freed
                 except asyncio.CancelledError as error:
-                    if not self._is_going:
+                    if not self.is_going:
                         self._release_claim()  # the body may take long to end, and needs no slot for it
                         raise
                     interrupted = error
-        if self._stopwatch is not None and self._is_going and self._waits == 0:
+        if self._stopwatch is not None and self.is_going and self._waits == 0:
             self._stopwatch.go()
         if interrupted is not None:
             raise interrupted

@@ -46,6 +46,11 @@ class Journal(Protocol):
     """The run's window, as far as a body waits for it."""
 
     @property
+    def last_written(self) -> int:
+        """The seq of the last event that was written, in the log or not."""
+        ...
+
+    @property
     def is_crowded(self) -> bool:
         """Whether twice a window waits to be committed, because somebody emits without awaiting."""
         ...

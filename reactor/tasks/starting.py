@@ -64,10 +64,9 @@ class StartingActor(Actor):
             self.attempt = seen.attempt
             self.failures = seen.failures or 0
             self._retry_seconds = past.retry_seconds.get(self.task_id, 0.0)
-            if seen.received:
-                self.mailbox.letters += past.letters.get(self.task_id, ())
-            if seen.waiting:
-                self.mailbox.expect(seen.waiting)
+            letters, questions = past.letters.get(self.task_id, ()), past.questions.get(self.task_id, ())
+            if letters or questions:
+                self.mailbox.restore(questions, letters)
         super().restore(past)
 
     def begin(self) -> None:

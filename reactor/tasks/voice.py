@@ -5,23 +5,18 @@ from __future__ import annotations
 from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Mapping
 from decimal import Decimal
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import orjson
 
-from reactor.context.forms import problem_of
 from reactor.definition.policy import Budget
 from reactor.errors import ContextClosed
+from reactor.ports.speech import Answer, Ask
+from reactor.tasks.asking import Asking, Waiting
 from reactor.tasks.sampling import JoinedChunks, LatestProgress
 from reactor.tasks.scope import Body
 
 T = TypeVar("T")
-
-
-class Waiting(Protocol):
-    """An attempt that can wait without holding a slot."""
-
-    async def park(self, answer: Awaitable[T]) -> T: ...
 
 
 class TaskVoice:
@@ -36,6 +31,7 @@ class TaskVoice:
         self.is_closed = False
         self._progress: LatestProgress | None = None
         self._chunks: JoinedChunks | None = None
+        self._asking: Asking | None = None
         self._children = 0
         self._keys: set[str] = set()
         """The names of the child runs this attempt has asked for."""
@@ -88,25 +84,15 @@ class TaskVoice:
 
     # --- asking ---
 
-    async def receive(self, prompt: str | None, schema: dict[str, Any] | None, key: str | None) -> Any:
+    async def receive(self, ask: Ask) -> Answer:
         self._check_open()
-        mailbox = self._body.mailbox
-        rejected: list[int] = []
-        asked: dict[str, Any] = {"prompt": prompt, "schema": schema, "key": key}
-        while (letter := mailbox.take(key)) is not None:
-            problem = problem_of(schema, letter.value)
-            if problem is None:
-                return letter.value
-            mailbox.reject(letter)  # it was sent before its schema was known
-            rejected.append(letter.seq)
-            asked |= {"rejected": rejected, "problem": problem}
-        self.emit("task.waiting", orjson.dumps(asked))
-        answer = mailbox.ask(self.loop, key, schema)
-        try:
-            return (await self._park(answer)).value
-        except BaseException:
-            mailbox.put_back(answer)
-            raise
+        if self._asking is None:
+            self._asking = Asking(self._body, self._running, self.emit)
+        return await self._asking.receive(ask)
+
+    def withdraw(self, place: int) -> None:
+        if self._asking is not None and not self.is_closed:
+            self._asking.withdraw(place)
 
     async def run(
         self, workflow: Any, input: Mapping[str, Any], key: str | None, budget: Budget | None
@@ -137,6 +123,8 @@ class TaskVoice:
                 if sampled is not None:
                     sampled.now()
             self.is_closed = True
+            if self._asking is not None:
+                self._asking.close()
 
     def _check_open(self) -> None:
         if self.is_closed:

@@ -13,6 +13,7 @@ from reactor.definition.task import Task
 from reactor.errors import ContextClosed
 from reactor.ports.attempt import Attempt, Upstream
 from reactor.ports.executor import Executor, Job, Work
+from reactor.ports.speech import Answer, Ask
 from reactor.waiting import READY
 
 PATIENCE: Final = 60.0
@@ -24,7 +25,8 @@ class RecordedVoice:
 
     - ``heard``: what was said, in order: ``("emit", type, data)``, ``("progress", fraction)``, ``("chunk", text)``,
       ``("spend", cost, tokens, source)``, ``("receive", prompt)``, ``("checkpoint",)``, ``("committed",)``.
-    - ``questions``: what ``ctx.receive`` asked: ``(prompt, future)``; the test sets the future.
+    - ``questions``: what ``ctx.receive`` asked: ``(prompt, future)``; the test sets the future to the value.
+    - ``withdrawn``: the places of the questions that a body gave up.
     - ``room``: what the body has to wait for whenever it says something; a future that is not done is a full window.
     - ``is_closed``: once set, everything the body says raises ContextClosed.
     """
@@ -35,6 +37,7 @@ class RecordedVoice:
         self.is_closed = False
         self.heard: list[tuple[Any, ...]] = []
         self.questions: list[tuple[str | None, asyncio.Future[Any]]] = []
+        self.withdrawn: list[int] = []
         self.room: Awaitable[None] = READY
         self._changed = asyncio.Event()
 
@@ -61,11 +64,15 @@ class RecordedVoice:
     def spend(self, cost: str, tokens: int, source: str) -> Awaitable[None]:
         return self._hear("spend", cost, tokens, source)
 
-    def receive(self, prompt: str | None, schema: dict[str, Any] | None, key: str | None) -> Awaitable[Any]:
-        answer: asyncio.Future[Any] = self.loop.create_future()
-        self.questions.append((prompt, answer))
-        self._hear("receive", prompt)
+    def receive(self, ask: Ask) -> Awaitable[Answer]:
+        answer = _Answered(loop=self.loop)
+        self.questions.append((ask.prompt, answer))
+        self._hear("receive", ask.prompt)
         return answer
+
+    def withdraw(self, place: int) -> None:
+        self.withdrawn.append(place)
+        self._changed.set()
 
     def run(self, workflow: Any, input: Mapping[str, Any], key: str | None, budget: Any) -> Awaitable[dict[str, Any]]:
         """Always raises NotImplementedError: there is no engine that could start a child run."""
@@ -83,6 +90,13 @@ class RecordedVoice:
         self.heard.append(entry)
         self._changed.set()
         return self.room
+
+
+class _Answered(asyncio.Future[Any]):
+    """Is set to a value, and gives it to the body as an ``Answer``."""
+
+    def set_result(self, result: Any, /) -> None:
+        super().set_result(Answer(1, result))
 
 
 def work_for(function: Callable[..., Any], voice: RecordedVoice | None = None, **arguments: Any) -> Work:

@@ -10,9 +10,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, field_validator
+
 from reactor.context.context import Context
 from reactor.definition.task import Task
-from reactor.errors import ContextClosed
+from reactor.errors import ContextClosed, QuestionExpired
 
 
 class TwoPartError(Exception):
@@ -305,3 +307,50 @@ def ask_child_and_block(ctx: Context) -> Any:
 
 asks_child = {"loop": ask_child, "thread": ask_child_and_block, "process": ask_child_and_block}
 """Bodies that give what a child run of the workflow ``child`` gives, by executor."""
+
+
+def ask_intern_then_manager(ctx: Context) -> list[Any]:
+    """In a thread or a process: the first question expires."""
+    answers: list[Any] = []
+    try:
+        answers.append(ctx.receive("intern?", timeout=0.05))
+    except QuestionExpired as expired:
+        answers.append(f"expired {expired.key}")
+    answers.append(ctx.receive("manager?"))
+    if ctx.attempt == 1:
+        raise ConnectionError("try again")
+    return answers
+
+
+async def give_up_intern_ask_manager(ctx: Context) -> list[Any]:
+    """On the loop, or in a loop of its own process: the body gives the first question up."""
+    answers: list[Any] = []
+    try:
+        answers.append(await asyncio.wait_for(ctx.receive("intern?"), 0.05))
+    except TimeoutError:
+        answers.append("given up")
+    answers.append(await ctx.receive("manager?"))
+    if ctx.attempt == 1:
+        raise ConnectionError("try again")
+    return answers
+
+
+class Even(BaseModel):
+    """Its own validator takes even numbers only, which no JSON Schema says."""
+
+    n: int
+
+    @field_validator("n")
+    @classmethod
+    def is_even(cls, n: int) -> int:
+        if n % 2:
+            raise ValueError("must be even")
+        return n
+
+
+def ask_for_even(ctx: Context) -> int:
+    return ctx.receive("even?", schema=Even).n
+
+
+async def await_even(ctx: Context) -> int:
+    return (await ctx.receive("even?", schema=Even)).n

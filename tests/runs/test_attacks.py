@@ -106,7 +106,7 @@ def test_a_schema_that_leads_nowhere_is_refused_where_it_is_given(schema: dict[s
 
 
 async def test_a_value_whose_receive_timed_out_is_there_for_the_next() -> None:
-    """A body that waits for its slot after it was answered, and gives up, gets the value when it asks again."""
+    """A body that waits for its slot after it was answered, and gives up, gets the value when it asks that again."""
     flow = Workflow("again")
     hold = asyncio.Event()
 
@@ -114,9 +114,9 @@ async def test_a_value_whose_receive_timed_out_is_there_for_the_next() -> None:
     async def asks(ctx: Context) -> int:
         try:
             async with asyncio.timeout(0.05):
-                return await ctx.receive()
+                return await ctx.receive(key="n")
         except TimeoutError:
-            return await ctx.receive() + 100
+            return await ctx.receive(key="n") + 100
 
     @flow.task(limits="one")
     async def holds(ctx: Context) -> None:
@@ -125,7 +125,7 @@ async def test_a_value_whose_receive_timed_out_is_there_for_the_next() -> None:
     async with Engine() as engine:
         run = await engine.start(flow)
         await wait_for_event(run, "task.started", "holds")
-        await run.send("asks", 7)
+        await run.send("asks", 7, key="n")
         asyncio.get_running_loop().call_later(0.1, hold.set)
         assert (await asyncio.wait_for(run, PATIENCE))["asks"] in (7, 107)
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from reactor import Engine, Event, MailboxFull, Run, RunEnded, RunEnding, TaskEnded, UnknownTask
+from reactor import Engine, Event, MailboxFull, Run, RunEnded, RunEnding, TaskEnded, UnknownTask, WrongQuestion
 from reactor.events.event import Window
 from reactor.events.fold import replay
 from reactor.events.vocabulary import TASK_ENDS
@@ -26,7 +26,7 @@ from tests.helpers.inside import kill, recovery_done
 from tests.helpers.runs import open_runs
 
 RUN_ID = "r"
-REFUSED = (RunEnded, RunEnding, TaskEnded, UnknownTask, MailboxFull)
+REFUSED = (RunEnded, RunEnding, TaskEnded, UnknownTask, MailboxFull, WrongQuestion)
 PATIENCE = 60.0
 """Seconds an example may take: only one that hangs takes them."""
 
@@ -112,7 +112,7 @@ class Story:
             if await self.succeeds(self.run.request_cancel(grace=30, task=task_id)):
                 assert ("task.cancelling", task_id) in [(e.type, e.task_id) for e in await self.events()]
         elif what == "send":
-            await self.send(self.run, self.task(number))
+            await self.send(self.run, self.task(number), (None, "1", "2")[number % 3])
         else:
             await self.hold(what, number)
 
@@ -124,10 +124,10 @@ class Story:
             found = [t for t in types(await read_all(self.log, run.id), but="recovered") if t in HOLDS]
             assert found[-1:] == ["run.paused"] if what == "pause" else found[-1:] != ["run.paused"]
 
-    async def send(self, run: Run, task_id: str) -> None:
+    async def send(self, run: Run, task_id: str, key: str | None) -> None:
         self.values += 1
         value = self.values
-        if await self.succeeds(run.send(task_id, value)):
+        if await self.succeeds(run.send(task_id, value, key=key)):
             received = [e for e in await read_all(self.log, run.id) if e.type == "task.received"]
             assert value in [e.data["value"] for e in received if e.task_id == task_id]
 
@@ -153,8 +153,8 @@ class Story:
                 if run.status == "paused":
                     await self.succeeds(run.resume())
                 for task in list(run.state.tasks.values()):
-                    for _ in task.waiting or ():
-                        await self.send(run, task.id)
+                    for asked in task.waiting or ():
+                        await self.send(run, task.id, asked["key"])
             await asyncio.sleep(0)
         await recovery_done(self.engine)
 
@@ -205,13 +205,16 @@ def check_cancel(events: Sequence[Event]) -> None:
 
 
 def check_values(events: Sequence[Event]) -> None:
-    """The k-th value a body gets is the k-th that was sent to it, in every attempt."""
-    sent: dict[str | None, list[Any]] = {}
+    """What a body gets at its k-th question is what was sent to that, in every attempt; each is answered once."""
+    sent: dict[tuple[str | None, str | None], Any] = {}
     for event in events:
         if event.type == "task.received":
-            sent.setdefault(event.task_id, []).append(event.data["value"])
+            name = (event.task_id, event.data["key"])
+            assert name not in sent, f"{event!r} answers a question that is answered"
+            sent[name] = event.data["value"]
         elif event.type == "value.got":
-            assert sent[event.task_id][event.data["k"]] == event.data["value"], f"{event!r}"
+            names = [str(event.data["k"] + 1), *([None] if event.data["k"] == 0 else [])]
+            assert event.data["value"] in [sent.get((event.task_id, name)) for name in names], f"{event!r}"
 
 
 @pytest.mark.slow

@@ -32,20 +32,6 @@ class TaskSleeping(TypedDict):
     until: str
 
 
-@reserved("task.expired")
-class TaskExpired(TypedDict):
-    """Nobody answered a question in time."""
-
-    key: str
-
-
-@reserved("task.withdrawn")
-class TaskWithdrawn(TypedDict):
-    """A body no longer waits for the answer to its question."""
-
-    key: str
-
-
 _From = TypedDict("_From", {"from": str})
 
 

@@ -20,6 +20,8 @@ EventType = Literal[
     "task.spent",
     "task.waiting",
     "task.received",
+    "task.expired",
+    "task.withdrawn",
     "task.retrying",
     "task.cancelling",
     "task.completed",
@@ -44,8 +46,6 @@ NoticeType = Literal["run.state", "stream.gap", "stream.end", "stream.closing"]
 ReservedType = Literal[
     "task.step",
     "task.sleeping",
-    "task.expired",
-    "task.withdrawn",
     "run.upgraded",
 ]
 """Types that a later version writes."""

@@ -82,21 +82,25 @@ class TaskSpent(TypedDict):
 
 @event("task.waiting", task="waiting")
 class TaskWaiting(TypedDict):
-    """The body asks for a value with ``ctx.receive`` and waits."""
+    """The body asks for a value with ``ctx.receive``, and waits unless the value is there already (``answered``).
+
+    The same question comes again where the body runs again, and where a value was rejected.
+    """
 
     prompt: str | None
     schema: dict[str, Any] | None
     """The JSON Schema of the value."""
     key: str | None
-    """The name of the question, if it has one."""
+    """The name of the question: its ``key=``, else its place among the questions of the body (``"1"``, ``"2"``).
+    Null in logs of earlier versions, for a question without ``key=``."""
     rejected: NotRequired[list[int]]
-    """The seqs of values that were sent before and do not fit."""
+    """The seqs of values that were sent and do not fit."""
     problem: NotRequired[str]
     """What is wrong with the last of those."""
     answered: NotRequired[int]
-    """The seq of the value that answered it early. Not written yet."""
+    """The seq of the value that was sent before the body asked. The task goes on ``running``. Since 0.2."""
     expires: NotRequired[str]
-    """When the body stops waiting. Not written yet."""
+    """When the body stops waiting. Since 0.2."""
 
 
 @event("task.received")
@@ -105,10 +109,26 @@ class TaskReceived(TypedDict):
 
     value: Any
     key: str | None
+    """The question it answers. Null for a value that was sent before the task asked anything; its first question
+    gets it. In logs of earlier versions also null for questions without ``key=``."""
     by: NotRequired[str]
     """Who sent it, if known. Over HTTP it is the address. Since 0.2."""
     command: NotRequired[str]
     """The id of the command that sent it, where commands pass through an inbox. Not written yet."""
+
+
+@event("task.expired")
+class TaskExpired(TypedDict):
+    """Nobody answered a question in time (``ctx.receive(timeout=)``). Since 0.2."""
+
+    key: str
+
+
+@event("task.withdrawn")
+class TaskWithdrawn(TypedDict):
+    """A body no longer waits for the answer to its question: its await was cancelled. Since 0.2."""
+
+    key: str
 
 
 @event("task.retrying", task="retrying")

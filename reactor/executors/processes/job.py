@@ -46,7 +46,8 @@ class ProcessJob:
         self._withdraw = withdraw
         self._parcel: Parcel | None = None
         self._worker: Worker | None = None
-        self._asking: set[asyncio.Future[Any]] = set()
+        self._asking: dict[int, asyncio.Future[Any]] = {}
+        """By question of the worker: what the run does until it has an answer."""
         self._starts = 0
         self._has_begun = False
         self._is_over = False
@@ -102,13 +103,15 @@ class ProcessJob:
         worker.send(("body", self.body_id, self._parcel))
 
     def on_message(self, kind: str, *rest: Any) -> None:
-        """Handles a message of the running body: ``begun``, ``progress``, ``say`` or ``ask``."""
+        """Handles a message of the running body: ``begun``, ``progress``, ``say``, ``ask`` or ``drop``."""
         if kind == "begun":
             self._has_begun = True
             self._parcel = None  # it may be large
         elif not self._is_over:
             if kind == "progress":
                 self._pass_on_progress(*rest)
+            elif kind == "drop":
+                self._drop(*rest)
             else:
                 self._call_voice(kind, *rest)
 
@@ -170,11 +173,20 @@ class ProcessJob:
             return
         # not wrapped, if it is a coroutine: a task that is cancelled before its first step starts nothing inside of it
         asking = asyncio.ensure_future(answer, loop=self._loop)
-        self._asking.add(asking)
+        self._asking[question] = asking
         asking.add_done_callback(partial(self._on_answer, question, is_said))
 
+    def _drop(self, question: int, place: int | None) -> None:
+        """The body no longer waits for an answer. ``place``: of the ``ctx.receive`` that it gave up."""
+        voice = self._work.voice
+        if place is not None and voice is not None and not self.is_cancelled:
+            voice.withdraw(place)  # at once, and not when the cancel arrives: its next message is handled after that
+        asking = self._asking.get(question)
+        if asking is not None:
+            asking.cancel()
+
     def _on_answer(self, question: int, is_said: bool, asking: asyncio.Future[Any]) -> None:
-        self._asking.discard(asking)
+        self._asking.pop(question, None)
         if not asking.cancelled():
             self._reply(question, None if is_said or asking.exception() else asking.result(), asking.exception())
         elif is_said:
@@ -192,7 +204,7 @@ class ProcessJob:
         self._worker.send(("answer", self.body_id, question, packed, None if error is None else pack_error(error)))
 
     def _drop_questions(self) -> None:
-        for asking in tuple(self._asking):
+        for asking in tuple(self._asking.values()):
             asking.cancel()
 
     @property

@@ -21,7 +21,7 @@ from typing import Any, Final, NoReturn, TypeVar
 from reactor.bounds import PROGRESS_PER_SECOND
 from reactor.errors import ContextClosed
 from reactor.executors.processes.messages import HEAD, PipeMessage, pack_message, unpack_error
-from reactor.ports.speech import Method
+from reactor.ports.speech import Ask, Method
 from reactor.waiting import READY
 
 A = TypeVar("A")
@@ -141,8 +141,17 @@ class PipeLine:
         if loop is None:
             return self._block("ask", method, arguments, may_be_cut=False)
         answer = _Promised(loop)
-        self._send("ask", self._expect(answer, may_be_cut=False), method, arguments)
+        question = self._expect(answer, may_be_cut=False)
+        self._send("ask", question, method, arguments)
+        place = arguments.place if isinstance(arguments, Ask) else None
+        answer.future.add_done_callback(lambda future: self._drop(question, place) if future.cancelled() else None)
         return answer.future
+
+    def _drop(self, question: int, place: int | None) -> None:
+        """Tells the run that the body no longer waits for an answer."""
+        self._waiting.pop(question, None)
+        if not self._closed and not self._cancelled:
+            self._pipe.send(("drop", self._body_id, question, place))
 
     def progress(self, data: bytes) -> Awaitable[None]:
         if self._closed:

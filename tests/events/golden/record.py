@@ -15,7 +15,7 @@ from pathlib import Path
 
 import orjson
 
-from reactor import Budget, Context, Engine, Retry, Run, RunFailed, Workflow
+from reactor import Budget, Context, Engine, QuestionExpired, Retry, Run, RunFailed, Workflow
 from reactor.events.event import Event
 from reactor.events.fold import replay
 
@@ -282,6 +282,37 @@ async def with_children(_: Path) -> list[Event]:
         return await events_of(run)
 
 
+async def questions(_: Path) -> list[Event]:
+    """A question that expires, one that is withdrawn, one that was answered early, and one asked again by a retry."""
+    flow = Workflow("questions")
+    sent = asyncio.Event()
+
+    @flow.task(retry=Retry(attempts=2, delay=0.0, jitter=0.0))
+    async def ask(ctx: Context) -> list[object]:
+        await sent.wait()
+        answers: list[object] = [await ctx.receive("name?", schema=str)]
+        try:
+            await ctx.receive("intern?", timeout=0.01)
+        except QuestionExpired:
+            answers.append(None)
+        try:
+            await asyncio.wait_for(ctx.receive("anybody?"), 0.01)
+        except TimeoutError:
+            answers.append(None)
+        if ctx.attempt == 1:
+            raise ConnectionError("try again")
+        return [*answers, await ctx.receive("manager?", key="manager", timeout=3600)]
+
+    async with Engine("memory://") as engine:
+        run = await engine.start(flow)
+        await run.send("ask", "Ann", by="golden")
+        sent.set()
+        async for event in run:
+            if event.type == "task.waiting" and event.data["key"] == "manager":
+                await run.send("ask", True, by="golden")
+        return await events_of(run)
+
+
 Record = Callable[[Path], Awaitable[list[Event]]]
 
 FIRST: tuple[Record, ...] = (
@@ -296,7 +327,7 @@ FIRST: tuple[Record, ...] = (
 RUNS: dict[str, Record] = {
     **{record.__name__: record for record in FIRST},
     # 0.2 writes more keys: progress, place, group and others
-    **{f"{record.__name__}_2": record for record in (*FIRST, every_type, with_children)},
+    **{f"{record.__name__}_2": record for record in (*FIRST, every_type, with_children, questions)},
 }
 """Name -> how it was recorded, by the version of its time."""
 

@@ -106,14 +106,14 @@ async def test_a_command_is_answered_only_once_its_event_is_in_the_log(serve: Se
 
 
 async def test_a_task_that_waits_is_shown_and_fed(asking: Server) -> None:
-    """GET /runs/{id} says what each task waits for; values go to it in order, or by key; a value may be null.
+    """GET /runs/{id} says what each task waits for; a value goes to what is open, or to its key; it may be null.
 
     The log says who sent each.
     """
     run = await open_run(asking, "asking")
     _, body = await asking.get(f"/runs/{run.id}")
     assert body["tasks"]["approve"]["status"] == "waiting"
-    assert body["tasks"]["approve"]["waiting"] == [{"prompt": "approve?", "schema": {"type": "boolean"}, "key": None}]
+    assert body["tasks"]["approve"]["waiting"] == [{"prompt": "approve?", "schema": {"type": "boolean"}, "key": "1"}]
     status, body = await command(asking, run.id, "input", {"task": "approve", "value": True})
     assert (status, body["run_id"]) == (202, run.id)
     await wait_for_event(run, "task.waiting", "approve", 2)
@@ -123,7 +123,7 @@ async def test_a_task_that_waits_is_shown_and_fed(asking: Server) -> None:
     events = await full_log(asking.engine, run)
     received = [event.data for event in events if event.type == "task.received"]
     sender = {"by": "127.0.0.1"}
-    assert received == [{"value": True, "key": None, **sender}, {"value": None, "key": "why", **sender}]
+    assert received == [{"value": True, "key": "1", **sender}, {"value": None, "key": "why", **sender}]
     _, body = await asking.get(f"/runs/{run.id}")
     assert body["outputs"] == {"bill": 2}
     assert "waiting" not in body["tasks"]["approve"]
@@ -139,13 +139,29 @@ async def test_input_that_does_not_fit_is_refused_and_asked_for_still(asking: Se
     assert run.state.tasks["approve"].status == "waiting"
 
 
+async def test_a_double_click_answers_one_question(asking: Server) -> None:
+    """The second is 409 with a sentence that names the open question; with one Idempotency-Key it is 202 again."""
+    run = await open_run(asking, "asking")
+    click = {"task": "approve", "value": True, "key": "1"}
+    path = f"/runs/{run.id}/input"
+    first = await asking.post(path, click, **{"Idempotency-Key": "click"})
+    await wait_for_event(run, "task.waiting", "approve", 2)
+    assert first[0] == 202
+    assert await asking.post(path, click, **{"Idempotency-Key": "click"}) == first
+    status, body = await command(asking, run.id, "input", click)
+    assert (status, body["task_id"], body["keys"]) == (409, "approve", ["why"])
+    assert "its question '1' ('approve?') is already answered; open: 'why' ('why?')" in body["detail"]
+    assert len(await types(asking, run, "task.received")) == 1
+    assert run.state.tasks["approve"].status == "waiting"
+
+
 async def test_input_for_a_full_mailbox_is_409(asking: Server) -> None:
     """100 values wait for nobody; the next one is refused, and one for whoever waits is not."""
     run = await open_run(asking, "asking")
-    body = {"task": "approve", "value": 1, "key": "other"}
-    for _ in range(100):
-        assert (await command(asking, run.id, "input", body))[0] == 202
-    assert (await command(asking, run.id, "input", body))[0] == 409
+    body = {"task": "approve", "value": 1}
+    for number in range(100):
+        assert (await command(asking, run.id, "input", {**body, "key": f"other {number}"}))[0] == 202
+    assert (await command(asking, run.id, "input", {**body, "key": "one more"}))[0] == 409
     assert (await command(asking, run.id, "input", {"task": "approve", "value": False}))[0] == 202
 
 

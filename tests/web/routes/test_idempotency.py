@@ -192,7 +192,7 @@ async def test_a_value_that_is_sent_again_is_received_once_also_after_a_restart(
     async with restart() as server:
         assert await raw(server, path, {"task": "ask", "value": "yes"}, "k") == first
         assert await received(server, "r") == ["yes"]
-        assert (await raw(server, path, {"task": "ask", "value": "yes"}, "k2"))[0] == 202
+        assert (await raw(server, path, {"task": "ask", "value": "yes", "key": "2"}, "k2"))[0] == 202
         run = await server.engine.get("r")
         assert await run == {"ask": ["yes", "yes"]}
         assert await raw(server, path, {"task": "ask", "value": "yes"}, "k") == first
@@ -204,6 +204,7 @@ async def test_a_crash_between_a_value_and_its_record_sends_it_once(forgetful: t
     await server.start("asking", run_id="r")
     run = await server.engine.get("r")
     await run.send("ask", "yes")
+    await wait_for_event(run, "task.waiting", count=2)
     log.crashes = 1
     assert (await raw(server, "/runs/r/input", {"task": "ask", "value": "yes"}, "k"))[0] == 503
     assert await run == {"ask": ["yes", "yes"]}
@@ -216,8 +217,9 @@ async def test_the_key_of_an_input_belongs_to_its_run(server: Server) -> None:
     server.engine.register(asking_workflow())
     for run_id in ("a", "b"):
         await server.start("asking", run_id=run_id)
-        for key in ("k1", "k2"):
-            assert (await raw(server, f"/runs/{run_id}/input", {"task": "ask", "value": 1}, key))[0] == 202
+        for place in ("1", "2"):
+            body = {"task": "ask", "value": 1, "key": place}
+            assert (await raw(server, f"/runs/{run_id}/input", body, f"k{place}"))[0] == 202
         assert await (await server.engine.get(run_id)) == {"ask": [1, 1]}
     await server.engine.delete("a")
     assert await server.engine.answers.answer("k1", run_id="a") is None

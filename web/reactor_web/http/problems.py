@@ -30,6 +30,7 @@ STATUS: Final[dict[type[Exception], int]] = {
     errors.RunNotHere: 409,
     errors.TaskEnded: 409,
     errors.MailboxFull: 409,
+    errors.WrongQuestion: 409,
     errors.InvalidValue: 422,
     errors.EventTooLarge: 413,
     errors.WorkflowChanged: 409,

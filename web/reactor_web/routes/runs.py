@@ -183,9 +183,10 @@ async def resume_run(request: web.Request) -> web.Response:
 
 
 async def send_input(request: web.Request) -> web.Response:
-    """Sends ``value`` to the ``task`` that waits for it, or will; with ``key`` to its ``receive`` of this key.
+    """Sends ``value`` to the question of ``task`` that is open, or to the one named by ``key``, asked or not.
 
-    ``run``: the task is one of that run, which is below this one.
+    ``run``: the task is one of that run, which is below this one. 409 where the question is answered already, or where
+    the value does not say which of several it answers.
     """
     body = await _command(request, task=STRING, value=ANYTHING, key=STRING, run=STRING)
     if "task" not in body or "value" not in body:
@@ -212,7 +213,8 @@ async def _was_received(run: Run, task: str, value: Any, key: str | None, after:
     """Whether the log has this value for the task after a seq: before a crash it was sent, though nobody was told."""
     state = run.state.tasks.get(task)
     for seq, recorded_key in (state and state.received) or ():
-        event = await run.feed.event(seq) if seq > after and recorded_key == key else None
+        is_for_it = seq > after and key in (None, recorded_key)  # without a key it went to the question that was open
+        event = await run.feed.event(seq) if is_for_it else None
         if event is not None and is_same_json(event.data["value"], value):
             return True
     return False

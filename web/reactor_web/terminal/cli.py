@@ -12,7 +12,7 @@ import sys
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AbstractContextManager
 from importlib.metadata import version as distribution_version
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NamedTuple, NoReturn
 
 import orjson
 import typer
@@ -22,7 +22,7 @@ import reactor
 from reactor.definition.graph import Graph
 from reactor.definition.workflow import Workflow
 from reactor.engine import Engine
-from reactor.errors import InputError, LogLost, ReactorError, RunEnded, TaskEnded, WorkflowError
+from reactor.errors import InputError, LogLost, ReactorError, RunEnded, TaskEnded, WorkflowError, WrongQuestion
 from reactor.events.event import Event, Message
 from reactor.runs.run import Run
 from reactor.runs.tree_events import iterate_tree
@@ -82,7 +82,11 @@ def run(
     inputs: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE...", help="Inputs of the run.")] = None,
     store: Store = "memory://",
     send: Annotated[
-        list[str] | None, typer.Option(metavar="TASK=VALUE", help="A value for a task that asks for one; repeatable.")
+        list[str] | None,
+        typer.Option(
+            metavar="TASK[:KEY]=VALUE",
+            help="A value for a task that asks for one, or for its question of this key; repeatable.",
+        ),
     ] = None,
     json: Json = False,
     tools: Tools = None,
@@ -178,14 +182,14 @@ async def _run(
     workflow: Workflow,
     given: dict[str, Any],
     options: dict[str, Any],
-    values: list[tuple[str, Any]],
+    values: list[Sent],
     *,
     json: bool,
 ) -> int:
     async with engine:
         started = await engine.start(workflow, given, **options)
-        for task, value in values:
-            await _send(started, task, value)
+        for sent in values:
+            await _send(started, sent)
         stopping: set[asyncio.Task[None]] = set()
 
         def cancel() -> None:
@@ -212,10 +216,10 @@ async def _messages(engine: Engine, run: Run, *, only_own: bool) -> AsyncIterato
         yield event.message
 
 
-async def _send(run: Run, task: str, value: Any) -> None:
+async def _send(run: Run, sent: Sent) -> None:
     try:
-        await run.send(task, value)
-    except (TaskEnded, RunEnded) as late:  # for example, the task was skipped and needs no value
+        await run.send(sent.task, sent.value, key=sent.key)
+    except (TaskEnded, RunEnded, WrongQuestion) as late:  # for example, the task was skipped and needs no value
         print(f"reactor: {late}", file=sys.stderr)
 
 
@@ -278,16 +282,29 @@ def _parse_input(graph: Graph, pairs: Sequence[str]) -> dict[str, Any]:
         _refuse(str(error))
 
 
-def _parse_values(graph: Graph, pairs: Sequence[str]) -> list[tuple[str, Any]]:
-    """``task=value`` of ``--send``. A value that is not JSON is text."""
-    values: list[tuple[str, Any]] = []
+class Sent(NamedTuple):
+    """A value of ``--send``. ``key``: of the question it is for; None for the first one."""
+
+    task: str
+    key: str | None
+    value: Any
+
+
+def _parse_values(graph: Graph, pairs: Sequence[str]) -> list[Sent]:
+    """``task=value`` and ``task:key=value`` of ``--send``. A value that is not JSON is text.
+
+    Without keys, the second value for a task is for its second question.
+    """
+    values: list[Sent] = []
     for pair in pairs:
-        task, equals, text = pair.partition("=")
+        name, equals, text = pair.partition("=")
         if not equals:
-            _refuse(f"--send {pair!r} has no value: write TASK=VALUE")
+            _refuse(f"--send {pair!r} has no value: write TASK=VALUE or TASK:KEY=VALUE")
+        task, _, key = name.partition(":")
         if task not in graph.by_name:
             _refuse(f"--send {pair!r} names no task of this workflow; it has {', '.join(graph.by_name)}")
-        values.append((task, _parse_value(text)))
+        before = sum(sent.task == task for sent in values)
+        values.append(Sent(task, key or (str(before + 1) if before else None), _parse_value(text)))
     return values
 
 

@@ -44,7 +44,14 @@ _QUIET: Final = PROGRESS_LIKE | {
     "stream.closing",
 }
 """Types without a plain line: they change no status and can be very many, or concern the stream only."""
-_STATUS: Final = {**RUN_STATUS, **TASK_STATUS, "task.cancelling": "cancelling", "task.received": "running"}
+_STATUS: Final = {
+    **RUN_STATUS,
+    **TASK_STATUS,
+    "task.cancelling": "cancelling",
+    "task.received": "running",
+    "task.expired": "running",
+    "task.withdrawn": "running",
+}
 
 
 def printable(text: str, *, keep: str = "") -> str:
@@ -116,8 +123,17 @@ def _say_retrying(event: Message, data: dict[str, Any]) -> str:
     return f"retrying in {delay}, attempt {attempt}: {error_text(data.get('error'))}"
 
 
+def question_text(question: dict[str, Any]) -> str:
+    """An open question ``{key, prompt}`` as ``[key] prompt``; one of an old log may have no key."""
+    key = question.get("key")
+    prompt = str(question.get("prompt") or "waits for a value")
+    return prompt if key is None else f"[{key}] {prompt}"
+
+
 def _say_waiting(event: Message, data: dict[str, Any]) -> str:
-    words = f"waiting: {data.get('prompt') or 'for a value'}"
+    words = f"{'asks' if 'answered' in data else 'waiting'}: {question_text(data)}"
+    if "answered" in data:
+        words += ", which was answered before"
     return f"{words} ({data['problem']})" if data.get("problem") else words
 
 
@@ -128,6 +144,10 @@ def _say_child(event: Message, data: dict[str, Any]) -> str:
         return f"child run {data.get('child_run')} of {data.get('workflow')} started"
     why = error_text(data.get("error")) or data.get("reason")
     return f"child run {data.get('child_run')} {data.get('status')}{f': {why}' if why else ''}"
+
+
+def _say_received(event: Message, data: dict[str, Any]) -> str:
+    return "received a value" + (f" for [{data['key']}]" if data.get("key") is not None else "")
 
 
 def _say_resumed(event: Message, data: dict[str, Any]) -> str:
@@ -162,7 +182,9 @@ _SAY: Final[dict[str, Callable[[Message, dict[str, Any]], str]]] = {
     "task.waiting": _say_waiting,
     "child.started": _say_child,
     "child.ended": _say_child,
-    "task.received": lambda event, data: "received a value",
+    "task.received": _say_received,
+    "task.expired": lambda event, data: f"nobody answered [{data.get('key')}] in time",
+    "task.withdrawn": lambda event, data: f"gave up its question [{data.get('key')}]",
     "run.resumed": _say_resumed,
     "llm.call.completed": _say_call,
     "tool.call.completed": _say_call,

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from reactor.events.state import RUN_ENDED, RunState, TaskState
 from reactor_web.terminal.family import ChildLine, Family
-from reactor_web.terminal.lines import LOOKS, duration, error_text, printable
+from reactor_web.terminal.lines import LOOKS, duration, error_text, printable, question_text
 
 CHILD_LINES: Final = 8
 """How many children of one mapped task are shown at most."""
@@ -173,7 +173,7 @@ def _remark(task: TaskState) -> str:
         others = [f", {n} {outcome}" for outcome, n in sorted((task.tally or {}).items()) if outcome != "completed"]
         return f"{_done(task)}/{task.count}{''.join(others)}"
     if task.waiting:
-        return task.waiting[-1]["prompt"] or "waits for a value"
+        return " · ".join(question_text(question) for question in task.waiting)
     if task.retry is not None:
         return f"again in {duration(task.retry['delay_ms'])}"
     if task.status == "skipped":

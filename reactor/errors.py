@@ -197,6 +197,17 @@ class WorkerDied(BodyError):
     """Raised when the process of a body ends before the body: it was killed, crashed, or called ``os._exit``."""
 
 
+class RemoteError:
+    """Marks an exception of a body in a process if its class cannot be found here: it is local to a function, say.
+
+    The exception has the name of its class, its message, its arguments and its attributes, and it is an instance of
+    those bases of its class that can be found. ``Retry(retry_on=...)`` compares the names too.
+    """
+
+    class_names: tuple[tuple[str, str], ...] = ()
+    """Module and qualified name of its class and of all bases, in the order of ``__mro__``."""
+
+
 class TaskTimeout(BodyError, TimeoutError):
     """Raised for an attempt that took longer than its ``timeout``. ``Retry`` treats it like any other failure."""
 

@@ -93,17 +93,6 @@ def fail(text: str) -> None:
     raise ValueError(text)
 
 
-def fail_locally() -> None:
-    class HomeMade(Exception):
-        pass
-
-    raise HomeMade("from here")
-
-
-def fail_in_two_parts() -> None:
-    raise TwoPartError(7, "seven")
-
-
 def leave() -> None:
     raise SystemExit(3)
 

@@ -13,7 +13,8 @@ from typing import Any, Protocol
 
 from reactor.definition.address import address_of, main_place
 from reactor.errors import ContextClosed, WorkerDied
-from reactor.executors.processes.messages import Parcel, PipeMessage, pack_error, unpack_error
+from reactor.executors.processes.exceptions import pack_error, unpack_error
+from reactor.executors.processes.messages import Parcel, PipeMessage
 from reactor.ports.executor import Done, Work
 from reactor.ports.speech import METHODS
 from reactor.waiting import READY
@@ -162,7 +163,7 @@ class ProcessJob:
             return  # the worker has woken the thread that asked
         try:
             answer = METHODS[name](voice, pickle.loads(packed))
-        except Exception as error:
+        except BaseException as error:  # also from a user's __setstate__; a SystemExit must not end the engine
             self._reply(question, None, error)
             return
         if answer is READY or self.is_cancelled:  # after a cancel nobody waits for room
@@ -187,7 +188,7 @@ class ProcessJob:
             return
         try:
             packed = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
-        except Exception as broken:  # an output of a child run can be anything
+        except BaseException as broken:  # an output of a child run can be anything
             packed, error = b"", TypeError(f"the answer to {self._who} cannot be sent to its process: {broken}")
         self._worker.send(("answer", self.body_id, question, packed, None if error is None else pack_error(error)))
 
@@ -213,7 +214,7 @@ def _pickled(work: Work) -> bytes:
         attempt = replace(attempt, **seen, resources={})
     try:
         return pickle.dumps((given, attempt), pickle.HIGHEST_PROTOCOL)
-    except Exception as error:  # any: it may come from a user's __reduce__
+    except BaseException as error:  # any: it may come from a user's __reduce__
         named = {f"argument {name!r}": value for name, value in given.items()}
         for part, values in seen.items():
             named |= {f"ctx.{part}[{name!r}]": value for name, value in values.items()}
@@ -224,6 +225,6 @@ def _unpicklable(named: Mapping[str, Any]) -> str:
     for name, value in named.items():
         try:
             pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
-        except Exception:  # any: it may come from a user's __reduce__
+        except BaseException:  # any: it may come from a user's __reduce__
             return name
     return "what is passed to the body"

@@ -20,7 +20,8 @@ from typing import Any, Final, NoReturn, TypeVar
 
 from reactor.bounds import PROGRESS_PER_SECOND
 from reactor.errors import ContextClosed
-from reactor.executors.processes.messages import HEAD, PipeMessage, pack_message, unpack_error
+from reactor.executors.processes.exceptions import unpack_error
+from reactor.executors.processes.messages import HEAD, PipeMessage, pack_message
 from reactor.ports.speech import Method
 from reactor.waiting import READY
 
@@ -192,7 +193,7 @@ class PipeLine:
             return
         try:
             waiting[0].settle(pickle.loads(value), None)
-        except Exception as broken:  # its class cannot be imported here
+        except BaseException as broken:  # its class cannot be imported here, or its __setstate__ raises a SystemExit
             waiting[0].settle(None, TypeError(f"{self._who}: the answer cannot be read in its process: {broken}"))
 
     def cancel(self) -> None:

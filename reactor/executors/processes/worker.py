@@ -26,7 +26,8 @@ from typing import Any
 
 from reactor.context.context import Context
 from reactor.definition.address import importing, load_file, resolve
-from reactor.executors.processes.messages import Parcel, PipeMessage, pack_error
+from reactor.executors.processes.exceptions import pack_error
+from reactor.executors.processes.messages import Parcel, PipeMessage
 from reactor.executors.processes.pipe import Pipe, PipeLine
 from reactor.ports.attempt import Attempt
 

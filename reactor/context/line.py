@@ -33,7 +33,10 @@ class LocalLine:
         self._unawaited: _Awaited | None = None
         """What the last ``say`` into a full window returned, until the body has awaited it."""
         self._latest: bytes | None = None
-        """The progress of a thread that is still to be passed to the loop."""
+        """The latest progress of a thread."""
+        self._passed_on: bytes | None = None
+        """The latest progress that was passed on to the loop."""
+        self._is_posted = False
         self.saw_cancel = False
 
     @property
@@ -68,15 +71,18 @@ class LocalLine:
             return self._voice.progress(data)
         if self._voice.is_closed:
             raise self._error(ContextClosed, "its attempt has ended, what it says now is not recorded")
-        was_posted, self._latest = self._latest is not None, data
-        if not was_posted:  # one post for all the calls until it runs: a busy thread must not flood the loop
+        self._latest = data
+        if not self._is_posted:  # one post for all the calls until it runs: a busy thread must not flood the loop
+            self._is_posted = True
             self._voice.loop.call_soon_threadsafe(self._post_progress)
         return READY
 
     def _post_progress(self) -> None:
-        latest, self._latest = self._latest, None
-        if latest is not None and not self._voice.is_closed:
-            self._voice.progress(latest)
+        self._is_posted = False  # reset before the progress is read: a later one must post again
+        latest = self._latest
+        if latest is not self._passed_on and not self._voice.is_closed:
+            self._passed_on = latest
+            self._voice.progress(latest or b"")
 
     # --- the engine's side ---
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
+from reactor.interrupts import is_from_signal
 from reactor.operators.buffer_window import Room
 
 
@@ -225,8 +226,8 @@ class ReadyQueue:
                     task.begin()
                 except BaseException as error:  # from a user's value: this task fails, the queue goes on
                     task.fail(error)
-                    if isinstance(error, (KeyboardInterrupt, SystemExit)):
-                        raise  # meant for the process
+                    if is_from_signal(error):
+                        raise
         finally:
             self._pumping = False
 

@@ -160,6 +160,7 @@ class PipeLine:
             raise TypeError(
                 f"{self._who}: an argument of its {name} cannot leave its process: {error}{hint}"
             ) from error
+        self._pipe.flush_progress()  # it was said before
         self._pipe.send((kind, self._body_id, question, name, packed))
 
     def _block(self, kind: str, method: Method[A], arguments: A, *, may_be_cut: bool) -> Any:

@@ -187,9 +187,9 @@ class ContextClosed(BodyError):
 
 
 class ThreadsExhausted(BodyError):
-    """Raised when 32 cancelled bodies still run in threads, or too many bodies wait for an answer in threads.
+    """Raised when too many bodies wait for an answer in threads (1,000) or in processes (64).
 
-    Let bodies look at ``ctx.cancelled``, use ``executor="process"``, which can be killed, or ``async def`` bodies.
+    Make them ``async def`` bodies, which need neither.
     """
 
 

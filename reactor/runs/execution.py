@@ -181,6 +181,7 @@ class Execution:
         if self.children.open:
             self._is_waiting_for_children = True
             return
+        self.control.stopwatch.ring_due()
         try:
             self.journal.seal(
                 terminal_draft(

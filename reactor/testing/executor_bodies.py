@@ -11,6 +11,18 @@ from reactor.context.context import Context
 from reactor.errors import ContextClosed
 
 
+class LawError(Exception):
+    """As those of many clients: its ``__init__`` takes something else than its message."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(f"{status}: {text}")
+        self.status = status
+
+
+class LawExit(BaseException):
+    """Is no Exception."""
+
+
 class Bodies(NamedTuple):
     """What the laws run. Those that have a parameter ``ctx`` are given a Context."""
 
@@ -18,6 +30,10 @@ class Bodies(NamedTuple):
     """Returns ``left + right``."""
     fail: Callable[..., Any]
     """Raises ``error``."""
+    refuse: Callable[..., Any]
+    """Raises a ``LawError`` of ``status`` and ``text``."""
+    hold: Callable[..., Any]
+    """Blocks for so many ``seconds``."""
     speak: Callable[..., Any]
     """Says ``count`` events and one of everything else."""
     report: Callable[..., Any]
@@ -43,6 +59,14 @@ def _add(left: int, right: int) -> int:
 
 def _fail(error: BaseException) -> None:
     raise error
+
+
+def _refuse(status: int, text: str) -> None:
+    raise LawError(status, text)
+
+
+def _hold(seconds: float) -> None:
+    time.sleep(seconds)
 
 
 def _speak(ctx: Context, count: int) -> str:
@@ -108,6 +132,14 @@ async def _fail_async(error: BaseException) -> None:
     raise error
 
 
+async def _refuse_async(status: int, text: str) -> None:
+    raise LawError(status, text)
+
+
+async def _hold_async(seconds: float) -> None:
+    time.sleep(seconds)  # noqa: ASYNC251  # as a body does that forgets to await
+
+
 async def _speak_async(ctx: Context, count: int) -> str:
     for number in range(count):
         await ctx.emit("law.number", {"number": number})
@@ -153,11 +185,13 @@ async def _stop_async(ctx: Context) -> str:
     return "stopped" if ctx.cancelled else "not cancelled"
 
 
-DEF: Final = Bodies(_add, _fail, _speak, _report, _describe, _ask, _keep, _use_kept, _stop)
+DEF: Final = Bodies(_add, _fail, _refuse, _hold, _speak, _report, _describe, _ask, _keep, _use_kept, _stop)
 """``def`` functions, for executors that run them in threads or processes."""
 ASYNC: Final = Bodies(
     _add_async,
     _fail_async,
+    _refuse_async,
+    _hold_async,
     _speak_async,
     _report_async,
     _describe_async,

@@ -7,16 +7,18 @@ executor open and idle.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from itertools import pairwise
 from typing import Any, Final
 
 from reactor.errors import ContextClosed
-from reactor.ports.executor import Executor
+from reactor.ports.executor import Executor, Timed
 from reactor.testing.attempts import RecordedVoice, Submitted, work_for
 from reactor.testing.executor_bodies import ASYNC as ASYNC
 from reactor.testing.executor_bodies import DEF as DEF
 from reactor.testing.executor_bodies import Bodies as Bodies
+from reactor.testing.executor_bodies import LawError, LawExit
 
 # --- how a body ends ---
 
@@ -36,10 +38,36 @@ async def law_a_body_is_answered_once(executor: Executor, bodies: Bodies) -> Non
 
 async def law_what_a_body_raises_is_its_error(executor: Executor, bodies: Bodies) -> None:
     """``done`` gets the exception, of the same type and message; the next body runs."""
-    for raised in (ValueError("no"), SystemExit(3), asyncio.CancelledError("mine")):
+    for raised in (
+        ValueError("no"),
+        ExceptionGroup("no", [KeyError("a"), ValueError("b")]),
+        LawExit("no"),
+        SystemExit(3),
+        KeyboardInterrupt("mine"),
+        GeneratorExit("mine"),
+        asyncio.CancelledError("mine"),
+    ):
         error = await Submitted(executor, work_for(bodies.fail, error=raised)).error()
         assert (type(error), str(error)) == (type(raised), str(raised))
     assert await Submitted(executor, work_for(bodies.add, left=1, right=2)).output() == 3
+
+
+async def law_an_exception_has_its_class_and_its_attributes(executor: Executor, bodies: Bodies) -> None:
+    """Also one whose ``__init__`` takes something else than its message: ``retry_on`` looks at both."""
+    error = await Submitted(executor, work_for(bodies.refuse, status=429, text="slow down")).error()
+    assert isinstance(error, LawError)
+    assert (str(error), error.status) == ("429: slow down", 429)
+
+
+async def law_a_job_knows_when_its_body_has_ended(executor: Executor, bodies: Bodies) -> None:
+    """If it is ``Timed``: a body that is late shows it, and one that is not is not late because the loop was held."""
+    for seconds in (0.05, 0.0):
+        began = time.monotonic()
+        body = Submitted(executor, work_for(bodies.hold, seconds=seconds))
+        await body.outcome()
+        if isinstance(body.job, Timed):
+            assert body.job.ended_at is not None
+            assert began + seconds <= body.job.ended_at <= time.monotonic()
 
 
 async def law_bodies_run_at_the_same_time_and_get_their_own_answers(executor: Executor, bodies: Bodies) -> None:
@@ -205,6 +233,8 @@ LAWS: Final[tuple[Law, ...]] = (
     law_the_output_is_what_the_body_returns,
     law_a_body_is_answered_once,
     law_what_a_body_raises_is_its_error,
+    law_an_exception_has_its_class_and_its_attributes,
+    law_a_job_knows_when_its_body_has_ended,
     law_bodies_run_at_the_same_time_and_get_their_own_answers,
     law_what_a_body_says_is_heard_in_order_and_before_its_output,
     law_progress_is_heard_before_what_is_said_after_it,

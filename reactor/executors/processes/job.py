@@ -41,6 +41,7 @@ class ProcessJob:
         self.body_id = body_id
         self.is_cancelled = False
         self.saw_cancel = False
+        self.ended_at: float | None = None
         self._loop = loop
         self._work = work
         self._done = done
@@ -113,9 +114,12 @@ class ProcessJob:
             else:
                 self._call_voice(kind, *rest)
 
-    def on_done(self, output: bytes | None, error: bytes | None, saw_cancel: bool, was_interrupted: bool) -> None:
+    def on_done(
+        self, output: bytes | None, error: bytes | None, saw_cancel: bool, was_interrupted: bool, ended_at: float
+    ) -> None:
         """The body has ended."""
         self.saw_cancel = saw_cancel
+        self.ended_at = ended_at
         if was_interrupted:
             self.end(None, asyncio.CancelledError())
         elif error is not None:

@@ -165,8 +165,11 @@ class Worker:
             self._body.stop()
 
 
-def _run_to_end(body: Body) -> tuple[bytes | None, bytes | None, bool, bool]:
-    """Runs a body; returns (pickled output, pickled error, whether it saw a cancel, whether it was interrupted)."""
+def _run_to_end(body: Body) -> tuple[bytes | None, bytes | None, bool, bool, float]:
+    """Runs a body.
+
+    Returns (pickled output, pickled error, whether it saw a cancel, whether it was interrupted, when it had ended).
+    """
     output = error = None
     was_interrupted = False
     try:
@@ -175,11 +178,12 @@ def _run_to_end(body: Body) -> tuple[bytes | None, bytes | None, bool, bool]:
         was_interrupted = True
     except BaseException as raised:  # also SystemExit: a body must not end its worker
         error = pack_error(raised)
+    ended_at = time.monotonic()
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):  # the body may have closed or replaced it
             stream.flush()
     body.line.close()
-    return output, error, body.line.saw_cancel, was_interrupted
+    return output, error, body.line.saw_cancel, was_interrupted, ended_at
 
 
 def _signal_main_thread() -> None:

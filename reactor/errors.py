@@ -197,6 +197,10 @@ class WorkerDied(BodyError):
     """Raised when the process of a body ends before the body: it was killed, crashed, or called ``os._exit``."""
 
 
+class BodyCancelled(BaseException):
+    """Raised in a ``def`` body in a process that a cancel interrupts. ``except Exception`` lets it pass."""
+
+
 class RemoteError:
     """Marks an exception of a body in a process if its class cannot be found here: it is local to a function, say.
 

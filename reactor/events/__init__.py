@@ -1,6 +1,7 @@
 """What flows through a run: events, and the state that is folded from them. Pure; values in, values out.
 
 values       Python values as JSON and back
+one_line     JSON without any character that somebody takes for the end of a line
 event        Event, its Draft before it has a number, Notice (a message without a number), Window
 vocabulary   the types of events that the engine writes
 drafts       the data of those events

@@ -10,6 +10,7 @@ import orjson
 
 from reactor import bounds
 from reactor.events.event import Draft
+from reactor.events.one_line import one_line
 from reactor.events.progress import WHOLE_TASK
 from reactor.events.values import Encoded, json_number, preview
 from reactor.events.vocabulary.task import RetryReason
@@ -40,7 +41,8 @@ def run_started(
         data["not_recoverable"] = list(lost_inputs)
     beside: dict[str, bytes] = {}
     room = bounds.MAX_INLINE_BYTES
-    for name, json in large.items():
+    for name, encoded in large.items():
+        json = one_line(encoded)  # before it is measured
         if len(json) <= room:
             data[name] = orjson.Fragment(json)
             room -= len(json)
@@ -93,7 +95,7 @@ def retrying(
 
 def received(value: Any, key: str | None, by: str | None) -> bytes:
     """``task.received``. ``by``: who sent it, if known."""
-    return orjson.dumps({"value": value, "key": key} | ({} if by is None else {"by": by}))
+    return one_line(orjson.dumps({"value": value, "key": key} | ({} if by is None else {"by": by})))
 
 
 def ended(data: bytes, progress: int, spent: tuple[Decimal, int] | None) -> bytes:

@@ -19,6 +19,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from reactor.bounds import MAX_ERROR_CHARS, PREVIEW_CHARS
+from reactor.events.one_line import one_line
 from reactor.logger import get_logger
 
 logger = get_logger()
@@ -128,10 +129,10 @@ def encode_output(value: Any, returns: TypeAdapter[Any] | None) -> Encoded:
     """The JSON of a task's output. Never raises: a value that is not JSON becomes its ``repr``, not recoverable."""
     try:
         if is_plain(value):
-            return Encoded(orjson.dumps(value), True)
+            return Encoded(one_line(orjson.dumps(value)), True)
         if returns is not None:
             # pydantic warns where the annotation does not describe the value; it would then not restore it either
-            text = orjson.dumps(plain_copy_of_json(returns.dump_json(value, warnings="error")))
+            text = one_line(orjson.dumps(plain_copy_of_json(returns.dump_json(value, warnings="error"))))
             is_equal = _equal(returns.validate_json(text), value)
             return Encoded(text, is_equal, typed=is_equal)
     except Exception as error:  # from a validator, serialiser or __eq__ that a user wrote
@@ -175,9 +176,9 @@ def _same_types(restored: Any, value: Any) -> bool:
 def display_json(value: Any) -> bytes:
     """A value as JSON for people; secrets are masked, and a value that is not JSON becomes its ``preview``."""
     try:
-        return orjson.dumps(plain_copy(value))
+        return one_line(orjson.dumps(plain_copy(value)))
     except BaseException:  # a user's __iter__ or model may raise anything
-        return orjson.dumps(preview(value))
+        return one_line(orjson.dumps(preview(value)))
 
 
 def json_number(amount: Decimal) -> int | float:

@@ -18,6 +18,7 @@ from collections.abc import Callable
 import orjson
 
 from reactor.bounds import CHUNK_BYTES, CHUNKS_PER_SECOND, PROGRESS_PER_SECOND
+from reactor.events.one_line import one_line
 
 
 class Paced(ABC):
@@ -107,7 +108,7 @@ class JoinedChunks(Paced):
         self._index = 0
 
     def add(self, text: str) -> None:
-        size = len(orjson.dumps(text))
+        size = len(one_line(orjson.dumps(text)))
         if self._bytes and self._bytes + size > CHUNK_BYTES:
             self.now()
         self._pieces.append(text)

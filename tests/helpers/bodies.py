@@ -7,6 +7,8 @@ import ctypes
 import os
 import threading
 import time
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,25 @@ def say_all(ctx: Context, count: int) -> str:
     ctx.progress(0.5)
     ctx.progress(1.0, "done")
     return "said"
+
+
+BEYOND = [0.25, 2.5, -1, 1.5, float("inf"), 10**400, Decimal("0.5"), Fraction(1, 4), True]
+BEYOND_SHOWN = [0.25, 1.0, 0.0, 1.0, 1.0, 1.0, 0.5, 0.25, 1.0]
+
+
+def count_beyond(ctx: Context) -> None:
+    """An event in between has each of them written."""
+    for fraction in BEYOND:
+        ctx.emit("demo.begins")
+        ctx.progress(fraction)  # type: ignore[arg-type]
+    ctx.emit("demo.ends")
+
+
+def call_and_hang(ctx: Context) -> None:
+    """Hangs in the middle of two calls; in a thread, until somebody answers or the cancel comes."""
+    with ctx.llm_call("gpt-x", estimated_cost="0.5"), ctx.tool_call("search", {"q": "?"}) as call:
+        call.result = "half"
+        ctx.receive("hang")
 
 
 def much_progress(ctx: Context, count: int) -> None:

@@ -26,14 +26,11 @@ from typing import Any
 
 from reactor.context.context import Context
 from reactor.definition.address import importing, load_file, resolve
+from reactor.errors import BodyCancelled
 from reactor.executors.processes.exceptions import pack_error
 from reactor.executors.processes.messages import Parcel, PipeMessage
 from reactor.executors.processes.pipe import Pipe, PipeLine
 from reactor.ports.attempt import Attempt
-
-
-class BodyCancelled(BaseException):
-    """Raised in a ``def`` body that a cancel interrupts. It is no Exception: ``except Exception`` lets it pass."""
 
 
 class Body:

@@ -7,6 +7,7 @@ import ctypes
 import os
 import threading
 import time
+from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -75,6 +76,26 @@ def call_and_hang(ctx: Context) -> None:
     with ctx.llm_call("gpt-x", estimated_cost="0.5"), ctx.tool_call("search", {"q": "?"}) as call:
         call.result = "half"
         ctx.receive("hang")
+
+
+SAYINGS: dict[str, Callable[[Context, Any], Any]] = {
+    "emit": lambda ctx, n: ctx.emit("number.said", {"number": n}),
+    "log": lambda ctx, n: ctx.log.info(f"number {n}"),
+    "chunk": lambda ctx, n: ctx.chunk(f"<{n}>"),
+    "spend": lambda ctx, n: ctx.spend(tokens=n + 1),
+    "progress": lambda ctx, n: ctx.progress(n / 1_000),
+}
+"""What a body can say, each with a number that shows in its event."""
+
+
+def say(ctx: Context, program: list[str]) -> None:
+    for number, kind in enumerate(program):
+        SAYINGS[kind](ctx, number)
+
+
+async def say_async(ctx: Context, program: list[str]) -> None:
+    for number, kind in enumerate(program):
+        await SAYINGS[kind](ctx, number)
 
 
 def much_progress(ctx: Context, count: int) -> None:

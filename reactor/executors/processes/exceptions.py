@@ -62,7 +62,7 @@ def pack_error(error: BaseException) -> bytes:
             return packed
     except BaseException:  # from a user's property or metaclass, also a SystemExit, which must not end the worker
         pass
-    return pickle.dumps(([Portable(_class_names(error), _message(error))], ""), pickle.HIGHEST_PROTOCOL)
+    return pickle.dumps(([Portable(_class_names(error), text_of(error))], ""), pickle.HIGHEST_PROTOCOL)
 
 
 def unpack_error(packed: bytes) -> BaseException:
@@ -80,6 +80,11 @@ def unpack_error(packed: bytes) -> BaseException:
         innermost = deeper
     _set(innermost, "__cause__", RemoteTraceback(f"\n{trace}"))
     return error
+
+
+def text_of(error: BaseException) -> str:
+    """What an exception says; never raises, whatever its ``__str__`` does."""
+    return describe_error(error)["message"]
 
 
 def _cause_of(error: BaseException) -> BaseException | None:
@@ -125,7 +130,7 @@ class _Packing:
         cause, context = self._refer(error.__cause__), self._refer(error.__context__)
         names = _class_names(error)
         return Portable(
-            names, _message(error), whole, arguments, attributes, members, cause, context, error.__suppress_context__
+            names, text_of(error), whole, arguments, attributes, members, cause, context, error.__suppress_context__
         )
 
     def _value(self, value: Any) -> Value:
@@ -188,10 +193,6 @@ def _class_names(error: BaseException) -> tuple[ClassName, ...]:
         ("__main__" if str(kind.__module__).rpartition(".")[2] == MAIN else str(kind.__module__), kind.__qualname__)
         for kind in type(error).__mro__[:-1]
     )
-
-
-def _message(error: BaseException) -> str:
-    return describe_error(error)["message"]
 
 
 # --- putting together ---
@@ -323,7 +324,7 @@ def _reduce(error: BaseException) -> tuple[Any, ...]:
 def _with_message(error: BaseException, message: str) -> BaseException:
     """Makes it say what it said at the other end, also if its ``__str__`` needs an attribute that could not travel."""
     kind = type(error)
-    if _message(error) == message or _is_builtin(kind):
+    if text_of(error) == message or _is_builtin(kind):
         return error
 
     def __str__(_: BaseException) -> str:

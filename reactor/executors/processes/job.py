@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from reactor.definition.address import address_of, main_place
 from reactor.errors import ContextClosed, WorkerDied
-from reactor.executors.processes.exceptions import pack_error, unpack_error
+from reactor.executors.processes.exceptions import pack_error, text_of, unpack_error
 from reactor.executors.processes.messages import Parcel, PipeMessage
 from reactor.ports.executor import Done, Work
 from reactor.ports.speech import METHODS
@@ -131,7 +131,7 @@ class ProcessJob:
         try:
             return pickle.loads(output), None
         except BaseException as error:  # any, from a user's __setstate__; a SystemExit must not end the engine
-            return None, TypeError(f"the output of {self._who} cannot be read outside its process: {error}")
+            return None, TypeError(f"the output of {self._who} cannot be read outside its process: {text_of(error)}")
 
     def fail_without_worker(self, how: str) -> None:
         """Ends a body whose worker is gone. ``how``: ``was ended by SIGKILL``, say."""
@@ -193,7 +193,10 @@ class ProcessJob:
         try:
             packed = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
         except BaseException as broken:  # an output of a child run can be anything
-            packed, error = b"", TypeError(f"the answer to {self._who} cannot be sent to its process: {broken}")
+            packed, error = (
+                b"",
+                TypeError(f"the answer to {self._who} cannot be sent to its process: {text_of(broken)}"),
+            )
         self._worker.send(("answer", self.body_id, question, packed, None if error is None else pack_error(error)))
 
     def _drop_questions(self) -> None:
@@ -222,7 +225,9 @@ def _pickled(work: Work) -> bytes:
         named = {f"argument {name!r}": value for name, value in given.items()}
         for part, values in seen.items():
             named |= {f"ctx.{part}[{name!r}]": value for name, value in values.items()}
-        raise TypeError(f"{_unpicklable(named)} of task {work.task_id} cannot be sent to a process: {error}") from error
+        raise TypeError(
+            f"{_unpicklable(named)} of task {work.task_id} cannot be sent to a process: {text_of(error)}"
+        ) from error
 
 
 def _unpicklable(named: Mapping[str, Any]) -> str:

@@ -27,7 +27,7 @@ from typing import Any
 from reactor.context.context import Context
 from reactor.definition.address import importing, load_file, resolve
 from reactor.errors import BodyCancelled
-from reactor.executors.processes.exceptions import pack_error
+from reactor.executors.processes.exceptions import pack_error, text_of
 from reactor.executors.processes.messages import Parcel, PipeMessage
 from reactor.executors.processes.pipe import Pipe, PipeLine
 from reactor.ports.attempt import Attempt
@@ -112,7 +112,7 @@ class Body:
             return pickle.dumps(output, pickle.HIGHEST_PROTOCOL)
         except Exception as error:  # any: it may come from a user's __reduce__
             who = f"task {self._parcel.ids['task_id']} of run {self._parcel.ids['run_id']}"
-            raise TypeError(f"the output of {who} cannot leave its process: {error}") from error
+            raise TypeError(f"the output of {who} cannot leave its process: {text_of(error)}") from error
 
 
 class Worker:

@@ -8,18 +8,20 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 import reactivex as rx
+from pydantic import AfterValidator
 from reactivex import Observable
 from reactivex import operators as ops
 
-from reactor import Cache, Context, Engine, Retry, Workflow
+from reactor import Cache, Context, Engine, Event, Retry, Workflow
 from reactor.interrupts import is_from_signal
+from tests.helpers import bodies as bodies_of
 from tests.helpers import raising
 from tests.helpers.events import only
-from tests.helpers.runs import PATIENCE, run_to_end
+from tests.helpers.runs import PATIENCE, full_log, run_to_end
 
 FATAL = [KeyboardInterrupt("mine"), SystemExit(3), GeneratorExit("mine"), asyncio.CancelledError("mine")]
 
@@ -121,6 +123,57 @@ async def test_a_predicate_of_a_retry_and_an_output_may_be_as_rude() -> None:
     assert run.state.tasks["retried"].status == "failed"
     assert run.state.tasks["mapped"].status == "failed"
     assert run.status == "failed"
+
+
+def refuse(value: int) -> int:
+    raise SystemExit(6)
+
+
+RudeNumber = Annotated[int, AfterValidator(refuse)]
+
+
+def rude_child() -> Workflow:
+    """A workflow that ends whoever validates its input."""
+    inner = Workflow("rude")
+
+    @inner.task
+    async def leaf(number: RudeNumber) -> int:
+        return number
+
+    return inner
+
+
+async def run_beside(flow: Workflow, input: dict[str, Any] | None = None) -> list[Event]:
+    async with Engine(workflows=[rude_child()]) as engine:
+        return await full_log(engine, await engine.start(flow, input))
+
+
+@pytest.mark.parametrize("place", ["loop", "thread", "process"])
+async def test_a_validator_that_an_answer_goes_through_may_be_as_rude(place: Any) -> None:
+    """The run calls it for the body, which gets what it raises."""
+    flow = Workflow("asks")
+
+    @flow.task(name="rude_child_run")
+    async def on_the_loop(ctx: Context) -> None:
+        await ctx.run("rude", {"number": 1})
+
+    if place != "loop":
+        flow = Workflow("asks")
+        flow.task(bodies_of.rude_child_run, executor=place)
+    events = await run_beside(flow)
+    assert only(events, "task.failed").data["error"] == {"type": "SystemExit", "message": "6"}
+
+
+@pytest.mark.parametrize("at", ["dumps", "loads"])
+@pytest.mark.parametrize("body", [bodies_of.give_rude, bodies_of.return_rude])
+async def test_a_value_on_its_way_between_processes_may_be_as_rude(body: Any, at: str) -> None:
+    """Whoever pickles it or reads its pickle goes on: worker and engine."""
+    flow = Workflow("gives")
+    flow.task(body, name="body", executor="process")
+    flow.task(bodies_of.pid, name="after", executor="process", after="body", on_upstream_failure="run")
+    events = await run_beside(flow, {"at": at})
+    assert only(events, "task.failed").task_id == "body"
+    assert only(events, "task.completed").task_id == "after"
 
 
 # --- signals ---

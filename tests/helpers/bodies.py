@@ -305,6 +305,35 @@ def child_run(ctx: Context) -> int:
     return sum(ctx.run("inner", {"number": number})["leaf"] for number in (1, 2))
 
 
+def rude_child_run(ctx: Context) -> None:
+    ctx.run("rude", {"number": 1})
+
+
+class RudeReduce:
+    """Ends whoever pickles it, or reads its pickle."""
+
+    def __init__(self, at: str) -> None:
+        self.at = at
+
+    def __reduce__(self) -> Any:
+        if self.at == "dumps":
+            raise SystemExit(6)
+        return (_exit, (6,))
+
+
+def _exit(code: int) -> None:
+    raise SystemExit(code)
+
+
+def give_rude(ctx: Context, at: str) -> None:
+    """Sends to the run what it cannot read."""
+    ctx.run("rude", {"number": RudeReduce(at)})
+
+
+def return_rude(at: str) -> Any:
+    return RudeReduce(at)
+
+
 def begin_and_hang(ctx: Context) -> int:
     """Hangs in its first attempt."""
     ctx.emit("demo.began", {"pid": os.getpid()})

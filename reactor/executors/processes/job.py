@@ -11,10 +11,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
+from reactor.context.line import begin_asking, error_of
 from reactor.definition.address import address_of, main_place
 from reactor.errors import ContextClosed, WorkerDied
 from reactor.executors.processes.exceptions import pack_error, text_of, unpack_error
 from reactor.executors.processes.messages import Parcel, PipeMessage
+from reactor.interrupts import is_from_signal
 from reactor.ports.executor import Done, Work
 from reactor.ports.speech import METHODS
 from reactor.waiting import READY
@@ -169,19 +171,21 @@ class ProcessJob:
             answer = METHODS[name](voice, pickle.loads(packed))
         except BaseException as error:  # also from a user's __setstate__; a SystemExit must not end the engine
             self._reply(question, None, error)
+            if is_from_signal(error):
+                raise
             return
         if answer is READY or self.is_cancelled:  # after a cancel nobody waits for room
             self._reply(question, None, None)
             return
-        # not wrapped, if it is a coroutine: a task that is cancelled before its first step starts nothing inside of it
-        asking = asyncio.ensure_future(answer, loop=self._loop)
+        asking = begin_asking(answer, self._loop)
         self._asking.add(asking)
         asking.add_done_callback(partial(self._on_answer, question, is_said))
 
     def _on_answer(self, question: int, is_said: bool, asking: asyncio.Future[Any]) -> None:
         self._asking.discard(asking)
         if not asking.cancelled():
-            self._reply(question, None if is_said or asking.exception() else asking.result(), asking.exception())
+            error = error_of(asking)
+            self._reply(question, None if is_said or error is not None else asking.result(), error)
         elif is_said:
             self._reply(question, None, None)
         else:
@@ -222,6 +226,8 @@ def _pickled(work: Work) -> bytes:
     try:
         return pickle.dumps((given, attempt), pickle.HIGHEST_PROTOCOL)
     except BaseException as error:  # any: it may come from a user's __reduce__
+        if is_from_signal(error):
+            raise
         named = {f"argument {name!r}": value for name, value in given.items()}
         for part, values in seen.items():
             named |= {f"ctx.{part}[{name!r}]": value for name, value in values.items()}

@@ -28,6 +28,7 @@ The rooms, from the top down; each imports only from rooms below it in this list
     clock           the system clock, and the scheduler of an event loop
     moved           help for old import paths
     waiting         awaitables that many share
+    interrupts      whether an exception means the process: Ctrl-C, and what handlers of signals raise
     errors          the errors of the engine
     bounds          the limits that users meet
 

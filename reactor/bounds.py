@@ -61,7 +61,7 @@ MAX_TASKS: Final = 1_000_000
 THREADS: Final = 32
 """Bodies that run in threads at once, in one engine; further ones wait."""
 ABANDONED_THREADS: Final = 32
-"""Threads of cancelled bodies that do not stop; beyond it, a body that needs a thread fails with ThreadsExhausted."""
+"""Threads of cancelled or late bodies that do not stop; from here on, bodies that need a thread wait until some end."""
 PROGRESS_PER_SECOND: Final = 20
 """Progress events of one attempt a second; of those between, only the latest is recorded."""
 CHUNKS_PER_SECOND: Final = 20

@@ -18,6 +18,7 @@ from reactivex import abc, typing
 from reactivex.disposable import Disposable, SerialDisposable
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 
+from reactor.interrupts import is_from_signal
 from reactor.ports.clock import Clock, Timer
 
 S = TypeVar("S")
@@ -134,12 +135,12 @@ class LoopScheduler(AsyncIOScheduler):
         for count, turn in enumerate(turns, 1):
             try:
                 turn.run(self)
-            except (KeyboardInterrupt, SystemExit):  # these leave the loop, which may run again for a clean-up
-                self._turns = turns[count:] + self._turns
-                if self._turns:
-                    self.loop.call_soon(self._run, context=self._context)
-                raise
             except BaseException as error:  # report it like the loop does, and run the other actions
+                if is_from_signal(error):  # leaves the loop, which may run again for a clean-up
+                    self._turns = turns[count:] + self._turns
+                    if self._turns:
+                        self.loop.call_soon(self._run, context=self._context)
+                    raise
                 context = {"message": f"exception in {turn.action!r}", "exception": error}
                 self.loop.call_exception_handler(context)
 

@@ -198,14 +198,29 @@ class ContextClosed(BodyError):
 
 
 class ThreadsExhausted(BodyError):
-    """Raised when 32 cancelled bodies still run in threads, or too many bodies wait for an answer in threads.
+    """Raised when too many bodies wait for an answer in threads (1,000) or in processes (64).
 
-    Let bodies look at ``ctx.cancelled``, use ``executor="process"``, which can be killed, or ``async def`` bodies.
+    Make them ``async def`` bodies, which need neither.
     """
 
 
 class WorkerDied(BodyError):
     """Raised when the process of a body ends before the body: it was killed, crashed, or called ``os._exit``."""
+
+
+class BodyCancelled(BaseException):
+    """Raised in a ``def`` body in a process that a cancel interrupts. ``except Exception`` lets it pass."""
+
+
+class RemoteError:
+    """Marks an exception of a body in a process if its class cannot be found here: it is local to a function, say.
+
+    The exception has the name of its class, its message, its arguments and its attributes, and it is an instance of
+    those bases of its class that can be found. ``Retry(retry_on=...)`` compares the names too.
+    """
+
+    class_names: tuple[tuple[str, str], ...] = ()
+    """Module and qualified name of its class and of all bases, in the order of ``__mro__``."""
 
 
 class TaskTimeout(BodyError, TimeoutError):

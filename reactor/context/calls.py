@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable
+from contextlib import suppress
 from decimal import Decimal
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Literal, Protocol, Self
 
 import orjson
 
 from reactor.bounds import MAX_INPUT_PREVIEW_BYTES
 from reactor.definition.policy import check_tokens, money
+from reactor.errors import BodyCancelled, ContextClosed
 from reactor.events.shown import display_json
 from reactor.events.values import describe_error, preview
 
 _ERROR_CHARS: Final = 1_000
+_CANCELS: Final = (asyncio.CancelledError, BodyCancelled, ContextClosed)
+"""What a cancel or a timeout raises in the middle of a call: on the loop, in a process, in what a thread waits for."""
+
+Status = Literal["success", "error", "cancelled"]
 
 
 class Speaker(Protocol):
@@ -39,7 +46,7 @@ class _Call:
     def _about(self) -> dict[str, Any]:
         raise AssertionError("abstract")
 
-    def _result(self, error: BaseException | None) -> dict[str, Any]:
+    def _result(self, status: Status) -> dict[str, Any]:
         raise AssertionError("abstract")
 
     def _begin(self) -> Awaitable[None]:
@@ -49,17 +56,26 @@ class _Call:
 
     def _end(self, error: BaseException | None) -> Awaitable[None]:
         duration_ms = round((time.monotonic() - self._began) * 1000, 3)
-        data = {"call": self._number, **self._about(), "status": "success" if error is None else "error"}
-        if error is not None:
+        status = _status(error)
+        data = {"call": self._number, **self._about(), "status": status}
+        if error is not None and status == "error":
             described = describe_error(error)
             data["error"] = {"type": described["type"], "message": described["message"][:_ERROR_CHARS]}
         return self._context.write(
-            f"{self.kind}.completed", {**data, **self._result(error), "duration_ms": duration_ms}
+            f"{self.kind}.completed", {**data, **self._result(status), "duration_ms": duration_ms}
         )
 
     def __enter__(self) -> Self:
-        self._begin()
+        try:
+            self._begin()
+        except _CANCELS as error:  # while it waited for room: its start has been said
+            self._end_cut_off(error)
+            raise
         return self
+
+    def _end_cut_off(self, error: BaseException) -> None:
+        with suppress(ContextClosed):  # the attempt has ended, and nothing was said
+            self._end(error)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -67,7 +83,11 @@ class _Call:
         self._end(error)
 
     async def __aenter__(self) -> Self:
-        await self._begin()
+        try:
+            await self._begin()
+        except _CANCELS as error:
+            self._end_cut_off(error)
+            raise
         return self
 
     async def __aexit__(
@@ -95,20 +115,21 @@ class LlmCall(_Call):
         estimated = {} if self.estimated_cost is None else {"estimated_cost": float(self.estimated_cost)}
         return {"model": str(self.model), **estimated}
 
-    def _result(self, error: BaseException | None) -> dict[str, Any]:
-        cost, is_estimated = self._spent(error)
+    def _result(self, status: Status) -> dict[str, Any]:
+        cost, is_estimated = self._spent(status)
         return {"cost": float(cost), "tokens": self.tokens} | ({"is_estimated": True} if is_estimated else {})
 
-    def _spent(self, error: BaseException | None) -> tuple[Decimal, bool]:
+    def _spent(self, status: Status) -> tuple[Decimal, bool]:
+        """The cost, and whether it is the estimated one. Most providers charge for a call that was cancelled, too."""
         if self.cost is not None:
             return money(self.cost), False
-        if self.estimated_cost is not None and error is None:
+        if self.estimated_cost is not None and status != "error":
             return self.estimated_cost, True
         return Decimal(0), False
 
     def _end(self, error: BaseException | None) -> Awaitable[None]:
         check_tokens(self.tokens)
-        cost, _ = self._spent(error)
+        cost, _ = self._spent(_status(error))
         ended = super()._end(error)
         return self._context.count_spending(str(cost), self.tokens, "llm") if cost or self.tokens else ended
 
@@ -127,8 +148,14 @@ class ToolCall(_Call):
     def _about(self) -> dict[str, Any]:
         return {"tool": str(self.tool), "arguments": _preview(self.arguments)}
 
-    def _result(self, error: BaseException | None) -> dict[str, Any]:
-        return {"result": _preview(self.result)} if error is None else {}
+    def _result(self, status: Status) -> dict[str, Any]:
+        return {"result": _preview(self.result)} if status == "success" else {}
+
+
+def _status(error: BaseException | None) -> Status:
+    if error is None:
+        return "success"
+    return "cancelled" if isinstance(error, _CANCELS) else "error"
 
 
 def _preview(value: Any) -> Any:

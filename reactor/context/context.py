@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
@@ -12,9 +14,11 @@ from reactor import bounds
 from reactor.context.calls import LlmCall, ToolCall
 from reactor.context.forms import MAX_PROBLEM_CHARS, Form
 from reactor.definition.policy import Budget, check_tokens, money
-from reactor.errors import EventTooLarge, InvalidEvent
+from reactor.errors import ContextClosed, EventTooLarge, InvalidEvent
+from reactor.events.one_line import one_line
 from reactor.events.plain import is_plain
 from reactor.events.shown import dumps, plain_copy
+from reactor.events.values import preview, short_repr
 from reactor.ports import speech
 from reactor.ports.attempt import Attempt
 from reactor.ports.speech import Line
@@ -45,6 +49,7 @@ class Context:
         self._calls = 0
         self._places = count(1)
         """Of the calls of ``receive``; also threads of the body may call it."""
+        self._has_warned = False
         self.run_id = attempt.run_id
         self.task_id = attempt.task_id
         self.attempt = attempt.attempt
@@ -87,10 +92,13 @@ class Context:
         return self.write(type, {} if data is None else data)
 
     def progress(self, fraction: float, message: str | None = None) -> Awaitable[None]:
-        """How far the body is, from 0 to 1: ``task.progress``; at most 20 a second, the last one always."""
-        # users without a type checker pass anything; the comparison is also false for NaN
-        if not isinstance(fraction, (int, float)) or not 0.0 <= fraction <= 1.0:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise self._error(InvalidEvent, f"progress is a fraction from 0 to 1, not {fraction!r}")
+        """How far the body is, from 0 to 1: ``task.progress``; at most 20 a second, the last one always.
+
+        A number below 0 counts as 0 and one above 1 as 1; the first one of an attempt is a warning in the log. What is
+        no number, or NaN, raises InvalidEvent.
+        """
+        if type(fraction) is not float or not 0.0 <= fraction <= 1.0:
+            fraction = self._clamped(fraction)
         data = {"fraction": fraction, "message": message, "level": "info"}
         return self._line.progress(self._encode("task.progress", data))
 
@@ -115,15 +123,17 @@ class Context:
     def llm_call(self, model: str, *, estimated_cost: Any = None) -> LlmCall:
         """A call of a language model, as events: ``async with ctx.llm_call("gpt-x") as call: ...; call.cost = 0.01``.
 
-        Use ``with`` in a thread. Writes ``llm.call.started`` and, also after an error, ``llm.call.completed``. Spends
-        ``call.tokens`` and ``call.cost``; if that is not set and the call succeeds, ``estimated_cost``.
+        Use ``with`` in a thread. Writes ``llm.call.started`` and, also after an error or a cancel,
+        ``llm.call.completed``. Spends ``call.tokens`` and ``call.cost``; if that is not set and the call succeeds or is
+        cancelled, ``estimated_cost``.
         """
         return LlmCall(self, model, None if estimated_cost is None else money(estimated_cost))
 
     def tool_call(self, tool: str, arguments: Mapping[str, Any] | None = None) -> ToolCall:
         """A call of a tool, as events: ``async with ctx.tool_call("search", {"q": q}) as call: call.result = ...``.
 
-        Use ``with`` in a thread. Writes ``tool.call.started`` and, also after an error, ``tool.call.completed``.
+        Use ``with`` in a thread. Writes ``tool.call.started`` and, also after an error or a cancel,
+        ``tool.call.completed``.
         """
         return ToolCall(self, tool, dict(arguments or {}))
 
@@ -219,6 +229,31 @@ class Context:
         self._calls += 1
         return self._calls
 
+    def _clamped(self, fraction: Any) -> float:
+        """A number from 0 to 1 for anything that is a number: numpy's, a Decimal, a Fraction, an int of any size."""
+        number = math.nan
+        if not isinstance(fraction, (str, bytes, bytearray)):
+            try:
+                number = float(fraction)
+            except OverflowError:  # an int with hundreds of digits
+                number = math.inf if fraction > 0 else -math.inf
+            except Exception:  # no number, or a user's __float__ that raises
+                pass
+        if math.isnan(number):
+            given = short_repr(fraction) if isinstance(fraction, (str, bytes)) else preview(fraction)
+            raise self._error(InvalidEvent, f"progress is a number from 0 to 1, such as done / total, not {given}")
+        clamped = min(max(number, 0.0), 1.0)
+        if clamped != number and not self._has_warned:
+            self._has_warned = True
+            self._warn(f"progress goes from 0 to 1, so {number:g} is shown as {clamped:g}; write done / total")
+        return clamped
+
+    def _warn(self, message: str) -> None:
+        """Writes a warning that nobody awaits, at most once an attempt: so it does not count as un-awaited ``emit``."""
+        data = self._encode("log.created", {"level": "warning", "message": message, "fields": {}})
+        with suppress(ContextClosed):  # of a thread that was told to stop
+            self._line.ask(speech.emit, ("log.created", data))
+
     def _log(self, level: str, message: str, fields: Mapping[str, Any]) -> Awaitable[None]:
         return self.write("log.created", {"level": level, "message": message, "fields": fields})
 
@@ -241,7 +276,7 @@ class Context:
 
     def _encode(self, type: str, data: Any) -> bytes:
         try:
-            json = dumps(data) if is_plain(data) else orjson.dumps(plain_copy(data))
+            json = one_line(dumps(data) if is_plain(data) else orjson.dumps(plain_copy(data)))
         except (TypeError, ValueError, RecursionError) as error:
             raise self._error(InvalidEvent, f"the data of its {type!r} event is not JSON: {error}") from error
         if json[:1] != b"{":

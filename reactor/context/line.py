@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from threading import get_ident
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from reactor.errors import Backpressure, ContextClosed
+from reactor.interrupts import is_from_signal
 from reactor.ports.speech import Method, Voice
 from reactor.waiting import READY
 
@@ -33,7 +34,10 @@ class LocalLine:
         self._unawaited: _Awaited | None = None
         """What the last ``say`` into a full window returned, until the body has awaited it."""
         self._latest: bytes | None = None
-        """The progress of a thread that is still to be passed to the loop."""
+        """The latest progress of a thread."""
+        self._passed_on: bytes | None = None
+        """The latest progress that was passed on to the loop."""
+        self._is_posted = False
         self.saw_cancel = False
 
     @property
@@ -68,15 +72,18 @@ class LocalLine:
             return self._voice.progress(data)
         if self._voice.is_closed:
             raise self._error(ContextClosed, "its attempt has ended, what it says now is not recorded")
-        was_posted, self._latest = self._latest is not None, data
-        if not was_posted:  # one post for all the calls until it runs: a busy thread must not flood the loop
+        self._latest = data
+        if not self._is_posted:  # one post for all the calls until it runs: a busy thread must not flood the loop
+            self._is_posted = True
             self._voice.loop.call_soon_threadsafe(self._post_progress)
         return READY
 
     def _post_progress(self) -> None:
-        latest, self._latest = self._latest, None
-        if latest is not None and not self._voice.is_closed:
-            self._voice.progress(latest)
+        self._is_posted = False  # reset before the progress is read: a later one must post again
+        latest = self._latest
+        if latest is not self._passed_on and not self._voice.is_closed:
+            self._passed_on = latest
+            self._voice.progress(latest or b"")
 
     # --- the engine's side ---
 
@@ -118,14 +125,15 @@ class LocalLine:
             return
         try:
             answer = method(self._voice, arguments)
-        except Exception as error:
+        except BaseException as error:  # also a SystemExit, of a user's value that is looked at
             _fail(future, error)
+            if is_from_signal(error):
+                raise
             return
         if answer is READY or future.done() or self._cancelled:  # after a cancel nobody waits for room
             _answer(future, None)
             return
-        # not wrapped, if it is a coroutine: a task that is cancelled before its first step starts nothing inside of it
-        asking: asyncio.Future[Any] = asyncio.ensure_future(answer, loop=self._voice.loop)
+        asking = begin_asking(answer, self._voice.loop)
         self._asking.add(asking)
         asking.add_done_callback(lambda task: self._on_answer(future, task))
 
@@ -133,7 +141,7 @@ class LocalLine:
         self._asking.discard(task)
         if task.cancelled():
             _fail(future, self._error(ContextClosed, "it was stopped before it had its answer"))
-        elif (error := task.exception()) is not None:
+        elif (error := error_of(task)) is not None:
             _fail(future, error)
         else:
             _answer(future, task.result())
@@ -149,6 +157,41 @@ class LocalLine:
 
     def _error(self, kind: Callable[..., Exception], what: str) -> Exception:
         return kind(f"task {self._ids['task_id']} of run {self._ids['run_id']}: {what}", **self._ids)
+
+
+class _Exit(NamedTuple):
+    """The result of a task in which the code of a user has raised SystemExit or KeyboardInterrupt.
+
+    As the exception of the task it would leave the event loop.
+    """
+
+    error: BaseException
+
+
+def begin_asking(answer: Awaitable[Any], loop: asyncio.AbstractEventLoop) -> asyncio.Future[Any]:
+    """Lets the run look for an answer. The future may be cancelled; ``error_of`` tells what was raised."""
+    if not asyncio.iscoroutine(answer):
+        return asyncio.ensure_future(answer, loop=loop)
+    task = loop.create_task(_keep_exit(answer))
+    task.add_done_callback(lambda _: answer.close())  # of a task that was cancelled before its first step
+    return task
+
+
+async def _keep_exit(answer: Coroutine[Any, Any, Any]) -> Any:
+    try:
+        return await answer
+    except (KeyboardInterrupt, SystemExit) as error:
+        if is_from_signal(error):
+            raise
+        return _Exit(error)
+
+
+def error_of(asking: asyncio.Future[Any]) -> BaseException | None:
+    """What was raised instead of an answer, of a future that is done and not cancelled."""
+    error = asking.exception()
+    if error is None and isinstance(result := asking.result(), _Exit):
+        return result.error
+    return error
 
 
 def _answer(future: concurrent.futures.Future[Any], value: Any) -> None:

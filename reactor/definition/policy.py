@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, cast
 
 from reactor.bounds import LIMIT_AMOUNT, MAX_COST, MAX_SECONDS, MAX_TOKENS, TASK_NAME
 from reactor.definition.names import TASK_NAME_RULE
+from reactor.errors import RemoteError
 from reactor.events.values import json_kind
 from reactor.requests import number_problem, whole_number_problem
 
@@ -51,7 +52,7 @@ class Retry:
         """Whether this error may be retried."""
         kinds = self.retry_on
         if isinstance(kinds, (type, tuple)):
-            return isinstance(error, cast("type[BaseException] | tuple[type[BaseException], ...]", kinds))
+            return _is_one_of(error, cast("type[BaseException] | tuple[type[BaseException], ...]", kinds))
         return bool(kinds(error))
 
     def delay_after(self, failures: int, chance: float, error: BaseException | None = None) -> float:
@@ -64,6 +65,16 @@ class Retry:
         except OverflowError:
             delay = self.max_delay
         return max(delay * (1 - self.jitter * chance), _retry_after(error))
+
+
+def _is_one_of(error: BaseException, kinds: type[BaseException] | tuple[type[BaseException], ...]) -> bool:
+    """As ``isinstance``. An exception from a process whose class cannot be found here is compared by names too."""
+    if isinstance(error, kinds):
+        return True
+    if not isinstance(error, RemoteError):
+        return False
+    names = ((kind.__module__, kind.__qualname__) for kind in ((kinds,) if isinstance(kinds, type) else kinds))
+    return any(name in error.class_names for name in names)
 
 
 def _retry_after(error: BaseException | None) -> float:

@@ -1,6 +1,7 @@
 """What flows through a run: events, and the state that is folded from them. Pure; values in, values out.
 
 plain        plain JSON: the values that JSON carries as they are
+one_line     JSON without any character that somebody takes for the end of a line
 values       values as text for people
 shown        how a value that is not plain JSON is shown
 exact        bytes that two values share only if nobody can tell them apart

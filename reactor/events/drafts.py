@@ -10,6 +10,7 @@ import orjson
 
 from reactor import bounds
 from reactor.events.event import Draft
+from reactor.events.one_line import one_line
 from reactor.events.progress import WHOLE_TASK
 from reactor.events.restoring import Encoded
 from reactor.events.values import json_number, preview
@@ -47,7 +48,8 @@ def run_started(
         data["input_digest"] = input_digest
     beside: dict[str, bytes] = {}
     room = bounds.MAX_INLINE_BYTES
-    for name, json in large.items():
+    for name, encoded in large.items():
+        json = one_line(encoded)  # before it is measured
         if len(json) <= room:
             data[name] = orjson.Fragment(json)
             room -= len(json)
@@ -119,7 +121,7 @@ def question_closed(key: str) -> bytes:
 
 def received(value: Any, key: str | None, by: str | None) -> bytes:
     """``task.received``. ``by``: who sent it, if known."""
-    return orjson.dumps({"value": value, "key": key} | ({} if by is None else {"by": by}))
+    return one_line(orjson.dumps({"value": value, "key": key} | ({} if by is None else {"by": by})))
 
 
 def ended(data: bytes, progress: int, spent: tuple[Decimal, int] | None) -> bytes:

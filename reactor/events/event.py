@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import orjson
 
+from reactor.events.one_line import one_line
 from reactor.events.vocabulary.tables import EventType
 
 _TO_TASK: Final = len('","time":"2026-11-21T02:51:00.123456Z",')
@@ -73,7 +74,7 @@ class Event:
             draft.type.encode(),
             time,
             draft.head,
-            draft.data,
+            one_line(draft.data),
         )
         return cls(seq, run_id, draft.type, draft.task_id, json, draft.blob)
 
@@ -174,7 +175,7 @@ class Notice:
 
     @property
     def json(self) -> bytes:
-        return orjson.dumps({"type": self.type, "run_id": self.run_id, "time": self.time, "data": self.data})
+        return one_line(orjson.dumps({"type": self.type, "run_id": self.run_id, "time": self.time, "data": self.data}))
 
     def __repr__(self) -> str:
         return f"<Notice {self.type} of {self.run_id} {self.data}>"

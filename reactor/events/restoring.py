@@ -19,6 +19,7 @@ import orjson
 from pydantic import BaseModel, TypeAdapter
 
 from reactor.events.exact import NoExactForm, exact_form, keyed_digest
+from reactor.events.one_line import one_line
 from reactor.events.plain import is_plain, plain_copy_of_json
 from reactor.events.shown import display_json
 from reactor.events.values import describe_error
@@ -50,7 +51,7 @@ def encode_output(value: Any, returns: TypeAdapter[Any] | None) -> Encoded:
     """The JSON of an output or an input. Never raises: what cannot be restored is shown, and is not recoverable."""
     try:
         if is_plain(value):
-            return Encoded(orjson.dumps(value), True)
+            return Encoded(one_line(orjson.dumps(value)), True)
         if returns is not None:
             return _encode_typed(value, returns)
     except Exception as error:  # from a validator, serialiser or __eq__ that a user wrote
@@ -60,7 +61,7 @@ def encode_output(value: Any, returns: TypeAdapter[Any] | None) -> Encoded:
 
 def _encode_typed(value: Any, returns: TypeAdapter[Any]) -> Encoded:
     # pydantic warns where the annotation does not describe the value; it would then not restore it either
-    text = orjson.dumps(plain_copy_of_json(returns.dump_json(value, warnings="error")))
+    text = one_line(orjson.dumps(plain_copy_of_json(returns.dump_json(value, warnings="error"))))
     form = exact_form(value)
     restored = returns.validate_json(text, by_name=True)
     hints: Hints | None = None

@@ -6,19 +6,17 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Generator
 from types import FrameType
-from typing import Any, Final
+from typing import Any
 
 from reactor.bounds import BLOCKED_LOOP_SECONDS
 from reactor.context.context import Context
 from reactor.context.line import LocalLine
+from reactor.interrupts import is_from_signal
 from reactor.logger import get_logger
 from reactor.operators.guarded import collector
 from reactor.ports.executor import Done, Work
 
 logger = get_logger()
-
-_FATAL: Final = (KeyboardInterrupt, GeneratorExit)
-"""What a body must not swallow: it is recorded as the failure of the body, then raised again."""
 
 
 class LocalExecutor:
@@ -118,18 +116,20 @@ class LocalJob(Coroutine[Any, None, None]):
                 self._longest = 2 * took
                 self._blocked(self._work, took)
         self._end(output, failed)
-        if isinstance(failed, _FATAL):
-            raise failed
+        if failed is not None and (is_from_signal(failed) or (failed is thrown and isinstance(failed, GeneratorExit))):
+            raise failed  # it means the process, or this coroutine, and not the body
         failed = None  # else its traceback and this frame keep each other alive
         raise StopIteration
 
     def _begin(self) -> Coroutine[Any, Any, Any]:
         work = self._work
-        if work.context is None:
-            return work.task.function(**work.arguments)
         arguments = dict(work.arguments)
-        self._line = local_line(work, arguments)
-        return work.task.function(**arguments)
+        if work.context is not None:
+            self._line = local_line(work, arguments)
+        try:
+            return work.task.function(**arguments)
+        except StopIteration as stop:  # of a wrapper around the body; else it would count as the end of the body
+            raise RuntimeError("the call of the body raised StopIteration") from stop
 
     def _end(self, output: Any, error: BaseException | None) -> None:
         self._jobs.discard(self)

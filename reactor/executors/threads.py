@@ -8,21 +8,28 @@ from __future__ import annotations
 
 import contextvars
 import threading
+import time
 from asyncio import AbstractEventLoop
+from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, Final
 
 from reactor import bounds
-from reactor.errors import ThreadsExhausted
 from reactor.executors.local import local_line, log_late
+from reactor.logger import get_logger
 from reactor.ports.executor import Done, Work
+
+logger = get_logger()
+
+NAMED_TASKS: Final = 10
+"""Tasks that a log line names as the holders of threads."""
 
 
 class ThreadExecutor:
-    """Implements ``Executor``: a thread for each body. The caller limits how many run at once.
+    """Implements ``Executor`` and ``Exhaustible``: a thread for each body. The caller limits how many run at once.
 
     A thread cannot be stopped from outside. An abandoned one is counted, and a new one takes its place. While there are
-    ``bounds.ABANDONED_THREADS`` of them, every further body fails at once with ThreadsExhausted.
+    ``bounds.ABANDONED_THREADS`` of them, further bodies have to wait.
     """
 
     def __init__(self, loop: AbstractEventLoop) -> None:
@@ -30,23 +37,46 @@ class ThreadExecutor:
         self._work: SimpleQueue[ThreadJob | None] = SimpleQueue()
         self._idle = 0
         self._threads = 0
-        self.abandoned = 0
+        self._without_thread = 0
+        """Bodies for which the system gave no thread. They wait for one that becomes idle."""
+        self._stuck: dict[ThreadJob, None] = {}
+        """Abandoned bodies that still run."""
+        self._on_change: Callable[[bool], None] = _ignore
+
+    @property
+    def abandoned(self) -> int:
         """How many threads still run an abandoned body."""
+        return len(self._stuck)
+
+    def watch(self, on_change: Callable[[bool], None]) -> None:
+        self._on_change = on_change
 
     def submit(self, work: Work, done: Done) -> ThreadJob:
-        """Runs the body in a copy of the current ``contextvars`` context."""
+        """Runs the body in a copy of the current ``contextvars`` context.
+
+        Raises RuntimeError where the system gives no thread and there is none to wait for.
+        """
         job = ThreadJob(self, work, done, contextvars.copy_context())
-        if self.abandoned >= bounds.ABANDONED_THREADS:
-            self._loop.call_soon(self._on_done, job, None, _exhausted(work))
-            self._idle -= 1  # no thread was taken, and ``_on_done`` adds one
-            return job
         if self._idle > 0:
             self._idle -= 1
         else:
-            self._threads += 1
-            threading.Thread(target=self._serve, name=f"reactor-{self._threads}", daemon=True).start()
+            self._start_thread()
         self._work.put(job)
         return job
+
+    def _start_thread(self) -> None:
+        thread = threading.Thread(target=self._serve, name=f"reactor-{self._threads + 1}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # the system has no more
+            if self._threads <= self.abandoned:
+                raise
+            self._without_thread += 1
+            logger.warning(
+                "a def body waits: the system gives no further thread", threads=self._threads, why=str(error)
+            )
+        else:
+            self._threads += 1
 
     async def close(self) -> None:
         """Lets idle threads go; busy ones end with their body."""
@@ -63,22 +93,49 @@ class ThreadExecutor:
             del job, output, error  # an idle thread holds no body's values
 
     def _on_done(self, job: ThreadJob, output: Any, error: BaseException | None) -> None:
-        self._idle += 1
+        if self._without_thread:
+            self._without_thread -= 1
+        else:
+            self._idle += 1
         job.close()
         if job.is_abandoned:
-            self.abandoned -= 1
+            self._on_stuck_ended(job)
             log_late(job.work, output, error)
         else:
             job.done(output, error)
 
+    # --- threads that do not come back ---
 
-def _exhausted(work: Work) -> ThreadsExhausted:
-    return ThreadsExhausted(
-        f"task {work.task_id} of run {work.run_id} cannot start: {bounds.ABANDONED_THREADS} threads of cancelled "
-        "bodies still run in this process",
-        run_id=work.run_id,
-        task_id=work.task_id,
-    )
+    def on_abandoned(self, job: ThreadJob) -> None:
+        """A body did not stop in time, and keeps its thread."""
+        self._stuck[job] = None
+        if self.abandoned == bounds.ABANDONED_THREADS:
+            logger.warning(
+                "no thread is left: def bodies wait until one of these has ended, which did not stop when told to",
+                threads=self.abandoned,
+                held_by=self._holders(),
+            )
+            self._on_change(False)
+
+    def _on_stuck_ended(self, job: ThreadJob) -> None:
+        if job in self._stuck:
+            del self._stuck[job]
+            if self.abandoned == bounds.ABANDONED_THREADS - 1:
+                self._on_change(True)
+
+    def _holders(self) -> str:
+        """Who holds the threads: so many bodies of each task, with the run of the first one."""
+        tasks: dict[str, list[str]] = {}
+        for job in self._stuck:
+            tasks.setdefault(job.work.task.name, []).append(f"task {job.work.task_id} of run {job.work.run_id}")
+        return "; ".join(
+            first if not others else f"{first} and {len(others)} more of {name}"
+            for name, (first, *others) in list(tasks.items())[:NAMED_TASKS]
+        )
+
+
+def _ignore(_: bool) -> None:
+    """Nobody watches."""
 
 
 class ThreadJob:
@@ -92,6 +149,7 @@ class ThreadJob:
         self.work = work
         self.done = done
         self.is_abandoned = False
+        self.ended_at: float | None = None
 
     @property
     def saw_cancel(self) -> bool:
@@ -103,6 +161,8 @@ class ThreadJob:
             return self._context.run(self._call), None
         except BaseException as error:  # SystemExit included: a body does not end the server
             return None, error
+        finally:
+            self.ended_at = time.monotonic()
 
     def _call(self) -> Any:
         return self.work.task.function(**self._arguments)
@@ -120,5 +180,6 @@ class ThreadJob:
     def abandon(self) -> bool:
         if not self.is_abandoned:
             self.is_abandoned = True
-            self._executor.abandoned += 1
+            if self.ended_at is None:  # else its answer is on its way to the loop
+                self._executor.on_abandoned(self)
         return False

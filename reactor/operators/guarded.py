@@ -12,6 +12,7 @@ from reactivex.disposable import SingleAssignmentDisposable
 
 from reactor.bounds import SLOW_CALLBACK_SECONDS
 from reactor.errors import SlowSubscriber
+from reactor.interrupts import is_from_signal
 
 T = TypeVar("T")
 
@@ -112,9 +113,9 @@ class _Guarding(Generic[T]):
         began, collected = self.clock(), collector.seconds
         try:
             callback(*values)
-        except (KeyboardInterrupt, SystemExit):
-            raise  # meant for the process, not for the subscriber
         except BaseException as error:  # also CancelledError, which would cancel the code that emits
+            if is_from_signal(error):
+                raise
             self.subscription.dispose()
             self.report(error if isinstance(error, Exception) else RuntimeError(repr(error)))
             return

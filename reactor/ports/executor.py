@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from reactor.definition.task import Task
 from reactor.ports.attempt import Attempt
@@ -37,6 +37,28 @@ class Executor(Protocol):
 
     async def close(self) -> None:
         """Ends idle workers. Does not wait for abandoned ones."""
+        ...
+
+
+@runtime_checkable
+class Timed(Protocol):
+    """What a ``Job`` may have too: with it, a body that has ended in time is not late because the loop was busy."""
+
+    @property
+    def ended_at(self) -> float | None:
+        """``time.monotonic()`` when the body had ended; None before. Without it: the time when ``done`` is called."""
+        ...
+
+
+@runtime_checkable
+class Exhaustible(Protocol):
+    """What an ``Executor`` may have too: its places can be lost to bodies that were abandoned and go on."""
+
+    def watch(self, on_change: Callable[[bool], None]) -> None:
+        """Calls ``on_change(False)`` on the loop when it has no place for another body, ``(True)`` when it has again.
+
+        In between, the engine gives it only bodies that were on their way already.
+        """
         ...
 
 

@@ -195,6 +195,7 @@ class Execution:
         if any(self.child_records.unended()):  # a crash, or a cancel, came between its start and its end
             self._child_runs.end_children(self)
             return
+        self.control.stopwatch.ring_due()
         try:
             self._terminal = terminal_draft(
                 self.run_id,

@@ -16,12 +16,12 @@ from reactor.executors.kinds import KINDS
 from reactor.listeners import Listeners
 from reactor.logger import get_logger
 from reactor.ports.clock import Clock
-from reactor.ports.executor import Executor, Work
+from reactor.ports.executor import Executor, Exhaustible, Work
 from reactor.ports.log import EventLog
 from reactor.ports.outputs import OutputStore
 from reactor.ports.sharing import Slots
 from reactor.runs.children import ChildRuns
-from reactor.supervision.slots import LocalSlots, Rate
+from reactor.supervision.slots import Gate, LocalSlots, Rate
 
 logger = get_logger()
 
@@ -66,6 +66,12 @@ class Host:
         self.child_runs = child_runs
         self.executors: dict[str, Executor] = {name: kind.make(loop, blocked) for name, kind in KINDS.items()}
         self._executor_slots = {name: LocalSlots(kind.slots) for name, kind in KINDS.items() if kind.slots is not None}
+        self._gates: dict[str, Gate] = {}
+        """Of the executors that may have no place left."""
+        for name, executor in self.executors.items():
+            if isinstance(executor, Exhaustible):
+                gate = self._gates[name] = Gate()
+                executor.watch(gate.set_open)
         self._engine_slots = None if concurrency is None else LocalSlots(concurrency)
         self.is_limited = concurrency is not None
         self._workflow_slots: dict[tuple[str, int], Slots] = {}
@@ -92,7 +98,9 @@ class Host:
                 else Rate(limit.amount, limit.per, clock=self.clock.monotonic, call_later=self.clock.call_later)
             )
 
-    def limits_of(self, graph: Graph, node: Node, own: Slots | None) -> tuple[tuple[Slots, ...], tuple[Rate, ...]]:
+    def limits_of(
+        self, graph: Graph, node: Node, own: Slots | None
+    ) -> tuple[tuple[Slots, ...], tuple[Rate | Gate, ...]]:
         """What a body of this task takes before it starts: its slots, and its rates.
 
         Slots come in one order for all tasks, so that no two bodies wait for each other. ``own``: the slots of this
@@ -107,7 +115,9 @@ class Host:
             self._engine_slots,
             self._executor_slots.get(node.executor),
         ]
-        return tuple(s for s in slots if s is not None), tuple(limit for limit in named if isinstance(limit, Rate))
+        rates = [limit for limit in named if isinstance(limit, Rate)]
+        gates = [self._gates[node.executor]] if node.executor in self._gates else []
+        return tuple(s for s in slots if s is not None), (*gates, *rates)
 
     def _slots_of(self, graph: Graph) -> Slots | None:
         if graph.concurrency is None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
+from reactor.interrupts import is_from_signal
 from reactor.operators.buffer_window import Room
 from reactor.ports.sharing import Slots, SlotWaiter
 
@@ -109,6 +110,38 @@ class Rate:
         self._arm()
 
 
+class Gate:
+    """Lets bodies start while it is open. One of the rates of a claim, so that what waits here holds no slot."""
+
+    __slots__ = ("_is_open", "_parked")
+
+    def __init__(self) -> None:
+        self._is_open = True
+        self._parked: OrderedDict[Claim, None] = OrderedDict()
+
+    def is_free_for(self, claim: Claim) -> bool:
+        return self._is_open
+
+    def take(self, claim: Claim) -> None:
+        """Counts nothing."""
+
+    def park(self, claim: Claim) -> None:
+        """Parks a claim; it is called to ``try_again`` when the gate opens."""
+        self._parked[claim] = None
+
+    def withdraw(self, claim: Claim) -> None:
+        """Unparks a claim."""
+        self._parked.pop(claim, None)
+
+    def set_open(self, is_open: bool) -> None:
+        """Opens or closes it. What was parked tries again, in order."""
+        self._is_open = is_open
+        if is_open:
+            parked, self._parked = self._parked, OrderedDict()
+            for claim in parked:
+                claim.try_again()
+
+
 class Claim:
     """What one body takes to start: its slots, narrowest limit first, and a start of each rate. Used once.
 
@@ -118,12 +151,12 @@ class Claim:
 
     __slots__ = ("_again", "_held", "_parked_at", "_rates", "_slots", "waiting_since")
 
-    def __init__(self, slots: Sequence[Slots], rates: Sequence[Rate], again: Callable[[], None]) -> None:
+    def __init__(self, slots: Sequence[Slots], rates: Sequence[Rate | Gate], again: Callable[[], None]) -> None:
         self._slots = slots
         self._rates = rates
         self._again = again
         self._held = 0
-        self._parked_at: Slots | Rate | None = None
+        self._parked_at: Slots | Rate | Gate | None = None
         self.waiting_since: float | None = None
         """When it was first parked, where somebody wants to know."""
 
@@ -225,8 +258,8 @@ class ReadyQueue:
                     task.begin()
                 except BaseException as error:  # from a user's value: this task fails, the queue goes on
                     task.fail(error)
-                    if isinstance(error, (KeyboardInterrupt, SystemExit)):
-                        raise  # meant for the process
+                    if is_from_signal(error):
+                        raise
         finally:
             self._pumping = False
 

@@ -41,6 +41,13 @@ class Stopwatch:
             self._timer.cancel()
             self._timer = None
 
+    def ring_due(self) -> None:
+        """Rings what is due by now: a body may have held the loop, and with it the timer."""
+        while self._since is not None and self._alarms and self.elapsed >= self._alarms[-1][0]:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._ring()
+
     def _arm(self) -> None:
         if self._alarms:
             self._timer = self._clock.call_later(max(0.0, self._alarms[-1][0] - self.elapsed), self._ring)

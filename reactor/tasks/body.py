@@ -19,6 +19,7 @@ from reactor.events.event import Draft, task_head
 from reactor.events.restoring import Encoded, encode_output
 from reactor.events.values import describe_error, traceback_of
 from reactor.executors.kinds import KINDS
+from reactor.interrupts import is_from_signal
 from reactor.logger import get_logger
 from reactor.tasks.arguments import preview_arguments
 from reactor.tasks.outputs import Output, output_problem
@@ -69,8 +70,8 @@ class TaskActor(StartingActor):
         except BaseException as broken:  # raised by a user's value: its repr, a lazy attribute, a predicate
             if not self.has_ended:
                 self._end_failed(broken)
-            if isinstance(broken, (KeyboardInterrupt, SystemExit)):
-                raise  # ends the process
+            if is_from_signal(broken):
+                raise
 
     def _judge(self, running: Running, output: Any, error: BaseException | None, *, saw_cancel: bool) -> None:
         if error is None:

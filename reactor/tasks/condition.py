@@ -10,6 +10,7 @@ from reactor.context.context import Context
 from reactor.context.line import LocalLine
 from reactor.definition.binding import CONTEXT, Parameter
 from reactor.events.values import preview
+from reactor.interrupts import is_from_signal
 from reactor.tasks.arguments import bind
 from reactor.tasks.attempts import attempt_of
 from reactor.tasks.scope import Body
@@ -22,8 +23,8 @@ def condition_holds(body: Body, condition: Callable[..., Any]) -> bool:
         return bool(call_on_loop(body, condition, body.node.when, "condition"))
     except BaseException as error:  # a CancelledError raised by the user's code is also only this task's failure
         body.fail(error)
-        if isinstance(error, (KeyboardInterrupt, SystemExit)):
-            raise  # ends the process
+        if is_from_signal(error):
+            raise
         return False
 
 

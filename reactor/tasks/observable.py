@@ -5,16 +5,22 @@ from __future__ import annotations
 import threading
 from asyncio import AbstractEventLoop, CancelledError
 from collections.abc import Callable
-from typing import Any
+from datetime import datetime
+from typing import Any, TypeVar
 
 from reactivex import Observable
-from reactivex.abc import DisposableBase, SchedulerBase
+from reactivex.abc import DisposableBase, ScheduledAction, SchedulerBase
+from reactivex.scheduler.periodicscheduler import PeriodicScheduler
+from reactivex.typing import AbsoluteTime, RelativeTime
 
 from reactor.events.values import traceback_of
+from reactor.interrupts import is_from_signal
 from reactor.logger import get_logger
 from reactor.ports.executor import Done
 
 logger = get_logger()
+
+S = TypeVar("S")
 
 
 class ObservableJob:
@@ -28,7 +34,7 @@ class ObservableJob:
 
     def __init__(self, loop: AbstractEventLoop, scheduler: SchedulerBase, done: Done) -> None:
         self._loop = loop
-        self._scheduler = scheduler
+        self._scheduler = _Guarding(scheduler, self._on_broken)
         self._done = done
         self._loop_thread = threading.get_ident()
         self._last: Any = None
@@ -41,10 +47,10 @@ class ObservableJob:
             subscription = source.subscribe(
                 self._on_next, self._on_error, self._on_completed, scheduler=self._scheduler
             )
-        except (KeyboardInterrupt, SystemExit):
-            raise  # ends the process
         except BaseException as error:  # of the user's subscribe, also a CancelledError: only this task fails
             self._end(None, _failure(error))
+            if is_from_signal(error):
+                raise
             return
         if self._has_ended:
             subscription.dispose()
@@ -68,6 +74,10 @@ class ObservableJob:
 
     def _on_error(self, error: Exception) -> None:
         self._call_on_loop(lambda: self._end(None, _failure(error)))
+
+    def _on_broken(self, error: BaseException) -> None:
+        """An operator has raised, on a timer, what no operator passes on as ``on_error``: a CancelledError, say."""
+        self._end(None, _failure(error))
 
     def _on_completed(self) -> None:
         self._call_on_loop(lambda: self._end(self._last, None))
@@ -94,6 +104,44 @@ class ObservableJob:
             subscription.dispose()
         except Exception as error:  # of the user's clean-up: the task has its end all the same
             logger.error("the clean-up of an Observable failed", traceback=traceback_of(error))
+
+
+class _Guarding(PeriodicScheduler):
+    """The scheduler of one subscription: what its actions raise ends the subscription, and not the loop."""
+
+    def __init__(self, scheduler: SchedulerBase, broken: Callable[[BaseException], None]) -> None:
+        super().__init__()
+        self._scheduler = scheduler
+        self._broken = broken
+
+    @property
+    def now(self) -> datetime:
+        return self._scheduler.now
+
+    def schedule(self, action: ScheduledAction[S], state: S | None = None) -> DisposableBase:
+        return self._scheduler.schedule(self._guarded(action), state)
+
+    def schedule_relative(
+        self, duetime: RelativeTime, action: ScheduledAction[S], state: S | None = None
+    ) -> DisposableBase:
+        return self._scheduler.schedule_relative(duetime, self._guarded(action), state)
+
+    def schedule_absolute(
+        self, duetime: AbsoluteTime, action: ScheduledAction[S], state: S | None = None
+    ) -> DisposableBase:
+        return self._scheduler.schedule_absolute(duetime, self._guarded(action), state)
+
+    def _guarded(self, action: ScheduledAction[S]) -> ScheduledAction[S]:
+        def run(_: SchedulerBase, state: S | None = None) -> DisposableBase | None:
+            try:
+                return action(self, state)
+            except BaseException as error:
+                self._broken(error)
+                if is_from_signal(error):
+                    raise
+                return None
+
+        return run
 
 
 def _failure(error: object) -> BaseException:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from time import monotonic
 from typing import Any, Protocol, TypeVar, cast
 
 from reactivex import Observable
 
 from reactor import bounds
 from reactor.ports.clock import Timer
-from reactor.ports.executor import Job, Work
+from reactor.ports.executor import Job, Timed, Work
 from reactor.supervision.slots import Claim
 from reactor.supervision.stopwatch import Stopwatch
 from reactor.tasks.arguments import bind
@@ -98,7 +99,17 @@ class Running:
             observing = self._job = ObservableJob(self._scope.loop, self._scope.scheduler, self._take_answer)
             self._scope.isolation.call(observing.start, cast("Observable[Any]", output))
         else:
+            self.timed_out = self.timed_out or self._is_late(job)
             self._scope.isolation.call(self._body.take_answer, output, error, job.saw_cancel)
+
+    def _is_late(self, job: Job) -> bool:
+        """Whether the body took longer than its timeout while it held the loop, and with it the timer."""
+        timeout = self._body.node.task.timeout
+        if timeout is None or self._stopwatch is None or self._stopwatch.elapsed < timeout:
+            return False
+        ended_at = job.ended_at if isinstance(job, Timed) else None
+        waited = 0.0 if ended_at is None else max(0.0, monotonic() - ended_at)  # its answer, for a loop that was held
+        return self._stopwatch.elapsed - waited >= timeout
 
     # --- stopping ---
 

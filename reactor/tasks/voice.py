@@ -44,15 +44,15 @@ class TaskVoice:
 
     def emit(self, type: str, data: bytes) -> Awaitable[None]:
         self._check_open()
-        if self._chunks is not None:
-            self._chunks.now()  # text that was said earlier comes first
+        if self._chunks is not None or self._progress is not None:
+            self._write_held()
         self._write(type, data)
         return self._scope.journal.wait_for_room()
 
     def progress(self, data: bytes) -> Awaitable[None]:
         self._check_open()
         if self._progress is None:
-            self._progress = LatestProgress(self._scope.clock, lambda latest: self._write("task.progress", latest))
+            self._progress = LatestProgress(self._scope.clock, self._write_progress)
         self._progress.add(data)
         return self._scope.journal.wait_for_room()
 
@@ -60,21 +60,33 @@ class TaskVoice:
         self._check_open()
         if self._chunks is None:
             self._chunks = JoinedChunks(self._scope.clock, self._write_chunk)
+        if self._progress is not None:
+            self._progress.give_way()
         self._chunks.add(text)
         return self._scope.journal.wait_for_room()
 
     def spend(self, cost: str, tokens: int, source: str) -> Awaitable[None]:
         self._check_open()
-        if self._chunks is not None:
-            self._chunks.now()
+        self._write_held()
         self._scope.spending.spend(self._body, Decimal(cost), tokens, source)
         return self._scope.journal.wait_for_room()
 
     def committed(self) -> Awaitable[None]:
         self._check_open()
+        self._write_held()
+        return self._scope.journal.committed()
+
+    def _write_held(self) -> None:
+        """Writes what sampling holds back: it was said before what comes now."""
         if self._chunks is not None:
             self._chunks.now()
-        return self._scope.journal.committed()
+        if self._progress is not None:
+            self._progress.give_way()
+
+    def _write_progress(self, latest: bytes) -> None:
+        if self._chunks is not None:
+            self._chunks.now()
+        self._write("task.progress", latest)
 
     def _write(self, type: str, data: bytes) -> None:
         self._body.emit(self._body.draft(type, data))
@@ -98,8 +110,7 @@ class TaskVoice:
         self, workflow: Any, input: Mapping[str, Any], key: str | None, budget: Budget | None
     ) -> dict[str, Any]:
         self._check_open()
-        if self._chunks is not None:
-            self._chunks.now()
+        self._write_held()
         self._children += key is None
         name = str(self._children) if key is None else key
         again = name in self._keys

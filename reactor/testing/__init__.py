@@ -1,16 +1,17 @@
 """For tests of your own: law suites for adapters, and logs, bodies and time that do as a test wants.
 
-log_laws        LOG_LAWS: what an ``EventLog`` of yours must keep
-index_laws      INDEX_LAWS: the same for a ``RunIndex``
-store_laws      OUTPUT_LAWS, CHECKPOINT_LAWS, IDEMPOTENCY_LAWS, ORDER_LAWS, STOP_LAWS, DIGEST_KEY_LAWS: for other ports
-sharing_laws    LEASE_LAWS, SLOT_LAWS: what processes share
-executor_laws   EXECUTOR_LAWS: what an ``Executor`` of yours must keep; DEF and ASYNC, the bodies it runs
-faulty_logs     SlowLog, FaultyLog: late, refusing or hanging, around a log that is not; LogAround: the base for others
-reading         read_all: every event of a run
-event_check     check_event: whether an event is what the vocabulary says
-attempts        RecordedVoice, Submitted, work_for: one body in an executor, without an engine
-virtual         VirtualLoop: timers that run when the test says so
-virtual_clock   VirtualClock: the time of an engine, in which hours take milliseconds
+log_laws         LOG_LAWS: what an ``EventLog`` of yours must keep
+index_laws       INDEX_LAWS: the same for a ``RunIndex``
+store_laws       OUTPUT_LAWS, CHECKPOINT_LAWS, IDEMPOTENCY_LAWS, ORDER_LAWS, STOP_LAWS, DIGEST_KEY_LAWS: for other ports
+sharing_laws     LEASE_LAWS, SLOT_LAWS: what processes share
+executor_laws    EXECUTOR_LAWS: what an ``Executor`` of yours must keep
+executor_bodies  DEF and ASYNC, the bodies that those laws run; they are in ``executor_laws`` too
+faulty_logs      SlowLog, FaultyLog: late, refusing or hanging, around a log that is not; LogAround: the base for others
+reading          read_all: every event of a run
+event_check      check_event: whether an event is what the vocabulary says
+attempts         RecordedVoice, Submitted, work_for: one body in an executor, without an engine
+virtual          VirtualLoop: timers that run when the test says so
+virtual_clock    VirtualClock: the time of an engine, in which hours take milliseconds
 
 Example:
 

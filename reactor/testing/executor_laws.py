@@ -1,7 +1,7 @@
 """What every ``Executor`` must keep, as functions that raise AssertionError: an executor passes them before it is used.
 
 A law is given an executor that is open and runs nothing, and the bodies it can run: ``DEF`` or ``ASYNC``. It leaves the
-executor open and idle. The bodies stand at module level, so that other processes can import them.
+executor open and idle.
 """
 
 from __future__ import annotations
@@ -9,144 +9,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, NamedTuple
+from itertools import pairwise
+from typing import Any, Final
 
-from reactor.context.context import Context
 from reactor.errors import ContextClosed
-from reactor.ports.executor import Executor
+from reactor.ports.executor import Executor, Timed
 from reactor.testing.attempts import RecordedVoice, Submitted, work_for
-
-# --- the bodies ---
-
-
-class Bodies(NamedTuple):
-    """What the laws run. Those that have a parameter ``ctx`` are given a Context."""
-
-    add: Callable[..., Any]
-    """Returns ``left + right``."""
-    fail: Callable[..., Any]
-    """Raises ``error``."""
-    speak: Callable[..., Any]
-    """Says ``count`` events and one of everything else."""
-    describe: Callable[..., Any]
-    """Returns what its Context shows of the attempt."""
-    ask: Callable[..., Any]
-    """Returns what it receives for ``question``, and emits ``law.asked`` after it has it."""
-    keep: Callable[..., Any]
-    """Leaves its Context behind."""
-    use_kept: Callable[..., Any]
-    """Emits with the Context that was left behind: ``closed`` where that is refused, or none was left here."""
-    stop: Callable[..., Any]
-    """Emits ``law.began``, runs until it is told to stop, and returns ``stopped`` where ``ctx.cancelled`` says so."""
-
-
-_kept: list[Context] = []
-
-
-def _add(left: int, right: int) -> int:
-    return left + right
-
-
-def _fail(error: BaseException) -> None:
-    raise error
-
-
-def _speak(ctx: Context, count: int) -> str:
-    for number in range(count):
-        ctx.emit("law.number", {"number": number})
-    ctx.chunk("text")
-    ctx.spend(cost="0.5", tokens=3)
-    ctx.progress(1.0)
-    return "said"
-
-
-def _describe(ctx: Context) -> dict[str, Any]:
-    fields = ("run_id", "task_id", "attempt", "map_index", "input", "meta")
-    return {name: getattr(ctx, name) for name in fields} | {"upstream": ctx.upstreams["before"].output}
-
-
-def _ask(ctx: Context, question: str) -> Any:
-    answer = ctx.receive(question)
-    ctx.emit("law.asked")
-    return answer
-
-
-def _keep(ctx: Context) -> None:
-    _kept.append(ctx)
-
-
-def _use_kept() -> str:
-    try:
-        for ctx in _kept:
-            ctx.emit("law.late")
-    except ContextClosed:
-        return "closed"
-    else:
-        return "heard" if _kept else "closed"
-    finally:
-        _kept.clear()
-
-
-def _stop(ctx: Context) -> str:
-    try:
-        ctx.emit("law.began")
-        while not ctx.cancelled:
-            time.sleep(0.001)
-    except BaseException:  # of an executor that interrupts
-        pass
-    return "stopped" if ctx.cancelled else "not cancelled"
-
-
-async def _add_async(left: int, right: int) -> int:
-    return left + right
-
-
-async def _fail_async(error: BaseException) -> None:
-    raise error
-
-
-async def _speak_async(ctx: Context, count: int) -> str:
-    for number in range(count):
-        await ctx.emit("law.number", {"number": number})
-    await ctx.chunk("text")
-    await ctx.spend(cost="0.5", tokens=3)
-    await ctx.progress(1.0)
-    return "said"
-
-
-async def _describe_async(ctx: Context) -> dict[str, Any]:
-    return _describe(ctx)
-
-
-async def _ask_async(ctx: Context, question: str) -> Any:
-    answer = await ctx.receive(question)
-    await ctx.emit("law.asked")
-    return answer
-
-
-async def _keep_async(ctx: Context) -> None:
-    _keep(ctx)
-
-
-async def _use_kept_async() -> str:
-    return _use_kept()
-
-
-async def _stop_async(ctx: Context) -> str:
-    try:
-        await ctx.emit("law.began")
-        await asyncio.Event().wait()
-    except asyncio.CancelledError:
-        pass  # this is how a body on the loop is told to stop; whether it was told is what it returns
-    return "stopped" if ctx.cancelled else "not cancelled"
-
-
-DEF: Final = Bodies(_add, _fail, _speak, _describe, _ask, _keep, _use_kept, _stop)
-"""``def`` functions, for executors that run them in threads or processes."""
-ASYNC: Final = Bodies(
-    _add_async, _fail_async, _speak_async, _describe_async, _ask_async, _keep_async, _use_kept_async, _stop_async
-)
-"""``async def`` functions that do the same."""
+from reactor.testing.executor_bodies import ASYNC as ASYNC
+from reactor.testing.executor_bodies import DEF as DEF
+from reactor.testing.executor_bodies import Bodies as Bodies
+from reactor.testing.executor_bodies import LawError, LawExit
 
 # --- how a body ends ---
 
@@ -166,10 +38,36 @@ async def law_a_body_is_answered_once(executor: Executor, bodies: Bodies) -> Non
 
 async def law_what_a_body_raises_is_its_error(executor: Executor, bodies: Bodies) -> None:
     """``done`` gets the exception, of the same type and message; the next body runs."""
-    for raised in (ValueError("no"), SystemExit(3), asyncio.CancelledError("mine")):
+    for raised in (
+        ValueError("no"),
+        ExceptionGroup("no", [KeyError("a"), ValueError("b")]),
+        LawExit("no"),
+        SystemExit(3),
+        KeyboardInterrupt("mine"),
+        GeneratorExit("mine"),
+        asyncio.CancelledError("mine"),
+    ):
         error = await Submitted(executor, work_for(bodies.fail, error=raised)).error()
         assert (type(error), str(error)) == (type(raised), str(raised))
     assert await Submitted(executor, work_for(bodies.add, left=1, right=2)).output() == 3
+
+
+async def law_an_exception_has_its_class_and_its_attributes(executor: Executor, bodies: Bodies) -> None:
+    """Also one whose ``__init__`` takes something else than its message: ``retry_on`` looks at both."""
+    error = await Submitted(executor, work_for(bodies.refuse, status=429, text="slow down")).error()
+    assert isinstance(error, LawError)
+    assert (str(error), error.status) == ("429: slow down", 429)
+
+
+async def law_a_job_knows_when_its_body_has_ended(executor: Executor, bodies: Bodies) -> None:
+    """If it is ``Timed``: a body that is late shows it, and one that is not is not late because the loop was held."""
+    for seconds in (0.05, 0.0):
+        began = time.monotonic()
+        body = Submitted(executor, work_for(bodies.hold, seconds=seconds))
+        await body.outcome()
+        if isinstance(body.job, Timed):
+            assert body.job.ended_at is not None
+            assert began + seconds <= body.job.ended_at <= time.monotonic()
 
 
 async def law_bodies_run_at_the_same_time_and_get_their_own_answers(executor: Executor, bodies: Bodies) -> None:
@@ -194,6 +92,17 @@ async def law_what_a_body_says_is_heard_in_order_and_before_its_output(executor:
     assert [entry[1:] for entry in said[:50]] == [("law.number", {"number": number}) for number in range(50)]
     assert said[50:] == [("chunk", "text"), ("spend", "0.5", 3, "spend")]
     assert ("progress", 1.0) in voice.heard
+
+
+async def law_progress_is_heard_before_what_is_said_after_it(executor: Executor, bodies: Bodies) -> None:
+    """Of several values in a row only the last one need be heard, and that before anything else that is said."""
+    voice, count = RecordedVoice(), 20
+    await Submitted(executor, work_for(bodies.report, voice, count=count)).output()
+    heard = [entry for entry, then in pairwise([*voice.heard, ("end",)]) if not entry[0] == then[0] == "progress"]
+    expected: list[tuple[Any, ...]] = []
+    for number in range(count):
+        expected += [("progress", (2 * number + 1) / (2 * count)), ("emit", "law.number", {"number": number})]
+    assert heard == [*expected, ("progress", 1.0), ("spend", "0", 1, "spend")]
 
 
 async def law_emit_waits_for_room(executor: Executor, bodies: Bodies) -> None:
@@ -324,8 +233,11 @@ LAWS: Final[tuple[Law, ...]] = (
     law_the_output_is_what_the_body_returns,
     law_a_body_is_answered_once,
     law_what_a_body_raises_is_its_error,
+    law_an_exception_has_its_class_and_its_attributes,
+    law_a_job_knows_when_its_body_has_ended,
     law_bodies_run_at_the_same_time_and_get_their_own_answers,
     law_what_a_body_says_is_heard_in_order_and_before_its_output,
+    law_progress_is_heard_before_what_is_said_after_it,
     law_emit_waits_for_room,
     law_a_body_sees_its_attempt,
     law_an_answer_may_be_an_exception,

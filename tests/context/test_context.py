@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -16,8 +17,10 @@ from reactor import Context, ContextClosed, Engine, Event, EventTooLarge, Invali
 from reactor.events.event import Window
 from reactor.logs.memory import MemoryLog
 from reactor.testing import LogAround, SlowLog, read_all
+from tests.helpers import bodies
+from tests.helpers.events import only
 from tests.helpers.flows import one_task
-from tests.helpers.runs import PATIENCE
+from tests.helpers.runs import PATIENCE, run_to_end
 
 
 async def finished(flow: Workflow, *, log: Any = "memory://", **options: Any) -> tuple[Run, list[Event]]:
@@ -232,20 +235,57 @@ async def test_the_last_progress_of_a_body_that_fails_is_said_before_its_failure
     assert [event.type for event in events[-2:]] == ["task.failed", "run.failed"]
 
 
+class NoNumber:
+    def __float__(self) -> float:
+        raise KeyError
+
+    def __repr__(self) -> str:
+        return "<NoNumber>"
+
+
 @pytest.mark.parametrize(
-    "fraction",
+    ("fraction", "shown"),
     [
-        -0.1,
-        1.1,
-        float("nan"),
-        float("inf"),
-        None,
-        "half",
+        (float("nan"), "nan"),
+        (Decimal("nan"), "Decimal('NaN')"),
+        (None, "None"),
+        ("half", "'half'"),
+        ("0.5", "'0.5'"),
+        (b"1", "b'1'"),
+        (1j, "1j"),
+        ([0.5], "[0.5]"),
+        (NoNumber(), "<NoNumber>"),
     ],
+    ids=repr,
 )
-async def test_progress_is_a_fraction(fraction: Any) -> None:
-    """Anything but a number from 0 to 1 is an InvalidEvent."""
-    assert isinstance(await raised_by(lambda ctx: ctx.progress(fraction)), InvalidEvent)
+async def test_progress_is_a_number(fraction: Any, shown: str) -> None:
+    """Anything else is an InvalidEvent, in one sentence that says what to write."""
+    error = await raised_by(lambda ctx: ctx.progress(fraction))
+    assert isinstance(error, InvalidEvent)
+    assert str(error).endswith(f": progress is a number from 0 to 1, such as done / total, not {shown}")
+
+
+@pytest.mark.parametrize("place", ["loop", "thread", "process"])
+async def test_progress_beyond_its_ends_is_clamped_with_one_warning(place: Any) -> None:
+    """A fraction that was computed a little wrong fails nothing. Numbers of all kinds are numbers."""
+    flow = Workflow("beyond")
+
+    @flow.task
+    async def on_the_loop(ctx: Context) -> None:
+        bodies.count_beyond(ctx)
+
+    if place != "loop":
+        flow = Workflow("beyond")
+        flow.task(bodies.count_beyond, executor=place)
+    events = await run_to_end(flow)
+    assert events[-1].type == "run.completed"
+    assert [event.data["fraction"] for event in of_type(events, "task.progress")] == bodies.BEYOND_SHOWN
+    assert only(events, "log.created").data == {
+        "level": "warning",
+        "message": "progress goes from 0 to 1, so 2.5 is shown as 1; write done / total",
+        "fields": {},
+    }
+    assert [event.type for event in events[4:7]] == ["demo.begins", "log.created", "task.progress"]
 
 
 @pytest.mark.parametrize("in_thread", [False, True])

@@ -79,7 +79,10 @@ class Own(BaseException):
     """One that is no Exception."""
 
 
-@pytest.mark.parametrize("kind", [ValueError, Own, SystemExit, StopAsyncIteration, asyncio.CancelledError])
+@pytest.mark.parametrize(
+    "kind",
+    [ValueError, Own, SystemExit, KeyboardInterrupt, GeneratorExit, StopAsyncIteration, asyncio.CancelledError],
+)
 @pytest.mark.parametrize("suspends", [False, True])
 async def test_what_a_body_raises_is_its_answer(kind: type[BaseException], suspends: bool) -> None:
     """The exception itself, whatever it is; the job's task has ended well, for nobody looks at it."""
@@ -121,10 +124,9 @@ async def test_a_body_that_is_called_wrongly_answers_the_type_error() -> None:
 
 
 @pytest.mark.parametrize("suspends", [False, True])
-@pytest.mark.parametrize("fatal", [KeyboardInterrupt, GeneratorExit])
-def test_what_is_not_a_body_s_to_keep_is_recorded_and_raised_on(fatal: type[BaseException], suspends: bool) -> None:
-    """A Ctrl-C that strikes in a body ends the loop, as anywhere else; the body has failed with it."""
-    answers, error = list[Answer](), fatal()
+def test_a_ctrl_c_in_a_body_is_recorded_and_raised_on(suspends: bool) -> None:
+    """Where Python's own handler of SIGINT is in place it ends the loop, as anywhere; the body has failed with it."""
+    answers, error = list[Answer](), KeyboardInterrupt()
 
     async def body() -> None:
         if suspends:
@@ -141,10 +143,9 @@ def test_what_is_not_a_body_s_to_keep_is_recorded_and_raised_on(fatal: type[Base
     loop = asyncio.new_event_loop()
     main_task = loop.create_task(main())
     try:
-        if fatal is KeyboardInterrupt:
-            with pytest.raises(KeyboardInterrupt) as raised:
-                loop.run_forever()
-            assert raised.value is error
+        with pytest.raises(KeyboardInterrupt) as raised:
+            loop.run_forever()
+        assert raised.value is error
         assert loop.run_until_complete(main_task) is error
     finally:
         loop.close()

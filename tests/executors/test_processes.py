@@ -20,7 +20,6 @@ import pytest
 from reactor.definition.address import address_of, check_address, resolve
 from reactor.errors import EngineClosed, WorkerDied
 from reactor.executors.processes.executor import ProcessExecutor
-from reactor.executors.processes.messages import RemoteError
 from reactor.testing import RecordedVoice, Submitted, work_for
 from reactor.testing.attempts import PATIENCE
 from tests.helpers import bodies
@@ -108,20 +107,6 @@ async def test_an_exception_crosses(executor: ProcessExecutor) -> None:
     assert type(error) is ValueError
     assert str(error) == "no"
     assert "raise ValueError(text)" in str(error.__cause__)
-
-
-@pytest.mark.parametrize(
-    ("body", "name", "message"),
-    [(bodies.fail_locally, "HomeMade", "from here"), (bodies.fail_in_two_parts, "TwoPartError", "7: seven")],
-)
-async def test_an_exception_that_cannot_cross_keeps_its_name(
-    executor: ProcessExecutor, body: Any, name: str, message: str
-) -> None:
-    """What cannot be pickled or read again arrives as an exception of the same name and message."""
-    error = await Submitted(executor, work_for(body)).error()
-    assert isinstance(error, RemoteError)
-    assert (type(error).__name__, str(error)) == (name, message)
-    assert "bodies.py" in str(error.__cause__)
 
 
 async def test_system_exit_is_an_error_of_the_body(executor: ProcessExecutor) -> None:

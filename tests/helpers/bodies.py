@@ -7,6 +7,9 @@ import ctypes
 import os
 import threading
 import time
+from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +61,45 @@ def say_all(ctx: Context, count: int) -> str:
     return "said"
 
 
+BEYOND = [0.25, 2.5, -1, 1.5, float("inf"), 10**400, Decimal("0.5"), Fraction(1, 4), True]
+BEYOND_SHOWN = [0.25, 1.0, 0.0, 1.0, 1.0, 1.0, 0.5, 0.25, 1.0]
+
+
+def count_beyond(ctx: Context) -> None:
+    """An event in between has each of them written."""
+    for fraction in BEYOND:
+        ctx.emit("demo.begins")
+        ctx.progress(fraction)  # type: ignore[arg-type]
+    ctx.emit("demo.ends")
+
+
+def call_and_hang(ctx: Context) -> None:
+    """Hangs in the middle of two calls; in a thread, until somebody answers or the cancel comes."""
+    with ctx.llm_call("gpt-x", estimated_cost="0.5"), ctx.tool_call("search", {"q": "?"}) as call:
+        call.result = "half"
+        ctx.receive("hang")
+
+
+SAYINGS: dict[str, Callable[[Context, Any], Any]] = {
+    "emit": lambda ctx, n: ctx.emit("number.said", {"number": n}),
+    "log": lambda ctx, n: ctx.log.info(f"number {n}"),
+    "chunk": lambda ctx, n: ctx.chunk(f"<{n}>"),
+    "spend": lambda ctx, n: ctx.spend(tokens=n + 1),
+    "progress": lambda ctx, n: ctx.progress(n / 1_000),
+}
+"""What a body can say, each with a number that shows in its event."""
+
+
+def say(ctx: Context, program: list[str]) -> None:
+    for number, kind in enumerate(program):
+        SAYINGS[kind](ctx, number)
+
+
+async def say_async(ctx: Context, program: list[str]) -> None:
+    for number, kind in enumerate(program):
+        await SAYINGS[kind](ctx, number)
+
+
 def much_progress(ctx: Context, count: int) -> None:
     for number in range(count):
         ctx.progress(number / count)
@@ -93,17 +135,6 @@ def give_workflow(ctx: Context) -> Any:
 
 def fail(text: str) -> None:
     raise ValueError(text)
-
-
-def fail_locally() -> None:
-    class HomeMade(Exception):
-        pass
-
-    raise HomeMade("from here")
-
-
-def fail_in_two_parts() -> None:
-    raise TwoPartError(7, "seven")
 
 
 def leave() -> None:
@@ -274,6 +305,35 @@ def question(ctx: Context) -> Any:
 
 def child_run(ctx: Context) -> int:
     return sum(ctx.run("inner", {"number": number})["leaf"] for number in (1, 2))
+
+
+def rude_child_run(ctx: Context) -> None:
+    ctx.run("rude", {"number": 1})
+
+
+class RudeReduce:
+    """Ends whoever pickles it, or reads its pickle."""
+
+    def __init__(self, at: str) -> None:
+        self.at = at
+
+    def __reduce__(self) -> Any:
+        if self.at == "dumps":
+            raise SystemExit(6)
+        return (_exit, (6,))
+
+
+def _exit(code: int) -> None:
+    raise SystemExit(code)
+
+
+def give_rude(ctx: Context, at: str) -> None:
+    """Sends to the run what it cannot read."""
+    ctx.run("rude", {"number": RudeReduce(at)})
+
+
+def return_rude(at: str) -> Any:
+    return RudeReduce(at)
 
 
 def begin_and_hang(ctx: Context) -> int:

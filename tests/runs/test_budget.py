@@ -20,6 +20,7 @@ from reactor.events.state import RunState
 from reactor.events.timing import unix_seconds
 from reactor.events.values import json_number
 from reactor.supervision.ledger import Crossing, Ledger
+from tests.helpers import bodies
 from tests.helpers.events import of_type, only
 from tests.helpers.flows import endless
 from tests.helpers.runs import PATIENCE, full_log, run_to_end, wait_for_event, wait_until
@@ -235,6 +236,38 @@ def test_a_cost_is_what_the_log_has_of_it(amount: Any) -> None:
     assert Decimal(orjson.dumps(json_number(cost)).decode()) == cost
     assert money(json_number(cost)) == cost
     assert abs(Fraction(cost) - Fraction(Decimal(str(amount)))) <= max(Fraction(PLACES), Fraction(cost) / 10**15)
+
+
+@pytest.mark.parametrize(
+    ("place", "how"), [("loop", "cancel"), ("loop", "timeout"), ("thread", "cancel"), ("process", "cancel")]
+)
+async def test_a_call_that_a_cancel_interrupts_says_so(place: Any, how: str) -> None:
+    """It is no error, and the estimate counts: who was called does not know of the cancel, and charges."""
+    flow = Workflow("calls")
+    timeout = 0.2 if how == "timeout" else None
+
+    @flow.task(name="call_and_hang", timeout=timeout)
+    async def on_the_loop(ctx: Context) -> None:
+        async with ctx.llm_call("gpt-x", estimated_cost="0.5"), ctx.tool_call("search", {"q": "?"}) as call:
+            call.result = "half"
+            await asyncio.Event().wait()
+
+    if place != "loop":
+        flow = Workflow("calls")
+        flow.task(bodies.call_and_hang, executor=place)
+    async with Engine() as engine:
+        run = await engine.start(flow)
+        await wait_for_event(run, "tool.call.started")
+        if how == "cancel":
+            await run.cancel()
+        events = await full_log(engine, run)
+    llm, tool = only(events, "llm.call.completed").data, only(events, "tool.call.completed").data
+    assert (llm["status"], tool["status"]) == ("cancelled", "cancelled")
+    assert (llm["cost"], llm["is_estimated"]) == (0.5, True)
+    assert "error" not in llm
+    assert "result" not in tool
+    assert only(events, "task.spent").data["cost"] == 0.5
+    assert events[-1].type == ("run.cancelled" if how == "cancel" else "run.failed")
 
 
 async def test_an_llm_call_spends_what_it_cost_else_what_was_estimated(engine: Engine) -> None:

@@ -12,8 +12,10 @@ import pytest
 from reactor import Context, ContextClosed, Engine, Event, Run, RunCancelled, RunEnded, Workflow, bounds
 from reactor.logs.memory import MemoryLog
 from reactor.testing import FaultyLog, read_all
+from tests.helpers import bodies
 from tests.helpers.flows import deaf, endless
 from tests.helpers.inside import room_of
+from tests.helpers.log_lines import log_lines
 from tests.helpers.runs import PATIENCE, full_log, wait_for_event, wait_until
 
 AT_ONCE = bounds.CANCEL_GRACE_SECONDS / 2
@@ -443,8 +445,9 @@ async def test_an_error_inside_the_engine_block_ends_it_without_grace() -> None:
 
 
 async def test_abandoned_threads_do_not_take_the_slots_of_others(gate: threading.Event) -> None:
-    """An abandoned thread is replaced; above 32 of them no further ``def`` body starts, until some end."""
+    """An abandoned thread is replaced; from 32 of them on further ``def`` bodies wait, and nothing else does."""
     flow, small = Workflow("deaf"), Workflow("small")
+    asynchronous, elsewhere = Workflow("asynchronous"), Workflow("elsewhere")
 
     @flow.task
     async def items() -> list[int]:
@@ -458,21 +461,60 @@ async def test_abandoned_threads_do_not_take_the_slots_of_others(gate: threading
     def body() -> int:
         return 1
 
+    @asynchronous.task(name="body")
+    async def on_the_loop() -> int:
+        return 2
+
+    elsewhere.task(bodies.pid, name="body", executor="process")
+
+    with log_lines() as lines:
+        async with Engine(grace=0) as engine:
+            run = await engine.start(flow)
+            await wait_for_event(run, "task.started", count=bounds.THREADS)
+            await asyncio.wait_for(run.cancel(grace=0), AT_ONCE)
+            assert (await full_log(engine, run))[-1].data["abandoned"] == bounds.THREADS - 1
+            again = await engine.start(small)
+            assert await again == {"body": 1}
+            other = await engine.start(flow)
+            await wait_for_event(other, "task.started", count=3)
+            await asyncio.wait_for(other.cancel(grace=0), AT_ONCE)
+            waiting, given_up = await engine.start(small), await engine.start(small)
+            assert await asyncio.wait_for(await engine.start(asynchronous), AT_ONCE) == {"body": 2}
+            assert await asyncio.wait_for(await engine.start(elsewhere), PATIENCE)
+            assert waiting.state.tasks["body"].status == "pending"
+            await asyncio.wait_for(given_up.cancel(grace=0), AT_ONCE)
+            assert given_up.status == "cancelled"
+            gate.set()
+            assert await asyncio.wait_for(waiting, PATIENCE) == {"body": 1}
+            assert await asyncio.wait_for(await engine.start(small), PATIENCE) == {"body": 1}
+    (line,) = [line for line in lines if line["event"].startswith("no thread is left")]
+    assert line["log_level"] == "warning"
+    assert f"task block[0] of run {run.id} and " in line["held_by"]
+    assert line["held_by"].endswith(" more of block")
+
+
+async def test_a_body_that_waits_for_an_answer_gets_on_while_no_thread_is_left(gate: threading.Event) -> None:
+    """It has its thread; only new bodies wait."""
+    flow, asking = Workflow("deaf"), Workflow("asking")
+
+    @flow.task
+    async def items() -> list[int]:
+        return list(range(bounds.ABANDONED_THREADS))
+
+    @flow.task(map="items")
+    def block(items: int) -> None:
+        gate.wait()
+
+    @asking.task
+    def ask(ctx: Context) -> int:
+        return ctx.receive()
+
     async with Engine(grace=0) as engine:
+        asked = await engine.start(asking)
+        await wait_for_event(asked, "task.waiting")
         run = await engine.start(flow)
-        await wait_for_event(run, "task.started", count=bounds.THREADS)
+        await wait_for_event(run, "task.started", count=bounds.ABANDONED_THREADS + 1)
         await asyncio.wait_for(run.cancel(grace=0), AT_ONCE)
-        assert (await full_log(engine, run))[-1].data["abandoned"] == bounds.THREADS - 1
-        again = await engine.start(small)
-        assert await again == {"body": 1}
-        other = await engine.start(flow)
-        await wait_for_event(other, "task.started", count=3)
-        await asyncio.wait_for(other.cancel(grace=0), AT_ONCE)
-        refused = await engine.start(small)
-        await asyncio.wait_for(refused.ended(), AT_ONCE)
-        assert refused.state.tasks["body"].error is not None
-        assert refused.state.tasks["body"].error["type"] == "ThreadsExhausted"
+        await asked.send("ask", 7)
+        assert await asyncio.wait_for(asked, PATIENCE) == {"ask": 7}
         gate.set()
-        async with asyncio.timeout(PATIENCE):  # until the last of the threads has ended after all
-            while (await (await engine.start(small)).ended()).status != "completed":
-                pass

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import reactivex as rx
 from hypothesis import given
 from hypothesis import strategies as st
+from reactivex import operators as ops
 
 from reactor import Context, ContextClosed, Engine, Retry, RunCancelled, RunFailed, TaskTimeout, Workflow, bounds
 from reactor.clock import SystemClock
@@ -190,6 +192,68 @@ async def test_the_last_failure_is_the_task_s() -> None:
     assert len(raised) == len(of_type(events, "task.started")) == 3
     assert only(events, "task.failed").data["error"]["message"] == "failure 3"
     assert only(events, "task.skipped").data == {"reason": "upstream_failed", "because": "hopeless", "progress": 1.0}
+
+
+async def test_a_body_that_holds_the_loop_beyond_its_timeout_is_late() -> None:
+    """Its timer could not ring meanwhile. Whether it returns or raises, it is a TaskTimeout, which may be retried."""
+    flow = Workflow("late")
+
+    @flow.task(timeout=0.05, retry=Retry(attempts=3, delay=0, retry_on=TaskTimeout))
+    async def body(ctx: Context) -> str:
+        if ctx.attempt < 3:
+            time.sleep(0.1)  # noqa: ASYNC251  # that it blocks is what is tested
+        if ctx.attempt == 2:
+            raise ValueError("late")
+        return "in time" if ctx.attempt == 3 else "too late"
+
+    @flow.task(after="body", timeout=0.05)
+    async def late() -> str:
+        time.sleep(0.1)  # noqa: ASYNC251
+        return "too late"
+
+    @flow.task(after="late", on_upstream_failure="run", timeout=0.05)
+    async def observed() -> Any:
+        return rx.of(1).pipe(ops.do_action(lambda _: time.sleep(0.1)))
+
+    events = await run_to_end(flow)
+    told = [(event.task_id, event.data["error"]["type"]) for event in of_type(events, "task.retrying")]
+    assert told == [("body", "TaskTimeout")] * 2
+    assert only(events, "task.completed").data["output"] == "in time"
+    failed = {event.task_id: event.data["error"] for event in of_type(events, "task.failed")}
+    assert {task: error["type"] for task, error in failed.items()} == {"late": "TaskTimeout", "observed": "TaskTimeout"}
+    assert failed["late"]["message"] == "task late took longer than its timeout of 0.05 s"
+
+
+async def test_a_body_elsewhere_is_not_late_because_the_loop_is_held() -> None:
+    """It ended in time; only its answer had to wait."""
+    flow, held = Workflow("punctual"), threading.Event()
+
+    @flow.task(timeout=0.3)
+    def punctual() -> str:
+        held.wait()
+        return "in time"
+
+    @flow.task
+    async def holds() -> None:
+        held.set()
+        time.sleep(0.6)  # noqa: ASYNC251
+
+    events = await run_to_end(flow)
+    assert only(events, "task.completed", "punctual").data["output"] == "in time"
+
+
+async def test_a_run_whose_last_body_holds_the_loop_is_late_too() -> None:
+    """The timeout of a workflow holds whether its timer could ring or not."""
+    flow = Workflow("late", timeout=0.05)
+
+    @flow.task
+    async def body() -> str:
+        time.sleep(0.1)  # noqa: ASYNC251
+        return "too late"
+
+    events = await run_to_end(flow)
+    assert events[-1].type == "run.failed"
+    assert events[-1].data["error"]["type"] == "RunTimeout"
 
 
 async def test_a_number_is_a_retry_with_so_many_attempts() -> None:

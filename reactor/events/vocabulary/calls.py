@@ -37,7 +37,8 @@ class LlmCallStarted(LlmCall):
 class CallEnd(TypedDict):
     """What the end of a call carries."""
 
-    status: Literal["success", "error"]
+    status: Literal["success", "error", "cancelled"]
+    """``cancelled``: the body was stopped in the middle of the call, by a cancel or a timeout."""
     error: NotRequired[ErrorData]
     duration_ms: float
 
@@ -49,7 +50,7 @@ class LlmCallCompleted(LlmCall, CallEnd):
     cost: float
     tokens: int
     is_estimated: NotRequired[Literal[True]]
-    """The cost is the estimated one."""
+    """The cost is the estimated one: the call succeeded or was cancelled, and the body has set none."""
 
 
 class ToolCall(TypedDict):

@@ -8,7 +8,8 @@ spawned    one worker process: its start, its pipe, its end
 
 Between the two:
 
-messages   what goes through the pipe
+messages     what goes through the pipe
+exceptions   how an exception gets to the other end
 
 In the worker's process:
 

@@ -11,9 +11,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
+from reactor.context.line import begin_asking, error_of
 from reactor.definition.address import address_of, main_place
 from reactor.errors import ContextClosed, WorkerDied
-from reactor.executors.processes.messages import Parcel, PipeMessage, pack_error, unpack_error
+from reactor.executors.processes.exceptions import pack_error, text_of, unpack_error
+from reactor.executors.processes.messages import Parcel, PipeMessage
+from reactor.interrupts import is_from_signal
 from reactor.ports.executor import Done, Work
 from reactor.ports.speech import METHODS
 from reactor.waiting import READY
@@ -40,6 +43,7 @@ class ProcessJob:
         self.body_id = body_id
         self.is_cancelled = False
         self.saw_cancel = False
+        self.ended_at: float | None = None
         self._loop = loop
         self._work = work
         self._done = done
@@ -115,9 +119,12 @@ class ProcessJob:
             else:
                 self._call_voice(kind, *rest)
 
-    def on_done(self, output: bytes | None, error: bytes | None, saw_cancel: bool, was_interrupted: bool) -> None:
+    def on_done(
+        self, output: bytes | None, error: bytes | None, saw_cancel: bool, was_interrupted: bool, ended_at: float
+    ) -> None:
         """The body has ended."""
         self.saw_cancel = saw_cancel
+        self.ended_at = ended_at
         if was_interrupted:
             self.end(None, asyncio.CancelledError())
         elif error is not None:
@@ -129,7 +136,7 @@ class ProcessJob:
         try:
             return pickle.loads(output), None
         except BaseException as error:  # any, from a user's __setstate__; a SystemExit must not end the engine
-            return None, TypeError(f"the output of {self._who} cannot be read outside its process: {error}")
+            return None, TypeError(f"the output of {self._who} cannot be read outside its process: {text_of(error)}")
 
     def fail_without_worker(self, how: str) -> None:
         """Ends a body whose worker is gone. ``how``: ``was ended by SIGKILL``, say."""
@@ -165,14 +172,16 @@ class ProcessJob:
             return  # the worker has woken the thread that asked
         try:
             answer = METHODS[name](voice, pickle.loads(packed))
-        except Exception as error:
+        except BaseException as error:  # also from a user's __setstate__; a SystemExit must not end the engine
             self._reply(question, None, error)
+            if is_from_signal(error):
+                raise
             return
         if answer is READY or self.is_cancelled:  # after a cancel nobody waits for room
             self._reply(question, None, None)
             return
         # not wrapped, if it is a coroutine: a task that is cancelled before its first step starts nothing inside of it
-        asking = asyncio.ensure_future(answer, loop=self._loop)
+        asking = begin_asking(answer, self._loop)
         self._asking[question] = asking
         asking.add_done_callback(partial(self._on_answer, question, is_said))
 
@@ -188,7 +197,8 @@ class ProcessJob:
     def _on_answer(self, question: int, is_said: bool, asking: asyncio.Future[Any]) -> None:
         self._asking.pop(question, None)
         if not asking.cancelled():
-            self._reply(question, None if is_said or asking.exception() else asking.result(), asking.exception())
+            error = error_of(asking)
+            self._reply(question, None if is_said or error is not None else asking.result(), error)
         elif is_said:
             self._reply(question, None, None)
         else:
@@ -199,8 +209,11 @@ class ProcessJob:
             return
         try:
             packed = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
-        except Exception as broken:  # an output of a child run can be anything
-            packed, error = b"", TypeError(f"the answer to {self._who} cannot be sent to its process: {broken}")
+        except BaseException as broken:  # an output of a child run can be anything
+            packed, error = (
+                b"",
+                TypeError(f"the answer to {self._who} cannot be sent to its process: {text_of(broken)}"),
+            )
         self._worker.send(("answer", self.body_id, question, packed, None if error is None else pack_error(error)))
 
     def _drop_questions(self) -> None:
@@ -225,17 +238,21 @@ def _pickled(work: Work) -> bytes:
         attempt = replace(attempt, **seen, resources={})
     try:
         return pickle.dumps((given, attempt), pickle.HIGHEST_PROTOCOL)
-    except Exception as error:  # any: it may come from a user's __reduce__
+    except BaseException as error:  # any: it may come from a user's __reduce__
+        if is_from_signal(error):
+            raise
         named = {f"argument {name!r}": value for name, value in given.items()}
         for part, values in seen.items():
             named |= {f"ctx.{part}[{name!r}]": value for name, value in values.items()}
-        raise TypeError(f"{_unpicklable(named)} of task {work.task_id} cannot be sent to a process: {error}") from error
+        raise TypeError(
+            f"{_unpicklable(named)} of task {work.task_id} cannot be sent to a process: {text_of(error)}"
+        ) from error
 
 
 def _unpicklable(named: Mapping[str, Any]) -> str:
     for name, value in named.items():
         try:
             pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
-        except Exception:  # any: it may come from a user's __reduce__
+        except BaseException:  # any: it may come from a user's __reduce__
             return name
     return "what is passed to the body"

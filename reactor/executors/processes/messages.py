@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from reactor.definition.address import Address
-from reactor.errors import ReactorError
-from reactor.events.values import traceback_of
 
 HEAD: Final = struct.Struct(">Q")
 """The length of what follows, in bytes."""
@@ -23,17 +21,6 @@ MAX_BYTES: Final = 2**32
 
 PipeMessage = tuple[Any, ...]
 """Its kind, the id of the body (0: none), and what else the kind needs."""
-
-
-class RemoteError(ReactorError):
-    """Stands for an exception that cannot be pickled: its class has the same name, and it has the same message."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (_stand_in, (type(self).__name__, str(self)))
-
-
-class RemoteTraceback(Exception):
-    """The cause of an exception from another process: the traceback it had there, as text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,40 +69,3 @@ class MessageBuffer:
             message = pickle.loads(bytes(memoryview(self._buffer)[HEAD.size : end]))
             del self._buffer[:end]
             yield message
-
-
-# --- exceptions ---
-
-
-def pack_error(error: BaseException) -> bytes:
-    """Pickles an exception for the other end of the pipe; never raises an Exception."""
-    trace = traceback_of(error)
-    try:
-        body = pickle.dumps(error, pickle.HIGHEST_PROTOCOL)
-        if type(pickle.loads(body)) is not type(error):
-            raise TypeError("its pickle is of another type")
-    except Exception:  # many exceptions cannot be pickled, or their pickle cannot be read
-        body = pickle.dumps(_stand_in(type(error).__name__, _message(error)))
-    return pickle.dumps((type(error).__name__, _message(error), trace, body))
-
-
-def unpack_error(packed: bytes) -> BaseException:
-    """The exception, or a RemoteError in its place. Its cause holds the traceback it had in the other process."""
-    name, message, trace, body = pickle.loads(packed)
-    try:
-        error = pickle.loads(body)
-    except BaseException:  # its class cannot be imported here, say; a SystemExit must not end the engine
-        error = _stand_in(name, message)
-    error.__cause__ = RemoteTraceback(f"\n{trace}")
-    return error
-
-
-def _stand_in(name: str, message: str) -> RemoteError:
-    return type(name, (RemoteError,), {})(message)
-
-
-def _message(error: BaseException) -> str:
-    try:
-        return str(error)
-    except BaseException as broken:  # in a user's __str__
-        return f"<str() of the error raised {type(broken).__name__}>"

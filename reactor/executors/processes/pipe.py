@@ -20,7 +20,8 @@ from typing import Any, Final, NoReturn, TypeVar
 
 from reactor.bounds import PROGRESS_PER_SECOND
 from reactor.errors import ContextClosed
-from reactor.executors.processes.messages import HEAD, PipeMessage, pack_message, unpack_error
+from reactor.executors.processes.exceptions import text_of, unpack_error
+from reactor.executors.processes.messages import HEAD, PipeMessage, pack_message
 from reactor.ports.speech import Ask, Method
 from reactor.waiting import READY
 
@@ -166,8 +167,9 @@ class PipeLine:
         except Exception as error:  # any: it may come from a user's __reduce__
             hint = "; in a process name the workflow" if name == "run" else ""
             raise TypeError(
-                f"{self._who}: an argument of its {name} cannot leave its process: {error}{hint}"
+                f"{self._who}: an argument of its {name} cannot leave its process: {text_of(error)}{hint}"
             ) from error
+        self._pipe.flush_progress()  # it was said before
         self._pipe.send((kind, self._body_id, question, name, packed))
 
     def _block(self, kind: str, method: Method[A], arguments: A, *, may_be_cut: bool) -> Any:
@@ -201,8 +203,10 @@ class PipeLine:
             return
         try:
             waiting[0].settle(pickle.loads(value), None)
-        except Exception as broken:  # its class cannot be imported here
-            waiting[0].settle(None, TypeError(f"{self._who}: the answer cannot be read in its process: {broken}"))
+        except BaseException as broken:  # its class cannot be imported here, or its __setstate__ raises a SystemExit
+            waiting[0].settle(
+                None, TypeError(f"{self._who}: the answer cannot be read in its process: {text_of(broken)}")
+            )
 
     def cancel(self) -> None:
         """Makes ``cancelled`` true; ``wake`` wakes the threads."""

@@ -26,13 +26,11 @@ from typing import Any
 
 from reactor.context.context import Context
 from reactor.definition.address import importing, load_file, resolve
-from reactor.executors.processes.messages import Parcel, PipeMessage, pack_error
+from reactor.errors import BodyCancelled
+from reactor.executors.processes.exceptions import pack_error, text_of
+from reactor.executors.processes.messages import Parcel, PipeMessage
 from reactor.executors.processes.pipe import Pipe, PipeLine
 from reactor.ports.attempt import Attempt
-
-
-class BodyCancelled(BaseException):
-    """Raised in a ``def`` body that a cancel interrupts. It is no Exception: ``except Exception`` lets it pass."""
 
 
 class Body:
@@ -114,7 +112,7 @@ class Body:
             return pickle.dumps(output, pickle.HIGHEST_PROTOCOL)
         except Exception as error:  # any: it may come from a user's __reduce__
             who = f"task {self._parcel.ids['task_id']} of run {self._parcel.ids['run_id']}"
-            raise TypeError(f"the output of {who} cannot leave its process: {error}") from error
+            raise TypeError(f"the output of {who} cannot leave its process: {text_of(error)}") from error
 
 
 class Worker:
@@ -164,8 +162,11 @@ class Worker:
             self._body.stop()
 
 
-def _run_to_end(body: Body) -> tuple[bytes | None, bytes | None, bool, bool]:
-    """Runs a body; returns (pickled output, pickled error, whether it saw a cancel, whether it was interrupted)."""
+def _run_to_end(body: Body) -> tuple[bytes | None, bytes | None, bool, bool, float]:
+    """Runs a body.
+
+    Returns (pickled output, pickled error, whether it saw a cancel, whether it was interrupted, when it had ended).
+    """
     output = error = None
     was_interrupted = False
     try:
@@ -174,11 +175,12 @@ def _run_to_end(body: Body) -> tuple[bytes | None, bytes | None, bool, bool]:
         was_interrupted = True
     except BaseException as raised:  # also SystemExit: a body must not end its worker
         error = pack_error(raised)
+    ended_at = time.monotonic()
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):  # the body may have closed or replaced it
             stream.flush()
     body.line.close()
-    return output, error, body.line.saw_cancel, was_interrupted
+    return output, error, body.line.saw_cancel, was_interrupted, ended_at
 
 
 def _signal_main_thread() -> None:

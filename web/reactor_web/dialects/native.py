@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from reactor.events.event import Event, Notice
+from reactor.events.one_line import one_line
 from reactor_web.dialects.base import Dialect, DialectInfo, End, Opening
 from reactor_web.sse.frames import HEARTBEAT, encode, field_line
 
@@ -24,7 +25,7 @@ class Native:
     @staticmethod
     def step(state: None, event: Event) -> bytes:
         """The frame of an event, with its seq as id."""
-        data = event.json
+        data = one_line(event.json)  # an older log has raw line ends in it
         if b"\n" in data or b"\r" in data:
             return encode(data, event=event.type, id=event.seq)  # raises the error that says why
         return b"id: %d\n%bdata: %b\n\n" % (event.seq, field_line("event", event.type), data)

@@ -11,8 +11,8 @@ Some things are allowed by the standard, but clients in use break on them, so no
 a blank line after a comment.
 
 U+2028, U+2029 and U+0085 are not line ends here, but clients built on ``str.splitlines`` take them for line ends.
-orjson does not escape them, and a block does not either: its data is the log's bytes, untouched. Whoever must serve
-such clients escapes them where the JSON is made, before the event gets its number.
+orjson does not escape them. ``reactor.events.one_line`` does: in each event before it gets its number, and in those of
+older logs when they are written to a client.
 """
 
 from __future__ import annotations

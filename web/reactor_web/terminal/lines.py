@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 import orjson
 
 from reactor.events.event import Message
+from reactor.events.one_line import one_line
 from reactor.events.state import RUN_STATUS, TASK_STATUS
 from reactor.events.vocabulary import PROGRESS_LIKE
 from reactor.events.vocabulary.child import is_of_engine
@@ -87,8 +88,8 @@ def error_text(error: Any) -> str:
 
 
 def json_line(event: Message) -> str:
-    """The event's JSON exactly as it is in the log."""
-    return event.json.decode()
+    """The event's JSON as it is in the log, on one line."""
+    return one_line(event.json).decode()
 
 
 def plain_line(event: Message) -> str | None:

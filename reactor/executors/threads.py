@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextvars
 import threading
+import time
 from asyncio import AbstractEventLoop
 from queue import SimpleQueue
 from typing import Any
@@ -67,7 +68,7 @@ class ThreadExecutor:
         job.close()
         if job.is_abandoned:
             self.abandoned -= 1
-            log_late(job.work, output, error)
+            log_late(job.work, job.asked, error)
         else:
             job.done(output, error)
 
@@ -92,6 +93,8 @@ class ThreadJob:
         self.work = work
         self.done = done
         self.is_abandoned = False
+        self.asked: float | None = None
+        """When it was first cancelled, in seconds of ``time.monotonic``."""
 
     @property
     def saw_cancel(self) -> bool:
@@ -114,6 +117,7 @@ class ThreadJob:
             self._line.close()
 
     def cancel(self) -> None:
+        self.asked = self.asked or time.monotonic()
         if self._line is not None:
             self._line.cancel()
 

@@ -10,7 +10,6 @@ from reactor.definition.policy import Budget
 from reactor.definition.workflow import Workflow
 from reactor.errors import ContextClosed, LogUnavailable, RunExists, UnknownRun
 from reactor.events.state import RUN_ENDED
-from reactor.events.values import traceback_of
 from reactor.logger import get_logger
 from reactor.ports.log import RunRecord
 from reactor.recovery.leftover import cancel_events
@@ -75,8 +74,8 @@ class Recovery:
             known = isinstance(problem, NotRecoverable)
             reason = str(problem) if known else f"{type(problem).__name__}: {problem}"
             self.not_recovered[record.run_id] = reason
-            trace = {} if known else {"traceback": traceback_of(problem)}
-            logger.warning("run not recovered", run_id=record.run_id, reason=reason, **trace)
+            trace = None if known else problem
+            logger.warning("run not recovered", run_id=record.run_id, reason=reason, exc_info=trace)
             return
         if record.run_id in self._runs.open:
             return  # its parent has asked for it twice at the same time
@@ -85,7 +84,7 @@ class Recovery:
             self._runs.take_up(self._host, graph, feed, beginning, past)
         except Exception as bug:
             self.not_recovered[record.run_id] = f"{type(bug).__name__}: {bug}"
-            logger.critical("run not recovered", run_id=record.run_id, traceback=traceback_of(bug))
+            logger.critical("run not recovered", run_id=record.run_id, exc_info=bug)
 
     # --- child runs ---
 

@@ -10,7 +10,6 @@ import orjson
 from reactor.definition.graph import Graph
 from reactor.events.drafts import json_object, run_started
 from reactor.events.event import Draft, Window
-from reactor.events.values import traceback_of
 from reactor.logger import get_logger
 from reactor.runs.beginning import Beginning
 from reactor.runs.children import Children
@@ -197,7 +196,7 @@ class Execution:
             self._fail_on_bug(bug)
 
     def _fail_on_bug(self, error: Exception) -> None:
-        logger.critical("a bug in the engine ended a run", run_id=self.run_id, traceback=traceback_of(error))
+        logger.critical("a bug in the engine ended a run", run_id=self.run_id, exc_info=error)
         self.journal.lose(error)
 
     def _close(self) -> None:
@@ -229,6 +228,10 @@ class Execution:
 
     def committed(self) -> Awaitable[None]:
         return self.journal.committed()
+
+    @property
+    def parent_id(self) -> str | None:
+        return None if self.parent is None else self.parent.run.run_id
 
     def has_ended_for(self, task_id: str) -> bool:
         is_over = self.is_closed or self.is_sealed or self.ending is not None

@@ -10,7 +10,6 @@ from typing import Any
 from reactivex import Observable
 from reactivex.abc import DisposableBase, SchedulerBase
 
-from reactor.events.values import traceback_of
 from reactor.logger import get_logger
 from reactor.ports.executor import Done
 
@@ -93,7 +92,7 @@ class ObservableJob:
         try:
             subscription.dispose()
         except Exception as error:  # of the user's clean-up: the task has its end all the same
-            logger.error("the clean-up of an Observable failed", traceback=traceback_of(error))
+            logger.error("the clean-up of an Observable failed", exc_info=error)
 
 
 def _failure(error: object) -> BaseException:

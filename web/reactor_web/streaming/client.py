@@ -17,7 +17,9 @@ GONE: Final = "gone"
 class Client:
     """One open stream: what the client asked for, why its stream closes, since when a write to it has lasted."""
 
-    __slots__ = ("_waiter", "_was_woken", "closing", "on_wake", "options", "path", "transport", "writing_since")
+    __slots__ = (
+        "_waiter", "_was_woken", "closing", "cut", "on_wake", "opened", "options", "path", "transport", "writing_since",
+    )  # fmt: skip
 
     def __init__(self, request: web.Request, options: StreamOptions) -> None:
         self.transport = request.transport
@@ -25,6 +27,9 @@ class Client:
         self.options = options
         self.closing: str | None = None
         """``GONE``, or the reason that ``stream.closing`` gives; None while the stream goes on."""
+        self.cut: str | None = None
+        """Why the connection was cut from here."""
+        self.opened = asyncio.get_running_loop().time()
         self.writing_since: float | None = None
         """Loop time."""
         self.on_wake: Callable[[], None] | None = None
@@ -61,7 +66,8 @@ class Client:
     def is_gone(self) -> bool:
         return self.transport is None or self.transport.is_closing()
 
-    def abort(self) -> None:
-        """Cuts the connection; what was not sent yet is lost."""
+    def abort(self, why: str) -> None:
+        """Cuts the connection; what was not sent yet is lost. ``why``: for the log."""
+        self.cut = self.cut or why
         if self.transport is not None:
             self.transport.abort()

@@ -123,7 +123,8 @@ class Follower:
         if closing is None and (feed.closed == "end" or self._is_over):
             id = feed.last_seq if feed.closed == "end" else None
             return End(feed.notice("stream.end", {"status": feed.state.status}), id)
-        return End(feed.notice("stream.closing", {"reason": closing or feed.closed, "retry_ms": RETRY_MS}))
+        reason = self.client.closing = closing or feed.closed
+        return End(feed.notice("stream.closing", {"reason": reason, "retry_ms": RETRY_MS}))
 
 
 async def read_next(feed: Feed, position: int) -> list[Message]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
-from reactor.events.values import traceback_of
 from reactor.logger import get_logger
 from reactor_web.bounds import SEND_TIMEOUT_SECONDS
 from reactor_web.dialects import find
@@ -26,6 +25,7 @@ _NEVER: Final = 10 * 365 * 86_400.0
 
 HEADERS: Final = {"X-Accel-Buffering": "no", "X-Content-Type-Options": "nosniff"}
 NO_STORE: Final = "no-store, no-transform"
+NO_HEADERS: Final[Mapping[str, str]] = {}
 
 
 def head_response(options: StreamOptions) -> web.Response:
@@ -35,10 +35,14 @@ def head_response(options: StreamOptions) -> web.Response:
 
 
 async def respond(
-    request: web.Request, client: Client, deliver: Callable[[Wire], Awaitable[bool]]
+    request: web.Request,
+    client: Client,
+    deliver: Callable[[Wire], Awaitable[bool]],
+    more_headers: Mapping[str, str] = NO_HEADERS,
 ) -> web.StreamResponse:
     """Answers with what ``deliver`` writes. ``deliver`` returns False if the stream goes on without its handler."""
     response = _response(client.options)
+    response.headers.update(more_headers)
     streams = streams_of(request)
     streams.add(client)
     try:
@@ -54,8 +58,8 @@ async def respond(
         raise
     except Exception as error:
         # the answer has begun: the client would read a problem document as part of the stream
-        logger.error("stream broke off", path=request.path, traceback=traceback_of(error))
-        client.abort()
+        logger.error("stream broke off", path=request.path, exc_info=error)
+        client.abort("error")
     finally:
         if client.on_wake is None:
             streams.remove(client)

@@ -8,7 +8,7 @@ hand over   a client that has caught up needs no handler, unless somebody waits 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from functools import partial
 from math import inf
 from typing import Any
@@ -32,7 +32,7 @@ from reactor_web.streaming.client import GONE, Client
 from reactor_web.streaming.follower import Follower
 from reactor_web.streaming.handover import hand_over
 from reactor_web.streaming.observable import stream_observable
-from reactor_web.streaming.response import head_response, respond
+from reactor_web.streaming.response import NO_HEADERS, head_response, respond
 from reactor_web.streaming.snapshot import last_logs, state_frames
 from reactor_web.streaming.streams import streams_of
 from reactor_web.streaming.view_follower import ViewFollower
@@ -71,14 +71,19 @@ async def stream(
 
 
 async def stream_to(
-    request: web.Request, run: Run | Awaitable[Run], options: StreamOptions, *, may_hand_over: bool
+    request: web.Request,
+    run: Run | Awaitable[Run],
+    options: StreamOptions,
+    *,
+    may_hand_over: bool,
+    headers: Mapping[str, str] = NO_HEADERS,
 ) -> web.StreamResponse:
-    """Answers a request with the events of a run, under options that are checked.
+    """Answers a request with the events of a run, under options that are checked. ``headers``: more of the answer's.
 
     With ``may_hand_over`` it may return before the stream has ended; the stream then goes on without its handler.
     """
     if isinstance(run, Run) and run.feed.closed == "end" and options.after == run.feed.last_seq:
-        return web.Response(status=204)
+        return web.Response(status=204, headers=headers)
     if request.method == "HEAD":
         return head_response(options)
     cancels = options.on_disconnect == "cancel"
@@ -87,7 +92,7 @@ async def stream_to(
     client = Client(request, options)
     deliver = partial(_deliver, request, run, client, may_hand_over=may_hand_over and not cancels)
     try:
-        return await respond(request, client, deliver)
+        return await respond(request, client, deliver, headers)
     finally:
         if cancels and client.closing == GONE and isinstance(run, Run):
             streams_of(request).spawn(_cancel(run, request))
@@ -162,8 +167,9 @@ async def _wait_for_start(pending: Awaitable[Run], run_id: str, client: Client, 
     finally:
         waiting.cancel()
     if client.closing != GONE:
+        client.closing = client.closing or "not_found"
         closing = Notice("stream.closing", run_id, SystemClock().now().decode(), {
-            "reason": client.closing or "not_found", "retry_ms": RETRY_MS,
+            "reason": client.closing, "retry_ms": RETRY_MS,
         })  # fmt: skip
         state, _ = dialect.begin(None, "resume")
         await wire.write(dialect.end(state, End(closing)))

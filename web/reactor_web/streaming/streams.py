@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine, Iterator
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -37,6 +38,8 @@ class Streams:
 
     def add(self, client: Client) -> None:
         self._clients.add(client)
+        if logger.isEnabledFor(logging.INFO):  # there may be thousands at once, after a restart
+            logger.info("stream opened", path=client.path, after=client.options.after, dialect=client.options.dialect)
         if self.closing.is_set():
             client.close("shutdown")
         if self._timer is None:
@@ -49,6 +52,11 @@ class Streams:
         task.add_done_callback(self._spawned.discard)
 
     def remove(self, client: Client) -> None:
+        if client in self._clients and logger.isEnabledFor(logging.INFO):
+            seconds = round(asyncio.get_running_loop().time() - client.opened, 3)
+            logger.info(
+                "stream closed", path=client.path, reason=client.cut or client.closing or "end", seconds=seconds
+            )
         self._clients.discard(client)
         if not self._clients:
             if self._timer is not None:
@@ -73,7 +81,7 @@ class Streams:
 
     def _abort_all(self) -> None:
         for client in self:
-            client.abort()
+            client.abort("shutdown")
 
     def _check(self) -> None:
         """Closes the streams of clients that have gone, and aborts stalled ones.
@@ -83,8 +91,7 @@ class Streams:
         now = asyncio.get_running_loop().time()
         for client in self:
             if client.writing_since is not None and now - client.writing_since > SEND_TIMEOUT_SECONDS:
-                logger.info("stalled client aborted", path=client.path)
-                client.abort()
+                client.abort("stalled")
             elif client.is_gone:
                 client.close(GONE)
         self._timer = asyncio.get_running_loop().call_later(CHECK_SECONDS, self._check)

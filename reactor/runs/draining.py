@@ -64,7 +64,7 @@ def suspend_all(runs: OpenRuns) -> None:
 
 
 async def _wait(runs: OpenRuns, seconds: float | None) -> None:
-    waiting = [asyncio.ensure_future(run.ended()) for run in runs.open.values()]
+    waiting = {asyncio.ensure_future(run.ended()): run_id for run_id, run in runs.open.items()}
     if not waiting:
         return
     done, pending = await asyncio.wait(waiting, timeout=seconds)
@@ -72,4 +72,4 @@ async def _wait(runs: OpenRuns, seconds: float | None) -> None:
         late.cancel()
     for run in done:
         if not run.cancelled() and (error := run.exception()) is not None:
-            logger.error("run could not be waited for", error=str(error))
+            logger.error("run could not be waited for", run_id=waiting[run], error=str(error))

@@ -144,7 +144,8 @@ class Execution:
     def recover(self, past: Past) -> None:
         """Goes on where the log ends: bodies that had begun begin again, a cancel is finished."""
         if not self.crew.has_ended:
-            data = {"reason": "recovered", "by": None, "downtime_ms": past.downtime_ms}
+            number = self.feed.state.recoveries + 1
+            data = {"reason": "recovered", "by": None, "downtime_ms": past.downtime_ms, "recovery": number}
             self.journal.write(Draft("run.resumed", orjson.dumps(data)))
         self.control.ending = past.ending
         if past.owes_pause:

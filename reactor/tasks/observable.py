@@ -25,10 +25,14 @@ class ObservableJob:
 
     saw_cancel = False
 
-    def __init__(self, loop: AbstractEventLoop, scheduler: SchedulerBase, done: Done) -> None:
+    def __init__(
+        self, loop: AbstractEventLoop, scheduler: SchedulerBase, done: Done, *, run_id: str, task_id: str
+    ) -> None:
         self._loop = loop
         self._scheduler = scheduler
         self._done = done
+        self._run_id = run_id
+        self._task_id = task_id
         self._loop_thread = threading.get_ident()
         self._last: Any = None
         self._has_ended = False
@@ -92,7 +96,9 @@ class ObservableJob:
         try:
             subscription.dispose()
         except Exception as error:  # of the user's clean-up: the task has its end all the same
-            logger.error("the clean-up of an Observable failed", exc_info=error)
+            logger.error(
+                "the clean-up of an Observable failed", run_id=self._run_id, task_id=self._task_id, exc_info=error
+            )
 
 
 def _failure(error: object) -> BaseException:

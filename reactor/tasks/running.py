@@ -93,7 +93,10 @@ class Running:
         if job is None:
             return
         if isinstance(output, Observable) and not self._is_stopping:
-            observing = self._job = ObservableJob(self._scope.loop, self._scope.scheduler, self._take_answer)
+            scope, task_id = self._scope, self._body.task_id
+            observing = self._job = ObservableJob(
+                scope.loop, scope.scheduler, self._take_answer, run_id=scope.run_id, task_id=task_id
+            )
             self._scope.isolation.call(observing.start, cast("Observable[Any]", output))
         else:
             self._scope.isolation.call(self._body.take_answer, output, error, job.saw_cancel)

@@ -30,6 +30,7 @@ async def test_a_stream_is_a_line_when_it_opens_and_one_when_it_closes(server: S
     assert (opened["event"], opened["after"], opened["log_level"]) == ("stream opened", 2, "info")
     assert (closed["event"], closed["reason"], closed["log_level"]) == ("stream closed", "end", "info")
     assert opened["path"] == closed["path"] == f"/api/v1/runs/{run.id}/events"
+    assert opened["run_id"] == closed["run_id"] == run.id
     assert closed["seconds"] >= 0
 
 

@@ -18,12 +18,14 @@ class Client:
     """One open stream: what the client asked for, why its stream closes, since when a write to it has lasted."""
 
     __slots__ = (
-        "_waiter", "_was_woken", "closing", "cut", "on_wake", "opened", "options", "path", "transport", "writing_since",
+        "_waiter", "_was_woken", "closing", "cut", "on_wake", "opened", "options", "path", "run_id", "transport",
+        "writing_since",
     )  # fmt: skip
 
-    def __init__(self, request: web.Request, options: StreamOptions) -> None:
+    def __init__(self, request: web.Request, options: StreamOptions, run_id: str | None = None) -> None:
         self.transport = request.transport
         self.path = request.path
+        self.run_id = run_id
         self.options = options
         self.closing: str | None = None
         """``GONE``, or the reason that ``stream.closing`` gives; None while the stream goes on."""

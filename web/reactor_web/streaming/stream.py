@@ -89,7 +89,7 @@ async def stream_to(
     cancels = options.on_disconnect == "cancel"
     if request.query.get("on_disconnect") == "cancel":
         guard_site(request)
-    client = Client(request, options)
+    client = Client(request, options, run.id if isinstance(run, Run) else request.match_info.get("id"))
     deliver = partial(_deliver, request, run, client, may_hand_over=may_hand_over and not cancels)
     try:
         return await respond(request, client, deliver, headers)

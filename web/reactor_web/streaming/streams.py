@@ -39,7 +39,13 @@ class Streams:
     def add(self, client: Client) -> None:
         self._clients.add(client)
         if logger.isEnabledFor(logging.INFO):  # there may be thousands at once, after a restart
-            logger.info("stream opened", path=client.path, after=client.options.after, dialect=client.options.dialect)
+            logger.info(
+                "stream opened",
+                path=client.path,
+                run_id=client.run_id,
+                after=client.options.after,
+                dialect=client.options.dialect,
+            )
         if self.closing.is_set():
             client.close("shutdown")
         if self._timer is None:
@@ -55,7 +61,11 @@ class Streams:
         if client in self._clients and logger.isEnabledFor(logging.INFO):
             seconds = round(asyncio.get_running_loop().time() - client.opened, 3)
             logger.info(
-                "stream closed", path=client.path, reason=client.cut or client.closing or "end", seconds=seconds
+                "stream closed",
+                path=client.path,
+                run_id=client.run_id,
+                reason=client.cut or client.closing or "end",
+                seconds=seconds,
             )
         self._clients.discard(client)
         if not self._clients:

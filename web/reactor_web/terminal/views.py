@@ -16,7 +16,7 @@ from rich.text import Text
 from reactor.events.event import Event, Message, Notice
 from reactor.events.fold import evolve
 from reactor.events.state import RunState, TaskState
-from reactor_web.terminal.lines import json_line, plain_line, printable
+from reactor_web.terminal.lines import full_line, json_line, plain_line, printable
 from reactor_web.terminal.tree import render_run
 
 Showable: TypeAlias = Message | dict[str, Any]
@@ -41,6 +41,15 @@ class View(Protocol):
     @property
     def state(self) -> RunState: ...
 
+    @property
+    def is_for_people(self) -> bool:
+        """Whether the outputs of the run belong below it."""
+        ...
+
+    def leave(self) -> None:
+        """Gives the terminal back. Called at the end, or before the process ends at once."""
+        ...
+
     def show(self, event: Showable) -> None: ...
 
     def __enter__(self) -> Self: ...
@@ -48,10 +57,12 @@ class View(Protocol):
     def __exit__(self, *error: object) -> None: ...
 
 
-def open_view(console: Console, *, json: bool) -> View:
-    """The live tree on a terminal, plain lines elsewhere, JSON lines if asked for."""
+def open_view(console: Console, *, json: bool, lines: bool = False) -> View:
+    """The live tree on a terminal, plain lines elsewhere; JSON lines, or plain lines with chunks, if asked for."""
     if json:
-        return LineView(console, json_line)
+        return LineView(console, json_line, is_for_people=False)
+    if lines:
+        return LineView(console, full_line)
     if console.is_terminal and not console.is_dumb_terminal:
         return LiveView(console)
     return LineView(console, plain_line)
@@ -97,8 +108,9 @@ def _write(console: Console, line: str) -> None:
 class LineView:
     """Writes one line for each event for which ``line`` gives one."""
 
-    def __init__(self, console: Console, line: Callable[[Message], str | None]) -> None:
+    def __init__(self, console: Console, line: Callable[[Message], str | None], *, is_for_people: bool = True) -> None:
         self.state = RunState("")
+        self.is_for_people = is_for_people
         self._console = console
         self._line = line
 
@@ -108,15 +120,20 @@ class LineView:
         if (line := self._line(message)) is not None:
             _write(self._console, line)
 
+    def leave(self) -> None:
+        """Every line is written whole."""
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
-        pass
+        self.leave()
 
 
 class LiveView:
     """Redraws the tree in place, at most ten times a second. The last tree stays on the screen."""
+
+    is_for_people = True
 
     def __init__(self, console: Console, *, clock: Callable[[], float] = time.time) -> None:
         self.state = RunState("")
@@ -139,8 +156,11 @@ class LiveView:
         self._live.start(refresh=True)
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def leave(self) -> None:
         self._live.stop()
+
+    def __exit__(self, *error: object) -> None:
+        self.leave()
 
 
 def print_outputs(console: Console, outputs: dict[str, Any]) -> None:

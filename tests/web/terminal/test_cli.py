@@ -72,14 +72,14 @@ async def after(gate: str) -> str:
 """
 
 
-@pytest.fixture
-def flow_file(tmp_path: Path) -> Path:
-    file = tmp_path / "flow.py"
+@pytest.fixture(scope="module")
+def flow_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("flows") / "flow.py"
     file.write_text(FLOW)
     return file
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server(flow_file: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     url, process = start_server(flow_file, "--store", STORE)
     yield url, process
@@ -187,15 +187,13 @@ def test_watch_follows_a_served_run_and_exits_with_its_result(
         assert reactor("watch", f"{url}/runs/{run_id}/events").returncode == code
 
 
-def test_sigterm_ends_the_server_although_a_run_is_open(
-    server: tuple[str, subprocess.Popen[str]], tmp_path: Path
-) -> None:
+def test_sigterm_ends_the_server_although_a_run_is_open(flow_file: Path, tmp_path: Path) -> None:
     """Streams get stream.closing, bodies get their grace, and the process exits with 0.
 
     The log lines on stderr tell of the run and the stream, and say what the end waits for. A body that ends when it is
     asked is not called abandoned.
     """
-    url, process = server
+    url, process = start_server(flow_file, "--store", STORE)
     run_id = start(url, folder=str(tmp_path))
     wait_for(tmp_path / "begun")
     with urlopen(f"{url}/runs/{run_id}/events") as stream:
@@ -215,6 +213,7 @@ def test_sigterm_ends_the_server_although_a_run_is_open(
         assert any(line.startswith(said) for line in lines), lines
     assert any(line.startswith("stream closed") and "reason=shutdown" in line for line in lines), lines
     assert not any("abandoned" in line for line in lines)
+    end(process)
 
 
 def test_graph_prints_mermaid() -> None:

@@ -10,6 +10,7 @@ It works with any endpoint that has `POST {base_url}/chat/completions`: OpenAI, 
 
 import argparse
 import asyncio
+import logging
 import os
 import re
 import signal
@@ -367,4 +368,5 @@ def main(arguments: Iterable[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    logging.getLogger("reactor").setLevel(logging.CRITICAL)  # a failure is told in one sentence, not by its traceback
     sys.exit(main())

@@ -76,7 +76,7 @@ class StreamListener(Protocol):
     def stream_opened(self, stream: StreamInfo) -> None: ...
 
     def stream_closed(self, stream: StreamInfo, reason: str, seconds: float) -> None:
-        """``reason``: ``end``, ``gone`` (the client left), ``stalled``, ``error``, or that of ``stream.closing``.
+        """``reason``: ``end``, ``gone`` (the client left), ``stalled``, ``too slow``, ``error``, or that of ``stream.closing``.
 
         ``seconds``: how long it was open.
         """

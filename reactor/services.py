@@ -8,7 +8,6 @@ from inspect import iscoroutinefunction
 from typing import Any, Protocol
 
 from reactor.bounds import SERVICE_STOP_SECONDS
-from reactor.events.values import traceback_of
 from reactor.logger import get_logger
 
 logger = get_logger()
@@ -66,4 +65,4 @@ class Services:
                 current = asyncio.current_task()
                 if isinstance(error, asyncio.CancelledError) and current is not None and current.cancelling():
                     raise  # whoever drains the engine is cancelled, not the service
-                logger.error("a service did not stop", service=type(service).__name__, traceback=traceback_of(error))
+                logger.error("a service did not stop", service=type(service).__name__, exc_info=error)

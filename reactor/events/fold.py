@@ -92,7 +92,11 @@ def _run_resumed(state: RunState, body: dict[str, Any]) -> None:
     if body["data"]["reason"] != "recovered":
         _run_changed(state, body)
         return
-    state.recoveries += 1
+    if "recovery" in body["data"]:
+        state.recoveries_in_a_row = state.fruitless_recoveries + 1
+        state.recoveries = body["data"]["recovery"]
+    else:  # written before there was this key
+        state.recoveries += 1
     state.running = 0
     if state.paused_at is None and "downtime_ms" in body["data"]:
         state.downtime_ms = round((state.downtime_ms or 0.0) + body["data"]["downtime_ms"], 3)
@@ -277,7 +281,10 @@ def _task_ended(state: RunState, body: dict[str, Any]) -> None:
     task.because = data.get("because")
     task.recoverable = data.get("recoverable")
     if task.status == "completed" and not is_repeated:
-        state.recoveries = 0
+        if state.recoveries_in_a_row is None:
+            state.recoveries = 0
+        else:
+            state.recoveries_in_a_row = 0
     if data.get("mapped"):
         return  # a mapped task that never had children runs no body, so it is not counted
     _count(state, task.status, 1)

@@ -132,7 +132,9 @@ class RunState:
     error: dict[str, Any] | None = None
     meta: dict[str, Any] | None = None
     recoveries: int = 0
-    """How many times in a row it was recovered without a task completing in between."""
+    """How many times it was recovered; in a log whose events do not count them: since a task has completed."""
+    recoveries_in_a_row: int | None = None
+    """How many times it was recovered since a task has completed; None where ``recoveries`` says that."""
     parent: dict[str, Any] | None = None
     """For a child run: ``{run_id, task_id}`` of the task that started it."""
     budget: dict[str, Any] | None = None
@@ -186,6 +188,11 @@ class RunState:
             return WHOLE_TASK
         mapped = self.tasks.get(task.task)  # None only in a state that is not folded from the first event on
         return 0 if mapped is None or mapped.count is None else child_units(task.map_index, mapped.count)
+
+    @property
+    def fruitless_recoveries(self) -> int:
+        """How many times in a row it was recovered without a task completing in between."""
+        return self.recoveries if self.recoveries_in_a_row is None else self.recoveries_in_a_row
 
     @property
     def idle_ms(self) -> float:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Generator
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 from reactor.bounds import BLOCKED_LOOP_SECONDS
 from reactor.context.context import Context
@@ -17,6 +17,9 @@ from reactor.operators.guarded import collector
 from reactor.ports.executor import Done, Work
 
 logger = get_logger()
+
+LATE_SECONDS: Final = 1.0
+"""A body that ends within so many seconds of its cancel has done what it was asked, also where nobody waited for it."""
 
 
 class LocalExecutor:
@@ -47,7 +50,9 @@ class LocalJob(Coroutine[Any, None, None]):
     def`` around the body could time it too, but would cost two more frames at each step.
     """
 
-    __slots__ = ("_blocked", "_body", "_done", "_is_abandoned", "_jobs", "_line", "_longest", "_work", "task")
+    __slots__ = (
+        "_asked", "_blocked", "_body", "_done", "_is_abandoned", "_jobs", "_line", "_longest", "_work", "task",
+    )  # fmt: skip
 
     def __init__(self, work: Work, done: Done, blocked: Callable[[Work, float], None], jobs: set[LocalJob]) -> None:
         self._work = work
@@ -59,6 +64,8 @@ class LocalJob(Coroutine[Any, None, None]):
         """None until its first step."""
         self._longest = BLOCKED_LOOP_SECONDS
         self._is_abandoned = False
+        self._asked: float | None = None
+        """When it was first cancelled, in seconds of ``time.monotonic``."""
         self.task: asyncio.Task[None]
 
     # --- as a job ---
@@ -70,6 +77,7 @@ class LocalJob(Coroutine[Any, None, None]):
     def cancel(self) -> None:
         if self._line is not None:
             self._line.cancel()
+        self._asked = self._asked or time.monotonic()
         self.task.cancel()
 
     def abandon(self) -> bool:
@@ -138,7 +146,7 @@ class LocalJob(Coroutine[Any, None, None]):
         if not self._is_abandoned:
             self._done(output, error)
         elif self._body is not None:
-            log_late(self._work, output, error)
+            log_late(self._work, self._asked, error)
 
     # --- for debuggers: ``asyncio.all_tasks()`` shows the body and the line it is at ---
 
@@ -160,7 +168,18 @@ def local_line(work: Work, arguments: dict[str, Any]) -> LocalLine | None:
     return line
 
 
-def log_late(work: Work, output: Any, error: BaseException | None) -> None:
-    """Logs that an abandoned body has ended."""
-    how = "completed" if error is None else type(error).__name__
-    logger.warning("an abandoned body ended after all", how=how, run_id=work.run_id, task_id=work.task_id)
+def log_late(work: Work, asked: float | None, error: BaseException | None) -> None:
+    """Logs that an abandoned body has ended, unless it ended soon after it was ``asked`` to (``time.monotonic``).
+
+    The end of an engine abandons its bodies as soon as it has cancelled them, and most of them then end at once.
+    """
+    seconds = None if asked is None else time.monotonic() - asked
+    if seconds is not None and seconds < LATE_SECONDS:
+        return
+    logger.warning(
+        "an abandoned body ended after all",
+        run_id=work.run_id,
+        task_id=work.task_id,
+        how="completed" if error is None else type(error).__name__,
+        seconds=None if seconds is None else round(seconds, 1),
+    )

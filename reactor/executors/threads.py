@@ -100,7 +100,7 @@ class ThreadExecutor:
         job.close()
         if job.is_abandoned:
             self._on_stuck_ended(job)
-            log_late(job.work, output, error)
+            log_late(job.work, job.asked, error)
         else:
             job.done(output, error)
 
@@ -150,6 +150,8 @@ class ThreadJob:
         self.done = done
         self.is_abandoned = False
         self.ended_at: float | None = None
+        self.asked: float | None = None
+        """When it was first cancelled, in seconds of ``time.monotonic``."""
 
     @property
     def saw_cancel(self) -> bool:
@@ -174,6 +176,7 @@ class ThreadJob:
             self._line.close()
 
     def cancel(self) -> None:
+        self.asked = self.asked or time.monotonic()
         if self._line is not None:
             self._line.cancel()
 

@@ -79,7 +79,7 @@ def _ending_of(state: RunState) -> Ending | None:
     """Why the run was ending before the restart, or must end now; None where it goes on."""
     if state.status == "cancelling":
         return Ending(state.reason or "", state.error)
-    if state.recoveries >= bounds.CRASH_LOOP:
+    if state.fruitless_recoveries >= bounds.CRASH_LOOP:
         message = f"recovered {bounds.CRASH_LOOP} times without a task completing"
         return Ending(EndReason.CRASH_LOOP, {"type": "crash_loop", "message": message})
     if state.exceeded and state.budget is not None and state.budget.get("on_exceeded") == "fail":

@@ -11,7 +11,6 @@ from reactor.definition.graph import Graph
 from reactor.definition.workflow import Workflow
 from reactor.errors import ContextClosed, LogLost, LogUnavailable, RunExists, UnknownRun
 from reactor.events.state import RUN_ENDED
-from reactor.events.values import traceback_of
 from reactor.logger import get_logger
 from reactor.ports.log import RunRecord
 from reactor.recovery.leftover import cancel_events
@@ -85,8 +84,8 @@ class Recovery:
             known = isinstance(problem, NotRecoverable)
             reason = str(problem) if known else f"{type(problem).__name__}: {problem}"
             self.not_recovered[record.run_id] = reason
-            trace = {} if known else {"traceback": traceback_of(problem)}
-            logger.warning("run not recovered", run_id=record.run_id, reason=reason, **trace)
+            trace = None if known else problem
+            logger.warning("run not recovered", run_id=record.run_id, reason=reason, exc_info=trace)
             return
         if not await self._runs.lease.acquire(record.run_id):
             self.not_recovered[record.run_id] = "another process goes on with it"
@@ -102,7 +101,7 @@ class Recovery:
                 await self._runs.take_up_lost(self._host, lost._replace(beginning=beginning), feed, past)
         except Exception as bug:
             self.not_recovered[record.run_id] = f"{type(bug).__name__}: {bug}"
-            logger.critical("run not recovered", run_id=record.run_id, traceback=traceback_of(bug))
+            logger.critical("run not recovered", run_id=record.run_id, exc_info=bug)
 
     # --- child runs ---
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 from reactor import bounds
 from reactor.clock import wait_at_most
-from reactor.events.values import traceback_of
+from reactor.events.state import RunState
 from reactor.logger import get_logger
 from reactor.runs.open_runs import OpenRuns
 from reactor.stream.behind import wait_for_readers
@@ -14,13 +15,26 @@ from reactor.supervision.ending import EndReason
 
 logger = get_logger()
 
+NAMED_RUNS: Final = 20
+"""How many runs one log line names."""
+
 
 async def drain_runs(runs: OpenRuns, durable: bool, grace: float, append_timeout: float) -> bool:
     """Waits ``grace`` seconds; what is open then stays so on a durable log, and is cancelled on another.
 
     Then subscribers get some time to read to the end. Returns whether all runs ended, or were left, in time.
     """
+    if runs.open:
+        logger.info("waiting for open runs to end", runs=_names(runs), seconds=grace)
     await _wait(runs, grace)
+    if runs.open and durable:
+        logger.info("open runs are left in the log; the next engine goes on with them", runs=_names(runs))
+    elif runs.open:
+        logger.warning(
+            "open runs are cancelled: the engine ends, and its log does not outlive it",
+            runs=_names(runs),
+            grace=grace,
+        )
     for execution in list(runs.executions.values()):
         if durable:
             execution.journal.suspend()
@@ -37,17 +51,25 @@ async def drain_runs(runs: OpenRuns, durable: bool, grace: float, append_timeout
     return not late
 
 
+def _names(runs: OpenRuns) -> str:
+    """The ids of the open runs, of many the first."""
+    ids = list(runs.open)
+    return ", ".join(ids[:NAMED_RUNS]) + (f" and {len(ids) - NAMED_RUNS} more" if len(ids) > NAMED_RUNS else "")
+
+
 def suspend_all(runs: OpenRuns) -> None:
     """Leaves the runs that are still open as the log has them. One that cannot be stopped is logged."""
     for execution in list(runs.executions.values()):
         try:
             execution.journal.suspend()
         except Exception as error:  # of an executor of a user's
-            logger.error("a run did not stop", run_id=execution.run_id, traceback=traceback_of(error))
+            logger.error("a run did not stop", run_id=execution.run_id, exc_info=error)
 
 
 async def _wait(runs: OpenRuns, seconds: float) -> None:
-    waiting = [asyncio.ensure_future(run.ended()) for run in runs.open.values()]
+    waiting: dict[asyncio.Future[RunState], str] = {
+        asyncio.ensure_future(run.ended()): run_id for run_id, run in runs.open.items()
+    }
     if not waiting:
         return
     done, pending = await wait_at_most(runs.clock, waiting, seconds)
@@ -55,4 +77,4 @@ async def _wait(runs: OpenRuns, seconds: float) -> None:
         late.cancel()
     for run in done:
         if not run.cancelled() and (error := run.exception()) is not None:
-            logger.error("run could not be waited for", error=str(error))
+            logger.error("run could not be waited for", run_id=waiting[run], error=str(error))

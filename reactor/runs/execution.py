@@ -11,7 +11,6 @@ from reactor.definition.graph import Graph
 from reactor.events.drafts import json_object, run_started
 from reactor.events.event import Draft, Window
 from reactor.events.restoring import input_digest
-from reactor.events.values import traceback_of
 from reactor.logger import get_logger
 from reactor.runs.beginning import Beginning
 from reactor.runs.child_records import ChildEnd, ChildRecords, end_of
@@ -153,7 +152,8 @@ class Execution:
     def write_resumed(self, past: Past) -> None:
         """Writes ``run.resumed``, where a body of the run is left that has not ended."""
         if not self.crew.has_ended:
-            data = {"reason": "recovered", "by": None, "downtime_ms": past.downtime_ms}
+            number = self.feed.state.recoveries + 1
+            data = {"reason": "recovered", "by": None, "downtime_ms": past.downtime_ms, "recovery": number}
             self.journal.write(Draft("run.resumed", orjson.dumps(data)))
 
     def recover(self, past: Past) -> None:
@@ -211,7 +211,7 @@ class Execution:
             self._fail_on_bug(bug)
 
     def _fail_on_bug(self, error: Exception) -> None:
-        logger.critical("a bug in the engine ended a run", run_id=self.run_id, traceback=traceback_of(error))
+        logger.critical("a bug in the engine ended a run", run_id=self.run_id, exc_info=error)
         self.journal.lose(error)
 
     def _close(self) -> None:
@@ -244,6 +244,10 @@ class Execution:
 
     def committed(self) -> Awaitable[None]:
         return self.journal.committed()
+
+    @property
+    def parent_id(self) -> str | None:
+        return None if self.parent is None else self.parent.run.run_id
 
     def has_ended_for(self, task_id: str) -> bool:
         is_over = self.is_closed or self.is_sealed or self.ending is not None

@@ -11,7 +11,6 @@ from reactor.clock import LoopScheduler
 from reactor.definition.graph import Graph, Node
 from reactor.definition.policy import Limit
 from reactor.errors import ThreadsExhausted
-from reactor.events.values import traceback_of
 from reactor.executors.kinds import KINDS
 from reactor.listeners import Listeners
 from reactor.logger import get_logger
@@ -87,7 +86,7 @@ class Host:
             try:
                 await executor.close()
             except Exception as error:  # of an executor of a user's: the others end all the same
-                logger.error("an executor did not close", executor=name, traceback=traceback_of(error))
+                logger.error("an executor did not close", executor=name, exc_info=error)
 
     def add_limit(self, limit: Limit) -> None:
         """Adds a named limit, unless there is one of this name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from reactor import bounds
 from reactor.definition.graph import Graph
 from reactor.errors import LogLost, RunExists, RunOpen, TooManyWaiting, UnknownRun
 from reactor.events.event import Window
-from reactor.events.state import RUN_ENDED
+from reactor.events.state import RUN_ENDED, RunState
 from reactor.listeners import Listeners, Stall
 from reactor.logger import get_logger
 from reactor.logs.stores import Stores
@@ -99,6 +100,8 @@ class OpenRuns:
             Execution(host, graph, feed, beginning, published=self._published, ended=self._ended, reused=reused)
         )
         run = self.open[run_id]
+        if logger.isEnabledFor(logging.INFO):  # to ask costs less than to make a line; and before it can have ended
+            logger.info("run started", run_id=run_id, workflow=graph.name, parent=execution.parent_id)
         try:
             execution.start()
         except BaseException:
@@ -119,6 +122,12 @@ class OpenRuns:
         if execution.parent is not None:  # before the child starts anything
             parent = execution.parent
             parent.run.spending.settle(parent.task_id, execution.run_id, execution.ledger, is_counted=False)
+        logger.info(
+            "run recovered",
+            run_id=execution.run_id,
+            workflow=execution.graph.name,
+            parent=execution.parent_id,
+        )
         try:
             execution.recover(past)
         except BaseException:
@@ -200,6 +209,7 @@ class OpenRuns:
         if execution.parent is not None:
             execution.parent.run.remove_child(execution, execution.parent.task_id)
         if execution.feed.closed == Closed.END:
+            _log_end(execution.feed.state)
             execution.feed.forget_ring()
             self._keep(execution.feed)
             self.over(execution.run_id)
@@ -320,3 +330,17 @@ class OpenRuns:
         if feed.closed == Closed.END:
             self._keep(feed)
         return Run(feed, None)
+
+
+def _log_end(state: RunState) -> None:
+    if logger.isEnabledFor(logging.INFO):
+        error = state.error or {}
+        logger.info(
+            "run ended",
+            run_id=state.run_id,
+            workflow=state.workflow,
+            status=state.status,
+            duration_ms=state.duration_ms,
+            reason=None if state.status == "completed" else state.reason,  # a pause had one, too
+            error=f"{error.get('type')}: {error.get('message')}" if error else None,
+        )

@@ -15,7 +15,6 @@ from reactivex.disposable import Disposable
 
 from reactor.errors import LogLost
 from reactor.events.event import Event, Message, Window
-from reactor.events.values import traceback_of
 from reactor.logger import get_logger
 from reactor.operators.guarded import guarded
 from reactor.stream.behind import track
@@ -82,7 +81,7 @@ def log_error_of(run_id: str) -> Callable[[Exception], None]:
     """The ``report`` of ``guarded``: logs what a subscriber of this run has raised, or that it was slow."""
 
     def log(error: Exception) -> None:
-        logger.error("subscriber detached or slow", run_id=run_id, traceback=traceback_of(error))
+        logger.error("subscriber detached or slow", run_id=run_id, exc_info=error)
 
     return log
 

@@ -17,7 +17,7 @@ from reactor.errors import ContextClosed, TaskTimeout, WorkerDied
 from reactor.events import drafts
 from reactor.events.event import Draft, task_head
 from reactor.events.restoring import Encoded, encode_output
-from reactor.events.values import describe_error, traceback_of
+from reactor.events.values import describe_error
 from reactor.executors.kinds import KINDS
 from reactor.interrupts import is_from_signal
 from reactor.logger import get_logger
@@ -149,9 +149,20 @@ class TaskActor(StartingActor):
         self.emit(self.draft("task.retrying", data))
         self.status = "retrying"
         self._timer = self.scope.clock.call_later(delay, self._become_ready)
+        logger.info(
+            "task fails and is tried again",
+            run_id=self.scope.run_id,
+            task_id=self.task_id,
+            attempt=self.attempt,
+            error=f"{described['type']}: {described['message']}",
+            again_in_ms=round(delay * 1000),
+        )
         self.scope.ready.pump()
 
     def _end_failed(self, error: BaseException) -> None:
+        logger.error(
+            "task failed", run_id=self.scope.run_id, task_id=self.task_id, attempt=self.attempt, exc_info=error
+        )
         self.exception = error
         self.error = describe_error(error, with_traceback=self.scope.tracebacks)
         self.because = self.task_id
@@ -197,8 +208,7 @@ class TaskActor(StartingActor):
 
     def _log_failed_clean_up(self, error: BaseException | None) -> None:
         if error is not None and not isinstance(error, (asyncio.CancelledError, ContextClosed)):
-            ids = {"run_id": self.scope.run_id, "task_id": self.task_id}
-            logger.error("clean-up after cancel failed", traceback=traceback_of(error), **ids)
+            logger.error("clean-up after cancel failed", run_id=self.scope.run_id, task_id=self.task_id, exc_info=error)
 
     def dispose(self) -> None:
         self._observer = None

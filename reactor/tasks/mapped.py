@@ -9,12 +9,15 @@ from reactor.definition.graph import Node
 from reactor.events import drafts
 from reactor.events.state import ENDED, mapped_status, outcome_of
 from reactor.events.values import describe_error
+from reactor.logger import get_logger
 from reactor.operators.attached import Callbacks
 from reactor.stream.merge_tasks import merge_tasks
 from reactor.tasks.actor import Actor
 from reactor.tasks.child import ChildActor
 from reactor.tasks.past import Past
 from reactor.tasks.scope import CompletionObserver, Ended, Scope, UpstreamTask
+
+logger = get_logger()
 
 
 class MappedActor(Actor):
@@ -170,6 +173,7 @@ class MappedActor(Actor):
     def fail(self, error: BaseException) -> None:
         if self.has_ended:
             return
+        logger.error("task failed", run_id=self.scope.run_id, task_id=self.task_id, attempt=0, exc_info=error)
         self.error = describe_error(error)
         self.because = self.task_id
         self.end("failed", drafts.failed(self.error, 0.0, mapped=True))

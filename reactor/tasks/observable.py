@@ -13,7 +13,6 @@ from reactivex.abc import DisposableBase, ScheduledAction, SchedulerBase
 from reactivex.scheduler.periodicscheduler import PeriodicScheduler
 from reactivex.typing import AbsoluteTime, RelativeTime
 
-from reactor.events.values import traceback_of
 from reactor.interrupts import is_from_signal
 from reactor.logger import get_logger
 from reactor.ports.executor import Done
@@ -32,10 +31,14 @@ class ObservableJob:
 
     saw_cancel = False
 
-    def __init__(self, loop: AbstractEventLoop, scheduler: SchedulerBase, done: Done) -> None:
+    def __init__(
+        self, loop: AbstractEventLoop, scheduler: SchedulerBase, done: Done, *, run_id: str, task_id: str
+    ) -> None:
         self._loop = loop
         self._scheduler = _Guarding(scheduler, self._on_broken)
         self._done = done
+        self._run_id = run_id
+        self._task_id = task_id
         self._loop_thread = threading.get_ident()
         self._last: Any = None
         self._has_ended = False
@@ -103,7 +106,9 @@ class ObservableJob:
         try:
             subscription.dispose()
         except Exception as error:  # of the user's clean-up: the task has its end all the same
-            logger.error("the clean-up of an Observable failed", traceback=traceback_of(error))
+            logger.error(
+                "the clean-up of an Observable failed", run_id=self._run_id, task_id=self._task_id, exc_info=error
+            )
 
 
 class _Guarding(PeriodicScheduler):

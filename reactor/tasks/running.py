@@ -96,7 +96,10 @@ class Running:
         if job is None:
             return
         if type(output) not in COMMON_TYPES and isinstance(output, Observable) and not self._is_stopping:
-            observing = self._job = ObservableJob(self._scope.loop, self._scope.scheduler, self._take_answer)
+            scope, task_id = self._scope, self._body.task_id
+            observing = self._job = ObservableJob(
+                scope.loop, scope.scheduler, self._take_answer, run_id=scope.run_id, task_id=task_id
+            )
             self._scope.isolation.call(observing.start, cast("Observable[Any]", output))
         else:
             self.timed_out = self.timed_out or self._is_late(job)

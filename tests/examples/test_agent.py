@@ -567,6 +567,7 @@ async def test_the_command_fails_with_the_sentence_of_the_endpoint_or_the_budget
         assert "the budget is exceeded: 0.0035 of 0.003 cost" in err
 
 
+@pytest.mark.slow  # six interpreters
 async def test_the_command_that_cannot_be_carried_out_is_one_sentence_and_exit_code_2() -> None:
     """No endpoint, nobody listening, no URL, no file, no price, no budget: nothing on the standard output."""
     nobody = f"http://127.0.0.1:{unused_port()}/v1"

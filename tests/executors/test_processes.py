@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from reactor.definition.address import address_of, check_address, resolve
 from reactor.errors import EngineClosed, WorkerDied
@@ -30,16 +31,25 @@ def pid_of(voice: RecordedVoice) -> int:
     return next(entry[2]["pid"] for entry in voice.heard if entry[1] == "demo.began")
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def executor() -> AsyncIterator[ProcessExecutor]:
-    """Closed after the test, which must leave no process."""
+    """One for many tests, which mostly find an idle worker. It must leave no process."""
     executor = ProcessExecutor(asyncio.get_running_loop(), workers=2)
     yield executor
     await executor.close()
     assert executor.children == []
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
+async def fresh() -> AsyncIterator[ProcessExecutor]:
+    """One that has no worker yet. It must leave no process."""
+    executor = ProcessExecutor(asyncio.get_running_loop(), workers=2)
+    yield executor
+    await executor.close()
+    assert executor.children == []
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def voice() -> RecordedVoice:
     return RecordedVoice()
 
@@ -109,19 +119,19 @@ async def test_an_exception_crosses(executor: ProcessExecutor) -> None:
     assert "raise ValueError(text)" in str(error.__cause__)
 
 
-async def test_system_exit_is_an_error_of_the_body(executor: ProcessExecutor) -> None:
+async def test_system_exit_is_an_error_of_the_body(fresh: ProcessExecutor) -> None:
     """A body does not end its worker with sys.exit()."""
-    error = await Submitted(executor, work_for(bodies.leave)).error()
+    error = await Submitted(fresh, work_for(bodies.leave)).error()
     assert isinstance(error, SystemExit)
-    assert len(executor.children) == 1
+    assert len(fresh.children) == 1
 
 
-async def test_an_argument_that_cannot_be_sent_is_named(executor: ProcessExecutor) -> None:
+async def test_an_argument_that_cannot_be_sent_is_named(fresh: ProcessExecutor) -> None:
     """The body fails with a TypeError that names the argument, and no process is started for it."""
-    error = await Submitted(executor, work_for(bodies.add, left=1, right=threading.Lock())).error()
+    error = await Submitted(fresh, work_for(bodies.add, left=1, right=threading.Lock())).error()
     assert isinstance(error, TypeError)
     assert str(error).startswith("argument 'right' of task t cannot be sent to a process")
-    assert executor.children == []
+    assert fresh.children == []
 
 
 async def test_a_body_that_cannot_be_found_fails(executor: ProcessExecutor) -> None:
@@ -153,11 +163,11 @@ async def test_a_workflow_that_cannot_be_sent_is_named_instead(executor: Process
 # --- workers ---
 
 
-async def test_an_idle_worker_is_used_again(executor: ProcessExecutor) -> None:
+async def test_an_idle_worker_is_used_again(fresh: ProcessExecutor) -> None:
     """One after the other, bodies run in the same process."""
-    pids = [await Submitted(executor, work_for(bodies.pid)).output() for _ in range(3)]
+    pids = [await Submitted(fresh, work_for(bodies.pid)).output() for _ in range(3)]
     assert len(set(pids)) == 1
-    assert executor.children == pids[:1]
+    assert fresh.children == pids[:1]
 
 
 async def test_no_more_idle_workers_are_kept_than_asked_for(voice: RecordedVoice) -> None:
@@ -170,24 +180,24 @@ async def test_no_more_idle_workers_are_kept_than_asked_for(voice: RecordedVoice
 
 
 @pytest.mark.slow
-async def test_forty_bodies_are_in_flight_at_once(executor: ProcessExecutor, voice: RecordedVoice) -> None:
+async def test_forty_bodies_are_in_flight_at_once(fresh: ProcessExecutor, voice: RecordedVoice) -> None:
     """More than any default pool of threads has (32), at the same time, and each gets its own answer."""
-    running = {name: Submitted(executor, work_for(bodies.meet, voice, name=name)) for name in map(str, range(40))}
+    running = {name: Submitted(fresh, work_for(bodies.meet, voice, name=name)) for name in map(str, range(40))}
     await voice.until(lambda: len(voice.questions) == 40)
-    assert len(executor.children) == 40
+    assert len(fresh.children) == 40
     for prompt, answer in voice.questions:
         answer.set_result(prompt)
     for name, body in running.items():
         assert await body.output() == name
 
 
-async def test_a_worker_inherits_no_lock(executor: ProcessExecutor, tmp_path: Path) -> None:
+async def test_a_worker_inherits_no_lock(fresh: ProcessExecutor, tmp_path: Path) -> None:
     """A lock file that the engine holds open is not open in a worker."""
     path = tmp_path / "store.lock"
     with path.open("w") as file:
         os.set_inheritable(file.fileno(), True)  # even so
         fcntl.flock(file, fcntl.LOCK_EX)
-        assert str(path) not in await Submitted(executor, work_for(bodies.open_files)).output()
+        assert str(path) not in await Submitted(fresh, work_for(bodies.open_files)).output()
 
 
 @pytest.mark.parametrize(
@@ -284,15 +294,13 @@ async def test_a_body_that_returns_because_it_was_told_to_stop_says_so(
     assert running.job.saw_cancel
 
 
-async def test_a_cancel_before_the_worker_is_there_starts_nothing(
-    executor: ProcessExecutor, voice: RecordedVoice
-) -> None:
+async def test_a_cancel_before_the_worker_is_there_starts_nothing(fresh: ProcessExecutor, voice: RecordedVoice) -> None:
     """A body that waits for its process is cancelled without ever running, and not inside of cancel()."""
-    running = Submitted(executor, work_for(bodies.say_all, voice, count=1))
+    running = Submitted(fresh, work_for(bodies.say_all, voice, count=1))
     running.job.cancel()
     assert not running.has_ended
     assert isinstance(await running.error(), asyncio.CancelledError)
-    assert await Submitted(executor, work_for(bodies.add, left=1, right=2)).output() == 3
+    assert await Submitted(fresh, work_for(bodies.add, left=1, right=2)).output() == 3
     assert voice.heard == []
 
 
@@ -323,32 +331,30 @@ async def test_threads_of_a_body_are_woken_by_a_cancel(executor: ProcessExecutor
 
 
 @pytest.mark.parametrize("body", [bodies.ignore, bodies.hang_in_c])
-async def test_a_body_that_ignores_a_cancel_is_killed(
-    executor: ProcessExecutor, voice: RecordedVoice, body: Any
-) -> None:
+async def test_a_body_that_ignores_a_cancel_is_killed(fresh: ProcessExecutor, voice: RecordedVoice, body: Any) -> None:
     """abandon() kills the process, and done is never called."""
-    running = Submitted(executor, work_for(body, voice))
+    running = Submitted(fresh, work_for(body, voice))
     await voice.until(lambda: "demo.began" in voice.types())
     pid = pid_of(voice)
     running.job.cancel()
     if body is bodies.ignore:
         await voice.until(lambda: "demo.ignored" in voice.types())
     assert running.job.abandon()
-    await executor.close()
+    await fresh.close()
     assert not is_alive(pid)
     assert not running.has_ended
-    assert executor.abandoned == 0
+    assert fresh.abandoned == 0
 
 
-async def test_an_abandoned_body_never_begins_again(executor: ProcessExecutor, voice: RecordedVoice) -> None:
+async def test_an_abandoned_body_never_begins_again(fresh: ProcessExecutor, voice: RecordedVoice) -> None:
     """An abandoned body does not begin, whether it waits for its process or was just given to it."""
-    waits = Submitted(executor, work_for(bodies.say_all, voice, count=1))
+    waits = Submitted(fresh, work_for(bodies.say_all, voice, count=1))
     assert waits.job.abandon()
-    await Submitted(executor, work_for(bodies.pid)).output()
-    given = Submitted(executor, work_for(bodies.say_all, voice, count=1))
+    await Submitted(fresh, work_for(bodies.pid)).output()
+    given = Submitted(fresh, work_for(bodies.say_all, voice, count=1))
     assert given.job.abandon()
-    await Submitted(executor, work_for(bodies.pid)).output()
-    await executor.close()
+    await Submitted(fresh, work_for(bodies.pid)).output()
+    await fresh.close()
     assert not waits.has_ended
     assert not given.has_ended
 

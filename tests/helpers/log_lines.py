@@ -10,12 +10,15 @@ from typing import Any
 
 @contextmanager
 def log_lines() -> Iterator[list[dict[str, Any]]]:
-    """The fields of each line in order, with its sentence as ``event`` and its level as ``log_level``."""
+    """The fields of each line in order; its sentence is ``event``, its level ``log_level``, its error ``traceback``."""
     lines: list[dict[str, Any]] = []
 
     class Kept(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            lines.append({**record.fields, "log_level": record.levelname.lower()})  # type: ignore[attr-defined]
+            line = {**record.fields, "log_level": record.levelname.lower()}  # type: ignore[attr-defined]
+            if record.exc_info:
+                line["traceback"] = logging.Formatter().formatException(record.exc_info)
+            lines.append(line)
 
     handler, logger = Kept(), logging.getLogger("reactor")
     level = logger.level

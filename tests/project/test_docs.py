@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
+from tests.helpers.command import run_code
 from tests.helpers.paths import ROOT
 
 DOCUMENTS = [
@@ -27,7 +26,7 @@ SNIPPETS = [
 @pytest.mark.parametrize(("code", "printed"), SNIPPETS)
 def test_a_snippet_runs_and_prints_what_stands_below_it(code: str, printed: str | None) -> None:
     """Each in a process of its own, as a reader would paste it."""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=ROOT)
+    done = run_code(code)
     assert done.returncode == 0, done.stderr
     if printed is not None:
         assert done.stdout == printed

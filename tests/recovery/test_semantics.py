@@ -322,10 +322,16 @@ async def test_attempt_counts_every_start(kind: str, tmp_path: Path) -> None:
     assert seen == [2, 3, 4]
 
 
-def dies(events: list[Event], times: int, *task_events: tuple[str, str, dict[str, Any]]) -> list[Event]:
-    """``events``, then so many recoveries in which nothing but these events came about before the next crash."""
+def dies(
+    events: list[Event], times: int, *task_events: tuple[str, str, dict[str, Any]], counts: bool = True
+) -> list[Event]:
+    """``events``, then so many recoveries in which nothing but these events came about before the next crash.
+
+    ``counts``: whether each says which recovery it is, as all do since 0.2.
+    """
     for _ in range(times):
-        events = [*events, said(events, "run.resumed", reason="recovered", by=None)]
+        number = {"recovery": 1 + sum(event.type == "run.resumed" for event in events)} if counts else {}
+        events = [*events, said(events, "run.resumed", reason="recovered", by=None, **number)]
         for type, task, data in task_events:
             attempt = 1 + sum(e.task_id == task and e.type == "task.started" for e in events)
             events = [*events, of_task(events, type, task, attempt - (type != "task.started"), data)]
@@ -364,15 +370,25 @@ async def test_a_run_recovered_50_times_without_a_completion_fails_as_a_crash_lo
             assert state.tasks["a"].status == "completed"
 
 
-@KINDS
-async def test_a_completion_ends_the_count_of_recoveries(kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("counts", [True, False], ids=["counted", "of 0.1"])
+async def test_a_completion_ends_the_count_of_recoveries(counts: bool, tmp_path: Path) -> None:
     """50 recoveries in all are no loop when something new completed in between."""
     whole = await record(chain([]))
     events = up_to(whole, "task.started", "a")
-    events = dies(events, CRASH_LOOP - 1)
+    events = dies(events, CRASH_LOOP - 1, counts=counts)
     events = [*events, of_task(events, "task.completed", "a", 1, {"output": 1, "duration_ms": 1.0, "cached": False})]
-    events = dies(events, CRASH_LOOP - 1)
-    assert (await after_restart(await crashed_log(kind, events, tmp_path), chain([])))[-1].type == "run.completed"
+    events = dies(events, CRASH_LOOP - 1, counts=counts)
+    assert (await after_restart(await crashed_log("sqlite", events, tmp_path), chain([])))[-1].type == "run.completed"
+
+
+async def test_the_state_says_how_often_a_run_was_recovered(tmp_path: Path) -> None:
+    """Also after it went on and completed: ``recoveries`` counts all, and those without a completion apart."""
+    begun = up_to(await record(chain([])), "task.started", "b")
+    events = await after_restart(await crashed_log("sqlite", dies(begun, 2), tmp_path), chain([]))
+    state = check_laws(events)
+    assert (state.status, state.recoveries, state.recoveries_in_a_row) == ("completed", 3, 0)
+    assert RunState.from_dict(state.to_dict()).recoveries == 3
+    assert [event.data["recovery"] for event in events if event.type == "run.resumed"] == [1, 2, 3]
 
 
 async def test_a_task_that_completes_again_and_again_does_not_hide_a_crash_loop(tmp_path: Path) -> None:

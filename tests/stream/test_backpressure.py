@@ -46,6 +46,7 @@ class Peaks:
             self.resident = max(self.resident, resident_mib())
 
 
+@pytest.mark.slow
 async def test_a_flood_into_a_slow_log_is_held_at_one_window_and_loses_nothing() -> None:
     """200,000 awaited emits: the open window and the process stay bounded, a live subscriber sees all in order."""
     peaks, seen = Peaks(), Sequence()

@@ -135,6 +135,8 @@ class RunResumed(TypedDict):
     by: str | None
     downtime_ms: NotRequired[float]
     """After a restart: the time since the event before."""
+    recovery: NotRequired[int]
+    """After a restart: which recovery of this run it is, from 1."""
 
 
 @event("run.cancelling", run="cancelling")

@@ -338,6 +338,30 @@ async def test_connections_are_told(script: Script):
     ]
 
 
+async def test_a_server_that_was_never_there_is_not_a_lost_connection(script: Script):
+    """It is told so, and tried again; or not at all, for whoever does not want to wait for a server."""
+    dead = "http://127.0.0.1:1/events"
+    with pytest.raises(StreamUnavailable, match="2 attempts in a row"):
+        async for _ in follow_url(
+            dead, session=script.session, sleep=script.sleep, on_connection=script.sentences.append, max_failures=2
+        ):
+            pass
+    assert [sentence.split("; ")[0] for sentence in script.sentences] == [
+        "no connection (no server answers at 127.0.0.1:1)"
+    ]
+    slept = len(script.sleeps)
+    with pytest.raises(StreamUnavailable, match=r"cannot follow \S+: no server answers at 127\.0\.0\.1:1"):
+        async for _ in follow_url(dead, session=script.session, sleep=script.sleep, wait_for_server=False):
+            pass
+    assert len(script.sleeps) == slept
+
+
+async def test_a_server_that_was_there_is_waited_for_by_everybody(script: Script):
+    """Not to wait for a server is about the first connection only; an answer of 503 is one."""
+    frames = await script.frames(answer(503), stream(event(1)), stream(event(2), end(2)), wait_for_server=False)
+    assert ids(frames) == [1, 2]
+
+
 def test_errors_survive_pickling():
     """Both errors are the same in another process."""
     for error in (StreamUnavailable("http://x", "gone"), StreamRefused("http://x", 404, "no run")):

@@ -100,6 +100,7 @@ async def test_a_stream_refuses_who_does_not_take_one(server: Server) -> None:
     """An Accept header without event streams is 406, and another method is 405 with Allow."""
     run_id = (await server.start("small"))["run_id"]
     assert (await server.get(f"/runs/{run_id}/events", Accept="image/png"))[0] == 406
+    assert (await server.get("/runs/nope/events", Accept="application/json"))[0] == 404
     async with server.session.delete(f"{server.url}/runs/{run_id}/events") as response:
         assert response.status == 405
         assert "GET" in response.headers["Allow"]

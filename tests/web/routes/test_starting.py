@@ -44,6 +44,8 @@ async def test_a_post_that_accepts_an_event_stream_starts_and_streams(server: Se
     async with Stream(request) as stream:
         assert stream.status == 200
         assert [frame.event for frame in await stream.all()] == ["run.started", "run.completed", "stream.end"]
+        location = stream.response.headers["Location"]
+    assert (await server.get(location.removeprefix("/api/v1")))[1]["status"] == "completed"
 
 
 async def test_a_failed_run_says_which_task_failed_and_how(server: Server) -> None:

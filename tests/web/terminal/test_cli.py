@@ -19,6 +19,38 @@ from tests.helpers.paths import ROOT
 
 STORE = "memory://"
 
+PRINTS = """
+import os
+from reactor import Workflow
+
+print("printed by the file")
+flow = Workflow("prints")
+
+@flow.task(executor="process")
+def in_a_process() -> int:
+    print("printed by a process")
+    return 1
+
+@flow.task
+def in_a_thread() -> None:
+    print("printed by a thread")
+    os.system("echo printed by a program")
+    raise ValueError("told to fail")
+"""
+
+STUCK = """
+import time
+from pathlib import Path
+from reactor import Workflow
+
+flow = Workflow("stuck")
+
+@flow.task
+def stuck(folder: str) -> None:
+    Path(folder, "begun").touch()
+    time.sleep(60)
+"""
+
 FLOW = """
 import asyncio
 from pathlib import Path
@@ -42,14 +74,14 @@ async def after(gate: str) -> str:
 """
 
 
-@pytest.fixture
-def flow_file(tmp_path: Path) -> Path:
-    file = tmp_path / "flow.py"
+@pytest.fixture(scope="module")
+def flow_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("flows") / "flow.py"
     file.write_text(FLOW)
     return file
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server(flow_file: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     url, process = start_server(flow_file, "--store", STORE)
     yield url, process
@@ -86,6 +118,23 @@ def test_run_json_is_the_log_one_event_a_line() -> None:
     assert events[-1]["type"] == "run.completed"
 
 
+def test_json_is_one_event_a_line_whatever_prints(tmp_path: Path) -> None:
+    """What the file, a thread, a process and a program print is on stderr, as the traceback of the failure is."""
+    file = tmp_path / "prints.py"
+    file.write_text(PRINTS)
+    done = reactor("run", file, "--json")
+    assert done.returncode == 1
+    types = [json.loads(line)["type"] for line in done.stdout.splitlines()]
+    assert (types[0], types[-1]) == ("run.started", "run.failed")
+    for who in ("the file", "a process", "a thread", "a program"):
+        assert f"printed by {who}\n" in done.stderr
+    assert "[ERROR] task failed run_id=" in done.stderr
+    assert f'File "{file}", line 17, in in_a_thread' in done.stderr
+    assert "\nValueError: told to fail\n" in done.stderr
+    chart = reactor("graph", file)
+    assert chart.stdout.startswith("flowchart TD\n")
+
+
 def test_a_failed_run_exits_with_1(flow_file: Path, tmp_path: Path) -> None:
     """The exit code of a failed run is 1, and its error is printed."""
     (tmp_path / "open").touch()
@@ -95,15 +144,33 @@ def test_a_failed_run_exits_with_1(flow_file: Path, tmp_path: Path) -> None:
     assert "told to fail" in done.stdout
 
 
-def test_ctrl_c_cancels_the_run_and_exits_with_3(flow_file: Path, tmp_path: Path) -> None:
-    """SIGINT is a cancel with its events, not a traceback."""
+@pytest.mark.parametrize(("signum", "reason"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")])
+def test_ctrl_c_or_sigterm_cancels_the_run_and_exits_with_3(
+    flow_file: Path, tmp_path: Path, signum: signal.Signals, reason: str
+) -> None:
+    """A signal is a cancel with its events, not a traceback; it is said at once what is waited for."""
     process = start_reactor("run", flow_file, f"folder={tmp_path}", "--json")
     wait_for(tmp_path / "begun")
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signum)
     out, err = process.communicate(timeout=20)
     assert process.returncode == 3
-    assert json.loads(out.splitlines()[-1])["type"] == "run.cancelled"
-    assert "Traceback" not in err
+    last = json.loads(out.splitlines()[-1])
+    assert (last["type"], last["data"]["reason"]) == ("run.cancelled", reason)
+    assert err == "reactor: cancelling; gate may take up to 10 s to stop, a second Ctrl-C ends at once\n"
+
+
+def test_a_second_signal_ends_the_command_although_a_thread_is_stuck(tmp_path: Path) -> None:
+    """The exit code is that of the signal; nobody waits for the grace of the cancel."""
+    file = tmp_path / "stuck.py"
+    file.write_text(STUCK)
+    process = start_reactor("run", file, f"folder={tmp_path}", "--json")
+    assert process.stderr is not None
+    wait_for(tmp_path / "begun")
+    process.send_signal(signal.SIGTERM)
+    assert "stuck may take up to 10 s" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(9) == 130
+    end(process)
 
 
 def test_watch_follows_a_served_run_and_exits_with_its_result(
@@ -158,11 +225,13 @@ def below_of(run: str) -> str:
     return "" if run == "r" else f"{run.removeprefix('r.')}: "
 
 
-def test_sigterm_ends_the_server_although_a_run_is_open(
-    server: tuple[str, subprocess.Popen[str]], tmp_path: Path
-) -> None:
-    """Streams get stream.closing, bodies get their grace, and the process exits with 0."""
-    url, process = server
+def test_sigterm_ends_the_server_although_a_run_is_open(flow_file: Path, tmp_path: Path) -> None:
+    """Streams get stream.closing, bodies get their grace, and the process exits with 0.
+
+    The log lines on stderr tell of the run and the stream, and say what the end waits for. A body that ends when it is
+    asked is not called abandoned.
+    """
+    url, process = start_server(flow_file, "--store", STORE)
     run_id = start(url, folder=str(tmp_path))
     wait_for(tmp_path / "begun")
     with urlopen(f"{url}/runs/{run_id}/events") as stream:
@@ -171,6 +240,18 @@ def test_sigterm_ends_the_server_although_a_run_is_open(
         rest = stream.read().decode()
     assert "stream.closing" in rest
     assert process.wait(10) == 0
+    assert process.stderr is not None
+    lines = [line.split("] ", 1)[1] for line in process.stderr.read().splitlines()]
+    for said in (
+        f"run started run_id={run_id} workflow=flow",
+        f"stream opened path=/api/v1/runs/{run_id}/events run_id={run_id}",
+        "the server stops; a second signal ends it at once signal=SIGTERM streams=1 open_runs=1",
+        f"waiting for open runs to end runs={run_id}",
+    ):
+        assert any(line.startswith(said) for line in lines), lines
+    assert any(line.startswith("stream closed") and "reason=shutdown" in line for line in lines), lines
+    assert not any("abandoned" in line for line in lines)
+    end(process)
 
 
 def test_graph_prints_mermaid() -> None:
@@ -188,13 +269,16 @@ BAD = [
     (["run", "examples/hello.py", "name"], "'name' is not an input: write KEY=VALUE"),
     (["run", "examples/hello.py", "name=a", "name=b"], "the input 'name' is given twice"),
     (["run", "examples/hello.py", "nome=Ada"], "did you mean 'name'?"),
-    (["run", "examples/hello.py", "--store", "mongo://x"], "'mongo://x' is not an event log"),
-    (["serve", "examples/hello.py", "--host", "0.0.0.0"], "there is no authentication; --insecure accepts that"),
+    (["run", "examples/hello.py", "--store", "mongo://x"], "--store: 'mongo://x' is not an event log"),
+    (["run", "examples/hello.py", "--json", "--lines"], "--json and --lines are two ways to show a run"),
+    (["run", "examples/hello.py", "--log-level", "loud"], "Invalid value for '--log-level'"),
+    (["serve", "examples/hello.py", "--host", "0.0.0.0"], "--host 0.0.0.0 is reachable from other machines"),
     (
         ["serve", "examples/hello.py", "--host", "256.1.1.1", "--insecure", "--store", "memory://"],
-        "cannot listen on 256.1.1.1:8080",
+        "choose another --host",
     ),
     (["watch", "localhost:8080"], "localhost:8080 is not an http:// or https:// URL of a run"),
+    (["watch", "http://127.0.0.1:1/api/v1/runs/x"], "runs/x/events: no server answers at 127.0.0.1:1"),
     (
         ["graph", "web/reactor_web/terminal/cli.py"],
         "web/reactor_web/terminal/cli.py defines no workflow at module level",
@@ -250,6 +334,7 @@ def test_a_port_that_is_taken_is_told(server: tuple[str, subprocess.Popen[str]],
     done = reactor("serve", flow_file, "--port", port, "--store", STORE)
     assert done.returncode == 2
     assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
+    assert "choose another --port" in done.stderr
 
 
 def test_a_served_run_survives_a_kill_and_is_watched_to_its_end(flow_file: Path, tmp_path: Path) -> None:
@@ -286,6 +371,7 @@ def test_a_store_that_is_in_use_or_no_log_is_told(
     for command in ("run", "serve"):
         done = reactor(command, flow_file, *(["folder=x"] if command == "run" else []), "--store", f"sqlite:///{text}")
         assert done.returncode == 2
+        assert done.stderr.startswith("reactor: --store: ")
         assert str(text) in done.stderr
         assert "Traceback" not in done.stderr
 

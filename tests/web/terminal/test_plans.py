@@ -52,7 +52,7 @@ def test_graph_prints_a_plan(folder: Path) -> None:
     (["--tools", "tools.py"], '{"tasks": [{"id": "a", "tool": "double"}]}', "tasks[0].input.n is missing"),
     (["--tools", "tools.py"], '{"tasks": [], "tasks": []}', "tasks appears twice"),
     (["--tools", "tools.py"], " " * 2_000_000, "the limit is 1,048,576"),
-    (["--tools", "none.py"], None, "there is no file none.py"),
+    (["--tools", "none.py"], None, "--tools: there is no file none.py"),
     (["--tools", "plan.json"], None, "plan.json is not a Python file"),
     (["--tools", "tools.py", "n=5"], None, "'n=5' cannot be given"),
     ([], None, "say with --tools which files register its tools"),

@@ -95,6 +95,7 @@ async def follow_url(
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     max_failures: int = MAX_FAILURES,
     heartbeat: float = SILENCE_SECONDS,
+    wait_for_server: bool = True,
 ) -> AsyncGenerator[Frame, None]:
     """The frames of ``GET url`` (a run's ``/events``), each once and in order, across any number of connections.
 
@@ -102,10 +103,11 @@ async def follow_url(
     (``frame.id == ""``) are given too; the last frame is ``stream.end``. ``stream.closing`` is not given: it makes this
     function reconnect, or raise. ``on_connection`` is called with a sentence when the connection is lost and when there
     is a new one. ``heartbeat``: after three times as many seconds without a byte the connection counts as lost.
+    ``wait_for_server``: whether to try again where not even the first connection can be made.
 
     Raises StreamRefused for a 4xx other than 429, a bad URL or a resource that is not an event stream;
-    StreamUnavailable if ``max_failures`` connections in a row brought nothing, or the server closed the stream for
-    good. Use ``contextlib.aclosing`` to leave early.
+    StreamUnavailable if ``max_failures`` connections in a row brought nothing, the server closed the stream for good,
+    or without ``wait_for_server`` there is no server. Use ``contextlib.aclosing`` to leave early.
     """
     cursor = _Cursor(after)
     notify = on_connection or _ignore
@@ -119,10 +121,12 @@ async def follow_url(
             return
         except _Lost as lost:
             reason, least_wait = str(lost), lost.wait
+        if not (wait_for_server or cursor.has_connected):
+            raise StreamUnavailable(url, reason)
         if cursor.failures >= max_failures:
             raise StreamUnavailable(url, f"{max_failures} attempts in a row brought nothing; the last one: {reason}")
         wait = cursor.wait(least_wait)
-        notify(f"connection lost ({reason}); again in {wait:.1f} s")
+        notify(f"{'connection lost' if cursor.has_connected else 'no connection'} ({reason}); again in {wait:.1f} s")
         await sleep(wait)
 
 
@@ -137,6 +141,8 @@ class _Cursor:
         self.last_id = str(after) if after else ""
         self.retry = RETRY_SECONDS
         self.failures = 0
+        self.has_connected = False
+        """Whether there was an answer, of any kind."""
         self._seen: tuple[float, float] = (after, math.inf)
 
     def headers(self) -> dict[str, str]:
@@ -180,6 +186,7 @@ async def _connection(
     cursor.failures += 1
     try:
         async with session.get(url, headers=cursor.headers(), timeout=timeout) as response:
+            cursor.has_connected = True
             if response.status == 204:
                 return
             await _require_stream(url, response)
@@ -278,6 +285,10 @@ def _retry_after(value: str | None) -> float:
 def _error_text(error: Exception) -> str:
     if isinstance(error, aiohttp.SocketTimeoutError):
         return "nothing was heard for too long"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return f"there is no host {_one_line(error.host)!r}"
+    if isinstance(error, aiohttp.ClientConnectorError) and not isinstance(error, aiohttp.ClientSSLError):
+        return f"no server answers at {_one_line(error.host)}:{error.port}"
     return _one_line(str(error)) or type(error).__name__
 
 

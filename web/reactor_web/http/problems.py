@@ -9,7 +9,6 @@ import orjson
 from aiohttp import web
 
 from reactor import errors
-from reactor.events.values import traceback_of
 from reactor.logger import get_logger
 from reactor.operators.select import InvalidPattern
 from reactor_web.http.middleware import only_looks
@@ -100,7 +99,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     except Exception as error:
         status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), None)
         if status is None:
-            logger.error("bug in a handler", method=request.method, path=request.path, traceback=traceback_of(error))
+            logger.error("bug in a handler", method=request.method, path=request.path, exc_info=error)
             return problem_response(500, "something is broken here; the server's log has the details")
         ids = {name: value for name, value in vars(error).items() if value is not None}
         if "status" in ids:  # the run's status; in a problem document ``status`` is HTTP's

@@ -94,6 +94,8 @@ async def get_output(request: web.Request) -> web.Response:
 async def follow_run(request: web.Request) -> web.StreamResponse:
     """Server-sent events after the cursor: first what the log has, then live, then ``stream.end``."""
     if not accepts(request.headers.get("Accept"), "text/event-stream"):
+        if "await_run" not in request.query:
+            await _run(request)  # where there is no run, that is the answer
         raise Problem(406, "this is a stream of server-sent events: Accept: text/event-stream")
     # a bad query is 400 whether the run exists or not
     options = stream_options(request.query, request.headers.get("Last-Event-ID"), names=OF_A_ROUTE)

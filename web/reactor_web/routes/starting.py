@@ -65,7 +65,7 @@ def check_start(request: web.Request) -> Answer:
 async def answer_start(request: web.Request, answer: Answer, start: Start, run_id: str | None) -> web.StreamResponse:
     """Starts the run and answers as wanted. ``run_id``: the id the client chose, if it did.
 
-    201 and ``Location``, 200 for a run that existed; with ``Prefer: wait`` and the result, or 202 and the state if the
+    ``Location``, and 201, or 200 for a run that existed; with ``Prefer: wait`` the result, or 202 and the state if the
     run does not end in time; or the stream. With an ``Idempotency-Key`` the run is started once: the same request again
     has the same answer, or waits for the same run.
     """
@@ -78,9 +78,9 @@ async def answer_start(request: web.Request, answer: Answer, start: Start, run_i
         if answer == Answer(None, None):
             return _of_claim(request, done)
         run, is_new = await request.app[ENGINE].get(done.run_id), True
-    if answer.stream is not None:
-        return await stream_to(request, run, answer.stream, may_hand_over=True)
     headers = {"Location": location_of(request, run.id)}
+    if answer.stream is not None:
+        return await stream_to(request, run, answer.stream, may_hand_over=True, headers=headers)
     status = 201 if is_new else 200
     if answer.wait is None:
         return json_response(summary(run), status, headers)

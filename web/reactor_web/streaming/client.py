@@ -33,9 +33,9 @@ class Client:
         """``GONE``, or the reason that ``stream.closing`` gives; None while the stream goes on."""
         self.has_ended = False
         """Whether all of it was written."""
-        self.aborted: Literal["stalled", "error"] | None = None
+        self.aborted: Literal["stalled", "too slow", "shutdown", "error"] | None = None
         """Why the server cut the connection, if it did."""
-        self.opened = 0.0
+        self.opened = asyncio.get_running_loop().time()
         """Loop time."""
         self.writing_since: float | None = None
         """Loop time."""
@@ -98,8 +98,8 @@ class Client:
         """What listeners are told of it."""
         return StreamInfo(self.run_id, self.path, self.peer, self.options.dialect)
 
-    def abort(self, why: Literal["stalled", "error"] = "error") -> None:
+    def abort(self, why: Literal["stalled", "too slow", "shutdown", "error"]) -> None:
         """Cuts the connection; what was not sent yet is lost."""
-        self.aborted = why
+        self.aborted = self.aborted or why
         if self.transport is not None:
             self.transport.abort()

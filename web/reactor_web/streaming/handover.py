@@ -18,7 +18,6 @@ from typing import Any, Final
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from reactor.events.values import traceback_of
 from reactor.logger import get_logger
 from reactor_web.http.middleware import must_see_the_end
 from reactor_web.streaming.client import GONE
@@ -142,8 +141,8 @@ class _Detached(asyncio.Protocol):
         except ConnectionError:
             follower.client.close(GONE)
         except Exception as error:
-            logger.error("stream broke off", path=follower.client.path, traceback=traceback_of(error))
-            follower.client.abort()
+            logger.error("stream broke off", path=follower.client.path, exc_info=error)
+            follower.client.abort("error")
         finally:
             self._is_writing = False
             if is_over:

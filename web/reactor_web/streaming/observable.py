@@ -148,7 +148,7 @@ class _Outbox:
                 items=OBSERVABLE_ITEMS,
                 bytes=OBSERVABLE_BYTES,
             )
-            self._call(self._client.abort)  # its handler may be in the middle of a write
+            self._call(lambda: self._client.abort("too slow"))  # its handler may be in the middle of a write
 
     def _wake(self) -> None:
         self._call(self._client.wake)

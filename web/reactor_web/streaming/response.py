@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from aiohttp import web
 
-from reactor.events.values import traceback_of
 from reactor.logger import get_logger
 from reactor_web.dialects import find
 from reactor_web.http.body import NoBody
@@ -22,6 +21,7 @@ from reactor_web.streaming.wire import Wire
 logger = get_logger("reactor.web")
 
 HEADERS: Final = {"X-Content-Type-Options": "nosniff"}
+NO_HEADERS: Final[Mapping[str, str]] = {}
 
 
 def head_response(options: StreamOptions) -> web.Response:
@@ -30,10 +30,13 @@ def head_response(options: StreamOptions) -> web.Response:
 
 
 async def respond(
-    request: web.Request, client: Client, deliver: Callable[[Wire], Awaitable[bool]]
+    request: web.Request,
+    client: Client,
+    deliver: Callable[[Wire], Awaitable[bool]],
+    more_headers: Mapping[str, str] = NO_HEADERS,
 ) -> web.StreamResponse:
     """Answers with what ``deliver`` writes. ``deliver`` returns False if the stream goes on without its handler."""
-    response = EventStream({**HEADERS, **find(client.options.dialect).info.headers})
+    response = EventStream({**HEADERS, **find(client.options.dialect).info.headers, **more_headers})
     streams = streams_of(request)
     if STREAMS not in request.config_dict:
         client.server = request.protocol
@@ -58,8 +61,8 @@ async def respond(
         if not request.writer.output_size:
             raise  # a hook of the application raised before anything was sent: this can still be answered with an error
         # the answer has begun: the client would read a problem document as part of the stream
-        logger.error("stream broke off", path=request.path, traceback=traceback_of(error))
-        client.abort()
+        logger.error("stream broke off", path=request.path, exc_info=error)
+        client.abort("error")
     finally:
         if client.on_wake is None:
             streams.remove(client)
@@ -78,4 +81,4 @@ async def _end_cancelled(client: Client, response: EventStream) -> None:
         except ConnectionError:
             client.close(GONE)
     elif not client.is_gone:
-        client.abort()
+        client.abort("error")

@@ -8,7 +8,7 @@ hand over   a client that has caught up needs no handler, unless somebody waits 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from functools import partial
 from math import inf
 from typing import Any
@@ -36,7 +36,7 @@ from reactor_web.streaming.client import GONE, Client
 from reactor_web.streaming.follower import Follower
 from reactor_web.streaming.handover import hand_over
 from reactor_web.streaming.observable import stream_observable
-from reactor_web.streaming.response import head_response, respond
+from reactor_web.streaming.response import NO_HEADERS, head_response, respond
 from reactor_web.streaming.snapshot import last_logs, state_frames
 from reactor_web.streaming.streams import streams_of
 from reactor_web.streaming.tree import follow_tree
@@ -78,16 +78,21 @@ async def stream(
 
 
 async def stream_to(
-    request: web.Request, run: Run | Awaitable[Run], options: StreamOptions, *, may_hand_over: bool
+    request: web.Request,
+    run: Run | Awaitable[Run],
+    options: StreamOptions,
+    *,
+    may_hand_over: bool,
+    headers: Mapping[str, str] = NO_HEADERS,
 ) -> web.StreamResponse:
-    """Answers a request with the events of a run, under options that are checked.
+    """Answers a request with the events of a run, under options that are checked. ``headers``: more of the answer's.
 
     With ``may_hand_over`` it may return before the stream has ended; the stream then goes on without its handler.
     """
     if options.children and not request.app[ENGINE].has_tree_events:
         raise Problem(400, "the log of this server does not keep the order of several runs: leave out children=1")
     if isinstance(run, Run) and await _has_seen_all(request, run, options):
-        return NoBody(status=204)
+        return NoBody(status=204, headers=headers)
     if request.method == "HEAD":
         return head_response(options)
     cancels = options.on_disconnect == "cancel"
@@ -100,7 +105,7 @@ async def stream_to(
     else:
         deliver = partial(_deliver, request, run, client, may_hand_over=may_hand_over and not cancels)
     try:
-        return await respond(request, client, deliver)
+        return await respond(request, client, deliver, headers)
     finally:
         if cancels and client.closing == GONE and isinstance(run, Run):
             streams_of(request).spawn(_cancel(run, request))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine, Iterator
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -45,14 +46,38 @@ class Streams:
 
     def add(self, client: Client) -> None:
         self._clients.add(client)
-        client.opened = asyncio.get_running_loop().time()
-        for listeners in self._listeners:
-            if listeners.stream_opened:
-                listeners.stream_opened(client.info)
+        self._note_opened(client)
         if self.closing.is_set():
             client.close("shutdown")
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(CHECK_SECONDS, self._check)
+
+    def _note_opened(self, client: Client) -> None:
+        if logger.isEnabledFor(logging.INFO):  # there may be thousands at once, after a restart
+            logger.info(
+                "stream opened",
+                path=client.path,
+                run_id=client.run_id,
+                after=client.options.after,
+                dialect=client.options.dialect,
+            )
+        for listeners in self._listeners:
+            if listeners.stream_opened:
+                listeners.stream_opened(client.info)
+
+    def _note_closed(self, client: Client) -> None:
+        seconds = asyncio.get_running_loop().time() - client.opened
+        if logger.isEnabledFor(logging.INFO):
+            logger.info(
+                "stream closed",
+                path=client.path,
+                run_id=client.run_id,
+                reason=client.end_reason,
+                seconds=round(seconds, 3),
+            )
+        for listeners in self._listeners:
+            if listeners.stream_closed:
+                listeners.stream_closed(client.info, client.end_reason, seconds)
 
     def spawn(self, job: Coroutine[Any, Any, None]) -> None:
         """Runs what a stream has to do after its handler has returned."""
@@ -64,10 +89,7 @@ class Streams:
         if client not in self._clients:
             return
         self._clients.remove(client)
-        for listeners in self._listeners:
-            if listeners.stream_closed:
-                seconds = asyncio.get_running_loop().time() - client.opened
-                listeners.stream_closed(client.info, client.end_reason, seconds)
+        self._note_closed(client)
         if not self._clients:
             if self._timer is not None:
                 self._timer.cancel()
@@ -91,7 +113,7 @@ class Streams:
 
     def _abort_all(self) -> None:
         for client in self:
-            client.abort("stalled")
+            client.abort("shutdown")
 
     def _check(self) -> None:
         """Closes the streams of clients that have gone or whose server shuts down, and aborts stalled ones.
@@ -101,7 +123,6 @@ class Streams:
         now = asyncio.get_running_loop().time()
         for client in self:
             if client.writing_since is not None and now - client.writing_since > SEND_TIMEOUT_SECONDS:
-                logger.info("stalled client aborted", path=client.path)
                 client.abort("stalled")
                 for listeners in self._listeners:
                     listeners.stalled(Stall("client", now - client.writing_since, client.run_id))

@@ -25,7 +25,6 @@ from reactivex.subject import Subject
 
 from reactor.clock import LoopScheduler, SystemClock
 from reactor.events.event import Event, Message
-from reactor.events.values import traceback_of
 from reactor.events.vocabulary import TERMINAL
 from reactor.logger import get_logger
 from reactor.operators.attached import Sink, Stage, operator_of
@@ -150,7 +149,7 @@ class ViewPipeline:
         if self._has_ended:
             return
         self.error = error if isinstance(error, Exception) else RuntimeError(repr(error))
-        logger.error("a view broke off", run_id=self._run_id, traceback=traceback_of(error))
+        logger.error("a view broke off", run_id=self._run_id, exc_info=error)
         self._end()
 
     def _end(self) -> None:

@@ -2,11 +2,14 @@
 
 cli         the commands and their options
 load        finds the workflow of FILE[:WORKFLOW], or of a plan
-remote      watches a run on a server, and sends it values
+remote      asks a server for something
 serve       one server process from start to drain
+watch       shows a run of a server
 views       shows a run while it happens: a live tree, plain lines or JSON lines
 family      the states of a run and of those below it
 tree        a state as a tree of tasks
 lines       an event as one line
-log_lines   log lines go to stderr
+log_lines   log lines go to stderr, for people or as JSON
+stdout      stdout is for what was asked for
+signals     Ctrl-C and SIGTERM cancel the run that is shown
 """

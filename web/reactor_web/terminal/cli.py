@@ -1,18 +1,21 @@
 """The command ``reactor``: run, serve, watch, send, graph.
 
-Exit codes: 0 the run completed, 1 it failed, 3 it was cancelled, 4 its stream ended before it did; 2 the command could
-not be carried out; 130 it was interrupted.
+Exit codes: 0 the run completed, 1 it failed, 3 it was cancelled (also by Ctrl-C or SIGTERM), 4 its stream ended before
+it did; 2 the command could not be carried out. 130 and 143: SIGINT or SIGTERM ended the process at once, because it was
+the second one or no run was open yet. 141: nobody reads the output any more.
 """
 
 from __future__ import annotations
 
 import asyncio
-import signal
+import errno
+import os
 import sys
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AbstractContextManager
 from importlib.metadata import version as distribution_version
-from typing import Annotated, Any, NamedTuple, NoReturn
+from typing import Annotated, Any, NamedTuple, NoReturn, TextIO
+from urllib.parse import unquote
 
 import orjson
 import typer
@@ -22,8 +25,18 @@ import reactor
 from reactor.definition.graph import Graph
 from reactor.definition.workflow import Workflow
 from reactor.engine import Engine
-from reactor.errors import InputError, LogLost, ReactorError, RunEnded, TaskEnded, WorkflowError, WrongQuestion
+from reactor.errors import (
+    InputError,
+    LogLost,
+    LogUnavailable,
+    ReactorError,
+    RunEnded,
+    TaskEnded,
+    WorkflowError,
+    WrongQuestion,
+)
 from reactor.events.event import Event, Message
+from reactor.logger import get_logger
 from reactor.runs.run import Run
 from reactor.runs.tree_events import iterate_tree
 from reactor_web.client.follow import StreamRefused, StreamUnavailable
@@ -36,10 +49,15 @@ from reactor_web.terminal.load import (
     load_workflows,
     workflows_beside,
 )
-from reactor_web.terminal.log_lines import log_to_stderr
-from reactor_web.terminal.remote import CommandRefused, post_command, watch_url
+from reactor_web.terminal.log_lines import Format, Level, log_others_to_stderr, log_to_stderr
+from reactor_web.terminal.remote import CommandRefused, post_command
 from reactor_web.terminal.serve import serve
+from reactor_web.terminal.signals import cancel_on_signals
+from reactor_web.terminal.stdout import take_stdout
 from reactor_web.terminal.views import View, exit_code, open_view, print_outputs
+from reactor_web.terminal.watch import watch_run
+
+logger = get_logger("reactor.web")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
@@ -49,6 +67,9 @@ START_OPTIONS = ("run_id", "meta", "budget")
 
 Store = Annotated[str, typer.Option(help="Event log: memory:// or sqlite:///path")]
 Json = Annotated[bool, typer.Option("--json", help="One event a line, as JSON.")]
+Lines = Annotated[bool, typer.Option("--lines", help="Plain lines instead of the tree, with the text of chunks.")]
+LogLevel = Annotated[Level, typer.Option(help="From which level on log lines are shown, on stderr.")]
+LogFormat = Annotated[Format, typer.Option(help="How log lines are written.")]
 Target = Annotated[str, typer.Argument(metavar="FILE[:WORKFLOW]", help="A Python file or module, or a PLAN.json.")]
 Tools = Annotated[
     list[str] | None, typer.Option(metavar="FILE", help="Registers the tools of a plan: Python; repeatable.")
@@ -57,7 +78,6 @@ Tools = Annotated[
 
 def main() -> None:
     """The entry point of the command."""
-    log_to_stderr()
     app(prog_name="reactor")
 
 
@@ -89,16 +109,22 @@ def run(
         ),
     ] = None,
     json: Json = False,
+    lines: Lines = False,
     tools: Tools = None,
+    log_level: LogLevel = Level.WARNING,
+    log_format: LogFormat = Format.TEXT,
 ) -> None:
-    """Runs a workflow here, shows it live and prints its outputs. Ctrl-C cancels."""
+    """Runs a workflow here, shows it live and prints its outputs. Ctrl-C and SIGTERM cancel it."""
+    log_to_stderr(log_level, log_format)
+    out = take_stdout() if json else None  # before the import, which may print
     workflow, options = _load(target, tools or [])
+    log_others_to_stderr(log_format)
     if workflow.plan is not None and inputs:
         _refuse(f"{target} is a plan, which has its inputs in the file: {inputs[0]!r} cannot be given")
     given = _parse_input(workflow.validate(), inputs or [])
     values = _parse_values(workflow.validate(), send or [])
     engine = _engine(store, [] if workflow.plan is not None else [workflow, *workflows_beside(workflow)])
-    _exit(_run(engine, workflow, given, options, values, json=json))
+    _exit(_run(engine, workflow, given, options, values, _view(json=json, lines=lines, out=out)))
 
 
 @app.command("serve")
@@ -114,11 +140,17 @@ def serve_command(
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Listen beyond loopback, where anybody who reaches it can start runs.")
     ] = False,
+    log_level: LogLevel = Level.INFO,
+    log_format: LogFormat = Format.TEXT,
 ) -> None:
     """Serves the workflows of the files over HTTP, under /api/v1."""
+    log_to_stderr(log_level, log_format)
     if not is_loopback(host) and not insecure:
-        _refuse(f"{host} is reachable from other machines and there is no authentication; --insecure accepts that")
+        _refuse(
+            f"--host {host} is reachable from other machines and there is no authentication; --insecure accepts that"
+        )
     workflows = [workflow for target in targets for workflow in _load_all(target)]
+    log_others_to_stderr(log_format)
     engine = _engine(store, workflows, grace=grace)
     hosts = [*(allow_host or ()), *(() if is_loopback(host) else (host,))]
 
@@ -132,7 +164,8 @@ def serve_command(
         try:
             await serve(engine, workflows, host, port, allowed_hosts=hosts, ready=ready)
         except OSError as error:
-            _refuse(f"cannot listen on {host}:{port}: {error.strerror or error}")
+            flag = "--port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "--host"
+            _refuse(f"cannot listen on {host}:{port}: {error.strerror or error}; choose another {flag}")
         return 0
 
     _exit(main())
@@ -142,13 +175,19 @@ def serve_command(
 def watch(
     url: Annotated[str, typer.Argument(help="The URL of a run, with or without /events.")],
     json: Json = False,
+    lines: Lines = False,
+    log_level: LogLevel = Level.WARNING,
+    log_format: LogFormat = Format.TEXT,
 ) -> None:
     """Follows a run to its end, across lost connections; the exit code is the run's result."""
+    log_to_stderr(log_level, log_format)
+    log_others_to_stderr(log_format)
     if not url.startswith(("http://", "https://")):
         _refuse(f"{url} is not an http:// or https:// URL of a run")
     base, _, query = url.partition("?")
     base = base.rstrip("/").removesuffix("/events") + "/events"
-    _exit(watch_url(f"{base}?{query}" if query else base, Console(), json=json))
+    view = _view(json=json, lines=lines, run_id=unquote(base.removesuffix("/events").rpartition("/")[2]))
+    _exit(watch_run(f"{base}?{query}" if query else base, view))
 
 
 @app.command("send")
@@ -158,8 +197,12 @@ def send_command(
     value: Annotated[str, typer.Argument(help="JSON, or text.")],
     key: Annotated[str | None, typer.Option(help="The key of the question.")] = None,
     run: Annotated[str | None, typer.Option(metavar="ID", help="A run below that run: the task is one of its.")] = None,
+    log_level: LogLevel = Level.WARNING,
+    log_format: LogFormat = Format.TEXT,
 ) -> None:
     """Sends a value to a task that asks for one, or to a task of a run below; `reactor watch` shows who asks."""
+    log_to_stderr(log_level, log_format)
+    log_others_to_stderr(log_format)
     if not url.startswith(("http://", "https://")):
         _refuse(f"{url} is not an http:// or https:// URL of a run")
     given = {"key": key, "run": run}
@@ -168,10 +211,17 @@ def send_command(
 
 
 @app.command()
-def graph(target: Target, tools: Tools = None) -> None:
+def graph(
+    target: Target,
+    tools: Tools = None,
+    log_level: LogLevel = Level.WARNING,
+    log_format: LogFormat = Format.TEXT,
+) -> None:
     """Prints a workflow as a Mermaid flowchart."""
+    log_to_stderr(log_level, log_format)
+    out = take_stdout()  # a file that prints while it is imported must not spoil the chart
     workflow, _ = _load(target, tools or [])
-    print(workflow.validate().mermaid())
+    print(workflow.validate().mermaid(), file=out, flush=True)
 
 
 # --- carry out --------------------------------------------------------------------------------------------------
@@ -183,25 +233,17 @@ async def _run(
     given: dict[str, Any],
     options: dict[str, Any],
     values: list[Sent],
-    *,
-    json: bool,
+    shown: AbstractContextManager[View],
 ) -> int:
     async with engine:
         started = await engine.start(workflow, given, **options)
         for sent in values:
             await _send(started, sent)
-        stopping: set[asyncio.Task[None]] = set()
-
-        def cancel() -> None:
-            asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)  # a second Ctrl-C ends the process at once
-            stopping.add(asyncio.ensure_future(started.request_cancel(reason="interrupted", by="keyboard")))
-
-        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, cancel)
-        with _view(json, started.id) as view:
-            async for message in _messages(engine, started, only_own=json):
+        with shown as view, cancel_on_signals(started, leave=view.leave):
+            async for message in _messages(engine, started, only_own=not view.is_for_people):
                 if isinstance(message, Event):
                     view.show(message)
-        if not json and started.status == "completed":
+        if view.is_for_people and started.status == "completed":
             print_outputs(Console(), await started.shown_outputs())
         return exit_code(started.status)
 
@@ -223,8 +265,10 @@ async def _send(run: Run, sent: Sent) -> None:
         print(f"reactor: {late}", file=sys.stderr)
 
 
-def _view(json: bool, run_id: str) -> AbstractContextManager[View]:
-    return open_view(Console(), json=json, run_id=run_id)
+def _view(*, json: bool, lines: bool, out: TextIO | None = None, run_id: str = "") -> AbstractContextManager[View]:
+    if json and lines:
+        _refuse("--json and --lines are two ways to show a run: give one of them")
+    return open_view(Console(file=out), json=json, lines=lines, run_id=run_id)
 
 
 # --- read the command line --------------------------------------------------------------------------------------
@@ -246,7 +290,7 @@ def _load(target: str, tools: list[str]) -> tuple[Workflow, dict[str, Any]]:
         workflow = load_workflow(target)
         workflow.validate()
     except (LoadError, WorkflowError) as error:
-        _refuse(str(error))
+        _refuse_to_load(error)
     return workflow, {}
 
 
@@ -256,15 +300,20 @@ def _load_all(target: str) -> list[Workflow]:
         for workflow in workflows:
             workflow.validate()
     except (LoadError, WorkflowError) as error:
-        _refuse(str(error))
+        _refuse_to_load(error)
     return workflows
+
+
+def _refuse_to_load(error: Exception) -> NoReturn:
+    logger.debug("a file cannot be loaded", exc_info=error.__cause__ or error)
+    _refuse(str(error))
 
 
 def _engine(store: str, workflows: Sequence[Workflow], **options: Any) -> Engine:
     try:
         return Engine(store, workflows=workflows, **options)
     except ValueError as error:
-        _refuse(str(error))
+        _refuse(f"--store: {error}")
 
 
 def _parse_input(graph: Graph, pairs: Sequence[str]) -> dict[str, Any]:
@@ -321,6 +370,10 @@ def _exit(main: Coroutine[Any, Any, int]) -> NoReturn:
         code = asyncio.run(main)
     except KeyboardInterrupt:
         code = 130
+    except BrokenPipeError:  # ``reactor run … | head``: the run has been cancelled, and there is nobody to tell
+        os._exit(128 + 13)  # without another flush, which would fail, too
+    except LogUnavailable as error:
+        _refuse(f"--store: {error}")
     except (StreamRefused, StreamUnavailable, CommandRefused, LogLost, ReactorError) as error:
         _refuse(str(error))
     raise typer.Exit(code)

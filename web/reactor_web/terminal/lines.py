@@ -104,6 +104,14 @@ def plain_line(event: Message) -> str | None:
     return printable(f"{event.time[11:23]} {symbol} {event.task_id or 'run'} {words}").rstrip()
 
 
+def full_line(event: Message) -> str | None:
+    """``plain_line``, and a line for each piece of text that a task gives with ``ctx.chunk``."""
+    if event.type != "task.chunk":
+        return plain_line(event)
+    text = orjson.dumps(event.data.get("text")).decode()
+    return printable(f"{event.time[11:23]} {LOOKS['running'][0]} {event.task_id} chunk {text}")
+
+
 def _say_status(event: Message, data: dict[str, Any]) -> str:
     """The status of a run or a task with its duration, error or reason."""
     words = _STATUS[event.type]

@@ -5,16 +5,22 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+import sysconfig
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, cast
+from typing import Any, Final, cast
 
+import reactor
+import reactor_web
 from reactor.bounds import PLAN_BYTES
 from reactor.definition.workflow import Workflow
 from reactor.errors import PlanError
 from reactor.plans.load import load_plan, parse_plan
 from reactor.plans.tools import Tool
+
+_OURS: Final = [Path(package.__file__).parent for package in (reactor, reactor_web) if package.__file__]
 
 
 class LoadError(Exception):
@@ -74,7 +80,10 @@ def load_plan_file(target: str, tools: Sequence[str]) -> tuple[Workflow, dict[st
     if not tools:
         raise LoadError(f"{target} is a plan: say with --tools which files register its tools")
     for place in tools:
-        _import(place)
+        try:
+            _import(place)
+        except LoadError as error:
+            raise LoadError(f"--tools: {error}") from error
     try:
         document = parse_plan(_read(target))
         return load_plan(document), cast("dict[str, Any]", document)
@@ -101,23 +110,67 @@ def _names(found: dict[str, Workflow]) -> str:
 
 def _import(place: str) -> ModuleType:
     path = Path(place)
-    is_file = place.endswith(".py") or path.exists()
+    is_package = path.is_dir() and (path / "__init__.py").is_file() and "/" not in place
+    is_file = place.endswith(".py") or (path.exists() and not is_package)
     if is_file and not path.is_file():
-        raise LoadError(f"there is no file {place}" if not path.exists() else f"{place} is not a file")
+        what = f"{place} is a folder: name a file in it, or a module" if path.is_dir() else f"there is no file {place}"
+        raise LoadError(what)
     try:
-        return _import_file(path) if is_file else importlib.import_module(place)
+        return _import_file(path) if is_file else _import_module(place)
     except ModuleNotFoundError as error:
-        raise LoadError(f"{place}: there is no module {error.name!r}") from error
+        raise LoadError(f"{place}: there is no module {error.name!r}{_where(error)}") from error
     except SyntaxError as error:
-        raise LoadError(f"{place}, line {error.lineno}: {error.msg}") from error
+        raise LoadError(f"{_shown(error.filename or place)}, line {error.lineno}: {error.msg}") from error
+    except SystemExit as error:
+        raise LoadError(
+            f'{place} ends the process while it is imported{_where(error)}; put that under if __name__ == "__main__":'
+        ) from error
     except Exception as error:
-        raise LoadError(f"{place} cannot be imported: {type(error).__name__}: {error}") from error
+        hint = "; a file that imports with a dot needs an __init__.py beside it" if _is_relative(error) else ""
+        raise LoadError(f"{place} cannot be imported: {type(error).__name__}: {error}{_where(error)}{hint}") from error
+
+
+def _where(error: BaseException) -> str:
+    """The last line of the user's own files that led to the error, as `` (flow.py, line 3)``; empty if there is none.
+
+    A library that they call raises far below them, and a traceback of it says little about what to correct.
+    """
+    lines = [(frame.f_code.co_filename, number) for frame, number in traceback.walk_tb(error.__traceback__)]
+    own = [(file, number) for file, number in lines if _is_users(Path(file))]
+    return f" ({_shown(own[-1][0])}, line {own[-1][1]})" if own else ""
+
+
+def _is_users(file: Path) -> bool:
+    libraries = [Path(sysconfig.get_path("stdlib")), *_OURS]
+    is_library = "site-packages" in file.parts or any(file.is_relative_to(folder) for folder in libraries)
+    return file.is_file() and not is_library
+
+
+def _shown(file: str) -> str:
+    """The path of a file from here, where it is below."""
+    path = Path(file).absolute()
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else file
+
+
+def _is_relative(error: BaseException) -> bool:
+    return isinstance(error, ImportError) and "no known parent package" in str(error)
+
+
+def _import_module(name: str) -> ModuleType:
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))  # like ``python -m``: the command itself is somewhere else
+    return importlib.import_module(name)
 
 
 def _import_file(path: Path) -> ModuleType:
-    folder = str(path.resolve().parent)
+    package = _package_of(path.resolve())
+    folder = str(path.resolve().parents[len(package)])
     if folder not in sys.path:
-        sys.path.insert(0, folder)  # like ``python FILE``
+        sys.path.insert(0, folder)  # like ``python FILE``, or ``python -m`` for a file of a package
+    if package:
+        module = importlib.import_module(".".join([*package, path.stem]))
+        if module.__file__ is not None and Path(module.__file__).resolve() == path.resolve():
+            return module  # else another module has this name
     name = path.stem if path.stem.isidentifier() else "_workflow_file"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -130,3 +183,13 @@ def _import_file(path: Path) -> ModuleType:
         del sys.modules[name]
         raise
     return module
+
+
+def _package_of(path: Path) -> list[str]:
+    """The names of the packages that a file is in, the outermost first; ``__init__.py`` makes a folder a package."""
+    names: list[str] = []
+    for folder in path.parents:
+        if not ((folder / "__init__.py").is_file() and folder.name.isidentifier()):
+            break
+        names.insert(0, folder.name)
+    return names if path.stem.isidentifier() else []

@@ -14,6 +14,7 @@ from reactor.definition.workflow import Workflow
 from reactor.engine import Engine
 from reactor.logger import get_logger
 from reactor_web.app import create_app
+from reactor_web.streaming.streams import STREAMS
 
 logger = get_logger("reactor.web")
 
@@ -42,7 +43,7 @@ async def serve(
     app = create_app(engine, workflows, allowed_hosts=allowed_hosts)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=STREAMS_CLOSE_SECONDS)
     stop = asyncio.Event()
-    _on_signals(stop)
+    _on_signals(stop, lambda signum: _say_stop(signum, app, engine))
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port, backlog=BACKLOG).start()
@@ -70,11 +71,22 @@ def _url(runner: web.AppRunner) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _on_signals(stop: asyncio.Event) -> None:
+def _say_stop(signum: int, app: web.Application, engine: Engine) -> None:
+    """Says at once what the end waits for; the lines of the engine say more."""
+    logger.info(
+        "the server stops; a second signal ends it at once",
+        signal=signal.Signals(signum).name,
+        streams=len(app[STREAMS]),
+        open_runs=engine.open_runs,
+    )
+
+
+def _on_signals(stop: asyncio.Event, stopping: Callable[[int], None]) -> None:
     def on_signal(signum: int) -> None:
         if stop.is_set():
             os._exit(128 + signum)  # the second signal: no clean-up, no waiting for threads
         stop.set()
+        stopping(signum)
 
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGINT, signal.SIGTERM):

@@ -17,7 +17,7 @@ from reactor.events.event import Event, Message, Notice
 from reactor.events.shown import show
 from reactor.events.state import RunState
 from reactor_web.terminal.family import Family
-from reactor_web.terminal.lines import json_line, plain_line, printable
+from reactor_web.terminal.lines import full_line, json_line, plain_line, printable
 from reactor_web.terminal.tree import render_run
 
 Showable: TypeAlias = Message | dict[str, Any]
@@ -42,6 +42,15 @@ class View(Protocol):
     @property
     def state(self) -> RunState: ...
 
+    @property
+    def is_for_people(self) -> bool:
+        """Whether the outputs of the run belong below it."""
+        ...
+
+    def leave(self) -> None:
+        """Gives the terminal back. Called at the end, or before the process ends at once."""
+        ...
+
     def show(self, event: Showable) -> None: ...
 
     def __enter__(self) -> Self: ...
@@ -49,14 +58,16 @@ class View(Protocol):
     def __exit__(self, *error: object) -> None: ...
 
 
-def open_view(console: Console, *, json: bool, run_id: str = "") -> View:
-    """The live tree on a terminal, plain lines elsewhere, JSON lines if asked for.
+def open_view(console: Console, *, json: bool, lines: bool = False, run_id: str = "") -> View:
+    """The live tree on a terminal, plain lines elsewhere; JSON lines, or plain lines with chunks, if asked for.
 
     ``run_id``: the run whose stream it is; the events of other runs are those below it. Without it: that of the first
     event.
     """
     if json:
-        return LineView(console, json_line, run_id)
+        return LineView(console, json_line, run_id, is_for_people=False)
+    if lines:
+        return LineView(console, full_line, run_id)
     if console.is_terminal and not console.is_dumb_terminal:
         return LiveView(console, run_id)
     return LineView(console, plain_line, run_id)
@@ -80,8 +91,16 @@ def _write(console: Console, line: str) -> None:
 class LineView:
     """Writes one line for each event for which ``line`` gives one."""
 
-    def __init__(self, console: Console, line: Callable[[Message], str | None], run_id: str = "") -> None:
+    def __init__(
+        self,
+        console: Console,
+        line: Callable[[Message], str | None],
+        run_id: str = "",
+        *,
+        is_for_people: bool = True,
+    ) -> None:
         self._family = Family(run_id)
+        self.is_for_people = is_for_people
         self._console = console
         self._line = line
 
@@ -97,15 +116,20 @@ class LineView:
             below = "" if message.run_id == top or self._line is json_line else message.run_id.removeprefix(f"{top}.")
             _write(self._console, f"{printable(below)}: {line}" if below else line)
 
+    def leave(self) -> None:
+        """Every line is written whole."""
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
-        pass
+        self.leave()
 
 
 class LiveView:
     """Redraws the tree in place, at most ten times a second. The last tree stays on the screen."""
+
+    is_for_people = True
 
     def __init__(self, console: Console, run_id: str = "", *, clock: Callable[[], float] = time.time) -> None:
         self._family = Family(run_id)
@@ -132,8 +156,11 @@ class LiveView:
         self._live.start(refresh=True)
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def leave(self) -> None:
         self._live.stop()
+
+    def __exit__(self, *error: object) -> None:
+        self.leave()
 
 
 def print_outputs(console: Console, outputs: dict[str, Any]) -> None:

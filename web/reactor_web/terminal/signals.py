@@ -1,0 +1,65 @@
+"""Ctrl-C and SIGTERM while a run is shown: the first one cancels the run, the second one ends the process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Final
+
+from reactor.bounds import CANCEL_GRACE_SECONDS
+from reactor.errors import ReactorError
+from reactor.events.state import RunState
+from reactor.runs.run import Run
+
+NAMED_TASKS: Final = 5
+"""How many of the tasks that are waited for are named."""
+_BY: Final = {signal.SIGINT: ("interrupted", "keyboard"), signal.SIGTERM: ("terminated", "SIGTERM")}
+"""Signal -> the reason of the cancel, and by whom."""
+
+
+@contextmanager
+def cancel_on_signals(run: Run, leave: Callable[[], object]) -> Generator[None]:
+    """Inside of it the first SIGINT or SIGTERM cancels the run and says what is waited for.
+
+    The next one ends the process at once with exit code 128 + its number; ``leave`` is called before that.
+    """
+    loop = asyncio.get_running_loop()
+    cancelling: set[asyncio.Task[None]] = set()
+
+    def on_signal(signum: int) -> None:
+        if cancelling:
+            leave()
+            sys.stdout.flush()
+            os._exit(128 + signum)
+        reason, by = _BY[signal.Signals(signum)]
+        cancelling.add(asyncio.ensure_future(_cancel(run, reason, by)))
+        print(f"reactor: cancelling; {_waits_for(run.state)}", file=sys.stderr, flush=True)
+
+    for signum in _BY:
+        loop.add_signal_handler(signum, on_signal, signum)
+    try:
+        yield
+    finally:
+        for signum in _BY:
+            loop.remove_signal_handler(signum)
+
+
+async def _cancel(run: Run, reason: str, by: str) -> None:
+    try:
+        await run.request_cancel(reason=reason, by=by)
+    except ReactorError as late:  # it has ended meanwhile
+        print(f"reactor: {late}", file=sys.stderr)
+
+
+def _waits_for(state: RunState) -> str:
+    """What a cancel waits for: the bodies that run at this moment."""
+    running = [t.id for t in state.tasks.values() if t.count is None and t.status in ("running", "waiting")]
+    if not running:
+        return "a second Ctrl-C ends at once"
+    names = ", ".join(running[:NAMED_TASKS])
+    more = f" and {len(running) - NAMED_TASKS} more" if len(running) > NAMED_TASKS else ""
+    return f"{names}{more} may take up to {CANCEL_GRACE_SECONDS:g} s to stop, a second Ctrl-C ends at once"

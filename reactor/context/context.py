@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-import orjson
-
 from reactor import bounds
 from reactor.context.calls import LlmCall, ToolCall
 from reactor.context.forms import Form
 from reactor.definition.policy import Budget, check_tokens, money
 from reactor.errors import EventTooLarge, InvalidEvent
-from reactor.events.plain import is_plain
-from reactor.events.shown import dumps, plain_copy
+from reactor.events.shown import dumps
 from reactor.ports import speech
 from reactor.ports.attempt import Attempt
 from reactor.ports.speech import Line
@@ -196,7 +193,7 @@ class Context:
 
     def _encode(self, type: str, data: Any) -> bytes:
         try:
-            json = dumps(data) if is_plain(data) else orjson.dumps(plain_copy(data))
+            json = dumps(data)
         except (TypeError, ValueError, RecursionError) as error:
             raise self._error(InvalidEvent, f"the data of its {type!r} event is not JSON: {error}") from error
         if json[:1] != b"{":

@@ -21,10 +21,9 @@ from reactor.errors import EngineClosed, RunExists
 from reactor.events.event import Message
 from reactor.listeners import Listener, Listeners
 from reactor.logger import get_logger
-from reactor.logs.digest_key import load_digest_key
 from reactor.logs.schemes import open_log
-from reactor.logs.stops import mark_stop, take_stop
-from reactor.logs.stores import open_timed, stores_of
+from reactor.logs.stops import mark_stop
+from reactor.logs.stores import open_timed, stores_of, take_over
 from reactor.plans.tools import Tool
 from reactor.ports.clock import Clock
 from reactor.ports.log import RunRecord
@@ -101,7 +100,8 @@ class Engine(TreeQueries):
         self._runs = OpenRuns(self._stores, self.clock, self.listeners)
         self._recovery = Recovery(self._registry, self._runs)
         self._runs.over = self._recovery.on_run_ended
-        self._digest_key = b""
+        self.digest_key = b""
+        """Of the log, for digests of what must not stand in it; empty before the engine is entered."""
         self._host: Host | None = None
         self._draining = False
         for workflow in [workflows] if isinstance(workflows, Workflow) else workflows:
@@ -120,10 +120,7 @@ class Engine(TreeQueries):
         loop = asyncio.get_running_loop()
         await open_timed(self.log, self.clock, self._append_timeout)
         try:
-            await take_stop(self._stores.stops)
-            self._digest_key = await load_digest_key(self._stores.key)
-            if self.log.durable and self._stores.embedded:
-                logger.warning("the log does not keep everything; it is kept in memory", what=self._stores.embedded)
+            self.digest_key = await take_over(self.log, self._stores)
             self._host = self._make_host(loop)
             await self._recovery.recover_all(self._host)
             await self._services.start(self)
@@ -140,7 +137,7 @@ class Engine(TreeQueries):
             loop,
             self._settings,
             limits=self._registry.limits.values(),
-            digest_key=self._digest_key,
+            digest_key=self.digest_key,
             blocked=self._runs.warn_blocked,
             child_runs=self._recovery,
         )
@@ -285,8 +282,7 @@ class Engine(TreeQueries):
     ) -> tuple[Run, bool]:
         """Starts a run with this id, or returns the one that was started before: (run, whether it is new).
 
-        Raises RunExists where the existing run has another workflow, input, meta or budget, or an input that cannot be
-        told from others (an object without ``__eq__``), and what ``start`` raises.
+        Raises RunExists where the existing run was started with anything else, and what ``start`` raises.
         """
         try:
             return await self.start(workflow, input, run_id=run_id, meta=meta, budget=budget), True
@@ -294,7 +290,7 @@ class Engine(TreeQueries):
             run = await self.get(run_id)
             flow = self.workflow(workflow) if isinstance(workflow, str) else workflow
             started = await run.beginning()
-            if not is_same_start(started, flow.validate(), input or {}, meta, budget, self._digest_key):
+            if not is_same_start(started, flow.validate(), input or {}, meta, budget, self.digest_key):
                 raise RunExists(f"there is a run {run_id!r} already, started differently", run_id=run_id) from None
             return run, False
 
@@ -333,11 +329,6 @@ class Engine(TreeQueries):
     def not_recovered(self) -> Mapping[str, str]:
         """Run id -> why: open runs in the log that this engine does not go on with."""
         return self._recovery.not_recovered
-
-    @property
-    def digest_key(self) -> bytes:
-        """The key of the log for digests of what must not stand in it; empty before the engine is entered."""
-        return self._digest_key
 
     @property
     def log_problem(self) -> str | None:

@@ -76,9 +76,9 @@ class StreamListener(Protocol):
     def stream_opened(self, stream: StreamInfo) -> None: ...
 
     def stream_closed(self, stream: StreamInfo, reason: str, seconds: float) -> None:
-        """``reason``: ``end``, ``gone`` (the client left), ``stalled``, ``too slow``, ``error``, or that of ``stream.closing``.
+        """``seconds``: how long it was open. ``reason``: ``end``, ``gone`` (the client left), or that of ``stream.closing``.
 
-        ``seconds``: how long it was open.
+        Where the connection was cut: ``stalled`` or ``too slow`` (the client does not read), ``shutdown``, ``error``.
         """
         ...
 

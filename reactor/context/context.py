@@ -8,16 +8,13 @@ from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
-import orjson
-
 from reactor import bounds
 from reactor.context.calls import LlmCall, ToolCall
 from reactor.context.forms import MAX_PROBLEM_CHARS, Form
 from reactor.definition.policy import Budget, check_tokens, money
 from reactor.errors import ContextClosed, EventTooLarge, InvalidEvent
 from reactor.events.one_line import one_line
-from reactor.events.plain import is_plain
-from reactor.events.shown import dumps, plain_copy
+from reactor.events.shown import dumps
 from reactor.events.values import preview, short_repr
 from reactor.ports import speech
 from reactor.ports.attempt import Attempt
@@ -276,7 +273,7 @@ class Context:
 
     def _encode(self, type: str, data: Any) -> bytes:
         try:
-            json = one_line(dumps(data) if is_plain(data) else orjson.dumps(plain_copy(data)))
+            json = one_line(dumps(data))
         except (TypeError, ValueError, RecursionError) as error:
             raise self._error(InvalidEvent, f"the data of its {type!r} event is not JSON: {error}") from error
         if json[:1] != b"{":

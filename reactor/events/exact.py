@@ -18,6 +18,8 @@ from enum import Enum
 from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any, Final, cast
 
+from pydantic import BaseModel
+
 from reactor.events.plain import MAX_DEPTH
 
 
@@ -73,6 +75,8 @@ class _Forms:
 
     def __init__(self, *, is_key: bool) -> None:
         self._is_key = is_key
+        self._texts: dict[str, bytes] = {}
+        """The forms of the keys of dicts, which often come again."""
 
     def of(self, value: Any, depth: int) -> bytes:
         kind = cast(Any, type(value))
@@ -85,6 +89,8 @@ class _Forms:
             return self._several(b"l" if kind is list else b"u", value, depth)
         if kind is dict:
             return self._pairs(cast(dict[Any, Any], value).items(), depth, in_order=not self._is_key)
+        if issubclass(kind, BaseModel) and kind.__getstate__ is BaseModel.__getstate__:
+            return self._model(value, kind, depth)
         if kind is MappingProxyType:
             return b"p" + self.of(dict(value), depth + 1)
         if kind is set or kind is frozenset:
@@ -98,16 +104,36 @@ class _Forms:
             return b"e" + self._named(kind, depth) + self.of(member, depth + 1)
         return self._made(value, kind, depth)
 
+    def _model(self, value: Any, kind: Any, depth: int) -> bytes:
+        """The same as ``_made`` would give, in a third of the time: outputs are often lists of models."""
+        known, given = kind.__pydantic_fields__, value.__pydantic_fields_set__
+        unset = [name for name in known if name not in given]
+        private, extra = value.__pydantic_private__, value.__pydantic_extra__
+        is_usual = not unset and private is None and extra is None and len(given) == len(known)
+        rest = b"-" if is_usual else self.of((given, private, extra), depth + 1)
+        members = self._pairs(value.__dict__.items(), depth, in_order=not self._is_key)
+        return b"k%b%b%b" % (self._named(kind, depth), rest, members)
+
     def _several(self, tag: bytes, values: Iterable[Any], depth: int) -> bytes:
         forms = [self.of(value, depth + 1) for value in values]
         return b"%b%d[%b" % (tag, len(forms), b"".join(forms))
 
     def _pairs(self, pairs: Iterable[tuple[Any, Any]], depth: int, *, in_order: bool) -> bytes:
-        forms = [self.of(key, depth + 1) + self.of(value, depth + 1) for key, value in pairs]
+        forms = [self._key(key, depth) + self.of(value, depth + 1) for key, value in pairs]
         return b"m%d[%b" % (len(forms), b"".join(forms if in_order else sorted(forms)))
+
+    def _key(self, key: Any, depth: int) -> bytes:
+        if type(key) is not str:
+            return self.of(key, depth + 1)
+        form = self._texts.get(key)
+        if form is None:
+            form = self._texts[key] = _text(key)
+        return form
 
     def _named(self, value: Any, depth: int) -> bytes:
         """A class or a function: by its name; in this process also by itself, since names may be used twice."""
+        if isinstance(value, type) and not self._is_key:
+            return b"c%d;" % id(value)
         name = f"{getattr(value, '__module__', None)}:{value.__qualname__}"
         owner = getattr(value, "__self__", None)
         if owner is not None and not isinstance(owner, ModuleType):

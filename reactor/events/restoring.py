@@ -64,13 +64,12 @@ def _encode_typed(value: Any, returns: TypeAdapter[Any]) -> Encoded:
     text = one_line(orjson.dumps(plain_copy_of_json(returns.dump_json(value, warnings="error"))))
     form = exact_form(value)
     restored = returns.validate_json(text, by_name=True)
-    hints: Hints | None = None
-    if exact_form(restored) != form:
-        hints = _hints_of(value)
+    hints = _hints_of(value)
+    if hints is not None:
         restored = _give_hints(restored, hints)
-        if exact_form(restored) != form or len(orjson.dumps(hints)) > _HINT_BYTES:
+        if len(orjson.dumps(hints)) > _HINT_BYTES:
             return Encoded(display_json(value), False)
-    if restored != value:  # the form is the same, but its own __eq__ disagrees
+    if exact_form(restored) != form or restored != value:  # a value may have an __eq__ of its own
         return Encoded(display_json(value), False)
     return Encoded(text, True, True, hints)
 
@@ -102,7 +101,8 @@ def input_digest(key: bytes, values: Mapping[str, Any], encoded: Mapping[str, En
 # --- hints ---
 
 
-def _hints_of(value: Any) -> Hints:
+def _hints_of(value: Any) -> Hints | None:
+    """None where none of its parts needs one."""
     found: dict[str, list[Any]] = {}
 
     def note(part: Any) -> Any:
@@ -111,13 +111,16 @@ def _hints_of(value: Any) -> Hints:
         return part
 
     _walk(value, note)
+    if not any(map(any, found.values())):
+        return None
     return {kind: [[len(list(same)), hint] for hint, same in groupby(hints)] for kind, hints in found.items()}
 
 
 def _hint_of(part: Any) -> tuple[str, Any]:
     """The names of the fields of a model that are not set; the bound of a deque; zone and fold of a time."""
     if isinstance(part, BaseModel):
-        return _UNSET, [name for name in type(part).__pydantic_fields__ if name not in part.__pydantic_fields_set__]
+        known, given = type(part).__pydantic_fields__, part.__pydantic_fields_set__
+        return _UNSET, [name for name in known if name not in given]
     if isinstance(part, deque):
         return _BOUNDS, cast(Any, part).maxlen
     if isinstance(part.tzinfo, timezone):

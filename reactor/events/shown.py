@@ -88,7 +88,8 @@ class _Showing:
         if isinstance(value, str):
             return self._text(value)
         if isinstance(value, int):
-            return int(value) if value in INT64 else self._repr(value, "an integer of more than 64 bits")
+            number = int(value)  # of a subclass: a range would look through all its members for one
+            return number if number in INT64 else self._repr(value, "an integer of more than 64 bits")
         if isinstance(value, float):
             return _number(float(value))
         if isinstance(value, _HOLDERS) or (is_dataclass(value) and not isinstance(value, type)):

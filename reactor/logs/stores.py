@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from reactor.logger import get_logger
+from reactor.logs.digest_key import load_digest_key
 from reactor.logs.embedded import MemoryAnswers, MemoryCheckpoints, MemoryDigestKey, MemoryOutputs, MemoryStops
 from reactor.logs.holder import AlwaysHolder
+from reactor.logs.stops import take_stop
 from reactor.ports.clock import Clock
 from reactor.ports.index import RunIndex
 from reactor.ports.log import EventLog
@@ -13,6 +16,8 @@ from reactor.ports.order import CommitOrder
 from reactor.ports.outputs import OutputStore
 from reactor.ports.sharing import Lease
 from reactor.ports.stores import Checkpoints, CleanStops, DigestKey, Idempotency, KeepsTime, Log
+
+logger = get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +66,14 @@ def stores_of(log: Log) -> Stores:
         log if isinstance(log, CommitOrder) else None,
         tuple(name for name, is_there in found.items() if not is_there),
     )
+
+
+async def take_over(log: Log, stores: Stores) -> bytes:
+    """What an engine does first with the log it has opened. Returns the key of its digests.
+
+    Says whether the engine before was killed, and what a restart will lose although the log itself survives it.
+    """
+    await take_stop(stores.stops)
+    if log.durable and stores.embedded:
+        logger.warning("the log does not keep everything; it is kept in memory", what=stores.embedded)
+    return await load_digest_key(stores.key)

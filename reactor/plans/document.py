@@ -141,7 +141,7 @@ def _json_problem(value: Any, depth: int) -> str | None:
     if kind is str:
         return None if is_text(value) else "is not valid text: it has half of a surrogate pair"
     if kind is int:
-        return None if value in INT64 else "is an integer beyond 64 bits; write it as a string to keep it exact"
+        return None if int(value) in INT64 else "is an integer beyond 64 bits; write it as a string to keep it exact"
     if kind is float:
         return None if math.isfinite(value) else "is not a finite number"
     if kind is list or kind is dict:

@@ -20,6 +20,7 @@ from reactor.events.timing import milliseconds
 from reactor.logger import get_logger
 from reactor.ports.log import EventLog
 from reactor.recovery.asked import read_letters, read_questions
+from reactor.runs.run import Run
 from reactor.supervision.ending import Ending, EndReason
 from reactor.supervision.ledger import Ledger
 from reactor.tasks.past import Output, Past
@@ -185,6 +186,23 @@ async def _read_output(log: EventLog, run_id: str, node: Node, seen: TaskState, 
         if not is_shown:
             logger.warning("output cannot be restored", run_id=run_id, task_id=seen.id, error=str(error))
         return Output(orjson.loads(json), json) if is_shown else None
+
+
+async def load_outputs(log: EventLog, graph: Graph, run: Run) -> dict[str, Any]:
+    """The outputs of a completed run, as ``await run`` gave them where it ran.
+
+    What the log cannot give back is as it was shown, and a warning says so.
+    """
+    outputs = await run.shown_outputs()
+    for node in (graph.by_name[name] for name in outputs if name in graph.by_name):
+        bodies = [body for body in _bodies(node, run.state) if body.status == "completed"]
+        read = [await _read_output(log, run.id, node, body, is_shown=True) for body in bodies]
+        values = [output.value for output in read if output is not None]
+        if any(body.recoverable is False for body in bodies) or len(values) < len(bodies):
+            logger.warning("output cannot be restored, it is given as it was shown", run_id=run.id, task_id=node.name)
+        if len(values) == len(bodies):
+            outputs[node.name] = values if node.map_source is not None else values[0]
+    return outputs
 
 
 async def load_reusable(log: EventLog, graph: Graph, state: RunState) -> dict[str, Output]:

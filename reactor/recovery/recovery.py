@@ -15,7 +15,7 @@ from reactor.logger import get_logger
 from reactor.ports.log import RunRecord
 from reactor.recovery.leftover import cancel_events
 from reactor.recovery.origin import NotRecoverable, beginning_of, budget_of, graph_of, input_of, is_same_input
-from reactor.recovery.reading import load_past
+from reactor.recovery.reading import load_outputs, load_past
 from reactor.recovery.retaking import Retaking
 from reactor.registry import Registry
 from reactor.runs.beginning import Beginning
@@ -140,6 +140,8 @@ class Recovery:
             problem = f"of workflow {run.state.workflow!r}: {graph.name!r} needs a key of its own"
         elif request.again and not is_same_input(await run.beginning(), graph, request.input, self._host.digest_key):
             problem = "with another input: each needs a key of its own"
+        elif run.state.status == "completed" and child_id not in self._runs.open:
+            return Run(run.feed, None, outputs=await load_outputs(self._log, graph, run))
         else:
             return run
         raise RunExists(f"there is a run {child_id!r} already, {problem}", run_id=child_id)

@@ -34,9 +34,11 @@ class Run:
       RunFailed, RunCancelled or LogLost.
     """
 
-    def __init__(self, feed: Feed, execution: Execution | None) -> None:
+    def __init__(self, feed: Feed, execution: Execution | None, *, outputs: dict[str, Any] | None = None) -> None:
         self.feed = feed
         self._execution = execution
+        self._outputs = outputs
+        """Of a run that has ended: its outputs, restored from the log by somebody who knows its graph."""
 
     @property
     def id(self) -> str:
@@ -127,7 +129,7 @@ class Run:
             return {
                 name: actors[name].output for name in self._execution.graph.leaves if actors[name].encoded is not None
             }
-        return await self.shown_outputs()
+        return await self.shown_outputs() if self._outputs is None else self._outputs
 
     async def shown_outputs(self) -> dict[str, Any]:
         """The same as plain JSON, as the log, HTTP and the terminal show them: models as objects, sets as lists …"""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel
 
 import reactor.errors
-from reactor import Context, InputError, ReactorError, Task, Workflow, WorkflowError
+from reactor import Context, Engine, InputError, ReactorError, Task, Workflow, WorkflowError
 
 
 def flow_of(*names: str, **edges: list[str]) -> Workflow:
@@ -222,6 +222,22 @@ def test_text_input_is_json_where_the_type_takes_it_else_the_text() -> None:
 
     parsed = flow.validate().parse_input({"n": "5", "name": "5", "tags": '["a"]', "any": "[1]", "maybe": "null"})
     assert parsed == {"n": 5, "name": "5", "tags": ["a"], "any": [1], "maybe": None}
+
+
+async def test_text_input_is_validated_once_on_its_way_to_the_body() -> None:
+    """What the command line gives is checked, and passed on as it was: no validator sees its own result."""
+    flow = Workflow("percent")
+
+    @flow.task
+    async def a(share: Annotated[float, AfterValidator(lambda v: v / 100)]) -> float:
+        return share
+
+    parsed = flow.validate().parse_input({"share": "50"})
+    assert parsed == {"share": 50}
+    async with Engine() as engine:
+        assert await (await engine.start(flow, parsed)) == {"a": 0.5}
+    with pytest.raises(InputError, match="'share' of task 'a' does not fit"):
+        flow.validate().parse_input({"share": "half"})
 
 
 def test_the_input_schema_is_json_schema() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +15,7 @@ from reactor.logs.memory import MemoryLog
 from reactor.runs.children import child_id
 from reactor.testing import FaultyLog, read_all
 from tests.helpers.events import of_type, only
+from tests.helpers.log_lines import log_lines
 from tests.helpers.runs import PATIENCE, full_log, open_run, result, run_to_end, wait_for_event, wait_until
 
 
@@ -74,6 +76,42 @@ async def test_a_child_run_gives_its_outputs_and_is_a_run_like_any_other(engine:
         assert started["input"] == {"n": n}
         assert await child == {"double": 2 * n}
     assert [record.run_id for record in await engine.list()] == ["r.ask.third", "r.ask.2", "r.ask.1", "r"]
+
+
+async def test_a_body_that_runs_again_is_given_the_same_outputs_of_its_child(engine: Engine) -> None:
+    """Of the types that the child returned; what the log cannot give back is as it was shown, with a warning."""
+    child, flow = Workflow("typed"), Workflow("parent")
+    given: list[Any] = []
+
+    @child.task
+    async def items() -> list[int]:
+        return [1, 2]
+
+    @child.task(map="items")
+    async def each(items: int) -> tuple[int, Decimal]:
+        return (items, Decimal("1.10"))
+
+    @child.task
+    async def bound() -> deque[int]:
+        return deque([1, 2], maxlen=3)
+
+    @child.task
+    async def untyped():  # type: ignore[no-untyped-def]
+        return (1, 2)
+
+    @flow.task(retry=Retry(attempts=2, delay=0))
+    async def ask(ctx: Context) -> None:
+        given.append(await ctx.run(child))
+        if len(given) == 1:
+            raise ConnectionError
+
+    with log_lines() as logged:
+        await result(await engine.start(flow))
+    assert given[1] == {**given[0], "untyped": [1, 2]}
+    assert [type(pair) for pair in given[1]["each"]] == [tuple, tuple]
+    assert repr(given[1]["bound"]) == "deque([1, 2], maxlen=3)"
+    warned = [line["task_id"] for line in logged if line["event"].startswith("output cannot be restored, it is given")]
+    assert warned == ["untyped"]
 
 
 async def test_children_run_at_once(engine: Engine) -> None:

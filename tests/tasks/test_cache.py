@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
+import subprocess
+import sys
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, PrivateAttr, SecretStr
 
 from reactor import Cache, Context, Engine, Event, Retry, Workflow
 from reactor.clock import SystemClock
@@ -18,6 +25,8 @@ from reactor.logs.memory import MemoryLog
 from reactor.logs.sqlite.log import SqliteLog
 from reactor.ports.log import EventLog
 from tests.helpers.events import of_type, only, story
+from tests.helpers.log_lines import log_lines
+from tests.helpers.paths import ROOT
 from tests.helpers.runs import PATIENCE, full_log, run_to_end, wait_for_event
 
 
@@ -616,3 +625,177 @@ async def test_numbers_that_json_does_not_have_are_keys_of_their_own() -> None:
         for value in (float("nan"), float("inf"), None, {"a": 1, "b": 2}, {"b": 2, "a": 1}, float("nan")):
             await run_of(engine, flow, value=value)
     assert [repr(value) for value in ran] == ["nan", "inf", "None", "{'a': 1, 'b': 2}"]
+
+
+# --- whole values -------------------------------------------------------------------------------------------------
+
+
+class Login(BaseModel):
+    password: SecretStr
+    pin: str = Field("", exclude=True)
+    _seen: list[int] = PrivateAttr(default_factory=list)
+
+
+def counted(ran: list[Any], value: Any, *, returns: Any = int) -> Workflow:
+    """``body`` is cached and takes what ``source`` returns: ``value()``."""
+    flow = Workflow("counted")
+
+    @flow.task
+    async def source() -> object:
+        return value()
+
+    async def body(source):  # type: ignore[no-untyped-def]
+        ran.append(source)
+        return 1
+
+    flow.task(body, cache=True)
+    return flow
+
+
+def seen_twice() -> Login:
+    login = Login(password=SecretStr("a"))
+    login._seen.append(1)
+    return login
+
+
+TOLD_APART: list[Callable[[], Any]] = [
+    lambda: (1, 2),
+    lambda: [1, 2],
+    lambda: {1, 2},
+    lambda: frozenset([1, 2]),
+    lambda: deque([1, 2]),
+    lambda: deque([1, 2], 3),
+    lambda: float("nan"),
+    lambda: "NaN",
+    lambda: None,
+    lambda: b"a",
+    lambda: bytearray(b"a"),
+    lambda: "a",
+    lambda: Decimal("1"),
+    lambda: Decimal("1.0"),
+    lambda: "1",
+    lambda: 1,
+    lambda: 1.0,
+    lambda: True,
+    lambda: 0.0,
+    lambda: -0.0,
+    lambda: 2**70,
+    lambda: {1: 2},
+    lambda: {"1": 2},
+    lambda: datetime(2026, 3, 28, 12, tzinfo=ZoneInfo("Europe/Berlin")),
+    lambda: datetime(2026, 3, 28, 11, tzinfo=UTC),
+    lambda: "2026-03-28T11:00:00Z",
+    lambda: Path("a"),
+    lambda: re.compile("a"),
+    lambda: re.compile("a", re.IGNORECASE),
+    lambda: SecretStr("a"),
+    lambda: SecretStr("b"),
+    lambda: Login(password=SecretStr("a")),
+    lambda: Login(password=SecretStr("b")),
+    lambda: Login(password=SecretStr("a"), pin="1"),
+    lambda: Login(password=SecretStr("a"), pin="2"),
+    seen_twice,
+]
+
+
+async def test_no_two_values_share_a_key_and_each_finds_its_own() -> None:
+    """Types, zones, bounds, secrets, excluded and private fields count: all that a body could tell apart."""
+    ran: list[Any] = []
+    async with Engine() as engine:
+        for _ in range(2):
+            for value in TOLD_APART:
+                await run_of(engine, counted(ran, value))
+    assert len(ran) == len(TOLD_APART)
+
+
+async def test_no_secret_that_is_part_of_a_key_is_in_the_file(tmp_path: Path) -> None:
+    """It has an HMAC only, and finds the output by it after a restart."""
+    value = {"b", "a", "topsecret"}
+    ran: list[Any] = []
+    for is_cached in (False, True):
+        async with Engine(f"sqlite:///{tmp_path}/runs.db") as engine:
+            flow = Workflow("secret")
+
+            @flow.task(cache=Cache(key=lambda login: [login, value]))
+            async def body(login: Login) -> int:
+                ran.append(login)
+                return 1
+
+            assert was_cached(await run_of(engine, flow, login={"password": "topsecret"}), "body") is is_cached
+    assert b"topsecret" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
+
+
+def test_a_digest_is_the_same_in_every_process() -> None:
+    """The order of sets and the hashes of strings differ from process to process."""
+    value = {"b", "a", "c"}
+    script = (
+        "from reactor.events.exact import keyed_digest\n"
+        f"print(keyed_digest(b'k', {{'v': {value!r}, 'w': frozenset('abc'), 'x': 1.5}}))"
+    )
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)},
+        ).stdout
+        for seed in ("1", "2", "3")
+    }  # fmt: skip
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize("key", [None, lambda source: source])
+async def test_what_cannot_be_told_from_others_is_not_cached(key: Any) -> None:
+    """An object that is equal only to itself: the body runs each time, and a warning says why."""
+    ran: list[Any] = []
+    flow = Workflow("opaque")
+
+    @flow.task
+    async def source() -> object:
+        return object()
+
+    @flow.task(cache=True if key is None else Cache(key=key))
+    async def body(source: object) -> int:
+        ran.append(source)
+        return 1
+
+    with log_lines() as logged:
+        async with Engine() as engine:
+            for _ in range(2):
+                events = await run_of(engine, flow)
+                assert not was_cached(events, "body")
+                assert events[-1].type == "run.completed"
+    assert len(ran) == 2
+    assert len([line for line in logged if line["event"] == "cache not used"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value"),
+    [
+        (datetime, datetime(2026, 3, 28, 12, tzinfo=ZoneInfo("Europe/Berlin"))),
+        (deque[int], deque([1, 2, 3], maxlen=3)),
+        (set[float], {1, 2}),
+    ],
+    ids=repr,
+)
+async def test_a_cached_value_is_indistinguishable_from_the_one_returned(annotation: Any, value: Any) -> None:
+    """The next day at 12:00 in Berlin stays 12:00 when the clocks change; where that cannot be, nothing is cached."""
+    seen: list[Any] = []
+    flow = Workflow("exact")
+
+    async def body() -> Any:
+        return value
+
+    body.__annotations__["return"] = annotation
+    flow.task(body, cache=True)
+
+    @flow.task
+    async def after(body: Any) -> None:
+        seen.append(body)
+
+    async with Engine() as engine:
+        for is_second in (False, True):
+            events = await run_of(engine, flow)
+            assert was_cached(events, "body") is (is_second and annotation != set[float])
+    assert [repr(each) for each in seen] == [repr(value)] * 2
+    assert {type(each) for each in seen} == {type(value)}
+    if isinstance(value, datetime):
+        assert [(each + timedelta(days=1)).isoformat() for each in seen] == ["2026-03-29T12:00:00+02:00"] * 2

@@ -73,6 +73,8 @@ class Execution:
         self._started_at = host.clock.monotonic() - (past.elapsed_ms / 1000 if past else 0.0)
         self._is_waiting_for_children = False
         """All tasks have ended; the terminal event waits for child runs that are still open."""
+        self._has_ended_children = False
+        """Its log has the end of every child run that can be ended here."""
         self._terminal: Draft | None = None
 
         self.journal = Journal(
@@ -185,8 +187,8 @@ class Execution:
         if self.children.open:
             self._is_waiting_for_children = True
             return
-        if any(self.child_records.unended()):  # a crash, or a cancel, came between its start and its end
-            self._child_runs.end_children(self)
+        if not self._has_ended_children and any(self.child_records.unended()):
+            self._child_runs.end_children(self)  # a crash, or a cancel, came between the start and the end of a child
             return
         try:
             self._terminal = terminal_draft(
@@ -255,6 +257,7 @@ class Execution:
                 self._seal()
 
     def children_ended(self) -> None:
+        self._has_ended_children = True
         if not self.is_closed:
             self._seal()
 

@@ -73,8 +73,6 @@ class Execution:
         self._started_at = host.clock.monotonic() - (past.elapsed_ms / 1000 if past else 0.0)
         self._is_waiting_for_children = False
         """All tasks have ended; the terminal event waits for child runs that are still open."""
-        self._has_ended_children = False
-        """Its log has the end of every child run that can be ended here."""
         self._terminal: Draft | None = None
 
         self.journal = Journal(
@@ -84,7 +82,6 @@ class Execution:
         self.children = Children(self, host.child_runs)
         self.control = Control(self.journal, self.crew, self.children, self._stopwatch(host, past), host.loop)
         self.child_records = ChildRecords(self.journal, self.crew)
-        self._child_runs = host.child_runs
         above = None if self.parent is None else (self.parent.run.spending, self.parent.task_id)
         self.spending = Spending(self.run_id, self.journal, self.crew, self.control, self.ledger, above)
         self.limits = Limits(self.run_id, host, graph)
@@ -187,8 +184,7 @@ class Execution:
         if self.children.open:
             self._is_waiting_for_children = True
             return
-        if not self._has_ended_children and any(self.child_records.unended()):
-            self._child_runs.end_children(self)  # a crash, or a cancel, came between the start and the end of a child
+        if self.children.end_left():  # a crash, or a cancel, came between the start and the end of a child
             return
         try:
             self._terminal = terminal_draft(
@@ -257,7 +253,6 @@ class Execution:
                 self._seal()
 
     def children_ended(self) -> None:
-        self._has_ended_children = True
         if not self.is_closed:
             self._seal()
 

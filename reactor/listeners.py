@@ -76,7 +76,7 @@ class StreamListener(Protocol):
     def stream_opened(self, stream: StreamInfo) -> None: ...
 
     def stream_closed(self, stream: StreamInfo, reason: str, seconds: float) -> None:
-        """``seconds``: how long it was open. ``reason``: ``end``, ``gone`` (the client left), or that of ``stream.closing``.
+        """``seconds``: how long it was open. ``reason``: ``end``, ``gone`` (the client left), or that of the closing.
 
         Where the connection was cut: ``stalled`` or ``too slow`` (the client does not read), ``shutdown``, ``error``.
         """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -17,15 +17,23 @@ from reactor.events.state import ENDED, RunState, TaskState
 from reactor.events.timing import milliseconds
 from reactor.events.values import json_number
 from reactor.ports.clock import Clock
+from reactor.runs.child_records import ChildEnd
 from reactor.supervision.ending import EndReason
 
 
 def cancel_events(
-    state: RunState, tasks: list[dict[str, Any]], clock: Clock, *, reason: str, by: str | None
+    state: RunState,
+    tasks: list[dict[str, Any]],
+    clock: Clock,
+    children: Iterable[tuple[str, str, ChildEnd | None]] = (),
+    *,
+    reason: str,
+    by: str | None,
 ) -> list[Event]:
     """The events that end a run as cancelled; its open tasks ended with its process.
 
-    ``tasks`` are those of its ``run.started``. The events are folded into ``state``, which the caller owns.
+    ``tasks`` are those of its ``run.started``; ``children`` (task id, run id, end) the child runs whose end its log
+    does not have. The events are folded into ``state``, which the caller owns.
     """
     events: list[Event] = []
 
@@ -36,6 +44,12 @@ def cancel_events(
 
     if state.status != "cancelling":
         write(Draft("run.cancelling", orjson.dumps({"reason": reason, "by": by})))
+    for task_id, child_id, end in children:
+        if end is not None:
+            data, blob = drafts.child_ended(child_id, *end)
+            task = state.tasks.get(task_id) or TaskState(task_id, task_id.partition("[")[0])
+            head = task_head(task_id, task.task, task.map_index, task.attempt)
+            write(Draft("child.ended", data, task_id, head, blob))
     maps = {task["id"] for task in tasks if task["kind"] == "map"}
     for task in list(_unfinished(state, tasks)):
         data = _cancelled(state, task, is_mapped=task.id in maps and task.count is None)

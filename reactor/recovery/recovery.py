@@ -19,7 +19,7 @@ from reactor.recovery.reading import load_outputs, load_past
 from reactor.recovery.retaking import Retaking
 from reactor.registry import Registry
 from reactor.runs.beginning import Beginning
-from reactor.runs.child_records import NEVER_BEGAN, end_of
+from reactor.runs.child_records import NEVER_BEGAN, ChildEnd, end_of
 from reactor.runs.children import ChildRequest
 from reactor.runs.execution import Execution
 from reactor.runs.host import Host
@@ -200,10 +200,9 @@ class Recovery:
     async def _settle(self, link: Parent, run: Run) -> None:
         """Writes what the log of a parent does not have of a child that nobody goes on with: spending, and its end."""
         link.run.spending.settle(link.task_id, run.id, Ledger.restored(None, run.state), is_counted=False)
-        last = await run.feed.event(run.feed.last_seq) if run.state.has_ended else None
-        if last is not None and not link.run.is_closed:
-            outputs = await run.feed.blob(last.seq) if "outputs_ref" in last.data else None
-            link.run.child_records.end(link.task_id, run.id, end_of(run.state, last.data, outputs))
+        end = await _end_of(run)
+        if end is not None and not link.run.is_closed:
+            link.run.child_records.end(link.task_id, run.id, end)
 
     def end_children(self, parent: ParentRun) -> None:
         """Ends the children that wait for their parent, and writes the ends that its log does not have yet.
@@ -213,17 +212,27 @@ class Recovery:
         self._spawn(self._end_children(parent))
 
     async def _end_children(self, parent: ParentRun) -> None:
-        for task_id, child_id in list(parent.child_records.unended()):
-            try:
-                child = await self._runs.get(child_id)
-            except UnknownRun:
-                parent.child_records.end(task_id, child_id, NEVER_BEGAN)
-                continue
-            self._dormant.pop(child_id, None)
-            if child.feed.closed == Closed.NOT_RECOVERED:
-                child = await self.end_left(child, reason=EndReason.PARENT, by=None)
-            await self._settle(Parent(parent, task_id), child)
+        try:
+            for task_id, child_id in list(parent.child_records.unended()):
+                end = await self._end_child(child_id)
+                if isinstance(end, Run):
+                    await self._settle(Parent(parent, task_id), end)
+                elif not parent.is_closed:
+                    parent.child_records.end(task_id, child_id, end)
+        except Exception as error:  # the log's: the run must end all the same
+            logger.error("child runs not ended", run_id=parent.run_id, traceback=traceback_of(error))
         parent.children_ended()
+
+    async def _end_child(self, child_id: str) -> Run | ChildEnd:
+        """A child run whose parent ends, cancelled if it waits for that; ``NEVER_BEGAN`` for one that is not there."""
+        try:
+            child = await self._runs.get(child_id)
+        except UnknownRun:
+            return NEVER_BEGAN
+        self._dormant.pop(child_id, None)
+        if child.feed.closed == Closed.NOT_RECOVERED:
+            return await self.end_left(child, reason=EndReason.PARENT, by=None)
+        return child
 
     async def _end_orphans(self, parent_id: str | None = None) -> None:
         """Cancels the waiting children whose parent has ended or is gone; ``None``: of all parents."""
@@ -254,16 +263,35 @@ class Recovery:
 
     # --- runs that nobody goes on with ---
 
+    async def _end_left_child(self, child_id: str) -> ChildEnd | None:
+        end = await self._end_child(child_id)
+        return await _end_of(end) if isinstance(end, Run) else end
+
     async def end_left(self, run: Run, *, reason: str, by: str | None) -> Run:
         """Cancels a run that nobody can go on with; appends its last events to the log."""
         run_id = run.id
+        children = [
+            (child["task_id"], child_id, await self._end_left_child(child_id))
+            for child_id, child in (run.state.children or {}).items()
+            if child.get("status") == "running"
+        ]
         started = await run.beginning()
-        events = cancel_events(run.state.copy(), started.get("tasks", []), self._runs.clock, reason=reason, by=by)
+        events = cancel_events(
+            run.state.copy(), started.get("tasks", []), self._runs.clock, children, reason=reason, by=by
+        )
         await self._log.append(run_id, events)
         self.not_recovered.pop(run_id, None)
         self._runs.lost.pop(run_id, None)
         await self._end_orphans(run_id)
         return await self._runs.get(run_id)
+
+
+async def _end_of(run: Run) -> ChildEnd | None:
+    """How a run has ended, from its log; None where it has not."""
+    last = await run.feed.event(run.feed.last_seq) if run.state.has_ended else None
+    if last is None:
+        return None
+    return end_of(run.state, last.data, await run.feed.blob(last.seq) if "outputs_ref" in last.data else None)
 
 
 def _check_open(link: Parent) -> None:

@@ -11,7 +11,7 @@ time_limits   its timeout, and its budget of wall time
 limits        slots and rates of its bodies
 spending      money, tokens and its budget
 children      its child runs
-child_records what its log says of its child runs
+child_records  what its log says of its child runs
 tree          the runs below a run, with their open questions
 tree_events   the events of a run and of those below it, in the order of their commits
 parent        how a run and its child runs see each other

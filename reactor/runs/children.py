@@ -76,6 +76,7 @@ class Children:
         self._runs = runs
         self.open: dict[str, ChildRun] = {}
         """By id."""
+        self._has_ended_left = False
 
     async def run(
         self, body: Body, workflow: Any, input: Mapping[str, Any], name: str, budget: Budget | None, *, again: bool
@@ -133,6 +134,14 @@ class Children:
         child.cancel(EndReason.PARENT, by=None, grace=_GRACE_PART * self._parent.grace)
         while not child.is_closed:
             await child.next_commit()
+
+    def end_left(self) -> bool:
+        """Ends the child runs that are open in no process; False where that is done, or there are none."""
+        if self._has_ended_left or not any(self._parent.child_records.unended()):
+            return False
+        self._has_ended_left = True
+        self._runs.end_children(self._parent)
+        return True
 
     def leave(self, task_id: str) -> None:
         """Cancels the child runs that a task has not waited for. The task has ended."""

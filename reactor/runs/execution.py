@@ -84,7 +84,6 @@ class Execution:
         self.children = Children(self, host.child_runs)
         self.control = Control(self.journal, self.crew, self.children, self._stopwatch(host, past), host)
         self.child_records = ChildRecords(self.journal, self.crew)
-        self._child_runs = host.child_runs
         above = None if self.parent is None else (self.parent.run.spending, self.parent.task_id)
         self.spending = Spending(self.run_id, self.journal, self.crew, self.control, self.ledger, above)
         self.limits = Limits(self.run_id, host, graph)
@@ -192,8 +191,7 @@ class Execution:
         if self.children.open:
             self._is_waiting_for_children = True
             return
-        if any(self.child_records.unended()):  # a crash, or a cancel, came between its start and its end
-            self._child_runs.end_children(self)
+        if self.children.end_left():  # a crash, or a cancel, came between the start and the end of a child
             return
         self.control.stopwatch.ring_due()
         try:

@@ -158,7 +158,8 @@ class TreeQueries:
     async def tree_events(self, run_id: str, after: TreeCursor = START) -> TreeEvents:
         """The events of a run and of all runs below it, in the order in which they were committed; then live.
 
-        ``iterate_tree`` (``reactor.runs.tree_events``) iterates over them. ``after``: the cursor of the last one seen.
+        ``async for event in await engine.tree_events(run_id)``; ``after``: the ``cursor`` of the last one seen.
+
         Raises UnknownRun, and LogUnavailable for a log that does not keep that order.
         """
         top = await self._runs.get(run_id)

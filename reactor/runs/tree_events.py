@@ -8,7 +8,7 @@ read. So a child run that starts between two reads is in the next one, and no ev
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Final, NamedTuple
 
 from reactor.errors import LogUnavailable, UnknownRun
@@ -70,6 +70,10 @@ class TreeEvents:
         self.is_over = False
         """The last event of the top was read."""
         self._last: Event | None = None
+
+    def __aiter__(self) -> AsyncIterator[TreeEvent]:
+        """What comes until the last event of the top; raises LogLost where the top is lost."""
+        return iterate_tree(self)
 
     @property
     def position(self) -> int:

@@ -178,19 +178,24 @@ async def law_the_windows_of_a_tree_come_in_the_order_of_their_commits(log: Orde
     wanted = [(at, *positions[at]) for at in sorted(positions) if positions[at][0] != "other"]
     for after in (0, *positions, max(positions) + 1):
         for limit in (1, 2, 100):
-            at, found = after, list[Committed]()
-            while page := await log.committed(at, limit, root="top"):
-                assert len(page) <= limit
-                found += page
-                at = page[-1].position
+            found = await _windows(log, after, limit, root="top")
             seen = [(window.position, window.run_id, [event.seq for event in window.events]) for window in found]
             assert seen == [window for window in wanted if window[0] > after], f"after {after}, pages of {limit}"
-    everything = await log.committed(0, 100, root="top")
+    everything = await _windows(log, 0, 100, root="top")
     assert [(window.run_id, window.first_seq, window.before) for window in everything if window.run_id == "top"] == [
         ("top", 1, 0), ("top", 3, 2), ("top", 4, 3),
     ]  # fmt: skip
     assert [e.json for e in everything[0].events] == [e.json for e in await log.read("top", 0, 2)]
     assert await log.committed(0, 100, root="a") == await log.committed(0, 100, root="nobody") == []
+
+
+async def _windows(log: OrderedLog, after: int, limit: int, *, root: str) -> list[Committed]:
+    """All windows after a position, page by page."""
+    found: list[Committed] = []
+    while page := await log.committed(found[-1].position if found else after, limit, root=root):
+        assert len(page) <= limit
+        found += page
+    return found
 
 
 async def law_nothing_is_read_behind_the_end_of_a_root(log: OrderedLog) -> None:
@@ -200,7 +205,7 @@ async def law_nothing_is_read_behind_the_end_of_a_root(log: OrderedLog) -> None:
     await log.append("a", [event(2, "a")])
     await log.append("top", [completed(2, "top")])
     await log.append("a", [completed(3, "a")])
-    found = [(window.run_id, window.first_seq) for window in await log.committed(0, 100, root="top")]
+    found = [(window.run_id, window.first_seq) for window in await _windows(log, 0, 100, root="top")]
     assert found == [("top", 1), ("a", 1), ("a", 2), ("top", 2)]
 
 

@@ -25,8 +25,10 @@ from reactor.clock import SystemClock
 from reactor.errors import LogUnavailable, UnknownRun
 from reactor.events.event import Draft, Event, task_head
 from reactor.logs.schemes import open_log
-from reactor.logs.sqlite import schema
+from reactor.logs.sqlite import queries, schema
 from reactor.logs.sqlite.log import SqliteLog
+from reactor.testing import ORDER_LAWS
+from reactor.testing.store_laws import OrderLaw
 from tests.helpers.connections import on_connect
 from tests.helpers.runs import PATIENCE
 
@@ -741,3 +743,18 @@ def test_a_url_that_would_not_be_done_as_it_says_is_refused(url: str) -> None:
     """A misspelt option is not passed over in silence."""
     with pytest.raises(ValueError):
         open_log(url)
+
+
+@pytest.mark.parametrize("law", ORDER_LAWS, ids=lambda law: law.__name__)
+@pytest.mark.parametrize("scan", [1, 2, 3])
+async def test_a_tree_is_read_in_steps_between_other_readers(
+    law: OrderLaw, scan: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However few windows of all runs one step looks at: those of the tree are found behind those of others."""
+    monkeypatch.setattr(queries, "_SCAN", scan)
+    log = SqliteLog(tmp_path / "runs.db")
+    await log.open()
+    for n in range(7):
+        await log.append(f"before-{n}", [started(f"before-{n}")])
+    await law(log)
+    await log.close()

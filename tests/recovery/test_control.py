@@ -389,7 +389,7 @@ async def test_a_crash_between_the_commits_of_parent_and_child_neither_loses_nor
         await run.ended()
         own, childs = await left_by(engine, RUN_ID, CHILD_ID)
     assert run.state.cost == Decimal("0.6")
-    for parent_has in range(2, len(upto(own, "task.completed"))):  # which comes after all of the child is in its log
+    for parent_has in range(2, len(upto(own, "child.ended"))):  # which comes after all of the child is in its log
         for child_has in (0, 1, 3, 4, len(childs) - 3, len(childs) - 1, len(childs)):
             prefixes = own[:parent_has], childs[:child_has]
             ran.clear()
@@ -509,7 +509,10 @@ async def test_children_of_a_run_that_nobody_goes_on_with_end_with_it(tmp_path: 
         assert (await engine.get(CHILD_ID)).status == "running"
         await engine.cancel(RUN_ID)
         assert (await engine.get(CHILD_ID)).state.reason == "parent"
-        await left_by(engine, RUN_ID, CHILD_ID)
+        own, childs = await left_by(engine, RUN_ID, CHILD_ID)
+    ended = only(own, "child.ended")
+    assert (ended.data["status"], ended.data["reason"], ended.data["last_seq"]) == ("cancelled", "parent", len(childs))
+    assert (ended.task_id, own[-1].type) == (only(own, "child.started").task_id, "run.cancelled")
 
 
 async def test_a_child_that_somebody_cancelled_meanwhile_is_not_ended_twice(tmp_path: Path) -> None:

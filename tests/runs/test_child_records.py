@@ -11,17 +11,22 @@ import orjson
 import pytest
 
 from reactor import Context, Engine, InvalidEvent, Retry, RunCancelled, RunFailed, Workflow
-from reactor.bounds import MAX_INLINE_BYTES
+from reactor.bounds import MAX_EVENT_BYTES, MAX_INLINE_BYTES
 from reactor.clock import SystemClock
+from reactor.events import drafts
 from reactor.events.event import Draft, Event, task_head
-from reactor.events.fold import replay
+from reactor.events.fold import evolve, replay
+from reactor.events.state import RunState
 from reactor.logs.memory import MemoryLog
 from reactor.logs.sqlite.log import SqliteLog
+from reactor.stream.checkpoints import decode_state, encode_state
 from reactor.testing import FaultyLog, check_event, read_all
 from tests.helpers.bodies import asks_child
 from tests.helpers.crash import crashed_log, in_log, read_with_blobs
 from tests.helpers.events import data_of, of_type, only
 from tests.helpers.runs import PATIENCE, full_log, open_run, result, wait_for_event, wait_until
+
+HEAD = task_head("ask", "ask", None, 1)
 
 
 def child_of(ends: str, size: int = 1) -> Workflow:
@@ -220,7 +225,7 @@ async def test_events_of_a_body_in_an_old_log_are_not_taken_for_the_engines(kind
         run = await engine.start(flow, run_id="crashed")
         await result(run)
         own, childs = await read_all(engine.log, "crashed"), await read_all(engine.log, "crashed.ask.1")
-    head = task_head("ask", "ask", None, 1)
+    head = HEAD
     before = own[: own.index(only(own, "child.started"))]
     faked: list[Event] = []
     for type, data in (
@@ -372,3 +377,24 @@ async def test_a_crash_after_the_task_has_ended_leaves_no_child_without_an_end(t
     ]
     assert run.state.cost == Decimal("0.5")
     assert in_log(log.path, "crashed.ask.1")[-1].type == "run.cancelled"  # type: ignore[attr-defined]
+
+
+async def test_a_run_whose_child_is_lost_ends_all_the_same() -> None:
+    """The log refuses the child: its end is unknown here, and its parent does not wait for it for ever."""
+    log = FaultyLog(MemoryLog(), fails=["r.ask.1"], after=2)
+    async with Engine(log, grace=0) as engine:
+        run = await engine.start(parent_of(child_of("completed")), run_id="r")
+        await asyncio.wait_for(run.ended(), PATIENCE)
+        assert run.status == "failed"
+        assert (run.state.children or {})["r.ask.1"]["status"] == "running"
+
+
+async def test_states_of_very_many_child_runs_are_kept_in_pieces() -> None:
+    """A checkpoint gives back the same state, and no line of it holds the loop for long."""
+    state = RunState("r")
+    for n in range(3_000):
+        data = drafts.child_started(f"r.ask.{n}", "section", str(n))
+        evolve(state, Event.from_draft(n + 1, "r", SystemClock().now(), Draft("child.started", data, "ask", HEAD)))
+    encoded = await encode_state(state)
+    assert await decode_state(encoded) == state
+    assert max(map(len, encoded.split(b"\n"))) < MAX_EVENT_BYTES

@@ -131,7 +131,12 @@ class SqliteLog:
         return await self._reading.ask(queries.read_blob, run_id, seq, tenant=tenant)
 
     async def committed(self, after: int, limit: int, *, root: str, tenant: str = "") -> list[Committed]:
-        return await self._reading.ask(queries.list_committed, after, limit, root=root, tenant=tenant)
+        at: int | None = after
+        while at is not None:
+            found, at = await self._reading.ask(queries.list_committed, at, limit, root=root, tenant=tenant)
+            if found:
+                return found
+        return []
 
     # --- the index of runs ---
 

@@ -79,8 +79,12 @@ _COMMITTED: Final = """
 
 def list_committed(
     connection: sqlite3.Connection, after: int, limit: int, *, root: str, tenant: str = ""
-) -> list[Committed]:
-    """The windows of a tree with ``position > after``, not behind the last window of a root that has ended."""
+) -> tuple[list[Committed], int | None]:
+    """The windows of a tree with ``position > after``, not behind the last window of a root that has ended.
+
+    Of the windows of all runs it looks at ``_SCAN`` of them, so that other readers have their turn. Where none of them
+    is of the tree, the second value is where to look on; None: nowhere.
+    """
     row = connection.execute(
         "SELECT ended, (SELECT position FROM windows WHERE run = runs.id ORDER BY last_seq LIMIT 1),"
         " (SELECT position FROM windows WHERE run = runs.id ORDER BY last_seq DESC LIMIT 1)"
@@ -91,20 +95,24 @@ def list_committed(
     until = _NO_END if ended is None or last is None else last
     # nothing of a tree is older than its root, and a log may hold years before that
     start = max(after, first - 1) if first is not None else after
+    (newest,) = connection.execute("SELECT coalesce(max(position), 0) FROM windows").fetchone()
+    until = min(until, newest)
+    end = min(start + _SCAN, until)
     found: list[Committed] = []
     size = 0
     for position, run_id, first_seq, joined, before in connection.execute(
-        _COMMITTED, (start, until, tenant, root, limit)
+        _COMMITTED, (start, end, tenant, root, limit)
     ):
         size += len(joined)
         if size > bounds.READ_BYTES and found:
             break
         events = [Event.from_log(seq, run_id, line) for seq, line in enumerate(joined.split(b"\n"), first_seq)]
         found.append(Committed(position, run_id, first_seq, events, before))
-    return found
+    return found, None if found or end >= until else end
 
 
 _NO_END: Final = 2**63 - 1
+_SCAN: Final = 10_000
 
 
 # --- the index of runs ---

@@ -10,9 +10,16 @@ import orjson
 import pytest
 from rich.console import Console
 
+from reactor.bounds import MAX_EVENT_BYTES
+from reactor.clock import SystemClock
 from reactor.events.event import Draft, Event, Notice, task_head
 from reactor.events.fold import replay
 from reactor.events.state import RunState
+from reactor.logs.memory import MemoryLog
+from reactor.stream.feed import Feed
+from reactor_web.dialects import find
+from reactor_web.sse.parser import Parser
+from reactor_web.streaming.snapshot import encode_state
 from reactor_web.terminal.family import Family
 from reactor_web.terminal.lines import duration, json_line, plain_line, printable
 from reactor_web.terminal.tree import render_run
@@ -501,3 +508,21 @@ def test_a_run_with_very_many_child_runs_keeps_no_tasks_of_those_that_ended():
     assert (ended.status, ended.state.tasks, ended.state.status) == ("completed", {}, "completed")
     assert open_one.state is not None
     assert open_one.state.tasks.keys() == {"ask"}
+
+
+def test_the_state_of_very_many_child_runs_comes_in_parts_that_a_view_puts_together():
+    """No part is larger than an event may be, and none of the child runs is lost."""
+    events = a_family()[:2]
+    for n in range(2_000):
+        data = {"engine": True, "child_run": f"r.ask.{n}", "workflow": "section", "key": str(n)}
+        events.append(of_run("r", n + 3, "child.started", data, "ask"))
+    state = replay("r", events)
+    feed = Feed("r", MemoryLog(), SystemClock())
+    frames = Parser().feed(encode_state(feed, state, find("native")))
+    assert len(frames) > 5
+    assert max(len(frame.data) for frame in frames) <= MAX_EVENT_BYTES
+    family = Family("r")
+    for frame in frames:
+        body = orjson.loads(frame.data)
+        family.fold(Notice("run.state", "r", body["time"], body["data"]))
+    assert family.top == state

@@ -38,7 +38,6 @@ from reactor.errors import (
 from reactor.events.event import Event, Message
 from reactor.logger import get_logger
 from reactor.runs.run import Run
-from reactor.runs.tree_events import iterate_tree
 from reactor_web.client.follow import StreamRefused, StreamUnavailable
 from reactor_web.guard.hosts import is_loopback
 from reactor_web.terminal.load import (
@@ -254,7 +253,7 @@ async def _messages(engine: Engine, run: Run, *, only_own: bool) -> AsyncIterato
         async for message in run:
             yield message
         return
-    async for event in iterate_tree(await engine.tree_events(run.id)):
+    async for event in await engine.tree_events(run.id):
         yield event.message
 
 

@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 _ENVELOPE_BYTES: Final = 512
 """How many of the 48 KiB of an event are left for its envelope."""
-_ROOM_FOR_PROBLEM: Final = "x" * MAX_PROBLEM_CHARS
+_ROOM_FOR_PROBLEM: Final = "x" * (4 * MAX_PROBLEM_CHARS)
 """A question may be asked again together with what is wrong with a value."""
 
 

@@ -7,8 +7,8 @@ expressions are those of pydantic's engine, which are linear, items are hashed, 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from functools import lru_cache
 from itertools import islice
 from typing import Any, Final, cast
@@ -55,7 +55,7 @@ def problem_in(schema: Mapping[str, Any], value: Any) -> str | None:
     """What is wrong with a value, and where in it; None where it fits."""
     # an empty registry: a reference in a schema must not make us fetch anything
     validator = _Validator(_without_dialect(schema), registry=_NOTHING)
-    _followed.count = 0
+    token = _followed.set([0])
     try:
         errors: Iterable[ValidationError] = validator.iter_errors(value)
         found = list(islice(errors, MAX_PROBLEMS))
@@ -63,6 +63,8 @@ def problem_in(schema: Mapping[str, Any], value: Any) -> str | None:
         return f"it is too intricate to be checked: it would take more than {MAX_REFERENCES:,} references"
     except Exception as error:  # a reference in it that leads nowhere, or to itself
         return f"{_UNUSABLE}: {type(error).__name__}: {str(error)[:200]}"
+    finally:
+        _followed.reset(token)
     return "; ".join(f"{_place(error)}{error.message[:200]}" for error in found) or None
 
 
@@ -163,19 +165,17 @@ class _TooIntricate(Exception):
     pass
 
 
-class _Followed(threading.local):
-    count = 0
-
-
-_followed = _Followed()
+_followed: ContextVar[list[int]] = ContextVar("_followed")
+"""How many references were followed for one value: a list of one number."""
 
 
 def _counted(keyword: str) -> Any:
     follow = cast("dict[str, Any]", Draft202012Validator.VALIDATORS)[keyword]
 
     def counted(validator: Any, reference: Any, instance: Any, schema: Any) -> _Found:
-        _followed.count += 1
-        if _followed.count > MAX_REFERENCES:
+        followed = _followed.get()
+        followed[0] += 1
+        if followed[0] > MAX_REFERENCES:
             raise _TooIntricate
         return follow(validator, reference, instance, schema) or iter(())
 

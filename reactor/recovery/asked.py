@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
-from reactor.events.state import EXPIRED, WITHDRAWN, TaskState
+from reactor.events.state import EXPIRED, WITHDRAWN, RunState, TaskState
 from reactor.ports.log import EventLog
 from reactor.tasks.mailbox import ANSWERED, Letter, Question
 
 
-async def read_letters(log: EventLog, run_id: str, task: TaskState) -> list[Letter]:
+async def read_mailboxes(
+    log: EventLog, state: RunState, runs_again: Container[str]
+) -> dict[str, tuple[list[Question], list[Letter]]]:
+    """By task, what it has asked and what it was sent: of those that have not ended, or run again."""
+    return {
+        task.id: (await _questions(log, state.run_id, task), await _letters(log, state.run_id, task))
+        for task in state.tasks.values()
+        if (task.asked or task.received) and (not task.has_ended or task.id in runs_again)
+    }
+
+
+async def _letters(log: EventLog, run_id: str, task: TaskState) -> list[Letter]:
     """The values that were sent to a task, without those that were rejected."""
     letters: list[Letter] = []
     for seq, key in task.received or ():
@@ -19,7 +31,7 @@ async def read_letters(log: EventLog, run_id: str, task: TaskState) -> list[Lett
     return letters
 
 
-async def read_questions(log: EventLog, run_id: str, task: TaskState) -> list[Question]:
+async def _questions(log: EventLog, run_id: str, task: TaskState) -> list[Question]:
     """The questions that a task has asked, in that order, with what became of them."""
     live = {question["key"] or "" for question in task.waiting or ()}
     questions: list[Question] = []

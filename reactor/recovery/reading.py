@@ -19,7 +19,7 @@ from reactor.events.state import ENDED, RunState, TaskState
 from reactor.events.timing import milliseconds
 from reactor.logger import get_logger
 from reactor.ports.log import EventLog
-from reactor.recovery.asked import read_letters, read_questions
+from reactor.recovery.asked import read_mailboxes
 from reactor.runs.run import Run
 from reactor.supervision.ending import Ending, EndReason
 from reactor.supervision.ledger import Ledger
@@ -49,7 +49,6 @@ async def load_past(log: EventLog, graph: Graph, state: RunState, last: Event | 
         if len(lost) == found:
             break  # else plan anew: a task whose output is lost must run again, and needs the outputs of its upstreams
     bodies = [task for task in state.tasks.values() if task.count is None]
-    asking = [task for task in bodies if task.status not in ENDED or task.id in runs_again]
     last_time = last.time if last else ""
     elapsed_ms = milliseconds(state.started, last_time) - (state.downtime_ms or 0.0)
     pausing_ms = milliseconds(state.paused_at, last_time)
@@ -70,8 +69,7 @@ async def load_past(log: EventLog, graph: Graph, state: RunState, last: Event | 
         owes_pause=ending is None and _owes_pause(state, last),
         cancelling={task.id: task.cancelling for task in state.tasks.values() if task.cancelling is not None},
         retry_seconds={task.id: _retry_seconds(task.retry, now) for task in bodies if task.retry is not None},
-        letters={task.id: await read_letters(log, state.run_id, task) for task in asking},
-        questions={task.id: await read_questions(log, state.run_id, task) for task in asking},
+        mailboxes=await read_mailboxes(log, state, runs_again),
         ledger=Ledger.restored(None if state.budget is None else Budget.of(state.budget), state),
     )
 

@@ -220,7 +220,7 @@ class Recovery:
                 elif not parent.is_closed:
                     parent.child_records.end(task_id, child_id, end)
         except Exception as error:  # the log's: the run must end all the same
-            logger.error("child runs not ended", run_id=parent.run_id, traceback=traceback_of(error))
+            logger.error("child runs not ended", run_id=parent.run_id, exc_info=error)
         parent.children_ended()
 
     async def _end_child(self, child_id: str) -> Run | ChildEnd:

@@ -41,8 +41,6 @@ class Past(NamedTuple):
     """Tasks that were asked to stop by themselves -> why."""
     retry_seconds: Mapping[str, float]
     """What is left of the delays of tasks that were ``retrying``."""
-    letters: Mapping[str, list[Letter]]
-    """What was sent to each task that runs, or runs again."""
-    questions: Mapping[str, list[Question]]
-    """What each of these tasks has asked."""
+    mailboxes: Mapping[str, tuple[list[Question], list[Letter]]]
+    """What tasks that run, or run again, have asked, and what they were sent."""
     ledger: Ledger

@@ -64,9 +64,8 @@ class StartingActor(Actor):
             self.attempt = seen.attempt
             self.failures = seen.failures or 0
             self._retry_seconds = past.retry_seconds.get(self.task_id, 0.0)
-            letters, questions = past.letters.get(self.task_id, ()), past.questions.get(self.task_id, ())
-            if letters or questions:
-                self.mailbox.restore(questions, letters)
+            if self.task_id in past.mailboxes:
+                self.mailbox.restore(*past.mailboxes[self.task_id])
         super().restore(past)
 
     def begin(self) -> None:

@@ -135,6 +135,31 @@ def test_json_is_one_event_a_line_whatever_prints(tmp_path: Path) -> None:
     assert chart.stdout.startswith("flowchart TD\n")
 
 
+ASKING = """
+from reactor import Context, Workflow
+
+flow = Workflow("asking")
+
+@flow.task
+async def ask(ctx: Context) -> list[object]:
+    return [await ctx.receive("one?"), await ctx.receive("two?", key="second"), await ctx.receive("three?")]
+"""
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [["ask=1", "ask:second=2", "ask:3=three"], ["ask:3=three", "ask:second=2", "ask:1=1"]],
+    ids=["in order", "by key"],
+)
+def test_values_are_sent_to_the_questions_they_name(tmp_path: Path, sent: list[str]) -> None:
+    """``--send task:key=value``; without a key to the first question."""
+    file = tmp_path / "asking.py"
+    file.write_text(ASKING)
+    done = reactor("run", str(file), "--json", *(word for value in sent for word in ("--send", value)))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["data"]["outputs"] == {"ask": [1, 2, "three"]}
+
+
 def test_a_failed_run_exits_with_1(flow_file: Path, tmp_path: Path) -> None:
     """The exit code of a failed run is 1, and its error is printed."""
     (tmp_path / "open").touch()

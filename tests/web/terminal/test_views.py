@@ -167,6 +167,39 @@ def test_what_an_operator_does_and_waits_for_has_a_line():
     ]
 
 
+def test_a_question_is_shown_with_its_key():
+    """So that whoever reads the line knows what to name; also where it was answered before, or nobody answered."""
+    say = Recorder()
+    say("task.waiting", {"prompt": "draft?", "schema": None, "key": "1"}, "a")
+    say("task.waiting", {"prompt": None, "schema": None, "key": "why", "rejected": [1], "problem": "no text"}, "a")
+    say("task.waiting", {"prompt": "now?", "schema": None, "key": "3", "answered": 1}, "a")
+    say("task.received", {"value": True, "key": "1"}, "a")
+    say("task.expired", {"key": "why"}, "a")
+    say("task.withdrawn", {"key": "4"}, "a")
+    assert [str(line)[13:] for line in lines_of(say)] == [
+        "? a waiting: [1] draft?",
+        "? a waiting: [why] waits for a value (no text)",
+        "? a asks: [3] now?, which was answered before",
+        "▶ a received a value for [1]",
+        "▶ a nobody answered [why] in time",
+        "▶ a gave up its question [4]",
+    ]
+
+
+def test_the_tree_shows_all_open_questions_of_a_task():
+    """Each with its key, in the order they were asked, until it is answered."""
+    say = Recorder()
+    say.started("ask")
+    say("task.started", task="ask")
+    for key, prompt in (("1", "delete the draft?"), ("2", "delete PRODUCTION?")):
+        say("task.waiting", {"prompt": prompt, "schema": None, "key": key}, "ask")
+    assert "[1] delete the draft? · [2] delete PRODUCTION?" in screen(replay("run-1", say.events))[-1]
+    say("task.received", {"value": True, "key": "1"}, "ask")
+    line = screen(replay("run-1", say.events))[-1]
+    assert "[2] delete PRODUCTION?" in line
+    assert "draft" not in line
+
+
 @pytest.mark.parametrize("type", ["log.created", "task.failed", "custom.event", "run.cancelled", "task.skipped"])
 def test_nothing_in_a_plain_line_is_obeyed(type: str):
     """Markup stays text; escapes, line ends and direction marks are shown as their escapes, on one line."""

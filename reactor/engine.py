@@ -14,7 +14,8 @@ from reactor import bounds
 from reactor.clock import SystemClock
 from reactor.definition.address import importing
 from reactor.definition.graph import Graph
-from reactor.definition.options import count_problem
+from reactor.definition.names import names_its_options
+from reactor.definition.options import check_engine_options
 from reactor.definition.policy import Budget, Limit
 from reactor.definition.workflow import Workflow
 from reactor.errors import EngineClosed, RunExists
@@ -45,6 +46,7 @@ from reactor.tasks.past import Output
 logger = get_logger()
 
 
+@names_its_options(start="engine.start", ensure="engine.ensure")
 class Engine:
     """Runs workflows on the current event loop.
 
@@ -78,12 +80,11 @@ class Engine:
         services: Iterable[Service] = (),
         clock: Clock | None = None,
     ) -> None:
-        self.log = open_log(log) if isinstance(log, str) else log
+        self.log = open_log(log)
         self._stores = stores_of(self.log)
         self.answers = self._stores.answers
         self.clock: Clock = clock or SystemClock()
-        if (problem := count_problem("concurrency", concurrency)) is not None:
-            raise ValueError(f"the engine's {problem}")
+        check_engine_options(concurrency, grace, append_timeout, resources)
         self._concurrency = concurrency
         self._resources = resources or {}
         self._grace = grace
@@ -96,8 +97,7 @@ class Engine:
         self._runs.over = self._recovery.on_run_ended
         self._host: Host | None = None
         self._draining = False
-        for workflow in [workflows] if isinstance(workflows, Workflow) else workflows:
-            self.register(workflow)
+        self._registry.register_all(workflows)
 
     # --- life ---
 
@@ -224,7 +224,7 @@ class Engine:
         if self._host is None:
             raise EngineClosed("enter the engine first: async with Engine(...)")
         if self._draining:
-            raise EngineClosed("the engine is draining")
+            raise EngineClosed("the engine is closed, or closing; make a new one: async with Engine(...)")
         return self._host
 
     async def _begin(

@@ -7,7 +7,8 @@ the fields by themselves as ``record.fields``.
 from __future__ import annotations
 
 import logging
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 import structlog
 from structlog.stdlib import BoundLogger
@@ -19,6 +20,16 @@ def get_logger(name: str = "reactor") -> BoundLogger:
     return structlog.wrap_logger(
         logging.getLogger(name), processors=[structlog.stdlib.filter_by_level, _to_record], wrapper_class=BoundLogger
     )
+
+
+_REMEMBERED: Final = 1_000
+"""How many sentences ``warn_once`` remembers."""
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def warn_once(sentence: str) -> None:
+    """Logs a warning about what somebody wrote, unless this process has said it before."""
+    get_logger().warning(sentence)
 
 
 def _to_record(logger: object, method: str, event: EventDict) -> tuple[tuple[str], dict[str, Any]]:

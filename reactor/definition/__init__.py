@@ -13,6 +13,8 @@ binding       what a function takes, where each value comes from, and its type
 node          one task in its graph
 resolve       where each parameter of a task gets its value
 order         upstreams first; cycles
+returns       whether an output has the type that its task is annotated with
+slips         inputs that are probably a misspelt task
 inputs        what a run takes as input: validation and JSON Schema
 graph         the whole, validated and frozen
 mermaid       its drawing

@@ -8,14 +8,15 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final, Literal, cast
 
 from reactor.bounds import LIMIT_AMOUNT, MAX_COST, MAX_SECONDS, MAX_TOKENS, TASK_NAME
-from reactor.definition.names import TASK_NAME_RULE
-from reactor.events.values import json_kind
+from reactor.definition.names import TASK_NAME_RULE, did_you_mean, names_its_options
+from reactor.events.values import json_kind, short_repr
 from reactor.requests import number_problem, whole_number_problem
 
 RetryOn = type[BaseException] | tuple[type[BaseException], ...] | Callable[[BaseException], bool]
 """Exception types, or a function that is given the exception and returns whether to retry."""
 
 
+@names_its_options()
 @dataclass(frozen=True, slots=True)
 class Retry:
     """Runs a failing body again: ``@flow.task(retry=Retry(attempts=3))``.
@@ -45,7 +46,10 @@ class Retry:
         _check("backoff of a Retry", number_problem(self.backoff, 1, 1_000))
         _check("jitter of a Retry", number_problem(self.jitter, 0, 1))
         if not _is_retry_on(self.retry_on):
-            raise ValueError(f"retry_on of a Retry must be exception types or a function, not {self.retry_on!r}")
+            raise ValueError(
+                "retry_on of a Retry must be an exception type, a tuple of them or a function, "
+                f"not {short_repr(self.retry_on)}"
+            )
 
     def takes(self, error: BaseException) -> bool:
         """Whether this error may be retried."""
@@ -84,6 +88,7 @@ def _is_retry_on(retry_on: object) -> bool:
     return all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds)
 
 
+@names_its_options()
 @dataclass(frozen=True, slots=True)
 class Limit:
     """A limit that tasks share by its name: ``Engine(limits=[Limit("openai", 60, per=60)])``, ``limits="openai"``.
@@ -105,6 +110,7 @@ class Limit:
             _check(f"per of limit {self.name!r}", number_problem(self.per, 0.001, MAX_SECONDS))
 
 
+@names_its_options()
 @dataclass(frozen=True, slots=True)
 class Cache:
     """Keeps a task's output in the store of the engine: ``@flow.task(cache=Cache(key=lambda url: url, ttl=3600))``.
@@ -122,7 +128,7 @@ class Cache:
 
     def __post_init__(self) -> None:
         if self.key is not None and not callable(self.key):
-            raise ValueError(f"key of a Cache must be a function, not {self.key!r}")
+            raise ValueError(f"key of a Cache must be a function, not {short_repr(self.key)}")
         if self.ttl is not None:
             _check("ttl of a Cache", number_problem(self.ttl, 0.001, MAX_SECONDS))
 
@@ -131,6 +137,7 @@ RESOURCES: Final = ("cost", "tokens", "seconds", "tasks")
 """What a budget can limit, in the order in which events and descriptions name it."""
 
 
+@names_its_options()
 @dataclass(frozen=True, slots=True)
 class Budget:
     """What a run may use together with its child runs: ``engine.start(flow, budget=Budget(cost=5.0))``.
@@ -161,7 +168,8 @@ class Budget:
         if self.seconds is not None:
             _check("seconds of a Budget", number_problem(self.seconds, 0.001, MAX_SECONDS))
         if self.on_exceeded not in ("fail", "pause", "tell"):
-            raise ValueError(f"on_exceeded of a Budget must be 'fail', 'pause' or 'tell', not {self.on_exceeded!r}")
+            wrong = short_repr(self.on_exceeded)
+            raise ValueError(f"on_exceeded of a Budget must be 'fail', 'pause' or 'tell', not {wrong}")
 
     def limit(self, resource: str) -> Decimal | None:
         """The limit of one of ``RESOURCES``; None if it has no limit."""
@@ -181,11 +189,12 @@ class Budget:
         if isinstance(given, Budget):
             return given
         if not isinstance(given, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # may come from a request
-            raise ValueError(f"a budget must be an object, not {json_kind(given)}")
+            raise ValueError(f'a budget must be an object, like {{"cost": 5}}, not {json_kind(given)}')
         known = [field.name for field in fields(cls)]
         for name in given:
             if name not in known:
-                raise ValueError(f"a budget has no member {str(name)[:50]!r}; its members are {', '.join(known)}")
+                hint = did_you_mean(str(name), known) or f"; its members are {', '.join(known)}"
+                raise ValueError(f"a budget has no member {str(name)[:50]!r}{hint}")
         return cls(**given)
 
 

@@ -73,7 +73,7 @@ class Task(NamedFunction[P, R]):
     def __init__(self, function: Callable[P, R], options: TaskOptions) -> None:
         super().__init__(function, options.get("name") or getattr(function, "__name__", type(function).__name__))
         self.after: tuple[str | Task[..., Any] | Group, ...] = _several(options.get("after", ()))
-        self.needs = dict(options.get("needs") or {})
+        self.needs = _members(options.get("needs"))
         self.when = options.get("when")
         self.map = options.get("map")
         self.retry = _retry(options.get("retry"))
@@ -83,7 +83,7 @@ class Task(NamedFunction[P, R]):
         self.limits: tuple[str | Limit, ...] = _several(options.get("limits", ()))
         self.cache = _cache(options.get("cache"))
         self.on_upstream_failure: str = options.get("on_upstream_failure", "skip")
-        self.meta = dict(options.get("meta") or {})
+        self.meta = _members(options.get("meta"))
         self.given: Mapping[str, Any] = {}
         """Parameter -> value, with references to upstreams. Only a task that comes from a plan has any."""
         self.tool: str | None = None
@@ -109,9 +109,16 @@ def _several(option: Any) -> tuple[Any, ...]:
     return tuple(cast(Iterable[Any], option))
 
 
+def _members(option: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A copy of an object. ``options_problem`` checks the type."""
+    if option is None:
+        return {}
+    return dict(option) if isinstance(option, Mapping) else option  # pyright: ignore[reportUnnecessaryIsInstance]  # users without a type checker
+
+
 def _retry(option: Retry | int | None) -> Retry | None:
     """A whole number is the number of attempts. ``options_problem`` checks the type."""
-    if isinstance(option, int) and not isinstance(option, bool):
+    if isinstance(option, int) and not isinstance(option, bool) and option > 0:
         return Retry(attempts=option)
     return cast("Retry | None", option)
 

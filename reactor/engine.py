@@ -32,7 +32,7 @@ from reactor.recovery.origin import recorded_start
 from reactor.recovery.recovery import Recovery
 from reactor.recovery.retry import prepare_retry
 from reactor.registry import Registry
-from reactor.requests import check_meta, check_reason, check_run_id, make_run_id
+from reactor.requests import check_listing, check_meta, check_reason, check_run_id, make_run_id
 from reactor.runs.beginning import Beginning
 from reactor.runs.draining import drain_runs, suspend_all
 from reactor.runs.host import Host
@@ -313,6 +313,7 @@ class Engine:
 
         ``parent``: the child runs of this run. ``root``: this run and all runs below it.
         """
+        check_listing(status, limit)
         return await self._stores.index.records(
             status=status, workflow=workflow, parent=parent, root=root, before=before, limit=limit
         )

@@ -11,7 +11,7 @@ from reactor.definition.policy import Limit
 from reactor.definition.task import Task
 from reactor.definition.workflow import Workflow
 from reactor.errors import UnknownWorkflow, WorkflowError
-from reactor.events.values import short_repr
+from reactor.events.values import named
 from reactor.plans.tools import Tool, tools, tools_by_name
 from reactor.requests import several
 
@@ -20,7 +20,7 @@ def check_workflow(given: object) -> Workflow:
     """Raises TypeError for what is not a workflow, which says what was given instead."""
     if isinstance(given, Workflow):
         return given
-    what = f"the task {given.name!r}: give the workflow it belongs to" if isinstance(given, Task) else short_repr(given)
+    what = f"the task {given.name!r}: give the workflow it belongs to" if isinstance(given, Task) else named(given)
     raise TypeError(f"a workflow must be a Workflow, or the name of a registered one, not {what}")
 
 

@@ -11,15 +11,18 @@ import math
 import os
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast, get_args
 
 import orjson
 
 from reactor import bounds
 from reactor.errors import InvalidRunId
-from reactor.events.values import json_kind, plain_copy
+from reactor.events.values import json_kind, named, plain_copy
+from reactor.events.vocabulary.tables import RunStatus
 
 T = TypeVar("T")
+
+RUN_STATUSES: Final[tuple[str, ...]] = get_args(RunStatus)
 
 # --- text -------------------------------------------------------------------------------------------------------
 
@@ -69,11 +72,27 @@ def check_by(by: str | None) -> None:
 def check_key(key: str | None) -> None:
     """Raises ValueError for a key that cannot name a ``ctx.receive``; None is allowed."""
     if key is not None and (not _is_short_text(key) or not key):
-        raise ValueError(f"a key must be text of 1 to {bounds.MAX_REASON_CHARS} characters, not {_short(key)}")
+        raise ValueError(f"a key must be text of 1 to {bounds.MAX_REASON_CHARS} characters")
 
 
 def _is_short_text(text: object) -> bool:
     return isinstance(text, str) and len(text) <= bounds.MAX_REASON_CHARS and is_text(text)
+
+
+def check_cursor(cursor: int) -> int:
+    """Returns the cursor; raises ValueError for what is not the seq of an event, or 0."""
+    if (problem := whole_number_problem(cursor, 0)) is not None:
+        raise ValueError(f"a cursor is the seq of the last event seen, or 0 for the start; it {problem}")
+    return cursor
+
+
+def check_listing(status: str | None, limit: int) -> None:
+    """Raises ValueError for a status that no run has, and for a limit that is not a whole number from 1."""
+    if status is not None and status not in RUN_STATUSES:
+        hint = f"must be one of {', '.join(RUN_STATUSES)}, not {_short(status)}"
+        raise ValueError(f"the status of the runs that are listed {hint}")
+    if (problem := whole_number_problem(limit, 1)) is not None:
+        raise ValueError(f"the limit of a list of runs {problem}")
 
 
 # --- JSON -------------------------------------------------------------------------------------------------------
@@ -138,7 +157,8 @@ def check_grace(grace: float) -> None:
     except TypeError:
         is_grace = False
     if not is_grace:
-        hint = "; a reason is given as reason=" if isinstance(grace, str) else ""
+        is_text = isinstance(grace, str) and any(letter.isalpha() for letter in grace)
+        hint = "; a reason is given as reason=" if is_text else ""
         raise ValueError(
             f"grace must be a number of seconds from 0 to {bounds.MAX_SECONDS:,.0f}, not {_short(grace)}{hint}"
         )
@@ -153,7 +173,7 @@ def several(given: object, kind: type[T], option: str, hint: str) -> tuple[T, ..
     items = tuple(cast("Iterable[object]", given)) if is_list else (cast("object", given),)
     for item in items:
         if not isinstance(item, kind):
-            raise TypeError(f"{option} must be a list of {kind.__name__}, not {_short(item)}; {hint}")
+            raise TypeError(f"{option} must be a list of {kind.__name__}, not {named(item)}; {hint}")
     return cast("tuple[T, ...]", items)
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from reactor import bounds
 from reactor.context.calls import LlmCall, ToolCall
 from reactor.context.forms import Form
+from reactor.definition.names import missing_attribute
 from reactor.definition.policy import Budget, check_tokens, money
 from reactor.errors import EventTooLarge, InvalidEvent
-from reactor.events.values import dumps, is_plain, plain_copy
+from reactor.events.values import dumps, is_plain, json_kind, plain_copy
 from reactor.ports import speech
 from reactor.ports.attempt import Attempt
 from reactor.ports.speech import Line
@@ -70,9 +71,16 @@ class Context:
         """
         # users without a type checker pass anything
         if not isinstance(type, str) or not bounds.EVENT_TYPE.fullmatch(type) or len(type) > bounds.EVENT_TYPE_CHARS:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise self._error(InvalidEvent, f"{type!r} is not an event type; write lower case words joined by dots")
+            raise self._error(
+                InvalidEvent,
+                f"{type!r} is not an event type; write lower case words joined by dots, like 'page.fetched'",
+            )
         if type.startswith(bounds.RESERVED_EVENT_PREFIXES):
-            raise self._error(InvalidEvent, f"the event type {type!r} is reserved for the engine")
+            first = type.partition(".")[0]
+            raise self._error(
+                InvalidEvent,
+                f"the event type {type!r} is reserved for the engine; begin it with another word than {first}",
+            )
         return self.write(type, {} if data is None else data)
 
     def progress(self, fraction: float, message: str | None = None) -> Awaitable[None]:
@@ -199,7 +207,9 @@ class Context:
         except (TypeError, ValueError, RecursionError) as error:
             raise self._error(InvalidEvent, f"the data of its {type!r} event is not JSON: {error}") from error
         if json[:1] != b"{":
-            raise self._error(InvalidEvent, f"the data of its {type!r} event must be a JSON object")
+            raise self._error(
+                InvalidEvent, f"the data of its {type!r} event must be a JSON object, not {json_kind(data)}"
+            )
         if len(json) > bounds.MAX_EVENT_BYTES - _ENVELOPE_BYTES:
             raise self._error(
                 EventTooLarge,
@@ -211,6 +221,11 @@ class Context:
     def _error(self, kind: Any, what: str) -> Exception:
         message = f"task {self.task_id} of run {self.run_id}: {what}"
         return kind(message, run_id=self.run_id, task_id=self.task_id)
+
+    if not TYPE_CHECKING:  # else type checkers would take any attribute
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing_attribute("ctx", name, [*vars(self), *vars(Context)])
 
 
 class TaskLog:
@@ -235,3 +250,14 @@ class TaskLog:
 
     def error(self, message: str, /, **fields: Any) -> Awaitable[None]:
         return self._write("error", message, fields)
+
+    if not TYPE_CHECKING:  # else type checkers would take any attribute, and any call
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing_attribute("ctx.log", name, _LEVELS)
+
+        def __call__(self, *_: Any, **__: Any) -> Any:
+            raise TypeError("ctx.log cannot be called; write ctx.log.info(...), or debug, warning, error")
+
+
+_LEVELS: Final = ("debug", "info", "warning", "error")

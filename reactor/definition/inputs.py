@@ -103,7 +103,7 @@ def validate_input(workflow: str, inputs: Mapping[str, RunInput], given: object)
     """The given input as the bodies receive it; raises InputError that lists every problem."""
     if not isinstance(given, Mapping):
         raise InputError(
-            f"the input of workflow {workflow!r} must be an object, not {json_kind(given)}",
+            f"the input of workflow {workflow!r} must be an object, like {_example(inputs)}, not {json_kind(given)}",
             workflow=workflow,
             problems=[],
         )
@@ -130,6 +130,10 @@ def validate_input(workflow: str, inputs: Mapping[str, RunInput], given: object)
         sentence = "; ".join(problem["message"] for problem in problems)
         raise InputError(f"workflow {workflow!r}: {sentence}", workflow=workflow, problems=problems)
     return values
+
+
+def _example(inputs: Iterable[str]) -> str:
+    return "{" + ", ".join(f'"{name}": ...' for name in islice(inputs, 3)) + "}"
 
 
 def _validate(spec: RunInput, value: Any) -> Any:

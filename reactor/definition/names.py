@@ -64,6 +64,12 @@ def unknown_options(of: str, given: Iterable[str], known: Collection[str]) -> Ty
     return TypeError(f"{of} has no option {unknown}{hint or '; its options are ' + ', '.join(known)}")
 
 
+def missing_attribute(of: str, name: str, known: Iterable[str]) -> AttributeError:
+    """The error for something that an object does not have; ``of`` is what users call the object."""
+    public = [one for one in known if not one.startswith("_")]
+    return AttributeError(f"{of} has no {name!r}{did_you_mean(name, public) or '; it has ' + ', '.join(public)}")
+
+
 def names_options(of: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Makes a function say which options it has where it is given another one; ``of``: how it is called.
 
@@ -112,6 +118,8 @@ def is_near(name: str, other: str) -> bool:
     """
     most = 2 if min(len(name), len(other)) >= 6 else 1
     if name == other or abs(len(name) - len(other)) > most or max(len(name), len(other)) > _COMPARED_CHARS:
+        return False
+    if len(set(name) ^ set(other)) > 2 * most:  # each of the changes adds and removes one letter at most
         return False
     if min(len(name), len(other)) <= 4 and sorted(name) != sorted(other):
         return False

@@ -11,7 +11,7 @@ from reactor.definition.executors import EXECUTORS
 from reactor.definition.names import did_you_mean
 from reactor.definition.policy import Cache, Limit, Retry
 from reactor.definition.task import ON_UPSTREAM_FAILURE, Group, Task
-from reactor.events.values import json_kind, plain_copy, short_repr
+from reactor.events.values import json_kind, named, plain_copy, short_repr
 from reactor.requests import check_grace, seconds_problem, whole_number_problem
 
 
@@ -54,7 +54,7 @@ def check_engine_options(concurrency: Any, grace: Any, append_timeout: Any, reso
         raise ValueError(f"the engine's {problem}")
     check_grace(grace)
     if resources is not None and not isinstance(resources, Mapping):
-        raise TypeError(f'the resources of an engine must be an object, like {{"db": pool}}, not {_named(resources)}')
+        raise TypeError(f'the resources of an engine must be an object, like {{"db": pool}}, not {named(resources)}')
 
 
 def function_problem(name: str, function: Any) -> str | None:
@@ -66,7 +66,7 @@ def function_problem(name: str, function: Any) -> str | None:
         made = f"flow.task({function.__name__}())"  # a class without __call__ may be meant: it makes the output
         return f"task {name} is a class whose objects can be called: give an object of it, {made}"
     if not callable(function):
-        return f"the body of a task must be a function, not {_named(function)}"
+        return f"the body of a task must be a function, not {named(function)}"
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         return f"task {name} has a yield, and a body gives one output: return a list, or tell each item with ctx.emit"
     return None
@@ -134,7 +134,7 @@ def _limits_problem(name: str, limits: tuple[Any, ...]) -> str | None:
 def _after_problem(name: str, after: tuple[Any, ...]) -> str | None:
     for part in after:
         if not isinstance(part, (str, Task, Group)):
-            return f"after of task {name} must be tasks, names of tasks or groups, not {_named(part)}"
+            return f"after of task {name} must be tasks, names of tasks or groups, not {named(part)}"
     return None
 
 
@@ -156,12 +156,3 @@ def _on_upstream_failure_problem(name: str, value: Any) -> str | None:
     if value in ON_UPSTREAM_FAILURE:
         return None
     return f"on_upstream_failure of task {name} must be 'skip' or 'run', not {short_repr(value)}"
-
-
-def _named(value: object) -> str:
-    """A value in a message: what is a function has its name there, not its address."""
-    name = getattr(value, "__name__", None)
-    if isinstance(name, str):
-        return f"the {type(value).__name__} {name}"
-    text = short_repr(value)
-    return f"a {type(value).__name__}" if " at 0x" in text else text

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple, cast
 from urllib.parse import urlsplit
 
-from reactor.events.values import short_repr
+from reactor.events.values import named
 from reactor.logs.memory import open_memory
 from reactor.logs.sqlite.url import open_sqlite
 from reactor.ports.stores import Log
@@ -66,6 +66,4 @@ def _check_log(log: Log) -> Log:
         return log
     is_workflow = hasattr(log, "tasks") or isinstance(cast("object", log), list)
     hint = "; workflows are given by name: Engine(workflows=[flow])" if is_workflow else ""
-    raise TypeError(
-        f"the log of an engine must be a URL, like sqlite:///runs.db, or a log, not {short_repr(log)}{hint}"
-    )
+    raise TypeError(f"the log of an engine must be a URL, like sqlite:///runs.db, or a log, not {named(log)}{hint}")

@@ -26,7 +26,7 @@ from reactor.definition.options import options_problem
 from reactor.definition.policy import Limit
 from reactor.definition.task import ExecutorName, NamedFunction, P, R, Task
 from reactor.errors import WorkflowError
-from reactor.events.values import short_repr
+from reactor.events.values import named
 from reactor.requests import several
 
 _REGISTERED: Final[dict[str, Tool[..., Any]]] = {}
@@ -51,7 +51,7 @@ class Tool(NamedFunction[P, R]):
     ) -> None:
         if not callable(function) or isinstance(function, type):
             raise WorkflowError(
-                f"a tool must be a function, not {short_repr(function)}; its name is given as name=",
+                f"a tool must be a function, not {named(function)}; its name is given as name=",
                 workflow="",
                 task=None,
                 tool=name,

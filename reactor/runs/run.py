@@ -8,11 +8,11 @@ from typing import Any
 import orjson
 
 from reactor.bounds import CANCEL_GRACE_SECONDS
-from reactor.definition.names import child_task_id
+from reactor.definition.names import child_task_id, did_you_mean, known_names
 from reactor.errors import LogLost, RunCancelled, RunEnded, RunFailed, RunNotHere, UnknownTask
 from reactor.events.event import Message
 from reactor.events.state import ENDED, RunState
-from reactor.requests import check_by, check_grace, check_key, check_reason, check_value
+from reactor.requests import check_by, check_cursor, check_grace, check_key, check_reason, check_value
 from reactor.runs.execution import Execution
 from reactor.stream.feed import Closed, Feed
 from reactor.stream.follow import Follow, RunEvents, closing_error, iterate
@@ -54,7 +54,7 @@ class Run:
 
     def events_after(self, cursor: int) -> RunEvents:
         """The events with ``seq > cursor``, then live."""
-        return RunEvents(Follow(self.feed, cursor))
+        return RunEvents(Follow(self.feed, check_cursor(cursor)))
 
     @property
     def live(self) -> Live:
@@ -72,7 +72,10 @@ class Run:
         count = None if mapped is None else mapped.count
         index = None if name == task_id else _index_of(name, task_id)
         if name not in known or index == -1 or (count is not None and index is not None and index >= count):
-            raise UnknownTask(f"run {self.id} has no task {str(task_id)[:100]!r}", run_id=self.id, task_id=task_id)
+            hint = did_you_mean(str(task_id), known) or f"; its tasks are {known_names(known)}"
+            raise UnknownTask(
+                f"run {self.id} has no task {str(task_id)[:100]!r}{hint}", run_id=self.id, task_id=str(task_id)
+            )
         return TaskEvents(self.feed, task_id)
 
     async def __aiter__(self) -> AsyncIterator[Message]:
@@ -143,7 +146,8 @@ class Run:
             return b"[%b]" % b",".join([await self.output(c.id) for c in children if c.status == "completed"])
         event = await self.feed.event(task.seq) if task is not None and task.status == "completed" else None
         if event is None or event.type != "task.completed":
-            what = "no such task" if task is None else f"its status is {task.status}, there is no output"
+            hint = did_you_mean(task_id, self.state.tasks) or f"; its tasks are {known_names(self.state.tasks)}"
+            what = f"no such task{hint}" if task is None else f"its status is {task.status}, there is no output"
             raise UnknownTask(f"task {task_id!r} of run {self.id}: {what}", run_id=self.id, task_id=task_id)
         if "output" in event.data:
             return orjson.dumps(event.data["output"])

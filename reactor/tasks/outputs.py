@@ -7,6 +7,8 @@ from typing import Any, Final, NamedTuple
 
 from reactivex import Observable
 
+from reactor.events.values import named
+
 
 class Output(NamedTuple):
     """A completed task's output: the value its dependents receive, and its JSON in the log."""
@@ -19,7 +21,6 @@ class Output(NamedTuple):
 
 _COMMON: Final[frozenset[type]] = frozenset({type(None), bool, int, float, str, bytes, list, tuple, dict})
 """The types most bodies return. They need no closer look."""
-_KINDS: Final = ("coroutine", "generator", "async_generator")
 
 
 def output_problem(output: Any) -> TypeError | None:
@@ -29,15 +30,9 @@ def output_problem(output: Any) -> TypeError | None:
     if inspect.isawaitable(output):
         if inspect.iscoroutine(output):
             output.close()
-        return TypeError(f"the body returned {_named(output)}; declare it with async def, or await it")
+        return TypeError(f"the body returned {named(output)}; declare it with async def, or await it")
     if isinstance(output, Observable):
         return TypeError("the body returned an Observable after it was asked to stop")
     if inspect.isgenerator(output) or inspect.isasyncgen(output):
-        return TypeError(f"the body returned {_named(output)}; return a list")
+        return TypeError(f"the body returned {named(output)}; return a list")
     return None
-
-
-def _named(output: object) -> str:
-    """``the coroutine fetch``: what was returned, by its name and not by its address."""
-    kind, name = type(output).__name__, getattr(output, "__name__", "")
-    return f"the {kind} {name}".rstrip() if kind in _KINDS else f"an object of {kind}"

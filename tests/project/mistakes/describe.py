@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 from tests.helpers.paths import ROOT
 from tests.project.mistakes import around, defining, running, serving
-from tests.project.mistakes.section import Section, line_of
+from tests.project.mistakes.section import Section
 
 PAGE = ROOT / "docs" / "mistakes.md"
 

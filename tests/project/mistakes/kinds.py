@@ -93,10 +93,10 @@ async def _request(flow: Workflow, row: str) -> str:
         headers = {"Content-Type": "application/json", **headers}
     async with Engine(workflows=[flow], grace=0.0) as engine:
         await (await engine.start(flow, {"root": "src"}, run_id="r1"))
-        async with TestClient(TestServer(create_app(engine, [flow], allowed_hosts=["*"]))) as client:
-            async with client.request(method, f"/api/v1{path}", headers=headers, data=body or None) as answer:
-                said = orjson.loads(await answer.read()) if answer.status >= 400 else {"detail": NOTHING}
-                return f"{answer.status}: {said['detail']}"
+        async with TestClient(TestServer(create_app(engine, [flow]))) as client:
+            answer = await client.request(method, f"/api/v1{path}", headers=headers, data=body or None)
+            said = orjson.loads(await answer.read()) if answer.status >= 400 else {"detail": NOTHING}
+            return f"{answer.status}: {said['detail']}"
 
 
 @contextmanager

@@ -140,7 +140,7 @@ def number_problem(value: Any, least: float, most: float) -> str | None:
     """``must be a number from 0 to 1, not 2``; None if it is one. A boolean and NaN are not numbers."""
     if _is_number(value) and least <= value <= most:
         return None
-    return f"must be a number from {least:g} to {most:,.10g}, not {_short(value)}"
+    return f"must be a number from {least:g} to {most:,.15g}, not {_short(value)}"
 
 
 def seconds_problem(value: Any) -> str | None:

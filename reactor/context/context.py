@@ -225,7 +225,12 @@ class Context:
     if not TYPE_CHECKING:  # else type checkers would take any attribute
 
         def __getattr__(self, name: str) -> Any:
-            raise missing_attribute("ctx", name, [*vars(self), *vars(Context)])
+            known = [one for one in (*vars(self), *vars(Context)) if one not in _FOR_CALLS]
+            raise missing_attribute("ctx", name, known)
+
+
+_FOR_CALLS: Final = ("write", "count_spending", "next_call")
+"""Parts of a Context that are not for bodies."""
 
 
 class TaskLog:

@@ -71,12 +71,19 @@ class Run:
         mapped = self.state.tasks.get(name)
         count = None if mapped is None else mapped.count
         index = None if name == task_id else _index_of(name, task_id)
-        if name not in known or index == -1 or (count is not None and index is not None and index >= count):
+        is_missing = index is not None and (self._is_plain(name) if count is None else index >= count)
+        if name not in known or index == -1 or is_missing:
             hint = did_you_mean(str(task_id), known) or f"; its tasks are {known_names(known)}"
             raise UnknownTask(
                 f"run {self.id} has no task {str(task_id)[:100]!r}{hint}", run_id=self.id, task_id=str(task_id)
             )
         return TaskEvents(self.feed, task_id)
+
+    def _is_plain(self, task: str) -> bool:
+        """Whether a task has no children and will have none."""
+        if self._execution is not None and task in self._execution.graph.by_name:
+            return self._execution.graph.by_name[task].map_source is None
+        return task in self.state.tasks and self.state.tasks[task].status in ENDED
 
     async def __aiter__(self) -> AsyncIterator[Message]:
         async for window in iterate(self.feed):

@@ -16,6 +16,7 @@ flow.task(lambda: 1, name="fetch")
 
 
 def run_engine(row: str, folder: Path) -> str:
+    (folder / "notes.txt").write_text("no database " * 100)
     return run_python(SETUP, row, folder)
 
 
@@ -23,7 +24,6 @@ ENGINE = (
     "await Engine(workflows=[flow]).start(flow)",
     "engine = Engine()\nasync with engine: ...\nawait engine.start(flow)",
     "engine = Engine()\nasync with engine: ...\nasync with engine: ...",
-    "with Engine() as engine: ...",
     "Engine('redis://localhost')",
     "Engine('postgres://localhost/runs')",
     "Engine('runs.db')",
@@ -37,7 +37,7 @@ ENGINE = (
     "Engine([flow])",
     "async with Engine('sqlite:///nope/runs.db'): ...",
     "async with Engine('sqlite:///runs.db'):\n    async with Engine('sqlite:///runs.db'): ...",
-    "open('notes.txt', 'w').write('not a database ' * 100)\nasync with Engine('sqlite:///notes.txt'): ...",
+    "async with Engine('sqlite:///notes.txt'): ...  # a file of text",
     "Engine(workflows='census')",
     "Engine(workflows=[flow.run])",
     "Engine(workflows={'census': flow})",
@@ -48,7 +48,6 @@ ENGINE = (
     "Engine(append_timeout=0)",
     "Engine(resources=5)",
     "Engine(limits={'openai': 60})",
-    "Engine(limits=Limit('openai', 60))",
     "Engine(limits=[Limit('openai', 60), Limit('openai', 10)])",
     "Engine(tools=[len])",
     "Engine(services=[5])",
@@ -68,10 +67,6 @@ def fetch(url: str, limit: int = 10) -> list[str]:
 
 def run_plan(row: str, folder: Path) -> str:
     return run_python(PLAN_SETUP.replace("@tool", ""), f"tools = [Tool(fetch)]\n{row}", folder)
-
-
-def _load(tasks: str) -> str:
-    return f"load_plan({tasks}, tools)"
 
 
 PLANS = (
@@ -104,5 +99,5 @@ PLANS = (
 
 SECTIONS = (
     Section("Engines", "", run_engine, ENGINE, SETUP),
-    Section("Plans and tools", "", run_plan, PLANS, PLAN_SETUP + "\n\ntools = [fetch]\n"),
+    Section("Plans and tools", "", run_plan, PLANS, f"{PLAN_SETUP}\n\ntools = [fetch]\n"),
 )

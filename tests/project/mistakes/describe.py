@@ -8,26 +8,42 @@ from tempfile import TemporaryDirectory
 
 from tests.helpers.paths import ROOT
 from tests.project.mistakes import around, defining, running, serving
-from tests.project.mistakes.section import Section
+from tests.project.mistakes.section import Section, line_of
 
 PAGE = ROOT / "docs" / "mistakes.md"
 
 SECTIONS: tuple[Section, ...] = (*defining.SECTIONS, *running.SECTIONS, *around.SECTIONS, *serving.SECTIONS)
 
+INTRODUCTION = """\
+# Mistakes
+
+What is easily written wrong, and what you are told. Look here for the sentence you got: it names what is wrong, where,
+and what to write instead. The tests write each of these wrongly and compare the answer with this page. Do not edit it:
+run `python -m tests.project.mistakes.describe`.
+
+A misspelt parameter with a default is not refused, since any name may be an input of the run; the log says it once, as
+it says that an output is not what its task is annotated with.
+"""
+
 
 def said(section: Section, row: str) -> str:
+    """What whoever writes this row is told."""
     with TemporaryDirectory() as folder:
         return section.run(row, Path(folder))
 
 
+def page() -> str:
+    """The whole page."""
+    return "\n".join([INTRODUCTION, *map(_section, SECTIONS)])
+
+
+def _section(section: Section) -> str:
+    setup = f"```py\n{section.setup}```\n" if section.setup else ""
+    table = "\n".join(line_of(row, said(section, row)) for row in section.rows)
+    parts = (f"## {section.title}\n", section.text and f"{section.text.strip()}\n", setup)
+    return "\n".join([*filter(None, parts), f"| written | told |\n|---|---|\n{table}\n"])
+
+
 if __name__ == "__main__":
-    for section in SECTIONS:
-        if len(sys.argv) > 1 and sys.argv[1] not in section.title:
-            continue
-        print("##", section.title)
-        for row in section.rows:
-            try:
-                text = said(section, row)
-            except BaseException as error:
-                text = f"!!!!! {type(error).__name__}: {error}"
-            print(" -", row.replace("\n", " ⏎ "), "\n      ", text.replace("\n", "\n       "))
+    PAGE.write_text(page())
+    sys.stdout.write(f"wrote {PAGE.relative_to(ROOT)}\n")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 import asyncio
 import inspect
+import re
 import shlex
 import textwrap
-import traceback
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,22 +33,21 @@ def run_python(setup: str, row: str, folder: Path, then: str = "") -> str:
     ``then``: code that runs after the row and is not shown.
     """
     code = "\n".join((setup, row, then))
+    compiled = compile(code, "<mine>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
     warn_once.cache_clear()
     with chdir(folder), said_in_log() as warnings:
         try:
-            asyncio.run(_run(code))
+            done = eval(compiled, {"__name__": "mine"})  # with an await in it, this is a coroutine
+            if inspect.isawaitable(done):
+                asyncio.run(_in_time(done))
         except Exception as error:
             return _sentence(error)
     return "\n".join(warnings) or NOTHING
 
 
-async def _run(code: str) -> None:
-    names: dict[str, Any] = {"__name__": "mine"}
-    compiled = compile(code, "<mine>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+async def _in_time(done: Awaitable[Any]) -> None:
     async with asyncio.timeout(SECONDS):
-        done = eval(compiled, names)
-        if inspect.isawaitable(done):
-            await done
+        await done
 
 
 def run_body(row: str, folder: Path) -> str:
@@ -115,4 +114,5 @@ def _sentence(error: BaseException) -> str:
     cause = error.__cause__
     if isinstance(error, RunFailed) and cause is not None:
         error = cause
-    return "".join(traceback.format_exception_only(error)).rsplit("\n", 1)[0].removeprefix("reactor.errors.")
+    text = re.sub(r"process \d+", "process 4711", str(error))
+    return f"{type(error).__name__}: {text}"

@@ -19,7 +19,6 @@ class Section:
     run: Run
     rows: tuple[str, ...]
     setup: str = ""
-    language: str = "py"
 
 
 def line_of(row: str, said: str) -> str:

@@ -142,7 +142,7 @@ def check_view(view: object) -> None:
         is_key = False
     if not is_key:
         raise TypeError(
-            f"a view is a function with a hash, not {named(view)}: view=function, which is given an Observable of events"
+            f"a view is a function with a hash, not {named(view)}: view=function, which gets an Observable of events"
         )
 
 

@@ -14,7 +14,6 @@ from reactor_web.dialects import find
 OnDisconnect = Literal["continue", "cancel"]
 
 _OF_A_SOURCE: Final = "the stream of an Observable"
-_MOST: Final = 10**18
 
 
 class StreamSettings(TypedDict, total=False):
@@ -49,18 +48,18 @@ def check_settings(settings: Mapping[str, Any], names: Sequence[str] | None = No
         raise unknown_options(of, unknown, known)
     for name, value in settings.items():
         if (value is not None or name not in _OPTIONAL) and (problem := _problem(name, value)) is not None:
-            raise ValueError(f"stream(..., {name}=...) {problem}")
+            raise ValueError(f"stream: {name}= {problem}")
     globs = {name: settings[name] for name in ("types", "tasks") if settings.get(name) is not None}
     try:
         matcher(**globs)
     except InvalidPattern as error:  # the handler's doing: as an InvalidPattern it would be answered 400
-        raise ValueError(f"stream(..., {error})") from None
+        raise ValueError(f"stream: {error}") from None
     return {**settings, **{name: (value,) if isinstance(value, str) else tuple(value) for name, value in globs.items()}}
 
 
 def _problem(name: str, value: Any) -> str | None:
     if name in _WHOLE:
-        return whole_number_problem(value, 0, _MOST)
+        return whole_number_problem(value, 0)
     if name in _NUMBERS:
         return number_problem(value, 0, MAX_SECONDS * 1_000 if name == "throttle" else MAX_SECONDS)
     if name == "snapshot" and not isinstance(value, bool):

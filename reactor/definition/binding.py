@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple, get_origin, get_type_hints
 
 from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
+from pydantic_core import SchemaError
 
 MISSING: Final = inspect.Parameter.empty
 """Stands for a default or an annotation that is not there."""
@@ -115,8 +116,8 @@ def _cached_adapter(annotation: Any) -> TypeAdapter[Any] | None:
         return None
     try:
         return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
-    except (PydanticUserError, PydanticSchemaGenerationError):
-        return None  # a dataclass or model whose own config forbids arbitrary types
+    except (PydanticUserError, PydanticSchemaGenerationError, SchemaError):
+        return None  # a dataclass or model whose own config forbids arbitrary types, or a Protocol
 
 
 def adapter_for(annotation: Any) -> TypeAdapter[Any] | None:

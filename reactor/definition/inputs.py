@@ -103,7 +103,7 @@ def validate_input(workflow: str, inputs: Mapping[str, RunInput], given: object)
     """The given input as the bodies receive it; raises InputError that lists every problem."""
     if not isinstance(given, Mapping):
         raise InputError(
-            f"the input of workflow {workflow!r} must be an object, like {_example(inputs)}, not {json_kind(given)}",
+            f"the input of workflow {workflow!r} must be an object, not {json_kind(given)}: {_example(inputs)}",
             workflow=workflow,
             problems=[],
         )

@@ -6,6 +6,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import ValidationError
+from typing_extensions import is_protocol, is_typeddict
 
 from reactor.definition.binding import MISSING, UNRESOLVED, adapter_for, problems_in, type_name
 
@@ -60,10 +61,6 @@ def _classes_of(annotation: Any) -> tuple[type, ...] | None:
         parts = [_classes_of(part) for part in get_args(annotation)]
         return None if None in parts else tuple(one for part in parts for one in part or ())
     kind = annotation if origin is None else origin
-    if not isinstance(kind, type):
-        return None
-    try:
-        isinstance(None, kind)  # raises for a TypedDict and for most Protocols
-    except TypeError:
+    if not isinstance(kind, type) or is_protocol(kind) or is_typeddict(kind):
         return None
     return _ACCEPTED.get(kind, (kind,))

@@ -19,7 +19,8 @@ from reactor.definition.options import check_engine_options
 from reactor.definition.policy import Budget, Limit
 from reactor.definition.workflow import Workflow
 from reactor.errors import EngineClosed, RunExists
-from reactor.events.event import Message
+from reactor.events.event import Event
+from reactor.events.vocabulary import RunStatus
 from reactor.logger import get_logger
 from reactor.logs.schemes import open_log
 from reactor.logs.stops import mark_stop, take_stop
@@ -87,9 +88,8 @@ class Engine:
         check_engine_options(concurrency, grace, append_timeout, resources)
         self._concurrency = concurrency
         self._resources = resources or {}
-        self._grace = grace
+        self._grace, self._append_timeout = grace, append_timeout
         self._tracebacks = tracebacks
-        self._append_timeout = append_timeout
         self._services = Services(services)
         self._registry = Registry(limits, tools)
         self._runs = OpenRuns(self._stores, self.clock)
@@ -302,7 +302,7 @@ class Engine:
     async def list(
         self,
         *,
-        status: str | None = None,
+        status: RunStatus | None = None,
         workflow: str | None = None,
         parent: str | None = None,
         root: str | None = None,
@@ -339,12 +339,12 @@ class Engine:
         return len(self._runs.open)
 
     @property
-    def live(self) -> Observable[Message]:
+    def live(self) -> Observable[Event]:
         """The hot Observable of the events of all runs, as they are committed, from now on."""
         return live_of_all(self._runs.windows)
 
     @property
-    def events(self) -> Observable[Message]:
+    def events(self) -> Observable[Event]:
         """The old name of ``live``. Gone in 0.3."""
         warnings.warn("engine.events is engine.live now", DeprecationWarning, stacklevel=2)
         return self.live

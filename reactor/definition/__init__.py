@@ -3,6 +3,7 @@
 workflow      ``Workflow``, and the decorator ``@flow.task``
 task          ``Task``: a function and its options; ``Group``
 groups        parts of a workflow, one after the other or side by side
+functions     the types of functions that users write
 policy        how tasks and runs are supervised: Retry, Limit, Cache, Budget
 names         what a name may look like; the id of a mapped child
 options       checks of the options of one task

@@ -8,6 +8,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final, Literal, cast
 
 from reactor.bounds import LIMIT_AMOUNT, MAX_COST, MAX_SECONDS, MAX_TOKENS, TASK_NAME
+from reactor.definition.functions import AnyFunction
 from reactor.definition.names import TASK_NAME_RULE, did_you_mean, names_its_options
 from reactor.events.values import json_kind, short_repr
 from reactor.requests import number_problem, whole_number_problem
@@ -123,7 +124,7 @@ class Cache:
     (``values.encode_output``) are stored. Raises ValueError for an option that does not fit.
     """
 
-    key: Callable[..., Any] | None = None
+    key: AnyFunction[Any] | None = None
     ttl: float | None = None
 
     def __post_init__(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Generic, Literal, NamedTuple, ParamSpec, TypedDict, TypeVar, cast, get_args
 
+from reactor.definition.functions import AnyFunction
 from reactor.definition.policy import Cache, Limit, Retry
 from reactor.events.vocabulary.run import GroupData
 
@@ -18,22 +19,27 @@ OnUpstreamFailure = Literal["skip", "run"]
 ON_UPSTREAM_FAILURE: Final[tuple[str, ...]] = get_args(OnUpstreamFailure)
 
 
-class TaskOptions(TypedDict, total=False):
-    """The options of a task; the docstring of ``Workflow.task`` explains each."""
+class UnnamedOptions(TypedDict, total=False):
+    """The options of a task but its name; the docstring of ``Workflow.task`` explains each."""
 
-    name: str | None
     after: str | Task[..., Any] | Group | Sequence[str | Task[..., Any] | Group]
     needs: Mapping[str, str | Task[..., Any]]
-    when: Callable[..., Any] | None
+    when: AnyFunction[Any] | None
     map: str | Task[..., Any] | Mapping[str, str | Task[..., Any]] | None
     retry: Retry | int | None
     timeout: float | None
     executor: ExecutorName | None
     concurrency: int | None
     limits: str | Limit | Sequence[str | Limit]
-    cache: Cache | Callable[..., Any] | bool | None
+    cache: Cache | AnyFunction[Any] | bool | None
     on_upstream_failure: OnUpstreamFailure
     meta: Mapping[str, Any]
+
+
+class TaskOptions(UnnamedOptions, total=False):
+    """All options of a task."""
+
+    name: str | None
 
 
 class NamedFunction(Generic[P, R]):

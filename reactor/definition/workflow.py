@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Never, Unpack, overload
 
 from reactor.bounds import TASK_NAME, WORKFLOW_NAME
+from reactor.definition.functions import AnyFunction
 from reactor.definition.graph import Graph
 from reactor.definition.groups import Part, in_parallel, in_sequence
 from reactor.definition.names import (
@@ -28,7 +29,7 @@ from reactor.definition.names import (
     unknown_options,
 )
 from reactor.definition.options import count_problem, function_problem, options_problem, timeout_problem
-from reactor.definition.task import Group, NamedFunction, P, R, Task, TaskOptions
+from reactor.definition.task import Group, NamedFunction, P, R, Task, TaskOptions, UnnamedOptions
 from reactor.errors import WorkflowError
 from reactor.events.values import plain_copy, short_repr
 
@@ -88,14 +89,23 @@ class Workflow:
         return self._tasks
 
     @overload
+    def task(self, function: Callable[P, R], /, **options: Unpack[UnnamedOptions]) -> Task[P, R]: ...
+
+    # a lambda needs a name, and types for its parameters
+    @overload
+    def task(
+        self, function: AnyFunction[R], /, *, name: str | None, **options: Unpack[UnnamedOptions]
+    ) -> Task[..., R]: ...
+
+    @overload
     def task(self, function: Callable[P, R], /, **options: Unpack[TaskOptions]) -> Task[P, R]: ...
 
     @overload
     def task(self, /, **options: Unpack[TaskOptions]) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 
     def task(
-        self, function: Callable[P, R] | None = None, /, *misplaced: Never, **options: Unpack[TaskOptions]
-    ) -> Task[P, R] | Callable[[Callable[P, R]], Task[P, R]]:
+        self, function: Callable[..., Any] | None = None, /, *misplaced: Never, **options: Unpack[TaskOptions]
+    ) -> Any:
         """Adds a task. A parameter with the name of a task takes its output; any other is an input of the run.
 
         - ``name``: the name of the task; the default is the function's name.
@@ -120,7 +130,7 @@ class Workflow:
         if unknown := options.keys() - TaskOptions.__annotations__.keys():
             raise unknown_options("flow.task", unknown, TaskOptions.__annotations__)
 
-        def add(function: Callable[P, R]) -> Task[P, R]:
+        def add(function: Callable[..., Any]) -> Task[..., Any]:
             # a tool and a task of another workflow may be given like a function
             task = Task(function.function if isinstance(function, NamedFunction) else function, options)
             self._add(task)

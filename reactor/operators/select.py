@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
-from typing import Final, cast
+from typing import Final, TypeVar, cast
 
 from reactivex import Observable
 
@@ -13,6 +13,8 @@ from reactor.events.event import Message, Notice
 from reactor.events.values import named
 from reactor.events.vocabulary import NOTICES, RESERVED, VOCABULARY
 from reactor.operators.attached import Sink, Stage, operator_of
+
+M = TypeVar("M", bound=Message)
 
 PATTERN_CHARS: Final = 256
 PATTERNS: Final = 64
@@ -30,7 +32,7 @@ _KNOWN: Final = (*VOCABULARY, *NOTICES, *RESERVED)
 
 def select(
     types: str | Sequence[str] | None = None, tasks: str | Sequence[str] | None = None
-) -> Callable[[Observable[Message]], Observable[Message]]:
+) -> Callable[[Observable[M]], Observable[M]]:
     """Passes the messages whose type matches ``types`` and whose task id matches ``tasks``.
 
         source  --S(a)--P(a)--S(b)--C(a)--gap--|
@@ -56,22 +58,25 @@ def select(
         return _everything
     matches = matcher(types, tasks)
 
-    return operator_of(lambda sink: _Selecting(matches, sink))
+    def make(sink: Sink[M]) -> _Selecting[M]:
+        return _Selecting(matches, sink)
+
+    return operator_of(make)
 
 
-class _Selecting(Stage[Message, Message]):
+class _Selecting(Stage[M, M]):
     __slots__ = ("matches",)
 
-    def __init__(self, matches: Callable[[Message], bool], sink: Sink[Message]) -> None:
+    def __init__(self, matches: Callable[[Message], bool], sink: Sink[M]) -> None:
         super().__init__(sink)
         self.matches = matches
 
-    def on_next(self, message: Message, /) -> None:
+    def on_next(self, message: M, /) -> None:
         if self.matches(message):
             self.sink.on_next(message)
 
 
-def _everything(source: Observable[Message]) -> Observable[Message]:
+def _everything(source: Observable[M]) -> Observable[M]:
     return source
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Generator
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
 from reactor.bounds import CANCEL_GRACE_SECONDS
 from reactor.definition.names import child_task_id, did_you_mean, known_names
 from reactor.errors import LogLost, RunCancelled, RunEnded, RunFailed, RunNotHere, UnknownTask
-from reactor.events.event import Message
+from reactor.events.event import Event
 from reactor.events.state import ENDED, RunState
+from reactor.events.vocabulary import RunStatus
 from reactor.requests import check_by, check_cursor, check_grace, check_key, check_reason, check_value
 from reactor.runs.execution import Execution
 from reactor.stream.feed import Closed, Feed
@@ -39,7 +40,7 @@ class Run:
         return self.feed.run_id
 
     @property
-    def status(self) -> str:
+    def status(self) -> RunStatus:
         """``pending running paused cancelling completed failed cancelled``, as committed."""
         return self.feed.state.status
 
@@ -50,6 +51,9 @@ class Run:
 
     @property
     def events(self) -> RunEvents:
+        """Its events from the first one on, then live. Where a memory log was trimmed, a Notice ``stream.gap`` comes
+        first, whose seq is None; it is the one element that is no Event.
+        """
         return self.events_after(0)
 
     def events_after(self, cursor: int) -> RunEvents:
@@ -85,10 +89,10 @@ class Run:
             return self._execution.graph.by_name[task].map_source is None
         return task in self.state.tasks and self.state.tasks[task].status in ENDED
 
-    async def __aiter__(self) -> AsyncIterator[Message]:
+    async def __aiter__(self) -> AsyncIterator[Event]:
         async for window in iterate(self.feed):
             for message in window:
-                yield message.view()
+                yield cast(Event, message.view())  # see ``events``
 
     def __await__(self) -> Generator[Any, None, dict[str, Any]]:
         return self._outcome().__await__()

@@ -17,6 +17,7 @@ from reactor.definition.workflow import Workflow
 from reactor.engine import Engine
 from reactor.errors import PlanError, RunExists, UnknownRun
 from reactor.events.state import RUN_ENDED
+from reactor.events.vocabulary import RunStatus
 from reactor.plans.load import load_plan, parse_plan
 from reactor.runs.run import Run
 from reactor_web.bounds import MAX_GRACE_SECONDS
@@ -67,7 +68,7 @@ async def list_runs(request: web.Request) -> web.Response:
         raise Problem(400, f"status is {status[:50]!r}, but must be one of {', '.join(STATUSES)}")
     limit = page_size(query)
     records = await request.app[ENGINE].list(
-        status=status,
+        status=cast("RunStatus | None", status),
         workflow=query.get("workflow"),
         parent=query.get("parent"),
         root=query.get("root"),

@@ -178,7 +178,7 @@ async def _run(
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, cancel)
         with _view(json) as view:
             async for message in started:
-                if isinstance(message, Event):
+                if isinstance(message, Event):  # pyright: ignore[reportUnnecessaryIsInstance]  # or a Notice: stream.gap
                     view.show(message)
         if not json and started.status == "completed":
             print_outputs(Console(), await started.outputs())

@@ -67,7 +67,8 @@ def function_problem(name: str, function: Any) -> str | None:
         return f"task {name} is a class whose objects can be called: give an object of it, {made}"
     if not callable(function):
         return f"the body of a task must be a function, not {named(function)}"
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+    flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
+    if flags & (inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR):
         return f"task {name} has a yield, and a body gives one output: return a list, or tell each item with ctx.emit"
     return None
 
@@ -103,6 +104,8 @@ def _when_problem(name: str, when: Any) -> str | None:
 
 def meta_problem(option: str, meta: Any) -> str | None:
     """Accepts an object of JSON; ``option`` begins the sentence."""
+    if meta == {}:
+        return None
     if not isinstance(meta, Mapping):
         return f'{option} must be an object, like {{"team": "data"}}, not {json_kind(meta)}'
     try:

@@ -28,8 +28,9 @@ class OutputCheck:
     @classmethod
     def of(cls, of: str, annotation: Any) -> OutputCheck | None:
         """None where there is nothing to check. ``of`` begins the sentence: ``task 'use' of workflow 'census'``."""
-        is_nothing = any(annotation is nothing for nothing in (MISSING, UNRESOLVED, Any, object))
-        return None if is_nothing else cls(of, annotation)
+        if annotation is MISSING or annotation is Any or annotation is object or annotation is UNRESOLVED:
+            return None
+        return cls(of, annotation)
 
     def problem(self, output: Any) -> str | None:
         """``task 'use' … returned str, but its annotation says int``; None where it fits, or nobody can tell."""

@@ -81,10 +81,13 @@ def _everything(source: Observable[M]) -> Observable[M]:
 
 
 def matcher(
-    types: str | Sequence[str] | None = None, tasks: str | Sequence[str] | None = None
+    types: str | Sequence[str] | None = None, tasks: str | Sequence[str] | None = None, *, any_type: bool = False
 ) -> Callable[[Message], bool]:
-    """The predicate of ``select``: a dict look-up for the type and, with ``tasks``, one regular expression."""
-    by_type = None if types is None else _Decisions(_compile(types, "types"))
+    """The predicate of ``select``: a dict look-up for the type and, with ``tasks``, one regular expression.
+
+    ``any_type``: takes patterns under a prefix of the engine as they are, for what is named by users alone.
+    """
+    by_type = None if types is None else _Decisions(_compile(types, "types", any_type=any_type))
     by_task = None if tasks is None else _compile(tasks, "tasks")
 
     def matches(message: Message) -> bool:
@@ -111,7 +114,7 @@ class _Decisions(dict[str, bool]):
         return decision
 
 
-def _compile(patterns: str | Sequence[str], argument: str) -> re.Pattern[str]:
+def _compile(patterns: str | Sequence[str], argument: str, *, any_type: bool = True) -> re.Pattern[str]:
     globs = [glob.strip() for text in _texts(patterns, argument) for glob in text.split(",")]
     if not globs or "" in globs:
         raise InvalidPattern(f"{argument}= holds an empty pattern; leave it out to select everything")
@@ -120,7 +123,7 @@ def _compile(patterns: str | Sequence[str], argument: str) -> re.Pattern[str]:
     for glob in globs:
         if len(glob) > PATTERN_CHARS:
             raise InvalidPattern(f"{argument}= holds a pattern of {len(glob)} characters, above {PATTERN_CHARS}")
-        if argument == "types" and (problem := _type_problem(glob)) is not None:
+        if not any_type and (problem := _type_problem(glob)) is not None:
             raise InvalidPattern(f"types= names {glob!r}, {problem}")
     return re.compile("|".join(map(_regex, globs)), re.DOTALL)
 

@@ -127,7 +127,8 @@ def stream_options(
         view=given.view,
     )
     options = replace(options, **{name: value for name, value in (fixed or {}).items() if name != "after"})
-    matcher(options.types, options.tasks)  # raises InvalidPattern now, not in the stream
+    # raises InvalidPattern now, not in the stream; a view names its items as it likes
+    matcher(options.types, options.tasks, any_type=options.view is not None)
     return options
 
 

@@ -38,8 +38,12 @@ _WHOLE: Final = ("after", "part", "tail", "logs")
 _NUMBERS: Final = ("throttle", "heartbeat", "await_run")
 
 
-def check_settings(settings: Mapping[str, Any], names: Sequence[str] | None = None) -> dict[str, Any]:
+def check_settings(
+    settings: Mapping[str, Any], names: Sequence[str] | None = None, *, has_view: bool = False
+) -> dict[str, Any]:
     """The settings as fields of ``StreamOptions``. ``names``: those that this source has; None: all.
+
+    ``has_view``: the stream has a view, which names its items as it likes.
 
     Raises TypeError for an option that there is not, ValueError for a value that it cannot have.
     """
@@ -51,7 +55,7 @@ def check_settings(settings: Mapping[str, Any], names: Sequence[str] | None = No
             raise ValueError(f"stream: {name}= {problem}")
     globs = {name: settings[name] for name in ("types", "tasks") if settings.get(name) is not None}
     try:
-        matcher(**globs)
+        matcher(**globs, any_type=has_view)
     except InvalidPattern as error:  # the handler's doing: as an InvalidPattern it would be answered 400
         raise ValueError(f"stream: {error}") from None
     return {**settings, **{name: (value,) if isinstance(value, str) else tuple(value) for name, value in globs.items()}}

@@ -94,7 +94,7 @@ async def stream(
         return await stream_observable(request, source if view is None else view(source), wanted)
     if not isinstance(source, Run) and not isawaitable(source):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"stream needs a run or an Observable, not {named(source)}: run = await engine.get(run_id)")
-    fixed = check_settings(options)
+    fixed = check_settings(options, has_view=view is not None)
     wanted = stream_options(request.query, request.headers.get("Last-Event-ID"), {**fixed, "view": view})
     return await stream_to(request, source, wanted, may_hand_over=False)
 

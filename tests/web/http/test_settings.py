@@ -54,7 +54,7 @@ def test_a_handler_may_set_what_no_query_can(settings: dict[str, Any]) -> None:
 
 def test_a_view_names_its_items_as_it_likes() -> None:
     """Without one, a type that the engine does not have is refused."""
-    with pytest.raises(InvalidPattern, match="'task.summary', but no event of the engine has such a type"):
+    with pytest.raises(InvalidPattern, match=r"'task\.summary', but no event of the engine has such a type"):
         stream_options({"types": "task.summary"}, None)
     assert stream_options({"types": "task.summary"}, None, {"view": lambda events: events}).types == ("task.summary",)
     assert check_settings({"types": "task.summary"}, has_view=True) == {"types": ("task.summary",)}

@@ -34,7 +34,7 @@ def test_an_option_that_is_not_there_is_named() -> None:
     """With the nearest one, or with all there are; inputs are told to be given together."""
     with pytest.raises(TypeError, match=r"^greet has no option 'laud', did you mean 'loud'\?$"):
         greet("ada", laud=True)  # type: ignore[call-arg]
-    with pytest.raises(TypeError, match="^greet has no option 'x', 'y'; its options are name, loud$"):
+    with pytest.raises(TypeError, match=r"^greet has no option 'x', 'y'; its options are name, loud$"):
         greet("ada", x=1, y=2)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match=r'^later has no option .root.; inputs .* input=\{"root": \.\.\.\}$'):
         asyncio.run(later(root=1))  # type: ignore[call-arg]

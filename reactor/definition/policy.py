@@ -190,7 +190,7 @@ class Budget:
         if isinstance(given, Budget):
             return given
         if not isinstance(given, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # may come from a request
-            raise ValueError(f'a budget must be an object, like {{"cost": 5}}, not {json_kind(given)}')
+            raise ValueError(f'a budget must be an object, not {json_kind(given)}: {{"cost": 5}}')
         known = [field.name for field in fields(cls)]
         for name in given:
             if name not in known:

@@ -128,7 +128,7 @@ class Workflow:
             example = f"flow.task(function, name={short_repr(misplaced[0])})"
             raise TypeError(f"flow.task takes one function, and its options by name, such as {example}")
         if unknown := options.keys() - TaskOptions.__annotations__.keys():
-            raise unknown_options("flow.task", unknown, TaskOptions.__annotations__)
+            raise unknown_options("flow.task", unknown, ("name", *UnnamedOptions.__annotations__))
 
         def add(function: Callable[..., Any]) -> Task[..., Any]:
             # a tool and a task of another workflow may be given like a function

@@ -9,6 +9,7 @@ from typing import Any
 
 from reactor.clock import LoopScheduler
 from reactor.definition.graph import Graph, Node
+from reactor.definition.names import known_names
 from reactor.definition.policy import Limit
 from reactor.errors import ThreadsExhausted
 from reactor.events.values import traceback_of
@@ -22,6 +23,14 @@ from reactor.runs.children import OpenChild
 from reactor.supervision.slots import Rate, Slots
 
 logger = get_logger()
+
+
+class Resources(dict[str, Any]):
+    """What bodies find as ``ctx.resources``. The error for a name that is missing says where it would come from."""
+
+    def __missing__(self, name: str) -> Any:
+        there = known_names(map(str, self))
+        raise KeyError(f"there is no resource {name!r}; there are {there}: Engine(resources={{{name!r}: ...}})")
 
 
 class Host:
@@ -47,7 +56,7 @@ class Host:
         self.clock = clock
         self.loop = loop
         self.scheduler = LoopScheduler(loop)
-        self.resources = MappingProxyType(dict(resources))
+        self.resources = MappingProxyType(Resources(resources))
         self.tracebacks = tracebacks
         self.append_timeout = append_timeout
         self.open_child = open_child

@@ -90,7 +90,7 @@ async def _request(flow: Workflow, row: str) -> str:
     body = "\n".join(line for line in rest if line.startswith(("{", "[")))
     if method != "GET":
         headers = {"Content-Type": "application/json", **headers}
-    async with Engine(workflows=[flow], grace=0.0) as engine:
+    async with Engine(workflows=[flow], tools=[], grace=0.0) as engine:  # tools: other tests register some
         await (await engine.start(flow, {"root": "src"}, run_id="r1"))
         async with TestClient(TestServer(create_app(engine, [flow]))) as client:
             answer = await client.request(method, f"/api/v1{path}", headers=headers, data=body or None)

@@ -84,6 +84,7 @@ BODY = (
     "ctx.log.warn('loaded')",
     "ctx.log.info('loaded', rows=object())",
     "ctx.nope",
+    "ctx.resources['db']",
     "async with ctx.llm_call('gpt-x') as call:\n    call.cost = 'much'",
     "async with ctx.llm_call('gpt-x') as call:\n    call.tokens = 1.5",
     "await ctx.receive('approve?', schema={'type': 'nope'})",

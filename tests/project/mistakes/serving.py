@@ -191,7 +191,6 @@ SHELL = (
     "reactor run flow.py root=src --send fetch",
     "reactor run flow.py root=src --jsn",
     "reactor run plan.json",
-    "reactor run plan.json --tools flow.py",
     "reactor run flow.py root=src --tools flow.py",
     "reactor serve flow.py --host 0.0.0.0",
     "reactor serve flow.py --port 99999",

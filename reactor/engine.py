@@ -14,11 +14,13 @@ from reactor import bounds
 from reactor.clock import SystemClock, check_clock
 from reactor.definition.address import importing
 from reactor.definition.graph import Graph
-from reactor.definition.options import count_problem
+from reactor.definition.names import names_its_options
+from reactor.definition.options import check_engine_options
 from reactor.definition.policy import Budget, Limit
 from reactor.definition.workflow import Workflow
 from reactor.errors import EngineClosed, RunExists
-from reactor.events.event import Message
+from reactor.events.event import Event
+from reactor.events.vocabulary import RunStatus
 from reactor.listeners import Listener, Listeners
 from reactor.logger import get_logger
 from reactor.logs.schemes import open_log
@@ -32,7 +34,7 @@ from reactor.recovery.origin import is_same_start
 from reactor.recovery.recovery import Recovery
 from reactor.recovery.retry import prepare_retry
 from reactor.registry import Registry
-from reactor.requests import check_meta, check_reason, check_run_id, make_run_id
+from reactor.requests import check_listing, check_meta, check_reason, check_run_id, make_run_id
 from reactor.runs.beginning import Beginning
 from reactor.runs.draining import drain_runs, suspend_all
 from reactor.runs.host import Host, HostSettings
@@ -48,6 +50,7 @@ from reactor.waiting import methods_must_be_awaited
 logger = get_logger()
 
 
+@names_its_options(start="engine.start", ensure="engine.ensure")
 @methods_must_be_awaited("engine")
 class Engine(TreeQueries):
     """Runs workflows on the current event loop.
@@ -85,27 +88,22 @@ class Engine(TreeQueries):
         listeners: Iterable[Listener] = (),
         clock: Clock | None = None,
     ) -> None:
-        self.log = open_log(log) if isinstance(log, str) else log
+        self.log = open_log(log)
         self._stores = stores_of(self.log)
         self.answers = self._stores.answers
         self.clock: Clock = SystemClock() if clock is None else check_clock(clock)
-        if (problem := count_problem("concurrency", concurrency)) is not None:
-            raise ValueError(f"the engine's {problem}")
-        self._grace = grace
-        self._append_timeout = append_timeout
+        check_engine_options(concurrency, grace, append_timeout, resources)
+        self._grace, self._append_timeout = grace, append_timeout
         self._services = Services(services)
         self.listeners = Listeners(listeners)
         self._settings = HostSettings(resources or {}, concurrency, tracebacks, append_timeout, self.listeners)
         self._registry = Registry(limits, tools)
         self._runs = OpenRuns(self._stores, self.clock, self.listeners)
         self._recovery = Recovery(self._registry, self._runs)
-        self._runs.over = self._recovery.on_run_ended
-        self.digest_key = b""
-        """Of the log, for digests of what must not stand in it; empty before the engine is entered."""
+        self.digest_key = b""  # of the log, for digests of what must not stand in it
         self._host: Host | None = None
         self._draining = False
-        for workflow in [workflows] if isinstance(workflows, Workflow) else workflows:
-            self.register(workflow)
+        self._registry.register_all(workflows)
 
     # --- life ---
 
@@ -117,11 +115,10 @@ class Engine(TreeQueries):
                 "an engine is entered while its module is being imported for a body in a process; "
                 'put what starts it under if __name__ == "__main__":'
             )
-        loop = asyncio.get_running_loop()
         await open_timed(self.log, self.clock, self._append_timeout)
         try:
             self.digest_key = await take_over(self.log, self._stores)
-            self._host = self._make_host(loop)
+            self._host = self._make_host(asyncio.get_running_loop())
             await self._recovery.recover_all(self._host)
             await self._services.start(self)
         except BaseException:
@@ -228,7 +225,7 @@ class Engine(TreeQueries):
         if self._host is None:
             raise EngineClosed("enter the engine first: async with Engine(...)")
         if self._draining:
-            raise EngineClosed("the engine is draining")
+            raise EngineClosed("the engine is closed, or closing; make a new one: async with Engine(...)")
         return self._host
 
     async def _begin(
@@ -305,7 +302,7 @@ class Engine(TreeQueries):
     async def list(
         self,
         *,
-        status: str | None = None,
+        status: RunStatus | None = None,
         workflow: str | None = None,
         parent: str | None = None,
         root: str | None = None,
@@ -316,6 +313,7 @@ class Engine(TreeQueries):
 
         ``parent``: the child runs of this run. ``root``: this run and all runs below it.
         """
+        check_listing(status, limit)
         return await self._stores.index.records(
             status=status, workflow=workflow, parent=parent, root=root, before=before, limit=limit
         )
@@ -341,12 +339,12 @@ class Engine(TreeQueries):
         return len(self._runs.open)
 
     @property
-    def live(self) -> Observable[Message]:
+    def live(self) -> Observable[Event]:
         """The hot Observable of the events of all runs, as they are committed, from now on."""
         return live_of_all(self._runs.windows)
 
     @property
-    def events(self) -> Observable[Message]:
+    def events(self) -> Observable[Event]:
         """The old name of ``live``. Gone in 0.3."""
         warnings.warn("engine.events is engine.live now", DeprecationWarning, stacklevel=2)
         return self.live

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
+from functools import lru_cache
 from typing import Any, Final, cast
 
 import structlog
@@ -54,6 +55,16 @@ class _Logger(BoundLogger):
             if logging.raiseExceptions and sys.stderr is not None:  # pyright: ignore[reportUnnecessaryComparison]  # None without a console
                 traceback.print_exc()
             return None
+
+
+_REMEMBERED: Final = 1_000
+"""How many sentences ``warn_once`` remembers."""
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def warn_once(sentence: str) -> None:
+    """Logs a warning about what somebody wrote, unless this process has said it before."""
+    get_logger().warning(sentence)
 
 
 def _to_record(logger: object, method: str, event: EventDict) -> tuple[tuple[str], dict[str, Any]]:

@@ -10,14 +10,20 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, TypeVar, cast, get_args
 
 import orjson
 
 from reactor import bounds
 from reactor.errors import InvalidRunId
 from reactor.events.shown import plain_copy
+from reactor.events.values import json_kind, named
+from reactor.events.vocabulary.tables import RunStatus
+
+T = TypeVar("T")
+
+RUN_STATUSES: Final[tuple[str, ...]] = get_args(RunStatus)
 
 # --- text -------------------------------------------------------------------------------------------------------
 
@@ -42,31 +48,52 @@ def make_run_id() -> str:
 
 def check_run_id(run_id: str) -> str:
     """Returns the id; raises InvalidRunId, whose message says what an id may be."""
-    if not bounds.RUN_ID.fullmatch(run_id):
+    if not isinstance(run_id, str) or not bounds.RUN_ID.fullmatch(run_id):  # pyright: ignore[reportUnnecessaryIsInstance]  # users without a type checker
+        shown = repr(run_id[:100]) if isinstance(run_id, str) else _short(run_id)  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidRunId(
-            f"{run_id[:100]!r} is not a valid run id: 1 to 64 of A-Z a-z 0-9 . _ ~ -, and not . or ..", run_id=run_id
+            f"{shown} is not a valid run id: text of 1 to 64 of A-Z a-z 0-9 . _ ~ -, and not . or ..",
+            run_id=str(run_id),
         )
     return run_id
 
 
 def check_reason(reason: str, by: str | None) -> None:
     """Raises ValueError for a reason or an author that is too long, or that an event cannot carry."""
-    if len(reason) > bounds.MAX_REASON_CHARS or not is_text(reason):
+    if not _is_short_text(reason):
         raise ValueError(f"the reason of a command must be text of at most {bounds.MAX_REASON_CHARS} characters")
     check_by(by)
 
 
 def check_by(by: str | None) -> None:
     """Raises ValueError for an author of a command that is too long, or that an event cannot carry."""
-    if by is not None and (len(by) > bounds.MAX_REASON_CHARS or not is_text(by)):
+    if by is not None and not _is_short_text(by):
         raise ValueError(f"who gives a command (by) must be text of at most {bounds.MAX_REASON_CHARS} characters")
 
 
 def check_key(key: str | None) -> None:
     """Raises ValueError for a key that cannot name a ``ctx.receive``; None is allowed."""
-    is_key = isinstance(key, str) and 0 < len(key) <= bounds.MAX_REASON_CHARS and is_text(key)
-    if key is not None and not is_key:
+    if key is not None and (not _is_short_text(key) or not key):
         raise ValueError(f"a key must be text of 1 to {bounds.MAX_REASON_CHARS} characters")
+
+
+def _is_short_text(text: object) -> bool:
+    return isinstance(text, str) and len(text) <= bounds.MAX_REASON_CHARS and is_text(text)
+
+
+def check_cursor(cursor: int) -> int:
+    """Returns the cursor; raises ValueError for what is not the seq of an event, or 0."""
+    if (problem := whole_number_problem(cursor, 0)) is not None:
+        raise ValueError(f"a cursor is the seq of the last event seen, or 0 for the start; it {problem}")
+    return cursor
+
+
+def check_listing(status: str | None, limit: int) -> None:
+    """Raises ValueError for a status that no run has, and for a limit that is not a whole number from 1."""
+    if status is not None and status not in RUN_STATUSES:
+        hint = f"must be one of {', '.join(RUN_STATUSES)}, not {_short(status)}"
+        raise ValueError(f"the status of the runs that are listed {hint}")
+    if (problem := whole_number_problem(limit, 1)) is not None:
+        raise ValueError(f"the limit of a list of runs {problem}")
 
 
 # --- JSON -------------------------------------------------------------------------------------------------------
@@ -74,6 +101,8 @@ def check_key(key: str | None) -> None:
 
 def check_meta(meta: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the meta of a run as plain JSON; raises ValueError if it is not JSON, or above 8 KiB."""
+    if not isinstance(meta, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # users without a type checker
+        raise ValueError(f'the meta of a run must be an object, like {{"team": "data"}}, not {json_kind(meta)}')
     try:
         plain = plain_copy(dict(meta))
     except (TypeError, RecursionError) as error:
@@ -112,7 +141,7 @@ def number_problem(value: Any, least: float, most: float) -> str | None:
     """``must be a number from 0 to 1, not 2``; None if it is one. A boolean and NaN are not numbers."""
     if _is_number(value) and least <= value <= most:
         return None
-    return f"must be a number from {least:g} to {most:,g}, not {_short(value)}"
+    return f"must be a number from {least:g} to {most:,.15g}, not {_short(value)}"
 
 
 def seconds_problem(value: Any) -> str | None:
@@ -129,7 +158,24 @@ def check_grace(grace: float) -> None:
     except TypeError:
         is_grace = False
     if not is_grace:
-        raise ValueError(f"grace must be a number of seconds from 0 to {bounds.MAX_SECONDS:,.0f}, not {_short(grace)}")
+        is_text = isinstance(grace, str) and any(letter.isalpha() for letter in grace)
+        hint = "; a reason is given as reason=" if is_text else ""
+        raise ValueError(
+            f"grace must be a number of seconds from 0 to {bounds.MAX_SECONDS:,.0f}, not {_short(grace)}{hint}"
+        )
+
+
+# --- several of a kind ------------------------------------------------------------------------------------------
+
+
+def several(given: object, kind: type[T], option: str, hint: str) -> tuple[T, ...]:
+    """One value of a kind, or several, as a tuple; raises TypeError that ends with ``hint`` for anything else."""
+    is_list = isinstance(given, Iterable) and not isinstance(given, (kind, str, bytes, Mapping))
+    items = tuple(cast("Iterable[object]", given)) if is_list else (cast("object", given),)
+    for item in items:
+        if not isinstance(item, kind):
+            raise TypeError(f"{option} must be a list of {kind.__name__}, not {named(item)}; {hint}")
+    return cast("tuple[T, ...]", items)
 
 
 def _is_number(value: Any) -> bool:

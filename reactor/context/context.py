@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 from reactor import bounds
 from reactor.context.calls import LlmCall, ToolCall
 from reactor.context.forms import MAX_PROBLEM_CHARS, Form
+from reactor.definition.names import missing_attribute
 from reactor.definition.policy import Budget, check_tokens, money
 from reactor.errors import ContextClosed, EventTooLarge, InvalidEvent
 from reactor.events.one_line import one_line
 from reactor.events.shown import dumps
-from reactor.events.values import preview, short_repr
+from reactor.events.values import json_kind, preview, short_repr
 from reactor.ports import speech
 from reactor.ports.attempt import Attempt
 from reactor.ports.speech import Line
@@ -83,9 +84,16 @@ class Context:
         """
         # users without a type checker pass anything
         if not isinstance(type, str) or not bounds.EVENT_TYPE.fullmatch(type) or len(type) > bounds.EVENT_TYPE_CHARS:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise self._error(InvalidEvent, f"{type!r} is not an event type; write lower case words joined by dots")
+            raise self._error(
+                InvalidEvent,
+                f"{type!r} is not an event type; write lower case words joined by dots, like 'page.fetched'",
+            )
         if type.startswith(bounds.RESERVED_EVENT_PREFIXES):
-            raise self._error(InvalidEvent, f"the event type {type!r} is reserved for the engine")
+            first = type.partition(".")[0]
+            raise self._error(
+                InvalidEvent,
+                f"the event type {type!r} is reserved for the engine; begin it with another word than {first}",
+            )
         return self.write(type, {} if data is None else data)
 
     def progress(self, fraction: float, message: str | None = None) -> Awaitable[None]:
@@ -277,7 +285,9 @@ class Context:
         except (TypeError, ValueError, RecursionError) as error:
             raise self._error(InvalidEvent, f"the data of its {type!r} event is not JSON: {error}") from error
         if json[:1] != b"{":
-            raise self._error(InvalidEvent, f"the data of its {type!r} event must be a JSON object")
+            raise self._error(
+                InvalidEvent, f"the data of its {type!r} event must be a JSON object, not {json_kind(data)}"
+            )
         if len(json) > bounds.MAX_EVENT_BYTES - _ENVELOPE_BYTES:
             raise self._error(
                 EventTooLarge,
@@ -289,6 +299,16 @@ class Context:
     def _error(self, kind: Any, what: str) -> Exception:
         message = f"task {self.task_id} of run {self.run_id}: {what}"
         return kind(message, run_id=self.run_id, task_id=self.task_id)
+
+    if not TYPE_CHECKING:  # else type checkers would take any attribute
+
+        def __getattr__(self, name: str) -> Any:
+            known = [one for one in (*vars(self), *vars(Context)) if one not in _FOR_CALLS]
+            raise missing_attribute("ctx", name, known)
+
+
+_FOR_CALLS: Final = ("write", "count_spending", "next_call")
+"""Parts of a Context that are not for bodies."""
 
 
 async def _awaited(answer: Awaitable[T]) -> T:
@@ -338,3 +358,14 @@ class TaskLog:
 
     def error(self, message: str, /, **fields: Any) -> Awaitable[None]:
         return self._write("error", message, fields)
+
+    if not TYPE_CHECKING:  # else type checkers would take any attribute, and any call
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing_attribute("ctx.log", name, _LEVELS)
+
+        def __call__(self, *_: Any, **__: Any) -> Any:
+            raise TypeError("ctx.log cannot be called; write ctx.log.info(...), or debug, warning, error")
+
+
+_LEVELS: Final = ("debug", "info", "warning", "error")

@@ -44,9 +44,7 @@ def address_of(function: Any) -> Address:
     if _is_bound(function) or not isinstance(name, str) or not isinstance(module, str):
         raise ValueError(f"{short_repr(function)} is not a function at module level, so a process cannot import it")
     if "<lambda>" in name:
-        raise ValueError(
-            f"{short_repr(function)} is a lambda, and a process cannot import it: write a def at module level"
-        )
+        raise ValueError("it is a lambda, and a process cannot import it: write a def at module level")
     if "<locals>" in name:
         raise ValueError(f"{name} is defined inside a function, and a process cannot import it: move it to its module")
     if module not in sys.modules:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Final, NamedTuple, get_type_hints
+from typing import Any, Final, NamedTuple, get_origin, get_type_hints
 
 from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
+from pydantic_core import SchemaError
 
 MISSING: Final = inspect.Parameter.empty
 """Stands for a default or an annotation that is not there."""
@@ -61,9 +62,11 @@ def signature_of(function: Callable[..., Any]) -> Signature:
     parameters: list[tuple[str, Any, Any]] = []
     for name, parameter in signature.parameters.items():
         if name == "self":
-            raise TypeError("it is a method without its object; pass a bound method")
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
-            raise TypeError(f"parameter {str(parameter)!r} cannot be bound by name")
+            raise TypeError("it is a method without its object; pass a bound method: flow.task(object.method)")
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise TypeError(f"parameter {str(parameter)!r} cannot be bound by name; write each parameter out")
+        if parameter.kind == parameter.POSITIONAL_ONLY:
+            raise TypeError(f"parameter {str(parameter)!r} cannot be bound by name; leave out the / after it")
         annotation = hints.get(name, MISSING)
         if name == "ctx" or _is_context(annotation, parameter.annotation):
             context = name
@@ -113,8 +116,8 @@ def _cached_adapter(annotation: Any) -> TypeAdapter[Any] | None:
         return None
     try:
         return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
-    except (PydanticUserError, PydanticSchemaGenerationError):
-        return None  # a dataclass or model whose own config forbids arbitrary types
+    except (PydanticUserError, PydanticSchemaGenerationError, SchemaError):
+        return None  # a dataclass or model whose own config forbids arbitrary types, or a Protocol
 
 
 def adapter_for(annotation: Any) -> TypeAdapter[Any] | None:
@@ -127,6 +130,14 @@ def adapter_for(annotation: Any) -> TypeAdapter[Any] | None:
         return TypeAdapter(annotation)
     except PydanticSchemaGenerationError:
         return None
+
+
+def type_name(annotation: Any) -> str:
+    """An annotation as it is written: ``int``, ``list[str]``."""
+    if annotation is MISSING or annotation is Any:
+        return "any JSON value"
+    is_class = isinstance(annotation, type) and get_origin(annotation) is None
+    return annotation.__name__ if is_class else str(annotation).replace("typing.", "")
 
 
 def problems_in(error: ValidationError) -> str:

@@ -16,7 +16,7 @@ def _loop_problem(body: Callable[..., Any], is_async: bool) -> str | None:
 
 
 def _thread_problem(body: Callable[..., Any], is_async: bool) -> str | None:
-    return "an async def body runs on the loop, not in a thread" if is_async else None
+    return "an async def body runs on the loop, not in a thread; leave executor out" if is_async else None
 
 
 def _process_problem(body: Callable[..., Any], is_async: bool) -> str | None:

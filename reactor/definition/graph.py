@@ -17,6 +17,8 @@ from reactor.definition.node import Node
 from reactor.definition.order import dependents_by_name, topological_order
 from reactor.definition.policy import Limit
 from reactor.definition.resolve import resolve_task
+from reactor.definition.returns import OutputCheck
+from reactor.definition.slips import warn_of_slips
 from reactor.definition.task import Task
 from reactor.errors import WorkflowError
 from reactor.events.exact import is_same_json
@@ -54,6 +56,7 @@ class Graph:
         dependents = dependents_by_name(nodes)
         for place, node in enumerate(nodes):
             node.place = place
+            node.output_check = OutputCheck.of(f"task {node.name!r} of workflow {self.name!r}", node.returns)
             node.dependents = tuple(dependents[node.name])
             source = None if node.map_source is None else self.by_name[node.map_source]
             node.pairs = source is not None and source.map_source is not None and not node.takes_whole_list
@@ -68,8 +71,9 @@ class Graph:
         """Validates a workflow; raises WorkflowError that names the tasks involved."""
         name, tasks = workflow.name, workflow.tasks
         if not 0 < len(tasks) <= MAX_TASKS:
+            hint = "" if tasks else "; put @flow.task over a function"
             raise WorkflowError(
-                f"workflow {name!r} has {len(tasks):,} tasks, but must have 1 to {MAX_TASKS:,}",
+                f"workflow {name!r} has {len(tasks):,} tasks, but must have 1 to {MAX_TASKS:,}{hint}",
                 workflow=name,
                 task=None,
             )
@@ -79,7 +83,10 @@ class Graph:
             for parameter in (*node.parameters, *node.when, *node.cache_key):
                 if parameter.kind == INPUT:
                     taken.setdefault(parameter.source, []).append((node.name, parameter))
-        return cls(workflow, topological_order(name, nodes), collect_inputs(name, taken))
+        inputs = collect_inputs(name, taken, tasks)
+        graph = cls(workflow, topological_order(name, nodes), inputs)
+        warn_of_slips(name, inputs)
+        return graph
 
     # --- the input of a run ---
 

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, Literal, NoReturn, Protocol
 
+from reactor.definition.names import did_you_mean, known_names
 from reactor.definition.task import Group, Task
 from reactor.errors import WorkflowError
+from reactor.events.values import short_repr
 
 
 class Tasks(Protocol):
@@ -63,12 +65,19 @@ def _group(flow: Tasks, part: Part, of: str) -> Group:
             _fail(flow, f"flow.{of} was given a group of another workflow")
         return part
     if not isinstance(part, (str, Task)):  # pyright: ignore[reportUnnecessaryIsInstance]  # users without a type checker
-        _fail(flow, f"flow.{of} takes tasks, names of tasks and groups, not a {type(part).__name__}")
+        _fail(flow, f"flow.{of} takes tasks, names of tasks and groups, not {_described(part)}")
     name = part.name if isinstance(part, Task) else part
     task = flow.tasks.get(name)
     if task is None or (isinstance(part, Task) and part is not task):
-        _fail(flow, f"flow.{of} names {name!r}, which is not a task of this workflow (yet)")
+        known = did_you_mean(name, flow.tasks) or f"; its tasks so far are {known_names(flow.tasks)}"
+        _fail(flow, f"flow.{of} names {name!r}, which is not a task of this workflow (yet){known}")
     return Group((task,), (task,))
+
+
+def _described(part: object) -> str:
+    if type(part) in (list, tuple):
+        return f"a {type(part).__name__} of them: write each as an argument of its own"
+    return "a function: make it a task first, with @flow.task" if callable(part) else short_repr(part)
 
 
 def _fail(flow: Tasks, problem: str) -> NoReturn:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final, NamedTuple, NoReturn, cast
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticInvalidForJsonSchema
 
-from reactor.definition.binding import MISSING, UNRESOLVED, Parameter, adapter_for, problems_in
-from reactor.definition.names import did_you_mean
+from reactor.definition.binding import MISSING, UNRESOLVED, Parameter, adapter_for, problems_in, type_name
+from reactor.definition.names import did_you_mean, is_near
 from reactor.errors import InputError, WorkflowError
 from reactor.events.plain import depth_of
 from reactor.events.shown import dumps
@@ -18,6 +19,9 @@ from reactor.events.values import json_kind
 
 MAX_INPUT_DEPTH: Final = 100
 """Levels of lists and objects in the input of a run; a deeper one is refused."""
+_COMPARED_INPUTS: Final = 100
+_COMPARED_TASKS: Final = 1_000
+"""How many inputs are compared with how many names of tasks, because each pair takes some microseconds."""
 
 
 class RunInput(NamedTuple):
@@ -28,28 +32,36 @@ class RunInput(NamedTuple):
     required: bool
     default: Any
     tasks: tuple[str, ...]
+    near_task: str | None = None
+    """A task whose name is so alike that the parameter probably means its output."""
 
 
 # --- from the parameters of all tasks ---------------------------------------------------------------------------
 
 
-def collect_inputs(workflow: str, taken: Mapping[str, list[tuple[str, Parameter]]]) -> dict[str, RunInput]:
+def collect_inputs(
+    workflow: str, taken: Mapping[str, list[tuple[str, Parameter]]], task_names: Iterable[str]
+) -> dict[str, RunInput]:
     """The inputs of a run by name. ``taken``: input name -> ``(task name, parameter)`` of each parameter that takes it.
 
     Raises WorkflowError for two different annotations of one input, for one that cannot be resolved, and for a
     default that is not JSON.
     """
-    return {name: _collect_input(workflow, name, uses) for name, uses in taken.items()}
+    compared = tuple(islice(task_names, _COMPARED_TASKS if len(taken) <= _COMPARED_INPUTS else 0))
+    return {name: _collect_input(workflow, name, uses, compared) for name, uses in taken.items()}
 
 
-def _collect_input(workflow: str, name: str, uses: Sequence[tuple[str, Parameter]]) -> RunInput:
+def _collect_input(
+    workflow: str, name: str, uses: Sequence[tuple[str, Parameter]], task_names: Iterable[str]
+) -> RunInput:
     annotated = {repr(p.annotation): (task, p.annotation) for task, p in uses if p.annotation is not MISSING}
     if len(annotated) > 1:
         (task_a, a), (task_b, b), *_ = annotated.values()
         _fail(
             workflow,
             task_b,
-            f"the run input {name!r} is {_type_name(a)} for task {task_a!r} but {_type_name(b)} for task {task_b!r}",
+            f"the run input {name!r} is {type_name(a)} for task {task_a!r} but {type_name(b)} for task {task_b!r}; "
+            "give both parameters one type, or one of them another name",
         )
     for task, parameter in uses:
         if (
@@ -66,7 +78,9 @@ def _collect_input(workflow: str, name: str, uses: Sequence[tuple[str, Parameter
     annotation = next((a for _, a in annotated.values()), Any)
     required = any(p.default is MISSING for _, p in uses)
     default = MISSING if required else uses[0][1].default
-    return RunInput(name, annotation, required, default, tuple(dict.fromkeys(task for task, _ in uses)))
+    tasks = tuple(dict.fromkeys(task for task, _ in uses))
+    near = next((task for task in task_names if task not in tasks and is_near(name, task)), None)
+    return RunInput(name, annotation, required, default, tasks, near)
 
 
 def default_problem(parameter: str, default: Any) -> str | None:
@@ -76,7 +90,7 @@ def default_problem(parameter: str, default: Any) -> str | None:
     try:
         dumps(default)
     except (TypeError, RecursionError):
-        return f"the default of {parameter} is not JSON: {type(default).__name__}"
+        return f"the default of {parameter} is not JSON: {type(default).__name__}; make it None, or plain JSON"
     return None
 
 
@@ -91,7 +105,7 @@ def validate_input(workflow: str, inputs: Mapping[str, RunInput], given: object)
     """The given input as the bodies receive it; raises InputError that lists every problem."""
     if not isinstance(given, Mapping):
         raise InputError(
-            f"the input of workflow {workflow!r} must be an object, not {json_kind(given)}",
+            f"the input of workflow {workflow!r} must be an object, not {json_kind(given)}: {_example(inputs)}",
             workflow=workflow,
             problems=[],
         )
@@ -111,12 +125,17 @@ def validate_input(workflow: str, inputs: Mapping[str, RunInput], given: object)
             except ValidationError as error:
                 problems.append(_invalid_input(spec, error))
         elif spec.required:
-            expected = _type_name(spec.annotation)
-            problems.append(_problem(spec.name, spec.tasks, f"is missing (expected {expected})", expected))
+            expected = type_name(spec.annotation)
+            hint = "" if spec.near_task is None else f", did you mean the task {spec.near_task!r}?"
+            problems.append(_problem(spec.name, spec.tasks, f"is missing (expected {expected}){hint}", expected))
     if problems:
         sentence = "; ".join(problem["message"] for problem in problems)
         raise InputError(f"workflow {workflow!r}: {sentence}", workflow=workflow, problems=problems)
     return values
+
+
+def _example(inputs: Iterable[str]) -> str:
+    return "{" + ", ".join(f'"{name}": ...' for name in islice(inputs, 3)) + "}"
 
 
 def _validate(spec: RunInput, value: Any) -> Any:
@@ -130,19 +149,13 @@ def _unknown_input(name: Any, inputs: Mapping[str, RunInput]) -> dict[str, Any]:
 
 
 def _invalid_input(spec: RunInput, error: ValidationError) -> dict[str, Any]:
-    expected = _type_name(spec.annotation)
+    expected = type_name(spec.annotation)
     return _problem(spec.name, spec.tasks, f"does not fit (expected {expected}): {problems_in(error)}", expected)
 
 
 def _problem(name: str, tasks: tuple[str, ...], what: str, expected: str) -> dict[str, Any]:
     of = f" of task{'s' if len(tasks) > 1 else ''} {', '.join(map(repr, tasks))}" if tasks else ""
     return {"input": name, "tasks": list(tasks), "expected": expected, "message": f"the input {name!r}{of} {what}"}
-
-
-def _type_name(annotation: Any) -> str:
-    if annotation is MISSING or annotation is Any:
-        return "any JSON value"
-    return annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")
 
 
 # --- text -------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, get_args, get_origin
 
 from reactor.definition.binding import CONTEXT, MISSING, UPSTREAM, Parameter, Signature
+from reactor.definition.returns import OutputCheck
 from reactor.definition.task import Task
 
 
@@ -23,6 +24,7 @@ class Node:
         "is_limited",
         "map_source",
         "name",
+        "output_check",
         "pairs",
         "parameters",
         "place",
@@ -56,6 +58,8 @@ class Node:
         self.pairs = False
         """Whether it maps another mapped task child by child, and not over its whole list. The graph sets it."""
         self.returns = _output_annotation(signature.returns)
+        self.output_check: OutputCheck | None = None
+        """Compares outputs with ``returns``; None where there is nothing to say, or it was said. The graph sets it."""
         self.runs_async = signature.is_async
         # every start of a body needs these, so they are computed once
         self.name = task.name

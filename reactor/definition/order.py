@@ -33,7 +33,9 @@ def topological_order(workflow: str, nodes: Mapping[str, Node]) -> tuple[Node, .
     if len(ready) < len(nodes):
         cycle = _find_cycle(nodes, {name for name, count in waiting.items() if count})
         raise WorkflowError(
-            f"workflow {workflow!r} has a cycle: {' -> '.join(cycle)}", workflow=workflow, task=cycle[0]
+            f"workflow {workflow!r} has a cycle: {' -> '.join(cycle)}; leave out one of these dependencies",
+            workflow=workflow,
+            task=cycle[0],
         )
     return tuple(nodes[name] for name in ready)
 

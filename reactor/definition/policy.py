@@ -8,15 +8,17 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final, Literal, cast
 
 from reactor.bounds import LIMIT_AMOUNT, MAX_COST, MAX_SECONDS, MAX_TOKENS, TASK_NAME
-from reactor.definition.names import TASK_NAME_RULE
+from reactor.definition.functions import AnyFunction
+from reactor.definition.names import TASK_NAME_RULE, did_you_mean, names_its_options
 from reactor.errors import RemoteError
-from reactor.events.values import json_kind
+from reactor.events.values import json_kind, short_repr
 from reactor.requests import number_problem, whole_number_problem
 
 RetryOn = type[BaseException] | tuple[type[BaseException], ...] | Callable[[BaseException], bool]
 """Exception types, or a function that is given the exception and returns whether to retry."""
 
 
+@names_its_options()
 @dataclass(frozen=True, slots=True)
 class Retry:
     """Runs a failing body again: ``@flow.task(retry=Retry(attempts=3))``.
@@ -46,7 +48,10 @@ class Retry:
         _check("backoff of a Retry", number_problem(self.backoff, 1, 1_000))
         _check("jitter of a Retry", number_problem(self.jitter, 0, 1))
         if not _is_retry_on(self.retry_on):
-            raise ValueError(f"retry_on of a Retry must be exception types or a function, not {self.retry_on!r}")
+            raise ValueError(
+                "retry_on of a Retry must be an exception type, a tuple of them or a function, "
+                f"not {short_repr(self.retry_on)}"
+            )
 
     def takes(self, error: BaseException) -> bool:
         """Whether this error may be retried."""
@@ -95,6 +100,7 @@ def _is_retry_on(retry_on: object) -> bool:
     return all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds)
 
 
+@names_its_options()
 @dataclass(frozen=True, slots=True)
 class Limit:
     """A limit that tasks share by its name: ``Engine(limits=[Limit("openai", 60, per=60)])``, ``limits="openai"``.
@@ -116,6 +122,7 @@ class Limit:
             _check(f"per of limit {self.name!r}", number_problem(self.per, 0.001, MAX_SECONDS))
 
 
+@names_its_options()
 @dataclass(frozen=True, slots=True)
 class Cache:
     """Keeps a task's output in the store of the engine: ``@flow.task(cache=Cache(key=lambda url: url, ttl=3600))``.
@@ -128,12 +135,12 @@ class Cache:
     (``values.encode_output``) are stored. Raises ValueError for an option that does not fit.
     """
 
-    key: Callable[..., Any] | None = None
+    key: AnyFunction[Any] | None = None
     ttl: float | None = None
 
     def __post_init__(self) -> None:
         if self.key is not None and not callable(self.key):
-            raise ValueError(f"key of a Cache must be a function, not {self.key!r}")
+            raise ValueError(f"key of a Cache must be a function, not {short_repr(self.key)}")
         if self.ttl is not None:
             _check("ttl of a Cache", number_problem(self.ttl, 0.001, MAX_SECONDS))
 
@@ -142,6 +149,7 @@ RESOURCES: Final = ("cost", "tokens", "seconds", "tasks")
 """What a budget can limit, in the order in which events and descriptions name it."""
 
 
+@names_its_options()
 @dataclass(frozen=True, slots=True)
 class Budget:
     """What a run may use together with its child runs: ``engine.start(flow, budget=Budget(cost=5.0))``.
@@ -172,7 +180,8 @@ class Budget:
         if self.seconds is not None:
             _check("seconds of a Budget", number_problem(self.seconds, 0.001, MAX_SECONDS))
         if self.on_exceeded not in ("fail", "pause", "tell"):
-            raise ValueError(f"on_exceeded of a Budget must be 'fail', 'pause' or 'tell', not {self.on_exceeded!r}")
+            wrong = short_repr(self.on_exceeded)
+            raise ValueError(f"on_exceeded of a Budget must be 'fail', 'pause' or 'tell', not {wrong}")
 
     def limit(self, resource: str) -> Decimal | None:
         """The limit of one of ``RESOURCES``; None if it has no limit."""
@@ -192,11 +201,12 @@ class Budget:
         if isinstance(given, Budget):
             return given
         if not isinstance(given, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # may come from a request
-            raise ValueError(f"a budget must be an object, not {json_kind(given)}")
+            raise ValueError(f'a budget must be an object, not {json_kind(given)}: {{"cost": 5}}')
         known = [field.name for field in fields(cls)]
         for name in given:
             if name not in known:
-                raise ValueError(f"a budget has no member {str(name)[:50]!r}; its members are {', '.join(known)}")
+                hint = did_you_mean(str(name), known) or f"; its members are {', '.join(known)}"
+                raise ValueError(f"a budget has no member {str(name)[:50]!r}{hint}")
         return cls(**given)
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final, NoReturn
 
 from reactor.definition.binding import CONTEXT, GIVEN, INPUT, ITEM, UPSTREAM, Parameter, Signature, signature_of
 from reactor.definition.executors import EXECUTORS
-from reactor.definition.names import did_you_mean
+from reactor.definition.names import did_you_mean, known_names
 from reactor.definition.node import Node
 from reactor.definition.references import referenced_tasks
 from reactor.definition.task import Group, Task
@@ -43,7 +43,7 @@ class _Resolver:
         given = [self.find(upstream, "input") for upstream in referenced_tasks(self.task.given)]
         upstreams = tuple(dict.fromkeys((*sources, *given, *self.after())))
         if self.task.name in upstreams:
-            self.fail("it depends on itself")
+            self.fail("it depends on itself; give it another name=, or its parameter another name")
         map_source = next(iter(self.map.values()), None)
         return Node(self.task, parameters, when, key, upstreams, map_source, signature)
 
@@ -55,7 +55,11 @@ class _Resolver:
         known = self.tasks.get(name)
         if known is None or (not isinstance(upstream, str) and known is not upstream):
             hint = did_you_mean(name, self.tasks, most=_COMPARED_TASKS) if known is None else ""
-            self.fail(f"{option} names {name!r}, which is not a task of this workflow{hint}")
+            others = [other for other in self.tasks if other != self.task.name]
+            self.fail(
+                f"{option} names {name!r}, which is not a task of this workflow"
+                + (hint or f"; its other tasks are {known_names(others)}")
+            )
         return name
 
     def map_option(self) -> Mapping[str, str | Task[..., Any]]:
@@ -64,7 +68,7 @@ class _Resolver:
             return {}
         if isinstance(option, Mapping):
             if len(option) != 1:
-                self.fail(f"map takes one parameter, not {len(option)}")
+                self.fail(f'map takes one parameter, not {len(option)}: map={{"parameter": "task"}}')
             return option
         return {option if isinstance(option, str) else option.name: option}
 
@@ -127,7 +131,8 @@ class _Resolver:
         both = body | {parameter.name for parameter in others}
         for name in self.needs:
             if name not in both:
-                self.fail(f"needs binds {name!r}, which is not a parameter of its body")
+                takes = did_you_mean(name, both) or f"; its parameters are {known_names(both)}"
+                self.fail(f"needs binds {name!r}, which is not a parameter of its body{takes}")
         for name in self.map:
             if name not in body:
                 example = next(iter(body), "parameter")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Generic, Literal, NamedTuple, ParamSpec, TypedDict, TypeVar, cast, get_args
 
+from reactor.definition.functions import AnyFunction
 from reactor.definition.policy import Cache, Limit, Retry
 from reactor.events.vocabulary.run import GroupData
 
@@ -18,22 +19,27 @@ OnUpstreamFailure = Literal["skip", "run"]
 ON_UPSTREAM_FAILURE: Final[tuple[str, ...]] = get_args(OnUpstreamFailure)
 
 
-class TaskOptions(TypedDict, total=False):
-    """The options of a task; the docstring of ``Workflow.task`` explains each."""
+class UnnamedOptions(TypedDict, total=False):
+    """The options of a task but its name; the docstring of ``Workflow.task`` explains each."""
 
-    name: str | None
     after: str | Task[..., Any] | Group | Sequence[str | Task[..., Any] | Group]
     needs: Mapping[str, str | Task[..., Any]]
-    when: Callable[..., Any] | None
+    when: AnyFunction[Any] | None
     map: str | Task[..., Any] | Mapping[str, str | Task[..., Any]] | None
     retry: Retry | int | None
     timeout: float | None
     executor: ExecutorName | None
     concurrency: int | None
     limits: str | Limit | Sequence[str | Limit]
-    cache: Cache | Callable[..., Any] | bool | None
+    cache: Cache | AnyFunction[Any] | bool | None
     on_upstream_failure: OnUpstreamFailure
     meta: Mapping[str, Any]
+
+
+class TaskOptions(UnnamedOptions, total=False):
+    """All options of a task."""
+
+    name: str | None
 
 
 class NamedFunction(Generic[P, R]):
@@ -73,7 +79,7 @@ class Task(NamedFunction[P, R]):
     def __init__(self, function: Callable[P, R], options: TaskOptions) -> None:
         super().__init__(function, options.get("name") or getattr(function, "__name__", type(function).__name__))
         self.after: tuple[str | Task[..., Any] | Group, ...] = _several(options.get("after", ()))
-        self.needs = dict(options.get("needs") or {})
+        self.needs = _members(options.get("needs"))
         self.when = options.get("when")
         self.map = options.get("map")
         self.retry = _retry(options.get("retry"))
@@ -83,7 +89,7 @@ class Task(NamedFunction[P, R]):
         self.limits: tuple[str | Limit, ...] = _several(options.get("limits", ()))
         self.cache = _cache(options.get("cache"))
         self.on_upstream_failure: str = options.get("on_upstream_failure", "skip")
-        self.meta = dict(options.get("meta") or {})
+        self.meta = _members(options.get("meta"))
         self.given: Mapping[str, Any] = {}
         """Parameter -> value, with references to upstreams. Only a task that comes from a plan has any."""
         self.tool: str | None = None
@@ -109,9 +115,16 @@ def _several(option: Any) -> tuple[Any, ...]:
     return tuple(cast(Iterable[Any], option))
 
 
+def _members(option: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A copy of an object. ``options_problem`` checks the type."""
+    if option is None:
+        return {}
+    return dict(option) if isinstance(option, Mapping) else option  # pyright: ignore[reportUnnecessaryIsInstance]  # users without a type checker
+
+
 def _retry(option: Retry | int | None) -> Retry | None:
     """A whole number is the number of attempts. ``options_problem`` checks the type."""
-    if isinstance(option, int) and not isinstance(option, bool):
+    if isinstance(option, int) and not isinstance(option, bool) and option > 0:
         return Retry(attempts=option)
     return cast("Retry | None", option)
 

@@ -15,16 +15,24 @@ validated and frozen.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Unpack, overload
+from typing import Any, Never, Unpack, overload
 
 from reactor.bounds import TASK_NAME, WORKFLOW_NAME
+from reactor.definition.functions import AnyFunction
 from reactor.definition.graph import Graph
 from reactor.definition.groups import Part, in_parallel, in_sequence
-from reactor.definition.names import TASK_NAME_RULE, WORKFLOW_NAME_RULE
-from reactor.definition.options import count_problem, options_problem, timeout_problem
-from reactor.definition.task import Group, NamedFunction, P, R, Task, TaskOptions
+from reactor.definition.names import (
+    TASK_NAME_RULE,
+    WORKFLOW_NAME_RULE,
+    is_name,
+    names_its_options,
+    unknown_options,
+)
+from reactor.definition.options import count_problem, function_problem, options_problem, timeout_problem
+from reactor.definition.task import Group, NamedFunction, P, R, Task, TaskOptions, UnnamedOptions
 from reactor.errors import WorkflowError
 from reactor.events.shown import plain_copy
+from reactor.events.values import short_repr
 
 _RESERVED = frozenset({"ctx", "run"})
 """Names a task cannot have: ``ctx`` is the parameter for the Context, ``run`` stands for the whole run in streams."""
@@ -42,6 +50,7 @@ def provide_run_once(run_once: RunOnce) -> None:
     _run_once = run_once
 
 
+@names_its_options(run="flow.run")
 class Workflow:
     """A DAG of tasks with a name and a version; a run is recovered only by a workflow with the same two.
 
@@ -55,11 +64,15 @@ class Workflow:
     def __init__(
         self, name: str, version: str = "1", *, timeout: float | None = None, concurrency: int | None = None
     ) -> None:
-        if not WORKFLOW_NAME.fullmatch(name):
+        if not is_name(WORKFLOW_NAME, name):
             raise WorkflowError(
-                f"{name!r} is not a valid workflow name: {WORKFLOW_NAME_RULE}", workflow=name, task=None
+                f"{short_repr(name)} is not a valid workflow name: {WORKFLOW_NAME_RULE}", workflow=str(name), task=None
             )
-        for problem in (timeout_problem("timeout", timeout), count_problem("concurrency", concurrency)):
+        for problem in (
+            _version_problem(version),
+            timeout_problem("timeout", timeout),
+            count_problem("concurrency", concurrency),
+        ):
             if problem is not None:
                 raise WorkflowError(f"workflow {name!r}: {problem}", workflow=name, task=None)
         self.name = name
@@ -77,14 +90,23 @@ class Workflow:
         return self._tasks
 
     @overload
+    def task(self, function: Callable[P, R], /, **options: Unpack[UnnamedOptions]) -> Task[P, R]: ...
+
+    # a lambda needs a name, and types for its parameters
+    @overload
+    def task(
+        self, function: AnyFunction[R], /, *, name: str | None, **options: Unpack[UnnamedOptions]
+    ) -> Task[..., R]: ...
+
+    @overload
     def task(self, function: Callable[P, R], /, **options: Unpack[TaskOptions]) -> Task[P, R]: ...
 
     @overload
     def task(self, /, **options: Unpack[TaskOptions]) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 
     def task(
-        self, function: Callable[P, R] | None = None, /, **options: Unpack[TaskOptions]
-    ) -> Task[P, R] | Callable[[Callable[P, R]], Task[P, R]]:
+        self, function: Callable[..., Any] | None = None, /, *misplaced: Never, **options: Unpack[TaskOptions]
+    ) -> Any:
         """Adds a task. A parameter with the name of a task takes its output; any other is an input of the run.
 
         - ``name``: the name of the task; the default is the function's name.
@@ -103,12 +125,13 @@ class Workflow:
         - ``on_upstream_failure``: ``"skip"`` (default) or ``"run"``: run once all upstreams have ended in any way.
         - ``meta``: JSON that events and descriptions carry for people.
         """
-        unknown = options.keys() - TaskOptions.__annotations__.keys()
-        if unknown:
-            known = ", ".join(TaskOptions.__annotations__)
-            raise TypeError(f"flow.task has no option {', '.join(map(repr, sorted(unknown)))}; its options are {known}")
+        if misplaced:
+            example = f"flow.task(function, name={short_repr(misplaced[0])})"
+            raise TypeError(f"flow.task takes one function, and its options by name, such as {example}")
+        if unknown := options.keys() - TaskOptions.__annotations__.keys():
+            raise unknown_options("flow.task", unknown, ("name", *UnnamedOptions.__annotations__))
 
-        def add(function: Callable[P, R]) -> Task[P, R]:
+        def add(function: Callable[..., Any]) -> Task[..., Any]:
             # a tool and a task of another workflow may be given like a function
             task = Task(function.function if isinstance(function, NamedFunction) else function, options)
             self._add(task)
@@ -123,21 +146,18 @@ class Workflow:
 
     def _problem(self, task: Task[..., Any]) -> str | None:
         if self._graph is not None:
-            return f"task {task.name!r} comes too late, the workflow has been frozen by its first use"
-        if not callable(task.function):
-            return f"task {task.name!r} is {task.function!r}, not a function"
-        if not TASK_NAME.fullmatch(task.name):
-            return f"{task.name!r} is not a valid task name ({TASK_NAME_RULE}): give name="
+            return f"task {task.name!r} comes too late, the workflow has been frozen by its first use; define it before"
+        if (problem := function_problem(repr(task.name), task.function)) is not None:
+            return problem
+        if not is_name(TASK_NAME, task.name):
+            return f"{short_repr(task.name)} is not a valid task name ({TASK_NAME_RULE}): give name="
         if task.name in _RESERVED:
-            return f"the task name {task.name!r} is reserved"
+            return f"the task name {task.name!r} is reserved; give name="
         if task.name in self._tasks:
-            return f"there are two tasks named {task.name!r}"
+            return f"there are two tasks named {task.name!r}; give one of them another name="
         if (problem := options_problem(task)) is not None:
             return problem
-        try:
-            task.meta = plain_copy(task.meta)
-        except (TypeError, RecursionError) as error:
-            return f"meta of task {task.name!r} is not JSON: {error}"
+        task.meta = plain_copy(task.meta)
         return None
 
     @property
@@ -171,7 +191,11 @@ class Workflow:
         """
         if _run_once is None:
             raise RuntimeError("Workflow.run needs the engine: import reactor first")
-        return _run_once(self, input or {})
+        return _run_once(self, {} if input is None else input)
 
     def __repr__(self) -> str:
         return f"<Workflow {self.name} {self.version}, {len(self._tasks)} tasks>"
+
+
+def _version_problem(version: object) -> str | None:
+    return None if isinstance(version, str) else f'version must be text, like "2", not {short_repr(version)}'

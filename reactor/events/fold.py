@@ -25,6 +25,7 @@ from reactor.events.state import (
     outcome_of,
 )
 from reactor.events.timing import milliseconds
+from reactor.events.vocabulary import TaskStatus
 from reactor.events.vocabulary.child import is_of_engine
 
 
@@ -124,7 +125,7 @@ def _task_started(state: RunState, body: dict[str, Any]) -> None:
     task.retry = task.progress = task.message = task.waiting = None
 
 
-def _set_status(state: RunState, task: TaskState, status: str) -> None:
+def _set_status(state: RunState, task: TaskState, status: TaskStatus) -> None:
     """Sets the status of a task that runs a body, and keeps ``state.running`` right."""
     state.running += (status == "running") - (task.status == "running")
     task.status = status

@@ -11,14 +11,14 @@ from typing import Any, Final, cast
 
 from reactor.events.event import Event
 from reactor.events.progress import WHOLE_TASK, child_units, fraction
-from reactor.events.vocabulary import ENDED, RUN_ENDED, VOCABULARY
+from reactor.events.vocabulary import ENDED, RUN_ENDED, VOCABULARY, RunStatus, TaskStatus
 
-RUN_STATUS: Final[dict[str, str]] = {
+RUN_STATUS: Final[dict[str, RunStatus]] = {
     type: kind.run_status for type, kind in VOCABULARY.items() if kind.run_status is not None
 }
 """Event type -> status of the run after it (but see ``run_status``). Before the first event it is ``pending``."""
 
-TASK_STATUS: Final[dict[str, str]] = {
+TASK_STATUS: Final[dict[str, TaskStatus]] = {
     type: kind.task_status for type, kind in VOCABULARY.items() if kind.task_status is not None
 }
 """Event type -> status of the task after it. Before the first event it is ``pending``."""
@@ -31,7 +31,7 @@ WITHDRAWN: Final = "withdrawn"
 """What became of a question that has no answer."""
 
 
-def run_status(event: Event) -> str | None:
+def run_status(event: Event) -> RunStatus | None:
     """The status of a run after an event; None if the event does not change it."""
     status = RUN_STATUS.get(event.type)
     if event.type == "run.resumed" and event.decode()["data"]["reason"] == "recovered":
@@ -48,7 +48,7 @@ class TaskState:
 
     id: str
     task: str
-    status: str = "pending"
+    status: TaskStatus = "pending"
     map_index: int | None = None
     attempt: int = 0
     started: str | None = None
@@ -116,7 +116,7 @@ class RunState:
 
     run_id: str
     seq: int = 0
-    status: str = "pending"
+    status: RunStatus = "pending"
     workflow: str | None = None
     version: str | None = None
     started: str | None = None
@@ -256,9 +256,16 @@ def decimal_of(number: float) -> Decimal:
     return Decimal(repr(number))
 
 
-def mapped_status(tally: dict[str, int]) -> str:
+_OUTCOMES: Final[tuple[tuple[str, TaskStatus], ...]] = (
+    ("failed", "failed"),
+    ("cancelled", "cancelled"),
+    ("blocked", "skipped"),
+)
+
+
+def mapped_status(tally: dict[str, int]) -> TaskStatus:
     """The final status of a mapped task. ``tally``: outcome of children (``outcome_of``) -> how many."""
-    for outcome, status in (("failed", "failed"), ("cancelled", "cancelled"), ("blocked", "skipped")):
+    for outcome, status in _OUTCOMES:
         if tally.get(outcome):
             return status
     return "completed"

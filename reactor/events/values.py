@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from reactor.bounds import MAX_ERROR_CHARS, PREVIEW_CHARS
 
@@ -43,6 +43,18 @@ def preview(value: Any) -> str:
 def short_repr(value: object, chars: int = 60) -> str:
     """The beginning of a value's ``repr``, for a message; a string is cut before its quotes are put around it."""
     return clip(repr(value[:chars] if isinstance(value, str) else value), chars + 2)
+
+
+def named(value: object) -> str:
+    """A value in a message: a function by its name, since a ``repr`` with an address says nothing to a reader."""
+    name = getattr(value, "__name__", None)
+    if isinstance(name, str) and not isinstance(value, type):
+        return f"the {_KIND_NAMES.get(type(value).__name__, type(value).__name__)} {name}"
+    text = short_repr(value)
+    return f"an object of {type(value).__name__}" if " at 0x" in text else text
+
+
+_KIND_NAMES: Final = {"builtin_function_or_method": "function", "async_generator": "async generator"}
 
 
 def describe_error(error: BaseException, *, with_traceback: bool = False) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 from urllib.parse import urlsplit
 
+from reactor.events.values import named
 from reactor.logs.memory import open_memory
 from reactor.logs.sqlite.url import open_sqlite
 from reactor.ports.stores import Log
@@ -43,16 +44,26 @@ def register_scheme(name: str, opener: Callable[[str], Log], *, form: str = "") 
     SCHEMES[name] = Scheme(opener, form or f"{name}://")
 
 
-def open_log(url: str) -> Log:
-    """The log of a URL, not yet opened; raises ValueError, which names the schemes there are.
+def open_log(url: str | Log) -> Log:
+    """The log of a URL, not yet opened, or a log as it is; raises ValueError, which names the schemes there are.
 
     - ``memory://`` keeps the runs of this process, within the bounds of ``reactor.bounds``.
     - ``sqlite:///runs.db`` (relative) or ``sqlite:////var/lib/runs.db`` (absolute); ``?synchronous=FULL`` survives
       power cuts; ``?keep_days=30&keep_runs=1000`` deletes ended runs beyond these when it is opened.
     - the schemes added by ``register_scheme``.
     """
+    if not isinstance(url, str):
+        return _check_log(url)
     scheme = SCHEMES.get(urlsplit(url).scheme)
     if scheme is None:
         forms = " or ".join(scheme.form for scheme in SCHEMES.values())
         raise ValueError(f"{url!r} is not an event log URL: write {forms}")
     return scheme.opener(url)
+
+
+def _check_log(log: Log) -> Log:
+    if callable(getattr(log, "append", None)) and callable(getattr(log, "open", None)):
+        return log
+    is_workflow = hasattr(log, "tasks") or isinstance(cast("object", log), list)
+    hint = "; workflows are given by name: Engine(workflows=[flow])" if is_workflow else ""
+    raise TypeError(f"the log of an engine must be a URL, like sqlite:///runs.db, or a log, not {named(log)}{hint}")

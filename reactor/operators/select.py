@@ -1,13 +1,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Collection, Sequence
+from functools import lru_cache
+from typing import Final, TypeVar, cast
 
 from reactivex import Observable
 
+from reactor.bounds import RESERVED_EVENT_PREFIXES
+from reactor.definition.names import did_you_mean, is_near
 from reactor.events.event import Message, Notice
+from reactor.events.values import named
+from reactor.events.vocabulary import NOTICES, RESERVED, VOCABULARY
 from reactor.operators.attached import Sink, Stage, operator_of
+
+M = TypeVar("M", bound=Message)
 
 PATTERN_CHARS: Final = 256
 PATTERNS: Final = 64
@@ -16,12 +23,16 @@ DECISIONS: Final = 1_024
 
 
 class InvalidPattern(ValueError):
-    """A pattern of ``select`` is empty or too long, or there are too many of them."""
+    """A pattern of ``select`` is empty, too long, or can match no event; or there are too many of them."""
+
+
+_KNOWN: Final = (*VOCABULARY, *NOTICES, *RESERVED)
+"""The types of the engine."""
 
 
 def select(
     types: str | Sequence[str] | None = None, tasks: str | Sequence[str] | None = None
-) -> Callable[[Observable[Message]], Observable[Message]]:
+) -> Callable[[Observable[M]], Observable[M]]:
     """Passes the messages whose type matches ``types`` and whose task id matches ``tasks``.
 
         source  --S(a)--P(a)--S(b)--C(a)--gap--|
@@ -31,8 +42,10 @@ def select(
     An event without a task passes ``tasks``; a message without a seq (``stream.gap``) always passes. A pattern is a
     case-sensitive glob for the whole type or id. It knows ``*`` and ``?`` only: brackets are literal, because
     ``measure[3]`` is a task id. A string may hold several patterns, separated by commas, of which one must match. None
-    matches everything. Events keep their seq, so a cursor is valid under any selection. Raises ``InvalidPattern`` when
-    the operator is made.
+    matches everything. Events keep their seq, so a cursor is valid under any selection.
+
+    Raises ``InvalidPattern`` when the operator is made. That includes a type under a prefix of the engine (``task.``)
+    that the engine does not have, and a type that is nearly one of the engine's: ``task_completed``.
 
         >>> from reactivex import from_iterable
         >>> from reactor.events.event import Event
@@ -45,30 +58,36 @@ def select(
         return _everything
     matches = matcher(types, tasks)
 
-    return operator_of(lambda sink: _Selecting(matches, sink))
+    def make(sink: Sink[M]) -> _Selecting[M]:
+        return _Selecting(matches, sink)
+
+    return operator_of(make)
 
 
-class _Selecting(Stage[Message, Message]):
+class _Selecting(Stage[M, M]):
     __slots__ = ("matches",)
 
-    def __init__(self, matches: Callable[[Message], bool], sink: Sink[Message]) -> None:
+    def __init__(self, matches: Callable[[Message], bool], sink: Sink[M]) -> None:
         super().__init__(sink)
         self.matches = matches
 
-    def on_next(self, message: Message, /) -> None:
+    def on_next(self, message: M, /) -> None:
         if self.matches(message):
             self.sink.on_next(message)
 
 
-def _everything(source: Observable[Message]) -> Observable[Message]:
+def _everything(source: Observable[M]) -> Observable[M]:
     return source
 
 
 def matcher(
-    types: str | Sequence[str] | None = None, tasks: str | Sequence[str] | None = None
+    types: str | Sequence[str] | None = None, tasks: str | Sequence[str] | None = None, *, any_type: bool = False
 ) -> Callable[[Message], bool]:
-    """The predicate of ``select``: a dict look-up for the type and, with ``tasks``, one regular expression."""
-    by_type = None if types is None else _Decisions(_compile(types, "types"))
+    """The predicate of ``select``: a dict look-up for the type and, with ``tasks``, one regular expression.
+
+    ``any_type``: takes patterns under a prefix of the engine as they are, for what is named by users alone.
+    """
+    by_type = None if types is None else _Decisions(_compile(types, "types", any_type=any_type))
     by_task = None if tasks is None else _compile(tasks, "tasks")
 
     def matches(message: Message) -> bool:
@@ -95,9 +114,8 @@ class _Decisions(dict[str, bool]):
         return decision
 
 
-def _compile(patterns: str | Sequence[str], argument: str) -> re.Pattern[str]:
-    texts = [patterns] if isinstance(patterns, str) else patterns
-    globs = [glob.strip() for text in texts for glob in text.split(",")]
+def _compile(patterns: str | Sequence[str], argument: str, *, any_type: bool = True) -> re.Pattern[str]:
+    globs = [glob.strip() for text in _texts(patterns, argument) for glob in text.split(",")]
     if not globs or "" in globs:
         raise InvalidPattern(f"{argument}= holds an empty pattern; leave it out to select everything")
     if len(globs) > PATTERNS:
@@ -105,7 +123,39 @@ def _compile(patterns: str | Sequence[str], argument: str) -> re.Pattern[str]:
     for glob in globs:
         if len(glob) > PATTERN_CHARS:
             raise InvalidPattern(f"{argument}= holds a pattern of {len(glob)} characters, above {PATTERN_CHARS}")
+        if not any_type and (problem := _type_problem(glob)) is not None:
+            raise InvalidPattern(f"types= names {glob!r}, {problem}")
     return re.compile("|".join(map(_regex, globs)), re.DOTALL)
+
+
+def _texts(patterns: object, argument: str) -> Sequence[str]:
+    """The patterns as a list; users without a type checker pass anything."""
+    texts: object = (patterns,) if isinstance(patterns, str) else patterns
+    if isinstance(texts, (list, tuple, set, frozenset)):
+        items = tuple(cast("Collection[object]", texts))
+        if all(isinstance(item, str) for item in items):
+            return cast("tuple[str, ...]", items)
+    if isinstance(patterns, Observable):
+        raise InvalidPattern("select is called before it is used: run.events.pipe(select(types=...))")
+    raise InvalidPattern(f'{argument}= must be text, like "task.*", or a list of texts, not {named(patterns)}')
+
+
+@lru_cache(maxsize=DECISIONS)
+def _type_problem(glob: str) -> str | None:
+    """Why no event has this type; None where one may have it. Users' own types may be anything."""
+    pattern = re.compile(_regex(glob), re.DOTALL)
+    if any(pattern.fullmatch(type) for type in _KNOWN):
+        return None
+    is_glob = "*" in glob or "?" in glob
+    near = None if is_glob else next((type for type in _KNOWN if is_near(glob, type)), None)
+    if near is not None:
+        return f"did you mean {near!r}?"
+    prefix = next((prefix for prefix in RESERVED_EVENT_PREFIXES if glob.startswith(prefix)), None)
+    if prefix is None:
+        return None
+    types = [type for type in _KNOWN if type.startswith(prefix)]
+    hint = did_you_mean(glob, types) or f"; there are {', '.join(types)}"
+    return f"but no event of the engine has such a type{hint}"
 
 
 def _regex(glob: str) -> str:

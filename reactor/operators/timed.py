@@ -19,7 +19,8 @@ def operator_clock(
     Raises TypeError without a scheduler and ValueError for a period that is not above 0, both with the operator's name.
     """
     if scheduler is None:
-        raise TypeError(f"{operator} needs a scheduler")
-    if not period > 0:
-        raise ValueError(f"the period of {operator} must be above 0 seconds, not {period}")
+        raise TypeError(f"{operator} needs a scheduler: scheduler=AsyncIOScheduler(loop)")
+    # users without a type checker pass anything; the comparison is also false for NaN
+    if not isinstance(period, (int, float)) or not period > 0:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValueError(f"the period of {operator} must be above 0 seconds, not {period!r}")
     return clock or (lambda: scheduler.now.timestamp())

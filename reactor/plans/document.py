@@ -266,7 +266,7 @@ def shape_of(document: object) -> PlanShape:
 def _shape_message(error: ErrorDetails) -> str:
     kind, where = error["type"], error["loc"]
     if kind == "missing":
-        return "is missing"
+        return 'is missing: {"tasks": [{"id": ..., "tool": ...}]}' if where == ("tasks",) else "is missing"
     if kind == "extra_forbidden":
         known = (TaskShape if len(where) > 1 else PlanShape).model_fields
         return f"is not a member of a {'task' if len(where) > 1 else 'plan'}; its members are {', '.join(known)}"

@@ -37,7 +37,7 @@ from reactor.plans.document import (
     raise_first,
     shape_of,
 )
-from reactor.plans.tools import Tool
+from reactor.plans.tools import Tool, tools_by_name
 from reactor.plans.tools import tools as registered
 
 __all__ = ["Tools", "load_plan", "parse_plan"]
@@ -66,9 +66,9 @@ def load_plan(document: object, tools: Tools | None = None) -> Workflow:
 def _by_name(tools: Tools | None) -> Mapping[str, Tool[..., Any]]:
     if tools is None:
         return registered()
-    return (
-        cast("Mapping[str, Tool[..., Any]]", tools) if isinstance(tools, Mapping) else {one.name: one for one in tools}
-    )
+    if isinstance(tools, Mapping):
+        return cast("Mapping[str, Tool[..., Any]]", tools)
+    return tools_by_name(tools)
 
 
 def _plan_of(document: dict[str, Any]) -> dict[str, Any]:

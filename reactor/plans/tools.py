@@ -14,20 +14,23 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final, NoReturn, overload
+from typing import Any, Final, NoReturn, cast, overload
 
 from reactor.bounds import TOOL_NAME
 from reactor.definition.binding import MISSING, Signature, signature_of
 from reactor.definition.inputs import RunInput, default_problem, input_schema
-from reactor.definition.names import TOOL_NAME_RULE
+from reactor.definition.names import TOOL_NAME_RULE, unknown_options
 from reactor.definition.options import options_problem
 from reactor.definition.policy import Limit
 from reactor.definition.task import ExecutorName, NamedFunction, P, R, Task
 from reactor.errors import WorkflowError
+from reactor.events.values import named
+from reactor.requests import several
 
 _REGISTERED: Final[dict[str, Tool[..., Any]]] = {}
+_OPTIONS: Final = ("name", "executor", "limits", "concurrency")
 
 
 class Tool(NamedFunction[P, R]):
@@ -46,6 +49,13 @@ class Tool(NamedFunction[P, R]):
         limits: str | Limit | Sequence[str | Limit] = (),
         concurrency: int | None = None,
     ) -> None:
+        if not callable(function) or isinstance(function, type):
+            raise WorkflowError(
+                f"a tool must be a function, not {named(function)}; its name is given as name=",
+                workflow="",
+                task=None,
+                tool=name,
+            )
         task = Task(
             function,
             {
@@ -112,6 +122,15 @@ def tools() -> Mapping[str, Tool[..., Any]]:
     return MappingProxyType(_REGISTERED)
 
 
+def tools_by_name(tools: Iterable[Tool[..., Any]]) -> dict[str, Tool[..., Any]]:
+    """Raises TypeError for what is not a tool, ValueError where two tools have the same name."""
+    named: dict[str, Tool[..., Any]] = {}
+    for one in cast("tuple[Tool[..., Any], ...]", several(tools, Tool, "tools", "a function becomes one with @tool")):
+        if named.setdefault(one.name, one) is not one:
+            raise ValueError(f"there are two tools named {one.name!r}")
+    return named
+
+
 @overload
 def tool(function: Callable[P, R], /) -> Tool[P, R]: ...
 
@@ -131,6 +150,9 @@ def tool(function: Callable[P, R] | None = None, /, **options: Any) -> Any:
 
     If its module is imported again, the new function replaces the old one.
     """
+
+    if unknown := options.keys() - set(_OPTIONS):
+        raise unknown_options("@tool", unknown, _OPTIONS)
 
     def register(function: Callable[P, R]) -> Tool[P, R]:
         made = Tool(function, **options)

@@ -51,6 +51,7 @@ class Recovery:
         self._child_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         """Of lost child runs."""
         runs.was_lost = self._on_run_lost
+        runs.over = self.on_run_ended
         self.upkeep: set[asyncio.Task[None]] = set()
         """What still runs in the background; the end of the engine waits for it."""
 

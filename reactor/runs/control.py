@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from reactor import bounds
+from reactor.definition.names import did_you_mean, known_names
 from reactor.errors import EventTooLarge, InvalidValue, MailboxFull, RunEnding, TaskEnded, UnknownTask, WrongQuestion
 from reactor.events import drafts
 from reactor.events.event import Draft
@@ -211,7 +212,9 @@ class Control:
         ids = {"run_id": self._run_id, "task_id": task_id}
         actor = self._crew.find(task_id)
         if actor is None:
-            raise UnknownTask(f"there is no task {task_id[:100]!r} in run {self._run_id}", **ids)
+            names = self._crew.actors
+            hint = did_you_mean(task_id, names) or f"; its tasks are {known_names(names)}"
+            raise UnknownTask(f"there is no task {task_id[:100]!r} in run {self._run_id}{hint}", **ids)
         self._check_not_ending()
         if actor.has_ended:
             raise TaskEnded(f"task {task_id} of run {self._run_id} has ended: {actor.status}", **ids)

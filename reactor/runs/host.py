@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from reactor.clock import LoopScheduler
 from reactor.definition.graph import Graph, Node
+from reactor.definition.names import known_names
 from reactor.definition.policy import Limit
 from reactor.errors import ThreadsExhausted
 from reactor.executors.kinds import KINDS
@@ -35,6 +36,14 @@ class HostSettings(NamedTuple):
     listeners: Listeners
 
 
+class Resources(dict[str, Any]):
+    """What bodies find as ``ctx.resources``. The error for a name that is missing says where it would come from."""
+
+    def __missing__(self, name: str) -> Any:
+        there = known_names(map(str, self))
+        raise KeyError(f"there is no resource {name!r}; there are {there}: Engine(resources={{{name!r}: ...}})")
+
+
 class Host:
     """Made when the engine is entered, closed when it is left."""
 
@@ -56,7 +65,7 @@ class Host:
         self.clock = clock
         self.loop = loop
         self.scheduler = LoopScheduler(loop, clock)
-        self.resources = MappingProxyType(dict(settings.resources))
+        self.resources = MappingProxyType(Resources(settings.resources))
         self.tracebacks = settings.tracebacks
         self.append_timeout = settings.append_timeout
         self.listeners = settings.listeners

@@ -261,7 +261,7 @@ class OpenRuns:
                 # the log may have been asked on another thread meanwhile
                 if run_id not in self.open:
                     return
-        raise RunExists(f"there is a run {run_id!r} already", run_id=run_id)
+        raise RunExists(f"there is a run {run_id!r} already; give another run_id", run_id=run_id)
 
     async def delete(self, run_id: str) -> None:
         """Removes a run that has ended. Raises UnknownRun, and RunOpen where it is open.

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Generator
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import orjson
 
 from reactor.bounds import CANCEL_GRACE_SECONDS
-from reactor.definition.names import child_task_id
+from reactor.definition.names import child_task_id, did_you_mean, known_names
 from reactor.errors import LogLost, NotAwaited, RunEnded, RunFailed, RunNotHere, UnknownTask
-from reactor.events.event import Message
+from reactor.events.event import Event
 from reactor.events.read_only import RunStateView
 from reactor.events.state import ENDED, RunState
-from reactor.requests import check_by, check_grace, check_key, check_reason, check_value
+from reactor.events.vocabulary import RunStatus
+from reactor.requests import check_by, check_cursor, check_grace, check_key, check_reason, check_value
 from reactor.runs.execution import Execution
 from reactor.runs.outcome import cancelled, failure_of
 from reactor.stream.feed import Closed, Feed
@@ -45,7 +46,7 @@ class Run:
         return self.feed.run_id
 
     @property
-    def status(self) -> str:
+    def status(self) -> RunStatus:
         """``pending running paused cancelling completed failed cancelled``, as committed."""
         return self.feed.state.status
 
@@ -59,11 +60,14 @@ class Run:
 
     @property
     def events(self) -> RunEvents:
+        """Its events from the first one on, then live. Where a memory log was trimmed, a Notice ``stream.gap`` comes
+        first, whose seq is None; it is the one element that is no Event.
+        """
         return self.events_after(0)
 
     def events_after(self, cursor: int) -> RunEvents:
         """The events with ``seq > cursor``, then live."""
-        return RunEvents(Follow(self.feed, cursor))
+        return RunEvents(Follow(self.feed, check_cursor(cursor)))
 
     @property
     def live(self) -> Live:
@@ -80,17 +84,27 @@ class Run:
         mapped = self.feed.state.tasks.get(name)
         count = None if mapped is None else mapped.count
         index = None if name == task_id else _index_of(name, task_id)
-        if name not in known or index == -1 or (count is not None and index is not None and index >= count):
-            raise UnknownTask(f"run {self.id} has no task {str(task_id)[:100]!r}", run_id=self.id, task_id=task_id)
+        is_missing = index is not None and (self._is_plain(name) if count is None else index >= count)
+        if name not in known or index == -1 or is_missing:
+            hint = did_you_mean(str(task_id), known) or f"; its tasks are {known_names(known)}"
+            raise UnknownTask(
+                f"run {self.id} has no task {str(task_id)[:100]!r}{hint}", run_id=self.id, task_id=str(task_id)
+            )
         return TaskEvents(self.feed, task_id)
 
     def __getitem__(self, task: str) -> NoReturn:
         raise NotAwaited(f"run {self.id} gives its outputs when it is awaited: write (await run)[{task!r}]")
 
-    async def __aiter__(self) -> AsyncIterator[Message]:
+    def _is_plain(self, task: str) -> bool:
+        """Whether a task has no children and will have none."""
+        if self._execution is not None and task in self._execution.graph.by_name:
+            return self._execution.graph.by_name[task].map_source is None
+        return task in self.feed.state.tasks and self.feed.state.tasks[task].status in ENDED
+
+    async def __aiter__(self) -> AsyncIterator[Event]:
         async for window in iterate(self.feed):
             for message in window:
-                yield message.view()
+                yield cast(Event, message.view())  # see ``events``
 
     def __await__(self) -> Generator[Any, None, dict[str, Any]]:
         return self._outcome().__await__()
@@ -153,7 +167,8 @@ class Run:
             return b"[%b]" % b",".join([await self.output(c.id) for c in children if c.status == "completed"])
         event = await self.feed.event(task.seq) if task is not None and task.status == "completed" else None
         if event is None or event.type != "task.completed":
-            what = "no such task" if task is None else f"its status is {task.status}, there is no output"
+            hint = did_you_mean(task_id, self.state.tasks) or f"; its tasks are {known_names(self.state.tasks)}"
+            what = f"no such task{hint}" if task is None else f"its status is {task.status}, there is no output"
             raise UnknownTask(f"task {task_id!r} of run {self.id}: {what}", run_id=self.id, task_id=task_id)
         if "output" in event.data:
             return orjson.dumps(event.data["output"])

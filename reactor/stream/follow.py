@@ -59,8 +59,8 @@ class Follow(Observable[Sequence[Message]]):
         return Disposable(follower.dispose)
 
 
-class RunEvents(Observable[Message]):
-    """``run.events``: the messages of a run one by one. No subscriber can harm another.
+class RunEvents(Observable[Event]):
+    """``run.events``: the events of a run one by one. No subscriber can harm another.
 
     A subscriber that raises is detached and logged. One that blocks the loop for more than 100 ms is logged; the second
     time it is detached and gets ``on_error(SlowSubscriber)``. ``off_loop()`` gives a slow one its own thread.
@@ -72,7 +72,7 @@ class RunEvents(Observable[Message]):
         self._events = follow.pipe(views(), guarded(log_error_of(follow.feed.run_id), run_id=follow.feed.run_id))
 
     def _subscribe_core(
-        self, observer: abc.ObserverBase[Message], scheduler: abc.SchedulerBase | None = None
+        self, observer: abc.ObserverBase[Event], scheduler: abc.SchedulerBase | None = None
     ) -> abc.DisposableBase:
         return self._events.subscribe(observer, scheduler=scheduler)
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from reactivex import Observable, abc
 from reactivex.subject import Subject
 
-from reactor.events.event import Message, Window
+from reactor.events.event import Event, Window
 from reactor.operators.guarded import guarded
 from reactor.stream.feed import Feed
 from reactor.stream.follow import closing_error, log_error_of
 from reactor.stream.views import views
 
 
-class Live(Observable[Message]):
+class Live(Observable[Event]):
     """``run.live``: the events of one run from now on. Ends like ``run.events``: with the run, or with LogLost."""
 
     def __init__(self, feed: Feed) -> None:
@@ -22,7 +22,7 @@ class Live(Observable[Message]):
         self._events = self._windows.pipe(views(), guarded(log_error_of(feed.run_id), run_id=feed.run_id))
 
     def _subscribe_core(
-        self, observer: abc.ObserverBase[Message], scheduler: abc.SchedulerBase | None = None
+        self, observer: abc.ObserverBase[Event], scheduler: abc.SchedulerBase | None = None
     ) -> abc.DisposableBase:
         return self._events.subscribe(observer, scheduler=scheduler)
 
@@ -39,6 +39,6 @@ class Live(Observable[Message]):
         return self._feed.windows.subscribe(observer.on_next, observer.on_error, finish, scheduler=scheduler)
 
 
-def live_of_all(windows: Subject[Window]) -> Observable[Message]:
+def live_of_all(windows: Subject[Window]) -> Observable[Event]:
     """``engine.live``: the events of all runs from now on. Completes when the engine closes."""
     return windows.pipe(views(), guarded(log_error_of("*"), run_id="*"))

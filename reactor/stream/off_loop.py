@@ -7,13 +7,13 @@ import concurrent.futures
 import math
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable
 
 from reactor.errors import LogLost
-from reactor.events.event import Message
+from reactor.events.event import Event, Message
 from reactor.operators.guarded import guarded
 from reactor.stream.behind import track
 from reactor.stream.feed import Feed
@@ -22,7 +22,7 @@ from reactor.stream.follow import RunEvents, iterate, log_error_of
 T = TypeVar("T")
 
 
-def off_loop() -> Callable[[Observable[Message]], Observable[Message]]:
+def off_loop() -> Callable[[Observable[Event]], Observable[Event]]:
     """Moves a slow subscriber to a thread of its own, which pulls the events by cursor.
 
         loop    --1-2-3-4-5-6-7-8--|
@@ -35,13 +35,13 @@ def off_loop() -> Callable[[Observable[Message]], Observable[Message]]:
     Example: ``run.events.pipe(off_loop(), select(types="task.*")).subscribe(write_to_disk)``
     """
 
-    def operator(source: Observable[Message]) -> Observable[Message]:
+    def operator(source: Observable[Event]) -> Observable[Event]:
         if not isinstance(source, RunEvents):
             raise TypeError("off_loop() comes first in the pipe: run.events.pipe(off_loop(), ...)")
         feed, after = source.follow.feed, source.follow.after
 
         def subscribe(
-            observer: abc.ObserverBase[Message], scheduler: abc.SchedulerBase | None = None
+            observer: abc.ObserverBase[Event], scheduler: abc.SchedulerBase | None = None
         ) -> abc.DisposableBase:
             puller = _Puller(feed, after, observer)
             puller.start(asyncio.get_running_loop())
@@ -56,7 +56,7 @@ def off_loop() -> Callable[[Observable[Message]], Observable[Message]]:
 class _Puller:
     """A thread that asks the loop for the next window, and hands it to its observer event by event."""
 
-    def __init__(self, feed: Feed, after: int, observer: abc.ObserverBase[Message]) -> None:
+    def __init__(self, feed: Feed, after: int, observer: abc.ObserverBase[Event]) -> None:
         self.feed = feed
         self.after = after
         self.observer = observer
@@ -87,7 +87,7 @@ class _Puller:
                 for message in messages:
                     if self.stopped.is_set():
                         return
-                    self.observer.on_next(message.view())
+                    self.observer.on_next(cast(Event, message.view()))  # as ``views`` does
         except concurrent.futures.CancelledError:
             if not self.stopped.is_set():  # the loop ended before the run did
                 self.observer.on_error(LogLost(f"the loop of run {self.feed.run_id} ended", run_id=self.feed.run_id))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reactivex import Observable, abc
 
-from reactor.events.event import Event, Message
+from reactor.events.event import Event, Notice
 from reactor.events.vocabulary import TASK_ENDS
 from reactor.operators.attached import Sink, Stage, operator_of
 from reactor.operators.guarded import guarded
@@ -13,7 +13,7 @@ from reactor.stream.follow import Follow, log_error_of
 from reactor.stream.views import views
 
 
-class TaskEvents(Observable[Message]):
+class TaskEvents(Observable[Event]):
     """The committed events of one task, from its first one on, for any number of subscribers.
 
     Completes when the task has ended: a mapped task when all its children have, and every task with its run. Where the
@@ -31,12 +31,12 @@ class TaskEvents(Observable[Message]):
         )
 
     def _subscribe_core(
-        self, observer: abc.ObserverBase[Message], scheduler: abc.SchedulerBase | None = None
+        self, observer: abc.ObserverBase[Event], scheduler: abc.SchedulerBase | None = None
     ) -> abc.DisposableBase:
         return self._events.subscribe(observer, scheduler=scheduler)
 
 
-class _Selecting(Stage[Message, Message]):
+class _Selecting(Stage[Event, Event]):
     """Passes the events of one task, and a ``stream.gap``; completes with the last of them.
 
     The state of the run is never behind what is passed here. So a task that it says is open has not ended for good: its
@@ -45,7 +45,7 @@ class _Selecting(Stage[Message, Message]):
 
     __slots__ = ("_children", "_ended_children", "_feed", "_prefix", "_task_id")
 
-    def __init__(self, sink: Sink[Message], feed: Feed, task_id: str) -> None:
+    def __init__(self, sink: Sink[Event], feed: Feed, task_id: str) -> None:
         super().__init__(sink)
         self._feed = feed
         self._task_id = task_id
@@ -54,8 +54,8 @@ class _Selecting(Stage[Message, Message]):
         """How many children it has, once it has fanned out."""
         self._ended_children: set[str] = set()
 
-    def on_next(self, message: Message, /) -> None:
-        if not isinstance(message, Event):
+    def on_next(self, message: Event, /) -> None:
+        if isinstance(message, Notice):
             self.sink.on_next(message)
             if message.type == "stream.gap" and self._ended_before(message.data["to"]):
                 self._complete()

@@ -13,6 +13,7 @@ from typing import Any
 
 from reactor.definition.binding import MISSING, adapter_for
 from reactor.definition.graph import Node
+from reactor.definition.returns import OutputCheck
 from reactor.errors import ContextClosed, TaskTimeout, WorkerDied
 from reactor.events import drafts
 from reactor.events.event import Draft, task_head
@@ -20,7 +21,7 @@ from reactor.events.restoring import Encoded, encode_output
 from reactor.events.values import describe_error
 from reactor.executors.kinds import KINDS
 from reactor.interrupts import is_from_signal
-from reactor.logger import get_logger
+from reactor.logger import get_logger, warn_once
 from reactor.tasks.arguments import preview_arguments
 from reactor.tasks.outputs import Output, output_problem
 from reactor.tasks.running import Running
@@ -100,12 +101,19 @@ class TaskActor(StartingActor):
     def _end_completed(self, output: Any) -> None:
         encoded = encode_output(output, None if self.node.returns is MISSING else adapter_for(self.node.returns))
         self.output = output
+        if self.node.output_check is not None and type(output) is not self.node.returns:
+            self._compare_with_annotation(self.node.output_check, output)
         if self.node.is_leaf:
             self.encoded = encoded.json
         if self._digest is not None and encoded.recoverable:
             kept = Output(output, encoded.json, encoded.typed, encoded.hints)
             self.scope.cache.remember(self.node, self._digest, kept)
         self._write_completed(encoded, self._end_attempt())
+
+    def _compare_with_annotation(self, check: OutputCheck, output: Any) -> None:
+        if (problem := check.problem(output)) is not None:
+            self.node.output_check = None  # once a task, not once an output
+            warn_once(problem)
 
     def _end_reused(self, reused: Output) -> None:
         """Completes with an output from the cache, or of the run that this one retries."""

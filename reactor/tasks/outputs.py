@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from reactivex import Observable
 
 from reactor.events.restoring import Hints
-from reactor.events.values import preview
+from reactor.events.values import named
 
 
 class Output(NamedTuple):
@@ -32,11 +32,12 @@ def output_problem(output: Any) -> TypeError | None:
     if type(output) in COMMON_TYPES:
         return None
     if inspect.isawaitable(output):
+        what = named(output)
         if isinstance(output, Coroutine):
             output.close()  # else it would warn that it was never awaited
-        return TypeError(f"the body returned {preview(output)}; declare it with async def, or await it")
+        return TypeError(f"the body returned {what}; declare it with async def, or await it")
     if isinstance(output, Observable):
-        return TypeError(f"the body returned {preview(output)} after it was asked to stop")
+        return TypeError("the body returned an Observable after it was asked to stop")
     if inspect.isgenerator(output) or inspect.isasyncgen(output):
-        return TypeError(f"the body returned {preview(output)}; return a list")
+        return TypeError(f"the body returned {named(output)}; return a list")
     return None

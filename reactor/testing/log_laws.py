@@ -168,7 +168,7 @@ async def law_the_base_and_the_kept_events_are_the_state(log: EventLog) -> None:
     await log.append("r", events)
     base = await log.base("r")
     assert base.seq == 0
-    base.seq, base.status = 99, "spoilt"
+    base.seq, base.status = 99, "failed"
     assert (await log.base("r")).seq == 0
     assert (await log.base("r")).status == "pending"
     assert replay("r", await log.read("r", 0, 100)) == replay("r", events)

@@ -137,8 +137,10 @@ def test_mistakes_in_the_parts_are_told_at_once() -> None:
         Workflow("no spaces")
     with bad("has 0 tasks"):
         Workflow("empty").validate()
-    with pytest.raises(TypeError, match=r"flow\.task has no option 'retries'; its options are name, after"):
+    with pytest.raises(TypeError, match=r"flow\.task has no option 'retries', did you mean 'retry'\?"):
         flow.task(_nothing, name="c", retries=3)  # type: ignore[call-overload]
+    with pytest.raises(TypeError, match=r"flow\.task has no option 'colour'; its options are name, after"):
+        flow.task(_nothing, name="c", colour=3)  # type: ignore[call-overload]
 
 
 def test_parameters_that_cannot_be_bound_are_refused() -> None:

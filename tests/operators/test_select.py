@@ -1,6 +1,7 @@
 import doctest
 import importlib
 import time
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from reactivex.testing import ReactiveTest, TestScheduler
 
 from reactor.events.event import Event, Notice
+from reactor.events.vocabulary import NOTICES, RESERVED, VOCABULARY
 from reactor.operators import InvalidPattern, matcher, select
 
 on_next, on_completed, subscribe = ReactiveTest.on_next, ReactiveTest.on_completed, ReactiveTest.subscribe
@@ -129,13 +131,36 @@ def test_what_is_remembered_is_bounded() -> None:
         ([], "types= holds an empty pattern; leave it out to select everything"),
         ("x" * 257, "types= holds a pattern of 257 characters, above 256"),
         (["x"] * 65, "types= holds 65 patterns; at most 64 are allowed"),
+        ("task.complted", "types= names 'task.complted', did you mean 'task.completed'?"),
+        ("run.*, task_completed", "types= names 'task_completed', did you mean 'task.completed'?"),
+        ("stream.gaps", "types= names 'stream.gaps', did you mean 'stream.gap'?"),
+        (
+            "llm.*.no?e",
+            "types= names 'llm.*.no?e', but no event of the engine has such a type; "
+            "there are llm.call.started, llm.call.completed",
+        ),
+        (5, 'types= must be text, like "task.*", or a list of texts, not 5'),
     ],
 )
-def test_an_invalid_pattern_is_named(patterns: str | list[str], sentence: str) -> None:
+def test_an_invalid_pattern_is_named(patterns: Any, sentence: str) -> None:
     """What cannot be a pattern is refused when the operator is built, with one sentence that says why."""
     with pytest.raises(InvalidPattern) as caught:
         select(patterns)
     assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize(
+    "types", ["page.fetched", "tasks.*", "*.completed", "task.?ompleted", "*", "child.x", "completed", "log.*", "t*"]
+)
+def test_types_of_users_are_allowed(types: str) -> None:
+    """Anything outside of the engine's prefixes that is not nearly one of its types, and every glob that can match."""
+    select(types)
+
+
+def test_every_type_of_the_engine_is_allowed() -> None:
+    """Also the messages of streams, and types that a later version writes."""
+    for type in (*VOCABULARY, *NOTICES, *RESERVED):
+        select(type)
 
 
 def test_the_largest_patterns_are_allowed() -> None:

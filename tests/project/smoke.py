@@ -85,6 +85,7 @@ def main() -> None:
         (project / "mounted.py").write_text(MOUNTED)
 
         check_versions(project)
+        check_types(project)
         check_names(project, empty)
         check_run(project)
         check_serve(project)
@@ -99,6 +100,13 @@ def check_versions(project: Path) -> None:
         "reactor-dag"
     )
     assert "serve" in output(sys.executable, "-m", "reactor", "--help", cwd=project)
+
+
+def check_types(project: Path) -> None:
+    """Both packages have the file that tells type checkers to read their annotations (PEP 561)."""
+    where = "from importlib.resources import files; print(*(files(p).joinpath('py.typed').is_file() for p in {}))"
+    packages = ("reactor", "reactor_web")
+    assert output(sys.executable, "-c", where.format(packages), cwd=project) == "True True\n"
 
 
 def check_names(project: Path, empty: Path) -> None:

@@ -139,7 +139,7 @@ async def test_a_value_that_could_be_taken_only_once_fails_its_task(body: Callab
     async with Engine() as engine:
         run = await finished(engine, one_task(body))
         assert run.status == "failed"
-        assert "the body returned <" in run.state.tasks["body"].error["message"]  # type: ignore[index]
+        assert "the body returned the " in run.state.tasks["body"].error["message"]  # type: ignore[index]
 
 
 @pytest.mark.parametrize("condition", [lambda: Untrue(), lambda: 1 / 0, lambda: asyncio.sleep(0)])

@@ -6,8 +6,11 @@ from collections.abc import AsyncIterator, Iterable
 
 from aiohttp import web
 
+from reactor.definition.names import names_options
 from reactor.definition.workflow import Workflow
 from reactor.engine import Engine
+from reactor.events.values import named
+from reactor.registry import check_workflows
 from reactor_web.guard.hosts import LOOPBACK
 from reactor_web.http.idempotency import Repeats
 from reactor_web.http.keys import ENGINE, HOSTS, REPEATS
@@ -21,6 +24,7 @@ PREFIX = "/api/v1"
 Workflows = Iterable[Workflow] | Workflow
 
 
+@names_options("create_app")
 def create_app(engine: Engine, workflows: Workflows = (), *, allowed_hosts: Iterable[str] = ()) -> web.Application:
     """An aiohttp application that serves the workflows under ``/api/v1``.
 
@@ -33,6 +37,7 @@ def create_app(engine: Engine, workflows: Workflows = (), *, allowed_hosts: Iter
     return app
 
 
+@names_options("mount")
 def mount(
     app: web.Application,
     engine: Engine,
@@ -47,9 +52,8 @@ def mount(
     and drained with the application. The routes answer errors with problem documents; for your own handlers, give the
     application the middleware ``problems`` before you mount.
     """
-    if not prefix.startswith("/") or prefix.endswith("/"):
-        raise ValueError(f"{prefix!r} is not a prefix: a prefix begins with / and does not end with /")
-    for workflow in [workflows] if isinstance(workflows, Workflow) else workflows:
+    _check(app, engine, prefix, allowed_hosts)
+    for workflow in check_workflows(workflows):
         engine.register(workflow)
     # the middlewares of ``app`` wrap those of the routes: one that is in both would run twice for each request
     api = web.Application(middlewares=[] if problems in app.middlewares else [problems])
@@ -62,6 +66,21 @@ def mount(
         api.add_routes(resource.routes())
     api.cleanup_ctx.append(_run_engine)
     app.add_subapp(prefix, api)
+
+
+def _check(app: object, engine: object, prefix: object, allowed_hosts: object) -> None:
+    """Raises TypeError or ValueError for an argument that ``mount`` cannot take: ``mount(app, "memory://")``."""
+    if not isinstance(app, web.Application):
+        raise TypeError(f"mount(app, engine): the app must be an aiohttp Application, not {named(app)}")
+    if not isinstance(engine, Engine):
+        hint = f": Engine({engine!r})" if isinstance(engine, str) else ""
+        raise TypeError(f"the engine to mount must be an Engine, not {named(engine)}{hint}")
+    if not isinstance(prefix, str) or not prefix.startswith("/") or prefix.endswith("/"):
+        raise ValueError(f"{prefix!r} is not a prefix: it begins with / and does not end with /, like '/api/v1'")
+    if any(resource.canonical == prefix for resource in app.router.resources()):
+        raise ValueError(f"something is mounted under {prefix!r} already; give another prefix=")
+    if isinstance(allowed_hosts, str):
+        raise TypeError(f"allowed_hosts must be a list of names, not {allowed_hosts!r}: [{allowed_hosts!r}]")
 
 
 def _streams_of(app: web.Application) -> Streams:

@@ -26,13 +26,16 @@ class FileLock:
         try:
             descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise self._unavailable(f"cannot be opened: {error.strerror}") from error
+            hint = "" if self._file.parent.is_dir() else "; create its folder first"
+            raise self._unavailable(f"cannot be opened: {error.strerror}{hint}") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             owner = os.read(descriptor, 100).decode(errors="replace").strip() or "another process"
             os.close(descriptor)
-            raise self._unavailable(f"is in use by {owner}; one process owns a log") from None
+            raise self._unavailable(
+                f"is in use by {owner}; one process owns a log: end that one, or use another file"
+            ) from None
         except OSError as error:  # a file system without locks
             os.close(descriptor)
             raise self._unavailable(f"cannot be locked: {error.strerror}") from error

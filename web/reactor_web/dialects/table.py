@@ -17,7 +17,7 @@ class UnknownDialect(ValueError):
     """No dialect has this name."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"there is no dialect {name[:50]!r}; there are {', '.join(known())}")
+        super().__init__(f"there is no dialect {str(name)[:50]!r}; there are {', '.join(known())}")
         self.name = name
 
     def __reduce__(self) -> tuple[type[UnknownDialect], tuple[str]]:

@@ -8,6 +8,8 @@ from typing import Any, Final, cast
 import orjson
 from aiohttp import web
 
+from reactor.definition.names import did_you_mean
+from reactor.events.values import json_kind
 from reactor_web.http.problems import Problem
 
 Kind = type | tuple[type, ...]
@@ -50,17 +52,17 @@ async def json_body(request: web.Request, members: Mapping[str, Kind]) -> dict[s
     except orjson.JSONDecodeError as error:
         raise Problem(400, f"the body is not JSON: {error}") from error
     if not isinstance(body, dict):
-        raise Problem(422, f"the body must be a JSON object, not {type(body).__name__}")
+        raise Problem(422, f"the body must be a JSON object, not {json_kind(body)}")
     given: dict[str, Any] = {}
     for name, value in cast(dict[str, Any], body).items():
         kind = members.get(name)
         if kind is None:
-            known = ", ".join(sorted(members))
-            raise Problem(422, f"the body has an unknown member {name[:50]!r}; it may have {known}")
+            hint = did_you_mean(name, members) or f"; it may have {', '.join(sorted(members))}"
+            raise Problem(422, f"the body has an unknown member {name[:50]!r}{hint}")
         if kind is ANYTHING:
             given[name] = value
         elif value is not None:
             if isinstance(value, bool) or not isinstance(value, kind):
-                raise Problem(422, f"{name} must be {_NAMES[kind]}")
+                raise Problem(422, f"{name} must be {_NAMES[kind]}, not {json_kind(value)}")
             given[name] = value
     return given

@@ -9,6 +9,8 @@ from typing import Any, Final, TypeAlias
 
 from reactivex import Observable
 
+from reactor.definition.names import did_you_mean
+from reactor.events.values import named
 from reactor.operators.select import matcher
 from reactor_web.bounds import (
     DEFAULT_HEARTBEAT_SECONDS,
@@ -105,7 +107,8 @@ def stream_options(
     """
     for name in query:
         if name not in names:
-            raise Problem(400, f"there is no stream option {name[:50]!r}; there are {', '.join(names)}")
+            hint = did_you_mean(name, names)
+            raise Problem(400, f"there is no stream option {name[:50]!r}{hint or '; there are ' + ', '.join(names)}")
     dialect = _dialect(query, fixed or {})
     defaults: dict[str, Any] = {"heartbeat": dialect.heartbeat, "throttle": dialect.throttle}
     given = StreamOptions(**{**defaults, **(fixed or {})})
@@ -134,7 +137,8 @@ def stream_options(
     if options.children:
         _check_tree(query, dialect)
     options = replace(options, **{name: value for name, value in (fixed or {}).items() if name != "after"})
-    matcher(options.types, options.tasks)  # raises InvalidPattern now, not in the stream
+    # raises InvalidPattern now, not in the stream; a view names its items as it likes
+    matcher(options.types, options.tasks, any_type=options.view is not None)
     return options
 
 
@@ -157,7 +161,9 @@ def check_view(view: object) -> None:
     except TypeError:
         is_key = False
     if not is_key:
-        raise TypeError(f"a view is a function with a hash, not {type(view).__name__}")
+        raise TypeError(
+            f"a view is a function with a hash, not {named(view)}: view=function, which gets an Observable of events"
+        )
 
 
 def _dialect(query: Query, fixed: Mapping[str, Any]) -> DialectInfo:

@@ -12,11 +12,13 @@ import orjson
 from aiohttp import web
 
 from reactor.bounds import CANCEL_GRACE_SECONDS
+from reactor.definition.names import did_you_mean
 from reactor.definition.workflow import Workflow
 from reactor.engine import Engine
 from reactor.errors import PlanError, RunExists, UnknownRun
 from reactor.events.exact import is_same_json
 from reactor.events.state import RUN_ENDED
+from reactor.events.vocabulary import RunStatus
 from reactor.plans.load import load_plan, parse_plan
 from reactor.runs.run import Run
 from reactor_web.bounds import MAX_GRACE_SECONDS
@@ -60,13 +62,14 @@ async def list_runs(request: web.Request) -> web.Response:
     query = request.query
     for name in query:
         if name not in LIST_PARAMETERS:
-            raise Problem(400, f"there is no parameter {name[:50]!r} here; there are {', '.join(LIST_PARAMETERS)}")
+            hint = did_you_mean(name, LIST_PARAMETERS) or f"; there are {', '.join(LIST_PARAMETERS)}"
+            raise Problem(400, f"there is no parameter {name[:50]!r} here{hint}")
     status = query.get("status")
     if status is not None and status not in STATUSES:
         raise Problem(400, f"status is {status[:50]!r}, but must be one of {', '.join(STATUSES)}")
     limit = page_size(query)
     records = await request.app[ENGINE].list(
-        status=status,
+        status=cast("RunStatus | None", status),
         workflow=query.get("workflow"),
         parent=query.get("parent"),
         root=query.get("root"),

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Mapping
 from functools import partial
+from inspect import isawaitable
 from math import inf
-from typing import Any
+from typing import Any, Unpack, overload
 
 from aiohttp import web
 from reactivex import Observable
@@ -19,6 +20,7 @@ from reactivex import Observable
 from reactor.clock import SystemClock
 from reactor.errors import ReactorError
 from reactor.events.event import Notice
+from reactor.events.values import named
 from reactor.logger import get_logger
 from reactor.runs.run import Run
 from reactor.runs.tree_events import TreeCursor, TreeEvents
@@ -31,6 +33,7 @@ from reactor_web.http.body import NoBody
 from reactor_web.http.keys import ENGINE
 from reactor_web.http.problems import Problem
 from reactor_web.http.query import OF_A_SOURCE, StreamOptions, View, check_view, stream_options
+from reactor_web.http.settings import StreamSettings, check_settings
 from reactor_web.streaming.channels import Channels
 from reactor_web.streaming.client import GONE, Client
 from reactor_web.streaming.follower import Follower
@@ -46,6 +49,28 @@ from reactor_web.streaming.wire import Wire
 logger = get_logger("reactor.web")
 
 
+@overload
+async def stream(
+    request: web.Request,
+    source: Run | Awaitable[Run],
+    *,
+    view: View | None = None,
+    **options: Unpack[StreamSettings],
+) -> web.StreamResponse: ...
+
+
+@overload
+async def stream(
+    request: web.Request,
+    source: Observable[Any],
+    *,
+    view: View | None = None,
+    after: int = ...,
+    heartbeat: float = ...,
+    dialect: str = ...,
+) -> web.StreamResponse: ...
+
+
 async def stream(
     request: web.Request,
     source: Run | Awaitable[Run] | Observable[Any],
@@ -59,21 +84,25 @@ async def stream(
       Observable of ``streaming.items``, for this one client: it is subscribed once and disposed when the client goes.
     - ``view``: a pipeline of operators over the events, ``function(events: Observable) -> Observable`` of
       ``streaming.items``. Clients with the same function and options share it.
-    - ``options``: fields of ``StreamOptions`` that the handler sets; a query changes none of them but the cursor.
+    - ``options``: what the handler sets (``http.settings.StreamSettings``); a query changes none of it but the cursor.
 
     The query and ``Last-Event-ID`` of the request say what the client wants. Answers 204 if the run has ended and the
     client has seen all of it. Returns when the stream has ended or the client has gone, which cancels nothing. Raises
-    Problem 400 for a bad query, TypeError for a view that cannot be called or has no hash.
+    Problem 400 for a bad query; TypeError and ValueError for what the handler gave wrong.
     """
+    if not isinstance(request, web.Request):  # pyright: ignore[reportUnnecessaryIsInstance]  # users without a type checker
+        raise TypeError(f"stream takes the request first, then the run; the request must not be {named(request)}")
     check_view(view)
     if "children" in options:
         raise TypeError("children=1 is an option of the routes: only they know the runs below a run")
     if isinstance(source, Observable):
-        if unknown := sorted(options.keys() - set(OF_A_SOURCE)):
-            raise TypeError(f"an Observable has no option {unknown[0]!r}; it has {', '.join(OF_A_SOURCE)}")
-        wanted = stream_options(request.query, request.headers.get("Last-Event-ID"), options, OF_A_SOURCE)
+        fixed = check_settings(options, OF_A_SOURCE)
+        wanted = stream_options(request.query, request.headers.get("Last-Event-ID"), fixed, OF_A_SOURCE)
         return await stream_observable(request, source if view is None else view(source), wanted)
-    wanted = stream_options(request.query, request.headers.get("Last-Event-ID"), {**options, "view": view})
+    if not isinstance(source, Run) and not isawaitable(source):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"stream needs a run or an Observable, not {named(source)}: run = await engine.get(run_id)")
+    fixed = check_settings(options, has_view=view is not None)
+    wanted = stream_options(request.query, request.headers.get("Last-Event-ID"), {**fixed, "view": view})
     return await stream_to(request, source, wanted, may_hand_over=False)
 
 

@@ -83,7 +83,7 @@ class ViewPipeline:
         items: Any = self._source if options.view is None else options.view(self._source)
         if not isinstance(items, Observable):
             raise TypeError(f"a view must return an Observable, not {type(items).__name__}")
-        matches: Callable[[Any], bool] = matcher(options.types, options.tasks)
+        matches: Callable[[Any], bool] = matcher(options.types, options.tasks, any_type=True)
         # filters come last: a dialect folds over every event, and they only decide which frames leave
         source = cast(Observable[Any], items)
         made = source.pipe(encode(self._make), _filter(matches))

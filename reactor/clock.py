@@ -73,6 +73,8 @@ async def wait_at_most(
     awaited = set(futures)
     if not awaited:
         return set(), set()
+    if seconds <= 0:  # only what is done by now, also on a clock that stands still
+        return await asyncio.wait(awaited, timeout=0)
     late: asyncio.Future[None] = get_running_loop().create_future()
     timer = clock.call_later(seconds, _ring, late)
     try:

@@ -21,6 +21,9 @@ class EventLog(Protocol):
 
         Its result is the position of the window: the windows of all runs are numbered from 1 in the order in which they
         were committed. A window that adds nothing gets the position of the run's last window.
+
+        What the future says is final: after an error the window is not committed later. A run whose log failed goes on
+        when this future is done, and reads from the log where it ends.
         """
         ...
 

@@ -85,8 +85,11 @@ class Retaking:
         return seconds
 
     async def _go_on(self, host: Host, run_id: str) -> None:
-        while (lost := self._runs.lost.get(run_id)) is not None:
+        lost = self._runs.lost.get(run_id)
+        while lost is not None:
             await self.wait(run_id)
+            if self._runs.lost.get(run_id) is not lost:
+                break  # it was started anew meanwhile, for it had not come into the log
             try:
                 await self._take_up(host, lost)
             except Exception as problem:  # the log cannot be read either, or what it says cannot be folded

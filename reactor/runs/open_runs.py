@@ -252,14 +252,16 @@ class OpenRuns:
 
     async def check_new(self, run_id: str) -> None:
         """Raises RunExists where there is a run of this id, and LogLost where that is not known yet."""
-        if run_id in self.lost:
-            raise self.lost[run_id].error
+        lost = self.lost.get(run_id)
+        if lost is not None and not lost.answered.done():
+            raise lost.error
         if run_id not in self.open:
             try:
                 await self.index.record(run_id)
             except UnknownRun:
                 # the log may have been asked on another thread meanwhile
                 if run_id not in self.open:
+                    self.lost.pop(run_id, None)  # its start did not come into the log, and that is final
                     return
         raise RunExists(f"there is a run {run_id!r} already; give another run_id", run_id=run_id)
 

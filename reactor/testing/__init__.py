@@ -12,6 +12,7 @@ event_check      check_event: whether an event is what the vocabulary says
 attempts         RecordedVoice, Submitted, work_for: one body in an executor, without an engine
 virtual          VirtualLoop: timers that run when the test says so
 virtual_clock    VirtualClock: the time of an engine, in which hours take milliseconds
+virtual_engine   virtual_engine: an engine in that time
 
 Example:
 
@@ -47,6 +48,7 @@ from reactor.testing.store_laws import (
 )
 from reactor.testing.virtual import VirtualLoop
 from reactor.testing.virtual_clock import VirtualClock
+from reactor.testing.virtual_engine import virtual_engine
 
 __all__ = [
     "CHECKPOINT_LAWS",
@@ -69,6 +71,7 @@ __all__ = [
     "VirtualLoop",
     "check_event",
     "read_all",
+    "virtual_engine",
     "work_for",
 ]
 

@@ -23,6 +23,11 @@ class LogAround:
         self.inner = inner
         self._stores = stores_of(inner)
 
+    def put_around_inner(self, around: Callable[[Log], Log]) -> None:
+        """Puts another log between this one and its inner one. Before ``open``."""
+        self.inner = around(self.inner)
+        self._stores = stores_of(self.inner)
+
     def append(self, run_id: str, window: Window, *, tenant: str = "") -> asyncio.Future[int]:
         return self.inner.append(run_id, window, tenant=tenant)
 

@@ -37,7 +37,7 @@ class VirtualClock:
     def __init__(self, start: str = START, *, jumps: bool = True) -> None:
         self._start = datetime.fromisoformat(start).astimezone(UTC)
         self._timers = VirtualLoop()
-        self._jumps = jumps
+        self._is_jumping = jumps
         self._holds = 0
         self._idle_turns = 0
         self._jumped_at = 0.0
@@ -87,6 +87,16 @@ class VirtualClock:
                 await asyncio.sleep(0)
                 idle = idle + 1 if not _ready(get_running_loop()) else 0
 
+    @property
+    def jumps(self) -> bool:
+        """Whether time jumps to the next timer, or stands still until ``advance``. Can be set."""
+        return self._is_jumping
+
+    @jumps.setter
+    def jumps(self, jumps: bool) -> None:
+        self._is_jumping = jumps
+        self._drive()
+
     @contextmanager
     def hold(self) -> Generator[None]:
         """Inside it time does not jump: around what the clock cannot see, such as a request to a real server."""
@@ -112,7 +122,7 @@ class VirtualClock:
     # --- jumping ---
 
     def _drive(self) -> None:
-        if self._driver is None and self._jumps and not self._holds and self._timers.next_due is not None:
+        if self._driver is None and self._is_jumping and not self._holds and self._timers.next_due is not None:
             loop = get_running_loop()
             self._jumped_at = loop.time()
             self._driver = loop.call_soon(self._turn)
@@ -121,7 +131,7 @@ class VirtualClock:
         """One look. While time may not jump it is repeated at each turn; a hold, or the last timer, ends that."""
         self._driver = None
         due = self._timers.next_due
-        if self._holds or due is None:
+        if self._holds or due is None or not self._is_jumping:
             self._idle_turns = 0
             return
         loop = get_running_loop()

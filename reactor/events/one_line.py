@@ -12,6 +12,8 @@ def one_line(json: bytes) -> bytes:
     """The same JSON, with U+2028, U+2029 and U+0085 escaped. In valid JSON they can only be inside of strings."""
     if json.isascii():  # nearly always, and found out in nanoseconds
         return json
+    if b"\xe2\x80" not in json and b"\xc2\x85" not in json:  # other languages
+        return json
     for character, escape in _LINE_ENDS:
         if character in json:
             json = json.replace(character, escape)

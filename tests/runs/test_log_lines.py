@@ -35,7 +35,7 @@ async def breaks_async() -> None:
     [
         (breaks_async, None, "in breaks_async"),
         (breaks, "thread", "in breaks"),
-        (bodies.fail_in_two_parts, "process", "in fail_in_two_parts"),
+        (bodies.fail_once, "process", "in fail_once"),
     ],
 )
 async def test_a_failed_task_is_one_line_with_run_task_attempt_and_traceback(

@@ -15,12 +15,11 @@ from typing import Any
 
 import orjson
 from aiohttp.test_utils import TestClient, TestServer
-from typer.testing import CliRunner
 
 from reactor import Engine, RunFailed, Workflow
 from reactor.logger import warn_once
 from reactor_web import create_app
-from reactor_web.terminal.cli import app as command
+from tests.helpers.command import reactor
 from tests.helpers.log_lines import log_lines
 
 SECONDS = 20
@@ -71,11 +70,8 @@ async with Engine(workflows=[flow]) as engine:
 
 def run_command(row: str, folder: Path) -> str:
     """What the command ``reactor`` prints on stderr, and its exit code."""
-    with chdir(folder):
-        done = CliRunner().invoke(command, shlex.split(row)[1:], prog_name="reactor")
-    if done.exception is not None and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return f"{' '.join(done.stderr.split())} (exit code {done.exit_code})"
+    done = reactor(*shlex.split(row)[1:], cwd=folder)
+    return f"{' '.join(done.stderr.split())} (exit code {done.returncode})"
 
 
 def run_request(flow: Workflow, row: str, folder: Path) -> str:

@@ -27,8 +27,8 @@ check: lint test
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
 	$(BIN)/lint-imports
+	$(BIN)/pyright
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

@@ -62,7 +62,8 @@ def test_statuses_are_those_of_the_vocabulary() -> None:
 
 def test_the_page_of_events_is_made_from_the_vocabulary() -> None:
     """docs/events.md is what ``python -m tests.events.describe`` writes now."""
-    assert describe.PAGE.read_text() == describe.page()
+    is_current = describe.PAGE.read_text() == describe.page()
+    assert is_current, "docs/events.md is not current: run python -m tests.events.describe"
 
 
 def test_the_page_has_every_type_and_every_key() -> None:

@@ -75,7 +75,6 @@ BODY = (
     "ctx.emit('page.fetched', {'at': object()})",
     "ctx.emit('page.fetched', {'text': 'x' * 60_000})",
     "for number in range(10_000):\n    ctx.emit('page.fetched')",
-    "ctx.progress(50)",
     "ctx.progress('half')",
     "ctx.chunk(b'text')",
     "ctx.spend(cost=-1)",
@@ -96,10 +95,7 @@ BODY = (
     "return ctx.emit('page.fetched')",
 )
 
-THREAD = (
-    "async def later(): ...\nreturn later()",
-    "ctx.progress(-1)",
-)
+THREAD = ("async def later(): ...\nreturn later()",)
 
 
 FOLLOWING_SETUP = """\

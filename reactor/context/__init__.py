@@ -1,6 +1,7 @@
 """The body's side of a run: its ``Context``.
 
 context   what a body can do: emit, receive, run, log, ...
+task_log  ctx.log: its log lines, as events
 calls     calls of language models and tools, as events
 forms     what a received value must look like
 schemas   checks JSON against a JSON Schema, in bounded time

@@ -1,6 +1,7 @@
 """The command ``reactor``. Only this room imports typer and rich.
 
 cli         the commands and their options
+given       what was given: files, inputs and values, or a sentence that refuses them
 load        finds the workflow of FILE[:WORKFLOW], or of a plan
 remote      asks a server for something
 serve       one server process from start to drain

@@ -11,43 +11,27 @@ import asyncio
 import errno
 import os
 import sys
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AbstractContextManager
 from importlib.metadata import version as distribution_version
-from typing import Annotated, Any, NamedTuple, NoReturn, TextIO
+from typing import Annotated, Any, NoReturn, TextIO
 from urllib.parse import unquote
 
-import orjson
 import typer
 from rich.console import Console
 
 import reactor
-from reactor.definition.graph import Graph
 from reactor.definition.workflow import Workflow
 from reactor.engine import Engine
-from reactor.errors import (
-    InputError,
-    LogLost,
-    LogUnavailable,
-    ReactorError,
-    RunEnded,
-    TaskEnded,
-    WorkflowError,
-    WrongQuestion,
-)
+from reactor.errors import LogLost, LogUnavailable, ReactorError, RunEnded, TaskEnded, WrongQuestion
 from reactor.events.event import Event, Message
 from reactor.logger import get_logger
+from reactor.logs.schemes import SCHEMES
 from reactor.runs.run import Run
 from reactor_web.client.follow import StreamRefused, StreamUnavailable
 from reactor_web.guard.hosts import is_loopback
-from reactor_web.terminal.load import (
-    LoadError,
-    is_plan,
-    load_plan_file,
-    load_workflow,
-    load_workflows,
-    workflows_beside,
-)
+from reactor_web.terminal.given import Sent, load, load_all, make_engine, parse_input, parse_value, parse_values, refuse
+from reactor_web.terminal.load import workflows_beside
 from reactor_web.terminal.log_lines import Format, Level, log_others_to_stderr, log_to_stderr
 from reactor_web.terminal.remote import CommandRefused, post_command
 from reactor_web.terminal.serve import serve
@@ -60,11 +44,7 @@ logger = get_logger("reactor.web")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
-USAGE = 2
-START_OPTIONS = ("run_id", "meta", "budget")
-"""Members of a plan that are for the start of its run."""
-
-Store = Annotated[str, typer.Option(help="Event log: memory:// or sqlite:///path")]
+Store = Annotated[str, typer.Option(help=f"Event log: {' or '.join(scheme.form for scheme in SCHEMES.values())}")]
 Json = Annotated[bool, typer.Option("--json", help="One event a line, as JSON.")]
 Lines = Annotated[bool, typer.Option("--lines", help="Plain lines instead of the tree, with the text of chunks.")]
 LogLevel = Annotated[Level, typer.Option(help="From which level on log lines are shown, on stderr.")]
@@ -116,13 +96,13 @@ def run(
     """Runs a workflow here, shows it live and prints its outputs. Ctrl-C and SIGTERM cancel it."""
     log_to_stderr(log_level, log_format)
     out = take_stdout() if json else None  # before the import, which may print
-    workflow, options = _load(target, tools or [])
+    workflow, options = load(target, tools or [])
     log_others_to_stderr(log_format)
     if workflow.plan is not None and inputs:
-        _refuse(f"{target} is a plan, which has its inputs in the file: {inputs[0]!r} cannot be given")
-    given = _parse_input(workflow.validate(), inputs or [])
-    values = _parse_values(workflow.validate(), send or [])
-    engine = _engine(store, [] if workflow.plan is not None else [workflow, *workflows_beside(workflow)])
+        refuse(f"{target} is a plan, which has its inputs in the file: {inputs[0]!r} cannot be given")
+    given = parse_input(workflow.validate(), inputs or [])
+    values = parse_values(workflow.validate(), send or [])
+    engine = make_engine(store, [] if workflow.plan is not None else [workflow, *workflows_beside(workflow)])
     _exit(_run(engine, workflow, given, options, values, _view(json=json, lines=lines, out=out)))
 
 
@@ -145,12 +125,12 @@ def serve_command(
     """Serves the workflows of the files over HTTP, under /api/v1."""
     log_to_stderr(log_level, log_format)
     if not is_loopback(host) and not insecure:
-        _refuse(
+        refuse(
             f"--host {host} is reachable from other machines and there is no authentication; --insecure accepts that"
         )
-    workflows = [workflow for target in targets for workflow in _load_all(target)]
+    workflows = [workflow for target in targets for workflow in load_all(target)]
     log_others_to_stderr(log_format)
-    engine = _engine(store, workflows, grace=grace)
+    engine = make_engine(store, workflows, grace=grace)
     hosts = [*(allow_host or ()), *(() if is_loopback(host) else (host,))]
 
     def ready(url: str) -> None:
@@ -164,7 +144,7 @@ def serve_command(
             await serve(engine, workflows, host, port, allowed_hosts=hosts, ready=ready)
         except OSError as error:
             flag = "--port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "--host"
-            _refuse(f"cannot listen on {host}:{port}: {error.strerror or error}; choose another {flag}")
+            refuse(f"cannot listen on {host}:{port}: {error.strerror or error}; choose another {flag}")
         return 0
 
     _exit(main())
@@ -182,7 +162,7 @@ def watch(
     log_to_stderr(log_level, log_format)
     log_others_to_stderr(log_format)
     if not url.startswith(("http://", "https://")):
-        _refuse(f"{url} is not an http:// or https:// URL of a run")
+        refuse(f"{url} is not an http:// or https:// URL of a run")
     base, _, query = url.partition("?")
     base = base.rstrip("/").removesuffix("/events") + "/events"
     view = _view(json=json, lines=lines, run_id=unquote(base.removesuffix("/events").rpartition("/")[2]))
@@ -203,9 +183,9 @@ def send_command(
     log_to_stderr(log_level, log_format)
     log_others_to_stderr(log_format)
     if not url.startswith(("http://", "https://")):
-        _refuse(f"{url} is not an http:// or https:// URL of a run")
+        refuse(f"{url} is not an http:// or https:// URL of a run")
     given = {"key": key, "run": run}
-    body = {"task": task, "value": _parse_value(value), **{name: text for name, text in given.items() if text}}
+    body = {"task": task, "value": parse_value(value), **{name: text for name, text in given.items() if text}}
     _exit(post_command(f"{url.rstrip('/')}/input", body))
 
 
@@ -219,7 +199,7 @@ def graph(
     """Prints a workflow as a Mermaid flowchart."""
     log_to_stderr(log_level, log_format)
     out = take_stdout()  # a file that prints while it is imported must not spoil the chart
-    workflow, _ = _load(target, tools or [])
+    workflow, _ = load(target, tools or [])
     print(workflow.validate().mermaid(), file=out, flush=True)
 
 
@@ -266,102 +246,8 @@ async def _send(run: Run, sent: Sent) -> None:
 
 def _view(*, json: bool, lines: bool, out: TextIO | None = None, run_id: str = "") -> AbstractContextManager[View]:
     if json and lines:
-        _refuse("--json and --lines are two ways to show a run: give one of them")
+        refuse("--json and --lines are two ways to show a run: give one of them")
     return open_view(Console(file=out), json=json, lines=lines, run_id=run_id)
-
-
-# --- read the command line --------------------------------------------------------------------------------------
-
-
-def _refuse(sentence: str) -> NoReturn:
-    print(f"reactor: {sentence}", file=sys.stderr)
-    raise typer.Exit(USAGE)
-
-
-def _load(target: str, tools: list[str]) -> tuple[Workflow, dict[str, Any]]:
-    """The workflow, and the options for its start that the document of a plan has."""
-    try:
-        if is_plan(target):
-            workflow, document = load_plan_file(target, tools)
-            return workflow, {name: document[name] for name in START_OPTIONS if document.get(name) is not None}
-        if tools:
-            _refuse(f"--tools is for a plan, and {target} is not a .json file")
-        workflow = load_workflow(target)
-        workflow.validate()
-    except (LoadError, WorkflowError) as error:
-        _refuse_to_load(error)
-    return workflow, {}
-
-
-def _load_all(target: str) -> list[Workflow]:
-    try:
-        workflows = load_workflows(target)
-        for workflow in workflows:
-            workflow.validate()
-    except (LoadError, WorkflowError) as error:
-        _refuse_to_load(error)
-    return workflows
-
-
-def _refuse_to_load(error: Exception) -> NoReturn:
-    logger.debug("a file cannot be loaded", exc_info=error.__cause__ or error)
-    _refuse(str(error))
-
-
-def _engine(store: str, workflows: Sequence[Workflow], **options: Any) -> Engine:
-    try:
-        return Engine(store, workflows=workflows, **options)
-    except ValueError as error:
-        _refuse(f"--store: {error}")
-
-
-def _parse_input(graph: Graph, pairs: Sequence[str]) -> dict[str, Any]:
-    texts: dict[str, str] = {}
-    for pair in pairs:
-        key, equals, text = pair.partition("=")
-        if not equals or not key:
-            _refuse(f"{pair!r} is not an input: write KEY=VALUE")
-        if key in texts:
-            _refuse(f"the input {key!r} is given twice")
-        texts[key] = text
-    try:
-        return graph.parse_input(texts)
-    except InputError as error:
-        _refuse(str(error))
-
-
-class Sent(NamedTuple):
-    """A value of ``--send``. ``key``: of the question it is for; None for the first one."""
-
-    task: str
-    key: str | None
-    value: Any
-
-
-def _parse_values(graph: Graph, pairs: Sequence[str]) -> list[Sent]:
-    """``task=value`` and ``task:key=value`` of ``--send``. A value that is not JSON is text.
-
-    Without keys, the second value for a task is for its second question.
-    """
-    values: list[Sent] = []
-    for pair in pairs:
-        name, equals, text = pair.partition("=")
-        if not equals:
-            _refuse(f"--send {pair!r} has no value: write TASK=VALUE or TASK:KEY=VALUE")
-        task, _, key = name.partition(":")
-        if task not in graph.by_name:
-            _refuse(f"--send {pair!r} names no task of this workflow; it has {', '.join(graph.by_name)}")
-        before = sum(sent.task == task for sent in values)
-        values.append(Sent(task, key or (str(before + 1) if before else None), _parse_value(text)))
-    return values
-
-
-def _parse_value(text: str) -> Any:
-    """A value of the command line: JSON, or else text."""
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return text
 
 
 def _exit(main: Coroutine[Any, Any, int]) -> NoReturn:
@@ -372,7 +258,7 @@ def _exit(main: Coroutine[Any, Any, int]) -> NoReturn:
     except BrokenPipeError:  # ``reactor run … | head``: the run has been cancelled, and there is nobody to tell
         os._exit(128 + 13)  # without another flush, which would fail, too
     except LogUnavailable as error:
-        _refuse(f"--store: {error}")
+        refuse(f"--store: {error}")
     except (StreamRefused, StreamUnavailable, CommandRefused, LogLost, ReactorError) as error:
-        _refuse(str(error))
+        refuse(str(error))
     raise typer.Exit(code)

@@ -25,7 +25,6 @@ from reactor.definition.workflow import Workflow
 from reactor.engine import Engine
 from reactor.errors import LogLost, LogUnavailable, ReactorError, RunEnded, TaskEnded, WrongQuestion
 from reactor.events.event import Event, Message
-from reactor.logger import get_logger
 from reactor.logs.schemes import SCHEMES
 from reactor.runs.run import Run
 from reactor_web.client.follow import StreamRefused, StreamUnavailable
@@ -39,8 +38,6 @@ from reactor_web.terminal.signals import cancel_on_signals
 from reactor_web.terminal.stdout import take_stdout
 from reactor_web.terminal.views import View, exit_code, open_view, print_outputs
 from reactor_web.terminal.watch import watch_run
-
-logger = get_logger("reactor.web")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 

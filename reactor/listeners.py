@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, Literal, ParamSpec, Protocol
 
 from reactor.events.event import Window
-from reactor.events.values import traceback_of
 from reactor.logger import get_logger
 
 logger = get_logger()
@@ -113,7 +112,7 @@ class Signal(Generic[P]):
                     "a listener raised, and is told nothing more",
                     listener=listener,
                     method=self._name,
-                    traceback=traceback_of(error),
+                    exc_info=error,
                 )
 
 

@@ -240,7 +240,7 @@ async def test_an_engine_says_which_run_nobody_waited_for(caplog: pytest.LogCapt
         async with Engine(grace=0) as engine:
             run: Run = await engine.start(flow)
     assert run.status == "cancelled"
-    assert any("run is cancelled, its engine ends before it: await run" in text and run.id in text
+    assert any("open runs are cancelled, their engine ends before them: await run" in text and run.id in text
                for text in caplog.messages)  # fmt: skip
 
 

@@ -54,7 +54,9 @@ def encode_output(value: Any, returns: TypeAdapter[Any] | None) -> Encoded:
             return Encoded(one_line(orjson.dumps(value)), True)
         if returns is not None:
             return _encode_typed(value, returns)
-    except Exception as error:  # from a validator, serialiser or __eq__ that a user wrote
+    except KeyboardInterrupt:
+        raise  # it may be the user's Ctrl-C
+    except BaseException as error:  # from a validator, serialiser or __eq__ that a user wrote
         logger.debug("output cannot be restored", type=type(value).__name__, error=describe_error(error))
     return Encoded(display_json(value), False)
 

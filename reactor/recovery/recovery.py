@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 
 from reactor.definition.graph import Graph
 from reactor.definition.workflow import Workflow
-from reactor.errors import ContextClosed, LogLost, LogUnavailable, RunExists, UnknownRun
+from reactor.errors import ContextClosed, LogLost, LogUnavailable, RunExists, UnknownRun, UnknownWorkflow
 from reactor.events.state import RUN_ENDED
 from reactor.logger import get_logger
 from reactor.ports.log import RunRecord
@@ -146,6 +146,16 @@ class Recovery:
         else:
             return run
         raise RunExists(f"there is a run {child_id!r} already, {problem}", run_id=child_id)
+
+    async def restore_outputs(self, request: ChildRequest) -> dict[str, Any] | None:
+        """The outputs of a completed child run, typed; None where it was deleted or its workflow is unknown."""
+        try:
+            graph, record = self._graph_of(request.workflow), await self._index.record(request.child_id)
+        except (UnknownWorkflow, UnknownRun):
+            return None
+        if record.workflow != graph.name:
+            return None
+        return await load_outputs(self._log, graph, await self._runs.get(request.child_id))
 
     async def _take_up_lost_child(self, link: Parent, request: ChildRequest) -> None:
         """Goes on with a child whose log failed, once that answers. One that never came into the log is forgotten."""

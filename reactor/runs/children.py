@@ -48,6 +48,10 @@ class ChildRuns(Protocol):
         """Starts a child run, or takes it up; None for one whose end is in the parent's log and that is gone."""
         ...
 
+    async def restore_outputs(self, request: ChildRequest) -> dict[str, Any] | None:
+        """The outputs of a completed child run, typed; None where it was deleted or its workflow is unknown."""
+        ...
+
     def end_children(self, parent: ParentRun) -> None:
         """Sees to it that the parent's log has the end of each child run; calls ``children_ended`` of the parent."""
         ...
@@ -91,7 +95,7 @@ class Children:
             await parent.resumed()
         request = ChildRequest(body.task_id, id, name, workflow, input, budget, again)
         if not again and (recorded := await self._recall(request)) is not None:
-            return recorded.outputs()
+            return await self._outputs_of_ended(request, recorded)
         try:
             while True:
                 try:
@@ -112,6 +116,12 @@ class Children:
     async def _recall(self, request: ChildRequest) -> RecordedEnd | None:
         records = self._parent.child_records
         return await records.recall(request.task_id, request.child_id, request.workflow_name)
+
+    async def _outputs_of_ended(self, request: ChildRequest, recorded: RecordedEnd) -> dict[str, Any]:
+        """The outputs of a child run that ended before this attempt, as the attempt before was given them."""
+        outputs = recorded.outputs()  # raises what it ended with
+        restored = await self._runs.restore_outputs(request)
+        return outputs if restored is None else restored
 
     async def _outputs_of_gone(self, request: ChildRequest) -> dict[str, Any]:
         """The outputs of a child run that was deleted, from the parent's log."""

@@ -31,7 +31,7 @@ async def drain_runs(runs: OpenRuns, durable: bool, grace: float, append_timeout
         logger.info("open runs are left in the log; the next engine goes on with them", runs=_names(runs))
     elif runs.open:
         logger.warning(
-            "open runs are cancelled: the engine ends, and its log does not outlive it",
+            "open runs are cancelled, their engine ends before them: await run",
             runs=_names(runs),
             grace=grace,
         )
@@ -39,7 +39,6 @@ async def drain_runs(runs: OpenRuns, durable: bool, grace: float, append_timeout
         if durable:
             execution.journal.suspend()
         else:
-            logger.warning("run is cancelled, its engine ends before it: await run", run_id=execution.run_id)
             execution.control.cancel(EndReason.SHUTDOWN, by=None, grace=min(grace, bounds.DRAIN_GRACE_SECONDS))
     await _wait(runs, grace + 2 * append_timeout)
     late = list(runs.executions.values())

@@ -73,8 +73,7 @@ class Execution:
         self._ended = ended
         self._encoded_inputs = graph.encode_input(beginning.inputs)
         self._started_at = host.clock.monotonic() - (past.elapsed_ms / 1000 if past else 0.0)
-        self._is_waiting_for_children = False
-        """All tasks have ended; the terminal event waits for child runs that are still open."""
+        self._is_waiting_for_children = False  # all tasks have ended, and child runs are still open
         self._terminal: Draft | None = None
 
         self.journal = Journal(

@@ -74,12 +74,7 @@ class Host:
         self.child_runs = child_runs
         self.executors: dict[str, Executor] = {name: kind.make(loop, blocked) for name, kind in KINDS.items()}
         self._executor_slots = {name: LocalSlots(kind.slots) for name, kind in KINDS.items() if kind.slots is not None}
-        self._gates: dict[str, Gate] = {}
-        """Of the executors that may have no place left."""
-        for name, executor in self.executors.items():
-            if isinstance(executor, Exhaustible):
-                gate = self._gates[name] = Gate()
-                executor.watch(gate.set_open)
+        self._gates = _gates_of(self.executors)
         self._engine_slots = None if concurrency is None else LocalSlots(concurrency)
         self.is_limited = concurrency is not None
         self._workflow_slots: dict[tuple[str, int], Slots] = {}
@@ -152,3 +147,13 @@ class Host:
     def wait_ends(self, executor: str) -> None:
         if KINDS[executor].waiting is not None:
             self._waiting[executor] -= 1
+
+
+def _gates_of(executors: Mapping[str, Executor]) -> dict[str, Gate]:
+    """A gate for each executor that may have no place left."""
+    gates: dict[str, Gate] = {}
+    for name, executor in executors.items():
+        if isinstance(executor, Exhaustible):
+            gates[name] = Gate()
+            executor.watch(gates[name].set_open)
+    return gates

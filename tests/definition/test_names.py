@@ -7,7 +7,7 @@ import inspect
 
 import pytest
 
-from reactor import Engine, Retry, Workflow
+from reactor import Retry, Workflow
 from reactor.definition.names import known_names, names_options
 
 
@@ -27,7 +27,6 @@ def test_an_option_that_is_there_changes_nothing() -> None:
     assert asyncio.run(later({"n": 3})) == 3
     assert str(inspect.signature(greet)) == "(name: 'str', *, loud: 'bool' = False) -> 'str'"
     assert inspect.iscoroutinefunction(later)
-    assert inspect.iscoroutinefunction(Engine.start)
 
 
 def test_an_option_that_is_not_there_is_named() -> None:

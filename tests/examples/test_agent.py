@@ -384,7 +384,7 @@ async def test_a_cancel_in_the_middle_closes_the_connection(shared: bool) -> Non
         events = await events_of(engine, run)
     assert heard(events) == {1: "half"}
     assert of(events, "task.cancelled", "answer")[0]["stopped"] is True
-    assert of(events, "llm.call.completed", "answer")[0]["status"] == "error"
+    assert of(events, "llm.call.completed", "answer")[0]["status"] == "cancelled"
 
 
 async def test_a_person_is_asked_and_may_say_no() -> None:

@@ -150,7 +150,7 @@ def test_an_invalid_pattern_is_named(patterns: Any, sentence: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "types", ["page.fetched", "tasks.*", "*.completed", "task.?ompleted", "*", "child.x", "completed", "log.*", "t*"]
+    "types", ["page.fetched", "tasks.*", "*.completed", "task.?ompleted", "*", "mine.x", "completed", "log.*", "t*"]
 )
 def test_types_of_users_are_allowed(types: str) -> None:
     """Anything outside of the engine's prefixes that is not nearly one of its types, and every glob that can match."""

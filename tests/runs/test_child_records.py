@@ -24,6 +24,7 @@ from reactor.testing import FaultyLog, check_event, read_all
 from tests.helpers.bodies import asks_child
 from tests.helpers.crash import crashed_log, in_log, read_with_blobs
 from tests.helpers.events import data_of, of_type, only
+from tests.helpers.log_lines import log_lines
 from tests.helpers.runs import PATIENCE, full_log, open_run, result, wait_for_event, wait_until
 
 HEAD = task_head("ask", "ask", None, 1)
@@ -379,14 +380,16 @@ async def test_a_crash_after_the_task_has_ended_leaves_no_child_without_an_end(t
     assert in_log(log.path, "crashed.ask.1")[-1].type == "run.cancelled"  # type: ignore[attr-defined]
 
 
-async def test_a_run_whose_child_is_lost_ends_all_the_same() -> None:
-    """The log refuses the child: its end is unknown here, and its parent does not wait for it for ever."""
+async def test_a_run_whose_child_is_lost_can_be_cancelled() -> None:
+    """The log refuses the child, and its parent waits for it as long as it runs; a cancel does not."""
     log = FaultyLog(MemoryLog(), fails=["r.ask.1"], after=2)
     async with Engine(log, grace=0) as engine:
-        run = await engine.start(parent_of(child_of("completed")), run_id="r")
-        await asyncio.wait_for(run.ended(), PATIENCE)
-        assert run.status == "failed"
-        assert (run.state.children or {})["r.ask.1"]["status"] == "running"
+        with log_lines() as lines:
+            run = await engine.start(parent_of(child_of("completed")), run_id="r")
+            await wait_until(lambda: any(line["event"] == "run lost, its log failed" for line in lines))
+        await asyncio.wait_for(run.cancel(grace=0.1), PATIENCE)
+        assert run.status == "cancelled"
+        assert (run.state.children or {})["r.ask.1"]["status"] == "running", "its end is unknown here"
 
 
 async def test_states_of_very_many_child_runs_are_kept_in_pieces() -> None:

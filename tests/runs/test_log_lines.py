@@ -299,6 +299,6 @@ async def test_a_lost_log_is_a_line_that_names_the_run() -> None:
         with log_lines() as lines:
             run = await engine.start(flow, run_id="r")
             await run.feed.wait_closed()
-    [line] = lines_of(lines, "run ended in this process, its log is lost")
+    [line] = lines_of(lines, "run lost, its log failed")
     assert (line["run_id"], line["log_level"]) == (run.id, "error")
     assert lines_of(lines, "run ended") == []

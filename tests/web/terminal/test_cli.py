@@ -303,7 +303,7 @@ BAD = [
         "choose another --host",
     ),
     (["watch", "localhost:8080"], "localhost:8080 is not an http:// or https:// URL of a run"),
-    (["watch", "http://127.0.0.1:1/api/v1/runs/x"], "runs/x/events: no server answers at 127.0.0.1:1"),
+    (["watch", "http://127.0.0.1:1/api/v1/runs/x"], "no server answers at 127.0.0.1:1"),
     (
         ["graph", "web/reactor_web/terminal/cli.py"],
         "web/reactor_web/terminal/cli.py defines no workflow at module level",

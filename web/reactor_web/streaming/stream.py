@@ -90,11 +90,11 @@ async def stream(
     client has seen all of it. Returns when the stream has ended or the client has gone, which cancels nothing. Raises
     Problem 400 for a bad query; TypeError and ValueError for what the handler gave wrong.
     """
+    if "children" in options:
+        raise TypeError("children=1 is an option of the routes: only they know the runs below a run")
     if not isinstance(request, web.Request):  # pyright: ignore[reportUnnecessaryIsInstance]  # users without a type checker
         raise TypeError(f"stream takes the request first, then the run; the request must not be {named(request)}")
     check_view(view)
-    if "children" in options:
-        raise TypeError("children=1 is an option of the routes: only they know the runs below a run")
     if isinstance(source, Observable):
         fixed = check_settings(options, OF_A_SOURCE)
         wanted = stream_options(request.query, request.headers.get("Last-Event-ID"), fixed, OF_A_SOURCE)

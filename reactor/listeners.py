@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from inspect import iscoroutinefunction
 from typing import Any, Final, Generic, Literal, ParamSpec, Protocol
 
 from reactor.events.event import Window
+from reactor.interrupts import is_from_signal
 from reactor.logger import get_logger
 
 logger = get_logger()
@@ -92,25 +94,28 @@ TOGETHER: Final = (("window_appended",), ("body_waited",), ("stalled",), ("strea
 class Signal(Generic[P]):
     """One method of all listeners that have it. False where there is none, so that a caller can save the work."""
 
-    __slots__ = ("_name", "callbacks")
+    __slots__ = ("_drop", "_name", "callbacks")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, drop: Callable[[object], None]) -> None:
         self._name = name
-        self.callbacks: list[Callable[P, None]] = []
+        self._drop = drop
+        self.callbacks: list[tuple[object, Callable[P, None]]] = []
+        """Each listener, and this method of its."""
 
     def __bool__(self) -> bool:
         return bool(self.callbacks)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> None:
-        for callback in tuple(self.callbacks):
+        for listener, callback in tuple(self.callbacks):
             try:
                 callback(*args, **kwargs)
-            except Exception as error:
-                self.callbacks.remove(callback)
-                listener = type(getattr(callback, "__self__", callback)).__name__
+            except BaseException as error:  # also a CancelledError, which would cancel the code that tells of it
+                if is_from_signal(error):
+                    raise
+                self._drop(listener)
                 logger.error(
                     "a listener raised, and is told nothing more",
-                    listener=listener,
+                    listener=type(listener).__name__,
                     method=self._name,
                     exc_info=error,
                 )
@@ -121,11 +126,11 @@ class Listeners:
 
     def __init__(self, listeners: Iterable[Listener] = ()) -> None:
         """Raises TypeError for what is not a listener."""
-        self.window_appended: Signal[Window, float] = Signal("window_appended")
-        self.body_waited: Signal[str, str, float] = Signal("body_waited")
-        self.stalled: Signal[Stall] = Signal("stalled")
-        self.stream_opened: Signal[StreamInfo] = Signal("stream_opened")
-        self.stream_closed: Signal[StreamInfo, str, float] = Signal("stream_closed")
+        self.window_appended: Signal[Window, float] = Signal("window_appended", self._drop)
+        self.body_waited: Signal[str, str, float] = Signal("body_waited", self._drop)
+        self.stalled: Signal[Stall] = Signal("stalled", self._drop)
+        self.stream_opened: Signal[StreamInfo] = Signal("stream_opened", self._drop)
+        self.stream_closed: Signal[StreamInfo, str, float] = Signal("stream_closed", self._drop)
         if not isinstance(listeners, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]  # users without a type checker
             raise TypeError(f"listeners is a list of listeners, not {type(listeners).__name__}")
         for listener in listeners:
@@ -143,4 +148,13 @@ class Listeners:
             callback = getattr(listener, method, None)
             if not callable(callback):
                 raise TypeError(f"the listener {name} needs a method {method} as well")
-            getattr(self, method).callbacks.append(callback)
+            if iscoroutinefunction(callback):
+                raise TypeError(
+                    f"{method} of the listener {name} is called on the event loop: write def, not async def"
+                )
+            getattr(self, method).callbacks.append((listener, callback))
+
+    def _drop(self, listener: object) -> None:
+        for method in (method for methods in TOGETHER for method in methods):
+            signal = getattr(self, method)
+            signal.callbacks = [(other, callback) for other, callback in signal.callbacks if other is not listener]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,12 @@ class Stalls:
 
     def stalled(self, stall: Stall) -> None:
         self.stalls.append(stall)
+
+
+class Later:
+    """Is no listener: nobody would await it."""
+
+    async def stalled(self, stall: Stall) -> None: ...
 
 
 @pytest.mark.parametrize("scheme", ["memory://", "sqlite:///"])
@@ -124,15 +131,22 @@ async def test_a_body_that_holds_the_loop_and_a_log_that_hangs_are_stalls() -> N
     assert hung.seconds >= 0.2
 
 
-async def test_a_listener_that_raises_is_logged_and_told_nothing_more() -> None:
-    """The runs end, and other listeners hear everything."""
+@pytest.mark.parametrize("kind", [RuntimeError, asyncio.CancelledError, SystemExit, KeyboardInterrupt, GeneratorExit])
+async def test_a_listener_that_raises_is_logged_and_told_nothing_more(
+    kind: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it raises, in none of its methods; the runs end, and other listeners hear everything."""
+    monkeypatch.setattr(signal, "getsignal", lambda _: None)  # else a KeyboardInterrupt is the user's Ctrl-C
 
     class Broken(Windows):
         calls = 0
 
         def window_appended(self, window: Window, seconds: float) -> None:
             self.calls += 1
-            raise RuntimeError("no")
+            raise kind("no")
+
+        def stalled(self, stall: Stall) -> None:
+            self.calls += 1
 
     flow, broken, windows = Workflow("flow"), Broken(), Windows()
     flow.task(lambda: 1, name="one")
@@ -144,7 +158,8 @@ async def test_a_listener_that_raises_is_logged_and_told_nothing_more() -> None:
     assert {run.id for run in runs} == set(windows.seqs)
     (line,) = [line for line in lines if line["log_level"] == "error"]
     assert (line["event"], line["listener"]) == ("a listener raised, and is told nothing more", "Broken")
-    assert "RuntimeError: no" in line["traceback"]
+    assert f"{kind.__name__}: no" in line["traceback"]
+    assert not engine.listeners.stalled
 
 
 @pytest.mark.parametrize(
@@ -154,6 +169,7 @@ async def test_a_listener_that_raises_is_logged_and_told_nothing_more() -> None:
         ([Windows], "Windows is a class; a listener is an object: Windows()"),
         (Windows(), "listeners is a list of listeners, not Windows"),
         ([type("Half", (), {"stream_opened": print})()], "the listener Half needs a method stream_closed as well"),
+        ([Later()], "stalled of the listener Later is called on the event loop: write def, not async def"),
     ],
 )
 def test_what_is_not_a_listener_is_refused(wrong: Any, sentence: str) -> None:

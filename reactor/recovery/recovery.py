@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 
 from reactor.definition.graph import Graph
 from reactor.definition.workflow import Workflow
-from reactor.errors import ContextClosed, LogLost, LogUnavailable, RunExists, UnknownRun, UnknownWorkflow
+from reactor.errors import ContextClosed, LogLost, LogUnavailable, RunExists, RunNotHere, UnknownRun, UnknownWorkflow
 from reactor.events.state import RUN_ENDED
 from reactor.logger import get_logger
 from reactor.ports.log import RunRecord
@@ -88,7 +88,7 @@ class Recovery:
             trace = None if known else problem
             logger.warning("run not recovered", run_id=record.run_id, reason=reason, exc_info=trace)
             return
-        if not await self._runs.lease.acquire(record.run_id):
+        if not await self._runs.leases.take(record.run_id):
             self.not_recovered[record.run_id] = "another process goes on with it"
             return
         if record.run_id in self._runs.open:
@@ -281,6 +281,8 @@ class Recovery:
     async def end_left(self, run: Run, *, reason: str, by: str | None) -> Run:
         """Cancels a run that nobody can go on with; appends its last events to the log."""
         run_id = run.id
+        if not await self._runs.leases.take(run_id):
+            raise RunNotHere(f"another process goes on with run {run_id}; ask it there", run_id=run_id)
         children = [
             (child["task_id"], child_id, await self._end_left_child(child_id))
             for child_id, child in (run.state.children or {}).items()
@@ -293,6 +295,7 @@ class Recovery:
         await self._log.append(run_id, events)
         self.not_recovered.pop(run_id, None)
         self._runs.lost.pop(run_id, None)
+        self._runs.leases.release(run_id)
         await self._end_orphans(run_id)
         return await self._runs.get(run_id)
 

@@ -8,6 +8,7 @@ journal       what it writes: number, commit, publish, seal
 commits       who waits for a commit
 control       pause, resume, cancel, send
 time_limits   its timeout, and its budget of wall time
+leases        which runs this process may execute, where several share a log
 limits        slots and rates of its bodies
 spending      money, tokens and its budget
 children      its child runs

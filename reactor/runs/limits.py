@@ -37,10 +37,10 @@ class Limits:
         waited = self._host.listeners.body_waited
         if not claim.take():
             if waited and claim.waiting_since is None:
-                claim.waiting_since = self._host.loop.time()
+                claim.waiting_since = self._host.clock.monotonic()
             return False
         if claim.waiting_since is not None:
-            waited(self._run_id, body.task_id, self._host.loop.time() - claim.waiting_since)
+            waited(self._run_id, body.task_id, self._host.clock.monotonic() - claim.waiting_since)
         return True
 
     def wait_begins(self, body: Body) -> None:

@@ -25,6 +25,7 @@ from reactor.requests import check_run_id
 from reactor.runs.beginning import Beginning
 from reactor.runs.execution import Execution
 from reactor.runs.host import Host
+from reactor.runs.leases import Leases
 from reactor.runs.parent import ParentRun
 from reactor.runs.run import Run
 from reactor.stream.feed import Closed, Feed
@@ -60,8 +61,8 @@ class OpenRuns:
         self.index = stores.index
         self.checkpoints = stores.checkpoints
         self.order = stores.order
-        self.lease = stores.lease
-        self.lease.when_lost(self._on_lease_lost)
+        self.leases = Leases(stores.lease, self.check_new)
+        stores.lease.when_lost(self._on_lease_lost)
         self.clock = clock
         self._listeners = listeners
         self.windows: Subject[Window] = Subject()
@@ -93,12 +94,11 @@ class OpenRuns:
         reused: Mapping[str, Output] | None = None,
     ) -> Run:
         """Starts a new run. Returns once its ``run.started`` is in the log. Raises RunExists: another has its lease."""
-        if not await self.lease.acquire(run_id):
-            raise RunExists(f"run {run_id!r} was started by another process", run_id=run_id)
-        feed = Feed(run_id, self.log, self.clock, self.checkpoints)
-        execution = self._adopt(
-            Execution(host, graph, feed, beginning, published=self._published, ended=self._ended, reused=reused)
-        )
+        async with self.leases.reserve(run_id):
+            feed = Feed(run_id, self.log, self.clock, self.checkpoints)
+            execution = self._adopt(
+                Execution(host, graph, feed, beginning, published=self._published, ended=self._ended, reused=reused)
+            )
         run = self.open[run_id]
         if logger.isEnabledFor(logging.INFO):  # to ask costs less than to make a line; and before it can have ended
             logger.info("run started", run_id=run_id, workflow=graph.name, parent=execution.parent_id)
@@ -122,12 +122,8 @@ class OpenRuns:
         if execution.parent is not None:  # before the child starts anything
             parent = execution.parent
             parent.run.spending.settle(parent.task_id, execution.run_id, execution.ledger, is_counted=False)
-        logger.info(
-            "run recovered",
-            run_id=execution.run_id,
-            workflow=execution.graph.name,
-            parent=execution.parent_id,
-        )
+        workflow = execution.graph.name
+        logger.info("run recovered", run_id=execution.run_id, workflow=workflow, parent=execution.parent_id)
         try:
             execution.recover(past)
         except BaseException:
@@ -169,6 +165,8 @@ class OpenRuns:
         """Another process may execute the run now: it ends here, as at the end of an engine."""
         execution = self.executions.get(run_id) if tenant == "" else None
         if execution is not None:
+            for child_id in list(execution.children.open):  # they wait there until their parent asks for them again
+                self._on_lease_lost(child_id, tenant)
             logger.warning("another process goes on with a run", run_id=run_id)
             execution.journal.suspend()
 
@@ -205,7 +203,7 @@ class OpenRuns:
         if isinstance(execution.journal.lost_with, LogLost):
             self._lose(execution)  # its lease stays ours: it is taken up again here
         else:
-            self.lease.release(execution.run_id)
+            self.leases.release(execution.run_id)
         if execution.parent is not None:
             execution.parent.run.remove_child(execution, execution.parent.task_id)
         if execution.feed.closed == Closed.END:
@@ -312,6 +310,7 @@ class OpenRuns:
 
     async def get(self, run_id: str) -> Run:
         """The run of this id, open or ended; raises UnknownRun."""
+        await self.leases.settled(run_id)
         run = self.open.get(run_id)
         if run is not None:
             if run.feed.last_seq == 0:  # nobody sees a run before its run.started is in the log

@@ -12,6 +12,7 @@ from reactor.errors import QuestionExpired
 from reactor.events import drafts
 from reactor.events.state import EXPIRED, WITHDRAWN
 from reactor.events.timing import milliseconds
+from reactor.ports.clock import Timer
 from reactor.ports.speech import Answer, Ask
 from reactor.tasks.mailbox import ANSWERED, OPEN, Question, problem_with
 from reactor.tasks.scope import Body
@@ -40,7 +41,7 @@ class Asking:
         """By place: what this attempt has asked."""
         self._told: set[str] = set()
         """The questions that this attempt knows to be expired or withdrawn: asked again they are new ones."""
-        self._timers: dict[Question, asyncio.TimerHandle] = {}
+        self._timers: dict[Question, Timer] = {}
 
     async def receive(self, ask: Ask) -> Answer:
         """The answer to a question; raises QuestionExpired where there will be none."""
@@ -165,7 +166,7 @@ class Asking:
         timer = self._timers.pop(question, None)
         if timer is not None:
             timer.cancel()
-        self._timers[question] = self._scope.loop.call_later(seconds, partial(self._expire, question))
+        self._timers[question] = self._scope.clock.call_later(seconds, partial(self._expire, question))
         return True
 
     def _expire(self, question: Question) -> None:

@@ -12,6 +12,7 @@ from reactor import Engine, RunFailed, Workflow
 from reactor.errors import RunOpen, UnknownRun, WorkflowChanged
 from reactor.events.fold import replay
 from reactor.testing import read_all
+from tests.helpers.flows import endless
 
 ran: Counter[str] = Counter()
 broken: set[str] = set()
@@ -88,10 +89,10 @@ async def test_only_an_ended_run_of_the_same_workflow_is_retried(tmp_path: Path)
         await (await engine.start("retried", run_id="done"))
         with pytest.raises(UnknownRun):
             await engine.retry("never")
-        open_ = await engine.start("retried", run_id="open")
+        open_ = await engine.start(endless(), run_id="open")
         with pytest.raises(RunOpen, match="only a run that has ended"):
             await engine.retry("open")
-        await open_
+        await open_.cancel()
     async with Engine(url, workflows=[make("2")]) as engine:
         with pytest.raises(WorkflowChanged, match="version '1', here is '2'"):
             await engine.retry("done")

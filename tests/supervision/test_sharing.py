@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from reactor import Context, Engine, LogLost, RunExists, Workflow
+from reactor import Context, Engine, LogLost, RunExists, RunNotHere, Workflow
 from reactor.logs.memory import MemoryLog
 from reactor.supervision.slots import LocalSlots
 from reactor.testing import LEASE_LAWS, SLOT_LAWS
@@ -104,3 +104,59 @@ async def test_a_run_that_is_lost_to_another_process_ends_here() -> None:
             await stopped.wait()
             assert {event.type for event in await log.read(run.id, 0, 100)} <= {"run.started", "task.started"}
     assert [line["run_id"] for line in lines if line["event"] == "another process goes on with a run"] == [run.id]
+
+
+class SlowLease(SharedLog):
+    """A lease that takes a while to answer, and is ours again at each call."""
+
+    async def acquire(self, run_id: str, *, tenant: str = "") -> bool:
+        await asyncio.sleep(0.005)
+        return await super().acquire(run_id, tenant=tenant)
+
+
+async def test_of_several_starts_of_one_id_one_gets_in() -> None:
+    """While the lease is asked for, the id is taken: one run, and its body runs once."""
+    flow, ran = Workflow("flow"), list[str]()
+
+    @flow.task
+    async def note(ctx: Context) -> None:
+        ran.append(ctx.run_id)
+
+    async with Engine(SlowLease(Leases())) as engine:
+        starts = [engine.start(flow, run_id="same") for _ in range(5)]
+        started = await asyncio.gather(*starts, return_exceptions=True)
+        assert sorted(type(run).__name__ for run in started) == ["Run"] + ["RunExists"] * 4
+        ensured = await asyncio.gather(*(engine.ensure(flow, run_id="other") for _ in range(5)))
+        assert sorted(is_new for _, is_new in ensured) == [False] * 4 + [True]
+        for run, _ in ensured:
+            await run
+        await (await engine.get("same"))
+    assert sorted(ran) == ["other", "same"]
+
+
+async def test_a_run_that_another_process_goes_on_with_is_not_ended_here() -> None:
+    """A cancel is refused with a sentence, and nothing is written; its child runs have stopped here with it."""
+    flow, child, begun = Workflow("flow"), Workflow("child"), asyncio.Event()
+
+    @child.task
+    async def wait() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    @flow.task
+    async def ask(ctx: Context) -> None:
+        await ctx.run(child)
+
+    leases = Leases()
+    log = SharedLog(leases)
+    async with Engine(log, workflows=[flow, child], grace=0) as engine:
+        run = await engine.start(flow, run_id="r")
+        await begun.wait()
+        for id in ("r", "r.ask.1"):
+            leases.holders["", id] = End(leases)
+        log.lost("r", "")
+        assert engine.open_runs == 0
+        seqs = {id: len(await log.read(id, 0, 100)) for id in ("r", "r.ask.1")}
+        with pytest.raises(RunNotHere, match="another process goes on with run r; ask it there"):
+            await engine.cancel(run.id)
+        assert {id: len(await log.read(id, 0, 100)) for id in seqs} == seqs

@@ -7,6 +7,7 @@ import math
 import os
 import threading
 import time
+import weakref
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -975,3 +976,26 @@ def test_alarms_ring_once_when_the_watch_has_gone_for_so_long(steps: list[tuple[
     assert all(seconds == elapsed for seconds, elapsed in rung)
     went = [seconds for is_going, seconds in steps if is_going]
     assert [seconds for seconds, _ in rung] == sorted(seconds for seconds in at if went and seconds <= gone)
+
+
+class Liar:
+    """Raises whenever somebody looks at it."""
+
+    @property
+    def __class__(self) -> Any:
+        raise RuntimeError("do not look")
+
+
+async def test_an_output_that_nobody_can_look_at_hangs_no_run(engine: Engine) -> None:
+    """Neither a dead weak proxy nor an object whose class raises: the task ends, and so does the run."""
+    flow = Workflow("odd")
+    flow.task(lambda: weakref.proxy(Liar()), name="proxy")
+    flow.task(Liar, name="liar")
+
+    @flow.task
+    async def on_the_loop() -> Any:
+        return weakref.proxy(Liar())
+
+    run = await engine.start(flow)
+    state = await asyncio.wait_for(run.ended(), PATIENCE)
+    assert all(task.ended for task in state.tasks.values())

@@ -13,7 +13,7 @@ import pytest
 import reactivex
 from reactivex import operators as ops
 
-from reactor import Cache, Context, Engine, Event, Limit, LogLost, Retry, RunFailed, Workflow
+from reactor import Cache, Context, Engine, Event, Limit, LogLost, QuestionExpired, Retry, RunFailed, Workflow
 from reactor.clock import LoopScheduler, SystemClock, sleep, wait_at_most
 from reactor.logs.memory import MemoryLog
 from reactor.logs.sqlite.log import SqliteLog
@@ -47,6 +47,22 @@ async def stubborn() -> None:
 
 
 # --- everything an engine waits for --------------------------------------------------------------------------------
+
+
+async def test_the_time_that_a_question_is_open() -> None:
+    """A question of an hour expires after an hour of the clock, and takes no time."""
+    flow = Workflow("asks")
+
+    @flow.task
+    async def ask(ctx: Context) -> str:
+        try:
+            return await ctx.receive("anybody?", schema=str, timeout=HOUR)
+        except QuestionExpired:
+            return "nobody"
+
+    async with virtual_engine() as (engine, clock):
+        assert await (await engine.start(flow)) == {"ask": "nobody"}
+        assert clock.monotonic() >= HOUR
 
 
 async def test_the_delays_of_retries() -> None:

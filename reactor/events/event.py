@@ -68,13 +68,14 @@ class Event:
     @classmethod
     def from_draft(cls, seq: int, run_id: str, time: bytes, draft: Draft) -> Event:
         """The event of a draft. This is the only place that writes the JSON of an event."""
+        data = draft.data
         json = b'{"seq":%d,"run_id":"%b","type":"%b","time":"%b"%b,"data":%b}' % (
             seq,
             run_id.encode(),
             draft.type.encode(),
             time,
             draft.head,
-            one_line(draft.data),
+            data if data.isascii() else one_line(data),
         )
         return cls(seq, run_id, draft.type, draft.task_id, json, draft.blob)
 

@@ -95,8 +95,8 @@ class Running:
         job, self._job = self._job, None
         if job is None:
             return
-        kind = cast(type[object], type(output))  # not isinstance: that asks the value, which may raise anything
-        if kind not in COMMON_TYPES and issubclass(kind, Observable) and not self._is_stopping:
+        # not isinstance: that asks the value, which may raise anything
+        if type(output) not in COMMON_TYPES and issubclass(type(output), Observable) and not self._is_stopping:
             scope, task_id = self._scope, self._body.task_id
             observing = self._job = ObservableJob(
                 scope.loop, scope.scheduler, self._take_answer, run_id=scope.run_id, task_id=task_id

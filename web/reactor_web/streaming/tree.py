@@ -22,21 +22,31 @@ from reactor_web.streaming.wire import Wire
 
 async def follow_tree(events: TreeEvents, client: Client, wire: Wire) -> None:
     """Writes the stream of a tree from its first frame to its end."""
-    dialect, feed = find(client.options.dialect), events.top.feed
     if (ahead := await events.begin()) is not None:
-        await wire.write(dialect.notice(None, ahead))
+        await wire.write(find(client.options.dialect).notice(None, ahead))
     stop = events.watch(client.wake)
     try:
         await _write_all(events, client, wire)
+    except asyncio.CancelledError:
+        if client.cut():
+            await _finish(events, client, wire)
+        raise
+    else:
+        await _finish(events, client, wire)
     finally:
         stop()
-    if client.is_gone:
-        client.close(GONE)
-    elif client.closing != GONE:
-        client.has_ended = client.closing is None and (events.is_over or feed.closed == Closed.END)
-        if not client.has_ended and feed.closed is not None:
-            client.close(feed.closed)
-        await wire.write(dialect.end(None, _end(events, client)))
+
+
+async def _finish(events: TreeEvents, client: Client, wire: Wire) -> None:
+    """Writes why nothing more comes, unless the client has gone."""
+    feed = events.top.feed
+    if client.is_gone or client.closing == GONE:
+        client.close(GONE)  # nothing has told that it is gone, where it was only seen by its connection
+        return
+    client.has_ended = client.closing is None and (events.is_over or feed.closed == Closed.END)
+    if not client.has_ended and feed.closed is not None:
+        client.close(feed.closed)
+    await wire.write(find(client.options.dialect).end(None, _end(events, client)))
 
 
 async def _write_all(events: TreeEvents, client: Client, wire: Wire) -> None:

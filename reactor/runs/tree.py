@@ -155,15 +155,18 @@ class TreeQueries:
         """Whether the log keeps the order of the commits of all runs (``CommitOrder``), so that there are any."""
         return self._runs.order is not None
 
-    async def tree_events(self, run_id: str, after: TreeCursor = START) -> TreeEvents:
+    async def tree_events(self, run_id: str, after: TreeCursor | str | int = START) -> TreeEvents:
         """The events of a run and of all runs below it, in the order in which they were committed; then live.
 
-        ``async for event in await engine.tree_events(run_id)``; ``after``: the ``cursor`` of the last one seen.
+        ``async for event in await engine.tree_events(run_id)``; ``after``: the ``cursor`` of the last one seen,
+        or its text ``str(cursor)``, which can be stored and is the id of a frame of ``?children=1``.
 
-        Raises UnknownRun, and LogUnavailable for a log that does not keep that order.
+        Raises TypeError and ValueError for anything else as ``after``; UnknownRun; LogUnavailable for a log that does
+        not keep that order.
         """
+        cursor = TreeCursor.of(after)
         top = await self._runs.get(run_id)
-        return TreeEvents(self._runs, top, await self._runs.index.record(run_id), after)
+        return TreeEvents(self._runs, top, await self._runs.index.record(run_id), cursor)
 
 
 def _is_below(record: RunRecord, top: str, found: dict[str, RunRecord]) -> bool:

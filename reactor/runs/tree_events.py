@@ -8,12 +8,14 @@ read. So a child run that starts between two reads is in the next one, and no ev
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from reactor.errors import LogUnavailable, UnknownRun
 from reactor.events.event import Event, Message, Notice
 from reactor.events.state import RUN_STATUS
+from reactor.events.values import named
 from reactor.events.vocabulary import TERMINAL
 from reactor.logs.records import settled_child
 from reactor.ports.log import RunRecord
@@ -25,13 +27,39 @@ from reactor.stream.follow import closing_error
 
 _WINDOWS: Final = 100
 """Windows in one read."""
+_CURSOR: Final = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,9}))?")
+_POSITIONS: Final = range(10**18)
 
 
 class TreeCursor(NamedTuple):
-    """Where a reader is: after the first ``part`` events of the window behind ``position``; 0: exactly at it."""
+    """Where a reader is: after the first ``part`` events of the window behind ``position``; 0: exactly at it.
+
+    ``str(cursor)`` is the id of a frame of ``?children=1``, to be stored: ``7``, or ``7.2`` inside of window 7.
+    """
 
     position: int = 0
     part: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.position + 1}.{self.part}" if self.part else str(self.position)
+
+    @classmethod
+    def of(cls, value: TreeCursor | str | int) -> TreeCursor:
+        """The cursor of a text that ``str(cursor)`` gave, or of a position. Raises TypeError and ValueError."""
+        known: Any = value  # users without a type checker
+        if isinstance(known, str) and (match := _CURSOR.fullmatch(known)) is not None:
+            at, part = int(match[1]), int(match[2] or 0)
+            known = cls(at - 1, part) if part else cls(at)
+        elif isinstance(known, int) and not isinstance(known, bool):
+            known = cls(known)
+        elif not isinstance(known, str | TreeCursor):
+            raise TypeError(f"after must not be {named(value)}: {_WRITE}")
+        if not isinstance(known, TreeCursor) or not all(type(n) is int and n in _POSITIONS for n in known):
+            raise ValueError(f"after is {repr(value)[:100]}, which is no place in a log: {_WRITE}")
+        return known
+
+
+_WRITE: Final = "give the cursor of an event of this tree, or the text str(cursor) of it, like '7' or '7.2'"
 
 
 START: Final = TreeCursor()
@@ -42,9 +70,9 @@ class TreeEvent(NamedTuple):
 
     message: Message
     position: int
-    """Of the window that it is in."""
+    """Of the window that it is in. A ``stream.gap`` has the place before it: after it, nothing else is skipped."""
     part: int
-    """Which event of its window it is, from 1; 0 for the last one, and for a ``stream.gap``."""
+    """Which event of its window it is, from 1; 0 for the last one."""
 
     @property
     def cursor(self) -> TreeCursor:
@@ -65,8 +93,10 @@ class TreeEvents:
         self._after = after
         self._members = {top.id: True}
         """Run -> whether it is the top, or below it."""
-        self._begun: set[str] = set()
-        """Runs of which something was read from the log."""
+        self._seen: dict[str, int] = {}
+        """Run -> the last seq of it that was read, or told to be gone."""
+        self._is_whole = True
+        """No position was missing since the cursor that the reader came with: nothing can be gone behind it."""
         self.is_over = False
         """The last event of the top was read."""
         self._last: Event | None = None
@@ -91,6 +121,16 @@ class TreeEvents:
 
         return end
 
+    async def begin(self) -> Notice | None:
+        """To be called before the first ``read``. A cursor above all positions of the tree is no place in this log:
+        everything is read from the first event of the tree on, and this ``stream.gap`` says so."""
+        if not await self.is_ahead():
+            return None
+        at, part = self._after
+        gap = self.top.feed.gap(await self.last_position() + 1, at + (part > 0), "ahead")
+        self._after = START
+        return gap
+
     async def is_ahead(self) -> bool:
         """Whether the cursor is no place in this log: above all positions of the tree."""
         at, part = self._after
@@ -99,10 +139,6 @@ class TreeEvents:
     async def last_position(self) -> int:
         """Of the last window of the top."""
         return (await self._runs.index.record(self.top.id)).position
-
-    def begin_anew(self) -> None:
-        """Reads everything from the first event of the tree on."""
-        self._after = START
 
     @property
     def status(self) -> str:
@@ -118,6 +154,10 @@ class TreeEvents:
         except UnknownRun:
             return False
 
+    async def is_deleted(self) -> bool:
+        """Whether the top was deleted, so that nothing more of it can be read."""
+        return await self._is_gone(self.top.id)
+
     async def read(self) -> list[TreeEvent]:
         """What comes next; empty where there is nothing more yet, and after the last event of the top."""
         while not self.is_over:
@@ -126,6 +166,7 @@ class TreeEvents:
                 break
             events: list[TreeEvent] = []
             for window in found:
+                self._is_whole &= window.position == self._after.position + 1
                 if await self._is_member(window.run_id):
                     events += [event async for event in self._events_of(window)]
                 self._after = TreeCursor(window.position)
@@ -137,33 +178,48 @@ class TreeEvents:
         return []
 
     async def _events_of(self, window: Committed) -> AsyncGenerator[TreeEvent, None]:
-        """The events of a window behind the cursor; a ``stream.gap`` in place of those that were trimmed before it."""
-        position, events = window.position, window.events
-        is_first = position == self._after.position + 1 and self._after.part > 0
-        skip = self._after.part if is_first else 0
-        if events[0].seq > window.before + 1 and not skip:
-            yield self._gap(window.run_id, window.before + 1, events[0].seq - 1, position)
+        """The events of a window behind the cursor; a ``stream.gap`` in place of those that are gone before them."""
+        position, run_id, events = window.position, window.run_id, window.events
+        skip = self._parts_seen(window)
+        seen = max(window.before, self._seen.get(run_id, 0))
+        if skip or self._is_whole:
+            seen = max(seen, window.first_seq - 1 + skip)
+        if events[0].seq > seen + 1:
+            yield self._gap(run_id, seen + 1, events[0].seq - 1, position, skip)
         last = events[-1].seq
         for event in events:
             part = event.seq - window.first_seq + 1
             if part <= skip:
                 continue
             child = settled_child(event)
-            if child is not None and event.data["last_seq"] and await self._is_gone(child):
-                yield self._gap(child, 1, event.data["last_seq"], position)
+            if child is not None and (gone := await self._gone_of(child, event.data["last_seq"])):
+                yield self._gap(child, gone[0], gone[-1], position, part - 1)
             yield TreeEvent(event, position, 0 if event.seq == last else part)
-        self._begun.add(window.run_id)
+        self._seen[run_id] = last
 
-    def _gap(self, run_id: str, start: int, end: int, position: int) -> TreeEvent:
+    def _parts_seen(self, window: Committed) -> int:
+        """How many events of a window the reader had seen when it came."""
+        part = self._after.part if window.position == self._after.position + 1 else 0
+        # no cursor was ever given behind the last event of a window in this form: it is not one of this log
+        return part if part <= window.events[-1].seq - window.first_seq else 0
+
+    def _gap(self, run_id: str, start: int, end: int, position: int, part: int) -> TreeEvent:
+        """In front of the event that has ``part`` others before it in the window at ``position``."""
         now = self._runs.clock.now().decode()
         data: dict[str, object] = {"from": start, "to": end, "reason": "trimmed"}
-        return TreeEvent(Notice("stream.gap", run_id, now, data), position, 0)
+        return TreeEvent(Notice("stream.gap", run_id, now, data), position if part else position - 1, part)
+
+    async def _gone_of(self, child: str, last_seq: int) -> range:
+        """The seqs of a child run that has ended which the reader has not seen, and never will.
+
+        Of a child run that began before the reader's cursor and is gone nobody knows how much was seen: then all of
+        them, unless no position is missing since that cursor.
+        """
+        seen = self._seen.pop(child, last_seq if self._is_whole else 0)  # nothing of it follows
+        gone = range(seen + 1, last_seq + 1)
+        return gone if gone and await self._is_gone(child) else range(0)
 
     async def _is_gone(self, run_id: str) -> bool:
-        """Whether a run that has ended was deleted, and nothing of it was read before."""
-        if run_id in self._begun:
-            self._begun.remove(run_id)  # nothing of it follows
-            return False
         try:
             await self._runs.index.record(run_id)
         except UnknownRun:
@@ -187,10 +243,15 @@ class TreeEvents:
 
 
 async def iterate_tree(events: TreeEvents) -> AsyncGenerator[TreeEvent, None]:
-    """The events of a tree until the last event of its top; raises LogLost where the top is lost."""
+    """The events of a tree until the last event of its top.
+
+    Raises LogLost where the top is lost, UnknownRun where it was deleted before its last event was read.
+    """
     wake = asyncio.Event()
     stop = events.watch(wake.set)
     try:
+        if (ahead := await events.begin()) is not None:
+            yield TreeEvent(ahead, *START)
         while True:
             wake.clear()  # before the read: what is published during the read sets it again
             closed = events.top.feed.closed
@@ -203,6 +264,8 @@ async def iterate_tree(events: TreeEvents) -> AsyncGenerator[TreeEvent, None]:
             if closed:
                 if (error := closing_error(events.top.feed)) is not None:
                     raise error
+                if closed == Closed.END and await events.is_deleted():
+                    raise UnknownRun.of(events.top.id)
                 return
             await wake.wait()
     finally:

@@ -63,7 +63,7 @@ def test_a_wait_that_is_no_number_is_400(header: str) -> None:
 def test_a_cursor_inside_an_event_stands_before_it() -> None:
     """``<seq>.<k>`` is a part of an event that was not seen to its end, which is sent again."""
     assert [parse_cursor(text, "after") for text in ("0", "12", "12.3", "0.1")] == [0, 12, 11, 0]
-    assert [parse_part(text) for text in ("0", "12", "12.3", "12." + "9" * 30)] == [0, 0, 3, 0]
+    assert [parse_part(text) for text in ("0", "12", "12.3", "12." + "9" * 30, "0.3")] == [0, 0, 3, 0, 0]
 
 
 FIXED: list[tuple[dict[str, Any], str, StreamOptions]] = [

@@ -495,6 +495,22 @@ async def test_a_middleware_that_limits_the_time_of_handlers_closes_streams_in_o
     assert not answer or errors_in(caplog) == []  # aiohttp logs the error of a middleware itself
 
 
+async def test_the_same_of_the_stream_of_a_tree() -> None:
+    """It is told, too, and goes on after its last id."""
+    limit, seen = Limit(), list[str]()
+    async with hosted(limit.host) as (made, site, _):
+        run = await site.engine.start("gated")
+        for _ in range(2):
+            cursor = f"Last-Event-ID: {seen[-1]}\r\n" if seen else ""
+            client = await site.open(f"{made.prefix}/runs/{run.id}/events?children=1", headers=cursor)
+            await client.until(b":\n" if seen else b'"task_id":"slow"')
+            limit.is_over()
+            *frames, last = frames_of(whole(await client.rest()))
+            assert (last.event, json.loads(last.data)["data"]["reason"]) == ("stream.closing", "lifetime")
+            seen += [frame.id for frame in frames if frame.id]
+        assert len(seen) == len(set(seen)) == run.state.seq
+
+
 async def test_the_same_of_an_observable(caplog: pytest.LogCaptureFixture) -> None:
     """Its subscription is disposed, and its client is told."""
     disposed, is_subscribed = asyncio.Event(), list[bool]()

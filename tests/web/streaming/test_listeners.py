@@ -12,8 +12,10 @@ from aiohttp import web as aiohttp_web
 from reactivex.subject import Subject
 
 import reactor_web
-from reactor import Engine, Workflow
+from reactor import Engine, LogLost, Workflow
 from reactor.listeners import Stall, StreamInfo
+from reactor.logs.memory import MemoryLog
+from reactor.testing import FaultyLog
 from reactor_web.streaming import streams
 from tests.helpers.server import Gates, gated_workflow
 from tests.helpers.site import Site, flood_workflow, flooded, handed_over, poll, site_of, started
@@ -42,8 +44,10 @@ class Heard:
 
 
 @asynccontextmanager
-async def serving(heard: Heard, *flows: Workflow, middlewares: Any = ()) -> AsyncGenerator[Site]:
-    async with Engine(grace=0.0, listeners=[heard]) as engine:
+async def serving(
+    heard: Heard, *flows: Workflow, middlewares: Any = (), log: Any = "memory://"
+) -> AsyncGenerator[Site]:
+    async with Engine(log, grace=0.0, listeners=[heard]) as engine:
         app = aiohttp_web.Application(middlewares=middlewares)
         reactor_web.mount(app, engine, flows)
         async with site_of(engine, app) as site:
@@ -75,6 +79,30 @@ async def test_both_ends_of_a_stream_are_told_with_its_reason() -> None:
     assert heard.reasons == ["gone", "end", "shutdown"]
     assert [info for info, *_ in heard.closed] == [heard.opened[1], heard.opened[0], heard.opened[2]]
     assert all(seconds > 0 for *_, seconds in heard.closed)
+
+
+@pytest.mark.parametrize("query", ["", "?children=1"])
+async def test_the_reason_is_the_one_that_the_client_is_told(query: str) -> None:
+    """The end of the run, the client that leaves, a log that fails, the server that stops; of a tree as of a run."""
+    heard, gates = Heard(), Gates()
+    log = FaultyLog(MemoryLog(), fails={"lost"}, after=2)
+    async with serving(heard, flow := gated_workflow(gates), log=log) as site:
+        run, lost = await site.engine.start(flow), await site.engine.start(flow, run_id="lost")
+        ends, leaves, breaks = [await site.follow(which, query) for which in (run, run, lost)]
+        for client in (ends, leaves):
+            await client.until(b"task.started")
+        leaves.leave("reset")
+        await poll(lambda: heard.reasons == ["gone"], f"{heard.reasons}")
+        with pytest.raises(LogLost):
+            await lost.request_cancel()
+        assert b'"reason":"log"' in await breaks.rest()
+        await poll(lambda: heard.reasons == ["gone", "log"], f"{heard.reasons}")
+        await run.request_cancel()
+        assert b"stream.end" in await ends.rest()
+        await poll(lambda: heard.reasons == ["gone", "log", "end"], f"{heard.reasons}")
+        stays = await site.follow(await site.engine.start(flow), query)
+        await stays.until(b"task.started")
+    assert heard.reasons == ["gone", "log", "end", "shutdown"]
 
 
 async def test_a_stream_that_waits_for_its_run_and_one_of_an_observable_are_told() -> None:

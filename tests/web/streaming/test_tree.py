@@ -163,6 +163,31 @@ async def test_a_cursor_of_another_log_is_told_and_everything_follows(kin: Serve
     assert rest == whole
 
 
+async def test_a_cursor_that_was_never_given_skips_nothing_that_was_not_sent(kin: Server) -> None:
+    """Inside of a window, but behind its last event: the whole window follows. ``0.5`` is the beginning."""
+    await grown(kin)
+    whole = await frames_of(kin)
+    windows = sorted({key_of(frame.id)[0] for frame in whole})
+    for position in windows:
+        rest = [frame for frame in whole if key_of(frame.id)[0] >= position]
+        for part in (len(whole), 999_999, 10**30):
+            assert await frames_of(kin, f"&after={position}.{part}") == rest, f"after {position}.{part}"
+    assert await frames_of(kin, "&after=0.5") == whole
+
+
+async def test_a_client_that_comes_back_is_told_what_it_may_miss_of_a_deleted_child(kin: Server) -> None:
+    """A gap without an id just before ``child.ended``; none for a client that has seen the whole child."""
+    await grown(kin, depth=1)
+    whole = await frames_of(kin)
+    child = [frame for frame in whole if json.loads(frame.data)["run_id"] == "r.grow.1"]
+    await kin.engine.delete("r.grow.1")
+    for at, frame in enumerate(child):
+        rest = await frames_of(kin, **{"Last-Event-ID": frame.id})
+        gaps = [(gap.id, json.loads(gap.data)["data"]) for gap in rest if gap.event == "stream.gap"]
+        is_last = at == len(child) - 1
+        assert gaps == ([] if is_last else [("", {"from": 1, "to": len(child), "reason": "trimmed"})]), frame.id
+
+
 @pytest.mark.parametrize("query", ["tail=3", "snapshot=1", "logs=3", "throttle=100", "children=2", "after=x"])
 async def test_what_has_no_meaning_with_a_tree_is_refused(kin: Server, query: str) -> None:
     """400 with the name of the option, before the stream begins."""

@@ -200,9 +200,9 @@ def parse_cursor(text: str, where: str) -> int:
 
 
 def parse_part(text: str) -> int:
-    """Of a cursor ``<seq>.<k>`` the k; 0 for a cursor without one."""
-    _, _, part = text.partition(".")
-    return int(part) if 0 < len(part) <= MAX_PART_DIGITS else 0
+    """Of a cursor ``<seq>.<k>`` the k; 0 for a cursor without one, and for ``0.<k>``: nothing has the seq 0."""
+    seq, _, part = text.partition(".")
+    return int(part) if 0 < len(part) <= MAX_PART_DIGITS and int(seq) else 0
 
 
 def prefer_wait(header: str | None) -> float | None:

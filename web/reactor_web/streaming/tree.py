@@ -22,18 +22,31 @@ from reactor_web.streaming.wire import Wire
 
 async def follow_tree(events: TreeEvents, client: Client, wire: Wire) -> None:
     """Writes the stream of a tree from its first frame to its end."""
-    dialect, feed = find(client.options.dialect), events.top.feed
-    if await events.is_ahead():
-        cursor = events.position + (client.options.part > 0)
-        await wire.write(dialect.notice(None, feed.gap(await events.last_position() + 1, cursor, "ahead")))
-        events.begin_anew()
+    if (ahead := await events.begin()) is not None:
+        await wire.write(find(client.options.dialect).notice(None, ahead))
     stop = events.watch(client.wake)
     try:
         await _write_all(events, client, wire)
+    except asyncio.CancelledError:
+        if client.cut():
+            await _finish(events, client, wire)
+        raise
+    else:
+        await _finish(events, client, wire)
     finally:
         stop()
-    if client.closing != GONE and not client.is_gone:
-        await wire.write(dialect.end(None, _end(events, client)))
+
+
+async def _finish(events: TreeEvents, client: Client, wire: Wire) -> None:
+    """Writes why nothing more comes, unless the client has gone."""
+    feed = events.top.feed
+    if client.is_gone or client.closing == GONE:
+        client.close(GONE)  # nothing has told that it is gone, where it was only seen by its connection
+        return
+    client.has_ended = client.closing is None and (events.is_over or feed.closed == Closed.END)
+    if not client.has_ended and feed.closed is not None:
+        client.close(feed.closed)
+    await wire.write(find(client.options.dialect).end(None, _end(events, client)))
 
 
 async def _write_all(events: TreeEvents, client: Client, wire: Wire) -> None:
@@ -47,7 +60,7 @@ async def _write_all(events: TreeEvents, client: Client, wire: Wire) -> None:
             frames = [_frame(client, event) for event in found if matches(event.message)]
             await (wire.write(b"".join(frames)) if frames else asyncio.sleep(0))
         elif closed:
-            if closed == Closed.END and not await events.has_seen_all():
+            if closed == Closed.END and await events.is_deleted():
                 client.close("not_found")  # it was deleted while it was read
             return
         else:
@@ -66,7 +79,6 @@ def _frame(client: Client, event: TreeEvent) -> bytes:
 
 def _end(events: TreeEvents, client: Client) -> End:
     feed = events.top.feed
-    if client.closing is None and (events.is_over or feed.closed == Closed.END):
+    if client.has_ended:
         return End(feed.notice("stream.end", {"status": events.status}), events.position)
-    reason = client.closing or feed.closed
-    return End(feed.notice("stream.closing", {"reason": reason, "retry_ms": RETRY_MS}))
+    return End(feed.notice("stream.closing", {"reason": client.closing, "retry_ms": RETRY_MS}))

@@ -245,6 +245,7 @@ class Run:
     ) -> None:
         """Answers a question of a task, which waits in ``ctx.receive`` or will, with a JSON value.
 
+        - ``task``: its id, ``ask`` or ``ask[3]``, or the Task itself.
         - ``key``: of the question, as its ``task.waiting`` says. Without one the value is for the open question, or for
           the first one where the task has not asked yet.
         - ``by``: who sends it, for the log.

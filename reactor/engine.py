@@ -17,6 +17,7 @@ from reactor.definition.graph import Graph
 from reactor.definition.names import names_its_options
 from reactor.definition.options import check_engine_options
 from reactor.definition.policy import Budget, Limit
+from reactor.definition.task import Task
 from reactor.definition.workflow import Workflow
 from reactor.errors import EngineClosed, RunExists
 from reactor.events.event import Event
@@ -240,14 +241,13 @@ class Engine(TreeQueries):
         run_id: str,
         grace: float = bounds.CANCEL_GRACE_SECONDS,
         *,
-        task: str | None = None,
+        task: str | Task[..., Any] | None = None,
         reason: str = "requested",
         by: str | None = None,
     ) -> Run:
         """Asks a run, or one ``task`` of it, to end; returns once the request is in the log.
 
-        A run that was not recovered ends at once. Raises UnknownRun, RunEnded where it had ended before, and for the
-        task UnknownTask or TaskEnded.
+        A run that was not recovered ends at once. Raises UnknownRun, RunEnded, and for the task UnknownTask, TaskEnded.
         """
         run = await self.get(run_id)
         if run.feed.closed != Closed.NOT_RECOVERED or task is not None:

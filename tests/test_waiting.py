@@ -258,3 +258,14 @@ async def test_a_body_in_a_thread_gets_the_value_itself(engine: Engine) -> None:
         warnings.simplefilter("error")
         await run.send("body", False)
     assert await asyncio.wait_for(run, PATIENCE) == {"body": "declined"}
+
+
+async def test_a_run_in_a_plain_loop_says_how_to_follow_it(engine: Engine) -> None:
+    """A forgotten ``async`` names ``async for``, and not the outputs; so does an index and ``list(run)``."""
+    flow = Workflow("one")
+    flow.task(lambda: 1, name="body")
+    run: Any = await engine.start(flow)
+    for use in (lambda: [event.type for event in run], lambda: list(run), lambda: run[0], lambda: 1 in run):
+        with pytest.raises(NotAwaited, match="write async for event in run; its outputs are await run"):
+            use()
+    assert await run == {"body": 1}

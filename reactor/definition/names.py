@@ -57,7 +57,8 @@ def unknown_options(of: str, given: Iterable[str], known: Collection[str]) -> Ty
     """The error for options that a function does not have; ``of`` is how it is called: ``flow.task``."""
     first, *others = sorted(given)
     unknown = ", ".join(map(repr, (first, *others)))
-    hint = "" if others else did_you_mean(first, known)
+    close = [word for name in (first, *others) for word in get_close_matches(name[:_COMPARED_CHARS], known, n=1)]
+    hint = f", did you mean {' and '.join(map(repr, dict.fromkeys(close)))}?" if close else ""
     if not hint and "input" in known:
         members = ", ".join(f'"{name}": ...' for name in (first, *others))
         hint = f"; inputs of a run are given together: input={{{members}}}"

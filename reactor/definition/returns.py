@@ -17,10 +17,11 @@ _ACCEPTED: dict[type, tuple[type, ...]] = {float: (float, int), complex: (comple
 class OutputCheck:
     """The check of one task, which has to be cheap: it looks into the first output only, then only at its class."""
 
-    __slots__ = ("_annotation", "_classes", "_looked_inside", "_of")
+    __slots__ = ("_annotation", "_classes", "_looked_inside", "task")
 
     def __init__(self, of: str, annotation: Any) -> None:
-        self._of = of
+        self.task = of
+        """``task 'use' of workflow 'census'``."""
         self._annotation = annotation
         self._classes = _classes_of(annotation)
         self._looked_inside = get_origin(annotation) is None and self._classes is not None
@@ -32,11 +33,11 @@ class OutputCheck:
             return None
         return cls(of, annotation)
 
-    def problem(self, output: Any) -> str | None:
-        """``task 'use' … returned str, but its annotation says int``; None where it fits, or nobody can tell."""
-        annotated = f"its annotation says {type_name(self._annotation)}"
+    def mismatch(self, output: Any) -> tuple[str, str] | None:
+        """What was returned and what the annotation says, ``("str", "int")``; None where all is well."""
+        annotated = type_name(self._annotation)
         if self._classes is not None and not isinstance(output, self._classes):
-            return f"{self._of} returned {type(output).__name__}, but {annotated}"
+            return type(output).__name__, annotated
         if self._looked_inside:
             return None
         self._looked_inside = True
@@ -45,7 +46,7 @@ class OutputCheck:
             if adapter is not None:
                 adapter.validate_python(output, strict=True)
         except ValidationError as error:
-            return f"{self._of} returned a {type(output).__name__}, but {annotated}: {problems_in(error)}"
+            return f"a {type(output).__name__}", f"{annotated}: {problems_in(error)}"
         except Exception:  # a validator that a user wrote may raise anything; it is not the output's fault
             return None
         return None

@@ -7,6 +7,7 @@ from typing import Any, Final, Generic, Literal, NamedTuple, ParamSpec, TypedDic
 
 from reactor.definition.functions import AnyFunction
 from reactor.definition.policy import Cache, Limit, Retry
+from reactor.events.values import named
 from reactor.events.vocabulary.run import GroupData
 
 P = ParamSpec("P")
@@ -138,3 +139,12 @@ def _cache(option: Cache | Callable[..., Any] | bool | None) -> Any:
     if option is None or isinstance(option, Cache) or not callable(option):
         return option
     return Cache(key=option)
+
+
+def task_id_of(task: object) -> str:
+    """The id of a task that is given by its id or as the Task itself. Raises TypeError for anything else."""
+    if isinstance(task, Task):
+        return task.name
+    if isinstance(task, str):
+        return task
+    raise TypeError(f"a task is named by its id, like measure or measure[3], or is the Task itself, not {named(task)}")

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from reactor.events.values import named
 from reactor.logs.memory import open_memory
-from reactor.logs.sqlite.url import open_sqlite
+from reactor.logs.sqlite.url import file_url, open_sqlite
 from reactor.ports.stores import Log
 
 
@@ -56,7 +56,7 @@ def open_log(url: str | Log) -> Log:
         return _check_log(url)
     scheme = SCHEMES.get(urlsplit(url).scheme)
     if scheme is None:
-        forms = " or ".join(scheme.form for scheme in SCHEMES.values())
+        forms = file_url(url) or " or ".join(scheme.form for scheme in SCHEMES.values())
         raise ValueError(f"{url!r} is not an event log URL: write {forms}")
     return scheme.opener(url)
 

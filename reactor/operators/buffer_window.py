@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from reactivex import Observable, abc
 
 from reactor.bounds import CROWDED, WINDOW_BYTES, WINDOW_EVENTS
+from reactor.definition.names import names_options
 from reactor.operators.attached import Attachable, Callbacks, Disposing, Sink, attach
 from reactor.waiting import READY, Shared
 
@@ -77,6 +78,7 @@ class Room:
                 self._callbacks.popleft()()
 
 
+@names_options("buffer_window")
 def buffer_window(
     room: Room, ready: Observable[Any], *, size: Callable[[T], int], scheduler: abc.SchedulerBase
 ) -> Callable[[Observable[T]], Attachable[list[T]]]:

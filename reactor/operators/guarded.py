@@ -11,6 +11,7 @@ from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 from reactivex.disposable import SingleAssignmentDisposable
 
 from reactor.bounds import SLOW_CALLBACK_SECONDS
+from reactor.definition.names import names_options
 from reactor.errors import SlowSubscriber
 from reactor.interrupts import is_from_signal
 
@@ -35,6 +36,7 @@ class Collector:
 collector = Collector()
 
 
+@names_options("guarded")
 def guarded(
     report: Callable[[Exception], None],
     *,

@@ -7,6 +7,7 @@ from reactivex import Observable
 from reactivex.abc import SchedulerBase
 from reactivex.disposable import SerialDisposable
 
+from reactor.definition.names import names_options
 from reactor.operators.attached import Sink, Stage, operator_of
 from reactor.operators.timed import TIMER_RESOLUTION, operator_clock
 
@@ -14,6 +15,7 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 
+@names_options("heartbeat")
 def heartbeat(
     period: float, beat: U, *, scheduler: SchedulerBase, clock: Callable[[], float] | None = None
 ) -> Callable[[Observable[T]], Observable[T | U]]:

@@ -8,7 +8,7 @@ from typing import Final, TypeVar, cast
 from reactivex import Observable
 
 from reactor.bounds import RESERVED_EVENT_PREFIXES
-from reactor.definition.names import did_you_mean, is_near
+from reactor.definition.names import did_you_mean, is_near, names_options
 from reactor.events.event import Message, Notice
 from reactor.events.values import named
 from reactor.events.vocabulary import NOTICES, RESERVED, VOCABULARY
@@ -30,6 +30,7 @@ _KNOWN: Final = (*VOCABULARY, *NOTICES, *RESERVED)
 """The types of the engine."""
 
 
+@names_options("select")
 def select(
     types: str | Sequence[str] | None = None, tasks: str | Sequence[str] | None = None
 ) -> Callable[[Observable[M]], Observable[M]]:

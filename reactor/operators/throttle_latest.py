@@ -11,6 +11,7 @@ from reactivex import Observable
 from reactivex.abc import SchedulerBase
 from reactivex.disposable import Disposable, SerialDisposable
 
+from reactor.definition.names import names_options
 from reactor.events.event import Message, Notice
 from reactor.events.vocabulary import PROGRESS_LIKE, TERMINAL
 from reactor.operators.attached import Sink, Stage, operator_of
@@ -42,6 +43,7 @@ def event_flushes(message: Message) -> tuple[str, str] | Flush | None:
     return Flush.ALL if message.type in TERMINAL or isinstance(message, Notice) else None
 
 
+@names_options("throttle_latest")
 def throttle_latest(
     period: float,
     *,

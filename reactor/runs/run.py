@@ -9,6 +9,7 @@ import orjson
 
 from reactor.bounds import CANCEL_GRACE_SECONDS
 from reactor.definition.names import child_task_id, did_you_mean, known_names
+from reactor.definition.task import Task, task_id_of
 from reactor.errors import LogLost, NotAwaited, RunEnded, RunFailed, RunNotHere, UnknownTask
 from reactor.events.event import Event
 from reactor.events.read_only import RunStateView
@@ -74,25 +75,29 @@ class Run:
         """The hot Observable of its events: from now on, without what came before."""
         return Live(self.feed)
 
-    def task_events(self, task_id: str) -> TaskEvents:
+    def task_events(self, task_id: str | Task[..., Any]) -> TaskEvents:
         """The events of one task (``measure``, ``measure[3]``); completes when the task has ended.
 
         Raises UnknownTask where the run has no such task.
         """
-        name = str(task_id).partition("[")[0]
+        task_id = task_id_of(task_id)
+        name = task_id.partition("[")[0]
         known = self.feed.state.tasks if self._execution is None else self._execution.graph.by_name
         mapped = self.feed.state.tasks.get(name)
         count = None if mapped is None else mapped.count
         index = None if name == task_id else _index_of(name, task_id)
         is_missing = index is not None and (self._is_plain(name) if count is None else index >= count)
         if name not in known or index == -1 or is_missing:
-            hint = did_you_mean(str(task_id), known) or f"; its tasks are {known_names(known)}"
-            raise UnknownTask(
-                f"run {self.id} has no task {str(task_id)[:100]!r}{hint}", run_id=self.id, task_id=str(task_id)
-            )
+            hint = did_you_mean(task_id, known) or f"; its tasks are {known_names(known)}"
+            raise UnknownTask(f"run {self.id} has no task {task_id[:100]!r}{hint}", run_id=self.id, task_id=task_id)
         return TaskEvents(self.feed, task_id)
 
-    def __getitem__(self, task: str) -> NoReturn:
+    def __getitem__(self, task: str | int) -> NoReturn:
+        if isinstance(task, int):  # a plain ``for`` asks for 0, 1, 2 …
+            raise NotAwaited(
+                f"run {self.id} gives its events one by one with async for: write async for event in run; "
+                "its outputs are await run"
+            )
         raise NotAwaited(f"run {self.id} gives its outputs when it is awaited: write (await run)[{task!r}]")
 
     def _is_plain(self, task: str) -> bool:
@@ -159,8 +164,9 @@ class Run:
             return {}
         return {**started.data, **orjson.loads(await self.feed.blob(1) or b"{}")}
 
-    async def output(self, task_id: str) -> bytes:
+    async def output(self, task_id: str | Task[..., Any]) -> bytes:
         """The JSON of a task's output, however large. Raises UnknownTask where there is none yet."""
+        task_id = task_id_of(task_id)
         task = self.feed.state.tasks.get(task_id)
         if task is not None and task.status == "completed" and task.count is not None:
             children = (self.feed.state.tasks[child_task_id(task_id, index)] for index in range(task.count))
@@ -180,7 +186,7 @@ class Run:
         self,
         grace: float = CANCEL_GRACE_SECONDS,
         *,
-        task: str | None = None,
+        task: str | Task[..., Any] | None = None,
         reason: str = "requested",
         by: str | None = None,
     ) -> None:
@@ -193,6 +199,7 @@ class Run:
         if task is None:
             await self.ended()
         else:
+            task = task_id_of(task)
             async for _ in iterate(self.feed, self.feed.last_seq - 1):
                 if self.feed.state.tasks[task].status in ENDED:
                     return
@@ -201,13 +208,14 @@ class Run:
         self,
         grace: float = CANCEL_GRACE_SECONDS,
         *,
-        task: str | None = None,
+        task: str | Task[..., Any] | None = None,
         reason: str = "requested",
         by: str | None = None,
     ) -> None:
         """Asks for a cancel. Returns once ``run.cancelling`` (for one task: ``task.cancelling``) is in the log."""
         check_grace(grace)
         check_reason(reason, by)
+        task = None if task is None else task_id_of(task)
         execution = await self._open()
         if task is None:
             execution.control.cancel(reason, by=by, grace=grace)
@@ -232,9 +240,12 @@ class Run:
         execution.control.resume(reason, by=by)
         await self._committed(execution)
 
-    async def send(self, task: str, value: Any, *, key: str | None = None, by: str | None = None) -> None:
+    async def send(
+        self, task: str | Task[..., Any], value: Any, *, key: str | None = None, by: str | None = None
+    ) -> None:
         """Answers a question of a task, which waits in ``ctx.receive`` or will, with a JSON value.
 
+        - ``task``: its id, ``ask`` or ``ask[3]``, or the Task itself.
         - ``key``: of the question, as its ``task.waiting`` says. Without one the value is for the open question, or for
           the first one where the task has not asked yet.
         - ``by``: who sends it, for the log.
@@ -245,6 +256,7 @@ class Run:
         check_key(key)
         check_by(by)
         plain = check_value(value)
+        task = task_id_of(task)
         execution = await self._open()
         execution.control.send(task, plain, key, by=by)
         await self._committed(execution)
@@ -273,6 +285,6 @@ class Run:
 
 def _index_of(name: str, task_id: str) -> int:
     """The index in the id of a child, ``measure[3]``; -1 for what cannot be one."""
-    digits = str(task_id).removeprefix(f"{name}[").removesuffix("]")
+    digits = task_id.removeprefix(f"{name}[").removesuffix("]")
     index = int(digits[:9]) if digits.isascii() and digits.isdigit() else -1
     return index if index >= 0 and child_task_id(name, index) == task_id else -1

@@ -111,9 +111,10 @@ class TaskActor(StartingActor):
         self._write_completed(encoded, self._end_attempt())
 
     def _compare_with_annotation(self, check: OutputCheck, output: Any) -> None:
-        if (problem := check.problem(output)) is not None:
+        if (found := check.mismatch(output)) is not None:
             self.node.output_check = None  # once a task, not once an output
-            warn_once(problem)
+            returned, annotated = found
+            warn_once(f"{check.task} returned {returned}, but its annotation says {annotated}")
 
     def _end_reused(self, reused: Output) -> None:
         """Completes with an output from the cache, or of the run that this one retries."""

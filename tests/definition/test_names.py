@@ -35,6 +35,10 @@ def test_an_option_that_is_not_there_is_named() -> None:
         greet("ada", laud=True)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match=r"^greet has no option 'x', 'y'; its options are name, loud$"):
         greet("ada", x=1, y=2)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"^greet has no option 'laud', 'nam', did you mean 'loud' and 'name'\?$"):
+        greet("ada", laud=True, nam=2)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"^greet has no option 'laud', 'x', did you mean 'loud'\?$"):
+        greet("ada", laud=True, x=2)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match=r'^later has no option .root.; inputs .* input=\{"root": \.\.\.\}$'):
         asyncio.run(later(root=1))  # type: ignore[call-arg]
     with pytest.raises(TypeError, match=r"missing 1 required positional argument: 'name'"):

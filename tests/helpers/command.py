@@ -28,8 +28,8 @@ SECONDS = 60
 """How long a command may take."""
 
 
-def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+def _environment(columns: int = 200) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": str(columns)}
 
 
 def reactor(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -71,11 +71,11 @@ def _server() -> socket.socket:
     return ours
 
 
-def start_reactor(*arguments: object) -> subprocess.Popen[str]:
-    """Starts the command; the caller ends it."""
+def start_reactor(*arguments: object, columns: int = 200) -> subprocess.Popen[str]:
+    """Starts the command; the caller ends it. ``columns``: how wide its terminal would be."""
     return subprocess.Popen(
         [*COMMAND, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
-        env=_environment(),
+        env=_environment(columns),
     )  # fmt: skip
 
 

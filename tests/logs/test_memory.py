@@ -99,3 +99,25 @@ def test_a_scheme_of_ones_own_opens_the_log_it_was_registered_with(monkeypatch: 
         open_log("owl://x")
     with pytest.raises(ValueError, match="'memory' of event log URLs is registered already"):
         schemes.register_scheme("memory", open_pigeon)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("runs.db", "sqlite:///runs.db"),
+        ("/var/lib/runs", "sqlite:////var/lib/runs"),
+        ("data/runs", "sqlite:///data/runs"),
+        ("C:\\runs.db", "sqlite:///C:\\runs.db"),
+        ("sqlite:runs.db", "sqlite:///runs.db"),
+        ("sqlite://runs.db", "sqlite:///runs.db"),
+        ("sqlite:/var/runs.db", "sqlite:////var/runs.db"),
+        ("sqlite:", "sqlite:///path"),
+        ("redis://host/0", "memory:// or sqlite:///path"),
+        ("memory", "memory:// or sqlite:///path"),
+        ("", "memory:// or sqlite:///path"),
+    ],
+)
+def test_a_file_name_in_the_place_of_a_url_is_told_its_url(text: str, meant: str) -> None:
+    """Nothing is opened: a name without its slashes could be another file."""
+    with pytest.raises(ValueError, match=re.escape(f"{text!r} is not an event log URL: write {meant}") + "$"):
+        open_log(text)

@@ -1,5 +1,6 @@
 import doctest
 import importlib
+import re
 import time
 from typing import Any
 
@@ -10,7 +11,15 @@ from reactivex.testing import ReactiveTest, TestScheduler
 
 from reactor.events.event import Event, Notice
 from reactor.events.vocabulary import NOTICES, RESERVED, VOCABULARY
-from reactor.operators import InvalidPattern, matcher, select
+from reactor.operators import (
+    InvalidPattern,
+    buffer_window,
+    guarded,
+    heartbeat,
+    matcher,
+    select,
+    throttle_latest,
+)
 
 on_next, on_completed, subscribe = ReactiveTest.on_next, ReactiveTest.on_completed, ReactiveTest.subscribe
 
@@ -172,3 +181,17 @@ def test_the_example_is_true() -> None:
     """The example in the docstring runs and says what it shows."""
     result = doctest.testmod(importlib.import_module("reactor.operators.select"))
     assert (result.failed, result.attempted > 0) == (0, True)
+
+
+def test_an_option_that_an_operator_does_not_have_is_named_with_the_nearest() -> None:
+    """``select(type=...)``: every operator with options says which was meant."""
+    operators: Any = (
+        (select, {"type": "task.*"}, "select has no option 'type', did you mean 'types'?"),
+        (throttle_latest, {"interval": 1}, "throttle_latest has no option 'interval'"),
+        (heartbeat, {"second": 1}, "heartbeat has no option 'second'"),
+        (buffer_window, {"sise": 1}, "buffer_window has no option 'sise', did you mean 'size'?"),
+        (guarded, {"run": 1}, "guarded has no option 'run'"),
+    )
+    for operator, options, sentence in operators:
+        with pytest.raises(TypeError, match=re.escape(sentence)):
+            operator(**options)

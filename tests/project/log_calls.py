@@ -20,9 +20,14 @@ class LogCall(NamedTuple):
 
 
 def log_calls() -> Iterator[LogCall]:
-    """All calls ``logger.<level>("sentence", key=…)``. Fails for a sentence or keys that are put together."""
+    """All calls ``logger.<level>("sentence", key=…)``. Fails for a sentence or keys that are put together.
+
+    And all calls ``warn_once(f"sentence about {something}")``, with ``…`` for what is filled in.
+    """
     for path in source_files():
         for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "warn_once":
+                yield LogCall(_sentence_of(node, f"{path}, line {node.lineno}"), "warning", frozenset())
             if (
                 isinstance(node, ast.Call)
                 and isinstance(node.func, ast.Attribute)
@@ -37,3 +42,10 @@ def log_calls() -> Iterator[LogCall]:
                 assert None not in keys, f"{where}: the fields of a log line are written out"
                 named = frozenset("traceback" if key == "exc_info" else str(key) for key in keys)
                 yield LogCall(sentence.value, node.func.attr, named)
+
+
+def _sentence_of(call: ast.Call, where: str) -> str:
+    [text] = call.args
+    assert isinstance(text, ast.Constant | ast.JoinedStr), f"{where}: the sentence of warn_once stands in its call"
+    parts = [text] if isinstance(text, ast.Constant) else text.values
+    return "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in parts)

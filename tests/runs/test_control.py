@@ -1052,3 +1052,36 @@ def test_a_sequence_comes_too_late_once_the_workflow_is_frozen() -> None:
     with pytest.raises(WorkflowError, match="too late"):
         flow.sequence("a", "b")
     assert edges(flow) == set()
+
+
+async def test_a_task_is_named_by_its_id_or_is_the_task_itself(engine: Engine) -> None:
+    """As ``after=`` takes both: to send, to cancel, to follow and to read; anything else is one sentence."""
+    flow = Workflow("named")
+
+    @flow.task
+    async def ask(ctx: Context) -> Any:
+        return await ctx.receive()
+
+    @flow.task
+    async def long() -> None:
+        await asyncio.Event().wait()
+
+    @flow.task
+    async def longer() -> None:
+        await asyncio.Event().wait()
+
+    run = await engine.start(flow)
+    await wait_for_event(run, "task.started", "longer")
+    followed = asyncio.Event()
+    run.task_events(ask).subscribe(on_completed=followed.set)
+    await run.send(ask, 7)
+    await asyncio.wait_for(run.cancel(task=long), PATIENCE)
+    await engine.cancel(run.id, task=longer)
+    await asyncio.wait_for(followed.wait(), PATIENCE)
+    assert await run.output(ask) == b"7"
+    wrong: Any = 7
+    for command in (run.send(wrong, 1), run.cancel(task=wrong), engine.cancel(run.id, task=wrong), run.output(wrong)):
+        with pytest.raises(TypeError, match="a task is named by its id, like measure or measure"):
+            await command
+    with pytest.raises(TypeError, match=r"or is the Task itself, not 7$"):
+        run.task_events(wrong)

@@ -28,6 +28,7 @@ ENGINE = (
     "Engine('postgres://localhost/runs')",
     "Engine('runs.db')",
     "Engine('sqlite://runs.db')",
+    "Engine('sqlite:runs.db')",
     "Engine('sqlite:///runs.db?synchronus=FULL')",
     "Engine('sqlite:///runs.db?synchronous=ON')",
     "Engine('sqlite:///:memory:')",

@@ -42,6 +42,7 @@ WORKFLOW = (
     "@flow.task\ndef fetch(): ...",
     "@flow.task\ndef run(): ...",
     "flow.task(lambda: 1)",
+    "flow.task(fetch, name='use', afer='fetch', retrys=2)",
     "flow.task('fetch')",
     "flow.task(5)",
     "flow.task(fetch())",

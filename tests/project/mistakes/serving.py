@@ -195,6 +195,8 @@ SHELL = (
     "reactor serve flow.py --host 0.0.0.0",
     "reactor serve flow.py --port 99999",
     "reactor watch r1",
+    "reactor send http://127.0.0.1:1/api/v1/runs/r1 approve true --run=",
+    "reactor send http://127.0.0.1:1/api/v1/runs/r1 approve true --key=",
     "reactor graph nope.py",
     "reactor grpah flow.py",
 )

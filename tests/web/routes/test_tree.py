@@ -183,3 +183,36 @@ async def test_a_tree_is_read_where_a_run_in_between_is_gone() -> None:
     async with Engine(log, grace=0) as engine:
         assert [(run.run_id, run.parent) for run in await engine.tree("top")] == [("a", "top"), ("a.x", "a")]
         assert await engine.tree("lost.y") == []
+
+
+async def test_an_answer_to_a_run_without_the_task_names_the_runs_below_that_ask(serve: Serve) -> None:
+    """With and without an Idempotency-Key; a task that asks nowhere is answered as always."""
+    shop, counter = Workflow("shop"), Workflow("counter")
+
+    @shop.task
+    async def sell(ctx: Context) -> Any:
+        return await asyncio.gather(ctx.run("counter"), ctx.run("counter"))
+
+    @counter.task
+    async def approve(ctx: Context) -> Any:
+        return await ctx.receive("sell?", schema=bool)
+
+    @counter.task
+    async def quiet() -> None:
+        await asyncio.Event().wait()
+
+    server = await serve(Engine("memory://", grace=0.0), shop, counter)
+    await server.start("shop", run_id="r")
+    for run_id in ("r.sell.1", "r.sell.2"):
+        await wait_for_event(await open_run(server.engine, run_id), "task.waiting", "approve")
+    for headers in ({}, {"Idempotency-Key": "one"}):
+        status, body = await server.post("/runs/r/input", {"task": "approve", "value": True}, **headers)
+        assert status == 404
+        assert body["detail"] == (
+            "there is no task 'approve' in run r, but one of this name asks in a run below: "
+            "name that run as run (--run of reactor send): r.sell.1, r.sell.2"
+        )
+    status, body = await server.post("/runs/r/input", {"task": "quiet", "value": True})
+    assert (status, body["detail"]) == (404, "there is no task 'quiet' in run r; its tasks are sell")
+    status, _ = await server.post("/runs/r/input", {"task": "approve", "value": True, "run": "r.sell.2"})
+    assert status == 202

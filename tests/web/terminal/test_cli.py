@@ -229,7 +229,8 @@ def test_a_tree_of_runs_is_watched_and_its_questions_are_answered_on_the_command
             if place < 2:
                 arguments = ["--key", key, *([] if run == "r" else ["--run", run])]
                 done = reactor("send", f"{url}/runs/r", "ask", str(place), *arguments)
-                assert (done.returncode, done.stdout) == (0, ""), done.stderr
+                sent = f"reactor: sent {place} to task ask, key {key}, of run {run}\n"
+                assert (done.returncode, done.stdout, done.stderr) == (0, "", sent)
             else:
                 body = json.dumps({"run": run, "task": "ask", "key": key, "value": place}).encode()
                 urlopen(Request(f"{url}/runs/r/input", body, {"Content-Type": "application/json"})).close()
@@ -297,6 +298,11 @@ BAD = [
     (["run", "examples/hello.py", "--store", "mongo://x"], "--store: 'mongo://x' is not an event log"),
     (["run", "examples/hello.py", "--json", "--lines"], "--json and --lines are two ways to show a run"),
     (["run", "examples/hello.py", "--log-level", "loud"], "Invalid value for '--log-level'"),
+    (["run", "examples/hello.py", "--store", "runs.db"], "write sqlite:///runs.db"),
+    (["run", "examples/hello.py", "--send", "greet:=1"], "--send 'greet:=1' has an empty key"),
+    (["send", "http://127.0.0.1:1/api/v1/runs/x", "ask", "1", "--run", ""], "--run is empty: name the run that asks"),
+    (["send", "http://127.0.0.1:1/api/v1/runs/x", "ask", "1", "--key", ""], "--key is empty: name the key of the"),
+    (["send", "http://127.0.0.1:1/api/v1/runs/x", "ask", "1"], "no server answers at 127.0.0.1:1"),
     (["serve", "examples/hello.py", "--host", "0.0.0.0"], "--host 0.0.0.0 is reachable from other machines"),
     (
         ["serve", "examples/hello.py", "--host", "256.1.1.1", "--insecure", "--store", "memory://"],

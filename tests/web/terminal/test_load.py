@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reactor_web.terminal.load import LoadError, load_workflow, load_workflows
+from reactor_web.terminal.load import LoadError, load_workflow, load_workflows, workflows_beside
 
 FLOW = """
 from reactor import Workflow
@@ -111,3 +111,26 @@ def test_a_file_that_exits_while_it_is_imported_is_told_so(folder: Path) -> None
         "exits_early.py ends the process while it is imported (exits_early.py, line 3); "
         'put that under if __name__ == "__main__":'
     )
+
+
+LAZY = """
+import sys
+
+class Lazy:
+    @property
+    def __class__(self):
+        raise RuntimeError("settings are not configured")
+
+settings = Lazy()
+sys.modules["lazy_module"] = settings
+"""
+
+
+def test_a_lazy_object_that_raises_is_no_workflow(folder: Path) -> None:
+    """Settings that nobody has configured, at module level or in the place of a module, are passed over."""
+    write(folder, lazy_flow=LAZY + FLOW.format(name="lazy", value=1))
+    workflow = load_workflow("lazy_flow.py")
+    assert workflow.name == "lazy"
+    assert workflows_beside(workflow) == []
+    write(folder, lazy_alone=LAZY)
+    assert problem("lazy_alone.py") == "lazy_alone.py defines no workflow at module level"

@@ -203,7 +203,7 @@ async def _connection(
     except aiohttp.ClientConnectorCertificateError as error:
         raise StreamRefused(url, None, _one_line(str(error))) from error
     except (aiohttp.ClientError, OSError, FrameTooLarge) as error:
-        raise _Lost(_error_text(error)) from error
+        raise _Lost(error_text(error)) from error
     raise _Lost("the stream ended early")
 
 
@@ -282,13 +282,22 @@ def _retry_after(value: str | None) -> float:
     return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
-def _error_text(error: Exception) -> str:
-    if isinstance(error, aiohttp.SocketTimeoutError):
+def error_text(error: Exception) -> str:
+    """Why a request came to nothing, as a part of a sentence, without the words of the HTTP library."""
+    if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError):
+        return "the server, or something before it, closed the connection"
+    if isinstance(error, aiohttp.ClientResponseError):
+        return "what answers there does not speak HTTP"
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return "no server answers in time"
+    if isinstance(error, TimeoutError):
         return "nothing was heard for too long"
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return f"there is no host {_one_line(error.host)!r}"
     if isinstance(error, aiohttp.ClientConnectorError) and not isinstance(error, aiohttp.ClientSSLError):
         return f"no server answers at {_one_line(error.host)}:{error.port}"
+    if isinstance(error, OSError) and error.strerror:
+        return _one_line(error.strerror).lower()
     return _one_line(str(error)) or type(error).__name__
 
 

@@ -6,16 +6,17 @@ Commands are answered 202 once their event is in the log.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, cast
+from collections.abc import Coroutine
+from typing import Any, TypeVar, cast
 
 import orjson
 from aiohttp import web
 
 from reactor.bounds import CANCEL_GRACE_SECONDS
-from reactor.definition.names import did_you_mean
+from reactor.definition.names import did_you_mean, known_names
 from reactor.definition.workflow import Workflow
 from reactor.engine import Engine
-from reactor.errors import PlanError, RunExists, UnknownRun
+from reactor.errors import PlanError, RunExists, UnknownRun, UnknownTask
 from reactor.events.exact import is_same_json
 from reactor.events.state import RUN_ENDED
 from reactor.events.vocabulary import RunStatus
@@ -32,6 +33,8 @@ from reactor_web.http.query import OF_A_ROUTE, accepts, page_size, stream_option
 from reactor_web.http.result import full, listed, summary
 from reactor_web.routes.starting import answer_start, check_start, location_of, start_once, starter
 from reactor_web.streaming.stream import stream_to
+
+T = TypeVar("T")
 
 LIST_PARAMETERS = ("status", "workflow", "parent", "root", "limit", "cursor")
 STATUSES = ("pending", "running", "paused", "cancelling", *sorted(RUN_ENDED))
@@ -201,7 +204,7 @@ async def send_input(request: web.Request) -> web.Response:
     task, value, question = body["task"], body["value"], body.get("key")
     key = idempotency_key(request)
     if key is None:
-        await carry_out(run.send(task, value, key=question, by=request.remote))
+        await _carry_out_send(request, run, run.send(task, value, key=question, by=request.remote))
         return _accepted(run)
 
     async def act(claim: Claim, again: bool) -> Run:
@@ -210,8 +213,24 @@ async def send_input(request: web.Request) -> web.Response:
         return run
 
     claim = Claim(await digest_of(request, request.app[ENGINE].digest_key), run.id, run.feed.last_seq)
-    done = await carry_out(request.app[REPEATS].once(key, claim, act, scope=asked))
+    done = await _carry_out_send(request, run, request.app[REPEATS].once(key, claim, act, scope=asked))
     return web.Response(status=202, text=done.body, content_type="application/json")
+
+
+async def _carry_out_send(request: web.Request, run: Run, command: Coroutine[Any, Any, T]) -> T:
+    """Where the run has no such task, the error names the runs below in which a task of this name asks."""
+    try:
+        return await carry_out(command)
+    except UnknownTask as error:
+        below = await request.app[ENGINE].tree(run.id)
+        asking = [one.run_id for one in below if any(asked["task_id"] == error.task_id for asked in one.questions)]
+        if not asking:
+            raise
+        raise Problem(
+            404,
+            f"there is no task {error.task_id!r} in run {run.id}, but one of this name asks in a run below: "
+            f"name that run as run (--run of reactor send): {known_names(asking)}",
+        ) from error
 
 
 async def _was_received(run: Run, task: str, value: Any, key: str | None, after: int) -> bool:

@@ -25,11 +25,13 @@ from reactor.definition.workflow import Workflow
 from reactor.engine import Engine
 from reactor.errors import LogLost, LogUnavailable, ReactorError, RunEnded, TaskEnded, WrongQuestion
 from reactor.events.event import Event, Message
+from reactor.events.values import short_repr
 from reactor.logs.schemes import SCHEMES
 from reactor.runs.run import Run
 from reactor_web.client.follow import StreamRefused, StreamUnavailable
 from reactor_web.guard.hosts import is_loopback
 from reactor_web.terminal.given import Sent, load, load_all, make_engine, parse_input, parse_value, parse_values, refuse
+from reactor_web.terminal.lines import printable
 from reactor_web.terminal.load import workflows_beside
 from reactor_web.terminal.log_lines import Format, Level, log_others_to_stderr, log_to_stderr
 from reactor_web.terminal.remote import CommandRefused, post_command
@@ -181,9 +183,11 @@ def send_command(
     log_others_to_stderr(log_format)
     if not url.startswith(("http://", "https://")):
         refuse(f"{url} is not an http:// or https:// URL of a run")
-    given = {"key": key, "run": run}
-    body = {"task": task, "value": parse_value(value), **{name: text for name, text in given.items() if text}}
-    _exit(post_command(f"{url.rstrip('/')}/input", body))
+    given = {name: text for name, text in {"key": key, "run": run}.items() if text is not None}
+    for name in given:
+        if not given[name]:  # for example of a shell variable that is not set: the value would go to another question
+            refuse(f"--{name} is empty: name {_NAMED_BY[name]}, or leave it out")
+    _exit(_send_to_server(url.rstrip("/"), {"task": task, "value": parse_value(value), **given}))
 
 
 @app.command()
@@ -198,6 +202,9 @@ def graph(
     out = take_stdout()  # a file that prints while it is imported must not spoil the chart
     workflow, _ = load(target, tools or [])
     print(workflow.validate().mermaid(), file=out, flush=True)
+
+
+_NAMED_BY = {"key": "the key of the question", "run": "the run that asks"}
 
 
 # --- carry out --------------------------------------------------------------------------------------------------
@@ -239,6 +246,15 @@ async def _send(run: Run, sent: Sent) -> None:
         await run.send(sent.task, sent.value, key=sent.key)
     except (TaskEnded, RunEnded, WrongQuestion) as late:  # for example, the task was skipped and needs no value
         print(f"reactor: {late}", file=sys.stderr)
+
+
+async def _send_to_server(url: str, body: dict[str, Any]) -> int:
+    await post_command(f"{url}/input", body)
+    key = f", key {printable(body['key'])}," if "key" in body else ""
+    run = body.get("run") or unquote(url.rpartition("/")[2])
+    sent = f"sent {short_repr(body['value'])} to task {body['task']}{key} of run {run}"
+    print(f"reactor: {printable(sent)}", file=sys.stderr)
+    return 0
 
 
 def _view(*, json: bool, lines: bool, out: TextIO | None = None, run_id: str = "") -> AbstractContextManager[View]:

@@ -98,7 +98,9 @@ def parse_values(graph: Graph, pairs: Sequence[str]) -> list[Sent]:
         name, equals, text = pair.partition("=")
         if not equals:
             refuse(f"--send {pair!r} has no value: write TASK=VALUE or TASK:KEY=VALUE")
-        task, _, key = name.partition(":")
+        task, colon, key = name.partition(":")
+        if colon and not key:
+            refuse(f"--send {pair!r} has an empty key: write TASK=VALUE or TASK:KEY=VALUE")
         if task not in graph.by_name:
             refuse(f"--send {pair!r} names no task of this workflow; it has {', '.join(graph.by_name)}")
         before = sum(sent.task == task for sent in values)

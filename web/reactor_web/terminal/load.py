@@ -40,7 +40,7 @@ def load_workflows(target: str) -> list[Workflow]:
         if chosen is None:
             raise LoadError(f"{place} has no workflow {name!r}; it has {_names(found)}")
         return [chosen]
-    if not found and not any(isinstance(value, Tool) for value in vars(module).values()):
+    if not found and not any(_is_a(Tool, value) for value in list(vars(module).values())):
         raise LoadError(f"{place} defines no workflow at module level")
     return list(dict.fromkeys(found.values()))
 
@@ -53,8 +53,19 @@ def workflows_beside(workflow: Workflow) -> list[Workflow]:
 
 
 def _workflows_of(module: ModuleType) -> dict[str, Workflow]:
-    found = getattr(module, "__dict__", {})
-    return {variable: value for variable, value in found.items() if isinstance(value, Workflow)}
+    try:
+        members = list(vars(module).items())
+    except Exception:  # a lazy object in the place of a module, of a library that fails to load
+        return {}
+    return {variable: value for variable, value in members if _is_a(Workflow, value)}
+
+
+def _is_a(kind: type, value: object) -> bool:
+    """``isinstance``, which asks a lazy object for its ``__class__``, and that may load or raise anything."""
+    try:
+        return isinstance(value, kind)
+    except Exception:
+        return False
 
 
 def load_workflow(target: str) -> Workflow:

@@ -140,8 +140,9 @@ class _Forms:
             return b"c" + _text(name) + self.of(owner, depth + 1)
         if not self._is_key:
             return b"c%d;" % id(value)
-        if not isinstance(value, type) and "<" in name:
-            raise NoExactForm(f"the function {name} has a name that may be that of others")
+        if "<" in value.__qualname__:  # of a function call, which may make several classes or functions of one name
+            what = "class" if isinstance(value, type) else "function"
+            raise NoExactForm(f"the {what} {name} has a name that may be that of others")
         return b"c" + _text(name)
 
     def _made(self, value: Any, kind: type, depth: int) -> bytes:

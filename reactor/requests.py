@@ -17,6 +17,7 @@ import orjson
 
 from reactor import bounds
 from reactor.errors import InvalidRunId
+from reactor.events.plain import is_larger
 from reactor.events.shown import plain_copy
 from reactor.events.values import json_kind, named
 from reactor.events.vocabulary.tables import RunStatus
@@ -103,6 +104,9 @@ def check_meta(meta: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the meta of a run as plain JSON; raises ValueError if it is not JSON, or above 8 KiB."""
     if not isinstance(meta, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # users without a type checker
         raise ValueError(f'the meta of a run must be an object, like {{"team": "data"}}, not {json_kind(meta)}')
+    if is_larger(meta, bounds.MAX_META_BYTES):  # each value takes a byte: no need to look at all of a large one
+        limit = f"{bounds.MAX_META_BYTES:,}"
+        raise ValueError(f"the meta of a run has more than {limit} values, the limit is {limit} bytes")
     try:
         plain = plain_copy(dict(meta))
     except (TypeError, RecursionError) as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import lru_cache
+from json import JSONDecoder
 from typing import Any, Final, NamedTuple, get_origin, get_type_hints
 
 from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
@@ -19,6 +20,8 @@ MISSING: Final = inspect.Parameter.empty
 """Stands for a default or an annotation that is not there."""
 UNRESOLVED: Final = "unresolved"
 """Stands for an annotation that cannot be evaluated. Only an input of a run needs one that can."""
+_NAMED_ERRORS: Final = 5
+_MANY_ERRORS: Final = 1_000
 
 # Where the value of a parameter comes from: the ``kind`` of a ``Parameter``.
 CONTEXT: Final = "context"
@@ -143,5 +146,22 @@ def type_name(annotation: Any) -> str:
 def problems_in(error: ValidationError) -> str:
     """What pydantic found, in one line: the first five problems, each with its place."""
     return "; ".join(
-        (f"at {'.'.join(map(str, e['loc']))}: " if e["loc"] else "") + e["msg"] for e in error.errors()[:5]
+        (f"at {'.'.join(map(str, e['loc']))}: " if e["loc"] else "") + e["msg"] for e in _first_errors(error)
     )
+
+
+def _first_errors(error: ValidationError) -> list[Any]:
+    if error.error_count() > _MANY_ERRORS:
+        return _read_first(error.json(include_url=False, include_context=False, include_input=False))
+    return list(error.errors(include_url=False, include_context=False, include_input=False)[:_NAMED_ERRORS])
+
+
+def _read_first(text: str) -> list[Any]:
+    """The first members of a JSON array. Strangers may cause very many errors, and an object of each takes time."""
+    found: list[Any] = []
+    start, decoder = 1, JSONDecoder()
+    for _ in range(_NAMED_ERRORS):
+        member, end = decoder.raw_decode(text, start)
+        found.append(member)
+        start = end + 1
+    return found

@@ -19,6 +19,8 @@ from reactor.events.values import json_kind
 
 MAX_INPUT_DEPTH: Final = 100
 """Levels of lists and objects in the input of a run; a deeper one is refused."""
+_LISTED_INPUTS: Final = 10
+"""How many unknown inputs an error names; strangers may send very many."""
 _COMPARED_INPUTS: Final = 100
 _COMPARED_TASKS: Final = 1_000
 """How many inputs are compared with how many names of tasks, because each pair takes some microseconds."""
@@ -116,7 +118,10 @@ def validate_input(workflow: str, inputs: Mapping[str, RunInput], given: object)
             workflow=workflow,
             problems=[],
         )
-    problems = [_unknown_input(name, inputs) for name in mapping if name not in inputs]
+    unknown = [name for name in mapping if name not in inputs]
+    problems = [_unknown_input(name, inputs) for name in unknown[:_LISTED_INPUTS]]
+    if len(unknown) > _LISTED_INPUTS:
+        problems.append(_more_unknown(len(unknown) - _LISTED_INPUTS))
     values: dict[str, Any] = {}
     for spec in inputs.values():
         if spec.name in mapping:
@@ -146,6 +151,11 @@ def _validate(spec: RunInput, value: Any) -> Any:
 def _unknown_input(name: Any, inputs: Mapping[str, RunInput]) -> dict[str, Any]:
     hint = did_you_mean(str(name), inputs) or f"; it takes {', '.join(inputs) or 'none'}"
     return _problem(str(name)[:100], (), f"is not an input of this workflow{hint}", "nothing")
+
+
+def _more_unknown(count: int) -> dict[str, Any]:
+    what = "input is" if count == 1 else "inputs are"
+    return {"input": "", "tasks": [], "expected": "nothing", "message": f"{count:,} more {what} not of this workflow"}
 
 
 def _invalid_input(spec: RunInput, error: ValidationError) -> dict[str, Any]:

@@ -50,6 +50,11 @@ def dumps(value: Any) -> bytes:
 
 def plain_copy(value: Any) -> Any:
     """A value as it is shown, as plain JSON of its own; raises TypeError if it cannot be shown whole."""
+    if is_plain(value):
+        try:
+            return orjson.loads(orjson.dumps(value))
+        except TypeError:
+            pass  # text with a lone surrogate, which is refused below
     return plain_copy_of_json(orjson.dumps(_Showing(is_strict=True).show(value, 0)))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -52,6 +53,7 @@ class Recovery:
         """Of lost child runs."""
         runs.was_lost = self._on_run_lost
         runs.over = self.on_run_ended
+        runs.restore = self._restore
         self.upkeep: set[asyncio.Task[None]] = set()
         """What still runs in the background; the end of the engine waits for it."""
 
@@ -104,6 +106,15 @@ class Recovery:
             self.not_recovered[record.run_id] = f"{type(bug).__name__}: {bug}"
             logger.critical("run not recovered", run_id=record.run_id, exc_info=bug)
 
+    async def _restore(self, run: Run) -> dict[str, Any]:
+        """The outputs of a completed run, as ``await run`` gave them where it ran."""
+        try:
+            graph = graph_of(self._registry, await self._index.record(run.id), await beginning_of(run.feed))
+        except (NotRecoverable, UnknownRun) as problem:
+            logger.info("outputs are given as they were shown", run_id=run.id, reason=str(problem))
+            return await run.shown_outputs()
+        return await load_outputs(self._log, graph, run)
+
     # --- child runs ---
 
     async def open_child(
@@ -142,7 +153,7 @@ class Recovery:
         elif request.again and not is_same_input(await run.beginning(), graph, request.input, self._host.digest_key):
             problem = "with another input: each needs a key of its own"
         elif run.state.status == "completed" and child_id not in self._runs.open:
-            return Run(run.feed, None, outputs=await load_outputs(self._log, graph, run))
+            return Run(run.feed, None, restore=partial(load_outputs, self._log, graph))
         else:
             return run
         raise RunExists(f"there is a run {child_id!r} already, {problem}", run_id=child_id)

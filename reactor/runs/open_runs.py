@@ -27,7 +27,7 @@ from reactor.runs.execution import Execution
 from reactor.runs.host import Host
 from reactor.runs.leases import Leases
 from reactor.runs.parent import ParentRun
-from reactor.runs.run import Run
+from reactor.runs.run import RestoreOutputs, Run
 from reactor.stream.feed import Closed, Feed
 from reactor.tasks.past import Output, Past
 
@@ -79,6 +79,8 @@ class OpenRuns:
         """By id: runs whose log failed, and that nobody goes on with yet."""
         self.was_lost: Callable[[Execution], None] = lambda execution: None
         """Called with a run whose log failed, or that a bug has ended."""
+        self.restore: RestoreOutputs | None = None
+        """Reads the outputs of a run that has ended; from whoever knows its graph."""
         self._recent: OrderedDict[str, Feed] = OrderedDict()
         self._feeds: WeakSet[Feed] = WeakSet()
         """All that somebody still reads: they are told when their run is deleted."""
@@ -330,7 +332,7 @@ class OpenRuns:
         self._feeds.add(feed)
         if feed.closed == Closed.END:
             self._keep(feed)
-        return Run(feed, None)
+        return Run(feed, None, restore=self.restore)
 
 
 def _log_end(state: RunState) -> None:

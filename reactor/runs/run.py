@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from typing import Any, NoReturn, cast
 
 import orjson
@@ -24,6 +24,9 @@ from reactor.stream.live import Live
 from reactor.stream.task_events import TaskEvents
 from reactor.waiting import methods_must_be_awaited
 
+RestoreOutputs = Callable[["Run"], Awaitable[dict[str, Any]]]
+"""Gives the outputs of a completed run as they were where it ran, from its log; for a run that is not open here."""
+
 
 @methods_must_be_awaited("run")
 class Run:
@@ -36,11 +39,11 @@ class Run:
       RunFailed, RunCancelled or LogLost.
     """
 
-    def __init__(self, feed: Feed, execution: Execution | None, *, outputs: dict[str, Any] | None = None) -> None:
+    def __init__(self, feed: Feed, execution: Execution | None, *, restore: RestoreOutputs | None = None) -> None:
         self.feed = feed
         self._execution = execution
-        self._outputs = outputs
-        """Of a run that has ended: its outputs, restored from the log by somebody who knows its graph."""
+        self._restore = restore
+        self._restored: dict[str, Any] | None = None
 
     @property
     def id(self) -> str:
@@ -142,13 +145,21 @@ class Run:
         return failed
 
     async def outputs(self) -> dict[str, Any]:
-        """``{task: output}`` of the completed tasks that no other task depends on; empty until the run completes."""
+        """``{task: output}`` of the completed tasks that no other task depends on; empty until the run completes.
+
+        Those of a run that ended before are restored from the log by its workflow, as after a restart. What cannot be
+        restored, or where the workflow is not registered here, is as it was shown.
+        """
         if self._execution is not None and self.status == "completed":
             actors = self._execution.crew.actors  # the values themselves and not their JSON
             return {
                 name: actors[name].output for name in self._execution.graph.leaves if actors[name].encoded is not None
             }
-        return await self.shown_outputs() if self._outputs is None else self._outputs
+        if self._restore is None or self.status != "completed":
+            return await self.shown_outputs()
+        if self._restored is None:
+            self._restored = await self._restore(self)
+        return self._restored
 
     async def shown_outputs(self) -> dict[str, Any]:
         """The same as plain JSON, as the log, HTTP and the terminal show them: models as objects, sets as lists …"""

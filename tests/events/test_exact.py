@@ -5,12 +5,15 @@ from __future__ import annotations
 import copy
 import math
 import threading
+from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from reactor.events.exact import NoExactForm, exact_form, is_same_json, keyed_digest
 from reactor.events.shown import display_json, plain_copy, show
@@ -97,3 +100,32 @@ def test_every_value_can_be_shown_and_what_is_shown_whole_is_what_events_carry(v
 def test_numbers_without_json_are_shown_by_their_names_in_events_too() -> None:
     """They were null before, which is another value."""
     assert plain_copy({"loss": [math.nan, math.inf, -math.inf]}) == {"loss": ["NaN", "Infinity", "-Infinity"]}
+
+
+def _local_class(kind: str, number: int) -> Any:
+    """A value of a class that a function makes; two calls make two classes of one name."""
+
+    class Colour(Enum):
+        RED = number
+
+    @dataclass
+    class Point:
+        x: int = 1
+
+    class Model(BaseModel):
+        x: int = 1
+
+    class Text(str):
+        pass
+
+    pair: Any = {"enum": Colour.RED, "dataclass": Point(), "model": Model(), "str": Text("a"), "class": Point}
+    return pair[kind]
+
+
+@pytest.mark.parametrize("kind", ["enum", "dataclass", "model", "str", "class"])
+def test_a_class_that_a_function_made_has_no_digest(kind: str) -> None:
+    """Its name may be that of others: two such values which are not equal must not be found under one digest."""
+    value = _local_class(kind, 1)
+    with pytest.raises(NoExactForm, match=r"the class .*<locals>.* has a name that may be that of others"):
+        keyed_digest(b"k", [value])
+    assert exact_form(value) == exact_form(value) != exact_form(_local_class(kind, 2))

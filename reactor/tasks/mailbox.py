@@ -176,8 +176,8 @@ class Mailbox:
 
     def _open(self) -> list[Question]:
         """The open questions of this attempt; where it has asked nothing yet, those that the one before left open."""
-        found = [question for question in self.questions.values() if question.status == OPEN]
-        return [question for question in found if question.is_live] or found
+        asked = [question for question in self.questions.values() if question.is_live] or self.questions.values()
+        return [question for question in asked if question.status == OPEN]
 
     def open_keys(self) -> list[str]:
         """The names of the open questions."""

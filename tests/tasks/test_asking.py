@@ -601,3 +601,26 @@ async def test_the_size_of_a_value_is_looked_at_before_its_schema(engine: Engine
     with pytest.raises(EventTooLarge, match=f"above {MAX_INLINE_BYTES:,} bytes"):
         await run.send("ask", ["x" * 1000] * 40)
     await run.cancel()
+
+
+async def test_the_second_click_reaches_no_question_that_an_attempt_before_has_left_open(engine: Engine) -> None:
+    """What this attempt has not asked yet is shown to nobody, so a value without a key is not for it."""
+    flow = Workflow("clicked")
+
+    @flow.task(retry=Retry(attempts=2, delay=0, jitter=0))
+    async def ask(ctx: Context) -> list[bool]:
+        if ctx.attempt == 1:
+            asking = asyncio.ensure_future(ctx.receive("delete PRODUCTION?", key="production", schema=bool))
+            await ctx.committed()
+            await asyncio.wait([asking], timeout=0)
+            raise ConnectionError("left open")
+        draft = await ctx.receive("delete the draft?", key="draft", schema=bool)
+        return [draft, await ctx.receive("delete PRODUCTION?", key="production", schema=bool)]
+
+    run = await engine.start(flow)
+    assert (await wait_for_event(run, "task.waiting", count=2)).data["key"] == "draft"
+    clicks = await asyncio.gather(run.send("ask", True), run.send("ask", True), return_exceptions=True)
+    assert clicks[0] is None
+    assert isinstance(clicks[1], WrongQuestion)
+    await run.send("ask", False, key="production")
+    assert await run == {"ask": [True, False]}

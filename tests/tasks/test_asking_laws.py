@@ -146,6 +146,9 @@ class Model:
         if event.type == "task.started":
             for known in self.questions.values():
                 known.is_live = False
+        elif event.type == "run.resumed":  # nothing is asked before the body runs again
+            for known in self.questions.values():
+                known.is_live = known.is_live and known.outcome is None
         elif event.type == "task.waiting":
             self.see_question(event, data)
         elif event.type == "task.received":
@@ -184,8 +187,8 @@ class Model:
             known = self.questions.get(key)
             is_free = known.outcome is None if known else key not in [waiting for waiting, _ in self.early.values()]
             return key if is_free else None
-        found = [name for name, known in self.questions.items() if known.outcome is None]
-        found = [name for name in found if self.questions[name].is_live] or found
+        asked = [name for name, known in self.questions.items() if known.is_live] or list(self.questions)
+        found = [name for name in asked if self.questions[name].outcome is None]
         if len(found) == 1:
             is_seen = len(self.questions) == 1 or self.questions[found[0]].seq <= published
             return found[0] if is_seen else None
@@ -240,18 +243,18 @@ class Story:
         await self.live()
 
     async def send(self, key: str | None) -> None:
-        self.values += 1
+        self.values = value = self.values + 1
         execution: Any = self.run._execution  # what is written, and not committed yet, nobody else is told
         if execution is None:
             return  # it had ended before the crash
         written, published, was_taken = execution.journal.last_written, self.run.feed.last_seq, True
         try:
-            await self.run.send(TASK, self.values, key=key)
+            await self.run.send(TASK, value, key=key)
         except WrongQuestion:
             was_taken = False
         except (RunEnded, TaskEnded):
             return
-        self.sent.append(Sending(written, published, key, self.values, was_taken))
+        self.sent.append(Sending(written, published, key, value, was_taken))
 
     async def do(self, what: str, number: int) -> None:
         open_now = [question["key"] for question in self.run.state.tasks[TASK].waiting or []]

@@ -158,6 +158,10 @@ class Recovery:
             return run
         raise RunExists(f"there is a run {child_id!r} already, {problem}", run_id=child_id)
 
+    def waits_for_log(self, child_id: str) -> bool:
+        """Whether the log of a child run has failed, and nobody goes on with the child yet."""
+        return child_id in self._runs.lost
+
     async def restore_outputs(self, request: ChildRequest) -> dict[str, Any] | None:
         """The outputs of a completed child run, typed; None where it was deleted or its workflow is unknown."""
         try:

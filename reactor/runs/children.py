@@ -48,6 +48,10 @@ class ChildRuns(Protocol):
         """Starts a child run, or takes it up; None for one whose end is in the parent's log and that is gone."""
         ...
 
+    def waits_for_log(self, child_id: str) -> bool:
+        """Whether the log of a child run has failed, and nobody goes on with the child yet."""
+        ...
+
     async def restore_outputs(self, request: ChildRequest) -> dict[str, Any] | None:
         """The outputs of a completed child run, typed; None where it was deleted or its workflow is unknown."""
         ...
@@ -106,7 +110,7 @@ class Children:
                     await parent.committed()  # child.ended
                     return await child
                 except LogLost:  # of the child alone: asked for again, it goes on when its log answers
-                    if parent.is_closed:
+                    if parent.is_closed or not self._runs.waits_for_log(id):
                         raise
         except asyncio.CancelledError:
             if not parent.is_closed:  # else the engine leaves both for its next start

@@ -13,6 +13,7 @@ from reactor.supervision.slots import LocalSlots
 from reactor.testing import LEASE_LAWS, SLOT_LAWS
 from reactor.testing.sharing_laws import MOST, LeaseLaw, SlotLaw
 from tests.helpers.log_lines import log_lines
+from tests.helpers.runs import wait_for_event
 
 
 @pytest.mark.parametrize("law", SLOT_LAWS, ids=lambda law: law.__name__)
@@ -160,3 +161,31 @@ async def test_a_run_that_another_process_goes_on_with_is_not_ended_here() -> No
         with pytest.raises(RunNotHere, match="another process goes on with run r; ask it there"):
             await engine.cancel(run.id)
         assert {id: len(await log.read(id, 0, 100)) for id in seqs} == seqs
+
+
+async def test_a_child_run_that_another_process_goes_on_with_fails_the_body_that_waits_for_it() -> None:
+    """Its lease alone is lost: ``ctx.run`` raises, and asks for it no more."""
+    flow, child, begun = Workflow("flow"), Workflow("child"), asyncio.Event()
+
+    @child.task
+    async def wait() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    @flow.task
+    async def ask(ctx: Context) -> str:
+        try:
+            await ctx.run(child)
+        except LogLost:
+            return "lost"
+        return "ended"
+
+    leases = Leases()
+    log = SharedLog(leases)
+    async with Engine(log, workflows=[flow, child], grace=0) as engine:
+        run = await engine.start(flow, run_id="r")
+        await begun.wait()
+        leases.holders["", "r.ask.1"] = End(leases)
+        log.lost("r.ask.1", "")
+        event = await asyncio.wait_for(wait_for_event(run, "task.completed", "ask"), 10)
+        assert event.data["output"] == "lost"

@@ -135,14 +135,21 @@ async def test_of_several_starts_of_one_id_one_gets_in() -> None:
     assert sorted(ran) == ["other", "same"]
 
 
-async def test_a_run_that_another_process_goes_on_with_is_not_ended_here() -> None:
-    """A cancel is refused with a sentence, and nothing is written; its child runs have stopped here with it."""
-    flow, child, begun = Workflow("flow"), Workflow("child"), asyncio.Event()
+def endless_child() -> tuple[Workflow, asyncio.Event]:
+    """A workflow to be a child run, and what is set when its body has begun."""
+    child, begun = Workflow("child"), asyncio.Event()
 
     @child.task
     async def wait() -> None:
         begun.set()
         await asyncio.Event().wait()
+
+    return child, begun
+
+
+async def test_a_run_that_another_process_goes_on_with_is_not_ended_here() -> None:
+    """A cancel is refused with a sentence, and nothing is written; its child runs have stopped here with it."""
+    flow, (child, begun) = Workflow("flow"), endless_child()
 
     @flow.task
     async def ask(ctx: Context) -> None:
@@ -165,12 +172,7 @@ async def test_a_run_that_another_process_goes_on_with_is_not_ended_here() -> No
 
 async def test_a_child_run_that_another_process_goes_on_with_fails_the_body_that_waits_for_it() -> None:
     """Its lease alone is lost: ``ctx.run`` raises, and asks for it no more."""
-    flow, child, begun = Workflow("flow"), Workflow("child"), asyncio.Event()
-
-    @child.task
-    async def wait() -> None:
-        begun.set()
-        await asyncio.Event().wait()
+    flow, (child, begun) = Workflow("flow"), endless_child()
 
     @flow.task
     async def ask(ctx: Context) -> str:

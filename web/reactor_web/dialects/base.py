@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from reactor.events.event import Event, Notice
 from reactor_web.bounds import DEFAULT_HEARTBEAT_SECONDS
@@ -13,7 +13,22 @@ Opening: TypeAlias = Literal["fresh", "resume"]
 """``fresh``: the client has no cursor, and is shown an opening. ``resume``: it has one, and is shown none."""
 
 State: TypeAlias = Any
-"""What a dialect remembers of one run between two events: a value of its own."""
+"""What a dialect remembers of one run between two events: a value of its own that can be pickled. Copies of it are
+kept, so that a client that comes back need not wait until the run was folded from its first event on."""
+
+
+@dataclass(frozen=True, slots=True)
+class DialectOption:
+    """A stream option that only one dialect has, such as ``?include_history=false``."""
+
+    read: Callable[[str], Any]
+    """The value of a text; raises ValueError that says what the text must be: ``must be 0 or 1``."""
+    default: Any
+    """The value where nobody asks for another."""
+    about: str
+    """One sentence for the docs."""
+    sets: str | None = None
+    """The stream option that it is another name of (``tail``); None: its value goes to ``Configurable.configured``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +48,18 @@ class DialectInfo:
     from its first event on. One that does not fold is given any part of it, and its state is not kept."""
     refuses: frozenset[str] = frozenset()
     """Stream options that have no meaning here: a request with one of them is answered 400."""
+    options: Mapping[str, DialectOption] = field(default_factory=dict[str, DialectOption])
+    """Stream options of its own, by the name in the query."""
+    counted: bool = False
+    """Whether ids are the numbers of the frames, from 1, so that a cursor is how many frames a client has. Such a
+    dialect folds, and refuses ``types``, ``tasks`` and ``throttle``: they would change the numbers."""
+    fetch_client: bool = False
+    """Whether clients take the clean end of a response for the end of the run. A stream that ends for another reason
+    is then cut off."""
+    begins: Literal["start", "now"] = "start"
+    """Where a stream without a cursor begins: with the first event, or with what comes next."""
+    run_header: str | None = None
+    """A header of the response that has the id of the run."""
 
 
 class End(NamedTuple):
@@ -57,7 +84,8 @@ class Dialect(Protocol):
     def begin(self, started: Event | None, mode: Opening) -> tuple[State, bytes]:
         """The state before the first event, and what a client is shown before it.
 
-        ``started`` is ``run.started``; None where there is none yet, or for a dialect that does not fold.
+        ``started`` is ``run.started`` with what is stored beside it (``input``, ``tasks``, ``plan``), however large;
+        None where there is none yet, or for a dialect that does not fold. ``step`` is given ``run.started`` too.
         """
         ...
 
@@ -79,4 +107,60 @@ class Dialect(Protocol):
 
     def end(self, state: State, why: End) -> bytes:
         """The last frames of a stream. What is not the end of the run must not look like one."""
+        ...
+
+
+@runtime_checkable
+class Configurable(Protocol):
+    """A dialect that has ``info.options`` of its own."""
+
+    def configured(self, options: Mapping[str, Any]) -> Dialect:
+        """The same dialect with these options, by name; those that nobody gave have their default."""
+        ...
+
+
+@runtime_checkable
+class Opens(Protocol):
+    """A dialect that shows a client without a cursor where the run is, before the first frame of an event."""
+
+    def connected(self, run_id: str) -> bytes:
+        """What is written at once, also while the stream waits for its run: comments only, or nothing."""
+        ...
+
+    def opening(self, state: State, run_id: str, seq: int | None) -> bytes:
+        """The frames that show ``state``. The last one has the id ``seq``, those before it have none.
+
+        ``seq``: the event that the state is current to, 0 for a run that has not begun. None for a run that has ended:
+        no frame has an id then, and the frames of the run's last event follow.
+        """
+        ...
+
+
+class Batch(NamedTuple):
+    """The answer to a client that waits for the end of a run instead of following it."""
+
+    status: int
+    """Of HTTP. From 400 on, ``body`` are the members of a problem document, with ``detail``."""
+    body: Any
+    """A value that is plain JSON."""
+
+
+@runtime_checkable
+class Answers(Protocol):
+    """A dialect that has an answer for a client that does not follow (``add_start``)."""
+
+    def batch(self, events: Iterable[Event], outputs: Mapping[str, Any]) -> Batch:
+        """The answer, made of an ended run's events; there may be no progress, no chunks and no log lines among them.
+
+        ``outputs``: of the tasks whose ``task.completed`` only has a reference, by task id.
+        """
+        ...
+
+
+@runtime_checkable
+class Shows(Protocol):
+    """A dialect that has a body for clients that ask again and again instead of following (``add_state``)."""
+
+    def shown(self, state: State, run_id: str) -> Any:
+        """The state as a value that is plain JSON."""
         ...

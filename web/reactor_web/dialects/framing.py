@@ -1,4 +1,4 @@
-"""What a stream does to frames whatever their dialect: it gives them other ids, and tells clients when to reconnect."""
+"""What is done to frames whatever their dialect: they get their ids, lose their names, tell when to reconnect."""
 
 from __future__ import annotations
 
@@ -11,11 +11,26 @@ from reactor_web.sse.frames import HEARTBEAT, encode, with_retry
 COMMENT: Final = HEARTBEAT
 """Opens a stream: it sends the headers, and no client reports it."""
 
-__all__ = ["COMMENT", "after_part", "encode", "is_comment", "number", "place_at", "split", "with_retry", "without_id"]
+__all__ = [
+    "COMMENT", "after_part", "encode", "frames_of", "is_comment", "number", "place_at", "split", "with_retry",
+    "without_id", "without_name",
+]  # fmt: skip
 
 _ID_LINE: Final = re.compile(rb"^id: [^\n]*\n", re.MULTILINE)
 """Data is one line of JSON after ``data: ``, so no line of it begins so."""
+_NAME_LINE: Final = re.compile(rb"^event: [^\n]*\n", re.MULTILINE)
 _END: Final = b"\n\n"
+
+
+def frames_of(messages: Sequence[tuple[str | None, bytes]], seq: int) -> bytes:
+    """The frames of one event from (event name, JSON) of each. A message without a name has no ``event:`` line.
+
+    The k-th frame has the id ``<seq>.<k>``, the last one ``<seq>``.
+    """
+    last = len(messages)
+    return b"".join(
+        [encode(data, event=name, id=seq if k == last else f"{seq}.{k}") for k, (name, data) in enumerate(messages, 1)]
+    )
 
 
 def is_comment(data: bytes) -> bool:
@@ -26,6 +41,11 @@ def is_comment(data: bytes) -> bool:
 def without_id(frames: bytes) -> bytes:
     """The frames without their id: those of a throttled event that leave after frames with a larger id."""
     return _ID_LINE.sub(b"", frames)
+
+
+def without_name(frames: bytes) -> bytes:
+    """The frames without their event name: a browser gets all of them as ``message``."""
+    return _NAME_LINE.sub(b"", frames)
 
 
 def split(frames: bytes) -> list[bytes]:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any, Final
 
-from reactor_web.dialects.base import Dialect
+from reactor_web.dialects.base import Configurable, Dialect
 from reactor_web.dialects.native import NATIVE
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
+
+CHANGES_NUMBERS: Final = frozenset({"types", "tasks", "throttle"})
+"""The stream options that decide which frames leave."""
 
 _by_name: Final[dict[str, Dialect]] = {}
 
@@ -35,16 +40,27 @@ def register(dialect: Dialect) -> None:
         raise ValueError(
             f"{name[:50]!r} is not a name of a dialect: a name is at most 32 lower-case letters, digits and hyphens"
         )
+    if dialect.info.counted and not (dialect.info.folds and dialect.info.refuses >= CHANGES_NUMBERS):
+        raise ValueError(f"the dialect {name} is counted, so it must fold and refuse types, tasks and throttle")
     if _by_name.setdefault(name, dialect) is not dialect:
         raise ValueError(f"there is a dialect {name!r} already")
 
 
-def find(name: str) -> Dialect:
-    """The dialect of this name. Raises UnknownDialect, which names those there are."""
+def find(name: str, options: Iterable[tuple[str, Any]] = ()) -> Dialect:
+    """The dialect of this name, with these (name, value) of its own options.
+
+    Raises UnknownDialect, which names those there are.
+    """
     dialect = _by_name.get(name)
     if dialect is None:
         raise UnknownDialect(name)
-    return dialect
+    return _configured(dialect, tuple(options)) if options else dialect
+
+
+@lru_cache(maxsize=256)
+def _configured(dialect: Dialect, options: tuple[tuple[str, Any], ...]) -> Dialect:
+    values: Mapping[str, Any] = {name: option.default for name, option in dialect.info.options.items()} | dict(options)
+    return dialect.configured(values) if isinstance(dialect, Configurable) else dialect
 
 
 def known() -> tuple[str, ...]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
 from reactor.events.event import Event, Notice
 from reactor.events.vocabulary import TERMINAL
-from reactor_web.dialects import Dialect, End, Opening
+from reactor_web.dialects import Dialect, End, Opening, Opens
 from reactor_web.sse.parser import Frame, Parser
 
 Law: TypeAlias = Callable[[Dialect, Sequence[Event]], None]
@@ -34,7 +35,14 @@ def any_part(dialect: Dialect, log: Sequence[Event]) -> None:
 
 
 def address(dialect: Dialect, log: Sequence[Event]) -> None:
-    """The last frame of an event has ``id: <seq>``; those before it have ``<seq>.<k>``, k from 1."""
+    """The last frame of an event has ``id: <seq>``; those before it have ``<seq>.<k>``, k from 1.
+
+    In a counted dialect the id of the n-th frame is ``n``.
+    """
+    if dialect.info.counted:
+        ids = [frame.id for frame in _parse(_frames(dialect, log))]
+        assert ids == [str(n) for n in range(1, len(ids) + 1)], "the ids of a counted dialect are 1, 2, 3, …"
+        return
     for event, data in _steps(dialect, log):
         frames = _parse(data)
         wanted = [f"{event.seq}.{k}" for k in range(1, len(frames))] + [str(event.seq)]
@@ -53,6 +61,25 @@ def opening_once(dialect: Dialect, log: Sequence[Event]) -> None:
         assert dialect.begin(started, "resume")[1] == b"", "an opening for a client that has a cursor"
         frames = _parse(dialect.begin(started, "fresh")[1])
         assert not any(frame.id for frame in frames[:-1]), "an opening frame has an id before the last one"
+    if isinstance(dialect, Opens):
+        assert not _parse(dialect.connected("run-1")), "what is written at once must be comments"
+        state, _ = dialect.begin(log[0], "fresh")
+        for event in log:
+            frames = _parse(dialect.opening(state, event.run_id, event.seq))
+            assert [frame.id for frame in frames] == [""] * (len(frames) - 1) + [str(event.seq)], "ids of an opening"
+            dialect.step(state, event)
+        ids = [frame.id for frame in _parse(dialect.opening(state, log[0].run_id, None))]
+        assert not any(ids), "an id in the opening of a run that has ended"
+
+
+def kept_state(dialect: Dialect, log: Sequence[Event]) -> None:
+    """A copy of the state goes on as the state does, so that a client can come back at any event."""
+    state, _ = dialect.begin(log[0], "resume")
+    for event in log:
+        copy = pickle.loads(pickle.dumps(state))
+        assert dialect.step(copy, event) == dialect.step(state, event), (
+            f"a copy of the state made other frames of {event}"
+        )
 
 
 def one_end(dialect: Dialect, log: Sequence[Event]) -> None:
@@ -82,7 +109,9 @@ def whole_frames(dialect: Dialect, log: Sequence[Event]) -> None:
         assert _parse(heartbeat + data) == beats + _parse(data), f"a heartbeat before {event} changes its frames"
 
 
-LAWS: Final[tuple[Law, ...]] = (prefix, any_part, address, ids_grow, opening_once, one_end, whole_frames)
+LAWS: Final[tuple[Law, ...]] = (
+    prefix, any_part, address, ids_grow, opening_once, kept_state, one_end, whole_frames,
+)  # fmt: skip
 
 
 def _steps(dialect: Dialect, log: Sequence[Event], mode: Opening = "resume") -> list[tuple[Event, bytes]]:

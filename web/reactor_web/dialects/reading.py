@@ -1,0 +1,115 @@
+"""What dialects that fold read from the events of a run: the static facts of ``run.started``, and why a task ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from reactor.bounds import RESERVED_EVENT_PREFIXES
+from reactor.events.event import Event
+
+
+@dataclass(slots=True)
+class TaskFacts:
+    """What ``run.started`` says of one task of the graph."""
+
+    id: str
+    place: int
+    """In the order of the graph, from 0."""
+    is_map: bool = False
+    tool: str | None = None
+    has_condition: bool = False
+    group: dict[str, Any] | None = None
+    """``{kind, index, total}`` of its innermost group."""
+    depends_on: list[str] = field(default_factory=list[str])
+    meta: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(slots=True)
+class RunFacts:
+    """What ``run.started`` says of a run."""
+
+    run_id: str = ""
+    workflow: str = ""
+    started_at: str = ""
+    """ISO 8601."""
+    is_session: bool = False
+    """Its events come from outside: the application writes its own start and, if it likes, its own end."""
+    total_tasks: int = 0
+    input: dict[str, Any] = field(default_factory=dict[str, Any])
+    meta: dict[str, Any] = field(default_factory=dict[str, Any])
+    budget: dict[str, Any] | None = None
+    tasks: dict[str, TaskFacts] = field(default_factory=dict[str, TaskFacts])
+    """By id, in the order of the graph."""
+
+    def of(self, event: Event) -> TaskFacts:
+        """The facts of an event's task; of a mapped task for its children. Places go on for tasks that no graph has."""
+        name = event.task or event.task_id or ""
+        facts = self.tasks.get(name)
+        if facts is None:  # of a session, or of a log whose beginning was trimmed
+            facts = self.tasks[name] = TaskFacts(name, len(self.tasks))
+        return facts
+
+
+def read_facts(started: Event | None) -> RunFacts:
+    """The facts of ``run.started``; none of them where there is no such event."""
+    if started is None or started.type != "run.started":
+        return RunFacts()
+    data = started.data
+    return RunFacts(
+        run_id=started.run_id,
+        workflow=data["workflow"],
+        started_at=started.time,
+        is_session=data.get("session") is True,
+        total_tasks=data["total_tasks"],
+        input=data.get("input") or {},
+        meta=data.get("meta") or {},
+        budget=data.get("budget"),
+        tasks={entry["id"]: _task_facts(entry, place) for place, entry in enumerate(data.get("tasks") or [])},
+    )
+
+
+def _task_facts(entry: dict[str, Any], place: int) -> TaskFacts:
+    return TaskFacts(
+        id=entry["id"],
+        place=entry.get("place", place),  # not in logs of 0.1
+        is_map=entry["kind"] == "map",
+        tool=entry.get("tool"),
+        has_condition=entry.get("when", False),
+        group=entry.get("group"),
+        depends_on=entry["depends_on"],
+        meta=entry.get("meta") or {},
+    )
+
+
+def error_text(event: Event) -> str | None:
+    """Why a task or a run has not succeeded, as one text; None for an event that says no such thing.
+
+    ``skipped: …`` and ``cancelled: …`` tell these from a failure, whose text is the error's message.
+    """
+    data = event.data
+    match event.type:
+        case "task.failed" | "run.failed" | "task.retrying":
+            return data["error"]["message"]
+        case "task.skipped":
+            because = data.get("because")
+            return f"skipped: {data['reason']}" + (f" ({because})" if because else "")
+        case "task.cancelled" | "run.cancelled":
+            return f"cancelled: {data.get('reason') or 'requested'}"
+        case _:
+            return None
+
+
+def milliseconds_between(start: str, end: str) -> float:
+    """From one ``event.time`` to another."""
+    if not start:
+        return 0.0
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds() * 1_000
+
+
+def is_own(event: Event) -> bool:
+    """Whether the application has emitted this event: its type is none of the engine's."""
+    if event.type.startswith("child."):  # in a log of 0.1 it may be the application's
+        return event.data.get("engine") is not True
+    return not event.type.startswith(RESERVED_EVENT_PREFIXES)

@@ -177,16 +177,15 @@ def rename_members(document: object) -> tuple[object, Written]:
     tasks: object = cast("dict[str, Any]", document).get("tasks") if isinstance(document, dict) else None
     if not isinstance(tasks, list):
         return document, {}
-    listed = [(number, task) for number, task in enumerate(cast("list[Any]", tasks)) if isinstance(task, dict)]
+    every = cast("list[Any]", tasks)
+    listed = [(number, cast("dict[str, Any]", task)) for number, task in enumerate(every) if isinstance(task, dict)]
     raise_first(_named_twice(listed))
-    written = {
-        (number, name): alias
-        for number, task in listed
-        for alias, name in ALIASES.items()
-        if task.get(alias) is not None
-    }
-    renamed = [_rename(task) if isinstance(task, dict) else task for task in cast("list[Any]", tasks)]
-    return {**cast("dict[str, Any]", document), "tasks": renamed}, written
+    names = [(number, alias) for number, task in listed for alias in ALIASES if task.get(alias) is not None]
+    renamed = {number: _rename(task) for number, task in listed}
+    return (
+        {**cast("dict[str, Any]", document), "tasks": [renamed.get(number, task) for number, task in enumerate(every)]},
+        {(number, ALIASES[alias]): alias for number, alias in names},
+    )
 
 
 def _named_twice(tasks: Iterable[tuple[int, dict[str, Any]]]) -> Iterator[Problem]:

@@ -174,18 +174,18 @@ def rename_members(document: object) -> tuple[object, Written]:
     Raises PlanError for a task that has a member under both names. What is no plan is given back: its shape is checked
     after this.
     """
-    tasks: object = cast("dict[str, Any]", document).get("tasks") if isinstance(document, dict) else None
-    if not isinstance(tasks, list):
-        return document, {}
-    every = cast("list[Any]", tasks)
+    given: Any = document
+    plan = cast("dict[str, Any]", given) if isinstance(given, dict) else {}
+    tasks: Any = plan.get("tasks")
+    every = cast("list[Any]", tasks) if isinstance(tasks, list) else []
     listed = [(number, cast("dict[str, Any]", task)) for number, task in enumerate(every) if isinstance(task, dict)]
     raise_first(_named_twice(listed))
-    names = [(number, alias) for number, task in listed for alias in ALIASES if task.get(alias) is not None]
+    names = [(number, alias) for number, task in listed for alias in ALIASES if alias in task]
+    if not names:
+        return document, {}
     renamed = {number: _rename(task) for number, task in listed}
-    return (
-        {**cast("dict[str, Any]", document), "tasks": [renamed.get(number, task) for number, task in enumerate(every)]},
-        {(number, ALIASES[alias]): alias for number, alias in names},
-    )
+    written = {(number, ALIASES[alias]): alias for number, alias in names if every[number][alias] is not None}
+    return {**plan, "tasks": [renamed.get(number, task) for number, task in enumerate(every)]}, written
 
 
 def _named_twice(tasks: Iterable[tuple[int, dict[str, Any]]]) -> Iterator[Problem]:

@@ -104,7 +104,7 @@ class Execution:
     def batch(events: Iterable[Event], outputs: Mapping[str, Any]) -> Batch:
         """``{results, executionTimeMs, parallelizationLayers, errors}`` of all tasks, also when some failed.
 
-        Results stand in the order of the graph. 500 if nothing of the execution tells that it broke off.
+        Results stand in the order of the graph. 500 if the execution broke off and there is no result that tells it.
         """
         state = Watched(RunFacts())
         results: dict[str, dict[str, Any]] = {}
@@ -118,7 +118,7 @@ class Execution:
                 broke_off = str(said.data["error"])
         rows = [results[id] for id in sorted(results, key=state.facts.order)]
         errors = [{name: row[name] for name in ("taskId", "error", "status")} for row in rows if "error" in row]
-        if broke_off is not None and not errors:
+        if broke_off is not None and not rows:
             return Batch(500, {"detail": f"the execution has ended without results: {broke_off}"})
         return Batch(200, {
             "results": rows,

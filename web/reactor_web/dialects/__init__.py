@@ -17,6 +17,7 @@ from reactor_web.dialects.base import (
     End,
     Opening,
     Opens,
+    Refuses,
     Shows,
 )
 from reactor_web.dialects.table import UnknownDialect, find, known, register
@@ -31,6 +32,7 @@ __all__ = [
     "End",
     "Opening",
     "Opens",
+    "Refuses",
     "Shows",
     "UnknownDialect",
     "find",

@@ -96,9 +96,9 @@ class Execution:
         return b""
 
     @staticmethod
-    def refused(problem: str, time: str) -> bytes:
+    def refused(error: str, time: str) -> bytes:
         """The stream of an execution that did not start, for clients that cannot see a status. ``time``: ISO 8601."""
-        return _frame("error", _error(problem, time), None)
+        return _frame("error", _error(error, time), None)
 
     @staticmethod
     def batch(events: Iterable[Event], outputs: Mapping[str, Any]) -> Batch:

@@ -55,7 +55,7 @@ def add_start(
 
     A request must have a JSON content type and a host name that is allowed here, as all that change something. With an
     ``Idempotency-Key`` the same request starts one run. Errors are problem documents. A client that leaves cancels
-    nothing. Raises TypeError and ValueError for an argument that cannot be.
+    nothing. A run_id that was started before gives the same run, and 409 where the start differs. Raises TypeError and ValueError for an argument that cannot be.
     """
     if not callable(begin):
         raise TypeError(f"{path}: begin must be a function(request, body) that returns a Start")

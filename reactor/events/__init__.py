@@ -13,6 +13,7 @@ progress     how the ends of tasks add up to the progress of a run
 state        RunState and TaskState
 read_only    the same as users see them: views that nobody can change
 fold         ``evolve`` makes the state after an event from the state before it
+fold_spending  the part of it about money, tokens, budgets and child runs
 timing       times of events as numbers
 """
 

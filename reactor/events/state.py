@@ -180,6 +180,14 @@ class RunState:
         self.graph_tasks = listed or bodies + (self.maps or 0)
         self.ended_units = sum(self.units_of(task) for task in tasks if task.has_ended_before)
 
+    def task_of(self, body: dict[str, Any]) -> TaskState:
+        """The task that an event is about; a new one where the state does not have it yet."""
+        task_id: str = body["task_id"]
+        task = self.tasks.get(task_id)
+        if task is None:
+            task = self.tasks[task_id] = TaskState(task_id, body["task"], map_index=body.get("map_index"))
+        return task
+
     def units_of(self, task: TaskState) -> int:
         """What the end of a task adds to ``ended_units``. A mapped task adds nothing, its children do."""
         if task.count is not None:

@@ -15,6 +15,7 @@ children      its child runs
 child_records  what its log says of its child runs
 tree          the runs below a run, with their open questions
 tree_events   the events of a run and of those below it, in the order of their commits
+tree_watchers  who is told when a run of a tree has published something
 parent        how a run and its child runs see each other
 summary       its terminal event
 outcome       what awaiting a run raises where it did not complete

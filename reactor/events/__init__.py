@@ -9,6 +9,8 @@ restoring    outputs and inputs as JSON, and back
 event        Event, its Draft before it has a number, Notice (a message without a number), Window
 vocabulary   the types of events that the engine writes
 drafts       the data of those events
+emitted      events that bodies and sessions emit: their types, and their data as JSON
+keyed        the keys of emitted events, in their envelopes, and what a run remembers of them
 progress     how the ends of tasks add up to the progress of a run
 state        RunState and TaskState
 read_only    the same as users see them: views that nobody can change

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from reactor.events.event import Event
 from reactor.events.fold_spending import budget_event, child_run_ended, child_run_started, task_spent
+from reactor.events.keyed import is_keyed, remember
 from reactor.events.state import (
     ENDED,
     RUN_STATUS,
@@ -33,6 +34,10 @@ def evolve(state: RunState, event: Event) -> RunState:
     fold = _FOLDS.get(event.type)
     if fold is not None:
         fold(state, event.decode())
+    elif is_keyed(event.json):
+        if state.remembered is None:
+            state.remembered = {}
+        remember(state.remembered, event.decode())
     return state
 
 
@@ -54,6 +59,8 @@ def _run_started(state: RunState, body: dict[str, Any]) -> None:
     state.meta = data.get("meta")
     state.parent = data.get("parent")
     state.budget = data.get("budget")
+    state.session = data.get("session")
+    state.idle = data.get("idle")
     tasks = state.tasks
     for task in data.get("tasks", ()):  # upstreams come first, so that all states share one string for each name
         upstreams = tuple([tasks[name].id if name in tasks else name for name in task["depends_on"]])

@@ -10,9 +10,11 @@ from reactor.events.vocabulary.child import is_of_engine
 
 
 def task_spent(state: RunState, body: dict[str, Any]) -> None:
+    """Without a task it was said of the run (``run.spend``)."""
     data = body["data"]
     cost, tokens = decimal_of(data["cost"]), data["tokens"]
-    for spender in (state, state.task_of(body)):
+    by_task = "task_id" in body and not state.session  # a session has no tasks: its names are free, and without number
+    for spender in (state, state.task_of(body)) if by_task else (state,):
         spender.cost = (spender.cost or Decimal(0)) + cost
         spender.tokens = (spender.tokens or 0) + tokens
     child_run = data.get("child_run")

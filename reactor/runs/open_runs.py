@@ -27,6 +27,7 @@ from reactor.runs.execution import Execution
 from reactor.runs.host import Host
 from reactor.runs.leases import Leases
 from reactor.runs.run import RestoreOutputs, Run
+from reactor.runs.session import Session
 from reactor.runs.tree_watchers import TreeWatchers
 from reactor.stream.feed import Closed, Feed
 from reactor.tasks.past import Output, Past
@@ -152,7 +153,7 @@ class OpenRuns:
 
     def _adopt(self, execution: Execution) -> Execution:
         feed = execution.feed
-        self.open[feed.run_id] = Run(feed, execution)
+        self.open[feed.run_id] = Session(feed, execution) if execution.beginning.session else Run(feed, execution)
         self.executions[feed.run_id] = execution
         self._feeds.add(feed)
         if execution.parent is not None:
@@ -311,7 +312,7 @@ class OpenRuns:
         self._feeds.add(feed)
         if feed.closed == Closed.END:
             self._keep(feed)
-        return Run(feed, None, restore=self.restore)
+        return Session(feed, None) if feed.state.session else Run(feed, None, restore=self.restore)
 
 
 def _log_end(state: RunState) -> None:

@@ -150,10 +150,8 @@ class Emitting:
 
         if level not in LEVELS:
             raise failure(InvalidEvent, f"{level!r:.50} is no level of a log line; there are {known_names(LEVELS)}")
-        data = {"level": level, "message": message, "fields": fields}
-        return self._say(
-            "run.log", [("log.created", _task_id_of(task), encode_data("log.created", data, failure))], None
-        )[1]
+        data = encode_data("log.created", {"level": level, "message": message, "fields": fields}, failure)
+        return self._say("run.log", [("log.created", _task_id_of(task), data)], None)[1]
 
     def _open_now(self, what: str) -> Execution:
         """The open run. Raises RunEnded once its terminal event is written, and what says why it is not open here."""

@@ -62,7 +62,8 @@ class Emitting:
         if not 1 <= len(events) <= bounds.EMITTED_AT_ONCE:
             most = f"1 to {bounds.EMITTED_AT_ONCE:,}"
             raise InvalidEvent(f"run {self.feed.run_id}: {most} events are emitted at once, not {len(events):,}")
-        checked = [self._of_mapping(event, key, index) for index, event in enumerate(events)]
+        places = [f"events[{index}]: " for index in range(len(events))] if len(events) > 1 else [""]
+        checked = [self._of_mapping(event, key, place) for event, place in zip(events, places, strict=True)]
         while (execution := self._execution) is not None and execution.journal.room.full and not self.feed.closed:
             await execution.journal.wait_for_room()
         seqs, _ = self._say("run.emit_all", checked, key)
@@ -131,8 +132,7 @@ class Emitting:
         encoded = encode_data(check_type(type, failure), {} if data is None else data, failure, beside=beside)
         return type, task_id, encoded
 
-    def _of_mapping(self, event: object, key: str | None, index: int) -> Emitted:
-        place = f"events[{index}]: "
+    def _of_mapping(self, event: object, key: str | None, place: str) -> Emitted:
         if not isinstance(event, Mapping):
             sentence = f"{place}an event is an object {{type, data, task}}, not {json_kind(event)}"
             raise InvalidEvent(f"run {self.feed.run_id}: {sentence}", run_id=self.feed.run_id)

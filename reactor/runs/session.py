@@ -11,6 +11,7 @@ from reactor.errors import IsSession
 from reactor.events.one_line import one_line
 from reactor.events.shown import dumps
 from reactor.events.values import clip, describe_error, json_kind, named, short_repr
+from reactor.ports.log import SESSION
 from reactor.runs.run import Run
 from reactor.supervision.ending import Closing
 from reactor.waiting import methods_must_be_awaited
@@ -19,10 +20,10 @@ CloseStatus = Literal["completed", "failed", "cancelled"]
 
 
 class _NoTasks(NamedTuple):
-    """The definition of every session. Its version is empty, which that of no workflow is."""
+    """The definition of every session."""
 
-    name: str = "session"
-    version: str = ""
+    name: str = SESSION[0]
+    version: str = SESSION[1]
     timeout: None = None
     concurrency: None = None
     plan: None = None

@@ -49,9 +49,7 @@ async def close(request: web.Request) -> web.Response:
 
     async def act(claim: Claim | None, again: bool) -> Run:
         if not (again and session.state.has_ended):  # before a crash it was closed, though nobody was told
-            await session.close(
-                cast(Any, body.get("status", "completed")), outputs=body.get("outputs"), error=body.get("error")
-            )
+            await session.close(body.get("status", "completed"), outputs=body.get("outputs"), error=body.get("error"))
         return session
 
     key = idempotency_key(request)

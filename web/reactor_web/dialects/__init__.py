@@ -3,6 +3,7 @@
 base       Dialect: what the streams need of any dialect, and what some have besides
 framing    what is done to frames whatever their dialect
 reading    what dialects that fold read from events
+agents     AGENTS: a workflow of agents, as a dashboard shows it
 native     NATIVE: events and notices as they are in the log
 table      the dialects by name: ``register`` adds one
 """

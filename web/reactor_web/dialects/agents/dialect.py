@@ -65,13 +65,15 @@ class Agents:
     def opening(self, state: AgentsState, run_id: str, seq: int | None) -> bytes:
         """``workflow:state``, the last ``log:created``, ``agent:state`` of each agent.
 
-        Where the application has said how the run ended, that is the last frame: no event of the engine says it again.
+        The last frame tells the end, where no frame of an event does that afterwards: the application has told it
+        earlier, or ``seq`` is the run's last event.
         """
         shown: list[Message] = [message("workflow:state", state.shown_workflow(run_id))]
         shown += [("log:created", line) for line in state.logs]
         shown += [message("agent:state", agent) for agent in state.shown_agents()]
-        if seq is None and state.own_end is not None:
-            shown.append(state.own_end)
+        end = state.own_end if seq is None else state.own_end or state.end
+        if end is not None:
+            shown.append(end)
         *before, (name, data) = shown
         return b"".join([encode(json, event=type) for type, json in before]) + encode(data, event=name, id=seq)
 

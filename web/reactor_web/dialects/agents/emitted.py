@@ -27,7 +27,7 @@ def messages_of_own(event: Event, state: AgentsState, log_throttle: float) -> li
     type, data = event.type, event.data
     if type in _OF_A_CONNECTION:
         return []
-    if type not in VOCABULARY or not isinstance(data, dict):
+    if type not in VOCABULARY:
         return [message(type, data)]
     if type == "log:created":
         return _log(event, state, data, log_throttle)
@@ -60,7 +60,6 @@ def _agent(event: Event, state: AgentsState, data: dict[str, Any]) -> dict[str, 
     agent.step = data.get("stepNumber", agent.step)
     if event.type == "agent:started":
         agent.started_at, agent.error = event.time, None
-        state.current_agent, state.current_step = agent.name, agent.step
     if event.type != "agent:progress":
         agent.status = AGENT_STATUS.get(event.type) or str(data.get("status", agent.status))
     elif agent.status == "pending":

@@ -89,6 +89,8 @@ class AgentsState:
     """How many log lines a throttle has held back since the last one."""
     own_end: Message | None = None
     """What the application has said of the end, if it has."""
+    end: Message | None = None
+    """What was said of the end, once the run has ended."""
 
     def agent_of(self, event: Event) -> Agent:
         """The agent of an event of a task."""

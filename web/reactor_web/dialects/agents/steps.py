@@ -72,8 +72,10 @@ def _run_ended(event: Event, state: AgentsState) -> list[Message]:
     if state.current_step is not None:
         totals["currentStep"] = state.current_step
     if state.error is None:
-        return [message("workflow:completed", totals)]
-    return [message("workflow:failed", {"error": state.error} | totals)]
+        state.end = message("workflow:completed", totals)
+    else:
+        state.end = message("workflow:failed", {"error": state.error} | totals)
+    return [state.end]
 
 
 # --- agents -----------------------------------------------------------------------------------------------------
@@ -138,7 +140,9 @@ def _task_failed(event: Event, state: AgentsState) -> list[Message]:
 
 def _end(event: Event, state: AgentsState, status: str) -> Agent:
     data, agent = event.data, state.agent_of(event)
-    agent.status, agent.duration = status, data.get("duration_ms", 0.0)
+    began = agent.started_at if agent.status == "running" else ""  # one that was cancelled has no duration of its own
+    agent.status = status
+    agent.duration = data["duration_ms"] if "duration_ms" in data else milliseconds_between(began, event.time)
     if "cost" in data:
         agent.cost = Decimal(str(data["cost"]))
     return agent

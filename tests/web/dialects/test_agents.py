@@ -338,7 +338,8 @@ def check_latecomers(log: list[Event]) -> None:
         opened = parsed(AGENTS.opening(state, run_id, event.seq))
         later = [frame for frame in fold(log)[1] if int(frame.id.partition(".")[0]) > event.seq]
         assert Dashboard().show([*opened, *later]).seen == first.seen, f"who comes after {event}"
-    end = AGENTS.step(state, last)
+    closing = Notice("stream.end", run_id, last.time, {"status": "completed"})
+    end = AGENTS.step(state, last) + AGENTS.end(state, End(closing, last.seq))
     after_the_end = parsed(AGENTS.opening(state, run_id, None) + end)
     assert Dashboard().show(after_the_end).seen == first.seen
     assert [frame.id for frame in after_the_end if frame.id] == [str(last.seq)]

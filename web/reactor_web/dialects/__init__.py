@@ -3,6 +3,7 @@
 base       Dialect: what the streams need of any dialect, and what some have besides
 framing    what is done to frames whatever their dialect
 reading    what dialects that fold read from events
+agents     AGENTS: a workflow of agents, as a dashboard shows it
 native     NATIVE: events and notices as they are in the log
 execution  EXECUTION: tasks of a plan that begin and end, or all results at once
 steps      STEPS: unnamed updates of one shape for progress bars

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
+from reactor_web.dialects.agents import AGENTS
 from reactor_web.dialects.base import Configurable, Dialect
 from reactor_web.dialects.execution import EXECUTION
 from reactor_web.dialects.native import NATIVE
@@ -73,3 +74,4 @@ def known() -> tuple[str, ...]:
 register(NATIVE)
 register(EXECUTION)
 register(STEPS)
+register(AGENTS)

@@ -3,7 +3,10 @@
 base       Dialect: what the streams need of any dialect, and what some have besides
 framing    what is done to frames whatever their dialect
 reading    what dialects that fold read from events
+outputs    what came of a run, for dialects that answer a client that waits for the end
 native     NATIVE: events and notices as they are in the log
+domain     DOMAIN: flat messages as of an event broker
+timeline   TIMELINE: entries for a person beside a chat
 table      the dialects by name: ``register`` adds one
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from reactor.bounds import RESERVED_EVENT_PREFIXES
 from reactor.events.event import Event
@@ -81,6 +81,12 @@ def _task_facts(entry: dict[str, Any], place: int) -> TaskFacts:
         depends_on=entry["depends_on"],
         meta=entry.get("meta") or {},
     )
+
+
+def object_of(event: Event, name: str = "data") -> dict[str, Any]:
+    """The data of an event. What an application has said that is no object stands under ``name``."""
+    data: object = event.body["data"]
+    return cast("dict[str, Any]", data) if isinstance(data, dict) else {name: data}
 
 
 def error_text(event: Event) -> str | None:

@@ -8,7 +8,9 @@ from functools import lru_cache
 from typing import Any, Final
 
 from reactor_web.dialects.base import Configurable, Dialect
+from reactor_web.dialects.domain import DOMAIN
 from reactor_web.dialects.native import NATIVE
+from reactor_web.dialects.timeline import TIMELINE
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
@@ -69,3 +71,5 @@ def known() -> tuple[str, ...]:
 
 
 register(NATIVE)
+register(DOMAIN)
+register(TIMELINE)

@@ -249,11 +249,13 @@ async def _wait_for_start(pending: Awaitable[Run], run_id: str, client: Client, 
     until = loop.time() + options.await_run
     try:
         while not waiting.done() and client.closing is None and loop.time() < until:
+            left, period = until - loop.time(), options.heartbeat or inf
             try:
-                await asyncio.wait_for(client.wait(), min(options.heartbeat or inf, until - loop.time()))
+                await asyncio.wait_for(client.wait(), min(left, period))
             except TimeoutError:
-                beats += 1
-                await wire.write(dialect.heartbeat(state, beats, SystemClock().now().decode()))
+                if period < left:
+                    beats += 1
+                    await wire.write(dialect.heartbeat(state, beats, SystemClock().now().decode()))
         if waiting.done():
             return waiting.result()
     except UnknownRun:

@@ -94,9 +94,10 @@ class _Route:
         query = own_query(request, self.id_from)
         return stream_options(query, request.headers.get("Last-Event-ID"), fixed, strict=False)
 
-    def check_match(self, request: web.Request, run: Run) -> Run:
+    async def check_match(self, request: web.Request, run: Run) -> Run:
         """The run; raises UnknownRun where the path says something else than its meta."""
-        meta = run.state.meta or {}
+        # from the log: the state of a run that has just started may not have its meta yet
+        meta = (await run.beginning()).get("meta") or {} if self.match else {}
         for name in self.match:
             if name in meta and str(meta[name]) != request.match_info[name]:
                 raise UnknownRun.of(run.id)
@@ -130,12 +131,12 @@ async def _follow(route: _Route, request: web.Request) -> web.StreamResponse:
 
 
 async def _follow_run(route: _Route, request: web.Request, run_id: str) -> web.StreamResponse:
-    run = route.check_match(request, await route.engine.get(run_id))
+    run = await route.check_match(request, await route.engine.get(run_id))
     return await stream_to(request, run, route.options(request, run), may_hand_over=True)
 
 
 async def _matching(route: _Route, request: web.Request, pending: Awaitable[Run]) -> Run:
-    return route.check_match(request, await pending)
+    return await route.check_match(request, await pending)
 
 
 async def _started(route: _Route, start: BeginGet, request: web.Request) -> Run:
@@ -143,7 +144,7 @@ async def _started(route: _Route, start: BeginGet, request: web.Request) -> Run:
     run_id = await id_or_none(request, route.id_from)
     if run_id is not None:
         try:
-            return route.check_match(request, await route.engine.get(run_id))
+            return await route.check_match(request, await route.engine.get(run_id))
         except UnknownRun:
             if request.headers.get("Last-Event-ID") or request.query.get("after"):
                 raise  # it has followed a run that is gone: nobody asked for another one

@@ -12,6 +12,8 @@ from reactor_web.dialects.base import Configurable, Dialect
 from reactor_web.dialects.execution import EXECUTION
 from reactor_web.dialects.native import NATIVE
 from reactor_web.dialects.steps import STEPS
+from reactor_web.dialects.domain import DOMAIN
+from reactor_web.dialects.timeline import TIMELINE
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
@@ -75,3 +77,5 @@ register(NATIVE)
 register(EXECUTION)
 register(STEPS)
 register(AGENTS)
+register(DOMAIN)
+register(TIMELINE)

@@ -4,6 +4,7 @@ base       Dialect: what the streams need of any dialect, and what some have bes
 framing    what is done to frames whatever their dialect
 reading    what dialects that fold read from events
 native     NATIVE: events and notices as they are in the log
+ai_sdk/    AI_SDK: the UI message stream of the Vercel AI SDK
 table      the dialects by name: ``register`` adds one
 """
 

@@ -26,7 +26,8 @@ from reactor_web.dialects.ai_sdk.chunks import (
 )
 from reactor_web.dialects.ai_sdk.names import RUN
 from reactor_web.dialects.ai_sdk.own import own_chunks
-from reactor_web.dialects.ai_sdk.tasks import before, task_chunks
+from reactor_web.dialects.ai_sdk.questions import before
+from reactor_web.dialects.ai_sdk.tasks import task_chunks
 from reactor_web.dialects.base import Dialect, DialectInfo, End, Opening
 from reactor_web.dialects.reading import error_text, is_own
 from reactor_web.sse.frames import HEARTBEAT

@@ -1,9 +1,9 @@
-"""What the engine says of tasks, questions, tools and children, as chunks."""
+"""What the engine says of tasks, tools and child runs, as chunks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable
+from typing import Any, Final
 
 from reactor.events.event import Event
 from reactor.events.state import ENDED, TaskState
@@ -16,7 +16,8 @@ from reactor_web.dialects.ai_sdk.chunks import (
     end_texts,
     owner_of,
 )
-from reactor_web.dialects.ai_sdk.names import BUDGET, CHILD, INPUT, LLM, LOG, PROGRESS, RUN, TASK, USAGE
+from reactor_web.dialects.ai_sdk.names import BUDGET, CHILD, LLM, LOG, PROGRESS, RUN, TASK, USAGE
+from reactor_web.dialects.ai_sdk.questions import Before, question_chunks, withdraw_questions
 from reactor_web.dialects.reading import error_text
 
 _OF_TASK: Final = (
@@ -26,35 +27,12 @@ _OF_TASK: Final = (
 """What ``data-task`` takes over from an event."""
 
 
-class Before(NamedTuple):
-    """What an event may change, as it was before."""
-
-    status: str | None = None
-    """Of the task."""
-    mapped: str | None = None
-    """The status of the mapped task that it is a child of."""
-    waiting: Sequence[Mapping[str, Any]] = ()
-    """The open questions of the task."""
-
-
-def before(state: Chunks, event: Event) -> Before:
-    """Call it before the state is folded."""
-    if event.task_id is None:
-        return Before()
-    tasks = state.run.tasks
-    task = tasks.get(event.task_id)
-    mapped = None
-    if event.task_id.endswith("]"):  # a child of a mapped task; its mapped task may be missing in half a log
-        name = event.body["task"]
-        mapped = tasks.setdefault(name, TaskState(name, name)).status
-    return Before(None, mapped) if task is None else Before(task.status, mapped, task.waiting or ())
-
-
 def task_chunks(state: Chunks, event: Event, was: Before, out: list[Chunk]) -> None:
     """What the event changes of its task: the chunk of each type, and ``data-task`` for a new status."""
     say = _CHUNKS.get(event.type)
     if say is not None:
         say(state, event, out)
+    question_chunks(state, event, was, out)
     if event.task_id is None:
         return
     task = state.run.tasks.get(event.task_id)
@@ -101,7 +79,7 @@ def _end_attempt(state: Chunks, event: Event, was: Before, out: list[Chunk]) -> 
     owner = owner_of(event)
     end_texts(state, out, owner)
     break_off_calls(state, out, error_text(event) or "the task has ended", owner)
-    out += [_input(event, question["key"], "withdrawn") for question in was.waiting]
+    withdraw_questions(event, was, out)
 
 
 def end_bodies(state: Chunks, out: list[Chunk], why: str) -> None:
@@ -150,44 +128,6 @@ def _run_changed(state: Chunks, event: Event, out: list[Chunk]) -> None:
         end_bodies(state, out, "interrupted")  # their process has died
     data = {"status": state.run.status, "reason": event.data.get("reason")}
     out.append({"type": RUN, "id": event.run_id, "data": data})
-
-
-# questions
-
-
-def _input(event: Event, key: str | None, state: str, **more: Any) -> Chunk:
-    """One question. Its id has the task, because the tasks of a run may ask under the same key."""
-    id = event.task_id if key is None else f"{event.task_id}/{key}"
-    return {"type": INPUT, "id": id, "data": {"task": event.task_id, "key": key, "state": state, **more}}
-
-
-def _waiting(state: Chunks, event: Event, out: list[Chunk]) -> None:
-    data = event.data
-    more = {name: data[name] for name in ("prompt", "schema", "expires", "problem") if data.get(name) is not None}
-    calls = [id for id, call in state.calls.items() if call.owner == owner_of(event)]
-    if len(calls) == 1:  # the body asks in the middle of this call
-        more["toolCallId"] = calls[0]
-    answered = data.get("answered")
-    if answered is None:
-        out.append(_input(event, data.get("key"), "waiting", **more))
-        return
-    early = state.early.get(event.task_id or "", {})
-    if answered in early:  # else it is asked again by a body that runs again, and the answer was shown
-        out.append(_input(event, data.get("key"), "answered", **more, value=early.pop(answered)))
-
-
-def _received(state: Chunks, event: Event, out: list[Chunk]) -> None:
-    key, value = event.data.get("key"), event.data["value"]
-    task = state.run.tasks.get(event.task_id or "")
-    asked = None if task is None or task.asked is None else task.asked.get(key or "")
-    if asked is not None and asked[1] == event.seq:  # it is the answer to a question that was open
-        out.append(_input(event, key, "answered", value=value))
-    else:
-        state.early.setdefault(event.task_id or "", {})[event.seq] = value
-
-
-def _closed(state: Chunks, event: Event, out: list[Chunk]) -> None:
-    out.append(_input(event, event.data["key"], event.type.removeprefix("task.")))
 
 
 # tools, models, child runs
@@ -240,10 +180,6 @@ _CHUNKS: Final[dict[str, Callable[[Chunks, Event, list[Chunk]], None]]] = {
     "task.chunk": _chunk,
     "task.progress": _progress,
     "task.spent": _spent,
-    "task.waiting": _waiting,
-    "task.received": _received,
-    "task.expired": _closed,
-    "task.withdrawn": _closed,
     "child.started": _child,
     "child.ended": _child,
     "log.created": _log,

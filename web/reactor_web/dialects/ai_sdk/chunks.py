@@ -7,6 +7,7 @@ it does not know. So what is open is remembered here, nothing else is continued,
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast
 
@@ -64,6 +65,8 @@ class Chunks:
     """The ids of the texts that have ended in this step, oldest first."""
     calls: dict[str, Call] = field(default_factory=dict[str, Call])
     """The calls that are open, by their id."""
+    during: dict[str, str] = field(default_factory=dict[str, str])
+    """The calls in the middle of which open questions are asked, by the id of the question."""
     early: dict[str, dict[int, Any]] = field(default_factory=dict[str, dict[int, Any]])
     """Values that were sent before a task asked, by its id and their seqs."""
 
@@ -102,20 +105,22 @@ def _harmless(value: Any) -> Any:
 # --- texts --------------------------------------------------------------------------------------------------------
 
 
-def begin_text(state: Chunks, out: list[Chunk], kind: Kind, name: str, owner: str, **more: Any) -> Text:
+def begin_text(
+    state: Chunks, out: list[Chunk], kind: Kind, name: str, owner: str, more: Mapping[str, Any] = {}
+) -> Text:
     """The text of this name; it begins now unless it is open."""
     text = state.texts.get((kind, name))
     if text is None:
         text = state.texts[kind, name] = Text(kind, _unused(state, name), owner)
-        out.append({"type": f"{kind}-start", "id": text.id, **more})
+        out.append({**more, "type": f"{kind}-start", "id": text.id})
     return text
 
 
-def end_text(state: Chunks, out: list[Chunk], kind: Kind, name: str, **more: Any) -> None:
+def end_text(state: Chunks, out: list[Chunk], kind: Kind, name: str, more: Mapping[str, Any] = {}) -> None:
     """Ends the text of this name, if it is open."""
     text = state.texts.pop((kind, name), None)
     if text is not None:
-        out.append({"type": f"{kind}-end", "id": text.id, **more})
+        out.append({**more, "type": f"{kind}-end", "id": text.id})
         state.ended[text.id] = None
         if len(state.ended) > ENDED_PARTS:
             del state.ended[next(iter(state.ended))]

@@ -9,6 +9,7 @@ would refuse.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from reactor.events.event import Event, Notice
@@ -28,13 +29,22 @@ from reactor_web.dialects.ai_sdk.names import RUN
 from reactor_web.dialects.ai_sdk.own import own_chunks
 from reactor_web.dialects.ai_sdk.questions import before
 from reactor_web.dialects.ai_sdk.tasks import task_chunks
-from reactor_web.dialects.base import Dialect, DialectInfo, End, Opening
+from reactor_web.dialects.base import Dialect, DialectInfo, DialectOption, End, Opening
 from reactor_web.dialects.reading import error_text, is_own
 from reactor_web.sse.frames import HEARTBEAT
 
 DONE: Final = b"data: [DONE]\n\n"
 
+_INDEX: Final = re.compile(r"[0-9]{1,18}")
+
 _OF_END: Final = ("reason", "outputs", "outputs_ref", "duration_ms", "cost", "tokens")
+
+
+def read_start_index(text: str) -> int:
+    """How many chunks a client has; raises ValueError. Below 0 it takes the number of all chunks: see ``add_chat``."""
+    if not _INDEX.fullmatch(text):
+        raise ValueError("must be how many chunks were seen, 0 or more")
+    return int(text)
 
 
 class AiSdk:
@@ -48,6 +58,11 @@ class AiSdk:
         folds=True,
         # filters, and frames that belong to no event, would change the numbers
         refuses=frozenset({"types", "tasks", "throttle", "tail", "snapshot", "logs"}),
+        options={
+            "startIndex": DialectOption(
+                read_start_index, 0, "How many chunks the client has, as WorkflowChatTransport says it.", sets="after"
+            )
+        },
         counted=True,
         fetch_client=True,
         run_header="x-workflow-run-id",

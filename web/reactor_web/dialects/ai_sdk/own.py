@@ -170,9 +170,9 @@ def _add_text(state: Chunks, kind: Kind, what: str, owner: str, members: Chunk, 
     name = members.pop("id", None) or owner or state.run.run_id
     members.pop("type", None)
     if what == "start":
-        begin_text(state, out, kind, name, owner, **members)
+        begin_text(state, out, kind, name, owner, members)
     elif what == "end":
-        end_text(state, out, kind, name, **members)
+        end_text(state, out, kind, name, members)
     else:
         text = begin_text(state, out, kind, name, owner)
         out.append({**members, "type": f"{kind}-delta", "id": text.id})

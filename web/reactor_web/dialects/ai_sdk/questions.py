@@ -45,30 +45,35 @@ def question_chunks(state: Chunks, event: Event, was: Before, out: list[Chunk]) 
         case "task.received":
             _received(state, event, was, out)
         case "task.expired" | "task.withdrawn":
-            out.append(_closed(event, event.data["key"], was, event.type.removeprefix("task.")))
+            out.append(_closed(state, event, event.data["key"], was, event.type.removeprefix("task.")))
         case _:
             pass
 
 
-def withdraw_questions(event: Event, was: Before, out: list[Chunk]) -> None:
+def withdraw_questions(state: Chunks, event: Event, was: Before, out: list[Chunk]) -> None:
     """The attempt has ended, so nobody waits for an answer to its open questions."""
-    out += [_closed(event, question["key"], was, "withdrawn") for question in was.waiting]
+    out += [_closed(state, event, question["key"], was, "withdrawn") for question in was.waiting]
+
+
+def _id_of(event: Event, key: str | None) -> str:
+    """It has the task, because the tasks of a run may ask under the same key."""
+    return event.task_id or "" if key is None else f"{event.task_id}/{key}"
 
 
 def _input(event: Event, key: str | None, state: str, shown: Mapping[str, Any], **more: Any) -> Chunk:
-    """One question. Its id has the task, because the tasks of a run may ask under the same key."""
-    id = event.task_id if key is None else f"{event.task_id}/{key}"
     shown = {name: shown[name] for name in _SHOWN if shown.get(name) is not None}
-    return {"type": INPUT, "id": id, "data": {"task": event.task_id, "key": key, "state": state, **shown, **more}}
+    data = {"task": event.task_id, "key": key, "state": state, **shown, **more}
+    return {"type": INPUT, "id": _id_of(event, key), "data": data}
 
 
 def _asked(state: Chunks, event: Event, out: list[Chunk]) -> None:
     shown, key, answered = event.data, event.data.get("key"), event.data.get("answered")
-    calls = [id for id, call in state.calls.items() if call.owner == owner_of(event)]
-    if len(calls) == 1:  # the body asks in the middle of this call
-        shown = {**shown, "toolCallId": calls[0]}
     early = state.early.get(event.task_id or "", {})
     if answered is None:
+        calls = [id for id, call in state.calls.items() if call.owner == owner_of(event)]
+        if len(calls) == 1:  # the body asks in the middle of this call
+            shown = {**shown, "toolCallId": calls[0]}
+            state.during[_id_of(event, key)] = calls[0]
         out.append(_input(event, key, "waiting", shown))
     elif answered in early:  # else it is asked again by a body that runs again, and the answer was shown
         out.append(_input(event, key, "answered", shown, value=early.pop(answered)))
@@ -77,12 +82,14 @@ def _asked(state: Chunks, event: Event, out: list[Chunk]) -> None:
 def _received(state: Chunks, event: Event, was: Before, out: list[Chunk]) -> None:
     key, value = event.data.get("key"), event.data["value"]
     if any(question["key"] == key for question in was.waiting):
-        out.append(_closed(event, key, was, "answered", value=value))
+        out.append(_closed(state, event, key, was, "answered", value=value))
     else:
         state.early.setdefault(event.task_id or "", {})[event.seq] = value
 
 
-def _closed(event: Event, key: str | None, was: Before, state: str, **more: Any) -> Chunk:
+def _closed(state: Chunks, event: Event, key: str | None, was: Before, became: str, **more: Any) -> Chunk:
+    """A question that was open; its part still shows what was asked."""
     nothing: Mapping[str, Any] = {}
     question = next((one for one in was.waiting if one["key"] == key), nothing)
-    return _input(event, key, state, question, **more)
+    call = state.during.pop(_id_of(event, key), None)
+    return _input(event, key, became, {**question, "toolCallId": call}, **more)

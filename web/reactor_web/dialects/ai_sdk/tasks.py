@@ -79,7 +79,7 @@ def _end_attempt(state: Chunks, event: Event, was: Before, out: list[Chunk]) -> 
     owner = owner_of(event)
     end_texts(state, out, owner)
     break_off_calls(state, out, error_text(event) or "the task has ended", owner)
-    withdraw_questions(event, was, out)
+    withdraw_questions(state, event, was, out)
 
 
 def end_bodies(state: Chunks, out: list[Chunk], why: str) -> None:

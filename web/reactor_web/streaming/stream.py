@@ -18,7 +18,7 @@ from aiohttp import web
 from reactivex import Observable
 
 from reactor.clock import SystemClock
-from reactor.errors import ReactorError
+from reactor.errors import ReactorError, UnknownRun
 from reactor.events.event import Notice
 from reactor.events.values import named
 from reactor.logger import get_logger
@@ -38,7 +38,7 @@ from reactor_web.streaming.channels import Channels
 from reactor_web.streaming.client import GONE, Client
 from reactor_web.streaming.follower import Follower
 from reactor_web.streaming.handover import hand_over
-from reactor_web.streaming.kept import count_frames, run_started
+from reactor_web.streaming.kept import run_started
 from reactor_web.streaming.observable import stream_observable
 from reactor_web.streaming.response import NO_HEADERS, head_response, respond
 from reactor_web.streaming.snapshot import last_logs, state_frames
@@ -174,7 +174,7 @@ async def _has_seen_all(request: web.Request, run: Run, options: StreamOptions) 
     if options.children:
         return await (await _tree_of(request, run, options)).has_seen_all()
     if options.find_dialect().info.counted:
-        return options.after == await count_frames(run.feed, options, streams_of(request).channels.kept)
+        return options.after == (await streams_of(request).channels.kept.now(run.feed, options)).frames
     return options.after == run.feed.last_seq
 
 
@@ -256,6 +256,8 @@ async def _wait_for_start(pending: Awaitable[Run], run_id: str, client: Client, 
                 await wire.write(dialect.heartbeat(state, beats, SystemClock().now().decode()))
         if waiting.done():
             return waiting.result()
+    except UnknownRun:
+        pass  # it has started, but is not the one that the request is about
     except asyncio.CancelledError:
         if client.cut():
             await _close_unstarted(run_id, client, wire)

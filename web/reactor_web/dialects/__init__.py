@@ -11,6 +11,7 @@ steps      STEPS: unnamed updates of one shape for progress bars
 domain     DOMAIN: flat messages as of an event broker
 timeline   TIMELINE: entries for a person beside a chat
 unnamed    any of them without the names of its frames
+ai_sdk/    AI_SDK: the UI message stream of the Vercel AI SDK
 table      the dialects by name: ``register`` adds one
 """
 

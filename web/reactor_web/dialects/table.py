@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from reactor_web.dialects.agents import AGENTS
+from reactor_web.dialects.ai_sdk import AI_SDK
 from reactor_web.dialects.base import Configurable, Dialect
 from reactor_web.dialects.execution import EXECUTION
 from reactor_web.dialects.native import NATIVE
@@ -79,3 +80,4 @@ register(STEPS)
 register(AGENTS)
 register(DOMAIN)
 register(TIMELINE)
+register(AI_SDK)

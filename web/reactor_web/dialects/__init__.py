@@ -3,6 +3,7 @@
 base       Dialect: what the streams need of any dialect, and what some have besides
 framing    what is done to frames whatever their dialect
 reading    what dialects that fold read from events
+ag_ui/     AG_UI: a run as AG-UI 1.0
 native     NATIVE: events and notices as they are in the log
 table      the dialects by name: ``register`` adds one
 """

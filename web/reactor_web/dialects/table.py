@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
+from reactor_web.dialects.ag_ui import AG_UI
 from reactor_web.dialects.base import Configurable, Dialect
 from reactor_web.dialects.native import NATIVE
 
@@ -69,3 +70,4 @@ def known() -> tuple[str, ...]:
 
 
 register(NATIVE)
+register(AG_UI)

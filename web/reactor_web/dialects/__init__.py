@@ -18,6 +18,7 @@ from reactor_web.dialects.base import (
     End,
     Opening,
     Opens,
+    Refuses,
     Shows,
 )
 from reactor_web.dialects.table import UnknownDialect, find, known, register
@@ -32,6 +33,7 @@ __all__ = [
     "End",
     "Opening",
     "Opens",
+    "Refuses",
     "Shows",
     "UnknownDialect",
     "find",

@@ -23,7 +23,7 @@ def guard_change(request: web.Request) -> None:
     # a page cannot send a DELETE to another site before its browser has asked, whatever the content type
     if request.method != "DELETE" and request.content_type != "application/json":
         raise Problem(415, f"send Content-Type: application/json, not {request.content_type}")
-    allowed = request.app[HOSTS]
+    allowed = request.config_dict.get(HOSTS, LOOPBACK)
     host = _host_of(request)
     if "*" not in allowed and host not in allowed and host != _own_address(request):
         raise Problem(403, f"this server does not accept the host name {host[:100]!r}; its operator can allow it")
@@ -36,7 +36,7 @@ def guard_site(request: web.Request) -> None:
     hosts = {_host_of(request), *([] if origin is None else [_name_in(origin)])}
     is_ours = "*" in allowed or hosts <= {*allowed, _own_address(request)}
     if site not in (None, "same-origin", "none") or not is_ours:
-        raise Problem(403, "a page of another site must not cancel runs here")
+        raise Problem(403, "a page of another site must not change anything here")
 
 
 def is_loopback(host: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 
 from reactivex import Observable
 
-from reactor.definition.names import did_you_mean
+from reactor.definition.names import did_you_mean, is_one_edit
 from reactor.events.values import named
 from reactor.operators.select import matcher
 from reactor_web.bounds import (
@@ -21,7 +21,9 @@ from reactor_web.bounds import (
     MAX_WAIT_SECONDS,
     THROTTLE_RANGE,
 )
-from reactor_web.dialects import DialectInfo, UnknownDialect, find
+from reactor_web.dialects import Dialect, DialectInfo, UnknownDialect, find
+from reactor_web.dialects.unnamed import unnamed
+from reactor_web.http.own_options import OwnOptions, own_options
 from reactor_web.http.problems import Problem
 
 Query = Mapping[str, str | Sequence[str]]
@@ -45,6 +47,7 @@ NAMES: Final = (
     "await_run",
     "on_disconnect",
     "dialect",
+    "names",
 )
 
 OF_A_ROUTE: Final = (*NAMES, "children")
@@ -86,6 +89,10 @@ class StreamOptions:
     """The events of all runs below the run too. The cursor is then a position of the log."""
     dialect: str = "native"
     """The name of the dialect that frames are in."""
+    own: OwnOptions = ()
+    """What is asked of the options that only this dialect has."""
+    names: bool = True
+    """Whether frames have the name of their event; without it a browser gets all of them as ``message``."""
     view: View | None = None
     """Only a handler can set it; equal functions are the same view."""
 
@@ -96,22 +103,34 @@ class StreamOptions:
             self, after=None, part=0, snapshot=False, tail=None, logs=0, await_run=0.0, on_disconnect="continue"
         )
 
+    def find_dialect(self) -> Dialect:
+        """The dialect that frames are in, as it is asked for."""
+        dialect = find(self.dialect, self.own)
+        return dialect if self.names else unnamed(dialect)
+
 
 def stream_options(
-    query: Query, last_event_id: str | None, fixed: Mapping[str, Any] | None = None, names: Sequence[str] = NAMES
+    query: Query,
+    last_event_id: str | None,
+    fixed: Mapping[str, Any] | None = None,
+    names: Sequence[str] = NAMES,
+    *,
+    strict: bool = True,
 ) -> StreamOptions:
-    """The options of a query, which may have these ``names``; raises Problem 400.
+    """The options of a query, which may have these ``names`` and the dialect's own; raises Problem 400.
 
     ``Last-Event-ID`` wins over ``after``, because clients repeat the URL. Several ``types`` or ``tasks`` add up.
     ``fixed`` are fields of ``StreamOptions`` that the handler sets; a query changes none of them but the cursor.
+    Without ``strict`` other names are the client's own, and only what is one slip away from an option is refused.
     """
-    for name in query:
-        if name not in names:
-            hint = did_you_mean(name, names)
-            raise Problem(400, f"there is no stream option {name[:50]!r}{hint or '; there are ' + ', '.join(names)}")
     dialect = _dialect(query, fixed or {})
-    defaults: dict[str, Any] = {"heartbeat": dialect.heartbeat, "throttle": dialect.throttle}
-    given = StreamOptions(**{**defaults, **(fixed or {})})
+    _check_names(query, (*names, *dialect.options), strict=strict)
+    own, fields = _own(query, dialect)
+    query = {name: _values(query, name) for name in query if name in names and name not in dialect.options}
+    defaults: dict[str, Any] = {"heartbeat": dialect.heartbeat, "throttle": dialect.throttle, **fields}
+    fixed = {**(fixed or {})}
+    fixed["own"] = tuple(sorted({**dict(own), **dict(fixed.get("own", ()))}.items()))
+    given = StreamOptions(**{**defaults, **fixed})
     cursor = last_event_id if last_event_id else _one(query, "after")
     throttle = _number_in(query, "throttle", THROTTLE_RANGE, "milliseconds")
     heartbeat = _number_in(query, "heartbeat", HEARTBEAT_RANGE, "seconds")
@@ -132,14 +151,37 @@ def stream_options(
         on_disconnect=_one_of(query, "on_disconnect", ("continue", "cancel")) or given.on_disconnect,
         children=_flag(query, "children", given.children),
         dialect=dialect.name,
+        own=given.own,
+        names=_flag(query, "names", given.names),
         view=given.view,
     )
     if options.children:
         _check_tree(query, dialect)
-    options = replace(options, **{name: value for name, value in (fixed or {}).items() if name != "after"})
+    options = replace(options, **{name: value for name, value in fixed.items() if name != "after"})
     # raises InvalidPattern now, not in the stream; a view names its items as it likes
     matcher(options.types, options.tasks, any_type=options.view is not None)
     return options
+
+
+def _check_names(query: Query, names: Sequence[str], *, strict: bool) -> None:
+    """Raises Problem 400 for a name that is no option."""
+    for name in query:
+        if name in names:
+            continue
+        if strict:
+            hint = did_you_mean(name, names)
+            raise Problem(400, f"there is no stream option {name[:50]!r}{hint or '; there are ' + ', '.join(names)}")
+        if slip := next((option for option in names if is_one_edit(name, option)), None):
+            raise Problem(400, f"there is no stream option {name[:50]!r}, did you mean {slip!r}?")
+
+
+def _own(query: Query, dialect: DialectInfo) -> tuple[OwnOptions, dict[str, Any]]:
+    """What a query asks of the options that only this dialect has; raises Problem 400."""
+    given = {name: text for name in dialect.options if (text := _one(query, name)) is not None}
+    try:
+        return own_options(dialect, given)
+    except ValueError as error:
+        raise Problem(400, str(error)) from None
 
 
 def _check_tree(query: Query, dialect: DialectInfo) -> None:
@@ -176,7 +218,7 @@ def _dialect(query: Query, fixed: Mapping[str, Any]) -> DialectInfo:
         except UnknownDialect as error:
             raise Problem(400, str(error)) from error
     # the log lines before the beginning of a stream are outside of what a fold has seen
-    refused = info.refuses | {"logs"} if info.folds else info.refuses
+    refused = (info.refuses | {"logs"} if info.folds else info.refuses) - set(info.options)
     for name in query:
         if name in refused:
             raise Problem(400, f"{name} has no meaning in the dialect {info.name}")

@@ -27,7 +27,7 @@ from reactor_web.guard.hosts import guard_change
 from reactor_web.http.body import ANYTHING, NUMBER, OBJECT, STRING, Kind, NoBody, json_body, json_response
 from reactor_web.http.command import carry_out
 from reactor_web.http.idempotency import Claim, digest_of, idempotency_key
-from reactor_web.http.keys import ENGINE, REPEATS
+from reactor_web.http.keys import ENGINE, engine_of, repeats_of
 from reactor_web.http.problems import Problem
 from reactor_web.http.query import OF_A_ROUTE, accepts, page_size, stream_options
 from reactor_web.http.result import full, listed, summary
@@ -213,7 +213,7 @@ async def send_input(request: web.Request) -> web.Response:
         return run
 
     claim = Claim(await digest_of(request, request.app[ENGINE].digest_key), run.id, run.feed.last_seq)
-    done = await _carry_out_send(request, run, request.app[REPEATS].once(key, claim, act, scope=asked))
+    done = await _carry_out_send(request, run, repeats_of(engine_of(request)).once(key, claim, act, scope=asked))
     return web.Response(status=202, text=done.body, content_type="application/json")
 
 

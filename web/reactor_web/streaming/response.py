@@ -9,7 +9,6 @@ from typing import Final
 from aiohttp import web
 
 from reactor.logger import get_logger
-from reactor_web.dialects import find
 from reactor_web.http.body import NoBody
 from reactor_web.http.query import StreamOptions
 from reactor_web.streaming.client import GONE, Client
@@ -26,7 +25,7 @@ NO_HEADERS: Final[Mapping[str, str]] = {}
 
 def head_response(options: StreamOptions) -> web.Response:
     """What HEAD is answered: the headers of the stream, and no stream."""
-    return NoBody(headers={**HEADERS, **find(options.dialect).info.headers, **OWN})
+    return NoBody(headers={**HEADERS, **options.find_dialect().info.headers, **OWN})
 
 
 async def respond(
@@ -36,7 +35,9 @@ async def respond(
     more_headers: Mapping[str, str] = NO_HEADERS,
 ) -> web.StreamResponse:
     """Answers with what ``deliver`` writes. ``deliver`` returns False if the stream goes on without its handler."""
-    response = EventStream({**HEADERS, **find(client.options.dialect).info.headers, **more_headers})
+    info = client.options.find_dialect().info
+    of_run = {info.run_header: client.run_id} if info.run_header else NO_HEADERS
+    response = EventStream({**HEADERS, **info.headers, **of_run, **more_headers})
     streams = streams_of(request)
     if STREAMS not in request.config_dict:
         client.server = request.protocol
@@ -51,6 +52,7 @@ async def respond(
             if writer is not None:
                 writer.output_size += wire.direct_bytes
         if is_over:
+            response.is_cut = client.is_cut
             await response.write_eof()
     except ConnectionError:
         client.close(GONE)  # this is not an error, and changes nothing unless the client asked for that
@@ -76,6 +78,7 @@ async def _end_cancelled(client: Client, response: EventStream) -> None:
     for them then: the client must not read that as part of the stream.
     """
     if client.cut() and response.prepared:
+        response.is_cut = client.is_cut
         try:
             await response.write_eof()
         except ConnectionError:

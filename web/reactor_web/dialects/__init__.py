@@ -4,6 +4,7 @@ base       Dialect: what the streams need of any dialect, and what some have bes
 framing    what is done to frames whatever their dialect
 reading    what dialects that fold read from events
 outputs    what came of a run, for dialects that answer a client that waits for the end
+ag_ui/     AG_UI: a run as AG-UI 1.0
 native     NATIVE: events and notices as they are in the log
 execution  EXECUTION: tasks of a plan that begin and end, or all results at once
 agents     AGENTS: a workflow of agents, as a dashboard shows it

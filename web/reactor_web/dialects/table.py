@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from reactor_web.dialects.agents import AGENTS
 from reactor_web.dialects.ai_sdk import AI_SDK
+from reactor_web.dialects.ag_ui import AG_UI
 from reactor_web.dialects.base import Configurable, Dialect
 from reactor_web.dialects.execution import EXECUTION
 from reactor_web.dialects.native import NATIVE
@@ -81,3 +82,4 @@ register(AGENTS)
 register(DOMAIN)
 register(TIMELINE)
 register(AI_SDK)
+register(AG_UI)

@@ -70,7 +70,7 @@ class AgUi:
 
     @staticmethod
     def notice(state: Thread, notice: Notice, id: int | None = None) -> bytes:
-        """What is in no log, as a message of one's own; nothing where no AG-UI run is open, since none may stand there."""
+        """What is in no log, as a message of its own; nothing where no AG-UI run is open: none may stand there."""
         if not state.is_open:
             return b""
         return _frame({"type": "CUSTOM", "name": f"reactor.{notice.type}", "value": notice.data}, notice.time, id)

@@ -1,77 +1,74 @@
-"""A proxy that cuts each connection after so many frames, as a bad network does."""
+"""A proxy before a server: it cuts streams after a number of frames, or refuses them."""
 
 from __future__ import annotations
 
-import asyncio
-import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from itertools import repeat
 
-_RETRY = re.compile(rb"retry: \d+\n")
+import aiohttp
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+_END = b"\n\n"
 
 
-class Cutting:
-    """``port``: where it listens. ``connections``: how many it has had."""
+class CuttingProxy:
+    """``base`` is its URL. Streams are those answers that are ``text/event-stream``; all others pass."""
 
-    def __init__(self, upstream: int, frames: int) -> None:
-        self.frames = frames
-        self.connections = 0
-        self.port = 0
-        self._upstream = upstream
-        self._open: set[asyncio.Task[None] | None] = set()
+    def __init__(self, target: str, session: aiohttp.ClientSession) -> None:
+        self.base = ""
+        self.cuts: Iterator[int | None] = repeat(None)
+        """For each stream that is opened, after how many frames it is cut; None: it is not."""
+        self.refuses = False
+        """Whether streams are answered 503."""
+        self.opened = 0
+        """How many streams were asked for."""
+        self._target = target
+        self._session = session
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        self._open.add(asyncio.current_task())
-        from_server, to_server = await asyncio.open_connection("127.0.0.1", self._upstream)
-        asking = asyncio.ensure_future(self._ask(reader, to_server))
-        try:
-            with suppress(ConnectionError):
-                await self._answer(from_server, writer)
-        finally:
-            asking.cancel()
-            for side in (to_server, writer):
-                side.close()
-                with suppress(ConnectionError):
-                    await side.wait_closed()
-            self._open.discard(asyncio.current_task())
+    async def pass_on(self, request: web.Request) -> web.StreamResponse:
+        headers = {name: value for name, value in request.headers.items() if name != "Host"}
+        async with self._session.get(self._target + request.path_qs, headers=headers) as answer:
+            if answer.content_type != "text/event-stream":
+                return web.Response(status=answer.status, body=await answer.read(), content_type=answer.content_type)
+            self.opened += 1
+            if self.refuses:
+                return web.Response(status=503)
+            response = web.StreamResponse(headers={"Content-Type": answer.headers["Content-Type"]})
+            await response.prepare(request)
+            async for frame in _frames(answer, next(self.cuts)):
+                await response.write(frame)
+            if request.transport is not None and not answer.content.at_eof():
+                request.transport.abort()
+            return response
 
-    async def close(self) -> None:
-        """Closes what is still open."""
-        for task in list(self._open):
-            if task is not None:
-                task.cancel()
-                await asyncio.wait([task])
 
-    @staticmethod
-    async def _ask(reader: asyncio.StreamReader, to_server: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65_536):
-            to_server.write(data)
-
-    async def _answer(self, from_server: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        seen = b""
-        sent = 0
-        while data := await from_server.read(65_536):
-            # in as many bytes as before, since they stand in a chunk: at once, so that a test need not wait
-            seen += _RETRY.sub(lambda found: b"retry: " + b"1\n".rjust(len(found[0]) - 7, b"0"), data)
-            frames = seen.split(b"\n\n", self.frames)
-            is_cut = len(frames) > self.frames
-            end = len(seen) - len(frames[-1]) if is_cut else len(seen)
-            writer.write(seen[sent:end])
-            await writer.drain()
-            sent = end
-            if is_cut:
-                return
+async def _frames(answer: aiohttp.ClientResponse, count: int | None) -> AsyncIterator[bytes]:
+    """The first frames of a stream, each as soon as it has come."""
+    data = b""
+    async for chunk in answer.content.iter_any():
+        data += chunk
+        while _END in data:
+            frame, _, data = data.partition(_END)
+            yield frame + _END
+            if count is not None:
+                count -= 1
+                if not count:
+                    return
 
 
 @asynccontextmanager
-async def cutting(upstream: int, frames: int = 1) -> AsyncIterator[Cutting]:
-    """A proxy before a server on this port."""
-    proxy = Cutting(upstream, frames)
-    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0, limit=1 << 20)
-    proxy.port = server.sockets[0].getsockname()[1]
-    try:
-        yield proxy
-    finally:
-        server.close()
-        await proxy.close()
+async def cutting(target: str) -> AsyncIterator[CuttingProxy]:
+    """A proxy before the server ``http://host:port``."""
+    async with aiohttp.ClientSession() as session:
+        proxy = CuttingProxy(target, session)
+        app = web.Application()
+        app.router.add_get("/{path:.*}", proxy.pass_on)
+        listening = TestServer(app, host="127.0.0.1")
+        await listening.start_server(shutdown_timeout=0.1)
+        proxy.base = str(listening.make_url("")).rstrip("/")
+        try:
+            yield proxy
+        finally:
+            await listening.close()

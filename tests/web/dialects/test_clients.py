@@ -17,7 +17,7 @@ import pytest
 from yarl import URL
 
 from reactor import Engine, Run
-from tests.helpers.cutting import cutting
+from tests.helpers.cut_bytes import cut_every
 from tests.helpers.mixed import Gate, finish, mixed_workflow, outcomes
 from tests.helpers.node import node_script
 from tests.helpers.runs import wait_until
@@ -190,7 +190,7 @@ async def test_execution_clients_after_the_end_and_cut_at_every_frame() -> None:
         check_execution(shown, run)
         assert await javascript("execution.mjs", url) == shown
         for client in (partial(read_events, is_end=is_over), partial(javascript, "execution.mjs")):
-            async with cutting(port_of(url)) as proxy:
+            async with cut_every(1, port_of(url)) as proxy:
                 assert await asyncio.wait_for(client(through(url, proxy.port)), PATIENCE) == shown
                 assert proxy.connections >= len(shown)
 
@@ -275,7 +275,7 @@ async def test_step_clients_after_the_end_and_cut_at_every_update() -> None:
         for query in (STEPS, STEPS + "&logs=1", STEPS + "&started=0"):
             url = stream_of(server, run.id, query)
             shown = await asyncio.wait_for(read_events(url), PATIENCE)
-            async with cutting(port_of(url)) as proxy:
+            async with cut_every(1, port_of(url)) as proxy:
                 cut = await asyncio.wait_for(read_events(through(url, proxy.port)), PATIENCE)
                 assert updates_of(cut) == updates_of(shown)
                 if query == STEPS:

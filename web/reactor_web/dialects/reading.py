@@ -100,6 +100,12 @@ def layers(facts: RunFacts) -> int:
     return max(depth.values(), default=0)
 
 
+def object_of(event: Event, name: str = "data") -> dict[str, Any]:
+    """The data of an event. What an application has said that is no object stands under ``name``."""
+    data: object = event.body["data"]
+    return cast("dict[str, Any]", data) if isinstance(data, dict) else {name: data}
+
+
 def error_text(event: Event) -> str | None:
     """Why a task or a run has not succeeded, as one text; None for an event that says no such thing.
 

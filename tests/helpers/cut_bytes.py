@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 
 _RETRY = re.compile(rb"retry: \d+\n")
@@ -65,7 +65,7 @@ class ByteProxy:
 
 
 @asynccontextmanager
-async def cut_every(frames: int, upstream: int) -> AsyncIterator[ByteProxy]:
+async def cut_every(frames: int, upstream: int) -> AsyncGenerator[ByteProxy]:
     """A proxy before the server on this port."""
     proxy = ByteProxy(upstream, frames)
     server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0, limit=1 << 20)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -56,7 +56,7 @@ class Script:
 
 
 @asynccontextmanager
-async def script(name: str, *arguments: str) -> AsyncIterator[Script]:
+async def script(name: str, *arguments: str) -> AsyncGenerator[Script]:
     pipe = asyncio.subprocess.PIPE
     command = [*node_script(name), *arguments]
     process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe, limit=1 << 20)
@@ -107,7 +107,7 @@ async def read_events(url: str, is_end: Callable[[str, Any], bool] = lambda even
 
 
 @asynccontextmanager
-async def served() -> AsyncIterator[tuple[Server, Gate]]:
+async def served() -> AsyncGenerator[tuple[Server, Gate]]:
     """A server with the workflow of ``tests.helpers.mixed``."""
     gate = Gate()
     async with serving(Engine("memory://", grace=0.0), mixed_workflow(gate)) as server:

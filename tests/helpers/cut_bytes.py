@@ -23,18 +23,21 @@ class ByteProxy:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self._open.add(asyncio.current_task())
+        try:
+            with suppress(OSError):  # the server may be down
+                await self._pass_on(reader, writer)
+        finally:
+            await _close(writer)
+            self._open.discard(asyncio.current_task())
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         from_server, to_server = await asyncio.open_connection("127.0.0.1", self._upstream)
         asking = asyncio.ensure_future(self._ask(reader, to_server))
         try:
-            with suppress(ConnectionError):
-                await self._answer(from_server, writer)
+            await self._answer(from_server, writer)
         finally:
             asking.cancel()
-            for side in (to_server, writer):
-                side.close()
-                with suppress(ConnectionError):
-                    await side.wait_closed()
-            self._open.discard(asyncio.current_task())
+            await _close(to_server)
 
     async def close(self) -> None:
         """Closes what is still open."""
@@ -52,8 +55,8 @@ class ByteProxy:
         seen = b""
         sent = 0
         while data := await from_server.read(65_536):
-            # in as many bytes as before, since they stand in a chunk: at once, so that a test need not wait
-            seen += _RETRY.sub(lambda found: b"retry: " + b"1\n".rjust(len(found[0]) - 7, b"0"), data)
+            # in as many bytes as before, since they stand in a chunk: soon, so that a test need not wait long
+            seen += _RETRY.sub(lambda found: b"retry: " + b"20\n".rjust(len(found[0]) - 7, b"0"), data)
             frames = seen.split(b"\n\n", self.frames)
             is_cut = len(frames) > self.frames
             end = len(seen) - len(frames[-1]) if is_cut else len(seen)
@@ -62,6 +65,12 @@ class ByteProxy:
             sent = end
             if is_cut:
                 return
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
 
 
 @asynccontextmanager

@@ -70,7 +70,6 @@ async def test_a_page_shows_the_steps_of_each_workflow(seeds: Seeds) -> None:
 async def test_an_event_source_goes_on_after_a_kill_by_itself(seeds: Seeds) -> None:
     """It comes back with the last id it has seen until the server is there again, and shows each frame once."""
     url = f"{seeds.url}/stream?workflow_id=w-1"
-    url = f"{seeds.url}/stream?workflow_id=w-1"
     async with (
         cut_every(1_000, port_of(url)) as proxy,
         script("steps.mjs", through(url, proxy.port), "stays") as client,

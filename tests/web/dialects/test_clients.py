@@ -206,6 +206,32 @@ async def test_a_shutdown_is_no_end_for_a_step_client() -> None:
     assert page["closing"] == ["shutdown"]
 
 
+# --- sessions ---------------------------------------------------------------------------------------------------
+
+
+async def test_what_a_session_says_in_their_words_reaches_both_clients() -> None:
+    """As it is, and its own end is the end; what is said in other words reaches neither."""
+    async with served() as (server, _):
+        session = await server.engine.session("s-1")
+        async with (
+            script("execution.mjs", stream_of(server, "s-1", EXECUTION)) as plan,
+            script("steps.mjs", stream_of(server, "s-1", STEPS), "stays") as page,
+        ):
+            await wait_until(lambda: len(server.streams) == 2)
+            await session.emit("task_start", {"taskId": "a", "tool": "search"})
+            await session.emit("ROUTER_THOUGHT", {"message": "hm"})
+            await session.emit("step", {"step_name": "a", "status": "completed", "progress": 1.0})
+            await session.emit("task_complete", {"taskId": "a", "tool": "search", "status": "success", "output": 1})
+            await session.emit("execution_complete", {"totalTasks": 1, "speedup": 1.5})
+            await session.close()
+            assert [(one["event"], one["data"].get("taskId")) for one in await plan.rest()] == [
+                ("task_start", "a"), ("task_complete", "a"), ("execution_complete", None),
+            ]  # fmt: skip
+            update, shown = await page.rest()
+        assert (update["update"]["workflow_id"], update["update"]["progress"]) == ("s-1", 1.0)
+        assert (shown["bar"]["value"], shown["closing"]) == (100, ["completed"])
+
+
 # --- every id ---------------------------------------------------------------------------------------------------
 
 

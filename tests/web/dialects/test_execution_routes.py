@@ -29,7 +29,10 @@ PLAN: dict[str, Any] = {
 
 @pytest.fixture
 async def client(aiohttp_client: AiohttpClient) -> Client:
-    """``POST /execute`` with a plan and, if it likes, a ``workflow_id``; ``GET /execute/{id}`` follows it."""
+    """``POST /execute`` with a plan and, if it likes, a ``workflow_id``; ``GET /execute/{id}`` follows it.
+
+    ``GET /start`` starts a plan, ``GET /start?id=`` one of this id.
+    """
     app, engine = web.Application(), Engine("memory://", grace=0.0)
 
     def begin(request: web.Request, body: Any) -> Start:
@@ -38,6 +41,7 @@ async def client(aiohttp_client: AiohttpClient) -> Client:
 
     add_start(app, "/execute", engine, begin, dialect="execution")
     add_stream(app, "/execute/{id}", engine, dialect="execution")
+    add_stream(app, "/start", engine, dialect="execution", start=lambda request: Start(load_plan(PLAN, TOOLS)))
     return await aiohttp_client(app)
 
 
@@ -103,3 +107,19 @@ async def test_the_results_of_a_large_plan_with_large_outputs_are_whole(client: 
     assert body["parallelizationLayers"] == 600
     assert [row["taskId"] for row in body["results"]] == [f"task-{number}" for number in range(600)]
     assert {row["output"] for row in body["results"]} == {"x" * 40_000}
+
+
+async def test_a_client_that_comes_back_starts_nothing_again(client: Client) -> None:
+    """An EventSource repeats its URL. Where it names its run it goes on; where it does not, no plan runs twice."""
+    async with client.get("/start?id=w-1", headers=SSE) as response:
+        frames = frames_of(await response.read())
+    async with client.get("/start?id=w-1", headers={**SSE, "Last-Event-ID": frames[2].id}) as response:
+        assert frames_of(await response.read()) == frames[3:]
+    async with client.get("/start", headers=SSE) as response:
+        assert frames_of(await response.read())[-1].event == "execution_complete"
+    async with client.get("/start", headers={**SSE, "Last-Event-ID": "3"}) as response:
+        (frame,) = frames_of(await response.read())
+    assert (frame.event, frame.data["error"]) == (
+        "error",
+        "the stream cannot go on where it broke off: its URL names no run; this would start another",
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
@@ -62,7 +62,7 @@ class Page:
 
 
 @asynccontextmanager
-async def page_of(base: str, workflow_id: str, backoff_ms: int = 20) -> AsyncIterator[Page]:
+async def page_of(base: str, workflow_id: str, backoff_ms: int = 20) -> AsyncGenerator[Page]:
     """A page that follows this workflow."""
     command = [*node_script("agents.mjs"), base, workflow_id, str(backoff_ms)]
     pipe = asyncio.subprocess.PIPE

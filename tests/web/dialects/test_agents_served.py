@@ -315,3 +315,65 @@ async def test_what_is_polled_is_what_a_stream_opens_with(desk: Desk) -> None:
     assert len(shown["agents"]) == 8
     async with desk.server.session.get(url + "nothing") as answer:
         assert answer.status == 404
+
+
+# --- sessions -----------------------------------------------------------------------------------------------------
+
+SAID: list[tuple[str, dict[str, Any]]] = [
+    ("workflow:started", {"name": "fix", "totalSteps": 1, "budgetLimit": 200}),
+    ("agent:started", {"agentName": "agent-1", "agentRole": "developer", "stepNumber": 1, "prompt": "Fix the bug"}),
+    ("log:created", {"level": "info", "message": "reading", "timestamp": "2026-11-21T12:00:00Z"}),
+    ("agent:completed", {"agentName": "agent-1", "stepNumber": 1, "duration": 45_000, "cost": 150, "output": "done"}),
+    ("workflow:running", {"iterations": 1, "totalCost": 150}),
+]
+DONE = ("workflow:completed", {"duration": 45_000, "totalCost": 150, "iterations": 1})
+
+
+async def say(desk: Desk, *said: tuple[str, dict[str, Any]]) -> None:
+    events = [{"type": type, "data": data} for type, data in said]
+    status, answer = await desk.server.post("/runs/fix-1/events", events)
+    assert status == 202, answer
+
+
+async def test_a_session_is_what_the_application_says(desk: Desk) -> None:
+    """Live its own frames and no other; who comes late, or after the end, sees what they made of the workflow."""
+    await desk.server.put("/runs/fix-1", {"session": True})
+    async with desk.follow("fix-1") as stream:
+        live = Page(stream)
+        await live.opening()
+        await say(desk, *SAID)
+        await live.until("workflow:running")
+        assert [(frame.event, json.loads(frame.data)) for frame in live.frames[1:]] == SAID
+        async with desk.follow("fix-1") as other:
+            late = Page(other)
+            opening = [frame.event for frame in await late.opening()]
+            assert opening == ["workflow:state", "log:created", "agent:state"]
+            await say(desk, DONE)
+            await desk.server.post("/runs/fix-1/close", {})
+            pages = [await page.seen() for page in (live, late)]
+    after = await frames_of(desk, "fix-1")
+    assert [*pages, Dashboard().show(after).seen] == [pages[0]] * 3
+    assert pages[0]["workflow"]["totalCost"] == 150
+    assert pages[0]["agents"]["agent-1"]["status"] == "completed"
+    assert [frame.event for frame in live.frames[-2:]] == ["workflow:completed", "stream.end"]
+    assert [(frame.event, bool(frame.id)) for frame in after[-2:]] == [
+        ("workflow:completed", False), ("stream.end", True),
+    ]  # fmt: skip
+    for last in (live.frames[-1], after[-1]):
+        async with desk.follow("fix-1", cursor=last.id) as stream:
+            assert stream.status == 204
+
+
+async def test_a_session_that_tells_no_end_has_one(desk: Desk) -> None:
+    """``workflow:failed`` with the error it was closed with, for whoever was there and for whoever comes later."""
+    await desk.server.put("/runs/fix-1", {"session": True})
+    await say(desk, *SAID)
+    async with desk.follow("fix-1") as stream:
+        live = Page(stream)
+        await live.opening()
+        await desk.server.post("/runs/fix-1/close", {"status": "failed", "error": "nobody is there"})
+        await live.seen()
+    for frames in (live.frames, await frames_of(desk, "fix-1")):
+        assert frames[-1].event == "workflow:failed"
+        assert json.loads(frames[-1].data)["error"] == "nobody is there"
+        assert frames[-1].id == "7"

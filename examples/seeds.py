@@ -29,20 +29,20 @@ from reactor_web import Problem, Start, add_start, add_state, add_stream
 # --- streaming executor: a DAG of tools as JSON, streamed as it runs or answered whole ----------------------------
 
 
-@tool("echo")
+@tool(name="echo")
 async def echo(value: Any = None) -> Any:
     """What it is given."""
     return value
 
 
-@tool("sleep")
+@tool(name="sleep")
 async def sleep(seconds: float = 0.1, value: Any = None) -> Any:
     """What it is given, later."""
     await asyncio.sleep(seconds)
     return value
 
 
-@tool("fail")
+@tool(name="fail")
 async def fail(message: str = "it failed") -> None:
     """Nothing: it fails."""
     raise RuntimeError(message)
@@ -71,7 +71,7 @@ team = Workflow("fix-a-bug")
 
 @team.task(meta={"agentName": "planner", "agentRole": "architect", "prompt": "Plan the fix"})
 async def plan(task: str, ctx: Context) -> str:
-    await ctx.log("planning", task=task)
+    await ctx.log.info("planning", task=task)
     await ctx.spend(cost=0.02, tokens=200)
     return f"a plan for {task}"
 

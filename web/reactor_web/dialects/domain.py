@@ -49,8 +49,6 @@ OWN: Final = frozenset(NAMES.values()) | {HEARTBEAT}
 """The types of an application that are frames with a name, too."""
 ENDS: Final = frozenset({"WorkflowCompleted", "WorkflowFailed", "WorkflowCancelled"})
 
-MAX_AGENT_CHARS: Final = 200
-
 
 @dataclass(slots=True)
 class Seen:
@@ -62,12 +60,6 @@ class Seen:
     is_session: bool = False
     has_own_end: bool = False
     """Whether the application has sent an end of its own."""
-
-
-def _agent(text: str) -> str:
-    if not 0 < len(text) <= MAX_AGENT_CHARS or not text.isprintable():
-        raise ValueError(f"must be 1 to {MAX_AGENT_CHARS} printable characters")
-    return text
 
 
 def _tail(text: str) -> int | None:
@@ -88,7 +80,7 @@ class Domain:
             "include_history": DialectOption(
                 _tail, None, "`false`: begin with what comes next, not with the first event.", sets="tail"
             ),
-            "agent_id": DialectOption(_agent, None, "The agent, where the meta of the run names none."),
+            "agent_id": DialectOption(str, None, "The agent, where the meta of the run names none."),
         },
     )
 

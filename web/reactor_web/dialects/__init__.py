@@ -7,6 +7,7 @@ outputs    what came of a run, for dialects that answer a client that waits for 
 native     NATIVE: events and notices as they are in the log
 domain     DOMAIN: flat messages as of an event broker
 timeline   TIMELINE: entries for a person beside a chat
+cloudevents   CLOUDEVENTS: messages as CloudEvents, one a frame or as a batch
 table      the dialects by name: ``register`` adds one
 """
 

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from reactor_web.dialects.base import Configurable, Dialect
+from reactor_web.dialects.cloudevents import CLOUDEVENTS
 from reactor_web.dialects.domain import DOMAIN
 from reactor_web.dialects.native import NATIVE
 from reactor_web.dialects.timeline import TIMELINE
@@ -73,3 +74,4 @@ def known() -> tuple[str, ...]:
 register(NATIVE)
 register(DOMAIN)
 register(TIMELINE)
+register(CLOUDEVENTS)

@@ -16,6 +16,7 @@ from reactor import Context, Engine, Run, Workflow, load_plan
 from reactor_web import Problem, Start, add_start, add_state, add_stream, dialects
 from reactor_web.dialects import table
 from reactor_web.sse.parser import Frame, Parser
+from reactor_web.streaming.streams import STREAMS
 from tests.helpers.board import Board, Counting
 from tests.helpers.server import Gates, gated_workflow, small_workflow
 
@@ -70,7 +71,7 @@ async def test_a_stream_under_any_path_and_its_errors(build: Build) -> None:
         named = await read(response)
     assert {"one", "ended", "run.completed", "stream.end"} <= {frame.event for frame in named}
     async with client.get("/stream?flow_id=r1") as response:
-        assert [frame.event for frame in await read(response)][0] == "run.started"
+        assert (await read(response))[0].event == "run.started"
     for path, status, words in [
         ("/flows/nobody/stream", 404, "nobody"),
         ("/stream", 400, "the request does not say which run: ?flow_id="),
@@ -117,7 +118,7 @@ async def test_a_get_may_start_its_run_once(build: Build) -> None:
     bodies = await asyncio.gather(*[_get(client, "/stream?workflow_id=w1") for _ in range(20)])
     assert {len(body) for body in bodies} == {len(bodies[0])}
     async with client.get("/stream?workflow_id=w1&after=99") as response:
-        assert [frame.event for frame in await read(response)][0] == "stream.gap"
+        assert (await read(response))[0].event == "stream.gap"
     last = bodies[0][-1].id
     async with client.get("/stream?workflow_id=w1", headers={"Last-Event-ID": last}) as response:
         assert response.status == 204
@@ -168,12 +169,12 @@ async def test_a_start_that_is_refused_starts_nothing(build: Build) -> None:
         async with client.post("/execute", json=body) as response:
             assert (response.status, response.content_type) == (422, "application/problem+json")
             assert words in (await response.json())["detail"]
-    for options, status in [
-        ({"data": b"{", "headers": JSON}, 400),
-        ({"data": b"{}", "headers": {"Content-Type": "text/plain"}}, 415),
-        ({"data": b"{}", "headers": {**JSON, "Host": "evil.example"}}, 403),
+    for data, headers, status in [
+        (b"{", JSON, 400),
+        (b"{}", {"Content-Type": "text/plain"}, 415),
+        (b"{}", {**JSON, "Host": "evil.example"}, 403),
     ]:
-        async with client.post("/execute", **options) as response:
+        async with client.post("/execute", data=data, headers=headers) as response:
             assert response.status == status
 
 
@@ -294,10 +295,10 @@ async def test_an_engine_may_have_routes_of_both_kinds(aiohttp_client: AiohttpCl
     assert not engine.is_accepting
 
 
-async def test_what_a_route_cannot_be_is_told_when_it_is_added(build: Build) -> None:
+def test_what_a_route_cannot_be_is_told_when_it_is_added() -> None:
     """Not when the first client asks."""
     app, engine = web.Application(), Engine("memory://")
-    for add, error, words in [
+    attempts: list[tuple[Callable[[], None], type[Exception], str]] = [
         (lambda: add_stream(app, "/a", engine, dialect="bord"), ValueError, "there is no dialect 'bord'"),
         (lambda: add_stream(app, "/a", engine, hartbeat=1), TypeError, "did you mean 'heartbeat'"),  # type: ignore[call-arg]  # the error is the test
         (lambda: add_stream(app, "/a", engine, heartbeat=-1), ValueError, "heartbeat"),
@@ -306,9 +307,10 @@ async def test_what_a_route_cannot_be_is_told_when_it_is_added(build: Build) -> 
         (lambda: add_start(app, "/a", engine, "begin"), TypeError, "begin must be a function"),  # type: ignore[arg-type]  # the error is the test
         (lambda: add_start(app, "/a", engine, lambda r, b: Start("x"), answer="no"), ValueError, "answer="),  # type: ignore[arg-type]  # the error is the test
         (lambda: add_state(app, "/a", engine, dialect="counting"), ValueError, "has no form"),
-    ]:
+    ]
+    for add, error, words in attempts:
         with pytest.raises(error, match=words):
-            add()  # type: ignore[no-untyped-call]
+            add()
     assert not app.router.resources()
 
 
@@ -331,8 +333,6 @@ async def test_a_result_is_waited_for_until_the_server_closes(aiohttp_client: Ai
 
     asked = asyncio.ensure_future(ask())
     await began.wait()
-    from reactor_web.streaming.streams import STREAMS
-
     await app[STREAMS].close()
     status, problem = await asked
     assert (status, problem["run_id"]) == (503, "r1")

@@ -7,10 +7,15 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
+from reactor_web.dialects.ag_ui import AG_UI
+from reactor_web.dialects.agents import AGENTS
+from reactor_web.dialects.ai_sdk import AI_SDK
 from reactor_web.dialects.base import Configurable, Dialect
 from reactor_web.dialects.cloudevents import CLOUDEVENTS
 from reactor_web.dialects.domain import DOMAIN
+from reactor_web.dialects.execution import EXECUTION
 from reactor_web.dialects.native import NATIVE
+from reactor_web.dialects.steps import STEPS
 from reactor_web.dialects.timeline import TIMELINE
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
@@ -71,7 +76,5 @@ def known() -> tuple[str, ...]:
     return tuple(sorted(_by_name))
 
 
-register(NATIVE)
-register(DOMAIN)
-register(TIMELINE)
-register(CLOUDEVENTS)
+for dialect in (NATIVE, EXECUTION, AGENTS, STEPS, DOMAIN, TIMELINE, AG_UI, AI_SDK, CLOUDEVENTS):
+    register(dialect)

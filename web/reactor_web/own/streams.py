@@ -22,6 +22,7 @@ from reactor_web.http.settings import StreamSettings, check_settings
 from reactor_web.own.refusal import REFUSED, refuse
 from reactor_web.own.route import IdFrom, add_route, check_id_from, id_of, id_or_none, names_in, own_query, value_of
 from reactor_web.own.start import BeginGet, check_start, start_run
+from reactor_web.streaming.kept import run_started
 from reactor_web.streaming.stream import stream_to
 
 _SAYS: Final = "text/event-stream"
@@ -96,8 +97,10 @@ class _Route:
 
     async def check_match(self, request: web.Request, run: Run) -> Run:
         """The run; raises UnknownRun where the path says something else than its meta."""
-        # from the log: the state of a run that has just started may not have its meta yet
-        meta = (await run.beginning()).get("meta") or {} if self.match else {}
+        if not self.match:
+            return run
+        started = await run_started(run.feed)  # a run that is being started has no state yet
+        meta: dict[str, Any] = {} if started is None else started.data.get("meta") or {}
         for name in self.match:
             if name in meta and str(meta[name]) != request.match_info[name]:
                 raise UnknownRun.of(run.id)

@@ -30,11 +30,7 @@ def platform_app(engine: Engine, gates: Gates) -> web.Application:
     async def fine(topic: str = "bees") -> str:
         return f"all about {topic}"
 
-    async def ends_itself(ctx: Context) -> None:
-        await ctx.emit("WorkflowCompleted", {"result": 1})
-
-    bodies = stubborn, fine, ends_itself
-    flows = [agents_workflow(gates), *(one_task(body, body.__name__) for body in bodies)]
+    flows = [agents_workflow(gates), *(one_task(body, body.__name__) for body in (stubborn, fine))]
     app = reactor_web.create_app(engine, flows)
     path = "/api/v1/agents/{agent_id}/tasks/{task_id}/events/stream"
     reactor_web.add_stream(app, path, engine, dialect="domain", id_from="task_id", match=["agent_id"])

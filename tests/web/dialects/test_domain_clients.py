@@ -175,15 +175,15 @@ async def test_a_run_that_never_starts_closes_the_stream_and_is_no_end(platform:
     assert orjson.loads(frame.data)["reason"] == "not_found"
 
 
-async def test_a_page_of_a_run_that_said_its_own_end_stops_asking(platform: Server) -> None:
+async def test_a_page_of_a_session_that_said_its_own_end_stops_asking(platform: Server) -> None:
     """The frame of the end is not of the last event; who comes back from it is told the last id, then gets a 204."""
-    run_id = (await platform.start("ends_itself"))["run_id"]
-    frames = await whole(platform, run_id)
-    assert [frame.event for frame in frames] == ["WorkflowStarted", "WorkflowStepStarted", "WorkflowCompleted",
-                                                 "WorkflowStepCompleted"]  # fmt: skip
-    [last] = await whole(platform, run_id, **{"Last-Event-ID": frames[-1].id})
-    assert last.event == "stream.end"
-    async with node_client("domain.mjs", url(platform, run_id), "cut") as page:
+    session = await platform.engine.session("s")
+    await session.emit("WorkflowCompleted", {"result": 1})
+    await session.close()
+    frames = await whole(platform, "s")
+    assert heard(frames) == [("WorkflowCompleted", "2")]
+    assert heard(await whole(platform, "s", **{"Last-Event-ID": "2"})) == [("stream.end", "3")]
+    async with node_client("domain.mjs", url(platform, "s")) as page:
         assert seen(await page.until(heard="closed")) == heard(frames)
 
 

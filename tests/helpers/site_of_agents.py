@@ -132,10 +132,10 @@ class NodeClient:
 
 
 @asynccontextmanager
-async def node_client(script: str, *arguments: str) -> AsyncIterator[NodeClient]:
+async def node_client(script: str, *arguments: str, newest: bool = False) -> AsyncIterator[NodeClient]:
     """Runs a script; it is ended with the block."""
     process = await asyncio.create_subprocess_exec(
-        *node_script(script), *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        *node_script(script, newest=newest), *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     try:
         yield NodeClient(process)

@@ -60,7 +60,7 @@ class Engine(TreeQueries):
             run = await engine.start(flow, {"root": "src"})
 
     - ``log``: the URL of an event log, or one of your own (``reactor.ports.Log``).
-    - ``workflows``: those that can be started by name; ``start`` registers a workflow too.
+    - ``workflows``: those that are found by name, and whose open runs go on after a restart.
     - ``concurrency``: how many bodies of all runs run at once; None: no limit.
     - ``limits``: named ``Limit``s, which tasks share by ``limits="name"``.
     - ``tools``: the tools that a plan may use; None: every ``@tool`` of this process.
@@ -134,7 +134,7 @@ class Engine(TreeQueries):
             self.clock,
             loop,
             self._settings,
-            limits=self._registry.limits.values(),
+            limits=self._registry.limits,
             digest_key=self.digest_key,
             blocked=self._runs.warn_blocked,
             child_runs=self._recovery,
@@ -177,16 +177,15 @@ class Engine(TreeQueries):
     # --- workflows ---
 
     def register(self, workflow: Workflow) -> Graph:
-        """Validates a workflow and registers it by its name; raises WorkflowError."""
-        graph = self._registry.register(workflow)
-        if self._host is not None:
-            for name in graph.limits:
-                self._host.add_limit(self._registry.limits[name])
-        return graph
+        """Validates a workflow and registers it; from now on its name means this one. Raises WorkflowError.
+
+        Runs of those that had the name before go on, each in its own graph, also after a restart that registers them.
+        """
+        return self._registry.register(workflow)
 
     @property
     def workflows(self) -> Mapping[str, Workflow]:
-        """The registered workflows by name."""
+        """The registered workflows by name, each the last that was registered under it."""
         return self._registry.workflows
 
     @property
@@ -211,11 +210,12 @@ class Engine(TreeQueries):
     ) -> Run:
         """Starts a run; returns once its ``run.started`` is in the log.
 
+        A workflow that is given, and not registered, is known only as long as its runs are open, whatever its name.
         Raises WorkflowError, InputError, RunExists, UnknownWorkflow, EngineClosed, or ValueError for a ``run_id``,
         ``meta`` or ``budget`` that is not valid. After an error nothing has been started.
         """
         self._open_host()
-        graph = self.register(self.workflow(workflow) if isinstance(workflow, str) else workflow)
+        graph = self._registry.graph_of(workflow)
         inputs = graph.validate_input({} if input is None else input)
         run_id = make_run_id() if run_id is None else check_run_id(run_id)
         allowed = None if budget is None else Budget.of(budget)
@@ -259,12 +259,10 @@ class Engine(TreeQueries):
     async def retry(self, run_id: str, *, new_run_id: str | None = None) -> Run:
         """Starts a new run with the input of one that has ended, and reuses the outputs of its completed tasks.
 
-        Raises UnknownRun, RunOpen where that run has not ended, WorkflowChanged where its workflow has changed, and
+        Raises UnknownRun, RunOpen where that run has not ended, WorkflowChanged where its graph is not known here, and
         what ``start`` raises.
         """
-        graph, beginning, reused = await prepare_retry(
-            self._registry, await self._stores.index.record(run_id), await self.get(run_id)
-        )
+        graph, beginning, reused = await prepare_retry(self._registry, self._runs, run_id)
         new_id = make_run_id() if new_run_id is None else check_run_id(new_run_id)
         return await self._begin(graph, new_id, beginning, reused=reused)
 
@@ -285,9 +283,9 @@ class Engine(TreeQueries):
             return await self.start(workflow, input, run_id=run_id, meta=meta, budget=budget), True
         except RunExists:
             run = await self.get(run_id)
-            flow = self.workflow(workflow) if isinstance(workflow, str) else workflow
-            started = await run.beginning()
-            if not is_same_start(started, flow.validate(), input or {}, meta, budget, self.digest_key):
+            graph, started = self._registry.graph_of(workflow), await run.beginning()
+            is_named = self._registry.is_named(graph)
+            if not is_same_start(started, graph, input or {}, meta, budget, self.digest_key, is_named=is_named):
                 raise RunExists(f"there is a run {run_id!r} already, started differently", run_id=run_id) from None
             return run, False
 

@@ -19,6 +19,8 @@ parent        how a run and its child runs see each other
 summary       its terminal event
 outcome       what awaiting a run raises where it did not complete
 run           the handle: follow it, await it, control it
+lost          a run whose log failed, and what is needed to go on with it
+ended_graphs  which graph an ended run had
 open_runs     all runs that are open, and the last that ended
 draining      the end of an engine: what becomes of open runs
 """

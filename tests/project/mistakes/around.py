@@ -52,7 +52,6 @@ ENGINE = (
     "Engine(limits=[Limit('openai', 60), Limit('openai', 10)])",
     "Engine(tools=[len])",
     "Engine(services=[5])",
-    "twin = Workflow('census')\ntwin.task(lambda: 2, name='other')\nEngine(workflows=[flow, twin])",
     "flow.task(lambda: 1, name='use', limits='openai')\nEngine(workflows=[flow])",
 )
 

@@ -1,4 +1,4 @@
-"""The limits that users meet: each with its unit, and what happens beyond it. None of them is a setting."""
+"""The limits that users meet: each with its unit, and what happens beyond it. Few are the default of a setting."""
 
 import re
 from typing import Final
@@ -28,7 +28,9 @@ PREVIEW_CHARS: Final = 500
 # --- the window: the backpressure of a run ------------------------------------------------------------------------
 
 WINDOW_EVENTS: Final = 1_000
-"""Events in one window. Once as many are waiting, ``emit`` waits and no task starts."""
+"""Events in one window, by default. Once as many are waiting, ``emit`` waits and no task starts."""
+MAX_WINDOW_EVENTS: Final = 10_000
+"""The most that ``Engine(window=…)`` can be, since no more go into ``WINDOW_BYTES``; beyond it, ValueError."""
 WINDOW_BYTES: Final = 1 * MIB
 """Bytes in one window, with the same effect as ``WINDOW_EVENTS``."""
 CROWDED: Final = 2

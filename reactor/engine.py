@@ -67,6 +67,7 @@ class Engine(TreeQueries):
     - ``resources``: shared pools and clients, which bodies find in ``ctx.resources``.
     - ``grace``: seconds that open runs get at the end of ``async with``.
     - ``append_timeout``: seconds that the log may take for one window; after that its run is lost in this process.
+    - ``window``: how many events of a run wait for its log before ``emit`` waits too and no task starts; 1 to 10,000.
     - ``listeners``: what is told of windows, waits, stalls and streams (``reactor.listeners``).
     - ``services``: what starts and ends with the engine (``reactor.services.Service``).
     - ``clock``: what it reads and waits by (``reactor.ports.Clock``); None: the time of the machine.
@@ -85,6 +86,7 @@ class Engine(TreeQueries):
         grace: float = bounds.DRAIN_GRACE_SECONDS,
         tracebacks: bool = False,
         append_timeout: float = bounds.APPEND_TIMEOUT_SECONDS,
+        window: int = bounds.WINDOW_EVENTS,
         services: Iterable[Service] = (),
         listeners: Iterable[Listener] = (),
         clock: Clock | None = None,
@@ -93,11 +95,11 @@ class Engine(TreeQueries):
         self._stores = stores_of(self.log)
         self.answers = self._stores.answers
         self.clock: Clock = SystemClock() if clock is None else check_clock(clock)
-        check_engine_options(concurrency, grace, append_timeout, resources)
+        check_engine_options(concurrency, grace, append_timeout, window, resources)
         self._grace, self._append_timeout = grace, append_timeout
         self._services = Services(services)
         self.listeners = Listeners(listeners)
-        self._settings = HostSettings(resources or {}, concurrency, tracebacks, append_timeout, self.listeners)
+        self._settings = HostSettings(resources or {}, concurrency, tracebacks, append_timeout, window, self.listeners)
         self._registry = Registry(limits, tools)
         self._runs = OpenRuns(self._stores, self.clock, self.listeners)
         self._recovery = Recovery(self._registry, self._runs)

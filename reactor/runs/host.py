@@ -34,6 +34,7 @@ class HostSettings(NamedTuple):
     concurrency: int | None
     tracebacks: bool
     append_timeout: float
+    window: int
     listeners: Listeners
 
 
@@ -87,6 +88,7 @@ class Host:
         self.resources = MappingProxyType(Resources(settings.resources))
         self.tracebacks = settings.tracebacks
         self.append_timeout = settings.append_timeout
+        self.window = settings.window
         self.listeners = settings.listeners
         self.digest_key = digest_key
         concurrency = settings.concurrency

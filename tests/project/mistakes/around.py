@@ -47,6 +47,7 @@ ENGINE = (
     "Engine(grace=-1)",
     "Engine(grace='2')",
     "Engine(append_timeout=0)",
+    "Engine(window=0)",
     "Engine(resources=5)",
     "Engine(limits={'openai': 60})",
     "Engine(limits=[Limit('openai', 60), Limit('openai', 10)])",

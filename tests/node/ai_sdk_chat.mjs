@@ -9,7 +9,7 @@ let cuts = []; // after how many chunks the next responses are cut
 let chunks = 0; // of the last response
 
 function cut(response, after) {
-  if (response.body === null) return response;
+  if (response.body === null || !response.ok) return response;
   const decoder = new TextDecoder();
   let text = '';
   const body = response.body.pipeThrough(
@@ -94,15 +94,18 @@ function state() {
 
 async function collect(stream) {
   if (stream === null) return null;
-  const [forChunks, forMessage] = stream.tee();
-  const reading = (async () => {
-    let message = null;
-    for await (const next of readUIMessageStream({ stream: forMessage })) message = next;
-    return message;
-  })();
   const seen = [];
-  for await (const chunk of forChunks) seen.push(chunk);
-  return { chunks: seen, message: await reading };
+  const watched = stream.pipeThrough(
+    new TransformStream({
+      transform(chunk, controller) {
+        seen.push(structuredClone(chunk)); // the reader changes the data of a part in place
+        controller.enqueue(chunk);
+      },
+    }),
+  );
+  let message = null;
+  for await (const next of readUIMessageStream({ stream: watched })) message = next;
+  return { chunks: seen, message };
 }
 
 let pending;

@@ -59,6 +59,11 @@ def _chunk(thread: Thread, event: Event) -> Iterator[Message]:
         yield {"type": "TEXT_MESSAGE_CONTENT", "messageId": id, "delta": text}
 
 
+def _asked(thread: Thread, event: Event) -> Iterator[Message]:
+    if "problem" in event.data:  # the question is asked again
+        yield custom("reactor.rejected", event, {"key": event.data["key"], "problem": event.data["problem"]})
+
+
 def _tool_called(thread: Thread, event: Event) -> Iterator[Message]:
     id = _call_id(event)
     thread.calls.setdefault(event.task_id or "", {})[id] = Call(event.data["tool"], thread.number)
@@ -128,6 +133,7 @@ _MAKERS: Final[dict[str, Make]] = {
     "task.started": _task_started,
     "task.retrying": _task_retrying,
     "task.chunk": _chunk,
+    "task.waiting": _asked,
     "task.completed": _task_ended,
     "task.failed": _task_ended,
     "task.skipped": _task_ended,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from aiohttp import web
@@ -16,7 +16,7 @@ HOSTS: Final = web.AppKey("reactor_hosts", frozenset[str])
 API_PREFIX: Final = web.AppKey("reactor_api_prefix", str)
 """Of an application in which the routes are mounted: where."""
 
-OWN_ENGINE: Final = "reactor_engine"
+OWN_ENGINE: Final[Any] = web.RequestKey("reactor_engine", Engine) if hasattr(web, "RequestKey") else "reactor_engine"
 """The member of a request to a route of one's own that has the engine of this route."""
 
 _repeats: WeakKeyDictionary[Engine, Repeats] = WeakKeyDictionary()
@@ -24,7 +24,7 @@ _repeats: WeakKeyDictionary[Engine, Repeats] = WeakKeyDictionary()
 
 def engine_of(request: web.Request) -> Engine:
     """The engine that a request is for."""
-    own = request.get(OWN_ENGINE)
+    own: Engine | None = request.get(OWN_ENGINE)
     return request.app[ENGINE] if own is None else own
 
 

@@ -61,12 +61,16 @@ def check_answer(answer: object) -> None:
 
 
 async def start_run(engine: Engine, start: Start, *, again: bool = False) -> Run:
-    """Starts a run. ``again``: the run of this id may have been started before, and is then the answer."""
+    """Starts a run. One with an id may have been started before: the same start gives the same run.
+
+    Raises RunExists where it was started differently; with ``again`` that run is the answer, too.
+    """
+    given = {"meta": start.meta, "budget": start.budget}
+    if start.run_id is None:
+        return await engine.start(start.workflow, start.input, **given)
     try:
-        return await engine.start(
-            start.workflow, start.input, run_id=start.run_id, meta=start.meta, budget=start.budget
-        )
+        return (await engine.ensure(start.workflow, start.input, run_id=start.run_id, **given))[0]
     except RunExists:
-        if not again or start.run_id is None:
+        if not again:
             raise
         return await engine.get(start.run_id)

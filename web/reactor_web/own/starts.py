@@ -53,9 +53,10 @@ def add_start(
       ``"auto"``: a stream where ``Accept`` names ``text/event-stream``, else the result.
     - ``options``: those of ``stream``, for streams. ``dialect`` also decides the form of the result.
 
-    A request must have a JSON content type and a host name that is allowed here, as all that change something. With an
-    ``Idempotency-Key`` the same request starts one run. Errors are problem documents. A client that leaves cancels
-    nothing. Raises TypeError and ValueError for an argument that cannot be.
+    A request must have a JSON content type and a host name that is allowed here, as all that change something. A run_id
+    that was started before gives the same run, and 409 where the start differs; with an ``Idempotency-Key`` the same
+    request starts one run. Errors are problem documents. A client that leaves cancels nothing. Raises TypeError and
+    ValueError for an argument that cannot be.
     """
     if not callable(begin):
         raise TypeError(f"{path}: begin must be a function(request, body) that returns a Start")

@@ -22,6 +22,7 @@ from reactor_web.http.settings import StreamSettings, check_settings
 from reactor_web.own.refusal import REFUSED, refuse
 from reactor_web.own.route import IdFrom, add_route, check_id_from, id_of, id_or_none, names_in, own_query, value_of
 from reactor_web.own.start import BeginGet, check_start, start_run
+from reactor_web.streaming.kept import run_started
 from reactor_web.streaming.stream import stream_to
 
 _SAYS: Final = "text/event-stream"
@@ -94,9 +95,12 @@ class _Route:
         query = own_query(request, self.id_from)
         return stream_options(query, request.headers.get("Last-Event-ID"), fixed, strict=False)
 
-    def check_match(self, request: web.Request, run: Run) -> Run:
+    async def check_match(self, request: web.Request, run: Run) -> Run:
         """The run; raises UnknownRun where the path says something else than its meta."""
-        meta = run.state.meta or {}
+        if not self.match:
+            return run
+        started = await run_started(run.feed)  # a run that is being started has no state yet
+        meta: dict[str, Any] = {} if started is None else started.data.get("meta") or {}
         for name in self.match:
             if name in meta and str(meta[name]) != request.match_info[name]:
                 raise UnknownRun.of(run.id)
@@ -130,12 +134,12 @@ async def _follow(route: _Route, request: web.Request) -> web.StreamResponse:
 
 
 async def _follow_run(route: _Route, request: web.Request, run_id: str) -> web.StreamResponse:
-    run = route.check_match(request, await route.engine.get(run_id))
+    run = await route.check_match(request, await route.engine.get(run_id))
     return await stream_to(request, run, route.options(request, run), may_hand_over=True)
 
 
 async def _matching(route: _Route, request: web.Request, pending: Awaitable[Run]) -> Run:
-    return route.check_match(request, await pending)
+    return await route.check_match(request, await pending)
 
 
 async def _started(route: _Route, start: BeginGet, request: web.Request) -> Run:
@@ -143,7 +147,7 @@ async def _started(route: _Route, start: BeginGet, request: web.Request) -> Run:
     run_id = await id_or_none(request, route.id_from)
     if run_id is not None:
         try:
-            return route.check_match(request, await route.engine.get(run_id))
+            return await route.check_match(request, await route.engine.get(run_id))
         except UnknownRun:
             if request.headers.get("Last-Event-ID") or request.query.get("after"):
                 raise  # it has followed a run that is gone: nobody asked for another one

@@ -24,14 +24,14 @@ from reactor.plans.load import load_plan, parse_plan
 from reactor.runs.run import Run
 from reactor_web.bounds import MAX_GRACE_SECONDS
 from reactor_web.guard.hosts import guard_change
-from reactor_web.http.body import ANYTHING, NUMBER, OBJECT, STRING, Kind, NoBody, json_body, json_response
+from reactor_web.http.body import ANYTHING, BOOLEAN, NUMBER, OBJECT, STRING, Kind, NoBody, json_body, json_response
 from reactor_web.http.command import carry_out
 from reactor_web.http.idempotency import Claim, digest_of, idempotency_key
 from reactor_web.http.keys import ENGINE, engine_of, repeats_of
 from reactor_web.http.problems import Problem
 from reactor_web.http.query import OF_A_ROUTE, accepts, page_size, stream_options
 from reactor_web.http.result import full, listed, summary
-from reactor_web.routes.starting import answer_start, check_start, location_of, start_once, starter
+from reactor_web.routes.starting import answer_start, check_start, location_of, session_starter, start_once, starter
 from reactor_web.streaming.stream import stream_to
 
 T = TypeVar("T")
@@ -149,12 +149,21 @@ def _load_plan(raw: bytes, engine: Engine) -> tuple[dict[str, Any], Workflow]:
 
 
 async def put_run(request: web.Request) -> web.StreamResponse:
-    """Starts a run under the client's id. The same request again finds that run; one with another body is 409."""
+    """Starts a run, or opens a session, under the client's id.
+
+    The same request again finds that run; one with another body is 409.
+    """
     answer = check_start(request)
-    body = await json_body(request, {"workflow": STRING, "input": ANYTHING, "meta": OBJECT, "budget": OBJECT})
-    if "workflow" not in body:
-        raise Problem(422, "the body must name the workflow: {workflow, input}")
-    start = starter(request.app[ENGINE], body["workflow"], body)
+    members = {"workflow": STRING, "input": ANYTHING, "meta": OBJECT, "budget": OBJECT}
+    body = await json_body(request, {**members, "session": BOOLEAN, "idle": NUMBER})
+    if body.get("session"):
+        start = session_starter(request.app[ENGINE], body)
+    elif "idle" in body:
+        raise Problem(422, "idle is for a session: {session: true, idle}")
+    elif "workflow" in body:
+        start = starter(request.app[ENGINE], body["workflow"], body)
+    else:
+        raise Problem(422, "the body must name the workflow, {workflow, input}, or say {session: true}")
     return await answer_start(request, answer, lambda run_id, _: start(run_id, True), request.match_info["id"])
 
 

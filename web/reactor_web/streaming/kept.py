@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import pickle
 from collections import deque
+from contextlib import aclosing, suppress
 from typing import Any, Final, NamedTuple, TypeAlias
 from weakref import WeakKeyDictionary, ref
 
 import orjson
 
+from reactor.errors import LogLost
 from reactor.events.event import Event
 from reactor.stream.feed import Feed
-from reactor.stream.follow import cursor_after
+from reactor.stream.follow import cursor_after, iterate
 from reactor_web.bounds import KEPT_STATE_BYTES, KEPT_STATE_EVENTS
 from reactor_web.dialects import Dialect
 from reactor_web.http.own_options import OwnOptions
@@ -120,8 +122,15 @@ async def first_state(feed: Feed, dialect: Dialect) -> FoldStart:
 
 
 async def run_started(feed: Feed) -> Event | None:
-    """``run.started`` with what is stored beside it; None where the log does not have it any more."""
-    started = await feed.event(1)
+    """``run.started`` with what is stored beside it; None where the log does not have it, or not any more.
+
+    Of a run that is being started: once it is in the log.
+    """
+    with suppress(LogLost):
+        if feed.last_seq == 0:
+            async with aclosing(iterate(feed)) as windows:
+                await anext(windows, None)
+    started = await feed.event(1) if feed.last_seq else None
     if started is None:
         return None
     references = [name for name in started.data if name.endswith("_ref")]

@@ -77,7 +77,7 @@ def started(*tasks: str | dict[str, Any], **data: Any) -> tuple[str, dict[str, A
     """``run.started`` of a workflow ``flow`` with these tasks, each with what its entry says besides its id."""
     entries = [{"id": task} if isinstance(task, str) else task for task in tasks]
     listed = [{"kind": "task", "depends_on": [], "place": place, **entry} for place, entry in enumerate(entries)]
-    return "run.started", {"workflow": "flow", "total_tasks": len(listed), "tasks": listed, **data}
+    return "run.started", {"workflow": "flow", "version": "1", "total_tasks": len(listed), "tasks": listed, **data}
 
 
 def session() -> tuple[str, dict[str, Any]]:

@@ -59,7 +59,7 @@ def _id(first: str, number: int) -> str:
 
 
 def _key(first: str) -> str:
-    return f"ag-ui {first}"
+    return f"\nag-ui {first}"  # no ``Idempotency-Key`` can be this, because no header has a line end
 
 
 async def _get(engine: Engine, run_id: str) -> Run | None:

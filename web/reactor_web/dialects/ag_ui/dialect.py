@@ -15,7 +15,7 @@ import orjson
 from reactor.events.event import Event, Notice
 from reactor.events.fold import evolve
 from reactor.events.one_line import one_line
-from reactor.events.state import RunState
+from reactor.events.state import RunState, TaskState
 from reactor.events.vocabulary import TERMINAL
 from reactor_web.dialects.ag_ui.engine import count_usage, messages_of
 from reactor_web.dialects.ag_ui.meta import sent_state
@@ -60,8 +60,10 @@ class AgUi:
     @staticmethod
     def step(state: Thread, event: Event) -> bytes:
         """The frames of an event."""
-        if not state.run.run_id:  # the beginning of the log is gone
+        if not state.run.run_id:  # the beginning of the log is gone, and the map of a child may be gone with it
             state.run.run_id = event.run_id
+        if event.map_index is not None and event.task is not None:
+            state.run.tasks.setdefault(event.task, TaskState(event.task, event.task))
         if event.type != "run.started" or not state.run.seq:
             evolve(state.run, event)
         if event.type == "llm.call.completed":

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import threading
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-import aiohttp
 import ag_ui.core
+import aiohttp
 from ag_ui_validate import create_validator
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
@@ -54,6 +56,46 @@ def judge(messages: Iterable[dict[str, Any]]) -> None:
     validator.finalize()
     problems = [str(found) for found in validator.report().diagnostics if found.severity != "info"]
     assert not problems, "\n".join(problems)
+
+
+class Verdict(NamedTuple):
+    """What the vendor's client made of frames."""
+
+    types: list[str]
+    error: str | None
+    """Of its parser or verifier."""
+    warnings: list[str]
+    """For example of a patch that does not fit."""
+    state: Any
+    messages: list[dict[str, Any]]
+
+
+class Verifier:
+    """``@ag-ui/client`` in a process: its parser, its verifier, its state."""
+
+    def __enter__(self) -> Verifier:
+        command = node_script("ag_ui_verify.mjs")
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def verify(self, frames: bytes) -> Verdict:
+        """What it makes of one stream."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        patience = threading.Timer(PATIENCE, self._process.kill)
+        patience.start()
+        try:
+            self._process.stdin.write(json.dumps({"frames": frames.decode()}) + "\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        finally:
+            patience.cancel()
+        assert line, "the verifier has ended"
+        return Verdict(**json.loads(line))
 
 
 @dataclass

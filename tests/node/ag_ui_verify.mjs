@@ -1,5 +1,5 @@
 // Feeds recorded streams to the parser, the verifier and the state of the vendor's client, in that order.
-//   node ag_ui_verify.mjs < lines of {name, frames}      prints a line of {name, types, error, warnings, state} for each
+//   node ag_ui_verify.mjs < lines of {frames}      prints a line of {types, error, warnings, state, messages} for each
 import { createInterface } from 'node:readline'
 import { defaultApplyEvents, enforceEvents, runHttpRequest, transformChunks, transformHttpEventStream, verifyEvents } from '@ag-ui/client'
 import { lastValueFrom, tap, toArray } from 'rxjs'
@@ -9,7 +9,7 @@ console.warn = (...parts) => warnings.push(parts.join(' '))
 console.error = (...parts) => warnings.push(parts.join(' '))
 
 for await (const line of createInterface({ input: process.stdin })) {
-  const { name, frames } = JSON.parse(line)
+  const { frames } = JSON.parse(line)
   const types = []
   const agent = { messages: [], state: {}, pendingInterrupts: [] }
   const input = { threadId: 't', runId: 'r', messages: [], state: {}, tools: [], context: [], forwardedProps: {} }
@@ -27,5 +27,5 @@ for await (const line of createInterface({ input: process.stdin })) {
   } catch (problem) {
     error = String(problem.message ?? problem)
   }
-  process.stdout.write(JSON.stringify({ name, types, error, warnings: warnings.splice(0), state, messages }) + '\n')
+  process.stdout.write(JSON.stringify({ types, error, warnings: warnings.splice(0), state, messages }) + '\n')
 }

@@ -254,7 +254,8 @@ def test_a_task_behind_the_question_and_a_child_behind_its_pair_do_not_count() -
 def test_what_changes_while_a_run_waits() -> None:
     """Progress begins no AG-UI run and is in the next snapshot; another question, text and emitted events do."""
     log = log_of(
-        started("a"), begun("a"), waiting("a"), ("task.progress", {"fraction": 0.7, "message": None, "level": "info"}, "a"),
+        started("a"), begun("a"), waiting("a"),
+        ("task.progress", {"fraction": 0.7, "message": None, "level": "info"}, "a"),
         waiting("a", "l"), ("noted", {}), received("a", 1), received("a", 2, "l"), done("a"), ended(outputs={}),
     )  # fmt: skip
     messages = told(log)

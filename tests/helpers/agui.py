@@ -181,7 +181,13 @@ class Agent:
         assert line, "the agent has ended"
         return json.loads(line)
 
+    async def ended(self) -> dict[str, Any]:
+        """What came of a run: {types, runId, outcome, usage, failed, error, result, warnings, state, messages, …}."""
+        while "event" in (shown := await self.next()):
+            pass
+        return shown
+
     async def run(self, **command: Any) -> dict[str, Any]:
-        """A whole run: {types, runId, outcome, usage, failed, error, result, warnings, state, messages, pending}."""
+        """What comes of a whole run."""
         await self.begin(**command)
-        return await self.next()
+        return await self.ended()

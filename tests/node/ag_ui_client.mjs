@@ -9,6 +9,9 @@ const warnings = []
 console.warn = (...parts) => warnings.push(parts.join(' '))
 console.error = (...parts) => warnings.push(parts.join(' '))
 
+// the client cancels the reader of a connection that broke, and does not look at what comes of that
+process.on('unhandledRejection', (problem) => warnings.push(String(problem)))
+
 const show = (value) => process.stdout.write(JSON.stringify(value) + '\n')
 
 for await (const line of createInterface({ input: process.stdin })) {

@@ -27,6 +27,7 @@ from reactor_web.own.starts import json_of
 from reactor_web.own.threads import find, remember
 from reactor_web.routes.starting import location_of
 from reactor_web.streaming.agent_run import Ids, began, stream_agent_run, stream_refusal
+from reactor_web.streaming.known import Known
 
 BeginAgent: TypeAlias = Callable[[web.Request, AgentInput], Start | Awaitable[Start]]
 """``begin(request, input) -> Start``. The run has the id that belongs to the thread, whatever ``run_id`` says."""
@@ -86,7 +87,8 @@ async def _post(
         return await stream_refusal(request, options, ids, str(refused), refused.code)
     location = location_of(request, run.id)
     headers = {"Location": location} if location else {}
-    return await stream_agent_run(request, run, replace(options, after=after), ids, headers)
+    known = Known(given.messages)
+    return await stream_agent_run(request, run, replace(options, after=after), ids, known, headers)
 
 
 async def _run_of(

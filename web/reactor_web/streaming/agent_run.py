@@ -19,6 +19,7 @@ import orjson
 from aiohttp import web
 
 from reactor.clock import SystemClock
+from reactor.events.one_line import one_line
 from reactor.events.state import RunState
 from reactor.runs.run import Run
 from reactor_web.dialects.ag_ui.dialect import broken_off, refused
@@ -26,12 +27,14 @@ from reactor_web.dialects.ag_ui.quiet import is_quiet, listed
 from reactor_web.dialects.framing import COMMENT, split
 from reactor_web.http.query import StreamOptions
 from reactor_web.streaming.client import GONE, Client
+from reactor_web.streaming.known import Known
 from reactor_web.streaming.response import NO_HEADERS, respond
 from reactor_web.streaming.streams import streams_of
 from reactor_web.streaming.view_follower import ViewFollower
 from reactor_web.streaming.wire import Wire
 
-_RUN_MESSAGE: Final = re.compile(rb'^data: (\{"type":"(RUN_STARTED|RUN_FINISHED|RUN_ERROR)".*\})$', re.MULTILINE)
+_MESSAGE: Final = re.compile(rb'^data: (\{"type":"([A-Z_]+)".*\})$', re.MULTILINE)
+_OF_THE_RUN: Final = (b"RUN_STARTED", b"RUN_FINISHED", b"RUN_ERROR")
 
 _NO_OUTCOME: Final = {"type": "success"}
 
@@ -48,11 +51,16 @@ async def stream_agent_run(
     run: Run,
     options: StreamOptions,
     ids: Ids,
+    known: Known,
     headers: Mapping[str, str] = NO_HEADERS,
 ) -> web.StreamResponse:
-    """Answers with the AG-UI run that begins after ``options.after``, an event at which no AG-UI run is open."""
+    """Answers with the AG-UI run that begins after ``options.after``, an event at which no AG-UI run is open.
+
+    ``known``: what the client has of it already.
+    """
     client = Client(request, options, run.id)
-    return await respond(request, client, partial(_deliver, request, run, client, ids), headers)
+    deliver = partial(_deliver, request, run, client, ids, known)
+    return await respond(request, client, deliver, headers, keeps_alive=True)
 
 
 async def began(request: web.Request, run: Run, options: StreamOptions) -> int:
@@ -66,7 +74,7 @@ async def stream_refusal(
 ) -> web.StreamResponse:
     """Answers with an AG-UI run that fails at once."""
     frames = refused(*ids, message, code, SystemClock().now().decode())
-    return await respond(request, Client(request, options), partial(_write, frames))
+    return await respond(request, Client(request, options), partial(_write, frames), keeps_alive=True)
 
 
 async def _write(frames: bytes, wire: Wire) -> bool:
@@ -75,9 +83,9 @@ async def _write(frames: bytes, wire: Wire) -> bool:
     return True
 
 
-async def _deliver(request: web.Request, run: Run, client: Client, ids: Ids, wire: Wire) -> bool:
+async def _deliver(request: web.Request, run: Run, client: Client, ids: Ids, known: Known, wire: Wire) -> bool:
     await wire.write(COMMENT)  # sends the headers: the client knows at once that it is connected
-    own = _OneRun(client, wire, run.feed.state, ids)
+    own = _OneRun(client, wire, run.feed.state, ids, known)
     follower = ViewFollower(run.feed, client, own, streams_of(request).channels, client.options.after or 0)
     try:
         while await follower.advance():
@@ -106,12 +114,13 @@ async def _break_off(run: Run, client: Client, own: _OneRun) -> None:
 class _OneRun(Wire):
     """Takes the frames of a run, and writes those of one AG-UI run."""
 
-    __slots__ = ("_asks_client", "_run", "has_begun", "ids", "is_over")
+    __slots__ = ("_asks_client", "_known", "_run", "has_begun", "ids", "is_over")
 
-    def __init__(self, client: Client, wire: Wire, run: RunState, ids: Ids) -> None:
+    def __init__(self, client: Client, wire: Wire, run: RunState, ids: Ids, known: Known) -> None:
         super().__init__(client, wire.send, None)  # never straight to the transport: the shared bytes have other ids
         self._asks_client = client
         self._run = run
+        self._known = known
         self.ids = ids
         self.has_begun = False
         self.is_over = False
@@ -128,9 +137,9 @@ class _OneRun(Wire):
     def _own(self, frame: bytes) -> bytes:
         if self.is_over:
             return b""
-        match = _RUN_MESSAGE.search(frame)
-        if match is None:
-            return frame if self.has_begun else b""
+        match = _MESSAGE.search(frame)
+        if match is None or match[2] not in _OF_THE_RUN:
+            return self._rest_of(frame, match) if self.has_begun else b""
         message: dict[str, Any] = orjson.loads(match[1])
         if match[2] == b"RUN_STARTED":
             if self.has_begun:
@@ -142,7 +151,15 @@ class _OneRun(Wire):
             self.is_over = True
         if match[2] != b"RUN_ERROR":
             message |= {"threadId": self.ids.thread_id, "runId": self.ids.run_id}
-        return frame[: match.start(1)] + orjson.dumps(message) + frame[match.end(1) :]
+        return _with(frame, match, message)
+
+    def _rest_of(self, frame: bytes, match: re.Match[bytes] | None) -> bytes:
+        """The frame without what the client has already."""
+        if match is None or not self._known:
+            return frame
+        message: dict[str, Any] = orjson.loads(match[1])
+        rest = self._known.rest_of(message)
+        return frame if rest is message else b"" if rest is None else _with(frame, match, rest)
 
     def _is_current(self, message: dict[str, Any]) -> bool:
         """Whether an AG-UI run ends with this: an interrupt does only while its questions are the open ones."""
@@ -152,3 +169,7 @@ class _OneRun(Wire):
         interrupts: list[dict[str, Any]] = outcome["interrupts"]
         asked = [interrupt["id"] for interrupt in interrupts]
         return is_quiet(self._run) and asked == [question.id for question in listed(self._run)]
+
+
+def _with(frame: bytes, match: re.Match[bytes], message: dict[str, Any]) -> bytes:
+    return frame[: match.start(1)] + one_line(orjson.dumps(message)) + frame[match.end(1) :]

@@ -8,7 +8,7 @@ from typing import Any, Final
 import orjson
 
 from reactor.events.event import Event
-from reactor_web.dialects.ag_ui.thread import Call, Message, Thread
+from reactor_web.dialects.ag_ui.thread import Call, Message, Thread, result_of
 from reactor_web.dialects.reading import error_text
 
 Make = Callable[[Thread, Event], Iterator[Message]]
@@ -80,14 +80,7 @@ def _tool_answered(thread: Thread, event: Event) -> Iterator[Message]:
         yield {"type": "TOOL_CALL_START", "toolCallId": id, "toolCallName": data["tool"]}
         yield {"type": "TOOL_CALL_END", "toolCallId": id}
     result = data.get("result") if data["status"] == "success" else {"error": _problem_of(data)}
-    content = result if isinstance(result, str) else orjson.dumps(result).decode()
-    yield {
-        "type": "TOOL_CALL_RESULT",
-        "messageId": f"{id}/result",
-        "toolCallId": id,
-        "content": content,
-        "role": "tool",
-    }
+    yield result_of(id, result)
 
 
 def _call_id(event: Event) -> str:
@@ -102,7 +95,6 @@ def _run_resumed(thread: Thread, event: Event) -> Iterator[Message]:
     if event.data["reason"] == "recovered":
         yield from thread.close_all()  # the bodies died with their process, and begin anew
         thread.texts.clear()
-        thread.calls.clear()
         thread.board.update_all(thread.run)
         yield {"type": "STATE_SNAPSHOT", "snapshot": thread.board.snapshot(thread.run)}
 
@@ -111,8 +103,7 @@ def _run_completed(thread: Thread, event: Event) -> Iterator[Message]:
     data = event.data
     result = data["outputs"] if "outputs" in data else {name: data[name] for name in ("outputs_ref", "size")}
     yield from thread.delta(event)
-    # without the list a client would take a call that a crash has cut off for one that it has to answer
-    yield from thread.finish({"type": "success", "pendingToolCallIds": []}, result=result)
+    yield from thread.finish({"type": "success"}, result=result)
 
 
 def _run_cancelled(thread: Thread, event: Event) -> Iterator[Message]:

@@ -18,12 +18,14 @@ The rooms, from the top down; each imports only from rooms below it in this list
 """
 
 from reactor_web.app import create_app, mount
+from reactor_web.http.agent_input import AgentInput
 from reactor_web.http.middleware import only_looks
 from reactor_web.http.problems import Problem, problems
 from reactor_web.own import Start, add_agent, add_start, add_state, add_stream
 from reactor_web.streaming.stream import stream
 
 __all__ = [
+    "AgentInput",
     "Problem",
     "Start",
     "add_agent",

@@ -5,8 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from reactor import Context, Workflow
-from tests.helpers.agui import Agent, judge, serving, user
+import pytest
+from ag_ui_validate.transport import TransportOptions, validate_endpoint
+from aiohttp import web
+
+from reactor import Context, Engine, Workflow
+from reactor_web import AgentInput, Problem, Start, add_agent
+from reactor_web.streaming.streams import STREAMS
+from tests.helpers.agui import PATH, Agent, judge, messages_in, serving, user
+from tests.helpers.runs import wait_until
 
 
 def asking() -> Workflow:
@@ -203,6 +210,183 @@ async def test_a_request_that_brings_nothing_new_joins_and_one_that_does_is_refu
         await site.run("t", "r5", resume=[resume("ask/publish", True)])
         assert (await site.run("t", "r1", user("m", "whales")))[-1]["result"] == {"publish": "published"}
         assert len(await site.engine.list()) == 1
+
+
+async def test_a_client_that_comes_back_has_each_text_and_each_call_once() -> None:
+    """It joins while it has a part of a text, and a call whose result is there; both are whole and single then."""
+    gate = asyncio.Event()
+    flow = Workflow("cut")
+
+    @flow.task
+    async def work(ctx: Context) -> None:
+        async with ctx.tool_call("search", {"q": "x"}) as found:
+            found.result = "y"
+        await ctx.chunk("one ")
+        await ctx.committed()
+        await gate.wait()
+        await ctx.chunk("two")
+
+    async with serving(flow) as site:
+        body = {"threadId": "t", "runId": "r1", "messages": []}
+        async with Agent(site.url, "t") as agent:
+            await agent.begin(tell="TEXT_MESSAGE_CONTENT", runId="r1")
+            await agent.next()
+            before = asyncio.ensure_future(agent.ended())
+            partly = {"id": "t/work#1", "role": "assistant", "content": "on"}
+            call = {"id": "t/work#1/1", "type": "function", "function": {"name": "search", "arguments": "{}"}}
+            calling = {"id": "c", "role": "assistant", "toolCalls": [call]}
+            result = {"id": "t/work#1/1/result", "role": "tool", "toolCallId": "t/work#1/1", "content": "y"}
+            with_result = asyncio.ensure_future(site.post({**body, "messages": [partly, calling, result]}))
+            without = asyncio.ensure_future(site.post({**body, "messages": [calling]}))
+            await wait_until(lambda: len(site.app[STREAMS]) == 3)
+            gate.set()
+            assert [message["content"] for message in (await before)["messages"] if "content" in message] == [
+                "y", "one two",
+            ]  # fmt: skip
+            for joining, text, calls in [
+                (with_result, ["e ", "two"], []),
+                (without, ["one ", "two"], ["TOOL_CALL_START", "TOOL_CALL_END", "TOOL_CALL_RESULT"]),
+            ]:
+                status, messages = await joining
+                assert (status, isinstance(messages, list)) == (200, True)
+                judge(messages)
+                assert [m["delta"] for m in messages if m["type"] == "TEXT_MESSAGE_CONTENT"] == text
+                assert [m["type"] for m in messages if m["type"].startswith("TOOL_CALL")] == calls
+
+
+async def test_requests_at_once_start_one_run() -> None:
+    """The same request twice is one run; of two different ones on a thread one is told that the run is open."""
+    gate = asyncio.Event()
+    flow = Workflow("slow")
+
+    @flow.task
+    async def wait(message: str) -> str:
+        await gate.wait()
+        return message
+
+    async with serving(flow) as site:
+        requests = [("r1", "m1"), ("r1", "m1"), ("r2", "m2")]
+        body = {"threadId": "t"}
+        posts = [
+            asyncio.ensure_future(site.post({**body, "runId": run, "messages": [user(id, id)]})) for run, id in requests
+        ]
+        done, _ = await asyncio.wait(posts, return_when=asyncio.FIRST_COMPLETED)
+        assert [one.result()[1][-1]["code"] for one in done] == ["run_open"]
+        gate.set()
+        ends = [(await post)[1][-1] for post in posts]
+        assert sorted(end["type"] for end in ends) == ["RUN_ERROR", "RUN_FINISHED", "RUN_FINISHED"]
+        assert len(await site.engine.list()) == 1
+
+
+async def test_clients_of_all_kinds_share_one_fold() -> None:
+    """Requests that join and a GET of the dialect have one channel; each request has its own ids."""
+    gate = asyncio.Event()
+    flow = Workflow("shared")
+
+    @flow.task
+    async def wait(ctx: Context) -> None:
+        await ctx.chunk("begun")
+        await gate.wait()
+
+    async with serving(flow) as site:
+        body = {"threadId": "t", "messages": []}
+        posts = [asyncio.ensure_future(site.post({**body, "runId": f"r{n}"})) for n in range(3)]
+        await wait_until(lambda: len(site.app[STREAMS]) == 3)
+        url = f"{site.base}/api/v1/runs/t/events?dialect=ag-ui"
+        async with site.session.get(url) as response:
+            await wait_until(lambda: sum(len(channel.clients) for channel in site.app[STREAMS].channels) == 4)
+            assert len(list(site.app[STREAMS].channels)) == 1
+            gate.set()
+            shared = messages_in(await response.read())
+        assert (shared[0]["runId"], shared[-1]["runId"]) == ("t.1", "t.1")
+        for n, post in enumerate(posts):
+            _, messages = await post
+            assert isinstance(messages, list)
+            assert [(m["threadId"], m["runId"]) for m in messages if "runId" in m] == [("t", f"r{n}")] * 2
+            assert [m["type"] for m in messages] == [m["type"] for m in shared]
+
+
+async def test_the_validator_takes_the_endpoint_itself() -> None:
+    """``ag-ui-validate URL``: framing, headers and order of a live stream, with nothing to say against any of it."""
+    flow = Workflow("talk")
+
+    @flow.task
+    async def answer(message: str, ctx: Context) -> str:
+        for word in message.split():
+            await ctx.chunk(word + " ")
+            await ctx.committed()
+        return message
+
+    async with serving(flow) as site:
+        found = await validate_endpoint(site.url, TransportOptions())
+        assert (found.status, found.content_type) == (200, "text/event-stream")
+        assert [str(one) for one in found.report.diagnostics if one.severity != "info"] == []
+        assert found.event_count > 5
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status", "says"),
+    [
+        (b"{", {}, 400, "the body is not JSON"),
+        (b"[]", {}, 422, "the body must be a JSON object, not a list"),
+        (b'{"runId": "r", "messages": []}', {}, 422, "threadId must be text of 1 to 256 characters"),
+        (b'{"threadId": "t", "runId": 1, "messages": []}', {}, 422, "runId must be text"),
+        (b'{"threadId": "t", "runId": "r"}', {}, 422, "messages must be a list, not null"),
+        (b'{"threadId": "t", "runId": "r", "messages": [1]}', {}, 422, "messages[0] must be a JSON object"),
+        (b'{"threadId": "t", "runId": "r", "messages": [], "resume": [{}]}', {}, 422, "resume[0].interruptId"),
+        (
+            b'{"threadId": "t", "runId": "r", "messages": [], "resume": [{"interruptId": "a", "status": "no"}]}',
+            {}, 422, "resume[0].status must be resolved or cancelled, not 'no'",
+        ),
+        (b"{}", {"Content-Type": "text/plain"}, 415, "send Content-Type: application/json"),
+        (b"{}", {"Host": "evil.example"}, 403, "does not accept the host name 'evil.example'"),
+    ],
+)  # fmt: skip
+async def test_a_bad_request_has_a_status_and_starts_nothing(
+    body: bytes, headers: dict[str, str], status: int, says: str
+) -> None:
+    """One sentence in a problem document; also for what a page of another site could send."""
+    async with serving(asking()) as site:
+        sent = {"Content-Type": "application/json", **headers}
+        async with site.session.post(site.url, data=body, headers=sent) as response:
+            problem = await response.json()
+            assert (response.status, response.content_type) == (status, "application/problem+json")
+            assert says in problem["detail"]
+        assert await site.engine.list() == []
+
+
+async def test_a_function_says_what_a_request_starts() -> None:
+    """It has the request and the input; what it returns is started under the id of the thread, with its meta."""
+    flow = Workflow("chosen")
+
+    @flow.task
+    async def echo(text: str) -> str:
+        return text
+
+    async def begin(request: web.Request, given: AgentInput) -> Start:
+        if given.message is None:
+            raise Problem(422, "say something")
+        return Start(flow, {"text": given.message.upper()}, run_id="ignored", meta={"from": request.path})
+
+    async with serving(begin) as site:
+        parts = [{"type": "text", "text": "he"}, {"type": "image"}, {"type": "text", "text": "llo"}]
+        messages = await site.run("t", "r1", {"id": "m", "role": "user", "content": parts})
+        assert messages[-1]["result"] == {"echo": "HELLO"}
+        meta = (await site.engine.get("t")).state.meta
+        assert meta == {"from": PATH, "ag_ui": {"thread": "t", "run": "r1", "message": "m"}}
+        assert (await site.post({"threadId": "u", "runId": "r1", "messages": []}))[0] == 422
+
+
+def test_what_cannot_be_an_agent_is_refused_at_once() -> None:
+    """Anything but a workflow, a name or a function; a heartbeat that cannot be; an engine that is none."""
+    app, engine = web.Application(), Engine("memory://")
+    for arguments, options, error in [
+        ((app, "/a", engine, 3), {}, "begin must be a workflow, its name, or a function"),
+        ((app, "/a", engine, "x"), {"heartbeat": -1}, "heartbeat= must be"),
+        ((app, "/a", "memory://", "x"), {}, "the engine must be an Engine"),
+    ]:
+        with pytest.raises((TypeError, ValueError), match=error):
+            add_agent(*arguments, **options)
 
 
 async def test_what_a_request_carries_reaches_the_workflow_by_name() -> None:

@@ -92,7 +92,7 @@ def _problem_of(data: dict[str, Any]) -> str:
 
 
 def _run_resumed(thread: Thread, event: Event) -> Iterator[Message]:
-    if event.data["reason"] == "recovered":
+    if event.data["reason"] == "recovered" and thread.began != event.seq:
         yield from thread.close_all()  # the bodies died with their process, and begin anew
         thread.texts.clear()
         thread.board.update_all(thread.run)

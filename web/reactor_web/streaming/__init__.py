@@ -20,5 +20,7 @@ response    the headers of a stream, and what happens when it breaks off
 tree        a run and all runs below it, for one client
 observable  any Observable, for one client
 handover    a client that has caught up goes on without its handler
+known       what an AG-UI client has already, when it comes back
+agent_run   one AG-UI run of a run, for the client that asked for it
 stream      ``stream(request, run)``: the response from its headers to its end
 """

@@ -46,13 +46,15 @@ class EventStream(EventSourceResponse):
     is_cut = False
     """Whether its end is not to look like one: the connection closes without the last chunk, with a broken one."""
 
-    def __init__(self, headers: dict[str, str]) -> None:
+    def __init__(self, headers: dict[str, str], *, keeps_alive: bool = False) -> None:
         super().__init__(
             headers=headers, allow_all_methods=True, ping_interval=_NEVER, send_timeout=SEND_TIMEOUT_SECONDS
         )
         self.headers.update(OWN)
         del self.headers["Connection"]
-        self.force_close()
+        self._keeps_alive = keeps_alive
+        if not keeps_alive:
+            self.force_close()
 
     def enable_compression(self, force: object = None, strategy: int | None = None) -> None:
         """Does nothing: an event must leave when it happens, and the bytes of a window are shared by all clients."""
@@ -65,7 +67,9 @@ class EventStream(EventSourceResponse):
         """Runs behind the hooks of ``on_response_prepare``, of which some write to the headers of every response."""
         for name in _FALSE:
             self.headers.popall(name, None)
-        self.headers.update(OWN, Connection="close")
+        self.headers.update(OWN)
+        if not self._keeps_alive:
+            self.headers["Connection"] = "close"
         if getattr(self._payload_writer, "chunked", False):
             self.headers["Transfer-Encoding"] = "chunked"
         else:

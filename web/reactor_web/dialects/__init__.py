@@ -4,10 +4,12 @@ base       Dialect: what the streams need of any dialect, and what some have bes
 framing    what is done to frames whatever their dialect
 reading    what dialects that fold read from events
 native     NATIVE: events and notices as they are in the log
+ndjson     NDJSON: the same as lines of JSON, chosen by media type
 table      the dialects by name: ``register`` adds one
 """
 
 from reactor_web.dialects.base import (
+    EVENT_STREAM,
     Answers,
     Batch,
     Configurable,
@@ -19,9 +21,12 @@ from reactor_web.dialects.base import (
     Opens,
     Shows,
 )
-from reactor_web.dialects.table import UnknownDialect, find, known, register
+from reactor_web.dialects.ndjson import NDJSON
+from reactor_web.dialects.table import UnknownDialect, find, find_named, known, register
 
 __all__ = [
+    "EVENT_STREAM",
+    "NDJSON",
     "Answers",
     "Batch",
     "Configurable",
@@ -34,6 +39,7 @@ __all__ = [
     "Shows",
     "UnknownDialect",
     "find",
+    "find_named",
     "known",
     "register",
 ]

@@ -21,7 +21,7 @@ from reactor_web.bounds import (
     MAX_WAIT_SECONDS,
     THROTTLE_RANGE,
 )
-from reactor_web.dialects import DialectInfo, UnknownDialect, find
+from reactor_web.dialects import DialectInfo, UnknownDialect, find, find_named
 from reactor_web.http.problems import Problem
 
 Query = Mapping[str, str | Sequence[str]]
@@ -172,7 +172,7 @@ def _dialect(query: Query, fixed: Mapping[str, Any]) -> DialectInfo:
         info = find(fixed["dialect"]).info
     else:
         try:
-            info = find(_one(query, "dialect") or "native").info
+            info = find_named(_one(query, "dialect") or "native").info
         except UnknownDialect as error:
             raise Problem(400, str(error)) from error
     # the log lines before the beginning of a stream are outside of what a fold has seen
@@ -203,33 +203,6 @@ def parse_part(text: str) -> int:
     """Of a cursor ``<seq>.<k>`` the k; 0 for a cursor without one, and for ``0.<k>``: nothing has the seq 0."""
     seq, _, part = text.partition(".")
     return int(part) if 0 < len(part) <= MAX_PART_DIGITS and int(seq) else 0
-
-
-def prefer_wait(header: str | None) -> float | None:
-    """The seconds of ``Prefer: wait=N`` (RFC 7240), at most 300; None without it. Raises Problem 400."""
-    for preference in re.split(r"[,;]", header or ""):
-        name, _, value = preference.strip().partition("=")
-        if name.strip().lower() == "wait":
-            seconds = value.strip().strip('"')
-            if not re.fullmatch(r"[0-9]{1,6}", seconds):
-                raise Problem(400, f"Prefer: wait={seconds[:50]} is not a whole number of seconds")
-            return min(float(seconds), MAX_WAIT_SECONDS)
-    return None
-
-
-def accepts(header: str | None, media_type: str) -> bool:
-    """Whether an Accept header takes a media type. No header takes every type; ``;q=0`` refuses one."""
-    main = media_type.partition("/")[0]
-    for offer in (header or "*/*").split(","):
-        offered, *parameters = [part.strip().lower() for part in offer.split(";")]
-        if offered in ("*/*", f"{main}/*", media_type):
-            return not any(re.fullmatch(r"q=0(\.0*)?", parameter) for parameter in parameters)
-    return False
-
-
-def asks_for(header: str | None, media_type: str) -> bool:
-    """Whether an Accept header takes a media type by its full name, not by ``*/*``."""
-    return media_type in (header or "").lower() and accepts(header, media_type)
 
 
 def page_size(query: Query) -> int:

@@ -9,7 +9,7 @@ from reactor.bounds import MAX_SECONDS
 from reactor.definition.names import unknown_options
 from reactor.operators.select import InvalidPattern, matcher
 from reactor.requests import number_problem, whole_number_problem
-from reactor_web.dialects import find
+from reactor_web.dialects import find_named
 
 OnDisconnect = Literal["continue", "cancel"]
 
@@ -71,5 +71,5 @@ def _problem(name: str, value: Any) -> str | None:
     if name == "on_disconnect" and value not in get_args(OnDisconnect):
         return f"must be 'continue' or 'cancel', not {value!r}"
     if name == "dialect":
-        find(str(value))  # raises UnknownDialect, a ValueError that names those there are
+        find_named(str(value))  # raises UnknownDialect, a ValueError that names those there are
     return None

@@ -21,8 +21,9 @@ from reactor_web.http.body import json_response
 from reactor_web.http.command import carry_out
 from reactor_web.http.idempotency import Claim, digest_of, idempotency_key
 from reactor_web.http.keys import ENGINE, REPEATS
+from reactor_web.http.negotiation import asks_for, prefer_wait
 from reactor_web.http.problems import Problem
-from reactor_web.http.query import OF_A_ROUTE, StreamOptions, asks_for, prefer_wait, stream_options
+from reactor_web.http.query import OF_A_ROUTE, StreamOptions, stream_options
 from reactor_web.http.result import full, summary
 from reactor_web.streaming.stream import stream_to
 from reactor_web.streaming.streams import streams_of

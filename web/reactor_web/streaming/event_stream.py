@@ -20,11 +20,11 @@ from aiohttp_sse import EventSourceResponse
 
 from reactor.logger import get_logger
 from reactor_web.bounds import SEND_TIMEOUT_SECONDS
+from reactor_web.dialects import EVENT_STREAM
 
 logger = get_logger("reactor.web")
 
 OWN: Final = {
-    "Content-Type": "text/event-stream",
     "Cache-Control": "no-store, no-transform",
     "X-Accel-Buffering": "no",
 }
@@ -38,16 +38,17 @@ _NEVER: Final = 10 * 365 * 86_400.0
 
 
 class EventStream(EventSourceResponse):
-    """Server-sent events. A middleware that looks at its body finds none, as in an empty ``web.Response``."""
+    """Server-sent events, or another form of them. A middleware that looks at its body finds none."""
 
     body: Any = None
     text: Any = None
 
-    def __init__(self, headers: dict[str, str]) -> None:
+    def __init__(self, headers: dict[str, str], media_type: str = EVENT_STREAM) -> None:
         super().__init__(
             headers=headers, allow_all_methods=True, ping_interval=_NEVER, send_timeout=SEND_TIMEOUT_SECONDS
         )
-        self.headers.update(OWN)
+        self._own = {**OWN, "Content-Type": media_type}
+        self.headers.update(self._own)
         del self.headers["Connection"]
         self.force_close()
 
@@ -62,7 +63,7 @@ class EventStream(EventSourceResponse):
         """Runs behind the hooks of ``on_response_prepare``, of which some write to the headers of every response."""
         for name in _FALSE:
             self.headers.popall(name, None)
-        self.headers.update(OWN, Connection="close")
+        self.headers.update(self._own, Connection="close")
         if getattr(self._payload_writer, "chunked", False):
             self.headers["Transfer-Encoding"] = "chunked"
         else:

@@ -26,7 +26,8 @@ NO_HEADERS: Final[Mapping[str, str]] = {}
 
 def head_response(options: StreamOptions) -> web.Response:
     """What HEAD is answered: the headers of the stream, and no stream."""
-    return NoBody(headers={**HEADERS, **find(options.dialect).info.headers, **OWN})
+    info = find(options.dialect).info
+    return NoBody(headers={**HEADERS, **info.headers, **OWN, "Content-Type": info.media_type})
 
 
 async def respond(
@@ -36,7 +37,8 @@ async def respond(
     more_headers: Mapping[str, str] = NO_HEADERS,
 ) -> web.StreamResponse:
     """Answers with what ``deliver`` writes. ``deliver`` returns False if the stream goes on without its handler."""
-    response = EventStream({**HEADERS, **find(client.options.dialect).info.headers, **more_headers})
+    info = find(client.options.dialect).info
+    response = EventStream({**HEADERS, **info.headers, **more_headers}, info.media_type)
     streams = streams_of(request)
     if STREAMS not in request.config_dict:
         client.server = request.protocol

@@ -27,7 +27,6 @@ from reactor.runs.tree_events import TreeCursor, TreeEvents
 from reactor.stream.feed import Feed
 from reactor_web.bounds import RETRY_MS
 from reactor_web.dialects import Dialect, End, find
-from reactor_web.dialects.framing import COMMENT
 from reactor_web.guard.hosts import guard_site
 from reactor_web.http.body import NoBody
 from reactor_web.http.keys import ENGINE
@@ -179,7 +178,7 @@ async def _tree_of(request: web.Request, run: Run, options: StreamOptions) -> Tr
 
 async def _deliver_tree(request: web.Request, run: Run | Awaitable[Run], client: Client, wire: Wire) -> bool:
     """Writes the stream of a tree of runs to its end."""
-    await wire.write(COMMENT)
+    await wire.write(wire.comment)
     if not isinstance(run, Run):
         started = await _wait_for_start(run, request.match_info.get("id", ""), client, wire)
         if started is None:
@@ -201,7 +200,7 @@ async def _open(
     request: web.Request, run: Run | Awaitable[Run], client: Client, wire: Wire, channels: Channels
 ) -> Follower | None:
     """Writes what stands before the first event; None if there is no run to follow."""
-    await wire.write(COMMENT)  # sends the headers: the client knows at once that it is connected
+    await wire.write(wire.comment)  # sends the headers: the client knows at once that it is connected
     dialect = find(client.options.dialect)
     if isinstance(run, Run):
         feed = run.feed
@@ -233,7 +232,7 @@ async def _wait_for_start(pending: Awaitable[Run], run_id: str, client: Client, 
             try:
                 await asyncio.wait_for(client.wait(), min(options.heartbeat or inf, until - loop.time()))
             except TimeoutError:
-                await wire.write(COMMENT)
+                await wire.write(wire.comment)
         if waiting.done():
             return waiting.result()
     except asyncio.CancelledError:

@@ -127,6 +127,11 @@ def is_near(name: str, other: str) -> bool:
     return _edits(name, other) <= most
 
 
+def is_one_edit(name: str, other: str) -> bool:
+    """Whether one letter that is missing, added, replaced or swapped with its neighbour makes one name the other."""
+    return 0 < len(name) <= _COMPARED_CHARS and abs(len(name) - len(other)) <= 1 and _edits(name, other) == 1
+
+
 def _edits(name: str, other: str) -> int:
     """The optimal string alignment distance: how many letters are added, left out, replaced or swapped."""
     before: list[int] = []

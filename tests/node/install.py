@@ -1,4 +1,4 @@
-"""Installs the JavaScript clients that judge this server (``package.json``, pinned): ``python -m tests.node.install``."""
+"""Installs the JavaScript clients that judge this server (``package.json``): ``python -m tests.node.install``."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from reactor_web.http.settings import StreamSettings, check_settings
 
 def test_the_settings_are_the_options_of_a_stream() -> None:
     """So a typo is an error of types. The view is an argument of its own, and only routes know the runs below."""
-    of_routes = {"view", "children"}
+    of_routes = {"view", "children", "own"}
     assert set(StreamSettings.__annotations__) == {field.name for field in fields(StreamOptions)} - of_routes
 
 

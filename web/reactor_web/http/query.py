@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 
 from reactivex import Observable
 
-from reactor.definition.names import did_you_mean
+from reactor.definition.names import did_you_mean, is_one_edit
 from reactor.events.values import named
 from reactor.operators.select import matcher
 from reactor_web.bounds import (
@@ -21,10 +21,11 @@ from reactor_web.bounds import (
     MAX_WAIT_SECONDS,
     THROTTLE_RANGE,
 )
-from reactor_web.dialects import DialectInfo, UnknownDialect, find, find_named
+from reactor_web.dialects import Dialect, DialectInfo, UnknownDialect, find, find_named
+from reactor_web.dialects.unnamed import unnamed
+from reactor_web.http.own_options import OwnOptions, own_options
+from reactor_web.http.parameters import Query, flag, number_in, one, one_of, patterns, values_of
 from reactor_web.http.problems import Problem
-
-Query = Mapping[str, str | Sequence[str]]
 
 View: TypeAlias = Callable[[Observable[Any]], Observable[Any]]
 """A pipeline of operators over the events of a run. ``streaming.items`` says what it may give."""
@@ -45,6 +46,7 @@ NAMES: Final = (
     "await_run",
     "on_disconnect",
     "dialect",
+    "names",
 )
 
 OF_A_ROUTE: Final = (*NAMES, "children")
@@ -86,6 +88,10 @@ class StreamOptions:
     """The events of all runs below the run too. The cursor is then a position of the log."""
     dialect: str = "native"
     """The name of the dialect that frames are in."""
+    own: OwnOptions = ()
+    """What is asked of the options that only this dialect has."""
+    names: bool = True
+    """Whether frames have the name of their event; without it a browser gets all of them as ``message``."""
     view: View | None = None
     """Only a handler can set it; equal functions are the same view."""
 
@@ -96,50 +102,85 @@ class StreamOptions:
             self, after=None, part=0, snapshot=False, tail=None, logs=0, await_run=0.0, on_disconnect="continue"
         )
 
+    def find_dialect(self) -> Dialect:
+        """The dialect that frames are in, as it is asked for."""
+        dialect = find(self.dialect, self.own)
+        return dialect if self.names else unnamed(dialect)
+
 
 def stream_options(
-    query: Query, last_event_id: str | None, fixed: Mapping[str, Any] | None = None, names: Sequence[str] = NAMES
+    query: Query,
+    last_event_id: str | None,
+    fixed: Mapping[str, Any] | None = None,
+    names: Sequence[str] = NAMES,
+    *,
+    strict: bool = True,
 ) -> StreamOptions:
-    """The options of a query, which may have these ``names``; raises Problem 400.
+    """The options of a query, which may have these ``names`` and the dialect's own; raises Problem 400.
 
     ``Last-Event-ID`` wins over ``after``, because clients repeat the URL. Several ``types`` or ``tasks`` add up.
     ``fixed`` are fields of ``StreamOptions`` that the handler sets; a query changes none of them but the cursor.
+    Without ``strict`` other names are the client's own, and only what is one slip away from an option is refused.
     """
-    for name in query:
-        if name not in names:
-            hint = did_you_mean(name, names)
-            raise Problem(400, f"there is no stream option {name[:50]!r}{hint or '; there are ' + ', '.join(names)}")
     dialect = _dialect(query, fixed or {})
-    defaults: dict[str, Any] = {"heartbeat": dialect.heartbeat, "throttle": dialect.throttle}
-    given = StreamOptions(**{**defaults, **(fixed or {})})
-    cursor = last_event_id if last_event_id else _one(query, "after")
-    throttle = _number_in(query, "throttle", THROTTLE_RANGE, "milliseconds")
-    heartbeat = _number_in(query, "heartbeat", HEARTBEAT_RANGE, "seconds")
-    tail = _number_in(query, "tail", (0, MAX_EVENTS_BACK), "events", whole=True)
-    logs = _number_in(query, "logs", (0, MAX_EVENTS_BACK), "log lines", whole=True)
-    await_run = _number_in(query, "await_run", (0, MAX_WAIT_SECONDS), "seconds")
+    _check_names(query, (*names, *dialect.options), strict=strict)
+    own, fields = _own(query, dialect)
+    query = {name: values_of(query, name) for name in query if name in names and name not in dialect.options}
+    defaults: dict[str, Any] = {"heartbeat": dialect.heartbeat, "throttle": dialect.throttle, **fields}
+    fixed = {**(fixed or {})}
+    fixed["own"] = tuple(sorted({**dict(own), **dict(fixed.get("own", ()))}.items()))
+    given = StreamOptions(**{**defaults, **fixed})
+    cursor = last_event_id if last_event_id else one(query, "after")
+    throttle = number_in(query, "throttle", THROTTLE_RANGE, "milliseconds")
+    heartbeat = number_in(query, "heartbeat", HEARTBEAT_RANGE, "seconds")
+    tail = number_in(query, "tail", (0, MAX_EVENTS_BACK), "events", whole=True)
+    logs = number_in(query, "logs", (0, MAX_EVENTS_BACK), "log lines", whole=True)
+    await_run = number_in(query, "await_run", (0, MAX_WAIT_SECONDS), "seconds")
     options = StreamOptions(
         after=given.after if cursor is None else parse_cursor(cursor, "Last-Event-ID" if last_event_id else "after"),
         part=given.part if cursor is None else parse_part(cursor),
-        types=_patterns(query, "types") or given.types,
-        tasks=_patterns(query, "tasks") or given.tasks,
+        types=patterns(query, "types") or given.types,
+        tasks=patterns(query, "tasks") or given.tasks,
         throttle=given.throttle if throttle is None else throttle,
         heartbeat=given.heartbeat if heartbeat is None else heartbeat,
-        snapshot=_flag(query, "snapshot", given.snapshot),
+        snapshot=flag(query, "snapshot", given.snapshot),
         tail=given.tail if tail is None else int(tail),
         logs=given.logs if logs is None else int(logs),
         await_run=given.await_run if await_run is None else await_run,
-        on_disconnect=_one_of(query, "on_disconnect", ("continue", "cancel")) or given.on_disconnect,
-        children=_flag(query, "children", given.children),
+        on_disconnect=one_of(query, "on_disconnect", ("continue", "cancel")) or given.on_disconnect,
+        children=flag(query, "children", given.children),
         dialect=dialect.name,
+        own=given.own,
+        names=flag(query, "names", given.names),
         view=given.view,
     )
     if options.children:
         _check_tree(query, dialect)
-    options = replace(options, **{name: value for name, value in (fixed or {}).items() if name != "after"})
+    options = replace(options, **{name: value for name, value in fixed.items() if name != "after"})
     # raises InvalidPattern now, not in the stream; a view names its items as it likes
     matcher(options.types, options.tasks, any_type=options.view is not None)
     return options
+
+
+def _check_names(query: Query, names: Sequence[str], *, strict: bool) -> None:
+    """Raises Problem 400 for a name that is no option."""
+    for name in query:
+        if name in names:
+            continue
+        if strict:
+            hint = did_you_mean(name, names)
+            raise Problem(400, f"there is no stream option {name[:50]!r}{hint or '; there are ' + ', '.join(names)}")
+        if slip := next((option for option in names if is_one_edit(name, option)), None):
+            raise Problem(400, f"there is no stream option {name[:50]!r}, did you mean {slip!r}?")
+
+
+def _own(query: Query, dialect: DialectInfo) -> tuple[OwnOptions, dict[str, Any]]:
+    """What a query asks of the options that only this dialect has; raises Problem 400."""
+    given = {name: text for name in dialect.options if (text := one(query, name)) is not None}
+    try:
+        return own_options(dialect, given)
+    except ValueError as error:
+        raise Problem(400, str(error)) from None
 
 
 def _check_tree(query: Query, dialect: DialectInfo) -> None:
@@ -172,22 +213,15 @@ def _dialect(query: Query, fixed: Mapping[str, Any]) -> DialectInfo:
         info = find(fixed["dialect"]).info
     else:
         try:
-            info = find_named(_one(query, "dialect") or "native").info
+            info = find_named(one(query, "dialect") or "native").info
         except UnknownDialect as error:
             raise Problem(400, str(error)) from error
     # the log lines before the beginning of a stream are outside of what a fold has seen
-    refused = info.refuses | {"logs"} if info.folds else info.refuses
+    refused = (info.refuses | {"logs"} if info.folds else info.refuses) - set(info.options)
     for name in query:
         if name in refused:
             raise Problem(400, f"{name} has no meaning in the dialect {info.name}")
     return info
-
-
-def _one_of(query: Query, name: str, allowed: tuple[str, ...]) -> str | None:
-    value = _one(query, name)
-    if value is not None and value not in allowed:
-        raise Problem(400, f"{name} is {value[:50]!r}, but must be {' or '.join(allowed)}")
-    return value
 
 
 def parse_cursor(text: str, where: str) -> int:
@@ -207,45 +241,5 @@ def parse_part(text: str) -> int:
 
 def page_size(query: Query) -> int:
     """``limit=`` of a listing, from 1 to 1000; 100 without it. Raises Problem 400."""
-    limit = _number_in(query, "limit", (1, MAX_PAGE), "runs", whole=True)
+    limit = number_in(query, "limit", (1, MAX_PAGE), "runs", whole=True)
     return DEFAULT_PAGE if limit is None else int(limit)
-
-
-def _values(query: Query, name: str) -> list[str]:
-    getall = getattr(query, "getall", None)
-    if getall is not None:
-        return list(getall(name, []))
-    value = query.get(name)
-    return [] if value is None else [value] if isinstance(value, str) else list(value)
-
-
-def _one(query: Query, name: str) -> str | None:
-    values = _values(query, name)
-    if len(values) > 1:
-        raise Problem(400, f"{name} is given {len(values)} times")
-    return values[0] if values else None
-
-
-def _patterns(query: Query, name: str) -> tuple[str, ...] | None:
-    values = _values(query, name)
-    return tuple(sorted({glob.strip() for value in values for glob in value.split(",")})) if values else None
-
-
-def _number_in(query: Query, name: str, limits: tuple[float, float], unit: str, *, whole: bool = False) -> float | None:
-    text = _one(query, name)
-    if text is None:
-        return None
-    low, high = limits
-    if (
-        not re.fullmatch(r"[0-9]{1,9}" if whole else r"[0-9]{1,9}(\.[0-9]{1,6})?", text)
-        or not low <= float(text) <= high
-    ):
-        raise Problem(400, f"{name} is {text[:50]!r}, but must be {low:g} to {high:g} {unit}")
-    return float(text)
-
-
-def _flag(query: Query, name: str, default: bool) -> bool:
-    text = _one(query, name)
-    if text not in (None, "0", "1", "true", "false"):
-        raise Problem(400, f"{name} is {text[:50]!r}, but must be 0 or 1")
-    return default if text is None else text in ("1", "true")

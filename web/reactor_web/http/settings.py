@@ -9,7 +9,8 @@ from reactor.bounds import MAX_SECONDS
 from reactor.definition.names import unknown_options
 from reactor.operators.select import InvalidPattern, matcher
 from reactor.requests import number_problem, whole_number_problem
-from reactor_web.dialects import find_named
+from reactor_web.dialects import DialectInfo, find_named
+from reactor_web.http.own_options import own_options, text_of
 
 OnDisconnect = Literal["continue", "cancel"]
 
@@ -31,6 +32,7 @@ class StreamSettings(TypedDict, total=False):
     snapshot: bool
     on_disconnect: OnDisconnect
     dialect: str
+    names: bool
 
 
 _OPTIONAL: Final = ("types", "tasks", "throttle", "tail")
@@ -48,10 +50,16 @@ def check_settings(
     Raises TypeError for an option that there is not, ValueError for a value that it cannot have.
     """
     of, known = ("stream", tuple(StreamSettings.__annotations__)) if names is None else (_OF_A_SOURCE, names)
-    if unknown := settings.keys() - set(known):
-        raise unknown_options(of, unknown, known)
+    info = find_named(str(settings.get("dialect", "native"))).info  # raises UnknownDialect, which names those there are
+    if unknown := settings.keys() - set(known) - set(info.options):
+        raise unknown_options(of, unknown, (*known, *info.options))
+    settings = _own(settings, info)
     for name, value in settings.items():
-        if (value is not None or name not in _OPTIONAL) and (problem := _problem(name, value)) is not None:
+        if (
+            name != "own"
+            and (value is not None or name not in _OPTIONAL)
+            and (problem := _problem(name, value)) is not None
+        ):
             raise ValueError(f"stream: {name}= {problem}")
     globs = {name: settings[name] for name in ("types", "tasks") if settings.get(name) is not None}
     try:
@@ -61,12 +69,24 @@ def check_settings(
     return {**settings, **{name: (value,) if isinstance(value, str) else tuple(value) for name, value in globs.items()}}
 
 
+def _own(settings: Mapping[str, Any], info: DialectInfo) -> dict[str, Any]:
+    """The settings with what only this dialect has as fields of ``StreamOptions``."""
+    given = {name: text_of(value) for name, value in settings.items() if name in info.options}
+    try:
+        own, fields = own_options(info, given)
+    except ValueError as error:
+        raise ValueError(f"stream: {error}") from None
+    return (
+        {name: value for name, value in settings.items() if name not in given} | fields | ({"own": own} if own else {})
+    )
+
+
 def _problem(name: str, value: Any) -> str | None:
     if name in _WHOLE:
         return whole_number_problem(value, 0)
     if name in _NUMBERS:
         return number_problem(value, 0, MAX_SECONDS * 1_000 if name == "throttle" else MAX_SECONDS)
-    if name == "snapshot" and not isinstance(value, bool):
+    if name in ("snapshot", "names") and not isinstance(value, bool):
         return f"must be True or False, not {value!r}"
     if name == "on_disconnect" and value not in get_args(OnDisconnect):
         return f"must be 'continue' or 'cancel', not {value!r}"

@@ -32,7 +32,10 @@ class Wire:
         """Whether a channel may write the next frames. Not the first ones where they carry ``retry:``."""
 
     async def write(self, data: bytes) -> None:
-        """Writes frames; the first frame of server-sent events carries ``retry:``. Raises ConnectionResetError when the client is gone."""
+        """Writes frames; the first of server-sent events carries ``retry:``.
+
+        Raises ConnectionResetError when the client is gone.
+        """
         if not self.can_wait and not is_comment(data):
             self.can_wait = True
             data = with_retry(data, RETRY_MS)

@@ -7,6 +7,7 @@ import pytest
 from reactor_web.http.negotiation import accepts, asks_for, choose, encoding, prefer_wait
 from reactor_web.http.problems import Problem
 
+
 @pytest.mark.parametrize(
     ("header", "is_accepted", "is_asked_for"),
     [

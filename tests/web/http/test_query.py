@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from multidict import MultiDict
 
-from reactor_web.http.problems import Problem
 from reactor_web.http.query import (
     StreamOptions,
     parse_cursor,

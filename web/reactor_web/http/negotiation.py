@@ -22,6 +22,14 @@ def choose(header: str | None, offered: Sequence[str]) -> str | None:
     return offered[-place] if best > 0 else None
 
 
+def must_choose(header: str | None, offered: Sequence[str]) -> str:
+    """As ``choose``; raises Problem 406, which names what is offered, where the header takes none of it."""
+    chosen = choose(header, offered)
+    if chosen is None:
+        raise Problem(406, f"Accept is {(header or '')[:100]!r}, but this is sent as {' or '.join(offered)}")
+    return chosen
+
+
 def quality(header: str | None, media_type: str) -> float:
     """How much an ``Accept`` header likes a media type, 0 to 1; 0: not at all. Its most specific range decides."""
     if header is None or not header.strip():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from reactivex import Observable
 
@@ -13,9 +13,11 @@ from reactor.definition.names import did_you_mean, is_one_edit
 from reactor.events.values import named
 from reactor.operators.select import matcher
 from reactor_web.bounds import (
+    DEFAULT_EVENTS,
     DEFAULT_HEARTBEAT_SECONDS,
     DEFAULT_PAGE,
     HEARTBEAT_RANGE,
+    MAX_EVENTS,
     MAX_EVENTS_BACK,
     MAX_PAGE,
     MAX_WAIT_SECONDS,
@@ -53,6 +55,9 @@ OF_A_ROUTE: Final = (*NAMES, "children")
 """The names that a stream of the routes may have: these know the engine, which finds the runs below a run."""
 NOT_OF_A_TREE: Final = ("tail", "snapshot", "logs", "throttle")
 """The names that have no meaning with ``children=1``."""
+
+OF_A_PAGE: Final = ("after", "tail", "types", "tasks", "throttle", "snapshot", "await_run", "limit", "wait")
+"""The names that a page of events may have: it has no silence, and no frames."""
 
 OF_A_SOURCE: Final = ("after", "heartbeat", "dialect")
 """The names that have a meaning for an Observable that is no run. Its handler reads ``after`` itself."""
@@ -237,6 +242,30 @@ def parse_part(text: str) -> int:
     """Of a cursor ``<seq>.<k>`` the k; 0 for a cursor without one, and for ``0.<k>``: nothing has the seq 0."""
     seq, _, part = text.partition(".")
     return int(part) if 0 < len(part) <= MAX_PART_DIGITS and int(seq) else 0
+
+
+class PageOptions(NamedTuple):
+    """What a client asks of a page of events."""
+
+    stream: StreamOptions
+    """Where it begins, and what passes."""
+    limit: int
+    """Events in it, at most."""
+    wait: float
+    """Seconds to wait for something to put into it."""
+
+
+def page_options(query: Query, last_event_id: str | None) -> PageOptions:
+    """The options of a page of events; raises Problem 400."""
+    for name in query:
+        if name in OF_A_ROUTE and name not in OF_A_PAGE:
+            raise Problem(400, f"{name} has no meaning in a page of events: ask for text/event-stream")
+    _check_names(query, OF_A_PAGE, strict=True)
+    limit = number_in(query, "limit", (1, MAX_EVENTS), "events", whole=True)
+    wait = number_in(query, "wait", (0, MAX_WAIT_SECONDS), "seconds")
+    rest = {name: values_of(query, name) for name in query if name not in ("limit", "wait")}
+    stream = stream_options(rest, last_event_id)
+    return PageOptions(stream, DEFAULT_EVENTS if limit is None else int(limit), wait or 0.0)
 
 
 def page_size(query: Query) -> int:

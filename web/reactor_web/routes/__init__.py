@@ -2,7 +2,8 @@
 
 workflows    definitions, and starting runs of them
 tools        the tools that a plan may use
-runs         everything under ``/runs``: start, read, follow, command
+runs         ``/runs``: start, read, command
+events       ``/runs/{id}/events``: follow a run, or read pages of its events
 starting     what the routes that start a run share
 health       ``/healthz`` and ``/readyz``
 """

@@ -1,4 +1,4 @@
-"""``/runs``: start a run, read it, follow it, command it.
+"""``/runs``: start a run, read it, command it.
 
 Commands are answered 202 once their event is in the log.
 """
@@ -16,7 +16,7 @@ from reactor.bounds import CANCEL_GRACE_SECONDS
 from reactor.definition.names import did_you_mean, known_names
 from reactor.definition.workflow import Workflow
 from reactor.engine import Engine
-from reactor.errors import PlanError, RunExists, UnknownRun, UnknownTask
+from reactor.errors import PlanError, RunExists, UnknownTask
 from reactor.events.exact import is_same_json
 from reactor.events.state import RUN_ENDED
 from reactor.events.vocabulary import RunStatus
@@ -29,10 +29,9 @@ from reactor_web.http.command import carry_out
 from reactor_web.http.idempotency import Claim, digest_of, idempotency_key
 from reactor_web.http.keys import ENGINE, REPEATS
 from reactor_web.http.problems import Problem
-from reactor_web.http.query import OF_A_ROUTE, accepts, page_size, stream_options
+from reactor_web.http.query import page_size
 from reactor_web.http.result import full, listed, summary
 from reactor_web.routes.starting import answer_start, check_start, location_of, start_once, starter
-from reactor_web.streaming.stream import stream_to
 
 T = TypeVar("T")
 
@@ -45,7 +44,6 @@ def routes() -> list[web.RouteDef]:
         web.get("/runs", list_runs),
         web.get("/runs/{id}", get_run, name="run"),
         web.get("/runs/{id}/tasks/{task}/output", get_output),
-        web.get("/runs/{id}/events", follow_run),
         web.post("/runs", start_plan),
         web.put("/runs/{id}", put_run),
         web.delete("/runs/{id}", delete_run),
@@ -95,26 +93,6 @@ async def get_output(request: web.Request) -> web.Response:
     """The output of one task in full."""
     run = await _run(request)
     return web.Response(body=await run.output(request.match_info["task"]), content_type="application/json")
-
-
-async def follow_run(request: web.Request) -> web.StreamResponse:
-    """Server-sent events after the cursor: first what the log has, then live, then ``stream.end``."""
-    if not accepts(request.headers.get("Accept"), "text/event-stream"):
-        if "await_run" not in request.query:
-            await _run(request)  # where there is no run, that is the answer
-        raise Problem(406, "this is a stream of server-sent events: Accept: text/event-stream")
-    # a bad query is 400 whether the run exists or not
-    options = stream_options(request.query, request.headers.get("Last-Event-ID"), names=OF_A_ROUTE)
-    if not options.await_run:
-        return await stream_to(request, await _run(request), options, may_hand_over=True)
-    # wait before asking for the run, which may start in between
-    pending = request.app[ENGINE].wait_for(request.match_info["id"])
-    try:
-        return await stream_to(request, await _run(request), options, may_hand_over=True)
-    except UnknownRun:
-        return await stream_to(request, pending, options, may_hand_over=True)
-    finally:
-        pending.cancel()
 
 
 async def _run(request: web.Request) -> Run:

@@ -27,6 +27,9 @@ UNSHARED_CHANNEL_BYTES: Final = 64 * KIB
 """For a channel beyond ``MAX_SHARED_CHANNELS``, which has one client: it reads the log as soon as it is behind."""
 MAX_SHARED_CHANNELS: Final = 64
 """Shared channels of one run."""
+KEPT_STATE_EVENTS: Final = 1_000
+KEPT_STATE_BYTES: Final = 16 * MIB
+"""Every so many events a copy of what a dialect remembers of a run is kept, for clients that come back."""
 OBSERVABLE_ITEMS: Final = 10_000
 OBSERVABLE_BYTES: Final = 1 * MIB
 """What is kept of an Observable that is no run until its one client reads it; beyond it the client is cut off."""

@@ -10,19 +10,20 @@ from reactivex import Observable
 from reactor.stream.feed import Feed
 from reactor.stream.follow import Follow
 from reactor_web.bounds import MAX_SHARED_CHANNELS, UNSHARED_CHANNEL_BYTES
-from reactor_web.dialects import find
 from reactor_web.http.query import StreamOptions
 from reactor_web.streaming.channel import Channel
 from reactor_web.streaming.compose import NumberedFrame, compose
 from reactor_web.streaming.direct import Place
+from reactor_web.streaming.kept import KeptStates
 from reactor_web.streaming.view import ViewPipeline, compose_view
 
 
 class Channels:
-    """The shared channels of all runs that have clients."""
+    """The shared channels of all runs that have clients, and copies of the states that their dialects have folded."""
 
     def __init__(self) -> None:
         self._by_feed: dict[Feed, dict[StreamOptions, Channel]] = {}
+        self.kept = KeptStates()
 
     def __iter__(self) -> Iterator[Channel]:
         for shared in self._by_feed.values():
@@ -40,7 +41,7 @@ class Channels:
         shared = self._by_feed.setdefault(feed, {})
         channel = shared.get(options.shared)
         if channel is None:
-            frames = compose(feed.windows, options, find(options.dialect), asyncio.get_running_loop())
+            frames = compose(feed.windows, options, options.find_dialect(), asyncio.get_running_loop())
             channel = self._new(feed, options, frames)
         return channel
 

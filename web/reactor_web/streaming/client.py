@@ -89,6 +89,14 @@ class Client:
         return getattr(self.server, "_close", False) is True
 
     @property
+    def is_cut(self) -> bool:
+        """Whether the response must end without its last chunk: its client would take a clean end for the run's.
+
+        A run that never started is the end of what such a client waits for.
+        """
+        return self.closing not in (None, "not_found") and self.options.find_dialect().info.fetch_client
+
+    @property
     def end_reason(self) -> str:
         """Why its stream is over."""
         return self.aborted or ("end" if self.has_ended else self.closing) or "end"

@@ -42,6 +42,8 @@ class EventStream(EventSourceResponse):
 
     body: Any = None
     text: Any = None
+    is_cut = False
+    """Whether its end is not to look like one: the connection closes without the last chunk."""
 
     def __init__(self, headers: dict[str, str], media_type: str = EVENT_STREAM) -> None:
         super().__init__(
@@ -79,7 +81,10 @@ class EventStream(EventSourceResponse):
     async def write_eof(self, data: bytes = b"") -> None:
         """Ends the stream. Another response to this request, of a middleware that replaces this one, is not sent."""
         request = self._req
-        await super().write_eof(data)
+        if self.is_cut and request is not None and request.transport is not None:
+            request.transport.close()  # what was written is sent first
+        else:
+            await super().write_eof(data)
         if request is not None:
             request._payload_writer = _Sent(self.body_length)  # pyright: ignore[reportPrivateUsage]  # see above
 

@@ -17,7 +17,7 @@ from reactor.events.event import Message, Notice
 from reactor.stream.feed import Feed
 from reactor.stream.follow import cursor_after
 from reactor_web.bounds import RETRY_MS
-from reactor_web.dialects import Dialect, End, find
+from reactor_web.dialects import Dialect, End
 from reactor_web.streaming.channel import Channel
 from reactor_web.streaming.channels import Channels
 from reactor_web.streaming.client import GONE, Client
@@ -47,7 +47,7 @@ class Follower:
         self._position = position
         self._channel: Channel | None = None
         self._place: Place | None = None
-        self._dialect = find(client.options.dialect)
+        self._dialect = client.options.find_dialect()
         self._state: Any = None
         """What the dialect remembers of the run, if it folds."""
         self._is_over = False
@@ -120,7 +120,8 @@ class Follower:
         self.client.has_ended = self.client.closing is None and (feed.closed == "end" or self._is_over)
         if not self.client.has_ended and feed.closed is not None:
             self.client.close(feed.closed)
-        if end := self._dialect.end(self._state, self._end()):
+        state = self._dialect.begin(None, "resume")[0] if self._state is None else self._state
+        if end := self._dialect.end(state, self._end()):
             await self.wire.write(end)
 
     def _end(self) -> End:

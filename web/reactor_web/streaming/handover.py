@@ -136,7 +136,7 @@ class _Detached(asyncio.Protocol):
                 is_over = False
                 return
             await follower.finish()
-            if not self._transport.is_closing():
+            if not self._transport.is_closing() and not follower.client.is_cut:
                 self._transport.write(LAST_CHUNK)
         except ConnectionError:
             follower.client.close(GONE)

@@ -15,9 +15,9 @@ class History:
 
     __slots__ = ("_bytes", "_frames", "lost", "max_bytes")
 
-    def __init__(self, max_bytes: int) -> None:
-        self.lost = 0
-        """The seq of the last frame that is no longer here; 0 while all of them are."""
+    def __init__(self, max_bytes: int, start: int = 0) -> None:
+        self.lost = start
+        """The seq of the last frame that is not here, or no longer; 0 while all of them are."""
         self._frames: deque[NumberedFrame] = deque()
         self._bytes = 0
         self.max_bytes = max_bytes

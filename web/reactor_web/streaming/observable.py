@@ -19,7 +19,7 @@ from reactor.clock import SystemClock
 from reactor.events.event import Event, Notice
 from reactor.logger import get_logger
 from reactor_web.bounds import OBSERVABLE_BYTES, OBSERVABLE_ITEMS, RETRY_MS
-from reactor_web.dialects import End, find
+from reactor_web.dialects import End
 from reactor_web.dialects.framing import COMMENT
 from reactor_web.http.query import StreamOptions
 from reactor_web.streaming.client import GONE, Client
@@ -88,7 +88,7 @@ class _Outbox:
     def __init__(self, client: Client) -> None:
         self.error: Exception | None = None
         self.is_over = False
-        self.dialect = find(client.options.dialect)
+        self.dialect = client.options.find_dialect()
         self.state, _ = self.dialect.begin(None, "resume")
         self._client = client
         self._frames: deque[bytes] = deque()

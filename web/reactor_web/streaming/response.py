@@ -9,7 +9,6 @@ from typing import Final
 from aiohttp import web
 
 from reactor.logger import get_logger
-from reactor_web.dialects import find
 from reactor_web.http.body import NoBody
 from reactor_web.http.query import StreamOptions
 from reactor_web.streaming.client import GONE, Client
@@ -26,7 +25,7 @@ NO_HEADERS: Final[Mapping[str, str]] = {}
 
 def head_response(options: StreamOptions) -> web.Response:
     """What HEAD is answered: the headers of the stream, and no stream."""
-    info = find(options.dialect).info
+    info = options.find_dialect().info
     return NoBody(headers={**HEADERS, **info.headers, **OWN, "Content-Type": info.media_type})
 
 
@@ -37,8 +36,9 @@ async def respond(
     more_headers: Mapping[str, str] = NO_HEADERS,
 ) -> web.StreamResponse:
     """Answers with what ``deliver`` writes. ``deliver`` returns False if the stream goes on without its handler."""
-    info = find(client.options.dialect).info
-    response = EventStream({**HEADERS, **info.headers, **more_headers}, info.media_type)
+    info = client.options.find_dialect().info
+    of_run = {info.run_header: client.run_id} if info.run_header else NO_HEADERS
+    response = EventStream({**HEADERS, **info.headers, **of_run, **more_headers}, info.media_type)
     streams = streams_of(request)
     if STREAMS not in request.config_dict:
         client.server = request.protocol
@@ -53,6 +53,7 @@ async def respond(
             if writer is not None:
                 writer.output_size += wire.direct_bytes
         if is_over:
+            response.is_cut = client.is_cut
             await response.write_eof()
     except ConnectionError:
         client.close(GONE)  # this is not an error, and changes nothing unless the client asked for that
@@ -78,6 +79,7 @@ async def _end_cancelled(client: Client, response: EventStream) -> None:
     for them then: the client must not read that as part of the stream.
     """
     if client.cut() and response.prepared:
+        response.is_cut = client.is_cut
         try:
             await response.write_eof()
         except ConnectionError:

@@ -26,7 +26,7 @@ from reactor.runs.run import Run
 from reactor.runs.tree_events import TreeCursor, TreeEvents
 from reactor.stream.feed import Feed
 from reactor_web.bounds import RETRY_MS
-from reactor_web.dialects import Dialect, End, find
+from reactor_web.dialects import Dialect, End, Opens
 from reactor_web.guard.hosts import guard_site
 from reactor_web.http.body import NoBody
 from reactor_web.http.keys import ENGINE
@@ -37,6 +37,7 @@ from reactor_web.streaming.channels import Channels
 from reactor_web.streaming.client import GONE, Client
 from reactor_web.streaming.follower import Follower
 from reactor_web.streaming.handover import hand_over
+from reactor_web.streaming.kept import count_frames, run_started
 from reactor_web.streaming.observable import stream_observable
 from reactor_web.streaming.response import NO_HEADERS, head_response, respond
 from reactor_web.streaming.snapshot import last_logs, state_frames
@@ -112,9 +113,11 @@ async def stream_to(
     *,
     may_hand_over: bool,
     headers: Mapping[str, str] = NO_HEADERS,
+    run_id: str = "",
 ) -> web.StreamResponse:
     """Answers a request with the events of a run, under options that are checked. ``headers``: more of the answer's.
 
+    ``run_id``: of a run that has not started, where the path does not have it as ``id``.
     With ``may_hand_over`` it may return before the stream has ended; the stream then goes on without its handler.
     """
     if options.children and not request.app[ENGINE].has_tree_events:
@@ -126,7 +129,7 @@ async def stream_to(
     cancels = options.on_disconnect == "cancel"
     if request.query.get("on_disconnect") == "cancel":
         guard_site(request)
-    run_id = run.id if isinstance(run, Run) else request.match_info.get("id", "")
+    run_id = run.id if isinstance(run, Run) else run_id or request.match_info.get("id", "")
     client = Client(request, options, run_id)
     if options.children:
         deliver = partial(_deliver_tree, request, run, client)
@@ -169,6 +172,8 @@ async def _has_seen_all(request: web.Request, run: Run, options: StreamOptions) 
         return False
     if options.children:
         return await (await _tree_of(request, run, options)).has_seen_all()
+    if options.find_dialect().info.counted:
+        return options.after == await count_frames(run.feed, options, streams_of(request).channels.kept)
     return options.after == run.feed.last_seq
 
 
@@ -180,7 +185,7 @@ async def _deliver_tree(request: web.Request, run: Run | Awaitable[Run], client:
     """Writes the stream of a tree of runs to its end."""
     await wire.write(wire.comment)
     if not isinstance(run, Run):
-        started = await _wait_for_start(run, request.match_info.get("id", ""), client, wire)
+        started = await _wait_for_start(run, client.run_id, client, wire)
         if started is None:
             return True
         run = started
@@ -200,24 +205,37 @@ async def _open(
     request: web.Request, run: Run | Awaitable[Run], client: Client, wire: Wire, channels: Channels
 ) -> Follower | None:
     """Writes what stands before the first event; None if there is no run to follow."""
-    await wire.write(wire.comment)  # sends the headers: the client knows at once that it is connected
-    dialect = find(client.options.dialect)
+    options = client.options
+    dialect = options.find_dialect()
+    # sends the headers: the client knows at once that it is connected
+    await wire.write(dialect.connected(client.run_id) if isinstance(dialect, Opens) else wire.comment)
     if isinstance(run, Run):
         feed = run.feed
-        position, opening = await _opening(feed, client.options, dialect)
+        position, opening = await _opening(feed, options, dialect)
     else:
-        started = await _wait_for_start(run, request.match_info.get("id", ""), client, wire)
+        if isinstance(dialect, Opens) and options.after is None:
+            await wire.write(dialect.opening(dialect.begin(None, "fresh")[0], client.run_id, 0))
+        started = await _wait_for_start(run, client.run_id, client, wire)
         if started is None:
             return None
         feed = started.feed
         # the run is younger than the cursor, which therefore is not one of this run
         position, opening = 0, b""
-        if client.options.after:
-            opening = _ahead(feed, client.options.after, dialect)
+        if options.after:
+            opening = _ahead(feed, options.after, dialect)
     if opening:
         await wire.write(opening)
-    is_view = client.options.view is not None or dialect.info.folds
-    return (ViewFollower if is_view else Follower)(feed, client, wire, channels, position)
+    if options.view is None and not dialect.info.folds:
+        return Follower(feed, client, wire, channels, position)
+    follower = ViewFollower(feed, client, wire, channels, position)
+    if isinstance(dialect, Opens) and isinstance(run, Run) and _is_to_be_shown(feed, options):
+        follower.open(dialect)
+    return follower
+
+
+def _is_to_be_shown(feed: Feed, options: StreamOptions) -> bool:
+    """Whether a client is shown the state of the run first: it has no cursor, or one that is not of this run."""
+    return options.tail is None and (options.after is None or options.after > feed.last_seq)
 
 
 async def _wait_for_start(pending: Awaitable[Run], run_id: str, client: Client, wire: Wire) -> Run | None:
@@ -225,14 +243,16 @@ async def _wait_for_start(pending: Awaitable[Run], run_id: str, client: Client, 
     options = client.options
     waiting = asyncio.ensure_future(pending)
     waiting.add_done_callback(lambda _: client.wake())
-    loop = asyncio.get_running_loop()
+    loop, beats, dialect = asyncio.get_running_loop(), 0, options.find_dialect()
+    state, _ = dialect.begin(None, "resume")
     until = loop.time() + options.await_run
     try:
         while not waiting.done() and client.closing is None and loop.time() < until:
             try:
                 await asyncio.wait_for(client.wait(), min(options.heartbeat or inf, until - loop.time()))
             except TimeoutError:
-                await wire.write(wire.comment)
+                beats += 1
+                await wire.write(dialect.heartbeat(state, beats, SystemClock().now().decode()))
         if waiting.done():
             return waiting.result()
     except asyncio.CancelledError:
@@ -249,7 +269,7 @@ async def _close_unstarted(run_id: str, client: Client, wire: Wire) -> None:
     """Writes why the stream of a run that has not started closes, unless the client has gone."""
     client.close("not_found")  # unless it closes for another reason already
     if client.closing != GONE:
-        dialect = find(client.options.dialect)
+        dialect = client.options.find_dialect()
         closing = Notice("stream.closing", run_id, SystemClock().now().decode(), {
             "reason": client.closing, "retry_ms": RETRY_MS,
         })  # fmt: skip
@@ -260,8 +280,10 @@ async def _close_unstarted(run_id: str, client: Client, wire: Wire) -> None:
 async def _opening(feed: Feed, options: StreamOptions, dialect: Dialect) -> tuple[int, bytes]:
     """The position the stream begins at, and the frames before its first event: none of them for a resume."""
     if options.after is not None:
+        if dialect.info.counted:
+            return 0, b""  # its follower finds the event that so many frames end in
         return (0, _ahead(feed, options.after, dialect)) if options.after > feed.last_seq else (options.after, b"")
-    _, opening = dialect.begin(await feed.event(1) if dialect.info.folds else None, "fresh")
+    _, opening = dialect.begin(await run_started(feed) if dialect.info.folds else None, "fresh")
     position, state = 0, b""
     if options.snapshot:
         position, state = state_frames(feed, dialect)

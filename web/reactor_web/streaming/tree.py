@@ -14,7 +14,7 @@ from reactor.operators.select import matcher
 from reactor.runs.tree_events import TreeEvent, TreeEvents
 from reactor.stream.feed import Closed
 from reactor_web.bounds import RETRY_MS
-from reactor_web.dialects import End, find
+from reactor_web.dialects import End
 from reactor_web.dialects.framing import place_at
 from reactor_web.streaming.client import GONE, Client
 from reactor_web.streaming.wire import Wire
@@ -23,7 +23,7 @@ from reactor_web.streaming.wire import Wire
 async def follow_tree(events: TreeEvents, client: Client, wire: Wire) -> None:
     """Writes the stream of a tree from its first frame to its end."""
     if (ahead := await events.begin()) is not None:
-        await wire.write(find(client.options.dialect).notice(None, ahead))
+        await wire.write(client.options.find_dialect().notice(None, ahead))
     stop = events.watch(client.wake)
     try:
         await _write_all(events, client, wire)
@@ -46,12 +46,12 @@ async def _finish(events: TreeEvents, client: Client, wire: Wire) -> None:
     client.has_ended = client.closing is None and (events.is_over or feed.closed == Closed.END)
     if not client.has_ended and feed.closed is not None:
         client.close(feed.closed)
-    await wire.write(find(client.options.dialect).end(None, _end(events, client)))
+    await wire.write(client.options.find_dialect().end(None, _end(events, client)))
 
 
 async def _write_all(events: TreeEvents, client: Client, wire: Wire) -> None:
     """Writes what comes until nothing more does."""
-    dialect, feed = find(client.options.dialect), events.top.feed
+    dialect, feed = client.options.find_dialect(), events.top.feed
     matches = matcher(client.options.types, client.options.tasks)
     period = client.options.heartbeat or None
     while client.closing is None and not client.is_gone and not events.is_over:
@@ -71,7 +71,7 @@ async def _write_all(events: TreeEvents, client: Client, wire: Wire) -> None:
 
 
 def _frame(client: Client, event: TreeEvent) -> bytes:
-    dialect, message = find(client.options.dialect), event.message
+    dialect, message = client.options.find_dialect(), event.message
     if isinstance(message, Event):
         return place_at(dialect.step(None, message), event.position, event.part)
     return dialect.notice(None, message)

@@ -31,13 +31,13 @@ from reactor.operators.attached import Sink, Stage, operator_of
 from reactor.operators.encode import encode
 from reactor.operators.select import matcher
 from reactor.operators.throttle_latest import event_flushes, event_key, throttle_latest
-from reactor_web.bounds import CHANNEL_BYTES
-from reactor_web.dialects import find
+from reactor_web.bounds import CHANNEL_BYTES, KEPT_STATE_EVENTS
 from reactor_web.dialects.framing import number, split, without_id
 from reactor_web.http.query import StreamOptions
 from reactor_web.streaming.compose import NumberedFrame, beats
 from reactor_web.streaming.history import History
 from reactor_web.streaming.items import Made, make
+from reactor_web.streaming.kept import FoldStart
 
 logger = get_logger("reactor.web")
 
@@ -52,20 +52,28 @@ class ViewPipeline:
     has raised ``error``.
     """
 
-    def __init__(self, run_id: str, options: StreamOptions, loop: asyncio.AbstractEventLoop) -> None:
-        self.seq = 0
+    def __init__(
+        self, run_id: str, options: StreamOptions, loop: asyncio.AbstractEventLoop, start: FoldStart | None = None
+    ) -> None:
+        self.dialect = options.find_dialect()
+        start = start or FoldStart(self.dialect.begin(None, "resume")[0])
+        self.state = start.state
+        self.seq = start.seq
         """The last event that the pipeline was given."""
-        self.made = [0, 0]
+        self.made = list(start.made)
         """How many entries there were, and how many of the frames that came by a clock."""
+        self.count = start.frames
+        """How many frames there were, in a dialect that counts them."""
         self.error: Exception | None = None
-        self.history = History(CHANNEL_BYTES)
+        self.history = History(CHANNEL_BYTES, start.seq)
         self.on_entry: Callable[[NumberedFrame], None] = _nothing
         self.on_over: Callable[[], None] = _nothing
-        self.dialect = find(options.dialect)
-        self.state: Any = None
+        self.on_keep: Callable[[FoldStart], int] | None = None
+        """Called with the state now and then; returns after how many more events it is to be called again."""
+        self._keep_at = start.seq + KEPT_STATE_EVENTS
+        self._is_plain = options.view is None
         self._run_id = run_id
         self._has_ended = False
-        self._has_begun = False
         self._has_source_ended = False
         self._source: Subject[Message] = Subject()
         # what the pipeline gives while it is subscribed goes with the first event
@@ -113,10 +121,6 @@ class ViewPipeline:
         group = self._group = self._group or []
         self.seq = message.seq if isinstance(message, Event) else message.data.get("to", self.seq)
         try:
-            if not self._has_begun:
-                self._has_begun = True
-                started = message if isinstance(message, Event) and message.type == "run.started" else None
-                self.state, _ = self.dialect.begin(started, "resume")
             self._source.on_next(message)
             if message.type in TERMINAL:
                 self._has_source_ended = True
@@ -124,11 +128,24 @@ class ViewPipeline:
         except (Exception, asyncio.CancelledError) as error:  # a CancelledError of the view's own is only its failure
             self._on_error(error)
         self._group = None
-        if group and (entry := _entry(group, self.seq)):
+        if group and (entry := self._entry(group)):
             self.made[0] += 1
+            if self.dialect.info.counted:
+                self.count += entry.count(b"\n\n")
             self._leave((self.seq, entry), self.seq)
+        if self.on_keep is not None and self.seq >= self._keep_at:
+            made = self.made[0], self.made[1]
+            self._keep_at = self.seq + self.on_keep(FoldStart(self.state, self.seq, made, self.count))
         if self._has_ended:
             self.on_over()
+
+    def _entry(self, group: Sequence[Made]) -> bytes:
+        """The frames that the last event has caused, with ids by which a client can go on after any of them."""
+        frames = [made.frames for made in group]
+        # as nearly always; without a view a single item has the ids of its dialect
+        if len(group) == 1 and (self._is_plain or (group[0].id in (self.seq, None) and frames[0].count(b"\n\n") <= 1)):
+            return frames[0]
+        return number(split(b"".join(frames)), self.seq)
 
     def _make(self, item: object) -> Made:
         return make(item, self.dialect, self.state)
@@ -232,14 +249,6 @@ def _on_loop(loop: asyncio.AbstractEventLoop, function: Callable[..., None]) -> 
             loop.call_soon_threadsafe(function, *arguments)
 
     return call
-
-
-def _entry(group: Sequence[Made], seq: int) -> bytes:
-    """The frames that event ``seq`` has caused, with ids by which a client can go on after any of them."""
-    frames = [made.frames for made in group]
-    if len(group) == 1 and group[0].id in (seq, None) and frames[0].count(b"\n\n") <= 1:
-        return frames[0]  # as nearly always
-    return number(split(b"".join(frames)), seq)
 
 
 def _filter(matches: Callable[[Any], bool]) -> Callable[[Observable[Made]], Observable[Made]]:

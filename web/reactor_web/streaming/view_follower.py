@@ -1,7 +1,8 @@
-"""One client that follows a view of a run.
+"""One client that follows a view of a run, or a dialect that folds.
 
     join      the shared view, where it still has every frame behind the client's cursor
-    replay    where it has not: a view of this client's own reads the log from the first event on, at the client's pace
+    replay    where it has not: a view of this client's own reads the log, from the first event or from a state that was
+              kept, at the client's pace
     live      write what the channel has
 
 A view that this client has replayed becomes the shared one if there is none, so that nobody reads the log twice.
@@ -10,9 +11,12 @@ A view that this client has replayed becomes the shared one if there is none, so
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import partial
 
+from reactor.events.event import Message
 from reactor.stream.feed import Feed
+from reactor_web.dialects import Opens
 from reactor_web.dialects.framing import after_part
 from reactor_web.streaming.channel import Channel
 from reactor_web.streaming.channels import Channels
@@ -20,6 +24,8 @@ from reactor_web.streaming.client import Client
 from reactor_web.streaming.compose import NumberedFrame
 from reactor_web.streaming.direct import Place
 from reactor_web.streaming.follower import Follower, read_next
+from reactor_web.streaming.kept import FoldStart, first_state
+from reactor_web.streaming.places import Count, Opening, behind
 from reactor_web.streaming.view import ViewPipeline
 from reactor_web.streaming.wire import Wire
 
@@ -27,18 +33,29 @@ from reactor_web.streaming.wire import Wire
 class ViewFollower(Follower):
     """Writes a view of a run to one client: nothing at or below its cursor, and everything behind it once."""
 
-    __slots__ = ("_has_joined", "_part", "_part_of", "_pending", "_view")
+    __slots__ = ("_count", "_has_joined", "_opening", "_part", "_part_of", "_pending", "_start", "_view")
 
     def __init__(self, feed: Feed, client: Client, wire: Wire, channels: Channels, position: int) -> None:
         super().__init__(feed, client, wire, channels, position)
         options = client.options
-        self._part = options.part if options.after == position else 0
+        is_counted = self._dialect.info.counted
+        self._part = options.part if options.after == position and not is_counted else 0
         """How many frames of event ``_part_of`` the client has."""
         self._part_of = position + 1
+        self._count = Count(options.after or 0) if is_counted else None
+        """The frames that the client has, in a counted dialect, until the event is found that they end in."""
+        self._opening: Opening | None = None
+        """What the client is to be shown before the first frame."""
+        self._start: FoldStart | None = None
         self._view: ViewPipeline | None = None
         """The replay of this client alone."""
         self._pending: list[NumberedFrame] = []
         self._has_joined = False
+
+    def open(self, dialect: Opens) -> None:
+        """Shows where the run is now before what comes next. For a client without a cursor, before ``advance``."""
+        self._opening = Opening.of(dialect, self._feed)
+        self._position = self._opening.position
 
     async def _live(self, channel: Channel, place: Place) -> bool:
         if channel.completed and channel.ring.read(place.offset) == []:
@@ -53,19 +70,43 @@ class ViewFollower(Follower):
         channel = self._channels.shared(self._feed, self.client.options)
         if channel is not None and (frames := self._missing(channel)) is not None:
             await self._join(channel, frames)
-        elif channel is None and not self._has_joined and not self._part:
+        elif self._view is None and self._start is None:
+            self._start = await self._first_state()  # another client may make the shared view meanwhile: look again
+        elif channel is None and not (self._has_joined or self._part or self._count or self._opening):
             # the first client: whoever comes while its view reads the log shares it
-            view = ViewPipeline(self._feed.run_id, self.client.options, asyncio.get_running_loop())
-            await self._join(self._channels.of_view(self._feed, self.client.options, view), [])
+            await self._join(self._channels.of_view(self._feed, self.client.options, self._new_view()), [])
         else:
             return await self._replay()
         return True
 
+    async def _first_state(self) -> FoldStart:
+        """Where a replay begins: as near to the client's place as a state was kept."""
+        if not self._dialect.info.folds:
+            return FoldStart(self._dialect.begin(None, "resume")[0])
+        if self.client.options.view is None:
+            seq = None if self._count else self._position
+            count = self._count.frames if self._count else 0
+            options = self.client.options.shared
+            kept = self._channels.kept.nearest(self._feed, options, seq=seq, count=count)
+            if kept is not None:
+                return kept
+        return await first_state(self._feed, self._dialect)
+
+    def _new_view(self) -> ViewPipeline:
+        options, start = self.client.options, self._start
+        self._start = None
+        view = ViewPipeline(self._feed.run_id, options, asyncio.get_running_loop(), start)
+        if self._dialect.info.folds and options.view is None:
+            view.on_keep = partial(self._channels.kept.keep, self._feed, options.shared)
+        return view
+
     def _missing(self, channel: Channel) -> list[NumberedFrame] | None:
         """What the shared view has made behind the cursor; None if this client cannot go on with it."""
         shared, mine = channel.view, self._view
-        if shared is None or (self._part and shared.seq < self._part_of):
+        if shared is None or self._count or (self._part and shared.seq < self._part_of):
             return None
+        if self._opening is not None and shared.seq < self._opening.seq:
+            return None  # it is still reading what the client is not to be shown
         if mine is not None and mine.seq == shared.seq and mine.made != shared.made:
             return None  # its operators have clocks: what one holds back, the other may have sent
         return shared.history.after(self._position)
@@ -76,38 +117,90 @@ class ViewFollower(Follower):
         self._channel = channel
         place = self._place = Place(self.wire.transport, self._position, channel.ring.end)
         channel.join(place, self.client.wake)
+        opening = b""
         if channel.view is not None:
+            opening, frames = self._show(channel.view, frames)
             place.position = max(self._position, channel.view.seq)
-        if data := self._bytes(frames):
+            if opening:
+                place.floor = place.position
+        if data := opening + self._bytes(frames):
             await self.wire.write(data)
+
+    def _show(self, view: ViewPipeline, frames: list[NumberedFrame]) -> tuple[bytes, list[NumberedFrame]]:
+        """The opening, once, and those of the ``frames`` that come behind it."""
+        if self._opening is None:
+            return b"", frames
+        opening, self._opening = self._opening, None
+        if not opening.has_ended:
+            self._position = view.seq
+        return opening.show(view), behind(self._position, frames)
 
     async def _replay(self) -> bool:
         """Writes the next part of the log as this client's own view shows it; False if nothing more comes."""
         view = self._view
         if view is None:
-            view = self._view = ViewPipeline(self._feed.run_id, self.client.options, asyncio.get_running_loop())
+            view = self._view = self._new_view()
             view.on_entry = self._pending.append
-        messages = [] if view.is_over else await read_next(self._feed, view.seq)
+            if self._count:
+                self._count.seen = view.count
+        messages: Sequence[Message] = () if view.is_over else await self._read(view)
         view.push(messages)
-        frames = [frame for frame in self._pending if not 0 < frame[0] <= self._position]
-        self._pending.clear()
-        self._position = max(self._position, view.seq)
-        if data := self._bytes(frames):
+        if data := self._take_pending(view, is_last=not messages):
             await self.wire.write(data)
         elif messages:
             await asyncio.sleep(0)  # a view that gives nothing must not block the loop
+        elif self._count:
+            await self._begin_anew(self._count)
         elif view.is_over or (self._feed.closed and not view.has_more):
             self._is_over = True
             self._leave_view(view)
             return False
         else:
-            self._part = 0
-            channel = self._channels.shared(self._feed, self.client.options)
-            frames = None if channel is None else self._missing(channel)
-            if channel is None or frames is None:
-                channel, frames = self._channels.of_view(self._feed, self.client.options, view), []
-            await self._join(channel, frames)
+            await self._join_others(view)
         return True
+
+    async def _read(self, view: ViewPipeline) -> Sequence[Message]:
+        """The next messages for this client's own view: up to the place of its opening, if that is still to come."""
+        messages = await read_next(self._feed, view.seq)
+        if self._opening is None:
+            return messages
+        return [message for message in messages if message.seq is None or message.seq <= self._opening.seq]
+
+    def _take_pending(self, view: ViewPipeline, *, is_last: bool) -> bytes:
+        """What the view has made that the client is to be sent. ``is_last``: there is nothing more to read."""
+        frames, opening = list(self._pending), b""
+        self._pending.clear()
+        if self._count:
+            frames = self._count.behind(frames)
+            if self._count.is_found:
+                self._count = None
+        frames = behind(self._position, frames)
+        if self._opening is not None:
+            if view.seq < self._opening.seq and not is_last:
+                return b""
+            opening, frames = self._show(view, frames)
+        self._position = max(self._position, view.seq)
+        return opening + self._bytes(frames)
+
+    async def _begin_anew(self, count: Count) -> None:
+        """The client has more frames than there are: its cursor is of another run. It is told, and sent all of them."""
+        self._count, self._position = None, 0
+        self._start = await first_state(self._feed, self._dialect)
+        if self._view is not None:
+            self._view.dispose()
+            self._view = None
+        gap = self._feed.gap(count.seen + 1, count.frames, "ahead")
+        if data := self._dialect.notice(self._start.state, gap):
+            await self.wire.write(data)
+
+    async def _join_others(self, view: ViewPipeline) -> None:
+        """Shares the view of others, or its own with those who come."""
+        self._part = 0
+        channel = self._channels.shared(self._feed, self.client.options)
+        frames = None if channel is None else self._missing(channel)
+        if channel is None or frames is None:
+            channel, frames = self._channels.of_view(self._feed, self.client.options, view), []
+        await self._join(channel, frames)
 
     def _bytes(self, frames: Iterable[NumberedFrame]) -> bytes:
         seq, part = self._part_of, self._part
@@ -124,13 +217,15 @@ class ViewFollower(Follower):
             self._leave_view(channel.view)
 
     def _leave_view(self, view: ViewPipeline) -> None:
-        self._state = view.state
         if view.error is not None:
             self.client.close("view")
 
     def leave(self) -> None:
         """Leaves the channel, if it is in one, and ends its own view."""
-        if self._view is not None and self._channel is None:
+        if self._channel is not None and self._channel.view is not None:
+            self._state = self._channel.view.state
+        elif self._view is not None:
+            self._state = self._view.state
             self._view.dispose()
             self._view = None
         super().leave()

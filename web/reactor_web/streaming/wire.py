@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from reactor_web.bounds import RETRY_MS
-from reactor_web.dialects import EVENT_STREAM, find
+from reactor_web.dialects import EVENT_STREAM
 from reactor_web.dialects.framing import is_comment, with_retry
 from reactor_web.streaming.client import Client
 
@@ -19,7 +19,7 @@ class Wire:
     def __init__(
         self, client: Client, send: Callable[[bytes], Awaitable[None]], transport: asyncio.WriteTransport | None
     ) -> None:
-        info = find(client.options.dialect).info
+        info = client.options.find_dialect().info
         self._client = client
         self.send = send
         self.transport = transport

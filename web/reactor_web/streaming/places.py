@@ -1,0 +1,70 @@
+"""Where a client stands in a fold: behind a seq, behind a number of frames, or before an opening."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from reactor.stream.feed import Closed, Feed
+from reactor_web.dialects import Opens
+from reactor_web.dialects.framing import split
+from reactor_web.streaming.compose import NumberedFrame
+from reactor_web.streaming.view import ViewPipeline
+
+
+def behind(position: int, frames: Sequence[NumberedFrame]) -> list[NumberedFrame]:
+    """The frames of later events, and those of no event."""
+    return [frame for frame in frames if not 0 < frame[0] <= position]
+
+
+class Count:
+    """A cursor of a counted dialect: how many frames the client has."""
+
+    __slots__ = ("frames", "seen")
+
+    def __init__(self, frames: int) -> None:
+        self.frames = frames
+        self.seen = 0
+        """How many frames a fold has made so far."""
+
+    @property
+    def is_found(self) -> bool:
+        """Whether the fold has made all frames that the client has."""
+        return self.seen >= self.frames
+
+    def behind(self, entries: Sequence[NumberedFrame]) -> list[NumberedFrame]:
+        """The frames that the client does not have."""
+        missing: list[NumberedFrame] = []
+        for seq, data in entries:
+            count, has = data.count(b"\n\n"), self.frames - self.seen
+            self.seen += count
+            if has <= 0:
+                missing.append((seq, data))
+            elif count > has:
+                missing.append((seq, b"".join(split(data)[has:])))
+        return missing
+
+
+@dataclass(slots=True)
+class Opening:
+    """What a client without a cursor is shown first, where its dialect shows the state of the run."""
+
+    dialect: Opens
+    run_id: str
+    seq: int
+    """The event that the state is to be current to."""
+    has_ended: bool
+    """Then the frames of the run's last event follow."""
+
+    @classmethod
+    def of(cls, dialect: Opens, feed: Feed) -> Opening:
+        return cls(dialect, feed.run_id, feed.last_seq, feed.closed == Closed.END)
+
+    @property
+    def position(self) -> int:
+        """The last event whose frames the client is not shown."""
+        return self.seq - 1 if self.has_ended else self.seq
+
+    def show(self, view: ViewPipeline) -> bytes:
+        """The frames of the state as the view has folded it."""
+        return self.dialect.opening(view.state, self.run_id, None if self.has_ended else view.seq)

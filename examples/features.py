@@ -87,7 +87,7 @@ def measure(stations: str, ctx: Context, fail: bool = False) -> dict[str, Any]:
 async def convert(reading: dict[str, Any], ctx: Context) -> dict[str, Any]:
     await asyncio.sleep(0.1)
     celsius = round((reading["fahrenheit"] - 32) * 5 / 9, 1)
-    # An event of your own, in the same stream and log. Its type is lower case words joined by dots.
+    # An event of your own, in the same stream and log. Its type is words joined by dots.
     await ctx.emit("weather.measured", {"station": reading["station"], "celsius": celsius})
     return {"station": reading["station"], "celsius": celsius}
 

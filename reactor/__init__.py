@@ -50,6 +50,8 @@ from reactor.errors import (
     InputError,
     InvalidEvent,
     InvalidValue,
+    IsSession,
+    KeyReused,
     LogLost,
     MailboxFull,
     NotAwaited,
@@ -79,6 +81,7 @@ from reactor.plans.load import load_plan
 from reactor.plans.tools import Tool, tool
 from reactor.run_once import run_once
 from reactor.runs.run import Run
+from reactor.runs.session import Session
 from reactor.stream.off_loop import off_loop
 
 try:
@@ -100,6 +103,8 @@ __all__ = [
     "InputError",
     "InvalidEvent",
     "InvalidValue",
+    "IsSession",
+    "KeyReused",
     "Limit",
     "LogLost",
     "MailboxFull",
@@ -117,6 +122,7 @@ __all__ = [
     "RunFailed",
     "RunNotHere",
     "RunState",
+    "Session",
     "SlowSubscriber",
     "Task",
     "TaskEnded",

@@ -102,7 +102,7 @@ CHECKPOINTS: Final = 4
 ANSWERS: Final = 10_000
 """Answers to requests with an idempotency key; beyond it, the oldest are dropped."""
 RUN_ANSWERS: Final = 1_000
-"""Answers to such requests about one run; beyond it, the oldest are dropped."""
+"""Answers to such requests about one run, and keys of ``run.emit``; beyond it, the oldest are dropped."""
 CHILD_DEPTH: Final = 10
 """Levels of child runs within child runs; beyond it, TooDeep."""
 CRASH_LOOP: Final = 50
@@ -119,6 +119,8 @@ CHILD_WAIT_SECONDS: Final = 5.0
 """Time a child run has, after a restart, to be asked for by its parent before an answer to it is refused."""
 AWAITED_RUNS: Final = 1_000
 """Streams that wait for runs which have not started; beyond it, TooManyWaiting."""
+EMITTED_AT_ONCE: Final = 1_000
+"""Events of one ``run.emit_all``, or one ``POST /runs/{id}/events``; beyond it, InvalidEvent."""
 
 # --- stopping ---------------------------------------------------------------------------------------------------
 
@@ -137,10 +139,11 @@ RUN_ID: Final = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~-]{1,64}")
 """``.`` and ``..`` are excluded, because HTTP clients remove them from a path."""
 TASK_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.~-]{0,63}")
 WORKFLOW_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._~-]{0,63}")
-EVENT_TYPE: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*")
+EVENT_TYPE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*([.:-][A-Za-z0-9_]+)*")
+"""Those of the engine are dotted lower case; applications have vocabularies of their own."""
 EVENT_TYPE_CHARS: Final = 64
 RESERVED_EVENT_PREFIXES: Final = ("run.", "task.", "child.", "stream.", "log.", "llm.", "tool.", "budget.")
-"""Beginnings of event types that only the engine writes; ``ctx.emit`` of one raises InvalidEvent."""
+"""Beginnings of event types that only the engine writes; ``ctx.emit`` and ``run.emit`` of one raise InvalidEvent."""
 
 # --- plans: beyond any of these, PlanError ------------------------------------------------------------------------
 

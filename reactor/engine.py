@@ -41,6 +41,7 @@ from reactor.runs.draining import drain_runs, suspend_all
 from reactor.runs.host import Host, HostSettings
 from reactor.runs.open_runs import OpenRuns
 from reactor.runs.run import Run
+from reactor.runs.sessions import SessionStarts
 from reactor.runs.tree import TreeQueries
 from reactor.services import Service, Services
 from reactor.stream.feed import Closed
@@ -53,7 +54,7 @@ logger = get_logger()
 
 @names_its_options(start="engine.start", ensure="engine.ensure")
 @methods_must_be_awaited("engine")
-class Engine(TreeQueries):
+class Engine(SessionStarts, TreeQueries):
     """Runs workflows on the current event loop.
 
         async with Engine("memory://", workflows=[flow]) as engine:
@@ -286,8 +287,7 @@ class Engine(TreeQueries):
         except RunExists:
             run = await self.get(run_id)
             flow = self.workflow(workflow) if isinstance(workflow, str) else workflow
-            started = await run.beginning()
-            if not is_same_start(started, flow.validate(), input or {}, meta, budget, self.digest_key):
+            if not is_same_start(await run.beginning(), flow.validate(), input or {}, meta, budget, self.digest_key):
                 raise RunExists(f"there is a run {run_id!r} already, started differently", run_id=run_id) from None
             return run, False
 

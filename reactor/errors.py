@@ -129,6 +129,19 @@ class RunNotHere(ReactorError):
     run_id: str
 
 
+class KeyReused(ReactorError):
+    """Raised by ``run.emit(key=)`` for a key that was used for another event. A new event needs a new key."""
+
+    run_id: str
+    key: str
+
+
+class IsSession(ReactorError):
+    """Raised by what has no meaning for a session, which has no tasks: pause, resume, retry. Close or cancel it."""
+
+    run_id: str
+
+
 class TaskEnded(ReactorError):
     """Raised by a command for a task that has ended, or that is mapped: send to its children, ``name[0]``."""
 
@@ -182,7 +195,10 @@ class BodyError(ReactorError):
 
 
 class Backpressure(BodyError):
-    """Raised by an ``emit`` that was not awaited while the log cannot keep up. Write ``await ctx.emit(...)``."""
+    """Raised by an ``emit`` that was not awaited while the log cannot keep up. Write ``await ctx.emit(...)``.
+
+    This and the next two are also raised by ``run.emit``, then without ``task_id``.
+    """
 
 
 class EventTooLarge(BodyError):
@@ -190,7 +206,7 @@ class EventTooLarge(BodyError):
 
 
 class InvalidEvent(BodyError):
-    """Raised by ``ctx.emit`` for a type that is malformed or reserved, and for data that is not JSON."""
+    """Raised for an event whose type is malformed or reserved, or whose data is not a JSON object."""
 
 
 class ContextClosed(BodyError):

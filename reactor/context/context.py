@@ -8,16 +8,14 @@ from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
-from reactor import bounds
 from reactor.context.calls import LlmCall, ToolCall
 from reactor.context.forms import MAX_PROBLEM_CHARS, Form
 from reactor.context.task_log import TaskLog
 from reactor.definition.names import missing_attribute
 from reactor.definition.policy import Budget, check_tokens, money
-from reactor.errors import ContextClosed, EventTooLarge, InvalidEvent
-from reactor.events.one_line import one_line
-from reactor.events.shown import dumps
-from reactor.events.values import json_kind, preview, short_repr
+from reactor.errors import ContextClosed, InvalidEvent
+from reactor.events.emitted import check_type, encode_data
+from reactor.events.values import preview, short_repr
 from reactor.ports import speech
 from reactor.ports.attempt import Attempt
 from reactor.ports.speech import Line
@@ -27,8 +25,6 @@ from reactor.waiting import READY, PendingCall
 A = TypeVar("A")
 T = TypeVar("T")
 
-_ENVELOPE_BYTES: Final = 512
-"""How many of the 48 KiB of an event are left for its envelope."""
 _ROOM_FOR_PROBLEM: Final = "x" * (4 * MAX_PROBLEM_CHARS)
 """A question may be asked again together with what is wrong with a value."""
 
@@ -83,18 +79,7 @@ class Context:
 
         Raises InvalidEvent, EventTooLarge (48 KiB), Backpressure (far too many without ``await``), ContextClosed.
         """
-        # users without a type checker pass anything
-        if not isinstance(type, str) or not bounds.EVENT_TYPE.fullmatch(type) or len(type) > bounds.EVENT_TYPE_CHARS:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise self._error(
-                InvalidEvent,
-                f"{type!r} is not an event type; write lower case words joined by dots, like 'page.fetched'",
-            )
-        if type.startswith(bounds.RESERVED_EVENT_PREFIXES):
-            first = type.partition(".")[0]
-            raise self._error(
-                InvalidEvent,
-                f"the event type {type!r} is reserved for the engine; begin it with another word than {first}",
-            )
+        check_type(type, self._error)
         return self.write(type, {} if data is None else data)
 
     def progress(self, fraction: float, message: str | None = None) -> Awaitable[None]:
@@ -281,21 +266,7 @@ class Context:
         return PendingCall(what, lambda: _awaited(self._line.ask(method, arguments)))
 
     def _encode(self, type: str, data: Any) -> bytes:
-        try:
-            json = one_line(dumps(data))
-        except (TypeError, ValueError, RecursionError) as error:
-            raise self._error(InvalidEvent, f"the data of its {type!r} event is not JSON: {error}") from error
-        if json[:1] != b"{":
-            raise self._error(
-                InvalidEvent, f"the data of its {type!r} event must be a JSON object, not {json_kind(data)}"
-            )
-        if len(json) > bounds.MAX_EVENT_BYTES - _ENVELOPE_BYTES:
-            raise self._error(
-                EventTooLarge,
-                f"its {type!r} event has {len(json):,} bytes, the limit is {bounds.MAX_EVENT_BYTES:,}; "
-                "emit a reference, or several events",
-            )
-        return json
+        return encode_data(type, data, self._error)
 
     def _error(self, kind: Any, what: str) -> Exception:
         message = f"task {self.task_id} of run {self.run_id}: {what}"

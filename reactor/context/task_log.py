@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from reactor.definition.names import missing_attribute
 
-_LEVELS: Final = ("debug", "info", "warning", "error")
+LEVELS: Final = ("debug", "info", "warning", "error")
 
 
 class TaskLog:
@@ -17,6 +17,8 @@ class TaskLog:
     """
 
     __slots__ = ("_write",)
+    name = "ctx.log"
+    """As users write it, for errors."""
 
     def __init__(self, write: Callable[[str, str, Mapping[str, Any]], Awaitable[None]]) -> None:
         self._write = write
@@ -36,7 +38,7 @@ class TaskLog:
     if not TYPE_CHECKING:  # else type checkers would take any attribute, and any call
 
         def __getattr__(self, name: str) -> Any:
-            raise missing_attribute("ctx.log", name, _LEVELS)
+            raise missing_attribute(self.name, name, LEVELS)
 
         def __call__(self, *_: Any, **__: Any) -> Any:
             raise TypeError("ctx.log cannot be called; write ctx.log.info(...), or debug, warning, error")

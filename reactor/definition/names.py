@@ -13,6 +13,8 @@ from inspect import iscoroutinefunction, signature
 from itertools import islice
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
+from reactor.bounds import TASK_NAME
+
 C = TypeVar("C")
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -30,6 +32,18 @@ _LISTED_NAMES: Final = 10
 def child_task_id(task: str, index: int) -> str:
     """``measure[3]``: the id of one child of a mapped task; ``index`` counts from 0."""
     return f"{task}[{index}]"
+
+
+def task_id_parts(task_id: str) -> tuple[str, int | None] | None:
+    """Name and index of a task id: ``("measure", 3)`` for ``measure[3]``; None for what cannot be one."""
+    name, _, rest = task_id.partition("[")
+    if not is_name(TASK_NAME, name):
+        return None
+    if name == task_id:
+        return name, None
+    digits = rest.removesuffix("]")
+    index = int(digits[:9]) if digits.isascii() and digits.isdigit() else -1
+    return (name, index) if child_task_id(name, index) == task_id else None
 
 
 def is_name(pattern: re.Pattern[str], name: object) -> bool:

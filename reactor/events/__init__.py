@@ -9,10 +9,13 @@ restoring    outputs and inputs as JSON, and back
 event        Event, its Draft before it has a number, Notice (a message without a number), Window
 vocabulary   the types of events that the engine writes
 drafts       the data of those events
+emitted      events that bodies and sessions emit: their types, and their data as JSON
+keyed        the keys of emitted events, in their envelopes, and what a run remembers of them
 progress     how the ends of tasks add up to the progress of a run
 state        RunState and TaskState
 read_only    the same as users see them: views that nobody can change
 fold         ``evolve`` makes the state after an event from the state before it
+fold_spending  the part of it about money, tokens, budgets and child runs
 timing       times of events as numbers
 """
 

@@ -32,6 +32,8 @@ class Draft(NamedTuple):
     """The task's part of the envelope (``task_head``), which is made once for each attempt."""
     blob: bytes | None = None
     """A payload that is too large for the event and is stored beside it, under the event's seq."""
+    tail: bytes = b""
+    """The end of the envelope, after the data: an idempotency key (``keyed.tail_of``)."""
 
 
 def task_head(task_id: str, task: str, map_index: int | None, attempt: int) -> bytes:
@@ -69,13 +71,14 @@ class Event:
     def from_draft(cls, seq: int, run_id: str, time: bytes, draft: Draft) -> Event:
         """The event of a draft. This is the only place that writes the JSON of an event."""
         data = draft.data
-        json = b'{"seq":%d,"run_id":"%b","type":"%b","time":"%b"%b,"data":%b}' % (
+        json = b'{"seq":%d,"run_id":"%b","type":"%b","time":"%b"%b,"data":%b%b}' % (
             seq,
             run_id.encode(),
             draft.type.encode(),
             time,
             draft.head,
             data if data.isascii() else one_line(data),
+            draft.tail,
         )
         return cls(seq, run_id, draft.type, draft.task_id, json, draft.blob)
 
@@ -136,6 +139,11 @@ class Event:
     def attempt(self) -> int | None:
         """The number of the attempt, from 1; None on events of the run itself and of tasks that never started."""
         return self.body.get("attempt")
+
+    @property
+    def idempotency_key(self) -> str | None:
+        """The key that it was emitted with, if any (``run.emit(key=)``, or the header ``Idempotency-Key``)."""
+        return self.body.get("idempotency_key")
 
     @property
     def data(self) -> dict[str, Any]:

@@ -8,10 +8,11 @@ tasks would cost 500 us an event.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from decimal import Decimal
 from typing import Any, Final
 
 from reactor.events.event import Event
+from reactor.events.fold_spending import budget_event, child_run_ended, child_run_started, task_spent
+from reactor.events.keyed import is_keyed, remember
 from reactor.events.state import (
     ENDED,
     RUN_STATUS,
@@ -20,13 +21,11 @@ from reactor.events.state import (
     WITHDRAWN,
     RunState,
     TaskState,
-    decimal_of,
     mapped_status,
     outcome_of,
 )
 from reactor.events.timing import milliseconds
 from reactor.events.vocabulary import TaskStatus
-from reactor.events.vocabulary.child import is_of_engine
 
 
 def evolve(state: RunState, event: Event) -> RunState:
@@ -35,6 +34,10 @@ def evolve(state: RunState, event: Event) -> RunState:
     fold = _FOLDS.get(event.type)
     if fold is not None:
         fold(state, event.decode())
+    elif is_keyed(event.json):
+        if state.remembered is None:
+            state.remembered = {}
+        remember(state.remembered, event.decode())
     return state
 
 
@@ -56,6 +59,8 @@ def _run_started(state: RunState, body: dict[str, Any]) -> None:
     state.meta = data.get("meta")
     state.parent = data.get("parent")
     state.budget = data.get("budget")
+    state.session = data.get("session")
+    state.idle = data.get("idle")
     tasks = state.tasks
     for task in data.get("tasks", ()):  # upstreams come first, so that all states share one string for each name
         upstreams = tuple([tasks[name].id if name in tasks else name for name in task["depends_on"]])
@@ -106,16 +111,8 @@ def _run_resumed(state: RunState, body: dict[str, Any]) -> None:
             task.status = "pending"  # its body died with the process; what it asked for stays in ``waiting``
 
 
-def _task(state: RunState, body: dict[str, Any]) -> TaskState:
-    task_id: str = body["task_id"]
-    task = state.tasks.get(task_id)
-    if task is None:
-        task = state.tasks[task_id] = TaskState(task_id, body["task"], map_index=body.get("map_index"))
-    return task
-
-
 def _task_started(state: RunState, body: dict[str, Any]) -> None:
-    task = _task(state, body)
+    task = state.task_of(body)
     if task.status in ENDED:
         _reopen(state, task)
     _set_status(state, task, "running")
@@ -132,7 +129,7 @@ def _set_status(state: RunState, task: TaskState, status: TaskStatus) -> None:
 
 
 def _task_retrying(state: RunState, body: dict[str, Any]) -> None:
-    task = _task(state, body)
+    task = state.task_of(body)
     _set_status(state, task, "retrying")
     task.failures = (task.failures or 0) + 1
     task.retry = {"since": body["time"], "delay_ms": body["data"]["delay_ms"]}
@@ -141,7 +138,7 @@ def _task_retrying(state: RunState, body: dict[str, Any]) -> None:
 
 
 def _task_waiting(state: RunState, body: dict[str, Any]) -> None:
-    task, data = _task(state, body), body["data"]
+    task, data = state.task_of(body), body["data"]
     key, answered = data.get("key"), data.get("answered")
     if "rejected" in data:  # they were sent, and do not fit what the body asks for
         task.received = [sent for sent in task.received or [] if sent[0] not in data["rejected"]]
@@ -164,13 +161,13 @@ def _name_of(key: str | None) -> str:
 
 
 def _task_received(state: RunState, body: dict[str, Any]) -> None:
-    task, key = _task(state, body), body["data"].get("key")
+    task, key = state.task_of(body), body["data"].get("key")
     task.received = [*(task.received or []), [body["seq"], key]]
     _close_question(state, task, key, body["seq"])
 
 
 def _question_closed(state: RunState, body: dict[str, Any]) -> None:
-    _close_question(state, _task(state, body), body["data"]["key"], body["type"].removeprefix("task."))
+    _close_question(state, state.task_of(body), body["data"]["key"], body["type"].removeprefix("task."))
 
 
 def _close_question(state: RunState, task: TaskState, key: str | None, outcome: int | str) -> None:
@@ -185,48 +182,7 @@ def _close_question(state: RunState, task: TaskState, key: str | None, outcome: 
 
 
 def _task_cancelling(state: RunState, body: dict[str, Any]) -> None:
-    _task(state, body).cancelling = body["data"]["reason"]
-
-
-def _task_spent(state: RunState, body: dict[str, Any]) -> None:
-    data = body["data"]
-    cost, tokens = decimal_of(data["cost"]), data["tokens"]
-    for spender in (state, _task(state, body)):
-        spender.cost = (spender.cost or Decimal(0)) + cost
-        spender.tokens = (spender.tokens or 0) + tokens
-    child_run = data.get("child_run")
-    if child_run is not None:
-        child = _child_run(state, child_run)
-        child["cost"] += cost
-        child["tokens"] += tokens
-        child["tasks"] += data.get("tasks", 0)
-
-
-def _child_run(state: RunState, child_run: str) -> dict[str, Any]:
-    if state.children is None:
-        state.children = {}
-    return state.children.setdefault(child_run, {"cost": Decimal(0), "tokens": 0, "tasks": 0})
-
-
-def _child_run_started(state: RunState, body: dict[str, Any]) -> None:
-    data = body["data"]
-    if is_of_engine(data):
-        child = _child_run(state, data["child_run"])
-        child |= {"task_id": body["task_id"], "workflow": data["workflow"], "key": data["key"], "status": "running"}
-
-
-def _child_run_ended(state: RunState, body: dict[str, Any]) -> None:
-    data = body["data"]
-    if is_of_engine(data):
-        _child_run(state, data["child_run"]).update(status=data["status"], seq=body["seq"])
-
-
-def _budget_event(state: RunState, body: dict[str, Any]) -> None:
-    resource = body["data"]["resource"]
-    if body["type"] == "budget.warning":
-        state.warned = [*(state.warned or []), resource]
-    else:
-        state.exceeded = [*(state.exceeded or []), resource]
+    state.task_of(body).cancelling = body["data"]["reason"]
 
 
 def _reopen(state: RunState, task: TaskState) -> None:
@@ -241,7 +197,7 @@ def _reopen(state: RunState, task: TaskState) -> None:
 
 
 def _task_mapped(state: RunState, body: dict[str, Any]) -> None:
-    task = _task(state, body)
+    task = state.task_of(body)
     task.count = body["data"]["count"]
     task.tally = {}
     task.started = body["time"]
@@ -254,13 +210,13 @@ def _task_mapped(state: RunState, body: dict[str, Any]) -> None:
 
 
 def _task_progress(state: RunState, body: dict[str, Any]) -> None:
-    task = _task(state, body)
+    task = state.task_of(body)
     task.progress = body["data"]["fraction"]
     task.message = body["data"].get("message")
 
 
 def _task_ended(state: RunState, body: dict[str, Any]) -> None:
-    task = _task(state, body)
+    task = state.task_of(body)
     data = body["data"]
     if task.status in ENDED:
         _reopen(state, task)
@@ -338,11 +294,11 @@ _FOLDS: Final[dict[str, Callable[[RunState, dict[str, Any]], None]]] = {
     "task.withdrawn": _question_closed,
     "task.retrying": _task_retrying,
     "task.cancelling": _task_cancelling,
-    "task.spent": _task_spent,
-    "child.started": _child_run_started,
-    "child.ended": _child_run_ended,
-    "budget.warning": _budget_event,
-    "budget.exceeded": _budget_event,
+    "task.spent": task_spent,
+    "child.started": child_run_started,
+    "child.ended": child_run_ended,
+    "budget.warning": budget_event,
+    "budget.exceeded": budget_event,
     "task.completed": _task_ended,
     "task.failed": _task_ended,
     "task.skipped": _task_ended,

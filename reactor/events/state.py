@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any, Final, cast
 
 from reactor.events.event import Event
+from reactor.events.keyed import Remembered
 from reactor.events.progress import WHOLE_TASK, child_units, fraction
 from reactor.events.vocabulary import ENDED, RUN_ENDED, VOCABULARY, RunStatus, TaskStatus
 
@@ -160,6 +161,12 @@ class RunState:
     """The number of tasks in the graph."""
     ended_units: int = 0
     """What has ended, in units of ``progress``."""
+    session: bool | None = None
+    """True for a session: a run without tasks, whose events come from outside."""
+    idle: float | None = None
+    """Seconds without an event after which a session is closed, if it is."""
+    remembered: dict[str, Remembered] | None = None
+    """The keys of emitted events, the last ``bounds.RUN_ANSWERS``. Not shown."""
     tasks: dict[str, TaskState] = field(default_factory=dict[str, TaskState])
 
     @property
@@ -179,6 +186,14 @@ class RunState:
         bodies = self.total_tasks - sum(task.count or 0 for task in tasks)
         self.graph_tasks = listed or bodies + (self.maps or 0)
         self.ended_units = sum(self.units_of(task) for task in tasks if task.has_ended_before)
+
+    def task_of(self, body: dict[str, Any]) -> TaskState:
+        """The task that an event is about; a new one where the state does not have it yet."""
+        task_id: str = body["task_id"]
+        task = self.tasks.get(task_id)
+        if task is None:
+            task = self.tasks[task_id] = TaskState(task_id, body["task"], map_index=body.get("map_index"))
+        return task
 
     def units_of(self, task: TaskState) -> int:
         """What the end of a task adds to ``ended_units``. A mapped task adds nothing, its children do."""
@@ -223,7 +238,8 @@ class RunState:
 
 TASK_FIELDS: Final[tuple[str, ...]] = tuple(TaskState.__slots__)
 RUN_FIELDS: Final[tuple[str, ...]] = tuple(RunState.__slots__)
-_SHOWN: Final = tuple(name for name in RUN_FIELDS if name not in ("tasks", "graph_tasks", "ended_units"))
+_HIDDEN: Final = frozenset({"tasks", "graph_tasks", "ended_units", "remembered"})
+_SHOWN: Final = tuple(name for name in RUN_FIELDS if name not in _HIDDEN)
 
 
 def _plain(value: Any) -> Any:

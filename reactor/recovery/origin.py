@@ -18,6 +18,7 @@ from reactor.ports.log import RunRecord
 from reactor.registry import Registry
 from reactor.requests import check_meta
 from reactor.runs.run import Run
+from reactor.runs.session import SESSION_GRAPH
 from reactor.stream.feed import Feed
 
 
@@ -35,6 +36,8 @@ async def beginning_of(feed: Feed) -> dict[str, Any]:
 
 def graph_of(registry: Registry, record: RunRecord, beginning: dict[str, Any]) -> Graph:
     """The graph of a run in the log; raises NotRecoverable where its workflow is not registered or has changed."""
+    if beginning.get("session"):
+        return SESSION_GRAPH
     if "plan" in beginning:
         graph = _graph_of_plan(registry, beginning["plan"])
     else:
@@ -84,6 +87,8 @@ def is_same_start(
     digest_key: bytes,
 ) -> bool:
     """The same for all that a run is started with: workflow or plan, input, meta and budget."""
+    if started.get("session"):
+        return False
     given = {
         "workflow": graph.name,
         "plan": graph.plan,

@@ -71,14 +71,23 @@ async def load_past(log: EventLog, graph: Graph, state: RunState, last: Event | 
         retry_seconds={task.id: _retry_seconds(task.retry, now) for task in bodies if task.retry is not None},
         mailboxes=await read_mailboxes(log, state, runs_again),
         ledger=Ledger.restored(None if state.budget is None else Budget.of(state.budget), state),
+        silent_ms=0.0 if state.idle is None else await _silent_ms(log, state, last, now),
     )
+
+
+async def _silent_ms(log: EventLog, state: RunState, last: Event | None, now: str) -> float:
+    """How long nothing was said in a session. That it was recovered was said by nobody."""
+    while last is not None and last.type == "run.resumed" and last.seq > 1:
+        events = await log.read(state.run_id, last.seq - 2, 1)
+        last = events[0] if events else None
+    return 0.0 if last is None else milliseconds(last.time, now)
 
 
 def _ending_of(state: RunState) -> Ending | None:
     """Why the run was ending before the restart, or must end now; None where it goes on."""
     if state.status == "cancelling":
         return Ending(state.reason or "", state.error)
-    if state.fruitless_recoveries >= bounds.CRASH_LOOP:
+    if state.fruitless_recoveries >= bounds.CRASH_LOOP and not state.session:  # nothing of a session runs here
         message = f"recovered {bounds.CRASH_LOOP} times without a task completing"
         return Ending(EndReason.CRASH_LOOP, {"type": "crash_loop", "message": message})
     if state.exceeded and state.budget is not None and state.budget.get("on_exceeded") == "fail":

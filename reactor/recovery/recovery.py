@@ -80,7 +80,10 @@ class Recovery:
             graph = graph_of(self._registry, record, data)
             last = await feed.event(feed.last_seq)
             past = await load_past(self._log, graph, feed.state, last, self._runs.clock.now().decode())
-            beginning = Beginning(input_of(data, graph), data.get("meta", {}), budget_of(data), parent)
+            session, idle = data.get("session", False), data.get("idle")
+            beginning = Beginning(
+                input_of(data, graph), data.get("meta", {}), budget_of(data), parent, session=session, idle=idle
+            )
         except LogUnavailable:
             raise
         except Exception as problem:  # in one run, from a bug or a changed log: the others go on

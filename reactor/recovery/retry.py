@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from reactor.definition.graph import Graph
-from reactor.errors import RunOpen, WorkflowChanged
+from reactor.errors import IsSession, RunOpen, WorkflowChanged
 from reactor.ports.log import RunRecord
 from reactor.recovery.origin import NotRecoverable, beginning_of, budget_of, graph_of, input_of
 from reactor.recovery.reading import load_reusable
@@ -20,10 +20,16 @@ async def prepare_retry(
 ) -> tuple[Graph, Beginning, Mapping[str, Output]]:
     """What the retry of a run starts with: its graph, its beginning, and the outputs that it reuses.
 
-    Raises RunOpen where the run has not ended, WorkflowChanged where its workflow has changed.
+    Raises RunOpen where the run has not ended, IsSession for a session, WorkflowChanged where its workflow has changed.
     """
     if not old.state.has_ended:
         raise RunOpen(f"run {old.id} is {old.status}; only a run that has ended is retried", run_id=old.id)
+    if old.state.session:
+        raise IsSession(
+            f"run {old.id} is a session: what was said in it came from outside, so there is nothing to retry; "
+            "open another one",
+            run_id=old.id,
+        )
     log = old.feed.log
     try:
         data = await beginning_of(old.feed)

@@ -4,6 +4,8 @@ host          what the engine lends to all runs: log, clock, executors, limits
 beginning     what the run begins with
 execution     its parts, put together; how it starts, goes on after a restart, and ends
 crew          its actors, and the queue of those that are ready
+outside       what is said of it from outside its bodies; all that a session has
+idle          how long nothing was said in a session
 journal       what it writes: number, commit, publish, seal
 commits       who waits for a commit
 control       pause, resume, cancel, send
@@ -15,10 +17,14 @@ children      its child runs
 child_records  what its log says of its child runs
 tree          the runs below a run, with their open questions
 tree_events   the events of a run and of those below it, in the order of their commits
+tree_watchers  who is told when a run of a tree has published something
 parent        how a run and its child runs see each other
 summary       its terminal event
 outcome       what awaiting a run raises where it did not complete
+emitting      the part of the handle that says something in the run
 run           the handle: follow it, await it, control it
+session       the handle on a session, which can also be closed
 open_runs     all runs that are open, and the last that ended
+sessions      opens sessions
 draining      the end of an engine: what becomes of open runs
 """

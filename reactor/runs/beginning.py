@@ -18,10 +18,14 @@ class Beginning(NamedTuple):
     parent: Parent | None = None
     retry_of: str | None = None
     """The id of the run that this one retries."""
+    session: bool = False
+    """It has no tasks, and its events come from outside."""
+    idle: float | None = None
+    """Seconds without an event after which a session is closed."""
 
     @property
     def origin(self) -> dict[str, Any]:
-        """The budget, the parent and ``retry_of``, those there are."""
+        """The budget, the parent, ``retry_of``, ``session`` and ``idle``, those there are."""
         origin: dict[str, Any] = {}
         if self.budget is not None:
             origin["budget"] = self.budget.to_dict()
@@ -29,4 +33,8 @@ class Beginning(NamedTuple):
             origin["parent"] = self.parent.data
         if self.retry_of is not None:
             origin["retry_of"] = self.retry_of
+        if self.session:
+            origin["session"] = True
+        if self.idle is not None:
+            origin["idle"] = self.idle
         return origin

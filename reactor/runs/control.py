@@ -146,6 +146,7 @@ class Control:
         with self._crew.ready.held():
             for actor in self._crew.actors.values():
                 actor.cancel(reason)
+        self._crew.end_outside()
 
     def _abandon_within(self, grace: float, earlier: Deadline | None, abandon: Callable[[bool], None]) -> Deadline:
         """When what has not stopped is abandoned. Processes are killed a little before threads are abandoned."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from reactor.definition.graph import Graph
 from reactor.events.event import Draft
-from reactor.operators.attached import Callbacks, Disposing
+from reactor.operators.attached import Attachable, Callbacks, Disposing, Inlet
 from reactor.operators.buffer_window import Room
 from reactor.stream.merge_tasks import merge_tasks
 from reactor.supervision.slots import ReadyQueue
@@ -20,11 +20,13 @@ from reactor.tasks.scope import Scope
 class Crew:
     """One actor a task of the graph. Loop thread only."""
 
-    def __init__(self, graph: Graph, room: Room) -> None:
+    def __init__(self, graph: Graph, room: Room, outside: Inlet[Draft] | None = None) -> None:
         self._graph = graph
         self.ready = ReadyQueue(room)
         self.actors: dict[str, Actor] = {}
         """By name, upstreams first."""
+        self.outside = outside
+        """Of an open session: the one source of its drafts. It has no actors, and ends when this source does."""
         self._bus: Disposing | None = None
 
     def assemble(self, scope: Scope, past: Past | None) -> None:
@@ -39,7 +41,16 @@ class Crew:
         self, write: Callable[[Draft], None], failed: Callable[[Exception], None], all_ended: Callable[[], None]
     ) -> None:
         """Merges the actors into the run's bus: from now on they wait for their upstreams, and then run."""
-        self._bus = merge_tasks(list(self.actors.values())).attach(Callbacks(write, failed, all_ended))
+        self._bus = merge_tasks(self._sources()).attach(Callbacks(write, failed, all_ended))
+
+    def _sources(self) -> list[Attachable[Draft]]:
+        return [*self.actors.values(), *([] if self.outside is None else [self.outside])]
+
+    def end_outside(self) -> None:
+        """Nothing more comes from outside: a session is closed, or cancelled. Does nothing to other runs."""
+        source, self.outside = self.outside, None
+        if source is not None:
+            source.on_completed()
 
     def stop(self) -> None:
         """Stops all bodies. They write nothing more."""
@@ -48,8 +59,8 @@ class Crew:
 
     @property
     def has_ended(self) -> bool:
-        """Whether all tasks have ended."""
-        return all(actor.has_ended for actor in self.actors.values())
+        """Whether all tasks have ended, and a session is closed."""
+        return self.outside is None and all(actor.has_ended for actor in self.actors.values())
 
     def actor(self, task_id: str) -> Actor:
         """The actor of a task, or of a child of a mapped one; of the mapped task where it has no such child yet."""

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from reactor import bounds
 from reactor.clock import wait_at_most
 from reactor.events.state import RunState
 from reactor.logger import get_logger
+from reactor.ports.clock import Clock
 from reactor.runs.open_runs import OpenRuns
+from reactor.runs.run import Run
+from reactor.runs.session import Session
 from reactor.stream.behind import wait_for_readers
 from reactor.supervision.ending import EndReason
 
@@ -24,15 +28,17 @@ async def drain_runs(runs: OpenRuns, durable: bool, grace: float, append_timeout
 
     Then subscribers get some time to read to the end. Returns whether all runs ended, or were left, in time.
     """
-    if runs.open:
-        logger.info("waiting for open runs to end", runs=_names(runs), seconds=grace)
-    await _wait(runs, grace)
+    # nothing of a session is done here: it does not end by itself, and in a durable log it stays open
+    waited = {id: run for id, run in runs.open.items() if not (durable and isinstance(run, Session))}
+    if waited:
+        logger.info("waiting for open runs to end", runs=_names(waited), seconds=grace)
+    await _wait(runs.clock, waited, grace)
     if runs.open and durable:
-        logger.info("open runs are left in the log; the next engine goes on with them", runs=_names(runs))
+        logger.info("open runs are left in the log; the next engine goes on with them", runs=_names(runs.open))
     elif runs.open:
         logger.warning(
             "open runs are cancelled, their engine ends before them: await run",
-            runs=_names(runs),
+            runs=_names(runs.open),
             grace=grace,
         )
     for execution in list(runs.executions.values()):
@@ -40,7 +46,7 @@ async def drain_runs(runs: OpenRuns, durable: bool, grace: float, append_timeout
             execution.journal.suspend()
         else:
             execution.control.cancel(EndReason.SHUTDOWN, by=None, grace=min(grace, bounds.DRAIN_GRACE_SECONDS))
-    await _wait(runs, grace + 2 * append_timeout)
+    await _wait(runs.clock, runs.open, grace + 2 * append_timeout)
     late = list(runs.executions.values())
     for execution in late:
         logger.error("run did not end in time", run_id=execution.run_id)
@@ -50,9 +56,9 @@ async def drain_runs(runs: OpenRuns, durable: bool, grace: float, append_timeout
     return not late
 
 
-def _names(runs: OpenRuns) -> str:
-    """The ids of the open runs, of many the first."""
-    ids = list(runs.open)
+def _names(runs: Collection[str]) -> str:
+    """The ids of runs, of many the first."""
+    ids = list(runs)
     return ", ".join(ids[:NAMED_RUNS]) + (f" and {len(ids) - NAMED_RUNS} more" if len(ids) > NAMED_RUNS else "")
 
 
@@ -65,13 +71,13 @@ def suspend_all(runs: OpenRuns) -> None:
             logger.error("a run did not stop", run_id=execution.run_id, exc_info=error)
 
 
-async def _wait(runs: OpenRuns, seconds: float) -> None:
+async def _wait(clock: Clock, runs: Mapping[str, Run], seconds: float) -> None:
     waiting: dict[asyncio.Future[RunState], str] = {
-        asyncio.ensure_future(run.ended()): run_id for run_id, run in runs.open.items()
+        asyncio.ensure_future(run.ended()): run_id for run_id, run in runs.items()
     }
     if not waiting:
         return
-    done, pending = await wait_at_most(runs.clock, waiting, seconds)
+    done, pending = await wait_at_most(clock, waiting, seconds)
     for late in pending:
         late.cancel()
     for run in done:

@@ -26,8 +26,9 @@ from reactor.runs.beginning import Beginning
 from reactor.runs.execution import Execution
 from reactor.runs.host import Host
 from reactor.runs.leases import Leases
-from reactor.runs.parent import ParentRun
 from reactor.runs.run import RestoreOutputs, Run
+from reactor.runs.session import Session
+from reactor.runs.tree_watchers import TreeWatchers
 from reactor.stream.feed import Closed, Feed
 from reactor.tasks.past import Output, Past
 
@@ -69,8 +70,7 @@ class OpenRuns:
         """The committed windows of all runs. Hot."""
         self.log_problem: str | None = None
         """Why the log last lost a run; None again as soon as it takes a window."""
-        self._watched: dict[str, dict[object, Callable[[], None]]] = {}
-        """Root -> what to call when a run of its tree has published something."""
+        self.watchers = TreeWatchers()
         self.open: dict[str, Run] = {}
         self.executions: dict[str, Execution] = {}
         self.over: Callable[[str], None] = lambda run_id: None
@@ -153,7 +153,7 @@ class OpenRuns:
 
     def _adopt(self, execution: Execution) -> Execution:
         feed = execution.feed
-        self.open[feed.run_id] = Run(feed, execution)
+        self.open[feed.run_id] = Session(feed, execution) if execution.beginning.session else Run(feed, execution)
         self.executions[feed.run_id] = execution
         self._feeds.add(feed)
         if execution.parent is not None:
@@ -176,28 +176,8 @@ class OpenRuns:
         self.log_problem = None
         if self.windows.observers:
             self.windows.on_next(window)
-        if self._watched:
-            self._wake_watchers(window[0].run_id)
-
-    def _wake_watchers(self, run_id: str) -> None:
-        run: ParentRun | None = self.executions.get(run_id)
-        while run is not None and run.parent is not None:
-            run = run.parent.run
-        for wake in () if run is None else tuple(self._watched.get(run.run_id, {}).values()):
-            wake()
-
-    def watch_tree(self, root: str, wake: Callable[[], None]) -> Callable[[], None]:
-        """Calls ``wake`` whenever a run of this tree has published a window; returns what ends that."""
-        key = object()
-        self._watched.setdefault(root, {})[key] = wake
-
-        def stop() -> None:
-            watchers = self._watched.get(root, {})
-            watchers.pop(key, None)
-            if not watchers:
-                self._watched.pop(root, None)
-
-        return stop
+        if self.watchers:
+            self.watchers.wake(self.executions.get(window[0].run_id))
 
     def _ended(self, execution: Execution) -> None:
         self.open.pop(execution.run_id, None)
@@ -332,7 +312,7 @@ class OpenRuns:
         self._feeds.add(feed)
         if feed.closed == Closed.END:
             self._keep(feed)
-        return Run(feed, None, restore=self.restore)
+        return Session(feed, None) if feed.state.session else Run(feed, None, restore=self.restore)
 
 
 def _log_end(state: RunState) -> None:

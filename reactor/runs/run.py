@@ -10,15 +10,16 @@ import orjson
 from reactor.bounds import CANCEL_GRACE_SECONDS
 from reactor.definition.names import child_task_id, did_you_mean, known_names
 from reactor.definition.task import Task, task_id_of
-from reactor.errors import LogLost, NotAwaited, RunEnded, RunFailed, RunNotHere, UnknownTask
+from reactor.errors import LogLost, NotAwaited, RunFailed, UnknownTask
 from reactor.events.event import Event
 from reactor.events.read_only import RunStateView
 from reactor.events.state import ENDED, RunState
 from reactor.events.vocabulary import RunStatus
 from reactor.requests import check_by, check_cursor, check_grace, check_key, check_reason, check_value
+from reactor.runs.emitting import Emitting
 from reactor.runs.execution import Execution
 from reactor.runs.outcome import cancelled, failure_of
-from reactor.stream.feed import Closed, Feed
+from reactor.stream.feed import Feed
 from reactor.stream.follow import Follow, RunEvents, closing_error, iterate
 from reactor.stream.live import Live
 from reactor.stream.task_events import TaskEvents
@@ -29,8 +30,9 @@ RestoreOutputs = Callable[["Run"], Awaitable[dict[str, Any]]]
 
 
 @methods_must_be_awaited("run")
-class Run:
-    """One run of a workflow: follow it, await it, control it (``cancel``, ``pause``, ``resume``, ``send``).
+class Run(Emitting):
+    """One run of a workflow: follow it, await it, control it (``cancel``, ``pause``, ``resume``, ``send``), and say
+    something in it (``emit``, ``log``, ``spend``).
 
     - ``run.events``: Observable of its events, from the first one on, then live. Completes with the run.
     - ``run.live``: the same from now on. ``run.task_events("measure")``: one task, until it has ended.
@@ -277,13 +279,7 @@ class Run:
             await self.ended()  # its last event is on its way
         if self._execution is not None and not self.feed.closed:
             return self._execution
-        if (lost := closing_error(self.feed)) is not None:
-            raise lost
-        if self._execution is None and self.feed.closed not in (None, Closed.END):
-            raise RunNotHere(
-                f"run {self.id} is {self.status}, and nobody in this process goes on with it", run_id=self.id
-            )
-        raise RunEnded(f"run {self.id} is {self.status} already", run_id=self.id, status=self.status)
+        raise self._not_open()
 
     async def _committed(self, execution: Execution) -> None:
         await execution.journal.committed()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -16,10 +16,10 @@ from reactor.supervision.ledger import Crossing, Ledger
 
 
 class Speaker(Protocol):
-    """The task that an event is about."""
+    """The task that an event is about; its id is None where that is the run itself."""
 
     @property
-    def task_id(self) -> str: ...
+    def task_id(self) -> str | None: ...
     def draft(self, type: str, data: bytes) -> Draft: ...
 
 
@@ -82,15 +82,15 @@ class Spending:
     def _add(self, body: Speaker, cost: Decimal, tokens: int, source: str, child: Mapping[str, Any]) -> None:
         ledger = self.ledger
         ledger.spend(cost, tokens)
-        ledger.note_task(body.task_id, cost, tokens)
+        if body.task_id is not None:
+            ledger.note_task(body.task_id, cost, tokens)
         data = drafts.spent(cost, tokens, ledger.cost, ledger.tokens, source, child)
         # not through the task's observer: a child run may end after the task that asked for it
         self._journal.write(body.draft("task.spent", data))
         if self._above is not None:
             spending, task_id = self._above
             spending.child_spent(task_id, self._run_id, cost, tokens)
-        for crossing in ledger.crossings():
-            self._act_on(crossing, body.task_id)
+        self._act_on(ledger.crossings(), body.task_id)
 
     def settle(self, task_id: str, child_run: str, child: Ledger, *, is_counted: bool) -> None:
         """Writes what a child has spent that this log does not have: after a crash, and the starts of its bodies.
@@ -112,7 +112,7 @@ class Spending:
         for spending in self._line():
             crossing = spending.ledger.next_task()
             if crossing is not None:
-                spending._act_on(crossing, body.task_id if spending is self else None)
+                spending._act_on([crossing], body.task_id if spending is self else None)
         is_ending = any(spending._control.ending is not None for spending in self._line())
         if is_ending or self._control.is_paused:
             return False
@@ -124,14 +124,12 @@ class Spending:
         limit = self.ledger.limit_of("seconds")
         if limit is not None:
             used = max(Decimal(repr(round(elapsed, 3))), limit * part)
-            for crossing in self.ledger.crossings_of("seconds", used, is_reached=part == 1):
-                self._act_on(crossing, None)
+            self._act_on(self.ledger.crossings_of("seconds", used, is_reached=part == 1), None)
 
     def _count_tasks(self, count: int) -> None:
         for spending in self._line():
             spending.ledger.tasks += count
-            for crossing in spending.ledger.crossings_of("tasks", Decimal(spending.ledger.tasks)):
-                spending._act_on(crossing, None)
+            spending._act_on(spending.ledger.crossings_of("tasks", Decimal(spending.ledger.tasks)), None)
 
     def _line(self) -> Iterator[Spending]:
         """This run's, then that of each run above."""
@@ -140,9 +138,18 @@ class Spending:
             yield spending
             spending = None if spending._above is None else spending._above[0]
 
-    def _act_on(self, crossing: Crossing, task_id: str | None) -> None:
-        """Writes that a budget is nearly used or exceeded, then does what its policy says."""
-        self._journal.write(Draft(crossing.type, orjson.dumps(crossing.data)))
+    def _act_on(self, crossings: Iterable[Crossing], task_id: str | None) -> None:
+        """Writes that budgets are nearly used or exceeded, then does what their policy says.
+
+        First all is written: what the policy says may end the run at once.
+        """
+        crossings = list(crossings)
+        for crossing in crossings:
+            self._journal.write(Draft(crossing.type, orjson.dumps(crossing.data)))
+        for crossing in crossings:
+            self._obey(crossing, task_id)
+
+    def _obey(self, crossing: Crossing, task_id: str | None) -> None:
         budget = self.ledger.budget
         if crossing.type != "budget.exceeded" or budget is None or self._control.ending is not None:
             return

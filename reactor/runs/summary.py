@@ -12,7 +12,7 @@ from reactor.definition.graph import Graph
 from reactor.events.drafts import json_object
 from reactor.events.event import Draft
 from reactor.events.values import json_number
-from reactor.supervision.ending import Ending
+from reactor.supervision.ending import Closing, Ending
 from reactor.supervision.ledger import Ledger
 from reactor.tasks.actor import Actor
 from reactor.tasks.body import TaskActor
@@ -28,8 +28,12 @@ def terminal_draft(
     ledger: Ledger,
     duration_ms: float,
     task_time_ms: float,
+    closing: Closing | None = None,
 ) -> Draft:
-    """``run.completed``, ``run.failed`` or ``run.cancelled``: the outputs or the error, and the totals."""
+    """``run.completed``, ``run.failed`` or ``run.cancelled``: the outputs or the error, and the totals.
+
+    ``closing``: of a session that was closed.
+    """
     bodies = list(bodies_of(actors.values()))
     failure = first_unhandled(graph, actors)
     data: dict[str, Any] = {
@@ -51,11 +55,21 @@ def terminal_draft(
         return Draft("run.cancelled", orjson.dumps({"reason": ending.reason, "abandoned": abandoned, **data}))
     if failure is not None:
         return Draft("run.failed", orjson.dumps({"error": _error_of(failure), **data}))
-    outputs = json_object({name: actors[name].encoded for name in graph.leaves})
+    if closing is not None and closing.status != "completed":
+        return _closed_draft(closing, data)
+    outputs = json_object({name: actors[name].encoded for name in graph.leaves}) if closing is None else closing.outputs
     if len(outputs) <= bounds.MAX_INLINE_BYTES:
         return Draft("run.completed", orjson.dumps({"outputs": orjson.Fragment(outputs), **data}))
     reference = {"outputs_ref": f"runs/{run_id}", "size": len(outputs), **data}
     return Draft("run.completed", orjson.dumps(reference), blob=outputs)
+
+
+def _closed_draft(closing: Closing, totals: Mapping[str, Any]) -> Draft:
+    """Of a session that was closed as failed or cancelled."""
+    reason = {} if closing.reason is None else {"reason": closing.reason}
+    if closing.status == "failed":
+        return Draft("run.failed", orjson.dumps({"error": closing.error, **reason, **totals}))
+    return Draft("run.cancelled", orjson.dumps({**reason, "abandoned": 0, **totals}))
 
 
 def bodies_of(actors: Iterable[Actor]) -> Iterator[TaskActor]:

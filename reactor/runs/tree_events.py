@@ -112,7 +112,7 @@ class TreeEvents:
 
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
         """Calls ``wake`` whenever there may be something to read, or nothing more comes; returns what ends that."""
-        stop = self._runs.watch_tree(self._root, wake)
+        stop = self._runs.watchers.watch(self._root, wake)
         closing = self.top.feed.windows.subscribe(on_completed=wake)
 
         def end() -> None:

@@ -94,6 +94,8 @@ async def _keep(checkpoints: Checkpoints, state: RunState) -> None:
 async def encode_state(state: RunState) -> bytes:
     """A state as it is kept."""
     lines = [orjson.dumps({"form": _FORM, **replace(state, tasks={}, children=None).to_dict()})]
+    if state.remembered:
+        lines.append(orjson.dumps({"remembered": state.remembered}))
     tasks = iter(state.tasks.values())
     while some := list(islice(tasks, _TASKS_A_LINE)):
         lines.append(orjson.dumps([task.to_dict() for task in some]))
@@ -113,7 +115,9 @@ async def decode_state(kept: bytes) -> RunState | None:
         return None
     state = RunState.from_dict(head)
     for line in map(orjson.loads, rest):
-        if isinstance(line, dict):
+        if isinstance(line, dict) and "remembered" in line:
+            state.remembered = cast("dict[str, Any]", line)["remembered"]
+        elif isinstance(line, dict):
             state.children = state.children or {}
             state.children.update(RunState.from_dict(cast("dict[str, Any]", line)).children or {})
         else:

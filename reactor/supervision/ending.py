@@ -1,9 +1,9 @@
-"""Why a run ends before its tasks have, as a value."""
+"""Why a run ends before its tasks have, and how a session is closed, as values."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 
 class EndReason(StrEnum):
@@ -15,6 +15,8 @@ class EndReason(StrEnum):
     """It spent more than its budget."""
     CRASH_LOOP = "crash_loop"
     """It was recovered ``bounds.CRASH_LOOP`` times without a task completing."""
+    IDLE = "idle"
+    """Nothing was said in a session for too long."""
     PARENT = "parent"
     """The run that it is a child of has ended, or is being cancelled."""
     SHUTDOWN = "shutdown"
@@ -40,3 +42,14 @@ class Ending(NamedTuple):
     def skips(self) -> bool:
         """Whether tasks that have not begun are skipped, with the reason, instead of cancelled."""
         return self.reason == _BUDGET and self.error is not None
+
+
+class Closing(NamedTuple):
+    """How a session is closed."""
+
+    status: Literal["completed", "failed", "cancelled"]
+    outputs: bytes = b"{}"
+    """Of a completed one: a JSON object."""
+    error: dict[str, Any] | None = None
+    """Of a failed one: ``{type, message}``."""
+    reason: str | None = None

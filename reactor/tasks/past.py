@@ -44,3 +44,5 @@ class Past(NamedTuple):
     mailboxes: Mapping[str, tuple[list[Question], list[Letter]]]
     """What tasks that run, or run again, have asked, and what they were sent."""
     ledger: Ledger
+    silent_ms: float = 0.0
+    """Of a session that is closed when it is idle: since something was said in it."""

@@ -16,6 +16,7 @@ from reactor.events.vocabulary import RESERVED, VOCABULARY, calls, child, later,
 _STRICT: Final = ConfigDict(strict=True, extra="forbid")
 _ENVELOPE: Final = frozenset({"seq", "run_id", "type", "time", "data"})
 _OF_A_TASK: Final = frozenset({"task_id", "task"})
+_OF_A_KEY: Final = frozenset({"idempotency_digest", "idempotency_key"})
 _IF_ANY: Final = frozenset({"map_index", "attempt"})
 
 
@@ -47,9 +48,11 @@ def _check_envelope(event: Event, body: dict[str, Any]) -> None:
     keys = body.keys()
     about = _OF_A_TASK if event.task_id is not None else frozenset[str]()
     assert keys >= _ENVELOPE | about, f"{event}: its envelope lacks {sorted((_ENVELOPE | about) - keys)}"
-    unknown = keys - _ENVELOPE - about - (_IF_ANY if about else frozenset())
+    keyed = frozenset[str]() if event.type in VOCABULARY else _OF_A_KEY
+    assert not keys & keyed or keys >= keyed, f"{event}: of {sorted(keyed)} its envelope has one only"
+    unknown = keys - _ENVELOPE - about - keyed - (_IF_ANY if about else frozenset())
     assert not unknown, f"{event}: its envelope has {sorted(unknown)} too much"
-    if event.type.startswith(("task.", "child.")):
+    if event.type.startswith(("task.", "child.")) and event.type != "task.spent":  # which may be said of the run
         assert about, f"{event}: it is about no task"
     if event.type.startswith("run."):
         assert not about, f"{event}: it is about one task"

@@ -295,4 +295,4 @@ async def test_followers_of_one_tree_cost_the_runs_of_others_nothing(tmp_path: P
         await asyncio.wait_for(run, PATIENCE)
         assert woken
         stop()
-        assert engine._runs._watched == {}  # type: ignore[reportPrivateUsage]
+        assert not engine._runs.watchers  # type: ignore[reportPrivateUsage]

@@ -106,6 +106,10 @@ class RunStarted(TypedDict):
     """An HMAC of the whole input under the key of the log, where ``input`` does not show all of it. Since 0.2."""
     not_recoverable: NotRequired[list[str]]
     """Names of inputs that no log can give back: the run cannot go on after a restart."""
+    session: NotRequired[Literal[True]]
+    """It is a session: it has no tasks, and its events come from outside. Since 0.2."""
+    idle: NotRequired[float]
+    """Of a session: seconds without an event after which it is closed. Since 0.2."""
     by: NotRequired[str]
     """Who started it. Not written yet."""
     tenant: NotRequired[str]
@@ -189,7 +193,7 @@ class RunFailed(Totals):
 
     error: ErrorData
     reason: NotRequired[str]
-    """If a limit stopped the run: ``timeout``, ``budget`` or ``crash_loop``."""
+    """If a limit stopped the run: ``timeout``, ``budget``, ``crash_loop``, or ``idle`` of a session."""
 
 
 @event("run.cancelled", run="cancelled")

@@ -2,8 +2,10 @@
 
 workflows    definitions, and starting runs of them
 tools        the tools that a plan may use
-runs         ``/runs``: start, read, command
+runs         ``/runs``: start, read, remove
+commands     what can be asked of an open run: cancel, pause, resume, input, emit, retry
 events       ``/runs/{id}/events``: follow a run, or read pages of its events
+socket       ``/runs/{id}/ws``: its events and commands on one WebSocket
 starting     what the routes that start a run share
 health       ``/healthz`` and ``/readyz``
 """

@@ -8,7 +8,7 @@ application/json        a page, for who asks again instead of following; ``strea
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from aiohttp import web
@@ -46,14 +46,25 @@ async def follow_run(request: web.Request) -> web.StreamResponse:
         return await send_page(request, form)
     # a bad query is 400 whether the run exists or not
     options = options_of(request, form)
-    if not options.await_run:
-        return await stream_to(request, await engine.get(run_id), options, may_hand_over=True)
+    return await with_run(request, options.await_run, lambda run: stream_to(request, run, options, may_hand_over=True))
+
+
+async def with_run(
+    request: web.Request, seconds: float, answer: Callable[[Run | Awaitable[Run]], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Answers with the run of the path; where ``answer`` may wait for it, with one that has not started. Raises
+    UnknownRun."""
+    engine, run_id = request.app[ENGINE], request.match_info["id"]
+    if not seconds:
+        return await answer(await engine.get(run_id))
     # wait before asking for the run, which may start in between
     pending = engine.wait_for(run_id)
     try:
-        return await stream_to(request, await engine.get(run_id), options, may_hand_over=True)
-    except UnknownRun:
-        return await stream_to(request, pending, options, may_hand_over=True)
+        try:
+            run: Run | Awaitable[Run] = await engine.get(run_id)
+        except UnknownRun:
+            run = pending
+        return await answer(run)
     finally:
         pending.cancel()
 

@@ -21,5 +21,6 @@ tree        a run and all runs below it, for one client
 page        some events of a run, for a client that asks again instead of following
 observable  any Observable, for one client
 handover    a client that has caught up goes on without its handler
+socket      the events of a run on a WebSocket, and commands to it
 stream      ``stream(request, run)``: the response from its headers to its end
 """

@@ -120,15 +120,12 @@ async def stream_to(
     ``run_id``: of a run that has not started, where the path does not have it as ``id``.
     With ``may_hand_over`` it may return before the stream has ended; the stream then goes on without its handler.
     """
-    if options.children and not request.app[ENGINE].has_tree_events:
-        raise Problem(400, "the log of this server does not keep the order of several runs: leave out children=1")
+    check_stream(request, options)
     if isinstance(run, Run) and await _has_seen_all(request, run, options):
         return NoBody(status=204, headers=headers)
     if request.method == "HEAD":
         return head_response(options)
     cancels = options.on_disconnect == "cancel"
-    if request.query.get("on_disconnect") == "cancel":
-        guard_site(request)
     run_id = run.id if isinstance(run, Run) else run_id or request.match_info.get("id", "")
     client = Client(request, options, run_id)
     if options.children:
@@ -138,8 +135,28 @@ async def stream_to(
     try:
         return await respond(request, client, deliver, headers)
     finally:
-        if cancels and client.closing == GONE and isinstance(run, Run):
-            streams_of(request).spawn(_cancel(run, request))
+        cancel_if_gone(request, run, client)
+
+
+def check_stream(request: web.Request, options: StreamOptions) -> None:
+    """Raises Problem for what this server, or this client, cannot have."""
+    if options.children and not request.app[ENGINE].has_tree_events:
+        raise Problem(400, "the log of this server does not keep the order of several runs: leave out children=1")
+    if request.query.get("on_disconnect") == "cancel":
+        guard_site(request)
+
+
+def cancel_if_gone(request: web.Request, run: Run | Awaitable[Run], client: Client) -> None:
+    """Cancels the run if its client has gone before the end, and asked for that."""
+    if client.options.on_disconnect == "cancel" and client.closing == GONE and isinstance(run, Run):
+        streams_of(request).spawn(_cancel(run, request))
+
+
+def deliver_to(request: web.Request, run: Run | Awaitable[Run], client: Client, wire: Wire) -> Awaitable[bool]:
+    """Writes the stream that a client asks for to its end, on any wire."""
+    if client.options.children:
+        return _deliver_tree(request, run, client, wire)
+    return _deliver(request, run, client, wire, may_hand_over=False)
 
 
 async def _deliver(

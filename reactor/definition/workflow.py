@@ -198,4 +198,6 @@ class Workflow:
 
 
 def _version_problem(version: object) -> str | None:
-    return None if isinstance(version, str) else f'version must be text, like "2", not {short_repr(version)}'
+    return (
+        None if isinstance(version, str) and version else f'version must be text, like "2", not {short_repr(version)}'
+    )

@@ -40,13 +40,18 @@ def tail_of(key: str, digest: str) -> bytes:
 
 
 def is_keyed(json: bytes) -> bool:
-    """Whether an event has a key. The others end with their data, so that it costs one look at one byte."""
+    """False for an event without a key. It ends with its data, an object, so that this costs one look at one byte.
+
+    It may be true of one that somebody has encoded again in another order.
+    """
     return json[-2] == _QUOTE
 
 
 def remember(remembered: dict[str, Remembered], body: dict[str, Any]) -> None:
     """Notes an event that has a key. Of more than ``bounds.RUN_ANSWERS`` keys the oldest are forgotten."""
-    key, digest, seq = body["idempotency_key"], body["idempotency_digest"], body["seq"]
+    key, digest, seq = body.get("idempotency_key"), body.get("idempotency_digest"), body["seq"]
+    if key is None or digest is None:
+        return
     known = remembered.get(key)
     if known is None or known[0] != digest:
         remembered.pop(key, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import Future
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from reactor.events.event import Event, Window
 from reactor.events.state import RunState
@@ -46,6 +46,10 @@ class EventLog(Protocol):
         ...
 
 
+SESSION: Final = ("session", "")
+"""Workflow and version of every session. No workflow has an empty version."""
+
+
 class RunRecord(NamedTuple):
     """A run in the listing of a log."""
 
@@ -65,3 +69,8 @@ class RunRecord(NamedTuple):
     position: int
     """The position of its last window, as ``EventLog.append`` gave it."""
     tenant: str = ""
+
+    @property
+    def is_session(self) -> bool:
+        """Whether it is a session: it has no tasks, and its events come from outside."""
+        return (self.workflow, self.version) == SESSION

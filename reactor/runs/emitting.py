@@ -62,7 +62,8 @@ class Emitting:
         if not 1 <= len(events) <= bounds.EMITTED_AT_ONCE:
             most = f"1 to {bounds.EMITTED_AT_ONCE:,}"
             raise InvalidEvent(f"run {self.feed.run_id}: {most} events are emitted at once, not {len(events):,}")
-        checked = [self._of_mapping(event, key, index) for index, event in enumerate(events)]
+        places = [f"events[{index}]: " for index in range(len(events))] if len(events) > 1 else [""]
+        checked = [self._of_mapping(event, key, place) for event, place in zip(events, places, strict=True)]
         while (execution := self._execution) is not None and execution.journal.room.full and not self.feed.closed:
             await execution.journal.wait_for_room()
         seqs, _ = self._say("run.emit_all", checked, key)
@@ -131,8 +132,7 @@ class Emitting:
         encoded = encode_data(check_type(type, failure), {} if data is None else data, failure, beside=beside)
         return type, task_id, encoded
 
-    def _of_mapping(self, event: object, key: str | None, index: int) -> Emitted:
-        place = f"events[{index}]: "
+    def _of_mapping(self, event: object, key: str | None, place: str) -> Emitted:
         if not isinstance(event, Mapping):
             sentence = f"{place}an event is an object {{type, data, task}}, not {json_kind(event)}"
             raise InvalidEvent(f"run {self.feed.run_id}: {sentence}", run_id=self.feed.run_id)
@@ -150,10 +150,8 @@ class Emitting:
 
         if level not in LEVELS:
             raise failure(InvalidEvent, f"{level!r:.50} is no level of a log line; there are {known_names(LEVELS)}")
-        data = {"level": level, "message": message, "fields": fields}
-        return self._say(
-            "run.log", [("log.created", _task_id_of(task), encode_data("log.created", data, failure))], None
-        )[1]
+        data = encode_data("log.created", {"level": level, "message": message, "fields": fields}, failure)
+        return self._say("run.log", [("log.created", _task_id_of(task), data)], None)[1]
 
     def _open_now(self, what: str) -> Execution:
         """The open run. Raises RunEnded once its terminal event is written, and what says why it is not open here."""

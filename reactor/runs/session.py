@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal, NamedTuple, NoReturn, cast, get_args
+from typing import Any, Final, Literal, NoReturn, cast, get_args
 
 from reactor.bounds import MAX_ERROR_CHARS, PREVIEW_CHARS
 from reactor.definition.graph import Graph
 from reactor.errors import IsSession
 from reactor.events.one_line import one_line
 from reactor.events.shown import dumps
-from reactor.events.values import clip, describe_error, json_kind, named, short_repr
+from reactor.events.values import clip, describe_error, json_kind, short_repr
+from reactor.ports.log import SESSION
 from reactor.runs.run import Run
 from reactor.supervision.ending import Closing
 from reactor.waiting import methods_must_be_awaited
@@ -18,18 +19,15 @@ from reactor.waiting import methods_must_be_awaited
 CloseStatus = Literal["completed", "failed", "cancelled"]
 
 
-class _NoTasks(NamedTuple):
-    """The definition of every session. Its version is empty, which that of no workflow is."""
+class _NoTasks:
+    """The definition of every session."""
 
-    name: str = "session"
-    version: str = ""
-    timeout: None = None
-    concurrency: None = None
-    plan: None = None
-
-    @property
-    def tasks(self) -> Mapping[str, Any]:
-        return {}
+    def __init__(self) -> None:
+        self.name, self.version = SESSION
+        self.timeout: float | None = None
+        self.concurrency: int | None = None
+        self.plan: dict[str, Any] | None = None
+        self.tasks: dict[str, Any] = {}
 
 
 SESSION_GRAPH: Final = Graph(_NoTasks(), (), {})
@@ -120,5 +118,7 @@ def _error(given: object) -> dict[str, Any]:
     members: Mapping[str, Any] = cast("Mapping[str, Any]", given) if isinstance(given, Mapping) else {"message": given}
     kind, message = members.get("type", "SessionFailed"), members.get("message")
     if members.keys() - {"type", "message"} or not isinstance(kind, str) or not isinstance(message, str):
-        raise ValueError(f"the error of a session must be text, or {{type, message}} of texts, not {named(given)}")
+        raise ValueError(
+            f"the error of a session must be text, or {{type, message}} of texts, not {json_kind(cast(object, given))}"
+        )
     return {"type": clip(kind, PREVIEW_CHARS), "message": clip(message, MAX_ERROR_CHARS)}

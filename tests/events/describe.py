@@ -50,13 +50,15 @@ An event is one JSON object:
 |---|---|---|
 | `seq` | int | Its number in the run, from 1. It is the cursor of every stream. |
 | `run_id` | str | |
-| `type` | str | One of those below, or a type that a body has emitted with `ctx.emit`. |
+| `type` | str | One of those below, or a type that a body has emitted with `ctx.emit`, or others with `run.emit`. |
 | `time` | str | ISO 8601, UTC, with microseconds. |
 | `task_id` | str? | The task, or the child `name[i]` of a mapped task. Not on events of the run. |
 | `task` | str? | The name of the task in the workflow: `measure` for `measure[3]`. |
 | `map_index` | int? | The index of a child of a mapped task, from 0. |
 | `attempt` | int? | The number of the attempt, from 1; not before the task has started. |
 | `data` | object | What the tables below say. |
+| `idempotency_key` | str? | The key that it was emitted with, if any (`run.emit(key=)`, or `Idempotency-Key`). |
+| `idempotency_digest` | str? | With a key: a digest of all that was emitted together under it. |
 
 A `?` after a type means that the key is not always there. Later versions add keys and types, so a reader must accept
 those that it does not know. "Since 0.2" means that logs of earlier versions do not have the key.
@@ -109,7 +111,10 @@ def _section(type: str, kind: EventKind) -> str:
     lines.append(_table(kind.data))
     examples = [event for event in golden_events() if event.type == type]
     if examples:
-        fullest = max(examples, key=lambda event: (len(event.data), -len(event.json)))
+        # a run with tasks shows more than a session
+        fullest = max(
+            examples, key=lambda event: (event.data.get("total_tasks") != 0, len(event.data), -len(event.json))
+        )
         lines.append(f"```json\n{_json(fullest.data)}\n```\n")
     return "\n".join(lines)
 

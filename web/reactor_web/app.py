@@ -15,7 +15,7 @@ from reactor_web.guard.hosts import LOOPBACK
 from reactor_web.http.idempotency import Repeats
 from reactor_web.http.keys import ENGINE, HOSTS, REPEATS
 from reactor_web.http.problems import problems
-from reactor_web.routes import commands, events, health, runs, socket, tools
+from reactor_web.routes import commands, events, health, runs, sessions, socket, tools
 from reactor_web.routes import workflows as definitions
 from reactor_web.streaming.streams import STREAMS, Streams
 
@@ -62,7 +62,7 @@ def mount(
     api[HOSTS] = LOOPBACK | frozenset(allowed_hosts)
     api[STREAMS] = _streams_of(app)
     api[STREAMS].tell(engine.listeners)
-    for resource in (definitions, tools, runs, commands, events, socket, health):
+    for resource in (definitions, tools, runs, commands, sessions, events, socket, health):
         api.add_routes(resource.routes())
     api.cleanup_ctx.append(_run_engine)
     app.add_subapp(prefix, api)

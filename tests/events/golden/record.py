@@ -313,6 +313,51 @@ async def questions(_: Path) -> list[Event]:
         return await events_of(run)
 
 
+async def session(_: Path) -> list[Event]:
+    """What others say: of names that are free, with a key, log lines, spending up to a warning; then it is closed."""
+    async with Engine("memory://") as engine:
+        written = await engine.session("s1", budget=Budget(cost=1.0))
+        await written.emit("agent:started", {"agentName": "reader"}, task="reader", key="start-1")
+        await written.emit_all(
+            [
+                {"type": "ROUTER_THOUGHT", "data": {"text": '"idempotency_key":"x"'}},
+                {"type": "page", "task": "read[2]"},
+            ],
+            key='both "ü"\u2028',
+        )
+        await written.log.info("hello", rows=12)
+        await written.log("warning", "slow", task="reader", ms=1200)
+        await written.spend(cost=0.85, tokens=10, task="reader")
+        await written.spend(tokens=5)
+        await written.close(outputs={"answer": 42})
+        return await events_of(written)
+
+
+async def emitted_beside(_: Path) -> list[Event]:
+    """A run with tasks, in which others say something too."""
+    flow = Workflow("beside")
+
+    @flow.task
+    async def ask(ctx: Context) -> int:
+        await ctx.emit("body.said")
+        return await ctx.receive("how many?", schema=int)
+
+    async with Engine("memory://") as engine:
+        run = await engine.start(flow)
+        await run.emit("WorkflowStepStarted", {"step": 1}, task="ask", key="k")
+        await run.spend(cost="0.25", task=ask)
+        await run.spend(tokens=7)
+        await run.log.error("not so good")
+        await run.send("ask", 3, by="golden")
+        return await events_of(run)
+
+
+async def idle_session(_: Path) -> list[Event]:
+    """Nobody says anything."""
+    async with Engine("memory://") as engine:
+        return await events_of(await engine.session("s2", idle=0.01))
+
+
 Record = Callable[[Path], Awaitable[list[Event]]]
 
 FIRST: tuple[Record, ...] = (
@@ -328,6 +373,7 @@ RUNS: dict[str, Record] = {
     **{record.__name__: record for record in FIRST},
     # 0.2 writes more keys: progress, place, group and others
     **{f"{record.__name__}_2": record for record in (*FIRST, every_type, with_children, questions)},
+    **{f"{record.__name__}_2": record for record in (session, emitted_beside, idle_session)},
 }
 """Name -> how it was recorded, by the version of its time."""
 

@@ -17,10 +17,16 @@ Kind = type | tuple[type, ...]
 STRING: Final = str
 NUMBER: Final = (int, float)
 OBJECT: Final = dict
+BOOLEAN: Final = bool
 ANYTHING: Final = object
 """Kinds of a member of a body."""
 
-_NAMES: Final[Mapping[Kind, str]] = {STRING: "a string", NUMBER: "a number", OBJECT: "an object"}
+_NAMES: Final[Mapping[Kind, str]] = {
+    STRING: "a string",
+    NUMBER: "a number",
+    OBJECT: "an object",
+    BOOLEAN: "true or false",
+}
 
 
 class NoBody(web.Response):
@@ -40,17 +46,21 @@ def json_response(body: Any, status: int = 200, headers: Mapping[str, str] | Non
     )
 
 
+async def any_body(request: web.Request) -> object:
+    """The body as JSON of any kind; an empty one is an empty object. Raises Problem 400."""
+    raw = await request.read()
+    try:
+        return orjson.loads(raw) if raw.strip() else {}
+    except orjson.JSONDecodeError as error:
+        raise Problem(400, f"the body is not JSON: {error}") from error
+
+
 async def json_body(request: web.Request, members: Mapping[str, Kind]) -> dict[str, Any]:
     """The body as an object whose members are of these kinds. An empty body is an empty object.
 
     Raises Problem 400 if the body is not JSON, 422 as ``check_members`` does.
     """
-    raw = await request.read()
-    try:
-        body: object = orjson.loads(raw) if raw.strip() else {}
-    except orjson.JSONDecodeError as error:
-        raise Problem(400, f"the body is not JSON: {error}") from error
-    return check_members(body, members)
+    return check_members(await any_body(request), members)
 
 
 def check_members(body: object, members: Mapping[str, Kind], what: str = "the body") -> dict[str, Any]:
@@ -70,7 +80,7 @@ def check_members(body: object, members: Mapping[str, Kind], what: str = "the bo
         if kind is ANYTHING:
             given[name] = value
         elif value is not None:
-            if isinstance(value, bool) or not isinstance(value, kind):
+            if isinstance(value, bool) is not (kind is BOOLEAN) or not isinstance(value, kind):
                 raise Problem(422, f"{name} must be {_NAMES[kind]}, not {json_kind(value)}")
             given[name] = value
     return given

@@ -34,6 +34,7 @@ STATUS: Final[dict[type[Exception], int]] = {
     errors.EventTooLarge: 413,
     errors.InvalidEvent: 422,
     errors.KeyReused: 422,
+    errors.IsSession: 409,
     errors.WorkflowChanged: 409,
     errors.InputError: 422,
     errors.WorkflowError: 422,

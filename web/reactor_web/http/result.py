@@ -52,4 +52,5 @@ def listed(record: RunRecord) -> dict[str, Any]:
         "seq": record.last_seq,
         "parent": record.parent,
         "root": record.root,
+        **({"session": True} if record.is_session else {}),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import orjson
 from aiohttp import web
@@ -17,15 +17,13 @@ from reactor.events.vocabulary import RunStatus
 from reactor.plans.load import load_plan, parse_plan
 from reactor.runs.run import Run
 from reactor_web.guard.hosts import guard_change
-from reactor_web.http.body import ANYTHING, OBJECT, STRING, NoBody, json_body, json_response
+from reactor_web.http.body import ANYTHING, BOOLEAN, NUMBER, OBJECT, STRING, NoBody, json_body, json_response
 from reactor_web.http.command import carry_out
 from reactor_web.http.keys import ENGINE
 from reactor_web.http.problems import Problem
 from reactor_web.http.query import page_size
 from reactor_web.http.result import full, listed
-from reactor_web.routes.starting import answer_start, check_start, starter
-
-T = TypeVar("T")
+from reactor_web.routes.starting import answer_start, check_start, session_starter, starter
 
 LIST_PARAMETERS = ("status", "workflow", "parent", "root", "limit", "cursor")
 STATUSES = ("pending", "running", "paused", "cancelling", *sorted(RUN_ENDED))
@@ -114,12 +112,21 @@ def _load_plan(raw: bytes, engine: Engine) -> tuple[dict[str, Any], Workflow]:
 
 
 async def put_run(request: web.Request) -> web.StreamResponse:
-    """Starts a run under the client's id. The same request again finds that run; one with another body is 409."""
+    """Starts a run, or opens a session, under the client's id.
+
+    The same request again finds that run; one with another body is 409.
+    """
     answer = check_start(request)
-    body = await json_body(request, {"workflow": STRING, "input": ANYTHING, "meta": OBJECT, "budget": OBJECT})
-    if "workflow" not in body:
-        raise Problem(422, "the body must name the workflow: {workflow, input}")
-    start = starter(request.app[ENGINE], body["workflow"], body)
+    members = {"workflow": STRING, "input": ANYTHING, "meta": OBJECT, "budget": OBJECT}
+    body = await json_body(request, {**members, "session": BOOLEAN, "idle": NUMBER})
+    if body.get("session"):
+        start = session_starter(request.app[ENGINE], body)
+    elif "idle" in body:
+        raise Problem(422, "idle is for a session: {session: true, idle}")
+    elif "workflow" in body:
+        start = starter(request.app[ENGINE], body["workflow"], body)
+    else:
+        raise Problem(422, "the body must name the workflow, {workflow, input}, or say {session: true}")
     return await answer_start(request, answer, lambda run_id, _: start(run_id, True), request.match_info["id"])
 
 

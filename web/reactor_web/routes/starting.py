@@ -54,6 +54,20 @@ def starter(engine: Engine, workflow: Workflow | str, body: Mapping[str, Any]) -
     return start
 
 
+def session_starter(engine: Engine, body: Mapping[str, Any]) -> Start:
+    """Opens a session with ``meta``, ``budget`` and ``idle`` of a body, or finds it; raises Problem 422."""
+    for name in ("workflow", "input"):
+        if name in body:
+            raise Problem(422, f"a session has no {name}: the body is {{session, meta, budget, idle}}")
+
+    def start(run_id: str | None, again: bool) -> Awaitable[tuple[Run, bool]]:
+        assert run_id is not None, "the id of a session is in its URL"
+        given = {name: body.get(name) for name in ("meta", "budget", "idle")}
+        return engine.ensure_session(run_id, **given)
+
+    return start
+
+
 def check_start(request: web.Request) -> Answer:
     """How a start is to be answered; raises Problem 400, 403 or 415."""
     guard_change(request)

@@ -127,6 +127,12 @@ def _say_status(event: Message, data: dict[str, Any]) -> str:
     return f"{words}: {why}{because}" if why else words + because
 
 
+def _say_started(event: Message, data: dict[str, Any]) -> str:
+    if data.get("session"):
+        return f"{event.run_id} opened, a session" + (f", {data['idle']:g} s idle at most" if data.get("idle") else "")
+    return f"{event.run_id} of {data['workflow']} started, {data['total_tasks']} tasks"
+
+
 def _say_retrying(event: Message, data: dict[str, Any]) -> str:
     delay, attempt = duration(data.get("delay_ms")), data.get("next_attempt")
     return f"retrying in {delay}, attempt {attempt}: {error_text(data.get('error'))}"
@@ -184,7 +190,7 @@ def _say_custom(event: Message, data: dict[str, Any]) -> str:
 
 
 _SAY: Final[dict[str, Callable[[Message, dict[str, Any]], str]]] = {
-    "run.started": lambda event, data: f"{event.run_id} of {data['workflow']} started, {data['total_tasks']} tasks",
+    "run.started": _say_started,
     "task.started": lambda event, data: "started" + (f", attempt {event.attempt}" if event.attempt != 1 else ""),
     "task.mapped": lambda event, data: f"mapped over {data.get('count')} items",
     "task.retrying": _say_retrying,

@@ -42,9 +42,12 @@ def render_run(state: RunState, *, now: float, height: int, family: Family | Non
     header.append(f"{symbol} ", style)
     header.append(printable(state.workflow or "run"), "bold")
     elapsed = _elapsed(state.started, state.duration_ms, now)
-    header.append(printable(f" {state.run_id} {state.status} {elapsed} {ended}/{state.total_tasks}"))
-    bar = ProgressBar(total=1.0, completed=state.progress, width=3 * BAR_WIDTH)
-    parts: list[RenderableType] = [header, Padding(bar, 0)]  # rich does not end the line of a bar alone
+    counted = f"{state.seq} events" if state.session else f"{ended}/{state.total_tasks}"
+    header.append(printable(f" {state.run_id} {state.status} {elapsed} {counted}"))
+    parts: list[RenderableType] = [header]
+    if not state.session:  # which has nothing that could be done in part
+        bar = ProgressBar(total=1.0, completed=state.progress, width=3 * BAR_WIDTH)
+        parts.append(Padding(bar, 0))  # rich does not end the line of a bar alone
     if error := error_text(state.error):
         parts.append(_line(error, "red"))
     table = Table.grid(padding=(0, 1), expand=True)

@@ -145,8 +145,11 @@ class LiveView:
         return self._family.top
 
     def show(self, event: Showable) -> None:
+        message = _message(event)
         with self._lock:
-            self._family.fold(_message(event))
+            self._family.fold(message)
+        if self.state.session and (line := plain_line(message)) is not None:
+            self._console.print(Text(line))  # above the header: a session has no tasks that a tree could show
 
     def _render(self) -> RenderableType:
         with self._lock:

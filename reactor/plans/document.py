@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Annotated, Any, Final, NamedTuple, NoReturn, cast
 
@@ -159,6 +159,56 @@ def _key_problem(value: Any) -> str | None:
     return None
 
 
+# --- other names of members -------------------------------------------------------------------------------------
+
+ALIASES: Final = {"dependsOn": "depends_on", "arguments": "input"}
+"""Another name that a member of a task may have -> its name."""
+
+Written = Mapping[tuple[int, str], str]
+"""(place of the task, name of the member) -> the other name that the document has for it."""
+
+
+def rename_members(document: object) -> tuple[object, Written]:
+    """The document with each member under its name, and how the members were written; the document does not change.
+
+    Raises PlanError for a task that has a member under both names. What is no plan is given back: its shape is checked
+    after this.
+    """
+    given: Any = document
+    plan = cast("dict[str, Any]", given) if isinstance(given, dict) else {}
+    tasks: Any = plan.get("tasks")
+    every = cast("list[Any]", tasks) if isinstance(tasks, list) else []
+    listed = [(number, cast("dict[str, Any]", task)) for number, task in enumerate(every) if isinstance(task, dict)]
+    raise_first(_named_twice(listed))
+    names = [(number, alias) for number, task in listed for alias in ALIASES if alias in task]
+    if not names:
+        return document, {}
+    renamed = {number: _rename(task) for number, task in listed}
+    written = {(number, ALIASES[alias]): alias for number, alias in names if every[number][alias] is not None}
+    return {**plan, "tasks": [renamed.get(number, task) for number, task in enumerate(every)]}, written
+
+
+def _named_twice(tasks: Iterable[tuple[int, dict[str, Any]]]) -> Iterator[Problem]:
+    for number, task in tasks:
+        for alias, name in ALIASES.items():
+            if task.get(alias) is not None and task.get(name) is not None:
+                yield Problem(("tasks", number, alias), f"is another name of {name}, which the task has too")
+
+
+def _rename(task: dict[str, Any]) -> dict[str, Any]:
+    given = {ALIASES[name]: value for name, value in task.items() if name in ALIASES and value is not None}
+    return {name: value for name, value in task.items() if name not in ALIASES} | given
+
+
+def as_written(problems: Iterable[Problem], written: Written) -> Iterator[Problem]:
+    """The problems of a document whose members were renamed, each at the place where the document has it."""
+    for where, message in problems:
+        if len(where) > 2 and isinstance(where[1], int) and (alias := written.get((where[1], str(where[2])))):
+            yield Problem((*where[:2], alias, *where[3:]), message)
+        else:
+            yield Problem(where, message)
+
+
 # --- the shape --------------------------------------------------------------------------------------------------
 
 
@@ -254,13 +304,14 @@ class PlanShape(BaseModel):
     budget: Annotated[Any, BeforeValidator(_parse_budget)] = None
 
 
-def shape_of(document: object) -> PlanShape:
-    """A document as a ``PlanShape``; raises PlanError that names each member that is wrong."""
+def shape_of(document: object, written: Written) -> PlanShape:
+    """A document after ``rename_members`` as a ``PlanShape``; raises PlanError that names each member that is wrong."""
     try:
         return PlanShape.model_validate(document)
     except ValidationError as error:
         details = error.errors(include_url=False)
-    fail(*(Problem(one["loc"], _shape_message(one)) for one in details[: bounds.PLAN_PROBLEMS]))
+    problems = (Problem(one["loc"], _shape_message(one)) for one in details[: bounds.PLAN_PROBLEMS])
+    fail(*as_written(problems, written))
 
 
 def _shape_message(error: ErrorDetails) -> str:

@@ -31,10 +31,12 @@ from reactor.plans.document import (
     PlanShape,
     Problem,
     TaskShape,
+    as_written,
     check_json,
     fail,
     parse_plan,
     raise_first,
+    rename_members,
     shape_of,
 )
 from reactor.plans.tools import Tool, tools_by_name
@@ -52,13 +54,14 @@ def load_plan(document: object, tools: Tools | None = None) -> Workflow:
     """The frozen workflow that a document describes; raises PlanError with up to 20 problems and their places.
 
     ``tools``: the tools it may name; None for all registered ones. ``workflow.plan`` is the part of the document that
-    defines it, and loads as the same workflow. The members ``run_id``, ``meta`` and ``budget`` are only checked:
-    pass them to ``engine.start``.
+    defines it, each member under its own name, and loads as the same workflow. The members ``run_id``, ``meta`` and
+    ``budget`` are only checked: pass them to ``engine.start``.
     """
     check_json(document)
-    shape = shape_of(document)
+    document, written = rename_members(document)
+    shape = shape_of(document, written)
     known = _by_name(tools)
-    raise_first(_problems(shape, known))
+    raise_first(as_written(_problems(shape, known), written))
     plan = _plan_of(cast("dict[str, Any]", document))
     return _workflow(shape, plan, known)
 

@@ -181,7 +181,7 @@ UNKNOWN_MEMBERS = [
     )),
     *(with_task(name, "is not a member of a task; its members are id, tool, input", **{name: 1}) for name in (
         "name", "inputs", "after", "needs", "when", "map", "executor", "cache", "limits", "function", "given", "code",
-        "dependsOn", "ID", "concurrency", "__class__", "depends",
+        "depends-on", "ID", "concurrency", "__class__", "depends",
     )),
     Bad(plan(task(), **{"$schema": 1}), "['$schema']", "is not a member of a plan"),
     Bad(plan(task(), **{"": 1}), "['']", "is not a member of a plan"),
@@ -255,6 +255,14 @@ BAD_INPUTS = [
     with_value({"n": 1}, "cannot be checked for tool 'grump': KeyError", tool="grump"),
 ]  # fmt: skip
 
+BAD_ARGUMENTS = [
+    Bad(plan({"id": "a", "tool": "echo", "arguments": 1}), "tasks[0].arguments", "must be an object, not a number"),
+    Bad(plan({"id": "a", "tool": "echo", "arguments": {"val": 1}}), "tasks[0].arguments.val", "did you mean 'value'?"),
+    Bad(plan({"id": "a", "tool": "fetch", "arguments": {}}), "tasks[0].arguments.url", "is missing"),
+    Bad(plan({"id": "a", "tool": "echo", "arguments": {"value": ["$b"]}}), "tasks[0].arguments.value[0]", "refers to"),
+    with_task("arguments", "is another name of input, which the task has too", arguments={}, input={}),
+]
+
 BAD_REFERENCES = [
     *(with_value(text, "is not a reference: write $task or $task.path") for text in (
         "$", "$ a", "$.", "$.a", "$1", "$5.00", "$a.", "$a..b", "$a.b.", "$a[0]", "$a b", "$(a)", "${a}", "${a.b}",
@@ -275,6 +283,9 @@ BAD_DEPENDENCIES = [
     *(with_task("depends_on", f"must be a list, not {kind}", depends_on=value) for value, kind in (
         ("b", "a string"), (1, "a number"), ({"b": 1}, "an object"), (True, "true"),
     )),
+    with_task("dependsOn", "must be a list, not a string", dependsOn="b"),
+    with_task("dependsOn[0]", "is 'b', which is not a task of this plan", dependsOn=["b"]),
+    with_task("dependsOn", "is another name of depends_on, which the task has too", dependsOn=["b"], depends_on=["b"]),
     with_task("depends_on[0]", "must be a string, not a number", depends_on=[1]),
     with_task("depends_on[0]", "must be a string, not null", depends_on=[None]),
     with_task("depends_on[0]", "must be a string, not a list", depends_on=[["b"]]),
@@ -340,7 +351,8 @@ BAD_JSON = [
 ]
 
 BAD_DOCUMENTS: list[Bad] = [
-    *NO_PLANS, *NO_TASKS, *UNKNOWN_MEMBERS, *BAD_IDS, *BAD_TOOLS, *BAD_INPUTS, *BAD_REFERENCES, *BAD_DEPENDENCIES,
+    *NO_PLANS, *NO_TASKS, *UNKNOWN_MEMBERS, *BAD_IDS, *BAD_TOOLS, *BAD_INPUTS, *BAD_ARGUMENTS,
+    *BAD_REFERENCES, *BAD_DEPENDENCIES,
     *BAD_OPTIONS, *BAD_JSON,
 ]  # fmt: skip
 """What JSON can carry."""

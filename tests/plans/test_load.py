@@ -132,6 +132,30 @@ def test_members_that_are_null_are_as_good_as_none() -> None:
     assert flow.name == "plan"
 
 
+def test_members_may_have_the_names_that_other_systems_give_them() -> None:
+    """dependsOn and arguments are depends_on and input: the same plan, the same fingerprint, and the document stays."""
+    theirs = plan(
+        {"id": "a", "tool": "echo", "arguments": {"value": 1}},
+        {"id": "b", "tool": "add", "arguments": {"a": "$a"}, "dependsOn": ["a"]},
+    )
+    ours = plan(task("a", "echo", {"value": 1}), task("b", "add", {"a": "$a"}, depends_on=["a"]))
+    before = copy.deepcopy(theirs)
+    flow = load_plan(theirs, TOOLS)
+    assert theirs == before
+    assert flow.plan == ours
+    assert flow.validate().fingerprint == load_plan(ours, TOOLS).validate().fingerprint
+
+
+def test_of_two_names_of_a_member_one_may_be_null() -> None:
+    """Null is as good as not given, under either name and in either order."""
+    for members in (
+        {"depends_on": None, "dependsOn": ["a"]}, {"dependsOn": ["a"], "depends_on": None},
+        {"dependsOn": None, "depends_on": ["a"]}, {"depends_on": ["a"], "dependsOn": None},
+    ):  # fmt: skip
+        flow = load(task(), {"id": "b", "tool": "echo", "arguments": None, **members})
+        assert flow.plan == plan(task(), {"id": "b", "tool": "echo", "depends_on": ["a"]})
+
+
 def test_the_tools_of_a_document_are_those_it_is_given() -> None:
     """A mapping, or any iterable of tools."""
     assert load_plan(plan(task()), [Tool(echo)]).tasks["a"].function is echo

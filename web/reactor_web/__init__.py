@@ -5,6 +5,8 @@ The rooms, from the top down; each imports only from rooms below it in this list
     testing/      the laws that a dialect of your own must keep
     terminal/     the command ``reactor``
     app           create_app, mount
+    own/          routes of one's own: add_stream, add_start, add_state
+    hosting       what an application gets that serves an engine
     routes/       one resource a file
     streaming/    one run to many clients: compose, share, follow, hand over
     guard/        who may ask
@@ -17,7 +19,19 @@ The rooms, from the top down; each imports only from rooms below it in this list
 
 from reactor_web.app import create_app, mount
 from reactor_web.http.middleware import only_looks
-from reactor_web.http.problems import problems
+from reactor_web.http.problems import Problem, problems
+from reactor_web.own import Start, add_start, add_state, add_stream
 from reactor_web.streaming.stream import stream
 
-__all__ = ["create_app", "mount", "only_looks", "problems", "stream"]
+__all__ = [
+    "Problem",
+    "Start",
+    "add_start",
+    "add_state",
+    "add_stream",
+    "create_app",
+    "mount",
+    "only_looks",
+    "problems",
+    "stream",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 
 from aiohttp import web
 
@@ -12,12 +12,12 @@ from reactor.engine import Engine
 from reactor.events.values import named
 from reactor.registry import check_workflows
 from reactor_web.guard.hosts import LOOPBACK
-from reactor_web.http.idempotency import Repeats
-from reactor_web.http.keys import ENGINE, HOSTS, REPEATS
+from reactor_web.hosting import run_engine, streams_in
+from reactor_web.http.keys import API_PREFIX, ENGINE, HOSTS
 from reactor_web.http.problems import problems
 from reactor_web.routes import commands, events, health, runs, sessions, socket, tools
 from reactor_web.routes import workflows as definitions
-from reactor_web.streaming.streams import STREAMS, Streams
+from reactor_web.streaming.streams import STREAMS
 
 PREFIX = "/api/v1"
 
@@ -58,13 +58,14 @@ def mount(
     # the middlewares of ``app`` wrap those of the routes: one that is in both would run twice for each request
     api = web.Application(middlewares=[] if problems in app.middlewares else [problems])
     api[ENGINE] = engine
-    api[REPEATS] = Repeats(engine.answers)
     api[HOSTS] = LOOPBACK | frozenset(allowed_hosts)
-    api[STREAMS] = _streams_of(app)
+    app[HOSTS] = api[HOSTS] | app.get(HOSTS, LOOPBACK)  # for routes of one's own
+    api[STREAMS] = streams_in(app)
     api[STREAMS].tell(engine.listeners)
     for resource in (definitions, tools, runs, commands, sessions, events, socket, health):
         api.add_routes(resource.routes())
-    api.cleanup_ctx.append(_run_engine)
+    app[API_PREFIX] = prefix
+    run_engine(api, engine)
     app.add_subapp(prefix, api)
 
 
@@ -81,26 +82,3 @@ def _check(app: object, engine: object, prefix: object, allowed_hosts: object) -
         raise ValueError(f"something is mounted under {prefix!r} already; give another prefix=")
     if isinstance(allowed_hosts, str):
         raise TypeError(f"allowed_hosts must be a list of names, not {allowed_hosts!r}: [{allowed_hosts!r}]")
-
-
-def _streams_of(app: web.Application) -> Streams:
-    """The streams of everything that is mounted in this application; its shutdown closes them."""
-    streams = app.get(STREAMS)
-    if streams is None:
-        streams = app[STREAMS] = Streams()
-        app.on_shutdown.append(_close_streams)
-    return streams
-
-
-async def _run_engine(api: web.Application) -> AsyncIterator[None]:
-    engine = api[ENGINE]
-    if engine.is_accepting:
-        yield  # whoever entered it also leaves it
-        return
-    async with engine:
-        yield
-
-
-async def _close_streams(app: web.Application) -> None:
-    """Runs before the server waits for its handlers, which open streams would keep for as long as they like."""
-    await app[STREAMS].close("shutdown")

@@ -3,8 +3,17 @@
 base       Dialect: what the streams need of any dialect, and what some have besides
 framing    what is done to frames whatever their dialect
 reading    what dialects that fold read from events
+outputs    what came of a run, for dialects that answer a client that waits for the end
 native     NATIVE: events and notices as they are in the log
 ndjson     NDJSON: the same as lines of JSON, chosen by media type
+execution  EXECUTION: tasks of a plan that begin and end, or all results at once
+agents     AGENTS: a workflow of agents, as a dashboard shows it
+steps      STEPS: unnamed updates of one shape for progress bars
+domain     DOMAIN: flat messages as of an event broker
+timeline   TIMELINE: entries for a person beside a chat
+ag_ui/     AG_UI: a run as AG-UI 1.0
+ai_sdk/    AI_SDK: the UI message stream of the Vercel AI SDK
+unnamed    any of them without the names of its frames
 table      the dialects by name: ``register`` adds one
 """
 
@@ -19,6 +28,7 @@ from reactor_web.dialects.base import (
     End,
     Opening,
     Opens,
+    Refuses,
     Shows,
 )
 from reactor_web.dialects.ndjson import NDJSON
@@ -36,6 +46,7 @@ __all__ = [
     "End",
     "Opening",
     "Opens",
+    "Refuses",
     "Shows",
     "UnknownDialect",
     "find",

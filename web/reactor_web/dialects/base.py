@@ -170,3 +170,12 @@ class Shows(Protocol):
     def shown(self, state: State, run_id: str) -> Any:
         """The state as a value that is plain JSON."""
         ...
+
+
+@runtime_checkable
+class Refuses(Protocol):
+    """A dialect whose clients are told in the stream that a run could not be started, since they see no HTTP status."""
+
+    def refused(self, error: str, time: str) -> bytes:
+        """The only frame of the stream: a sentence that says why, and the present."""
+        ...

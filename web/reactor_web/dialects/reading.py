@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from reactor.bounds import RESERVED_EVENT_PREFIXES
 from reactor.events.event import Event
@@ -44,12 +44,21 @@ class RunFacts:
     """By id, in the order of the graph."""
 
     def of(self, event: Event) -> TaskFacts:
-        """The facts of an event's task; of a mapped task for its children. Places go on for tasks that no graph has."""
-        name = event.task or event.task_id or ""
+        """The facts of an event's task; of a mapped task for its children."""
+        return self.named(event.task or event.task_id or "")
+
+    def named(self, name: str) -> TaskFacts:
+        """The facts of a task by its name. Places go on for tasks that no graph has."""
         facts = self.tasks.get(name)
         if facts is None:  # of a session, or of a log whose beginning was trimmed
             facts = self.tasks[name] = TaskFacts(name, len(self.tasks))
         return facts
+
+    def order(self, task_id: str) -> tuple[int, int]:
+        """Where a task or a child ``name[i]`` stands in the order of the graph; tasks that no graph has stand last."""
+        name, _, index = task_id.removesuffix("]").partition("[")
+        facts = self.tasks.get(task_id) or self.tasks.get(name)
+        return (len(self.tasks) if facts is None else facts.place, int(index) if index.isdecimal() else 0)
 
 
 def read_facts(started: Event | None) -> RunFacts:
@@ -83,6 +92,20 @@ def _task_facts(entry: dict[str, Any], place: int) -> TaskFacts:
     )
 
 
+def layers(facts: RunFacts) -> int:
+    """How many tasks the longest chain of dependencies has: the others of a layer can run beside those of the chain."""
+    depth: dict[str, int] = {}
+    for task in facts.tasks.values():  # upstreams come first
+        depth[task.id] = 1 + max((depth.get(name, 0) for name in task.depends_on), default=0)
+    return max(depth.values(), default=0)
+
+
+def object_of(event: Event, name: str = "data") -> dict[str, Any]:
+    """The data of an event. What an application has said that is no object stands under ``name``."""
+    data: object = event.body["data"]
+    return cast("dict[str, Any]", data) if isinstance(data, dict) else {name: data}
+
+
 def error_text(event: Event) -> str | None:
     """Why a task or a run has not succeeded, as one text; None for an event that says no such thing.
 
@@ -106,6 +129,12 @@ def milliseconds_between(start: str, end: str) -> float:
     if not start:
         return 0.0
     return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds() * 1_000
+
+
+def data_of(event: Event) -> dict[str, Any]:
+    """What an event says; in a member ``data`` if an application has said something that is no object."""
+    data: Any = event.data
+    return cast("dict[str, Any]", data) if isinstance(data, dict) else {"data": data}
 
 
 def is_own(event: Event) -> bool:

@@ -7,9 +7,16 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
+from reactor_web.dialects.ag_ui import AG_UI
+from reactor_web.dialects.agents import AGENTS
+from reactor_web.dialects.ai_sdk import AI_SDK
 from reactor_web.dialects.base import Configurable, Dialect
+from reactor_web.dialects.domain import DOMAIN
+from reactor_web.dialects.execution import EXECUTION
 from reactor_web.dialects.native import NATIVE
 from reactor_web.dialects.ndjson import NDJSON
+from reactor_web.dialects.steps import STEPS
+from reactor_web.dialects.timeline import TIMELINE
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
@@ -79,4 +86,5 @@ def known() -> tuple[str, ...]:
     return tuple(sorted(_by_name))
 
 
-register(NATIVE)
+for dialect in (NATIVE, EXECUTION, AGENTS, STEPS, DOMAIN, TIMELINE, AG_UI, AI_SDK):
+    register(dialect)

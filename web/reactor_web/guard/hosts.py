@@ -23,13 +23,13 @@ def guard_change(request: web.Request) -> None:
     # a page cannot send a DELETE to another site before its browser has asked, whatever the content type
     if request.method != "DELETE" and request.content_type != "application/json":
         raise Problem(415, f"send Content-Type: application/json, not {request.content_type}")
-    allowed = request.app[HOSTS]
+    allowed = request.config_dict.get(HOSTS, LOOPBACK)
     host = _host_of(request)
     if "*" not in allowed and host not in allowed and host != _own_address(request):
         raise Problem(403, f"this server does not accept the host name {host[:100]!r}; its operator can allow it")
 
 
-def guard_site(request: web.Request, sentence: str = "a page of another site must not cancel runs here") -> None:
+def guard_site(request: web.Request, sentence: str = "a page of another site must not change anything here") -> None:
     """Raises Problem 403 for a page of another site. For a GET that may change something: any page can send one."""
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     allowed = request.config_dict.get(HOSTS, LOOPBACK)

@@ -18,7 +18,7 @@ from reactor_web.guard.hosts import guard_change
 from reactor_web.http.body import ANYTHING, NUMBER, OBJECT, STRING, Kind, json_body, json_response
 from reactor_web.http.command import carry_out
 from reactor_web.http.idempotency import Claim, digest_of, idempotency_key
-from reactor_web.http.keys import ENGINE, REPEATS
+from reactor_web.http.keys import ENGINE, repeats_of
 from reactor_web.http.problems import Problem
 from reactor_web.http.result import summary
 from reactor_web.routes.starting import location_of, start_once
@@ -173,7 +173,7 @@ async def send_input(request: web.Request) -> web.Response:
         return run
 
     claim = Claim(await digest_of(request, given.engine.digest_key), run.id, run.feed.last_seq)
-    once = request.app[REPEATS].once(idempotency, claim, act, scope=given.run_id)
+    once = repeats_of(given.engine).once(idempotency, claim, act, scope=given.run_id)
     done = await carry_out_send(given.engine, run, once)
     return web.Response(status=202, text=done.body, content_type="application/json")
 

@@ -13,7 +13,7 @@ from reactor_web.guard.hosts import guard_change
 from reactor_web.http.body import ANYTHING, OBJECT, STRING, any_body, json_body, json_response
 from reactor_web.http.command import carry_out
 from reactor_web.http.idempotency import Claim, digest_of, idempotency_key
-from reactor_web.http.keys import ENGINE, REPEATS
+from reactor_web.http.keys import ENGINE, engine_of, repeats_of
 from reactor_web.http.problems import Problem
 from reactor_web.http.result import summary
 
@@ -56,5 +56,5 @@ async def close(request: web.Request) -> web.Response:
     if key is None:
         return json_response(summary(await carry_out(act(None, False))), 202)
     claim = Claim(await digest_of(request, request.app[ENGINE].digest_key), run.id, run.feed.last_seq)
-    done = await carry_out(request.app[REPEATS].once(key, claim, act, scope=run.id))
+    done = await carry_out(repeats_of(engine_of(request)).once(key, claim, act, scope=run.id))
     return web.Response(status=202, text=done.body, content_type="application/json")

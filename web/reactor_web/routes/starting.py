@@ -20,7 +20,7 @@ from reactor_web.guard.hosts import guard_change
 from reactor_web.http.body import json_response
 from reactor_web.http.command import carry_out
 from reactor_web.http.idempotency import Claim, digest_of, idempotency_key
-from reactor_web.http.keys import ENGINE, REPEATS
+from reactor_web.http.keys import API_PREFIX, OWN_ENGINE, engine_of, repeats_of
 from reactor_web.http.negotiation import asks_for, prefer_wait
 from reactor_web.http.problems import Problem
 from reactor_web.http.query import StreamOptions
@@ -92,7 +92,7 @@ async def answer_start(request: web.Request, answer: Answer, start: Start, run_i
         done = await start_once(request, key, start, run_id)
         if answer == Answer(None, None):
             return _of_claim(request, done)
-        run, is_new = await request.app[ENGINE].get(done.run_id), True
+        run, is_new = await engine_of(request).get(done.run_id), True
     headers = {"Location": location_of(request, run.id)}
     if answer.stream is not None:
         return await stream_to(request, run, answer.stream, may_hand_over=True, headers=headers)
@@ -100,7 +100,7 @@ async def answer_start(request: web.Request, answer: Answer, start: Start, run_i
     if answer.wait is None:
         return json_response(summary(run), status, headers)
     headers["Preference-Applied"] = f"wait={answer.wait:g}"
-    if not await _ends_within(run, answer.wait, streams_of(request).closing):
+    if not await ends_within(run, answer.wait, streams_of(request).closing):
         status = 202
     return json_response(await full(run), status, headers)
 
@@ -112,10 +112,10 @@ async def start_once(request: web.Request, key: str, start: Start, run_id: str |
         started = await start(claim.run_id, again)
         return started[0] if isinstance(started, tuple) else started
 
-    claim = Claim(await digest_of(request, request.app[ENGINE].digest_key), run_id or make_run_id())
-    done = await carry_out(request.app[REPEATS].once(key, claim, act))
+    claim = Claim(await digest_of(request, engine_of(request).digest_key), run_id or make_run_id())
+    done = await carry_out(repeats_of(engine_of(request)).once(key, claim, act))
     try:
-        await request.app[ENGINE].get(done.run_id)
+        await engine_of(request).get(done.run_id)
     except UnknownRun:
         raise Problem(410, f"the run {done.run_id} that this Idempotency-Key has started was deleted") from None
     return done
@@ -127,13 +127,16 @@ def _of_claim(request: web.Request, done: Claim) -> web.Response:
 
 
 def location_of(request: web.Request, run_id: str) -> str:
-    """The path of a run."""
+    """The path of a run; empty where the routes that show it are not mounted."""
     routes = request.match_info.apps[-1].router  # of the mounted application, which knows its own prefix
-    return str(routes["run"].url_for(id=run_id))
+    if "run" in routes and OWN_ENGINE not in request:
+        return str(routes["run"].url_for(id=run_id))
+    prefix = request.config_dict.get(API_PREFIX)
+    return "" if prefix is None else f"{prefix}/runs/{run_id}"
 
 
-async def _ends_within(run: Run, seconds: float, closing: asyncio.Event) -> bool:
-    """Whether the run ends in time. Waits no longer when the server closes."""
+async def ends_within(run: Run, seconds: float | None, closing: asyncio.Event) -> bool:
+    """Whether the run ends in time (None: however long it takes). Waits no longer when the server closes."""
     ended, closes = asyncio.ensure_future(run.ended()), asyncio.ensure_future(closing.wait())
     try:
         await asyncio.wait({ended, closes}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

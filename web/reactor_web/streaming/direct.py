@@ -9,7 +9,13 @@ client has no transport here and its handler writes.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Final
+
+LAST_CHUNK: Final = b"0\r\n\r\n"
+"""The end of a chunked body (RFC 9112, section 7.1)."""
+NO_CHUNK: Final = b"!\r\n"
+"""What no client can read as a chunk. A body that stops without its last chunk is an error to browsers, but not to
+``fetch`` of Node before 24 where the response says ``Connection: close``: it takes that for the end of the body."""
 
 
 def chunk_of(data: bytes) -> bytes:

@@ -21,11 +21,12 @@ from aiohttp_sse import EventSourceResponse
 from reactor.logger import get_logger
 from reactor_web.bounds import SEND_TIMEOUT_SECONDS
 from reactor_web.dialects import EVENT_STREAM
+from reactor_web.streaming.direct import NO_CHUNK
 
 logger = get_logger("reactor.web")
 
 OWN: Final = {
-    "Cache-Control": "no-store, no-transform",
+    "Cache-Control": "no-cache, no-store, no-transform",
     "X-Accel-Buffering": "no",
 }
 """What a stream needs, so that neither caches nor proxies nor clients take it for something else."""
@@ -43,7 +44,7 @@ class EventStream(EventSourceResponse):
     body: Any = None
     text: Any = None
     is_cut = False
-    """Whether its end is not to look like one: the connection closes without the last chunk."""
+    """Whether its end is not to look like one: the connection closes without the last chunk, with a broken one."""
 
     def __init__(self, headers: dict[str, str], media_type: str = EVENT_STREAM) -> None:
         super().__init__(
@@ -82,6 +83,8 @@ class EventStream(EventSourceResponse):
         """Ends the stream. Another response to this request, of a middleware that replaces this one, is not sent."""
         request = self._req
         if self.is_cut and request is not None and request.transport is not None:
+            if getattr(self._payload_writer, "chunked", False):
+                request.transport.write(NO_CHUNK)
             request.transport.close()  # what was written is sent first
         else:
             await super().write_eof(data)

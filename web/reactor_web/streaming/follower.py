@@ -121,7 +121,12 @@ class Follower:
         if not self.client.has_ended and feed.closed is not None:
             self.client.close(feed.closed)
         state = self._dialect.begin(None, "resume")[0] if self._state is None else self._state
-        if end := self._dialect.end(state, self._end()):
+        why = self._end()
+        end = self._dialect.end(state, why)
+        if not end and self.client.has_ended and not self.wire.can_wait:
+            # nothing was written: without the last seq as id this client would come back for ever
+            end = self._dialect.notice(state, why.notice, why.id)
+        if end:
             await self.wire.write(end)
 
     def _end(self) -> End:

@@ -13,7 +13,7 @@ client), nothing is taken over and the handler goes on.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Any
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
@@ -21,14 +21,11 @@ from aiohttp.web_protocol import RequestHandler
 from reactor.logger import get_logger
 from reactor_web.http.middleware import must_see_the_end
 from reactor_web.streaming.client import GONE
-from reactor_web.streaming.direct import chunk_of
+from reactor_web.streaming.direct import LAST_CHUNK, NO_CHUNK, chunk_of
 from reactor_web.streaming.follower import Follower
 from reactor_web.streaming.streams import Streams
 
 logger = get_logger("reactor.web")
-
-LAST_CHUNK: Final = b"0\r\n\r\n"
-"""The end of a chunked body (RFC 9112, section 7.1)."""
 
 
 def hand_over(request: web.Request, follower: Follower, streams: Streams) -> bool:
@@ -136,8 +133,8 @@ class _Detached(asyncio.Protocol):
                 is_over = False
                 return
             await follower.finish()
-            if not self._transport.is_closing() and not follower.client.is_cut:
-                self._transport.write(LAST_CHUNK)
+            if not self._transport.is_closing():
+                self._transport.write(NO_CHUNK if follower.client.is_cut else LAST_CHUNK)
         except ConnectionError:
             follower.client.close(GONE)
         except Exception as error:

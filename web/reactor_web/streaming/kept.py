@@ -9,16 +9,19 @@ from __future__ import annotations
 import asyncio
 import pickle
 from collections import deque
-from typing import Any, Final, NamedTuple
+from contextlib import aclosing, suppress
+from typing import Any, Final, NamedTuple, TypeAlias
 from weakref import WeakKeyDictionary, ref
 
 import orjson
 
+from reactor.errors import LogLost
 from reactor.events.event import Event
 from reactor.stream.feed import Feed
-from reactor.stream.follow import cursor_after
+from reactor.stream.follow import cursor_after, iterate
 from reactor_web.bounds import KEPT_STATE_BYTES, KEPT_STATE_EVENTS
 from reactor_web.dialects import Dialect
+from reactor_web.http.own_options import OwnOptions
 from reactor_web.http.query import StreamOptions
 
 _BYTES_AN_EVENT: Final = 64
@@ -37,10 +40,16 @@ class FoldStart(NamedTuple):
     """How many frames there were, in a dialect that counts them."""
 
 
+FoldKey: TypeAlias = tuple[str, OwnOptions]
+"""What a state depends on besides the run: the dialect and its own options. Filters only decide which frames leave."""
+
+
 class _Copy(NamedTuple):
     start: FoldStart
     """Without its state."""
     state: bytes
+    options: StreamOptions
+    """Those of the pipeline whose entries ``made`` counts."""
 
 
 class KeptStates:
@@ -48,37 +57,63 @@ class KeptStates:
 
     def __init__(self, max_bytes: int = KEPT_STATE_BYTES) -> None:
         self._max_bytes = max_bytes
-        self._copies: WeakKeyDictionary[Feed, dict[StreamOptions, list[_Copy]]] = WeakKeyDictionary()
-        self._order: deque[tuple[ref[Feed], StreamOptions, int]] = deque()
-        """(run, options, size) of each copy, the oldest first; also of those that have gone with their run."""
+        self._copies: WeakKeyDictionary[Feed, dict[FoldKey, list[_Copy]]] = WeakKeyDictionary()
+        self._order: deque[tuple[ref[Feed], FoldKey, int]] = deque()
+        """(run, key, size) of each copy, the oldest first; also of those that have gone with their run."""
         self._bytes = 0
+        self._latest: WeakKeyDictionary[Feed, dict[FoldKey, FoldStart]] = WeakKeyDictionary()
+        """Of runs whose state was asked for: the state then, to go on from."""
 
     def keep(self, feed: Feed, options: StreamOptions, start: FoldStart) -> int:
         """Keeps a copy of a state; returns after how many more events to keep the next one."""
         state = pickle.dumps(start.state, pickle.HIGHEST_PROTOCOL)
-        copies = self._copies.setdefault(feed, {}).setdefault(options, [])
+        key = _key(options)
+        copies = self._copies.setdefault(feed, {}).setdefault(key, [])
         if not copies or copies[-1].start.seq < start.seq:  # else another client's fold was here before
-            copies.append(_Copy(start._replace(state=None), state))
-            self._order.append((ref(feed), options, len(state)))
+            copies.append(_Copy(start._replace(state=None), state, options.shared))
+            self._order.append((ref(feed), key, len(state)))
             self._bytes += len(state)
             while self._bytes > self._max_bytes:
                 self._drop_oldest()
         return max(KEPT_STATE_EVENTS, len(state) // _BYTES_AN_EVENT)
 
     def _drop_oldest(self) -> None:
-        of, options, size = self._order.popleft()
+        of, key, size = self._order.popleft()
         self._bytes -= size
         feed = of()
         if feed is not None:
-            self._copies[feed][options].pop(0)
+            self._copies[feed][key].pop(0)
 
-    def nearest(self, feed: Feed, options: StreamOptions, *, seq: int | None, count: int = 0) -> FoldStart | None:
+    def nearest(self, feed: Feed, options: StreamOptions, *, seq: int | None, frames: int = 0) -> FoldStart | None:
         """The last copy at or below a seq or, where ``seq`` is None, a number of frames."""
-        copies = self._copies.get(feed, {}).get(options, [])
-        for start, state in reversed(copies):
-            if (start.frames <= count) if seq is None else (start.seq <= seq):
-                return start._replace(state=pickle.loads(state))
+        for start, state, of in reversed(self._copies.get(feed, {}).get(_key(options), [])):
+            if (start.frames <= frames) if seq is None else (start.seq <= seq):
+                made = start.made if of == options.shared else _OF_OTHERS
+                return start._replace(state=pickle.loads(state), made=made)
         return None
+
+    async def now(self, feed: Feed, options: StreamOptions) -> FoldStart:
+        """The state of a run after its last event, for whoever asks without following. Do not change it."""
+        dialect, latest = options.find_dialect(), self._latest.setdefault(feed, {})
+        # taken out while it is folded on: who asks meanwhile begins with a copy
+        start = latest.pop(_key(options), None) or self.nearest(feed, options, seq=feed.last_seq)
+        state, seq, _, frames = start or await first_state(feed, dialect)
+        while messages := await feed.read(seq):
+            for message in messages:
+                if isinstance(message, Event):
+                    frames += dialect.step(state, message).count(b"\n\n")
+            seq = cursor_after(messages, seq)
+            await asyncio.sleep(0)  # a long log must not hold the loop
+        now = latest[_key(options)] = FoldStart(state, seq, _OF_OTHERS, frames)
+        return now
+
+
+_OF_OTHERS: Final = (-1, 0)
+"""In place of ``made``: what other options have made says nothing of these."""
+
+
+def _key(options: StreamOptions) -> FoldKey:
+    return options.dialect, options.own
 
 
 async def first_state(feed: Feed, dialect: Dialect) -> FoldStart:
@@ -86,23 +121,16 @@ async def first_state(feed: Feed, dialect: Dialect) -> FoldStart:
     return FoldStart(dialect.begin(await run_started(feed), "resume")[0])
 
 
-async def count_frames(feed: Feed, options: StreamOptions, kept: KeptStates) -> int:
-    """How many frames the events of a run have so far, in a counted dialect."""
-    dialect = options.find_dialect()
-    start = kept.nearest(feed, options.shared, seq=feed.last_seq) or await first_state(feed, dialect)
-    state, position, count = start.state, start.seq, start.frames
-    while messages := await feed.read(position):
-        for message in messages:
-            if isinstance(message, Event):
-                count += dialect.step(state, message).count(b"\n\n")
-        position = cursor_after(messages, position)
-        await asyncio.sleep(0)  # a long log must not hold the loop
-    return count
-
-
 async def run_started(feed: Feed) -> Event | None:
-    """``run.started`` with what is stored beside it; None where the log does not have it any more."""
-    started = await feed.event(1)
+    """``run.started`` with what is stored beside it; None where the log does not have it, or not any more.
+
+    Of a run that is being started: once it is in the log.
+    """
+    with suppress(LogLost):
+        if feed.last_seq == 0:
+            async with aclosing(iterate(feed)) as windows:
+                await anext(windows, None)
+    started = await feed.event(1) if feed.last_seq else None
     if started is None:
         return None
     references = [name for name in started.data if name.endswith("_ref")]

@@ -86,8 +86,7 @@ class ViewFollower(Follower):
         if self.client.options.view is None:
             seq = None if self._count else self._position
             count = self._count.frames if self._count else 0
-            options = self.client.options.shared
-            kept = self._channels.kept.nearest(self._feed, options, seq=seq, count=count)
+            kept = self._channels.kept.nearest(self._feed, self.client.options, seq=seq, frames=count)
             if kept is not None:
                 return kept
         return await first_state(self._feed, self._dialect)
@@ -97,7 +96,7 @@ class ViewFollower(Follower):
         self._start = None
         view = ViewPipeline(self._feed.run_id, options, asyncio.get_running_loop(), start)
         if self._dialect.info.folds and options.view is None:
-            view.on_keep = partial(self._channels.kept.keep, self._feed, options.shared)
+            view.on_keep = partial(self._channels.kept.keep, self._feed, options)
         return view
 
     def _missing(self, channel: Channel) -> list[NumberedFrame] | None:
@@ -107,8 +106,9 @@ class ViewFollower(Follower):
             return None
         if self._opening is not None and shared.seq < self._opening.seq:
             return None  # it is still reading what the client is not to be shown
-        if mine is not None and mine.seq == shared.seq and mine.made != shared.made:
-            return None  # its operators have clocks: what one holds back, the other may have sent
+        has_clock = self.client.options.view is not None or self.client.options.throttle is not None
+        if has_clock and mine is not None and mine.seq == shared.seq and mine.made != shared.made:
+            return None  # what one holds back for a time, the other may have sent
         return shared.history.after(self._position)
 
     async def _join(self, channel: Channel, frames: list[NumberedFrame]) -> None:

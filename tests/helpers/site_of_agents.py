@@ -1,0 +1,100 @@
+"""A run in which everything happens that clients of a platform of agents are told of, and clients that run in Node."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from reactor import Context, Retry, Workflow
+from tests.helpers.node import PATIENCE_SECONDS, node_script
+from tests.helpers.server import Gates
+
+
+def agents_workflow(gates: Gates) -> Workflow:
+    """Tasks that complete, fail, are skipped, retried, mapped, and one that waits for the gate ``on``.
+
+    It fails, because one child of ``review`` does. ``plan`` calls a model and a tool, and emits two types of its own.
+    """
+    flow = Workflow("agents")
+
+    @flow.task(meta={"agent_name": "Planner"})
+    async def plan(ctx: Context, topic: str = "bees") -> list[int]:
+        await ctx.emit("ROUTER_THOUGHT", {"message": f"writes about {topic}", "agent_name": "router"})
+        await ctx.emit("WorkflowLLMCallStarted", {"model": "large", "estimated_cost": 0.5})
+        async with ctx.llm_call("small", estimated_cost=0.25) as answer:
+            answer.tokens = 10
+        async with ctx.tool_call("search", {"q": topic}) as found:
+            found.result = ["a", "ü\u2028"]
+        await ctx.progress(0.5, "half of the plan")
+        await ctx.log.info("planned")
+        return [1, 0, 2]
+
+    @flow.task(retry=Retry(attempts=2, delay=0.0, jitter=0.0))
+    async def shaky(ctx: Context) -> int:
+        if ctx.attempt == 1:
+            raise ConnectionError("try again")
+        return ctx.attempt
+
+    @flow.task(map={"n": "plan"})
+    async def review(n: int) -> float:
+        await gates["on"].wait()
+        return 1 / n
+
+    @flow.task
+    async def report(review: list[float]) -> float:
+        return sum(review)
+
+    @flow.task(when=lambda shaky: shaky > 5)
+    async def unlikely(shaky: int) -> None: ...
+
+    return flow
+
+
+class NodeClient:
+    """A script of ``tests/node`` that shows what it is told, a line of JSON each."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def next(self) -> dict[str, Any] | None:
+        """What it shows next; None once it has ended."""
+        assert self._process.stdout is not None
+        line = await asyncio.wait_for(self._process.stdout.readline(), PATIENCE_SECONDS)
+        if not line:
+            assert self._process.stderr is not None
+            assert await self._process.wait() == 0, (await self._process.stderr.read()).decode()
+            return None
+        return json.loads(line)
+
+    async def until(self, **wanted: Any) -> list[dict[str, Any]]:
+        """What it shows up to and including the next that has all of this."""
+        shown: list[dict[str, Any]] = []
+        while (one := await self.next()) is not None:
+            shown.append(one)
+            if wanted.items() <= one.items():
+                return shown
+        raise AssertionError(f"it ended before {wanted}: {shown[-3:]}")
+
+    async def rest(self) -> list[dict[str, Any]]:
+        """What it shows until it ends by itself."""
+        shown: list[dict[str, Any]] = []
+        while (one := await self.next()) is not None:
+            shown.append(one)
+        return shown
+
+
+@asynccontextmanager
+async def node_client(script: str, *arguments: str) -> AsyncIterator[NodeClient]:
+    """Runs a script; it is ended with the block."""
+    process = await asyncio.create_subprocess_exec(
+        *node_script(script), *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        yield NodeClient(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()

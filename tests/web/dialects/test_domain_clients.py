@@ -1,0 +1,201 @@
+"""Clients of ``domain`` as their own documents describe them: an EventSource in Node, and a reader in Python."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import orjson
+import pytest
+
+from reactor import Context, Engine
+from reactor_web.sse.parser import Frame
+from tests.helpers.flows import one_task
+from tests.helpers.server import Gates, Serve, Server
+from tests.helpers.site_of_agents import agents_workflow, node_client
+from tests.web.dialects.test_domain import NAMED
+
+QUERY = "?dialect=domain"
+
+
+@pytest.fixture
+async def server(serve: Serve) -> Server:
+    async def stubborn() -> None:
+        await asyncio.Event().wait()
+
+    async def ends_itself(ctx: Context) -> None:
+        await ctx.emit("WorkflowCompleted", {"result": 1})
+
+    gates = Gates()
+    flows = agents_workflow(gates), one_task(stubborn, "stubborn"), one_task(ends_itself, "ends_itself")
+    found = await serve(Engine("memory://", grace=0.0), *flows)
+    found.gates = gates
+    return found
+
+
+def url(server: Server, run_id: str, query: str = "") -> str:
+    return f"{server.url}/runs/{run_id}/events{QUERY}{query}"
+
+
+async def whole(server: Server, run_id: str, query: str = "", **headers: str) -> list[Frame]:
+    """All frames that a client in Python is sent."""
+    async with server.events(run_id, QUERY + query, **headers) as stream:
+        assert stream.status == 200
+        return await stream.all()
+
+
+async def ended_run(server: Server) -> str:
+    server.gates.open()
+    run_id = (await server.start("agents"))["run_id"]
+    await whole(server, run_id)
+    return run_id
+
+
+def heard(frames: list[Frame]) -> list[tuple[str, str]]:
+    """(listener, id) that a page must see of these frames."""
+    return [(frame.event, frame.id) for frame in frames]
+
+
+def seen(shown: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """The same of what a page has shown."""
+    return [(one["heard"], one["id"]) for one in shown if one["heard"] != "closed"]
+
+
+@pytest.mark.parametrize("mode", ["whole", "cut"])
+async def test_a_page_that_comes_after_the_end_is_told_all_of_it_once_and_stops(server: Server, mode: str) -> None:
+    """In Node: each frame once, also where the connection breaks after each of them; after the last one a 204."""
+    run_id = await ended_run(server)
+    frames = await whole(server, run_id)
+    async with node_client("domain.mjs", url(server, run_id), mode) as page:
+        shown = await page.until(heard="closed")
+    assert seen(shown) == heard(frames)
+    assert {one["heard"] for one in shown[:-1]} <= NAMED | {"message"}
+    assert [one["data"] for one in shown[:-1]] == [orjson.loads(frame.data) for frame in frames]
+    assert (shown[0]["heard"], shown[-2]["heard"]) == ("WorkflowStarted", "WorkflowFailed")
+
+
+async def test_a_page_knows_what_its_document_promises(server: Server) -> None:
+    """The model and the estimated cost of a call, the tool, the agent, each step's end, the error of the run."""
+    server.gates.open()
+    run_id = (await server.start("agents", meta={"agent_id": "writer"}))["run_id"]
+    async with node_client("domain.mjs", url(server, run_id)) as page:
+        shown = await page.until(heard="WorkflowFailed")
+    of: dict[str, list[dict[str, Any]]] = {}
+    for one in shown:
+        of.setdefault(one["heard"], []).append(one["data"])
+    assert [(data["model"], data["estimated_cost"]) for data in of["WorkflowLLMCallStarted"]] == [
+        ("large", 0.5), ("small", 0.25),
+    ]  # fmt: skip
+    assert of["WorkflowLLMCallCompleted"][0]["tokens"] == 10
+    assert of["WorkflowToolCallStarted"][0]["tool"] == "search"
+    assert of["WorkflowToolCallCompleted"][0]["result"] == ["a", "ü\u2028"]
+    assert {data["agent_id"] for all in of.values() for data in all} == {"writer"}
+    assert [data["step_id"] for data in of["WorkflowStepStarted"]].count("shaky") == 2
+    assert {data["step_id"] for data in of["WorkflowStepCompleted"]} == {"plan", "shaky", "review[0]", "review[2]"}
+    assert {data["step_id"]: data["status"] for data in of["WorkflowStepFailed"]} == {
+        "review[1]": "failed", "report": "skipped", "unlikely": "skipped",
+    }  # fmt: skip
+    assert of["WorkflowFailed"][0]["error"]["message"] == "division by zero"
+    assert {data["event_type"] for data in of["message"]} >= {"ROUTER_THOUGHT", "log.created", "task.retrying"}
+
+
+@pytest.mark.parametrize("mode", ["whole", "cut"])
+async def test_a_page_that_is_there_before_the_run_sees_it_live(server: Server, mode: str) -> None:
+    """Opened first, it is told each step as it comes: while the run waits, all that was before is there."""
+    async with node_client("domain.mjs", url(server, "later", "&await_run=60"), mode) as page:
+        assert (await server.put("/runs/later", {"workflow": "agents"}))[0] == 201
+        early: list[dict[str, Any]] = []
+        while {one["data"]["step_id"] for one in early if one["heard"] == "WorkflowStepStarted"} != {
+            "plan", "shaky", "review[0]", "review[1]", "review[2]",
+        }:  # fmt: skip
+            one = await page.next()
+            assert one is not None
+            early.append(one)
+        late = node_client("domain.mjs", url(server, "later"), mode)
+        async with late as second:
+            server.gates.open()
+            shown = early + await page.until(heard="WorkflowFailed")
+            again = await second.until(heard="WorkflowFailed")
+    assert seen(shown) == seen(again) == heard(await whole(server, "later"))
+
+
+async def test_without_history_a_client_sees_what_comes_next_and_after_the_end_the_end(server: Server) -> None:
+    """``include_history=false``; with ``true``, or without, all of it."""
+    run_id = (await server.start("agents"))["run_id"]
+    async with server.events(run_id, QUERY) as before:
+        while (await before.until("WorkflowStepStarted")).data.count('"step_id":"review[2]"') == 0:
+            pass
+        async with server.events(run_id, QUERY + "&include_history=false") as stream:
+            await stream.response.content.readany()  # the comment that opens it
+            server.gates.open()
+            news = await stream.all()
+        rest = await before.all()
+    assert [frame.data for frame in news] == [frame.data for frame in rest if int(frame.id) >= int(news[0].id)]
+    assert "WorkflowStarted" not in {frame.event for frame in news}
+    assert [frame.event for frame in await whole(server, run_id, "&include_history=false")] == ["WorkflowFailed"]
+    assert len(await whole(server, run_id, "&include_history=true")) == int(news[-1].id)
+    async with node_client("domain.mjs", url(server, run_id, "&include_history=false")) as page:
+        assert [one["heard"] for one in await page.until(heard="closed")] == ["WorkflowFailed", "closed"]
+
+
+async def test_a_cancelled_run_ends_with_workflow_cancelled(server: Server) -> None:
+    """Its step has failed, with the reason."""
+    run_id = (await server.start("stubborn"))["run_id"]
+    async with node_client("domain.mjs", url(server, run_id)) as page:
+        await page.until(heard="WorkflowStepStarted")
+        assert (await server.post(f"/runs/{run_id}/pause", {"reason": "lunch"}))[0] == 202
+        assert (await server.post(f"/runs/{run_id}/resume"))[0] == 202
+        assert (await server.post(f"/runs/{run_id}/cancel", {"reason": "asked"}))[0] == 202
+        shown = await page.until(heard="WorkflowCancelled")
+    assert [one["heard"] for one in shown] == [
+        "WorkflowPaused", "WorkflowResumed", "message", "WorkflowStepFailed", "WorkflowCancelled",
+    ]  # fmt: skip
+    assert shown[3]["data"]["error"]["message"] == "cancelled: asked"
+    assert shown[-1]["data"]["reason"] == "asked"
+
+
+async def test_every_cut_of_a_client_in_python_loses_and_repeats_nothing(server: Server) -> None:
+    """A reader that comes back with the id of any frame gets what follows it."""
+    run_id = await ended_run(server)
+    frames = await whole(server, run_id)
+    for place, frame in enumerate(frames[:-1], 1):
+        rest = await whole(server, run_id, **{"Last-Event-ID": frame.id})
+        assert rest == frames[place:]
+    async with server.events(run_id, QUERY, **{"Last-Event-ID": frames[-1].id}) as stream:
+        assert stream.status == 204
+
+
+async def test_without_names_a_page_gets_all_as_message(server: Server) -> None:
+    """``names=0``: nothing of the data changes."""
+    run_id = await ended_run(server)
+    frames = await whole(server, run_id, "&names=0")
+    assert {frame.event for frame in frames} == {"message"}
+    assert [frame.data for frame in frames] == [frame.data for frame in await whole(server, run_id)]
+
+
+async def test_heartbeats_are_events_also_before_the_run_starts(server: Server) -> None:
+    """A page that listens for ``Heartbeat`` knows that the connection lives."""
+    async with node_client("domain.mjs", url(server, "later", "&await_run=60&heartbeat=1")) as page:
+        assert (await page.until(heard="Heartbeat"))[-1]["data"]["count"] == 1
+        assert (await server.put("/runs/later", {"workflow": "stubborn"}))[0] == 201
+        beat = (await page.until(heard="WorkflowStepStarted") + await page.until(heard="Heartbeat"))[-1]
+    assert beat["data"]["task_id"] == "later"
+
+
+async def test_a_run_that_never_starts_closes_the_stream_and_is_no_end(server: Server) -> None:
+    """``stream.closing`` with the reason, when ``await_run`` is over."""
+    [frame] = await whole(server, "never", "&await_run=0.05")
+    assert (frame.event, frame.id) == ("stream.closing", "")
+    assert orjson.loads(frame.data)["reason"] == "not_found"
+
+
+async def test_a_page_of_a_run_that_said_its_own_end_stops_asking(server: Server) -> None:
+    """The frame of the end is not of the last event; who comes back from it is told the last id, then gets a 204."""
+    run_id = (await server.start("ends_itself"))["run_id"]
+    frames = await whole(server, run_id)
+    assert [frame.event for frame in frames] == ["WorkflowStarted", "WorkflowStepStarted", "WorkflowCompleted",
+                                                 "WorkflowStepCompleted"]  # fmt: skip
+    [last] = await whole(server, run_id, **{"Last-Event-ID": frames[-1].id})
+    assert last.event == "stream.end"
+    async with node_client("domain.mjs", url(server, run_id), "cut") as page:
+        assert seen(await page.until(heard="closed")) == heard(frames)

@@ -1,0 +1,16 @@
+"""Routes of one's own: any path, any dialect, any way of starting a run, for clients that exist already.
+
+start      Start: what a function of the host says about a request that starts a run
+route      what all of these routes share: the engine, its life, problem documents, the id of the run
+streams    add_stream: GET a run as a stream
+starts     add_start: POST starts a run, and is answered with its stream, its result or its id
+batch      the result of a run in the words of a dialect
+states     add_state: GET where a run is, for clients that ask again and again
+"""
+
+from reactor_web.own.start import Start
+from reactor_web.own.starts import add_start
+from reactor_web.own.states import add_state
+from reactor_web.own.streams import add_stream
+
+__all__ = ["Start", "add_start", "add_state", "add_stream"]

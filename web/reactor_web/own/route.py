@@ -1,0 +1,88 @@
+"""What all routes of one's own share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from inspect import isawaitable
+from typing import Any, Final, TypeAlias
+
+from aiohttp import web
+
+from reactor.engine import Engine
+from reactor.events.values import named
+from reactor_web.hosting import run_engine, streams_in
+from reactor_web.http.keys import OWN_ENGINE
+from reactor_web.http.problems import Problem, problems
+
+IdFrom: TypeAlias = str | Callable[[web.Request], str | Awaitable[str]]
+"""Where the id of the run stands: a name in the path or, if the path has none of this name, in the query; or a function
+of the request."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_ENGINES: Final = web.AppKey("reactor_own_engines", list[Engine])
+_IN_PATH: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)")
+
+
+def add_route(app: web.Application, method: str, path: str, engine: Engine, handle: Handler) -> None:
+    """Adds a route whose errors are problem documents, and whose engine lives with the application.
+
+    Raises TypeError for an ``app`` or ``engine`` that is none, and what aiohttp raises for a path.
+    """
+    if not isinstance(app, web.Application):  # pyright: ignore[reportUnnecessaryIsInstance]  # users without a type checker
+        raise TypeError(f"the app must be an aiohttp Application, not {named(app)}")
+    if not isinstance(engine, Engine):  # pyright: ignore[reportUnnecessaryIsInstance]  # users without a type checker
+        raise TypeError(f"the engine must be an Engine, not {named(engine)}")
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        request[OWN_ENGINE] = engine
+        return await problems(request, handle)
+
+    app.router.add_route(method, path, handler)
+    if method == "GET":
+        app.router.add_route("HEAD", path, handler)
+    streams_in(app).tell(engine.listeners)
+    engines = app.get(_ENGINES)
+    if engines is None:
+        engines = app[_ENGINES] = []
+    if engine not in engines:
+        engines.append(engine)
+        run_engine(app, engine)
+
+
+def check_id_from(id_from: IdFrom, path: str) -> None:
+    """Raises TypeError for what is neither a name nor a function."""
+    if not isinstance(id_from, str) and not callable(id_from):
+        raise TypeError(f"{path}: id_from= must be a name in the path or the query, or a function(request)")
+
+
+async def id_of(request: web.Request, id_from: IdFrom) -> str:
+    """The id of the run that a request is about; raises Problem 400 where it names none."""
+    run_id = await id_or_none(request, id_from)
+    if run_id is None:
+        raise Problem(400, f"the request does not say which run: ?{id_from}=")
+    return run_id
+
+
+async def id_or_none(request: web.Request, id_from: IdFrom) -> str | None:
+    """The id of the run that a request is about, if it names one."""
+    if isinstance(id_from, str):
+        return request.match_info.get(id_from) or request.query.get(id_from) or None
+    found = id_from(request)
+    return await found if isawaitable(found) else found
+
+
+def own_query(request: web.Request, id_from: IdFrom) -> dict[str, list[str]]:
+    """The query without the id of the run."""
+    return {name: request.query.getall(name) for name in request.query if name != id_from}
+
+
+def names_in(path: str) -> tuple[str, ...]:
+    """The names of the variable parts of a path."""
+    return tuple(_IN_PATH.findall(path))
+
+
+async def value_of(result: Any) -> Any:
+    """What a function of the host returns, which may be async."""
+    return await result if isawaitable(result) else result

@@ -49,6 +49,8 @@ MEMORY_LOG_BYTES: Final = 64 * MIB
 MEMORY_LOG_ENDED_RUNS: Final = 1_000
 """Ended runs in a memory log that no other run has started, and as many ended child runs; beyond it, the oldest are
 deleted."""
+REMOVED_RUNS: Final = 10_000
+"""How many deleted runs a log remembers, to tell readers of all runs that something is gone."""
 READ_EVENTS: Final = 1_000
 """Events that one read of a log returns; the reader asks again for more."""
 READ_BYTES: Final = 256 * KIB

@@ -25,7 +25,8 @@ NO_HEADERS: Final[Mapping[str, str]] = {}
 
 def head_response(options: StreamOptions) -> web.Response:
     """What HEAD is answered: the headers of the stream, and no stream."""
-    return NoBody(headers={**HEADERS, **options.find_dialect().info.headers, **OWN})
+    info = options.find_dialect().info
+    return NoBody(headers={**HEADERS, **info.headers, **OWN, "Content-Type": info.media_type})
 
 
 async def respond(
@@ -43,7 +44,8 @@ async def respond(
     """
     info = client.options.find_dialect().info
     of_run = {info.run_header: client.run_id} if info.run_header else NO_HEADERS
-    response = EventStream({**HEADERS, **info.headers, **of_run, **more_headers}, keeps_alive=keeps_alive)
+    headers = {**HEADERS, **info.headers, **of_run, **more_headers}
+    response = EventStream(headers, info.media_type, keeps_alive=keeps_alive)
     streams = streams_of(request)
     if STREAMS not in request.config_dict:
         client.server = request.protocol

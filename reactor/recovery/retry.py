@@ -19,8 +19,8 @@ async def prepare_retry(
 ) -> tuple[Graph, Beginning, Mapping[str, Output]]:
     """What the retry of a run starts with: its graph, its beginning, and the outputs that it reuses.
 
-    Raises UnknownRun; RunOpen where the run has not ended; IsSession for a session; WorkflowChanged where nobody has its
-    graph any more: it was not registered, or has changed.
+    Raises UnknownRun; RunOpen where the run has not ended; IsSession for a session; WorkflowChanged where nobody has
+    its graph any more: it was not registered, or has changed.
     """
     record, old = await runs.index.record(run_id), await runs.get(run_id)
     if not old.state.has_ended:

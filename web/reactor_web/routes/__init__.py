@@ -9,4 +9,5 @@ socket       ``/runs/{id}/ws``: its events and commands on one WebSocket
 sessions     what is said in a run: events, and the close of a session
 starting     what the routes that start a run share
 health       ``/healthz`` and ``/readyz``
+openapi      ``/openapi.json``, and a page that shows it
 """

@@ -3,6 +3,7 @@
 text/event-stream       server-sent events
 application/x-ndjson    the same stream as lines of JSON
 application/json        a page, for who asks again instead of following; ``streaming.page.PAGES`` has all kinds of pages
+application/cloudevents-batch+json    a page of CloudEvents
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from reactor.events.one_line import one_line
 from reactor.operators.select import matcher
 from reactor.stream.feed import Closed, Feed
 from reactor_web.bounds import PAGE_BYTES, PAGE_READS, RETRY_MS
+from reactor_web.dialects.cloudevents import BATCH_MEDIA_TYPE, CLOUDEVENTS
 from reactor_web.http.query import StreamOptions
 from reactor_web.streaming.replay import conflate
 from reactor_web.streaming.snapshot import state_notices
@@ -47,7 +48,12 @@ def events_body(page: Page) -> bytes:
     return b'{"events":[%b],%b' % (events, rest[1:])
 
 
-PAGES: Final[dict[str, PageBody]] = {"application/json": events_body}
+def batch_body(page: Page) -> bytes:
+    """A batch of CloudEvents. It has nothing beside them: ``Link`` has the cursor, and is not there after the end."""
+    return CLOUDEVENTS.batch_body(page.messages)
+
+
+PAGES: Final[dict[str, PageBody]] = {"application/json": events_body, BATCH_MEDIA_TYPE: batch_body}
 """Media type -> how its pages are written."""
 
 

@@ -270,6 +270,7 @@ async def test_a_server_that_stops_is_no_end(desk: Desk) -> None:
         ("&log_throttle=5", "log_throttle is '5', but must be 10 to 60000 milliseconds, or 0 for all lines"),
         ("&snapshot=1", "snapshot has no meaning in the dialect agents"),
         ("&tail=3", "tail has no meaning in the dialect agents"),
+        ("&names=0", "names has no meaning in the dialect agents"),
         ("&logs=3", "logs has no meaning in the dialect agents"),
     ],
 )

@@ -145,10 +145,11 @@ async def test_whoever_takes_event_streams_gets_one(route: str, accept: str) -> 
             assert frames_of(await body_of(site, path_of(route, "agents"), headers))
 
 
-async def test_whoever_takes_none_is_refused() -> None:
+@ROUTES
+async def test_whoever_takes_none_is_refused(route: str) -> None:
     """406 that names the type there is."""
     async with serving() as site:
-        client = await site.open(path_of(HOSTS, "agents"), headers="Accept: text/html\r\n" + CLOSE)
+        client = await site.open(path_of(route, "agents"), headers="Accept: text/html\r\n" + CLOSE)
         body = await client.rest()
     status, headers_sent = head_of(client)
     assert (status, headers_sent["Content-Type"].partition(";")[0]) == (406, "application/problem+json")
@@ -192,6 +193,33 @@ async def test_ids_are_safe_and_the_header_wins(route: str, dialect: str) -> Non
         headers = f"Last-Event-ID: {middle}\r\n"
         resumed = frames_of(await body_of(site, path_of(route, dialect, query="&after=0"), headers))
     assert without_times(resumed) == without_times(rest)
+
+
+@ROUTES
+@DIALECTS
+async def test_a_cursor_from_elsewhere_is_never_met_with_silence(route: str, dialect: str) -> None:
+    """One above the last event: all of the run again, or where it is, to its end. One that is no cursor: 400."""
+    async with serving() as site:
+        fresh = frames_of(await body_of(site, path_of(route, dialect)))
+        for headers, query in (("Last-Event-ID: 1730000000000\r\n", ""), ("", "&after=1730000000000")):
+            frames = frames_of(await body_of(site, path_of(route, dialect, query=query), headers))
+            assert without_times(frames[-len(fresh) :]) == without_times(fresh)
+        for cursor in ("abc", "-1", "1e3", "9" * 40):
+            client = await site.open(path_of(route, dialect), headers=f"Last-Event-ID: {cursor}\r\n{CLOSE}")
+            body = await client.rest()
+            assert head_of(client)[0] == 400
+            assert cursor[:20].encode() in body
+
+
+@ROUTES
+@DIALECTS
+async def test_nothing_is_compressed_that_nobody_asked_to_be(route: str, dialect: str) -> None:
+    """Every browser sends Accept-Encoding; a compressor that is not flushed would hold events back."""
+    async with serving() as site:
+        headers = "Accept-Encoding: gzip, deflate, br, zstd\r\n"
+        client = await site.open(path_of(route, dialect), headers=headers)
+        assert frames_of(whole(await client.rest()))
+    assert "Content-Encoding" not in head_of(client)[1]
 
 
 @ROUTES

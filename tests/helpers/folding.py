@@ -79,7 +79,7 @@ def started(*tasks: str | dict[str, Any], **data: Any) -> tuple[str, dict[str, A
     listed: list[dict[str, Any]] = [
         {"kind": "task", "depends_on": [], "place": place, **entry} for place, entry in enumerate(entries)
     ]
-    return "run.started", {"workflow": "flow", "total_tasks": len(listed), "tasks": listed, **data}
+    return "run.started", {"workflow": "flow", "version": "1", "total_tasks": len(listed), "tasks": listed, **data}
 
 
 def session() -> tuple[str, dict[str, Any]]:

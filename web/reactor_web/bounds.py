@@ -45,3 +45,17 @@ CHECK_SECONDS: Final = 0.5
 """How often all connections are checked for stalled clients and for clients that have gone."""
 CLOSING_SECONDS: Final = 1.5
 """How long a client may take to read ``stream.closing``."""
+
+# One page of events (``Accept: application/json``).
+DEFAULT_EVENTS: Final = 1_000
+MAX_EVENTS: Final = 10_000
+PAGE_BYTES: Final = 1 * MIB
+"""Of events; the first one is always in the page."""
+PAGE_READS: Final = 100_000
+"""Events that are read for one page. Where filters pass none of them, the page is empty and its cursor behind them."""
+
+# One WebSocket.
+SOCKET_MESSAGE_BYTES: Final = 256 * KIB
+"""Of one message that a client sends; a larger one closes the connection with 1009."""
+SOCKET_COMMANDS: Final = 16
+"""Commands of one connection that are carried out at the same time; one more is answered with 429."""

@@ -24,7 +24,7 @@ from reactor_web.http.result import summary
 from reactor_web.http.settings import check_settings
 from reactor_web.own.route import add_route, own_query, value_of
 from reactor_web.own.start import Begin, Start, check_start, start_run
-from reactor_web.own.starts import body_of
+from reactor_web.own.starts import json_of
 from reactor_web.own.turns import CHAT, Turn, read_turn
 from reactor_web.streaming.stream import stream_to
 from reactor_web.streaming.streams import streams_of
@@ -87,7 +87,7 @@ async def _send(chat: _Chat, request: web.Request) -> web.StreamResponse:
     """Starts the run of a turn, or finds it, and streams it from its first chunk."""
     # WorkflowChatTransport sends its JSON as text/plain
     (guard_site if request.content_type == "text/plain" else guard_change)(request)
-    body = await body_of(request)
+    body = await json_of(request)
     turn = read_turn(chat.path, body)
     options = StreamOptions(**chat.settings)
     run_id, run = await _find_run(chat.engine, turn)

@@ -17,8 +17,9 @@ from reactor_web.guard.hosts import guard_change
 from reactor_web.http.body import json_response
 from reactor_web.http.command import carry_out
 from reactor_web.http.idempotency import idempotency_key
+from reactor_web.http.negotiation import asks_for
 from reactor_web.http.problems import Problem
-from reactor_web.http.query import StreamOptions, asks_for, stream_options
+from reactor_web.http.query import StreamOptions, stream_options
 from reactor_web.http.result import summary
 from reactor_web.http.settings import StreamSettings, check_settings
 from reactor_web.own.batch import batch_response
@@ -93,7 +94,7 @@ class _Route:
 async def _start(route: _Route, request: web.Request) -> web.StreamResponse:
     guard_change(request)
     options, kind = route.options(request), route.kind(request)
-    body = await body_of(request)
+    body = await json_of(request)
     try:
         begun = check_start(await value_of(route.begin(request, body)), "begin(request, body)")
         if isinstance(begun, Start):  # what it says of the answer is checked before anything starts
@@ -128,7 +129,7 @@ async def _started(route: _Route, request: web.Request, start: Start) -> Run:
     return await route.engine.get(done.run_id)
 
 
-async def body_of(request: web.Request) -> Any:
+async def json_of(request: web.Request) -> Any:
     """The JSON of a request, whatever it is; ``{}`` for none. In a thread where it is large."""
     raw = await request.read()
     try:

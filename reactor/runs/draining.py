@@ -33,6 +33,8 @@ async def drain_runs(runs: OpenRuns, durable: bool, grace: float, append_timeout
     if waited:
         logger.info("waiting for open runs to end", runs=_names(waited), seconds=grace)
     await _wait(runs.clock, waited, grace)
+    if durable:
+        await _flush(runs, append_timeout)
     if runs.open and durable:
         logger.info("open runs are left in the log; the next engine goes on with them", runs=_names(runs.open))
     elif runs.open:
@@ -54,6 +56,19 @@ async def drain_runs(runs: OpenRuns, durable: bool, grace: float, append_timeout
     runs.windows.on_completed()
     await wait_for_readers(runs.log, bounds.BEHIND_SECONDS)
     return not late
+
+
+async def _flush(runs: OpenRuns, seconds: float) -> None:
+    """Waits until the log has what was said from outside. A body that runs again says again what it has said."""
+    said = [
+        asyncio.ensure_future(execution.journal.committed())
+        for execution in runs.executions.values()
+        if execution.outside.was_heard and execution.journal.last_written > execution.feed.last_seq
+    ]
+    if said:
+        _, late = await wait_at_most(runs.clock, said, seconds)
+        for waiting in late:  # the log hangs, and the run will be lost
+            waiting.cancel()
 
 
 def _names(runs: Collection[str]) -> str:

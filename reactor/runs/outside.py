@@ -56,6 +56,8 @@ class Outside:
         self._is_session = source is not None
         self._write = journal.write if source is None else source
         self.idle = idle
+        self.was_heard = False
+        """Something was said: a drain waits until it is in the log, for nobody would say it again."""
         self._pending: dict[str, Remembered] = {}
         """The keys of events that are not in the log yet. The state has the others."""
         self._owing: WeakKeyDictionary[object, _Owed] = WeakKeyDictionary()
@@ -129,6 +131,8 @@ class Outside:
         self._spending.spend(speaker, cost, tokens, "spend")
 
     def heard(self) -> None:
+        """Something is said now."""
+        self.was_heard = True
         if self.idle is not None:
             self.idle.heard()
 

@@ -313,7 +313,11 @@ def check_head(client: Raw, made: Host) -> None:
     status, *lines = head.split("\r\n")
     names = [line.partition(":")[0].lower() for line in lines]
     assert status.endswith(" 200 OK")
-    for line in ("Content-Type: text/event-stream", "Cache-Control: no-store, no-transform", "X-Accel-Buffering: no"):
+    for line in (
+        "Content-Type: text/event-stream",
+        "Cache-Control: no-cache, no-store, no-transform",
+        "X-Accel-Buffering: no",
+    ):
         assert line in lines
         assert names.count(line.partition(":")[0].lower()) == 1
     assert "content-encoding" not in names

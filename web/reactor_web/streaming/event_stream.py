@@ -26,7 +26,7 @@ logger = get_logger("reactor.web")
 
 OWN: Final = {
     "Content-Type": "text/event-stream",
-    "Cache-Control": "no-store, no-transform",
+    "Cache-Control": "no-cache, no-store, no-transform",
     "X-Accel-Buffering": "no",
 }
 """What a stream needs, so that neither caches nor proxies nor clients take it for something else."""

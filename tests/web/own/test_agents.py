@@ -278,6 +278,25 @@ async def test_requests_at_once_start_one_run() -> None:
         assert len(await site.engine.list()) == 1
 
 
+async def test_a_client_that_leaves_cancels_nothing() -> None:
+    """The run goes on to its end, and the next request of the thread finds it there."""
+    gate = asyncio.Event()
+    flow = Workflow("left")
+
+    @flow.task
+    async def wait() -> str:
+        await gate.wait()
+        return "done"
+
+    async with serving(flow) as site:
+        body = {"threadId": "t", "runId": "r1", "messages": []}
+        async with site.session.post(site.url, json=body) as response:
+            await response.content.readany()
+        await wait_until(lambda: len(site.app[STREAMS]) == 0)
+        gate.set()
+        assert (await site.run("t", "r1"))[-1]["result"] == {"wait": "done"}
+
+
 async def test_clients_of_all_kinds_share_one_fold() -> None:
     """Requests that join and a GET of the dialect have one channel; each request has its own ids."""
     gate = asyncio.Event()

@@ -8,6 +8,7 @@ from typing import Any, Literal, cast
 
 from reactor.events.values import json_kind
 from reactor_web.bounds import AGENT_ANSWERS, AGENT_ID_CHARS
+from reactor_web.dialects.ag_ui.board import NAME
 from reactor_web.http.problems import Problem
 
 
@@ -28,6 +29,7 @@ class AgentInput:
     run_id: str
     messages: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     state: Any = None
+    """The application's part of the shared state."""
     tools: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     context: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     forwarded_props: Any = None
@@ -74,13 +76,20 @@ def agent_input(body: Any) -> AgentInput:
         thread_id=_id(given, "threadId"),
         run_id=_id(given, "runId"),
         messages=_objects(given, "messages", needed=True),
-        state=given.get("state"),
+        state=_state(given.get("state")),
         tools=_objects(given, "tools"),
         context=_objects(given, "context"),
         forwarded_props=given.get("forwardedProps"),
         parent_run_id=None if given.get("parentRunId") is None else _id(given, "parentRunId"),
         resume=_resumes(given),
     )
+
+
+def _state(state: Any) -> Any:
+    """What the client sends as its state, without the part that we have sent it."""
+    if not isinstance(state, dict):
+        return state
+    return {name: value for name, value in cast("dict[str, Any]", state).items() if name != NAME}
 
 
 def _resumes(given: Mapping[str, Any]) -> tuple[Resume, ...]:

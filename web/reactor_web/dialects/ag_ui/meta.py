@@ -22,7 +22,7 @@ class Request(NamedTuple):
 
 
 def meta_of(request: Request, state: Any) -> dict[str, Any]:
-    """The meta of a run that this request starts. ``state``: what the client has sent as its state; a large one is not kept."""
+    """The meta of a run that this request starts. ``state``: what the client has sent; a large one is not kept."""
     kept: dict[str, Any] = {"thread": request.thread_id, "run": request.run_id, "message": request.message_id}
     if state and isinstance(state, dict) and len(orjson.dumps(state)) <= AGENT_SENT_STATE_BYTES:
         kept["state"] = state

@@ -79,7 +79,7 @@ async def test_the_next_message_of_a_thread_starts_its_next_run() -> None:
 
 
 async def test_the_state_of_the_application_goes_from_turn_to_turn() -> None:
-    """What a body makes of it reaches the client, comes back with the next message, and is the input of the next run."""
+    """What a body makes of it reaches the client, comes back with the next message, and is given to the next run."""
     flow = Workflow("counting")
 
     @flow.task

@@ -3,6 +3,7 @@
 schemes      URL scheme -> log; users can add to it
 memory       ``memory://``: the runs of this process, within bounds
 stored_run   one run in memory
+removed_runs   which runs the log in memory has deleted
 embedded     the small ports in memory, for logs that are not all of them
 stores       a log, taken apart into its ports
 holder       the lease of a log that one process owns

@@ -15,9 +15,10 @@ from reactor.events.event import Event, Window
 from reactor.events.state import RUN_ENDED, RunState
 from reactor.logs.embedded import MemoryAnswers, MemoryCheckpoints, MemoryDigestKey, MemoryOutputs, MemoryStops, settled
 from reactor.logs.records import still_open
+from reactor.logs.removed_runs import RemovedRuns
 from reactor.logs.stored_run import StoredRun
 from reactor.ports.log import RunRecord
-from reactor.ports.order import Committed
+from reactor.ports.order import Committed, Removed
 
 _Key: TypeAlias = tuple[str, str]
 """Tenant and run id."""
@@ -55,6 +56,7 @@ class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops, Me
         """By tenant and root: the child runs of a tree."""
         self._position = 0
         """Of the last window of all runs."""
+        self._removed = RemovedRuns()
 
     durable = False
 
@@ -107,6 +109,23 @@ class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops, Me
             if size > bounds.READ_BYTES and found:
                 break
             found.append(window)
+        return found
+
+    async def whole(self, after: int, limit: int, *, tenant: str = "") -> list[Committed | Removed]:
+        # only those that have something behind the position: few, for a reader that keeps up
+        runs = [run for run in self._runs.values() if run.position > after and run.tenant == tenant]
+        windows = islice(merge(*(run.positioned(after) for run in runs)), limit)
+        entries = merge(
+            ((position, run.window(i)) for position, run, i in windows), self._removed.after(after, tenant), key=_first
+        )
+        found: list[Committed | Removed] = []
+        size = 0
+        for _, entry in islice(entries, limit):
+            if isinstance(entry, Committed):
+                size += sum(len(event.json) for event in entry.events)
+                if size > bounds.READ_BYTES and found:
+                    break
+            found.append(entry)
         return found
 
     # --- the list of runs ---
@@ -196,6 +215,7 @@ class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops, Me
     def _forget(self, key: _Key) -> None:
         tenant, run_id = key
         run = self._runs.pop(key)
+        self._removed.add(Removed(run.position, run_id, run.last, run.workflow, run.parent), tenant)
         self._ended.pop(key, None)
         self._ended_children.pop(key, None)
         if run.parent is not None:
@@ -206,6 +226,10 @@ class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops, Me
                 del self._trees[tenant, run.root]
         self.forget_checkpoints(run_id, tenant=tenant)
         self.forget_answers(run_id, tenant=tenant)
+
+
+def _first(pair: tuple[int, Committed | Removed]) -> int:
+    return pair[0]
 
 
 def open_memory(url: str) -> MemoryLog:

@@ -104,11 +104,20 @@ class StoredRun:
     def committed(self, after: int, until: int) -> Iterator[Committed]:
         """The windows with a position above ``after``, up to ``until``."""
         for i in range(bisect_right(self.positions, after), bisect_right(self.positions, until)):
-            first = max(self.seqs[i], self.first)
-            end = self.seqs[i + 1] if i + 1 < len(self.seqs) else self.last + 1
-            events = [self.event(seq - self.first) for seq in range(first, end)]
-            before = self.seqs[i] - 1 if self.seqs[i] > self.first else 0
-            yield Committed(self.positions[i], self.run_id, self.seqs[i], events, before)
+            yield self.window(i)
+
+    def positioned(self, after: int) -> Iterator[tuple[int, StoredRun, int]]:
+        """(position, this run, index) of each window with a position above ``after``; the window is not made yet."""
+        for i in range(bisect_right(self.positions, after), len(self.positions)):
+            yield self.positions[i], self, i
+
+    def window(self, index: int) -> Committed:
+        """One of the windows that are kept."""
+        first = max(self.seqs[index], self.first)
+        end = self.seqs[index + 1] if index + 1 < len(self.seqs) else self.last + 1
+        events = [self.event(seq - self.first) for seq in range(first, end)]
+        before = self.seqs[index] - 1 if self.seqs[index] > self.first else 0
+        return Committed(self.positions[index], self.run_id, self.seqs[index], events, before)
 
     def take_settled(self) -> list[str]:
         """The child runs whose end came with the last window."""

@@ -12,7 +12,7 @@ from reactor.logs.stops import take_stop
 from reactor.ports.clock import Clock
 from reactor.ports.index import RunIndex
 from reactor.ports.log import EventLog
-from reactor.ports.order import CommitOrder
+from reactor.ports.order import CommitOrder, WholeOrder
 from reactor.ports.outputs import OutputStore
 from reactor.ports.sharing import Lease
 from reactor.ports.stores import Checkpoints, CleanStops, DigestKey, Idempotency, KeepsTime, Log
@@ -34,6 +34,8 @@ class Stores:
     lease: Lease
     order: CommitOrder | None
     """None where the log does not have it: then the stream of a tree cannot be had."""
+    whole: WholeOrder | None
+    """None where the log does not have it: then the events of all runs cannot be had."""
     embedded: tuple[str, ...]
     """What the log does not implement. It is kept in memory, and lost when the process ends."""
 
@@ -64,6 +66,7 @@ def stores_of(log: Log) -> Stores:
         log if isinstance(log, DigestKey) else MemoryDigestKey(),
         log if isinstance(log, Lease) else AlwaysHolder(),
         log if isinstance(log, CommitOrder) else None,
+        log if isinstance(log, WholeOrder) else None,
         tuple(name for name, is_there in found.items() if not is_there),
     )
 

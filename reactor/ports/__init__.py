@@ -2,7 +2,7 @@
 
 log         EventLog: stores the windows of runs and reads them back; RunRecord
 index       RunIndex: the list of runs, and deleting one
-order       CommitOrder: the windows of a tree of runs, in the order of their commits; Committed
+order       CommitOrder, WholeOrder: the windows of a tree, or of all runs, in the order of their commits
 outputs     OutputStore: the outputs that ``cache=`` keeps
 stores      Checkpoints, Idempotency, CleanStops, DigestKey; Lifecycle; KeepsTime; Log: what an engine needs at least
 sharing     Lease, LiveFeed, Slots: what several processes share
@@ -24,7 +24,7 @@ from reactor.ports.clock import Clock, Timer
 from reactor.ports.executor import Done, Executor, Job, Work
 from reactor.ports.index import RunIndex
 from reactor.ports.log import EventLog, RunRecord
-from reactor.ports.order import CommitOrder, Committed
+from reactor.ports.order import CommitOrder, Committed, Removed, WholeOrder
 from reactor.ports.outputs import OutputStore
 from reactor.ports.schedules import ScheduleRecord, ScheduleStore
 from reactor.ports.sharing import Lease, LiveFeed, Slots, SlotWaiter, Stop
@@ -54,6 +54,7 @@ __all__ = [
     "LiveFeed",
     "Log",
     "OutputStore",
+    "Removed",
     "RunIndex",
     "RunRecord",
     "ScheduleRecord",
@@ -66,5 +67,6 @@ __all__ = [
     "Timer",
     "Upstream",
     "Voice",
+    "WholeOrder",
     "Work",
 ]

@@ -34,3 +34,30 @@ class CommitOrder(Protocol):
         What was read up to a position never changes: a window that is committed later has a higher position.
         """
         ...
+
+
+class Removed(NamedTuple):
+    """A run that was deleted, in place of its last window."""
+
+    position: int
+    """Of that window."""
+    run_id: str
+    """Empty: of all deleted runs whose last window is at this position or before it, the log has forgotten which."""
+    last_seq: int
+    workflow: str
+    parent: str | None
+
+
+@runtime_checkable
+class WholeOrder(Protocol):
+    """Reads the windows of all runs by their positions. A log may have it; ``GET /events`` needs it."""
+
+    async def whole(self, after: int, limit: int, *, tenant: str = "") -> list[Committed | Removed]:
+        """The kept windows with ``position > after`` in the order of their positions, and between them what is gone.
+
+        At most ``limit`` entries, and at most ``bounds.READ_BYTES`` of events after the first. Empty only if there are
+        none. What was read up to a position changes only by deleting runs and by trimming them.
+
+        A log remembers the last ``bounds.REMOVED_RUNS`` runs that were deleted.
+        """
+        ...

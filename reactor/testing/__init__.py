@@ -2,7 +2,7 @@
 
 log_laws         LOG_LAWS: what an ``EventLog`` of yours must keep
 index_laws       INDEX_LAWS: the same for a ``RunIndex``
-store_laws       OUTPUT_LAWS, CHECKPOINT_LAWS, IDEMPOTENCY_LAWS, ORDER_LAWS, STOP_LAWS, DIGEST_KEY_LAWS: for other ports
+store_laws       OUTPUT_LAWS, CHECKPOINT_LAWS, IDEMPOTENCY_LAWS, ORDER_LAWS, WHOLE_LAWS, STOP_LAWS, DIGEST_KEY_LAWS
 sharing_laws     LEASE_LAWS, SLOT_LAWS: what processes share
 executor_laws    EXECUTOR_LAWS: what an ``Executor`` of yours must keep
 executor_bodies  DEF and ASYNC, the bodies that those laws run; they are in ``executor_laws`` too
@@ -45,6 +45,7 @@ from reactor.testing.store_laws import (
     ORDER_LAWS,
     OUTPUT_LAWS,
     STOP_LAWS,
+    WHOLE_LAWS,
 )
 from reactor.testing.virtual import VirtualLoop
 from reactor.testing.virtual_clock import VirtualClock
@@ -62,6 +63,7 @@ __all__ = [
     "OUTPUT_LAWS",
     "SLOT_LAWS",
     "STOP_LAWS",
+    "WHOLE_LAWS",
     "FaultyLog",
     "LogAround",
     "RecordedVoice",

@@ -12,7 +12,7 @@ from reactor.events.state import RunState
 from reactor.logs.stores import stores_of
 from reactor.ports.clock import Clock
 from reactor.ports.log import RunRecord
-from reactor.ports.order import Committed
+from reactor.ports.order import Committed, Removed
 from reactor.ports.stores import KeepsTime, Log
 
 
@@ -45,6 +45,12 @@ class LogAround:
         if self._stores.order is None:
             raise LogUnavailable("this log does not keep the order of commits", path="")
         return await self._stores.order.committed(after, limit, root=root, tenant=tenant)
+
+    async def whole(self, after: int, limit: int, *, tenant: str = "") -> list[Committed | Removed]:
+        """Raises LogUnavailable where ``inner`` does not keep the order of commits."""
+        if self._stores.whole is None:
+            raise LogUnavailable("this log does not keep the order of commits", path="")
+        return await self._stores.whole.whole(after, limit, tenant=tenant)
 
     async def record(self, run_id: str, *, tenant: str = "") -> RunRecord:
         return await self.inner.record(run_id, tenant=tenant)

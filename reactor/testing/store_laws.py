@@ -4,7 +4,8 @@
     async def test_the_store_of_outputs_keeps_the_law(law):
         await law(MyOutputs())
 
-``CHECKPOINT_LAWS``, ``IDEMPOTENCY_LAWS`` and ``ORDER_LAWS`` take a log, since what they are about belongs to a run.
+``CHECKPOINT_LAWS``, ``IDEMPOTENCY_LAWS``, ``ORDER_LAWS`` and ``WHOLE_LAWS`` take a log, since what they are about
+belongs to runs.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 from reactor import bounds
-from reactor.ports.order import CommitOrder, Committed
+from reactor.ports.order import CommitOrder, Committed, Removed, WholeOrder
 from reactor.ports.outputs import OutputStore
 from reactor.ports.stores import Checkpoints, CleanStops, DigestKey, Idempotency, Log
 from reactor.testing.log_laws import completed, event, started
@@ -25,6 +26,10 @@ class CheckpointedLog(Log, Checkpoints, Protocol):
 
 class OrderedLog(Log, CommitOrder, Protocol):
     """A log that keeps the order of commits."""
+
+
+class WholeLog(Log, WholeOrder, Protocol):
+    """A log that keeps the order of all commits."""
 
 
 class AnsweringLog(Log, Idempotency, Protocol):
@@ -231,7 +236,69 @@ async def law_trees_belong_to_a_tenant(log: OrderedLog) -> None:
     assert await log.committed(0, 100, root="top", tenant="other") == []
 
 
+# --- WholeOrder ---
+
+
+async def law_the_windows_of_all_runs_come_in_the_order_of_their_commits(log: WholeLog) -> None:
+    """Each once, page by page and from any position on; of this tenant only."""
+    wanted = [(await log.append(id, [started(id), event(2, id)]), id, [1, 2]) for id in ("a", "b", "c")]
+    await log.append("a", [started("a")], tenant="acme")
+    for run_id in ("c", "a", "a", "b"):
+        seq = (await log.record(run_id)).last_seq + 1
+        wanted.append((await log.append(run_id, [event(seq, run_id)]), run_id, [seq]))
+    for after in (0, *(position for position, _, _ in wanted), wanted[-1][0] + 5):
+        for limit in (1, 2, 100):
+            found = await _entries(log, after, limit)
+            seen = [(at.position, at.run_id, [e.seq for e in at.events]) for at in found if isinstance(at, Committed)]
+            assert seen == [window for window in wanted if window[0] > after], f"after {after}, pages of {limit}"
+            assert len(seen) == len(found)
+    assert [at.run_id for at in await log.whole(0, 100, tenant="acme")] == ["a"]
+
+
+async def law_a_deleted_run_is_told_in_place_of_its_last_window(log: WholeLog) -> None:
+    """To who is behind that position, with its last seq; whatever else is kept stays as it is."""
+    await log.append("top", [started("top")])
+    await log.append("a", [started("a", parent="top")])
+    await log.append("b", [started("b")])
+    gone = await log.append("a", [event(2, "a"), completed(3, "a")])
+    last = await log.append("b", [event(2, "b")])
+    await log.append("top", [completed(2, "top")])
+    await log.delete("a")
+    for limit in (1, 100):
+        found = await _entries(log, 0, limit)
+        assert [(at.run_id, type(at)) for at in found] == [
+            ("top", Committed), ("b", Committed), ("a", Removed), ("b", Committed), ("top", Committed),
+        ]  # fmt: skip
+        (removed,) = [at for at in found if isinstance(at, Removed)]
+        assert (removed.position, removed.last_seq, removed.parent) == (gone, 3, "top")
+        assert (await _entries(log, gone, limit))[0].position == last
+    await log.append("a", [started("a")])
+    assert [type(at) for at in await _entries(log, 0, 100) if at.run_id == "a"] == [Removed, Committed]
+
+
+async def law_a_page_of_all_windows_has_a_bound_of_bytes(log: WholeLog) -> None:
+    """Windows above it come one a page, and none is left out."""
+    await log.append("a", [started("a")])
+    for seq in range(2, 6):
+        await log.append("a", [event(seq, "a", text="x" * (bounds.READ_BYTES // 2))])
+    at, pages = 0, list[int]()
+    while page := await log.whole(at, 100):
+        pages.append(len(page))
+        at = page[-1].position
+    assert (sum(pages), len(pages) >= 3) == (5, True)
+
+
+async def _entries(log: WholeLog, after: int, limit: int) -> list[Committed | Removed]:
+    """All that stands behind a position, page by page."""
+    found: list[Committed | Removed] = []
+    while page := await log.whole(found[-1].position if found else after, limit):
+        assert len(page) <= limit
+        found += page
+    return found
+
+
 OrderLaw = Callable[[OrderedLog], Awaitable[None]]
+WholeLaw = Callable[[WholeLog], Awaitable[None]]
 OutputLaw = Callable[[OutputStore], Awaitable[None]]
 CheckpointLaw = Callable[[CheckpointedLog], Awaitable[None]]
 IdempotencyLaw = Callable[[AnsweringLog], Awaitable[None]]
@@ -259,6 +326,11 @@ ORDER_LAWS: Final[tuple[OrderLaw, ...]] = (
     law_nothing_is_read_behind_the_end_of_a_root,
     law_a_page_of_windows_has_a_bound_of_bytes,
     law_trees_belong_to_a_tenant,
+)
+WHOLE_LAWS: Final[tuple[WholeLaw, ...]] = (
+    law_the_windows_of_all_runs_come_in_the_order_of_their_commits,
+    law_a_deleted_run_is_told_in_place_of_its_last_window,
+    law_a_page_of_all_windows_has_a_bound_of_bytes,
 )
 STOP_LAWS: Final[tuple[StopLaw, ...]] = (law_a_clean_stop_is_told_once,)
 DIGEST_KEY_LAWS: Final[tuple[DigestKeyLaw, ...]] = (law_the_key_of_digests_stays,)

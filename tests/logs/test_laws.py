@@ -19,6 +19,7 @@ from reactor.testing import (
     ORDER_LAWS,
     OUTPUT_LAWS,
     STOP_LAWS,
+    WHOLE_LAWS,
     LogAround,
     index_laws,
     log_laws,
@@ -72,6 +73,12 @@ async def test_checkpoints(law: store_laws.CheckpointLaw, log: AnyLog) -> None:
 @pytest.mark.parametrize("law", IDEMPOTENCY_LAWS, ids=name_of)
 async def test_answers(law: store_laws.IdempotencyLaw, log: AnyLog) -> None:
     """A log keeps the laws of ``Idempotency``."""
+    await law(log)
+
+
+@pytest.mark.parametrize("law", WHOLE_LAWS, ids=name_of)
+async def test_the_order_of_all_commits(law: store_laws.WholeLaw, log: AnyLog) -> None:
+    """A log keeps the laws of ``WholeOrder``."""
     await law(log)
 
 

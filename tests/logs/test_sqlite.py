@@ -751,7 +751,7 @@ async def test_a_tree_is_read_in_steps_between_other_readers(
     law: OrderLaw, scan: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However few windows of all runs one step looks at: those of the tree are found behind those of others."""
-    monkeypatch.setattr(queries, "_SCAN", scan)
+    monkeypatch.setattr(queries, "SCAN", scan)
     log = SqliteLog(tmp_path / "runs.db")
     await log.open()
     for n in range(7):

@@ -59,3 +59,17 @@ AGENT_SENT_STATE_BYTES: Final = 4 * KIB
 """Of the state that a request brings: it stands in the meta of the run."""
 AGENT_INTERRUPTS_BYTES: Final = 36 * KIB
 """Of the interrupts of one end; further ones follow when these are answered."""
+
+# One page of events (``Accept: application/json``).
+DEFAULT_EVENTS: Final = 1_000
+MAX_EVENTS: Final = 10_000
+PAGE_BYTES: Final = 1 * MIB
+"""Of events; the first one is always in the page."""
+PAGE_READS: Final = 100_000
+"""Events that are read for one page. Where filters pass none of them, the page is empty and its cursor behind them."""
+
+# One WebSocket.
+SOCKET_MESSAGE_BYTES: Final = 256 * KIB
+"""Of one message that a client sends; a larger one closes the connection with 1009."""
+SOCKET_COMMANDS: Final = 16
+"""Commands of one connection that are carried out at the same time; one more is answered with 429."""

@@ -7,6 +7,7 @@ schema       its tables, and bringing an older file to this version
 connection   opening it, and a thread that works on one connection
 writer       commits windows, several runs in one transaction
 queries      reads events and the index of runs
+whole        reads the windows of all runs, and which runs were deleted between them
 beside       what is kept beside the events: cached outputs, checkpoints, answers
 retention    deletes runs and old events
 """

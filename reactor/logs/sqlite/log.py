@@ -16,14 +16,14 @@ from reactor.clock import SystemClock
 from reactor.errors import LogUnavailable
 from reactor.events.event import Event, Window
 from reactor.events.state import RunState
-from reactor.logs.sqlite import beside, queries, retention
+from reactor.logs.sqlite import beside, queries, retention, whole
 from reactor.logs.sqlite.connection import ConnectionThread, connect
 from reactor.logs.sqlite.lock import FileLock
 from reactor.logs.sqlite.retention import Retention
 from reactor.logs.sqlite.writer import Writer
 from reactor.ports.clock import Clock
 from reactor.ports.log import RunRecord
-from reactor.ports.order import Committed
+from reactor.ports.order import Committed, Removed
 
 
 class SqliteLog:
@@ -134,6 +134,14 @@ class SqliteLog:
         at: int | None = after
         while at is not None:
             found, at = await self._reading.ask(queries.list_committed, at, limit, root=root, tenant=tenant)
+            if found:
+                return found
+        return []
+
+    async def whole(self, after: int, limit: int, *, tenant: str = "") -> list[Committed | Removed]:
+        at: int | None = after
+        while at is not None:
+            found, at = await self._reading.ask(whole.list_whole, at, limit, tenant=tenant)
             if found:
                 return found
         return []

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Final
+from collections.abc import Iterable
+from typing import Any, Final
 
 import orjson
 
@@ -67,14 +68,14 @@ def read_blob(connection: sqlite3.Connection, run_id: str, seq: int, *, tenant: 
     return None if row is None else row[0]
 
 
-_COMMITTED: Final = """
+WINDOWS: Final = """
     SELECT position, runs.run_id, first_seq, events, coalesce((
         SELECT last_seq FROM windows AS earlier WHERE earlier.run = windows.run AND earlier.last_seq < windows.last_seq
         ORDER BY last_seq DESC LIMIT 1), 0)
     FROM windows CROSS JOIN runs ON runs.id = windows.run
-    WHERE position > ? AND position <= ? AND tenant = ? AND root = ? ORDER BY position LIMIT ?
+    WHERE position > ? AND position <= ? AND tenant = ?
 """
-"""CROSS JOIN keeps SQLite from reading all windows of the tree and sorting them, for each page of them."""
+"""CROSS JOIN keeps SQLite from reading all windows of a tree and sorting them, for each page of them."""
 
 
 def list_committed(
@@ -82,7 +83,7 @@ def list_committed(
 ) -> tuple[list[Committed], int | None]:
     """The windows of a tree with ``position > after``, not behind the last window of a root that has ended.
 
-    Of the windows of all runs it looks at ``_SCAN`` of them, so that other readers have their turn. Where none of them
+    Of the windows of all runs it looks at ``SCAN`` of them, so that other readers have their turn. Where none of them
     is of the tree, the second value is where to look on; None: nowhere.
     """
     row = connection.execute(
@@ -97,22 +98,28 @@ def list_committed(
     start = max(after, first - 1) if first is not None else after
     (newest,) = connection.execute("SELECT coalesce(max(position), 0) FROM windows").fetchone()
     until = min(until, newest)
-    end = min(start + _SCAN, until)
-    found: list[Committed] = []
-    size = 0
-    for position, run_id, first_seq, joined, before in connection.execute(
-        _COMMITTED, (start, end, tenant, root, limit)
-    ):
-        size += len(joined)
-        if size > bounds.READ_BYTES and found:
-            break
-        events = [Event.from_log(seq, run_id, line) for seq, line in enumerate(joined.split(b"\n"), first_seq)]
-        found.append(Committed(position, run_id, first_seq, events, before))
+    end = min(start + SCAN, until)
+    rows = connection.execute(f"{WINDOWS} AND root = ? ORDER BY position LIMIT ?", (start, end, tenant, root, limit))
+    found, _ = windows_of(rows)
     return found, None if found or end >= until else end
 
 
+def windows_of(rows: Iterable[Any]) -> tuple[list[Committed], bool]:
+    """The windows of rows of ``WINDOWS``, as many as one read may give; whether there are more."""
+    found: list[Committed] = []
+    size = 0
+    for position, run_id, first_seq, joined, before in rows:
+        size += len(joined)
+        if size > bounds.READ_BYTES and found:
+            return found, True
+        events = [Event.from_log(seq, run_id, line) for seq, line in enumerate(joined.split(b"\n"), first_seq)]
+        found.append(Committed(position, run_id, first_seq, events, before))
+    return found, False
+
+
 _NO_END: Final = 2**63 - 1
-_SCAN: Final = 10_000
+SCAN: Final = 10_000
+"""Windows that one read looks at."""
 
 
 # --- the index of runs ---

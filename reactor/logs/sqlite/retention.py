@@ -12,6 +12,7 @@ from reactor.events.event import Event
 from reactor.events.fold import evolve
 from reactor.logs.records import still_open
 from reactor.logs.sqlite.queries import read_base, run_row
+from reactor.logs.sqlite.whole import forget_removed
 
 _INCREMENTAL: Final = 2
 """As ``PRAGMA auto_vacuum`` answers."""
@@ -69,6 +70,7 @@ def expire(connection: sqlite3.Connection, retention: Retention, now: str) -> in
             ).rowcount
         if deleted:
             connection.execute(_DELETE_ANSWERS_OF_NO_RUN)
+            forget_removed(connection)
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")
@@ -118,6 +120,7 @@ def delete(connection: sqlite3.Connection, run_id: str, *, tenant: str = "") -> 
     try:
         connection.execute("DELETE FROM answers WHERE tenant = ? AND run_id = ?", (tenant, run_id))
         connection.execute("DELETE FROM runs WHERE id = ?", (run,))
+        forget_removed(connection)
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")

@@ -121,6 +121,25 @@ MIGRATIONS: Final[tuple[tuple[Step, ...], ...]] = (
         # whether the log of its parent has the end of a child run
         "ALTER TABLE runs ADD COLUMN settled INTEGER NOT NULL DEFAULT 0",
     ),
+    (
+        # what a reader of all runs is told of those that were deleted
+        """CREATE TABLE removed (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            position INTEGER NOT NULL,
+            tenant TEXT NOT NULL,
+            run_id TEXT NOT NULL,
+            last_seq INTEGER NOT NULL,
+            workflow TEXT NOT NULL,
+            parent TEXT
+        )""",
+        "CREATE INDEX removed_by_position ON removed (tenant, position)",
+        # a trigger, because runs are deleted one by one and many at once
+        """CREATE TRIGGER remember_removed BEFORE DELETE ON runs BEGIN
+            INSERT INTO removed (position, tenant, run_id, last_seq, workflow, parent)
+                SELECT position, OLD.tenant, OLD.run_id, last_seq, OLD.workflow, OLD.parent
+                FROM windows WHERE run = OLD.id ORDER BY last_seq DESC LIMIT 1;
+        END""",
+    ),
 )
 """Entry i holds the steps that lead from version i to i + 1. A released entry never changes: add the next."""
 

@@ -7,57 +7,12 @@ from typing import Any
 import pytest
 from multidict import MultiDict
 
-from reactor_web.http.problems import Problem
 from reactor_web.http.query import (
     StreamOptions,
-    accepts,
-    asks_for,
     parse_cursor,
     parse_part,
-    prefer_wait,
     stream_options,
 )
-
-
-@pytest.mark.parametrize(
-    ("header", "is_accepted", "is_asked_for"),
-    [
-        (None, True, False),
-        ("*/*", True, False),
-        ("text/*", True, False),
-        ("text/event-stream", True, True),
-        ("TEXT/Event-Stream; q=0.5", True, True),
-        ("application/json, text/event-stream", True, True),
-        ("text/event-stream;q=0", False, False),
-        ("text/event-stream;q=0.000", False, False),
-        ("image/png", False, False),
-        ("", True, False),
-    ],
-)
-def test_an_accept_header_takes_a_type_or_asks_for_it(
-    header: str | None, is_accepted: bool, is_asked_for: bool
-) -> None:
-    """Only the full name asks for a stream; ``q=0`` refuses it."""
-    assert accepts(header, "text/event-stream") == is_accepted
-    assert asks_for(header, "text/event-stream") == is_asked_for
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [(None, None), ("respond-async", None), ("wait=5", 5.0), ('respond-async, wait="7"', 7.0), ("WAIT = 9", 9.0),
-     ("wait=100000", 300.0)],
-)  # fmt: skip
-def test_prefer_wait_is_a_number_of_seconds(header: str | None, seconds: float | None) -> None:
-    """Among other preferences, quoted or not, and at most 300."""
-    assert prefer_wait(header) == seconds
-
-
-@pytest.mark.parametrize("header", ["wait=", "wait=-1", "wait=1.5", "wait=soon", "wait=1000000000"])
-def test_a_wait_that_is_no_number_is_400(header: str) -> None:
-    """The sentence repeats what was asked."""
-    with pytest.raises(Problem, match="is not a whole number of seconds") as caught:
-        prefer_wait(header)
-    assert caught.value.status == 400
 
 
 def test_a_cursor_inside_an_event_stands_before_it() -> None:

@@ -5,6 +5,7 @@ framing    what is done to frames whatever their dialect
 reading    what dialects that fold read from events
 outputs    what came of a run, for dialects that answer a client that waits for the end
 native     NATIVE: events and notices as they are in the log
+ndjson     NDJSON: the same as lines of JSON, chosen by media type
 execution  EXECUTION: tasks of a plan that begin and end, or all results at once
 agents     AGENTS: a workflow of agents, as a dashboard shows it
 steps      STEPS: unnamed updates of one shape for progress bars
@@ -18,6 +19,7 @@ table      the dialects by name: ``register`` adds one
 """
 
 from reactor_web.dialects.base import (
+    EVENT_STREAM,
     Answers,
     Batch,
     Configurable,
@@ -30,9 +32,12 @@ from reactor_web.dialects.base import (
     Refuses,
     Shows,
 )
-from reactor_web.dialects.table import UnknownDialect, find, known, register
+from reactor_web.dialects.ndjson import NDJSON
+from reactor_web.dialects.table import UnknownDialect, find, find_named, known, register
 
 __all__ = [
+    "EVENT_STREAM",
+    "NDJSON",
     "Answers",
     "Batch",
     "Configurable",
@@ -46,6 +51,7 @@ __all__ = [
     "Shows",
     "UnknownDialect",
     "find",
+    "find_named",
     "known",
     "register",
 ]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from reactor.events.event import Event, Notice
 from reactor_web.bounds import DEFAULT_HEARTBEAT_SECONDS
+
+EVENT_STREAM: Final = "text/event-stream"
 
 Opening: TypeAlias = Literal["fresh", "resume"]
 """``fresh``: the client has no cursor, and is shown an opening. ``resume``: it has one, and is shown none."""
@@ -39,6 +41,10 @@ class DialectInfo:
     """What ``?dialect=`` asks for: letters, digits and hyphens."""
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     """Headers of a response beside those of every stream."""
+    media_type: str = EVENT_STREAM
+    """What a response is. Only server-sent events have comments, names, ids and ``retry:``."""
+    comment: bytes = b":\n"
+    """What opens a stream and is no message: it sends the headers."""
     heartbeat: float = DEFAULT_HEARTBEAT_SECONDS
     """Seconds of silence before a heartbeat, where nobody asks for others."""
     throttle: float | None = None

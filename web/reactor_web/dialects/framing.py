@@ -67,9 +67,14 @@ def number(frames: Sequence[bytes], seq: int) -> bytes:
 
 
 def place_at(frames: bytes, position: int, part: int) -> bytes:
-    """The one frame of an event with its place in the log as id: ``<position>.<part>``, ``<position>`` for part 0."""
-    id = b"id: %d.%d\n" % (position, part) if part else b"id: %d\n" % position
-    return _ID_LINE.sub(id, frames, count=1)
+    """The one frame of an event with its place in the log as id: ``<position>.<part>``, ``<position>`` for part 0.
+
+    A line of JSON has no id: there it is the first member, ``cursor``.
+    """
+    place = b"%d.%d" % (position, part) if part else b"%d" % position
+    if frames.startswith(b"{"):
+        return b'{"cursor":"%b",%b' % (place, frames[1:])
+    return _ID_LINE.sub(b"id: %b\n" % place, frames, count=1)
 
 
 def after_part(frames: bytes, seq: int, part: int) -> bytes:

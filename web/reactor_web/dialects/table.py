@@ -15,6 +15,7 @@ from reactor_web.dialects.cloudevents import CLOUDEVENTS
 from reactor_web.dialects.domain import DOMAIN
 from reactor_web.dialects.execution import EXECUTION
 from reactor_web.dialects.native import NATIVE
+from reactor_web.dialects.ndjson import NDJSON
 from reactor_web.dialects.steps import STEPS
 from reactor_web.dialects.timeline import TIMELINE
 
@@ -24,6 +25,9 @@ CHANGES_NUMBERS: Final = frozenset({"types", "tasks", "throttle"})
 """The stream options that decide which frames leave."""
 
 _by_name: Final[dict[str, Dialect]] = {}
+
+_forms: Final[dict[str, Dialect]] = {NDJSON.info.name: NDJSON}
+"""Other forms of a dialect. The media type of the response chooses one, so no query and no ``register`` names it."""
 
 
 class UnknownDialect(ValueError):
@@ -59,10 +63,17 @@ def find(name: str, options: Iterable[tuple[str, Any]] = ()) -> Dialect:
 
     Raises UnknownDialect, which names those there are.
     """
-    dialect = _by_name.get(name)
+    dialect = _by_name.get(name) or _forms.get(name)
     if dialect is None:
         raise UnknownDialect(name)
     return _configured(dialect, tuple(options)) if options else dialect
+
+
+def find_named(name: str) -> Dialect:
+    """The dialect that a query or a handler names: none of the other forms. Raises UnknownDialect."""
+    if name not in _by_name:
+        raise UnknownDialect(name)
+    return _by_name[name]
 
 
 @lru_cache(maxsize=256)
@@ -72,7 +83,7 @@ def _configured(dialect: Dialect, options: tuple[tuple[str, Any], ...]) -> Diale
 
 
 def known() -> tuple[str, ...]:
-    """The names of all dialects, sorted."""
+    """The names that a query may ask for, sorted."""
     return tuple(sorted(_by_name))
 
 

@@ -29,14 +29,14 @@ def guard_change(request: web.Request) -> None:
         raise Problem(403, f"this server does not accept the host name {host[:100]!r}; its operator can allow it")
 
 
-def guard_site(request: web.Request) -> None:
+def guard_site(request: web.Request, sentence: str = "a page of another site must not change anything here") -> None:
     """Raises Problem 403 for a page of another site. For a GET that may change something: any page can send one."""
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     allowed = request.config_dict.get(HOSTS, LOOPBACK)
     hosts = {_host_of(request), *([] if origin is None else [_name_in(origin)])}
     is_ours = "*" in allowed or hosts <= {*allowed, _own_address(request)}
     if site not in (None, "same-origin", "none") or not is_ours:
-        raise Problem(403, "a page of another site must not change anything here")
+        raise Problem(403, sentence)
 
 
 def is_loopback(host: str) -> bool:

@@ -1,6 +1,8 @@
 """What the handlers of all routes share.
 
 keys          what a handler finds in its application
+negotiation   Accept, Accept-Encoding and Prefer of a request
+parameters    single parameters of a query
 query         strings of a query or a header -> checked values
 settings      what a handler of the application sets of a stream
 body          the JSON of a request, and of a response

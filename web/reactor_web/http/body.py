@@ -58,18 +58,25 @@ async def any_body(request: web.Request) -> object:
 async def json_body(request: web.Request, members: Mapping[str, Kind]) -> dict[str, Any]:
     """The body as an object whose members are of these kinds. An empty body is an empty object.
 
-    A member that is null is left out, unless it may be anything. Raises Problem 400 if the body is not JSON, 422 if it
-    is not an object, has an unknown member or a member of another kind.
+    Raises Problem 400 if the body is not JSON, 422 as ``check_members`` does.
     """
-    body = await any_body(request)
+    return check_members(await any_body(request), members)
+
+
+def check_members(body: object, members: Mapping[str, Kind], what: str = "the body") -> dict[str, Any]:
+    """The members of an object, which may be of these kinds. ``what`` names the object.
+
+    A member that is null is left out, unless it may be anything. Raises Problem 422 if it is no object, has an unknown
+    member or a member of another kind.
+    """
     if not isinstance(body, dict):
-        raise Problem(422, f"the body must be a JSON object, not {json_kind(body)}")
+        raise Problem(422, f"{what} must be a JSON object, not {json_kind(body)}")
     given: dict[str, Any] = {}
     for name, value in cast(dict[str, Any], body).items():
         kind = members.get(name)
         if kind is None:
             hint = did_you_mean(name, members) or f"; it may have {', '.join(sorted(members))}"
-            raise Problem(422, f"the body has an unknown member {name[:50]!r}{hint}")
+            raise Problem(422, f"{what} has an unknown member {name[:50]!r}{hint}")
         if kind is ANYTHING:
             given[name] = value
         elif value is not None:

@@ -57,9 +57,15 @@ TITLES: Final = {
     413: "Too large",
     415: "Unsupported media type",
     422: "Invalid input",
+    426: "Upgrade required",
+    429: "Too many requests",
     500: "Internal error",
     503: "Unavailable",
 }
+
+
+BROKEN: Final = "something is broken here; the server's log has the details"
+"""What a client is told of a bug."""
 
 
 class Problem(Exception):
@@ -71,13 +77,35 @@ class Problem(Exception):
         self.members = members
 
 
+def problem_document(status: int, detail: str, **members: Any) -> dict[str, Any]:
+    """A problem document. ``members`` are added to it."""
+    detail = detail.encode("utf-8", "replace").decode()  # may quote a header, whose bytes need not be text
+    return {"type": "about:blank", "title": TITLES.get(status, "Error"), "status": status, "detail": detail, **members}
+
+
+def document_of(error: Exception) -> dict[str, Any] | None:
+    """The problem document of an error that a request may cause; None for any other, which is a bug."""
+    if isinstance(error, Problem):
+        return problem_document(error.status, str(error), **error.members)
+    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), None)
+    if status is None:
+        return None
+    ids = {name: value for name, value in vars(error).items() if value is not None}
+    if "status" in ids:  # the run's status; in a problem document ``status`` is HTTP's
+        ids["run_status"] = ids.pop("status")
+    return problem_document(status, str(error), **ids)
+
+
 def problem_response(status: int, detail: str, **members: Any) -> web.Response:
     """A problem document as a response. ``members`` are added to it."""
-    detail = detail.encode("utf-8", "replace").decode()  # may quote a header, whose bytes need not be text
-    body = {"type": "about:blank", "title": TITLES.get(status, "Error"), "status": status, "detail": detail, **members}
+    return _respond(problem_document(status, detail, **members))
+
+
+def _respond(document: dict[str, Any]) -> web.Response:
+    status = document["status"]
     headers = {"Retry-After": "1"} if status == 503 else None
     return web.Response(
-        status=status, body=orjson.dumps(body), content_type="application/problem+json", headers=headers
+        status=status, body=orjson.dumps(document), content_type="application/problem+json", headers=headers
     )
 
 
@@ -91,8 +119,6 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     """
     try:
         return await handler(request)
-    except Problem as problem:
-        return problem_response(problem.status, str(problem), **problem.members)
     except web.RequestPayloadError as error:
         return problem_response(400, f"the body cannot be read: {error}")
     except web.HTTPException as error:
@@ -100,14 +126,11 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     except ConnectionError:
         raise  # the client has gone: there is nobody to answer
     except Exception as error:
-        status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), None)
-        if status is None:
+        document = document_of(error)
+        if document is None:
             logger.error("bug in a handler", method=request.method, path=request.path, exc_info=error)
-            return problem_response(500, "something is broken here; the server's log has the details")
-        ids = {name: value for name, value in vars(error).items() if value is not None}
-        if "status" in ids:  # the run's status; in a problem document ``status`` is HTTP's
-            ids["run_status"] = ids.pop("status")
-        return problem_response(status, str(error), **ids)
+            document = problem_document(500, BROKEN)
+        return _respond(document)
 
 
 def _of_http_error(request: web.Request, error: web.HTTPException) -> web.StreamResponse:

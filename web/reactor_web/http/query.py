@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from reactivex import Observable
 
@@ -13,20 +13,21 @@ from reactor.definition.names import did_you_mean, is_one_edit
 from reactor.events.values import named
 from reactor.operators.select import matcher
 from reactor_web.bounds import (
+    DEFAULT_EVENTS,
     DEFAULT_HEARTBEAT_SECONDS,
     DEFAULT_PAGE,
     HEARTBEAT_RANGE,
+    MAX_EVENTS,
     MAX_EVENTS_BACK,
     MAX_PAGE,
     MAX_WAIT_SECONDS,
     THROTTLE_RANGE,
 )
-from reactor_web.dialects import Dialect, DialectInfo, UnknownDialect, find
+from reactor_web.dialects import Dialect, DialectInfo, UnknownDialect, find, find_named
 from reactor_web.dialects.unnamed import unnamed
 from reactor_web.http.own_options import OwnOptions, own_options
+from reactor_web.http.parameters import Query, flag, number_in, one, one_of, patterns, values_of
 from reactor_web.http.problems import Problem
-
-Query = Mapping[str, str | Sequence[str]]
 
 View: TypeAlias = Callable[[Observable[Any]], Observable[Any]]
 """A pipeline of operators over the events of a run. ``streaming.items`` says what it may give."""
@@ -54,6 +55,9 @@ OF_A_ROUTE: Final = (*NAMES, "children")
 """The names that a stream of the routes may have: these know the engine, which finds the runs below a run."""
 NOT_OF_A_TREE: Final = ("tail", "snapshot", "logs", "throttle")
 """The names that have no meaning with ``children=1``."""
+
+OF_A_PAGE: Final = ("after", "tail", "types", "tasks", "throttle", "snapshot", "await_run", "limit", "wait")
+"""The names that a page of events may have: it has no silence, and no frames."""
 
 OF_A_SOURCE: Final = ("after", "heartbeat", "dialect")
 """The names that have a meaning for an Observable that is no run. Its handler reads ``after`` itself."""
@@ -126,33 +130,33 @@ def stream_options(
     dialect = _dialect(query, fixed or {})
     _check_names(query, (*names, *dialect.options), strict=strict)
     own, fields = _own(query, dialect)
-    query = {name: _values(query, name) for name in query if name in names and name not in dialect.options}
+    query = {name: values_of(query, name) for name in query if name in names and name not in dialect.options}
     defaults: dict[str, Any] = {"heartbeat": dialect.heartbeat, "throttle": dialect.throttle, **fields}
     fixed = {**(fixed or {})}
     fixed["own"] = tuple(sorted({**dict(own), **dict(fixed.get("own", ()))}.items()))
     given = StreamOptions(**{**defaults, **fixed})
-    cursor = last_event_id if last_event_id else _one(query, "after")
-    throttle = _number_in(query, "throttle", THROTTLE_RANGE, "milliseconds")
-    heartbeat = _number_in(query, "heartbeat", HEARTBEAT_RANGE, "seconds")
-    tail = _number_in(query, "tail", (0, MAX_EVENTS_BACK), "events", whole=True)
-    logs = _number_in(query, "logs", (0, MAX_EVENTS_BACK), "log lines", whole=True)
-    await_run = _number_in(query, "await_run", (0, MAX_WAIT_SECONDS), "seconds")
+    cursor = last_event_id if last_event_id else one(query, "after")
+    throttle = number_in(query, "throttle", THROTTLE_RANGE, "milliseconds")
+    heartbeat = number_in(query, "heartbeat", HEARTBEAT_RANGE, "seconds")
+    tail = number_in(query, "tail", (0, MAX_EVENTS_BACK), "events", whole=True)
+    logs = number_in(query, "logs", (0, MAX_EVENTS_BACK), "log lines", whole=True)
+    await_run = number_in(query, "await_run", (0, MAX_WAIT_SECONDS), "seconds")
     options = StreamOptions(
         after=given.after if cursor is None else parse_cursor(cursor, "Last-Event-ID" if last_event_id else "after"),
         part=given.part if cursor is None else parse_part(cursor),
-        types=_patterns(query, "types") or given.types,
-        tasks=_patterns(query, "tasks") or given.tasks,
+        types=patterns(query, "types") or given.types,
+        tasks=patterns(query, "tasks") or given.tasks,
         throttle=given.throttle if throttle is None else throttle,
         heartbeat=given.heartbeat if heartbeat is None else heartbeat,
-        snapshot=_flag(query, "snapshot", given.snapshot),
+        snapshot=flag(query, "snapshot", given.snapshot),
         tail=given.tail if tail is None else int(tail),
         logs=given.logs if logs is None else int(logs),
         await_run=given.await_run if await_run is None else await_run,
-        on_disconnect=_one_of(query, "on_disconnect", ("continue", "cancel")) or given.on_disconnect,
-        children=_flag(query, "children", given.children),
+        on_disconnect=one_of(query, "on_disconnect", ("continue", "cancel")) or given.on_disconnect,
+        children=flag(query, "children", given.children),
         dialect=dialect.name,
         own=given.own,
-        names=_flag(query, "names", given.names),
+        names=flag(query, "names", given.names),
         view=given.view,
     )
     if options.children:
@@ -177,7 +181,7 @@ def _check_names(query: Query, names: Sequence[str], *, strict: bool) -> None:
 
 def _own(query: Query, dialect: DialectInfo) -> tuple[OwnOptions, dict[str, Any]]:
     """What a query asks of the options that only this dialect has; raises Problem 400."""
-    given = {name: text for name in dialect.options if (text := _one(query, name)) is not None}
+    given = {name: text for name in dialect.options if (text := one(query, name)) is not None}
     try:
         return own_options(dialect, given)
     except ValueError as error:
@@ -214,7 +218,7 @@ def _dialect(query: Query, fixed: Mapping[str, Any]) -> DialectInfo:
         info = find(fixed["dialect"]).info
     else:
         try:
-            info = find(_one(query, "dialect") or "native").info
+            info = find_named(one(query, "dialect") or "native").info
         except UnknownDialect as error:
             raise Problem(400, str(error)) from error
     # the log lines before the beginning of a stream are outside of what a fold has seen
@@ -223,13 +227,6 @@ def _dialect(query: Query, fixed: Mapping[str, Any]) -> DialectInfo:
         if name in refused:
             raise Problem(400, f"{name} has no meaning in the dialect {info.name}")
     return info
-
-
-def _one_of(query: Query, name: str, allowed: tuple[str, ...]) -> str | None:
-    value = _one(query, name)
-    if value is not None and value not in allowed:
-        raise Problem(400, f"{name} is {value[:50]!r}, but must be {' or '.join(allowed)}")
-    return value
 
 
 def parse_cursor(text: str, where: str) -> int:
@@ -247,74 +244,31 @@ def parse_part(text: str) -> int:
     return int(part) if 0 < len(part) <= MAX_PART_DIGITS and int(seq) else 0
 
 
-def prefer_wait(header: str | None) -> float | None:
-    """The seconds of ``Prefer: wait=N`` (RFC 7240), at most 300; None without it. Raises Problem 400."""
-    for preference in re.split(r"[,;]", header or ""):
-        name, _, value = preference.strip().partition("=")
-        if name.strip().lower() == "wait":
-            seconds = value.strip().strip('"')
-            if not re.fullmatch(r"[0-9]{1,6}", seconds):
-                raise Problem(400, f"Prefer: wait={seconds[:50]} is not a whole number of seconds")
-            return min(float(seconds), MAX_WAIT_SECONDS)
-    return None
+class PageOptions(NamedTuple):
+    """What a client asks of a page of events."""
+
+    stream: StreamOptions
+    """Where it begins, and what passes."""
+    limit: int
+    """Events in it, at most."""
+    wait: float
+    """Seconds to wait for something to put into it."""
 
 
-def accepts(header: str | None, media_type: str) -> bool:
-    """Whether an Accept header takes a media type. No header takes every type; ``;q=0`` refuses one."""
-    main = media_type.partition("/")[0]
-    for offer in (header or "*/*").split(","):
-        offered, *parameters = [part.strip().lower() for part in offer.split(";")]
-        if offered in ("*/*", f"{main}/*", media_type):
-            return not any(re.fullmatch(r"q=0(\.0*)?", parameter) for parameter in parameters)
-    return False
-
-
-def asks_for(header: str | None, media_type: str) -> bool:
-    """Whether an Accept header takes a media type by its full name, not by ``*/*``."""
-    return media_type in (header or "").lower() and accepts(header, media_type)
+def page_options(query: Query, last_event_id: str | None) -> PageOptions:
+    """The options of a page of events; raises Problem 400."""
+    for name in query:
+        if name in OF_A_ROUTE and name not in OF_A_PAGE:
+            raise Problem(400, f"{name} has no meaning in a page of events: ask for text/event-stream")
+    _check_names(query, OF_A_PAGE, strict=True)
+    limit = number_in(query, "limit", (1, MAX_EVENTS), "events", whole=True)
+    wait = number_in(query, "wait", (0, MAX_WAIT_SECONDS), "seconds")
+    rest = {name: values_of(query, name) for name in query if name not in ("limit", "wait")}
+    stream = stream_options(rest, last_event_id)
+    return PageOptions(stream, DEFAULT_EVENTS if limit is None else int(limit), wait or 0.0)
 
 
 def page_size(query: Query) -> int:
     """``limit=`` of a listing, from 1 to 1000; 100 without it. Raises Problem 400."""
-    limit = _number_in(query, "limit", (1, MAX_PAGE), "runs", whole=True)
+    limit = number_in(query, "limit", (1, MAX_PAGE), "runs", whole=True)
     return DEFAULT_PAGE if limit is None else int(limit)
-
-
-def _values(query: Query, name: str) -> list[str]:
-    getall = getattr(query, "getall", None)
-    if getall is not None:
-        return list(getall(name, []))
-    value = query.get(name)
-    return [] if value is None else [value] if isinstance(value, str) else list(value)
-
-
-def _one(query: Query, name: str) -> str | None:
-    values = _values(query, name)
-    if len(values) > 1:
-        raise Problem(400, f"{name} is given {len(values)} times")
-    return values[0] if values else None
-
-
-def _patterns(query: Query, name: str) -> tuple[str, ...] | None:
-    values = _values(query, name)
-    return tuple(sorted({glob.strip() for value in values for glob in value.split(",")})) if values else None
-
-
-def _number_in(query: Query, name: str, limits: tuple[float, float], unit: str, *, whole: bool = False) -> float | None:
-    text = _one(query, name)
-    if text is None:
-        return None
-    low, high = limits
-    if (
-        not re.fullmatch(r"[0-9]{1,9}" if whole else r"[0-9]{1,9}(\.[0-9]{1,6})?", text)
-        or not low <= float(text) <= high
-    ):
-        raise Problem(400, f"{name} is {text[:50]!r}, but must be {low:g} to {high:g} {unit}")
-    return float(text)
-
-
-def _flag(query: Query, name: str, default: bool) -> bool:
-    text = _one(query, name)
-    if text not in (None, "0", "1", "true", "false"):
-        raise Problem(400, f"{name} is {text[:50]!r}, but must be 0 or 1")
-    return default if text is None else text in ("1", "true")

@@ -9,7 +9,7 @@ from reactor.bounds import MAX_SECONDS
 from reactor.definition.names import unknown_options
 from reactor.operators.select import InvalidPattern, matcher
 from reactor.requests import number_problem, whole_number_problem
-from reactor_web.dialects import DialectInfo, find
+from reactor_web.dialects import DialectInfo, find_named
 from reactor_web.http.own_options import own_options, text_of
 
 OnDisconnect = Literal["continue", "cancel"]
@@ -50,7 +50,7 @@ def check_settings(
     Raises TypeError for an option that there is not, ValueError for a value that it cannot have.
     """
     of, known = ("stream", tuple(StreamSettings.__annotations__)) if names is None else (_OF_A_SOURCE, names)
-    info = find(str(settings.get("dialect", "native"))).info  # raises UnknownDialect, which names those there are
+    info = find_named(str(settings.get("dialect", "native"))).info  # raises UnknownDialect, which names those there are
     if unknown := settings.keys() - set(known) - set(info.options):
         raise unknown_options(of, unknown, (*known, *info.options))
     settings = _own(settings, info)
@@ -91,5 +91,5 @@ def _problem(name: str, value: Any) -> str | None:
     if name == "on_disconnect" and value not in get_args(OnDisconnect):
         return f"must be 'continue' or 'cancel', not {value!r}"
     if name == "dialect":
-        find(str(value))  # raises UnknownDialect, a ValueError that names those there are
+        find_named(str(value))  # raises UnknownDialect, a ValueError that names those there are
     return None

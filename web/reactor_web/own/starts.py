@@ -17,8 +17,9 @@ from reactor_web.guard.hosts import guard_change
 from reactor_web.http.body import json_response
 from reactor_web.http.command import carry_out
 from reactor_web.http.idempotency import idempotency_key
+from reactor_web.http.negotiation import asks_for
 from reactor_web.http.problems import Problem
-from reactor_web.http.query import StreamOptions, asks_for, stream_options
+from reactor_web.http.query import StreamOptions, stream_options
 from reactor_web.http.result import summary
 from reactor_web.http.settings import StreamSettings, check_settings
 from reactor_web.own.batch import batch_response

@@ -2,7 +2,10 @@
 
 workflows    definitions, and starting runs of them
 tools        the tools that a plan may use
-runs         everything under ``/runs``: start, read, follow, command
+runs         ``/runs``: start, read, remove
+commands     what can be asked of an open run: cancel, pause, resume, input, emit, retry
+events       ``/runs/{id}/events``: follow a run, or read pages of its events
+socket       ``/runs/{id}/ws``: its events and commands on one WebSocket
 sessions     what is said in a run: events, and the close of a session
 starting     what the routes that start a run share
 health       ``/healthz`` and ``/readyz``

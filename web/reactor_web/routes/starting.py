@@ -21,9 +21,11 @@ from reactor_web.http.body import json_response
 from reactor_web.http.command import carry_out
 from reactor_web.http.idempotency import Claim, digest_of, idempotency_key
 from reactor_web.http.keys import API_PREFIX, OWN_ENGINE, engine_of, repeats_of
+from reactor_web.http.negotiation import asks_for, prefer_wait
 from reactor_web.http.problems import Problem
-from reactor_web.http.query import OF_A_ROUTE, StreamOptions, asks_for, prefer_wait, stream_options
+from reactor_web.http.query import StreamOptions
 from reactor_web.http.result import full, summary
+from reactor_web.routes.events import STREAM_FORMS, options_of
 from reactor_web.streaming.stream import stream_to
 from reactor_web.streaming.streams import streams_of
 
@@ -70,10 +72,9 @@ def check_start(request: web.Request) -> Answer:
     """How a start is to be answered; raises Problem 400, 403 or 415."""
     guard_change(request)
     wait = prefer_wait(request.headers.get("Prefer"))
-    streams = asks_for(request.headers.get("Accept"), "text/event-stream")
-    query: Mapping[str, str] = request.query if streams else {}
-    options = stream_options(query, request.headers.get("Last-Event-ID"), names=OF_A_ROUTE)
-    return Answer(wait, options if streams else None)
+    accept = request.headers.get("Accept")
+    form = next((form for form in STREAM_FORMS if asks_for(accept, form)), None)
+    return Answer(wait, None if form is None else options_of(request, form))
 
 
 async def answer_start(request: web.Request, answer: Answer, start: Start, run_id: str | None) -> web.StreamResponse:

@@ -18,8 +18,10 @@ view_follower   one client that follows a view
 event_stream    the response, which bears what a host application does to all of its responses
 response    the headers of a stream, and what happens when it breaks off
 tree        a run and all runs below it, for one client
+page        some events of a run, for a client that asks again instead of following
 observable  any Observable, for one client
 handover    a client that has caught up goes on without its handler
+socket      the events of a run on a WebSocket, and commands to it
 known       what an AG-UI client has already, when it comes back
 agent_run   one AG-UI run of a run, for the client that asked for it
 stream      ``stream(request, run)``: the response from its headers to its end

@@ -20,12 +20,12 @@ from aiohttp_sse import EventSourceResponse
 
 from reactor.logger import get_logger
 from reactor_web.bounds import SEND_TIMEOUT_SECONDS
+from reactor_web.dialects import EVENT_STREAM
 from reactor_web.streaming.direct import NO_CHUNK
 
 logger = get_logger("reactor.web")
 
 OWN: Final = {
-    "Content-Type": "text/event-stream",
     "Cache-Control": "no-cache, no-store, no-transform",
     "X-Accel-Buffering": "no",
 }
@@ -39,18 +39,19 @@ _NEVER: Final = 10 * 365 * 86_400.0
 
 
 class EventStream(EventSourceResponse):
-    """Server-sent events. A middleware that looks at its body finds none, as in an empty ``web.Response``."""
+    """Server-sent events, or another form of them. A middleware that looks at its body finds none."""
 
     body: Any = None
     text: Any = None
     is_cut = False
     """Whether its end is not to look like one: the connection closes without the last chunk, with a broken one."""
 
-    def __init__(self, headers: dict[str, str], *, keeps_alive: bool = False) -> None:
+    def __init__(self, headers: dict[str, str], media_type: str = EVENT_STREAM, *, keeps_alive: bool = False) -> None:
         super().__init__(
             headers=headers, allow_all_methods=True, ping_interval=_NEVER, send_timeout=SEND_TIMEOUT_SECONDS
         )
-        self.headers.update(OWN)
+        self._own = {**OWN, "Content-Type": media_type}
+        self.headers.update(self._own)
         del self.headers["Connection"]
         self._keeps_alive = keeps_alive
         if not keeps_alive:
@@ -67,7 +68,7 @@ class EventStream(EventSourceResponse):
         """Runs behind the hooks of ``on_response_prepare``, of which some write to the headers of every response."""
         for name in _FALSE:
             self.headers.popall(name, None)
-        self.headers.update(OWN)
+        self.headers.update(self._own)
         if not self._keeps_alive:
             self.headers["Connection"] = "close"
         if getattr(self._payload_writer, "chunked", False):

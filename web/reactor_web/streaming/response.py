@@ -25,7 +25,8 @@ NO_HEADERS: Final[Mapping[str, str]] = {}
 
 def head_response(options: StreamOptions) -> web.Response:
     """What HEAD is answered: the headers of the stream, and no stream."""
-    return NoBody(headers={**HEADERS, **options.find_dialect().info.headers, **OWN})
+    info = options.find_dialect().info
+    return NoBody(headers={**HEADERS, **info.headers, **OWN, "Content-Type": info.media_type})
 
 
 async def respond(
@@ -78,7 +79,8 @@ async def respond(
 def _response(client: Client, more_headers: Mapping[str, str], *, keeps_alive: bool) -> EventStream:
     info = client.options.find_dialect().info
     of_run = {info.run_header: client.run_id} if info.run_header else NO_HEADERS
-    return EventStream({**HEADERS, **info.headers, **of_run, **more_headers}, keeps_alive=keeps_alive)
+    headers = {**HEADERS, **info.headers, **of_run, **more_headers}
+    return EventStream(headers, info.media_type, keeps_alive=keeps_alive)
 
 
 async def _end_cancelled(client: Client, response: EventStream) -> None:

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 import orjson
 
 from reactor.bounds import READ_EVENTS
-from reactor.events.event import Event
+from reactor.events.event import Event, Notice
 from reactor.events.state import RunState
 from reactor.stream.feed import Feed
 from reactor_web.bounds import STATE_PART_BYTES
@@ -27,18 +27,24 @@ def state_frames(feed: Feed, dialect: Dialect) -> tuple[int, bytes]:
 
 
 def encode_state(feed: Feed, state: RunState, dialect: Dialect) -> bytes:
-    """Consecutive ``run.state`` frames with ``part`` and ``parts``; the last has the seq they are current to as id."""
+    """The frames of ``state_notices``; the last has the seq they are current to as id."""
     empty, _ = dialect.begin(None, "resume")  # this message depends on no earlier one
+    *notices, last = state_notices(feed, state)
+    frames = [dialect.notice(empty, notice) for notice in notices]
+    return b"".join([*frames, dialect.notice(empty, last, state.seq)])
+
+
+def state_notices(feed: Feed, state: RunState) -> list[Notice]:
+    """Consecutive ``run.state`` messages, with ``part`` and ``parts`` where there are several."""
     body = state.to_dict()
     parts = _split(body.pop("tasks"), body.pop("children", {}))
-    frames: list[bytes] = []
+    notices: list[Notice] = []
     for part, members in enumerate(parts, 1):
         data: dict[str, Any] = {**body, **members}
         if len(parts) > 1:
             data |= {"part": part, "parts": len(parts)}
-        id = state.seq if part == len(parts) else None
-        frames.append(dialect.notice(empty, feed.notice("run.state", data), id))
-    return b"".join(frames)
+        notices.append(feed.notice("run.state", data))
+    return notices
 
 
 async def last_logs(feed: Feed, count: int, position: int, dialect: Dialect) -> bytes:

@@ -27,7 +27,6 @@ from reactor.runs.tree_events import TreeCursor, TreeEvents
 from reactor.stream.feed import Feed
 from reactor_web.bounds import RETRY_MS
 from reactor_web.dialects import Dialect, End, Opens
-from reactor_web.dialects.framing import COMMENT
 from reactor_web.guard.hosts import guard_site
 from reactor_web.http.body import NoBody
 from reactor_web.http.keys import ENGINE
@@ -121,15 +120,12 @@ async def stream_to(
     ``run_id``: of a run that has not started, where the path does not have it as ``id``.
     With ``may_hand_over`` it may return before the stream has ended; the stream then goes on without its handler.
     """
-    if options.children and not request.app[ENGINE].has_tree_events:
-        raise Problem(400, "the log of this server does not keep the order of several runs: leave out children=1")
+    check_stream(request, options)
     if isinstance(run, Run) and await _has_seen_all(request, run, options):
         return NoBody(status=204, headers=headers)
     if request.method == "HEAD":
         return head_response(options)
     cancels = options.on_disconnect == "cancel"
-    if request.query.get("on_disconnect") == "cancel":
-        guard_site(request)
     run_id = run.id if isinstance(run, Run) else run_id or request.match_info.get("id", "")
     client = Client(request, options, run_id)
     if options.children:
@@ -139,8 +135,28 @@ async def stream_to(
     try:
         return await respond(request, client, deliver, headers)
     finally:
-        if cancels and client.closing == GONE and isinstance(run, Run):
-            streams_of(request).spawn(_cancel(run, request))
+        cancel_if_gone(request, run, client)
+
+
+def check_stream(request: web.Request, options: StreamOptions) -> None:
+    """Raises Problem for what this server, or this client, cannot have."""
+    if options.children and not request.app[ENGINE].has_tree_events:
+        raise Problem(400, "the log of this server does not keep the order of several runs: leave out children=1")
+    if request.query.get("on_disconnect") == "cancel":
+        guard_site(request)
+
+
+def cancel_if_gone(request: web.Request, run: Run | Awaitable[Run], client: Client) -> None:
+    """Cancels the run if its client has gone before the end, and asked for that."""
+    if client.options.on_disconnect == "cancel" and client.closing == GONE and isinstance(run, Run):
+        streams_of(request).spawn(_cancel(run, request))
+
+
+def deliver_to(request: web.Request, run: Run | Awaitable[Run], client: Client, wire: Wire) -> Awaitable[bool]:
+    """Writes the stream that a client asks for to its end, on any wire."""
+    if client.options.children:
+        return _deliver_tree(request, run, client, wire)
+    return _deliver(request, run, client, wire, may_hand_over=False)
 
 
 async def _deliver(
@@ -184,7 +200,7 @@ async def _tree_of(request: web.Request, run: Run, options: StreamOptions) -> Tr
 
 async def _deliver_tree(request: web.Request, run: Run | Awaitable[Run], client: Client, wire: Wire) -> bool:
     """Writes the stream of a tree of runs to its end."""
-    await wire.write(COMMENT)
+    await wire.write(wire.comment)
     if not isinstance(run, Run):
         started = await _wait_for_start(run, client.run_id, client, wire)
         if started is None:
@@ -209,7 +225,7 @@ async def _open(
     options = client.options
     dialect = options.find_dialect()
     # sends the headers: the client knows at once that it is connected
-    await wire.write(dialect.connected(client.run_id) if isinstance(dialect, Opens) else COMMENT)
+    await wire.write(dialect.connected(client.run_id) if isinstance(dialect, Opens) else wire.comment)
     if isinstance(run, Run):
         feed = run.feed
         position, opening = await _opening(feed, options, dialect)

@@ -79,11 +79,12 @@ class Streams:
             if listeners.stream_closed:
                 listeners.stream_closed(client.info, client.end_reason, seconds)
 
-    def spawn(self, job: Coroutine[Any, Any, None]) -> None:
-        """Runs what a stream has to do after its handler has returned."""
+    def spawn(self, job: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Runs what a stream has to do beside its handler, or after it has returned."""
         task = asyncio.get_running_loop().create_task(job)
         self._spawned.add(task)
         task.add_done_callback(self._spawned.discard)
+        return task
 
     def remove(self, client: Client) -> None:
         if client not in self._clients:

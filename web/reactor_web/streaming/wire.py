@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from reactor_web.bounds import RETRY_MS
+from reactor_web.dialects import EVENT_STREAM
 from reactor_web.dialects.framing import is_comment, with_retry
 from reactor_web.streaming.client import Client
 
@@ -13,22 +14,28 @@ from reactor_web.streaming.client import Client
 class Wire:
     """Writes to one client with ``send``. ``Streams`` watches for a write that never ends."""
 
-    __slots__ = ("_client", "can_wait", "direct_bytes", "send", "transport")
+    __slots__ = ("_client", "can_wait", "comment", "direct_bytes", "send", "transport")
 
     def __init__(
         self, client: Client, send: Callable[[bytes], Awaitable[None]], transport: asyncio.WriteTransport | None
     ) -> None:
+        info = client.options.find_dialect().info
         self._client = client
         self.send = send
         self.transport = transport
         """Where a channel may write to this client; None if only ``send`` may."""
         self.direct_bytes = 0
         """What channels have written to this client beside ``send``."""
-        self.can_wait = False
-        """Whether a channel may write the next frames. Not the first ones, because they carry ``retry:``."""
+        self.comment = info.comment
+        """What may be written before the first frame, and while there is nothing to say."""
+        self.can_wait = info.media_type != EVENT_STREAM
+        """Whether a channel may write the next frames. Not the first ones where they carry ``retry:``."""
 
     async def write(self, data: bytes) -> None:
-        """Writes frames; the first frame carries ``retry:``. Raises ConnectionResetError when the client is gone."""
+        """Writes frames; the first of server-sent events carries ``retry:``.
+
+        Raises ConnectionResetError when the client is gone.
+        """
         if not self.can_wait and not is_comment(data):
             self.can_wait = True
             data = with_retry(data, RETRY_MS)

@@ -1,0 +1,117 @@
+"""``/runs/{id}/events``: the events of a run in the form that ``Accept`` asks for.
+
+text/event-stream       server-sent events
+application/x-ndjson    the same stream as lines of JSON
+application/json        a page, for who asks again instead of following; ``streaming.page.PAGES`` has all kinds of pages
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from aiohttp import web
+
+from reactor.errors import UnknownRun
+from reactor.runs.run import Run
+from reactor_web.dialects import EVENT_STREAM, NDJSON
+from reactor_web.http.keys import ENGINE
+from reactor_web.http.negotiation import must_choose
+from reactor_web.http.problems import Problem
+from reactor_web.http.query import OF_A_ROUTE, StreamOptions, page_options, stream_options
+from reactor_web.streaming.page import PAGES, PageReader
+from reactor_web.streaming.stream import stream_to
+from reactor_web.streaming.streams import streams_of
+
+STREAM_FORMS: Final = (EVENT_STREAM, NDJSON.info.media_type)
+FORMS: Final = (EVENT_STREAM, *PAGES, NDJSON.info.media_type)
+"""Where a client likes several forms the same it is sent the first of them."""
+
+
+def routes() -> list[web.RouteDef]:
+    return [web.get("/runs/{id}/events", follow_run)]
+
+
+async def follow_run(request: web.Request) -> web.StreamResponse:
+    """The events after the cursor: first what the log has, then live, then ``stream.end``; or one page of them."""
+    engine, run_id = request.app[ENGINE], request.match_info["id"]
+    try:
+        form = must_choose(request.headers.get("Accept"), FORMS)
+    except Problem:
+        if "await_run" not in request.query:
+            await engine.get(run_id)  # where there is no run, that is the answer
+        raise
+    if form in PAGES:
+        return await send_page(request, form)
+    # a bad query is 400 whether the run exists or not
+    options = options_of(request, form)
+    return await with_run(request, options.await_run, lambda run: stream_to(request, run, options, may_hand_over=True))
+
+
+async def with_run(
+    request: web.Request, seconds: float, answer: Callable[[Run | Awaitable[Run]], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Answers with the run of the path; where ``answer`` may wait for it, with one that has not started. Raises
+    UnknownRun."""
+    engine, run_id = request.app[ENGINE], request.match_info["id"]
+    if not seconds:
+        return await answer(await engine.get(run_id))
+    # wait before asking for the run, which may start in between
+    pending = engine.wait_for(run_id)
+    try:
+        try:
+            run: Run | Awaitable[Run] = await engine.get(run_id)
+        except UnknownRun:
+            run = pending
+        return await answer(run)
+    finally:
+        pending.cancel()
+
+
+def options_of(request: web.Request, form: str) -> StreamOptions:
+    """The options of a stream in one of ``STREAM_FORMS``; raises Problem 400."""
+    fixed: Mapping[str, Any] = {}
+    if form != EVENT_STREAM:
+        for name in ("dialect", "names"):
+            if request.query.get(name, "native") != "native":
+                raise Problem(400, f"{name} has no meaning in {form}, which has the events as they are")
+        fixed = {"dialect": NDJSON.info.name}
+    return stream_options(request.query, request.headers.get("Last-Event-ID"), fixed, OF_A_ROUTE)
+
+
+async def send_page(request: web.Request, form: str) -> web.Response:
+    """Some events after the cursor. ``Link`` has the URL of what follows; of an ended run there may be none."""
+    wanted = page_options(request.query, request.headers.get("Last-Event-ID"))
+    run = await _run_for_page(request, wanted.stream.await_run)
+    reader = PageReader(run.feed, wanted.stream, wanted.limit, streams_of(request).closing)
+    page = await reader.read(0.0 if request.method == "HEAD" else wanted.wait)
+    headers = {"Cache-Control": "no-store"}
+    if not page.ended:
+        following = [(name, value) for name, value in request.query.items() if name not in _ONCE]
+        url = request.rel_url.with_query([*following, ("after", str(page.cursor))])
+        headers["Link"] = f'<{url}>; rel="next"'
+    return web.Response(body=PAGES[form](page), content_type=form, headers=headers)
+
+
+_ONCE: Final = ("after", "tail", "snapshot", "await_run")
+"""What says where the first page begins."""
+
+
+async def _run_for_page(request: web.Request, seconds: float) -> Run:
+    """The run, or the one that starts within so many seconds. Raises UnknownRun."""
+    engine, run_id = request.app[ENGINE], request.match_info["id"]
+    if not seconds:
+        return await engine.get(run_id)
+    pending = engine.wait_for(run_id)
+    closing = asyncio.ensure_future(streams_of(request).closing.wait())
+    try:
+        return await engine.get(run_id)
+    except UnknownRun:
+        await asyncio.wait({pending, closing}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if pending.done():
+            return pending.result()
+        raise
+    finally:
+        pending.cancel()
+        closing.cancel()

@@ -1,0 +1,146 @@
+"""A page of a run's events, for a client that asks again and again instead of following: the same cursor, no stream.
+
+read    from the cursor, until the page is full or nothing more is there
+wait    where nothing came: until something does, the run ends, or the time of the client is over
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+
+from reactor.events.event import Event, Message, Notice
+from reactor.events.one_line import one_line
+from reactor.operators.select import matcher
+from reactor.stream.feed import Closed, Feed
+from reactor_web.bounds import PAGE_BYTES, PAGE_READS, RETRY_MS
+from reactor_web.http.query import StreamOptions
+from reactor_web.streaming.replay import conflate
+from reactor_web.streaming.snapshot import state_notices
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some messages of a run, in order."""
+
+    messages: list[Message]
+    cursor: int
+    """What ``after=`` takes next. Events that a filter has not passed are behind it, too."""
+    ended: bool
+    """Whether the run has ended, and nothing more comes behind the cursor."""
+    status: str
+    """Of the run, as it is now."""
+
+
+PageBody = Callable[[Page], bytes]
+"""How a page is written. ``PAGES`` has one for each media type."""
+
+
+def events_body(page: Page) -> bytes:
+    """``{events, cursor, ended, status}``; the events are the bytes that are in the log."""
+    events = b",".join([one_line(message.json) for message in page.messages])
+    rest = orjson.dumps({"cursor": page.cursor, "ended": page.ended, "status": page.status})
+    return b'{"events":[%b],%b' % (events, rest[1:])
+
+
+PAGES: Final[dict[str, PageBody]] = {"application/json": events_body}
+"""Media type -> how its pages are written."""
+
+
+class PageReader:
+    """Reads one page of a feed. ``closing`` is set when the server shuts down."""
+
+    def __init__(self, feed: Feed, options: StreamOptions, limit: int, closing: asyncio.Event) -> None:
+        self._feed = feed
+        self._options = options
+        self._limit = limit
+        self._closing = closing
+        self._matches = matcher(options.types, options.tasks)
+        self._messages: list[Message] = []
+        self._bytes = 0
+        self._reads = 0
+        self._position = self._begin()
+
+    def _begin(self) -> int:
+        """The position to read from; what stands before the first event goes into the page."""
+        feed, options = self._feed, self._options
+        if options.after is not None:
+            if options.after <= feed.last_seq:
+                return options.after
+            self._messages.append(feed.gap(feed.last_seq + 1, options.after, "ahead"))
+        elif options.snapshot:
+            self._messages += state_notices(feed, feed.state)
+            return feed.last_seq
+        elif options.tail is not None:
+            return max(0, feed.last_seq - options.tail)
+        return 0
+
+    async def read(self, wait: float) -> Page:
+        """The page. If there is nothing to put into it, waits at most ``wait`` seconds for what comes."""
+        until = asyncio.get_running_loop().time() + wait
+        while not await self._fill():
+            if self._messages or self._feed.closed or self._closing.is_set():
+                break
+            if not await self._wait_until(until):
+                break
+        feed = self._feed
+        ended = feed.closed == Closed.END and self._position >= feed.last_seq
+        if not ended and self._position >= feed.last_seq and (reason := self._closing_reason()) is not None:
+            data: dict[str, object] = {"reason": reason, "retry_ms": RETRY_MS}
+            self._messages.append(feed.notice("stream.closing", data))
+        messages = self._messages if self._options.throttle is None else conflate(self._messages)
+        return Page(messages, self._position, ended, feed.state.status)
+
+    async def _fill(self) -> bool:
+        """Takes what there is. True if the page is full, or enough was read for it; False if nothing more is there."""
+        while more := await self._feed.read(self._position):
+            for message in more:
+                if self._is_full(message):
+                    return True
+                await self._take(message)
+            await asyncio.sleep(0)  # what the ring has does not suspend: a filter that nothing passes must not block
+        return False
+
+    def _is_full(self, message: Message) -> bool:
+        if self._reads >= PAGE_READS or len(self._messages) >= self._limit:
+            return True
+        return bool(self._messages) and self._bytes + len(message.json) > PAGE_BYTES
+
+    async def _take(self, message: Message) -> None:
+        self._reads += 1
+        if isinstance(message, Event):
+            self._position = message.seq
+        if not self._matches(message):
+            return
+        self._messages.append(message)
+        self._bytes += len(message.json)
+        if isinstance(message, Notice):  # trimmed: the state as of its end stands in for what is gone
+            self._position = message.data["to"]
+            self._messages += state_notices(self._feed, await self._feed.state_at(self._position))
+
+    def _closing_reason(self) -> str | None:
+        return "shutdown" if self._closing.is_set() else self._feed.closed
+
+    async def _wait_until(self, until: float) -> bool:
+        """Waits for a window, the end of the feed or of the server; False if the time is over before."""
+        loop = asyncio.get_running_loop()
+        woken: asyncio.Future[None] = loop.create_future()
+
+        def wake(*_: object) -> None:
+            if not woken.done():
+                woken.set_result(None)
+
+        closing = asyncio.ensure_future(self._closing.wait())
+        subscription = self._feed.windows.subscribe(on_next=wake, on_completed=wake)
+        try:
+            done, _ = await asyncio.wait(
+                {woken, closing}, timeout=max(0.0, until - loop.time()), return_when=asyncio.FIRST_COMPLETED
+            )
+            return bool(done)
+        finally:
+            subscription.dispose()
+            closing.cancel()

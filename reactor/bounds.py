@@ -1,4 +1,4 @@
-"""The limits that users meet: each with its unit, and what happens beyond it. None of them is a setting."""
+"""The limits that users meet: each with its unit, and what happens beyond it. Few are the default of a setting."""
 
 import re
 from typing import Final
@@ -28,7 +28,9 @@ PREVIEW_CHARS: Final = 500
 # --- the window: the backpressure of a run ------------------------------------------------------------------------
 
 WINDOW_EVENTS: Final = 1_000
-"""Events in one window. Once as many are waiting, ``emit`` waits and no task starts."""
+"""Events in one window, by default. Once as many are waiting, ``emit`` waits and no task starts."""
+MAX_WINDOW_EVENTS: Final = 10_000
+"""The most that ``Engine(window=…)`` can be, since no more go into ``WINDOW_BYTES``; beyond it, ValueError."""
 WINDOW_BYTES: Final = 1 * MIB
 """Bytes in one window, with the same effect as ``WINDOW_EVENTS``."""
 CROWDED: Final = 2
@@ -55,6 +57,8 @@ READ_BYTES: Final = 256 * KIB
 """Bytes that one read returns beyond its first event, and that a stream writes at once."""
 RECENT_RUNS: Final = 32
 """Ended runs whose state stays in memory; the state of older ones is folded from the log again."""
+ENDED_GRAPHS: Final = 1_000
+"""Ended runs that can be retried although their workflow is not registered, as long as the program still has it."""
 
 # --- tasks ------------------------------------------------------------------------------------------------------
 
@@ -85,6 +89,8 @@ MAX_TOKENS: Final = 1_000_000_000_000
 """The tokens of one ``spend``, and of a budget; beyond it, ValueError."""
 LIMIT_AMOUNT: Final = 100_000
 """The ``amount`` of a Limit, since a rate remembers that many starts; beyond it, ValueError."""
+MAX_LIMITS: Final = 10_000
+"""Named limits of one engine, also those that its workflows define; beyond it, WorkflowError."""
 TIMEOUT_GRACE_SECONDS: Final = 1.0
 """Time a body has to stop after its timeout; then it is killed or abandoned."""
 MAILBOX: Final = 100

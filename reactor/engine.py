@@ -61,13 +61,14 @@ class Engine(SessionStarts, TreeQueries):
             run = await engine.start(flow, {"root": "src"})
 
     - ``log``: the URL of an event log, or one of your own (``reactor.ports.Log``).
-    - ``workflows``: those that can be started by name; ``start`` registers a workflow too.
+    - ``workflows``: those that are found by name, and whose open runs go on after a restart.
     - ``concurrency``: how many bodies of all runs run at once; None: no limit.
     - ``limits``: named ``Limit``s, which tasks share by ``limits="name"``.
     - ``tools``: the tools that a plan may use; None: every ``@tool`` of this process.
     - ``resources``: shared pools and clients, which bodies find in ``ctx.resources``.
     - ``grace``: seconds that open runs get at the end of ``async with``.
     - ``append_timeout``: seconds that the log may take for one window; after that its run is lost in this process.
+    - ``window``: how many events of a run wait for its log before ``emit`` waits too and no task starts; 1 to 10,000.
     - ``listeners``: what is told of windows, waits, stalls and streams (``reactor.listeners``).
     - ``services``: what starts and ends with the engine (``reactor.services.Service``).
     - ``clock``: what it reads and waits by (``reactor.ports.Clock``); None: the time of the machine.
@@ -86,6 +87,7 @@ class Engine(SessionStarts, TreeQueries):
         grace: float = bounds.DRAIN_GRACE_SECONDS,
         tracebacks: bool = False,
         append_timeout: float = bounds.APPEND_TIMEOUT_SECONDS,
+        window: int = bounds.WINDOW_EVENTS,
         services: Iterable[Service] = (),
         listeners: Iterable[Listener] = (),
         clock: Clock | None = None,
@@ -94,11 +96,11 @@ class Engine(SessionStarts, TreeQueries):
         self._stores = stores_of(self.log)
         self.answers = self._stores.answers
         self.clock: Clock = SystemClock() if clock is None else check_clock(clock)
-        check_engine_options(concurrency, grace, append_timeout, resources)
+        check_engine_options(concurrency, grace, append_timeout, window, resources)
         self._grace, self._append_timeout = grace, append_timeout
         self._services = Services(services)
         self.listeners = Listeners(listeners)
-        self._settings = HostSettings(resources or {}, concurrency, tracebacks, append_timeout, self.listeners)
+        self._settings = HostSettings(resources or {}, concurrency, tracebacks, append_timeout, window, self.listeners)
         self._registry = Registry(limits, tools)
         self._runs = OpenRuns(self._stores, self.clock, self.listeners)
         self._recovery = Recovery(self._registry, self._runs)
@@ -135,7 +137,7 @@ class Engine(SessionStarts, TreeQueries):
             self.clock,
             loop,
             self._settings,
-            limits=self._registry.limits.values(),
+            limits=self._registry.limits,
             digest_key=self.digest_key,
             blocked=self._runs.warn_blocked,
             child_runs=self._recovery,
@@ -178,16 +180,15 @@ class Engine(SessionStarts, TreeQueries):
     # --- workflows ---
 
     def register(self, workflow: Workflow) -> Graph:
-        """Validates a workflow and registers it by its name; raises WorkflowError."""
-        graph = self._registry.register(workflow)
-        if self._host is not None:
-            for name in graph.limits:
-                self._host.add_limit(self._registry.limits[name])
-        return graph
+        """Validates a workflow and registers it; from now on its name means this one. Raises WorkflowError.
+
+        Runs of those that had the name before go on, each in its own graph, also after a restart that registers them.
+        """
+        return self._registry.register(workflow)
 
     @property
     def workflows(self) -> Mapping[str, Workflow]:
-        """The registered workflows by name."""
+        """The registered workflows by name, each the last that was registered under it."""
         return self._registry.workflows
 
     @property
@@ -212,11 +213,12 @@ class Engine(SessionStarts, TreeQueries):
     ) -> Run:
         """Starts a run; returns once its ``run.started`` is in the log.
 
+        A workflow that is given, and not registered, is known only as long as its runs are open, whatever its name.
         Raises WorkflowError, InputError, RunExists, UnknownWorkflow, EngineClosed, or ValueError for a ``run_id``,
         ``meta`` or ``budget`` that is not valid. After an error nothing has been started.
         """
         self._open_host()
-        graph = self.register(self.workflow(workflow) if isinstance(workflow, str) else workflow)
+        graph = self._registry.graph_of(workflow)
         inputs = graph.validate_input({} if input is None else input)
         run_id = make_run_id() if run_id is None else check_run_id(run_id)
         allowed = None if budget is None else Budget.of(budget)
@@ -260,12 +262,10 @@ class Engine(SessionStarts, TreeQueries):
     async def retry(self, run_id: str, *, new_run_id: str | None = None) -> Run:
         """Starts a new run with the input of one that has ended, and reuses the outputs of its completed tasks.
 
-        Raises UnknownRun, RunOpen where that run has not ended, WorkflowChanged where its workflow has changed, and
+        Raises UnknownRun, RunOpen where that run has not ended, WorkflowChanged where its graph is not known here, and
         what ``start`` raises.
         """
-        graph, beginning, reused = await prepare_retry(
-            self._registry, await self._stores.index.record(run_id), await self.get(run_id)
-        )
+        graph, beginning, reused = await prepare_retry(self._registry, self._runs, run_id)
         new_id = make_run_id() if new_run_id is None else check_run_id(new_run_id)
         return await self._begin(graph, new_id, beginning, reused=reused)
 
@@ -286,8 +286,8 @@ class Engine(SessionStarts, TreeQueries):
             return await self.start(workflow, input, run_id=run_id, meta=meta, budget=budget), True
         except RunExists:
             run = await self.get(run_id)
-            flow = self.workflow(workflow) if isinstance(workflow, str) else workflow
-            if not is_same_start(await run.beginning(), flow.validate(), input or {}, meta, budget, self.digest_key):
+            graph, started = self._registry.graph_of(workflow), await run.beginning()
+            if not is_same_start(self._registry, started, graph, input or {}, meta, budget, self.digest_key):
                 raise RunExists(f"there is a run {run_id!r} already, started differently", run_id=run_id) from None
             return run, False
 

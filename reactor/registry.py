@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from reactor.definition.graph import Graph
+from reactor.bounds import MAX_LIMITS
+from reactor.definition.graph import Graph, Identity
 from reactor.definition.names import did_you_mean
 from reactor.definition.policy import Limit
 from reactor.definition.task import Task
@@ -34,6 +35,9 @@ class Registry:
 
     def __init__(self, limits: Iterable[Limit], only: Iterable[Tool[..., Any]] | None) -> None:
         self.workflows: dict[str, Workflow] = {}
+        """By name: the one that was registered last."""
+        self._graphs: dict[Identity, Graph] = {}
+        """Of all that were registered: a run goes on in the graph it began with, whatever its name means by now."""
         self.limits: dict[str, Limit] = {}
         self._only = None if only is None else tools_by_name(only)
         for limit in several(limits, Limit, "limits", 'write limits=[Limit("openai", 60, per=60)]'):
@@ -46,24 +50,45 @@ class Registry:
         return tools() if self._only is None else self._only
 
     def register(self, workflow: Workflow) -> Graph:
-        """Validates a workflow and registers it by its name.
+        """Validates a workflow and registers it; from now on its name means this one. Raises what ``accept`` raises.
 
-        Raises WorkflowError, or ValueError where another workflow has this name. A plan is only validated: it is stored
-        with its runs.
+        Those that had the name before are still found by their graph. A plan is only validated: it is stored with its
+        runs.
         """
-        graph = check_workflow(workflow).validate()
-        self._check_limits(graph)
-        if workflow.plan is not None:
-            return graph
-        known = self.workflows.setdefault(workflow.name, workflow)
-        if known is not workflow and known.validate().fingerprint != graph.fingerprint:
-            raise ValueError(f"two different workflows are named {workflow.name!r}; give one of them another name")
+        graph = self.accept(workflow)
+        if workflow.plan is None:
+            self.workflows[graph.name] = workflow
+            self._graphs[graph.identity] = graph
         return graph
 
     def register_all(self, workflows: Iterable[Workflow] | Workflow) -> None:
         """Registers one workflow or several; raises TypeError for anything else, and what ``register`` raises."""
         for workflow in check_workflows(workflows):
             self.register(workflow)
+
+    def accept(self, workflow: Workflow) -> Graph:
+        """Validates a workflow for one start: its limits are kept, the workflow is not.
+
+        Raises TypeError for what is no workflow, and WorkflowError.
+        """
+        graph = check_workflow(workflow).validate()
+        self._add_limits(graph)
+        return graph
+
+    def graph_of(self, workflow: Workflow | str) -> Graph:
+        """The graph that a start asks for, by the name of a registered workflow or with a workflow.
+
+        Raises UnknownWorkflow, and what ``accept`` raises.
+        """
+        return self.workflow(workflow).validate() if isinstance(workflow, str) else self.accept(workflow)
+
+    def find(self, identity: Identity) -> Graph | None:
+        """The registered graph that a run began with; None where there is none."""
+        return self._graphs.get(identity)
+
+    def is_named(self, graph: Graph) -> bool:
+        """Whether a name or a document stands for this graph: it is registered, or made from a plan."""
+        return graph.plan is not None or graph.identity in self._graphs
 
     def workflow(self, name: str) -> Workflow:
         """The registered workflow of this name; raises UnknownWorkflow."""
@@ -74,7 +99,8 @@ class Registry:
             raise UnknownWorkflow(f"there is no workflow {name[:100]!r}{hint}; registered: {known}", workflow=name)
         return workflow
 
-    def _check_limits(self, graph: Graph) -> None:
+    def _add_limits(self, graph: Graph) -> None:
+        """Keeps the limits that a graph defines; the first definition of a name holds as long as the engine."""
         for name, limit in graph.limits.items():
             known = self.limits.get(name, limit)
             if known is None:
@@ -90,9 +116,12 @@ class Registry:
                     workflow=graph.name,
                     task=None,
                 )
-        for (
-            name,
-            limit,
-        ) in graph.limits.items():  # after all checks: a refused workflow must leave nothing behind
-            if limit is not None:
-                self.limits.setdefault(name, limit)
+        new = {name: limit for name, limit in graph.limits.items() if limit is not None and name not in self.limits}
+        if new and len(self.limits) + len(new) > MAX_LIMITS:
+            raise WorkflowError(
+                f"workflow {graph.name!r} defines the limit {min(new)!r}, but this engine has {len(self.limits):,} "
+                f"limits, and can have no more: a workflow made for one run should name a limit of the engine",
+                workflow=graph.name,
+                task=None,
+            )
+        self.limits |= new  # after all checks: a refused workflow must leave nothing behind

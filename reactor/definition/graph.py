@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
@@ -23,6 +23,14 @@ from reactor.definition.task import Task
 from reactor.errors import WorkflowError
 from reactor.events.exact import is_same_json
 from reactor.events.restoring import Encoded, Hints, encode_output, restore_output
+
+
+class Identity(NamedTuple):
+    """What tells the graphs of one name apart: two graphs with one identity are taken to be the same."""
+
+    name: str
+    version: str
+    fingerprint: str
 
 
 class Definition(Protocol):
@@ -151,6 +159,11 @@ class Graph:
             for node in sorted(self.nodes, key=lambda node: node.name)
         ]
         return hashlib.sha256(orjson.dumps(shape)).hexdigest()[:16]
+
+    @property
+    def identity(self) -> Identity:
+        """What a run that began with this graph is known by in the log."""
+        return Identity(self.name, self.version, self.fingerprint)
 
     @cached_property
     def facts(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, cast
 
+from reactor.bounds import MAX_WINDOW_EVENTS
 from reactor.definition.address import address_of
 from reactor.definition.executors import EXECUTORS
 from reactor.definition.names import did_you_mean
@@ -48,9 +49,11 @@ def timeout_problem(option: str, value: Any) -> str | None:
     return None if problem is None else f"{option} {problem}"
 
 
-def check_engine_options(concurrency: Any, grace: Any, append_timeout: Any, resources: Any) -> None:
+def check_engine_options(concurrency: Any, grace: Any, append_timeout: Any, window: Any, resources: Any) -> None:
     """Raises ValueError for an option of an engine that is out of its range, TypeError for resources without names."""
     problem = count_problem("concurrency", concurrency) or timeout_problem("append_timeout", append_timeout)
+    if problem is None and (of_window := whole_number_problem(window, 1, MAX_WINDOW_EVENTS)) is not None:
+        problem = f"window {of_window}"
     if problem is not None:
         raise ValueError(f"the engine's {problem}")
     check_grace(grace)

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from reactor.definition.graph import Graph
+from reactor.definition.graph import Graph, Identity
 from reactor.definition.policy import Budget
 from reactor.errors import ReactorError
 from reactor.events.drafts import json_object
@@ -34,27 +34,39 @@ async def beginning_of(feed: Feed) -> dict[str, Any]:
     return data
 
 
-def graph_of(registry: Registry, record: RunRecord, beginning: dict[str, Any]) -> Graph:
-    """The graph of a run in the log; raises NotRecoverable where its workflow is not registered or has changed."""
+def graph_of(registry: Registry, record: RunRecord, beginning: dict[str, Any], own: Graph | None = None) -> Graph:
+    """The graph that a run in the log began with; raises NotRecoverable where this process does not have it.
+
+    ``own``: the graph that whoever asks has for this run, if any; it counts before a registered one like it, whose
+    bodies may be others.
+    """
     if beginning.get("session"):
         return SESSION_GRAPH
+    began_with = Identity(record.workflow, record.version, beginning["fingerprint"])
+    if own is not None and own.identity == began_with:
+        return own
     if "plan" in beginning:
-        graph = _graph_of_plan(registry, beginning["plan"])
+        found = _graph_of_plan(registry, beginning["plan"])
+        graph = found if found.fingerprint == began_with.fingerprint else None
     else:
-        workflow = registry.workflows.get(record.workflow)
-        if workflow is None:
-            raise NotRecoverable(f"its workflow {record.workflow!r} is not registered here")
-        if workflow.version != record.version:
-            raise NotRecoverable(f"it was started with version {record.version!r}, here is {workflow.version!r}")
-        graph = workflow.validate()
-    if beginning["fingerprint"] != graph.fingerprint:
-        raise NotRecoverable(f"the graph of workflow {graph.name!r} has changed since it was started")
+        graph = registry.find(began_with)
+    if graph is None:
+        raise NotRecoverable(_what_is_here_instead(registry, record))
     return graph
+
+
+def _what_is_here_instead(registry: Registry, record: RunRecord) -> str:
+    name, workflow = record.workflow, registry.workflows.get(record.workflow)
+    if workflow is None:
+        return f"its workflow {name!r} is not registered here"
+    if workflow.version != record.version:
+        return f"it was started with version {record.version!r}, here is {workflow.version!r}"
+    return f"the graph of workflow {name!r} has changed since it was started"
 
 
 def _graph_of_plan(registry: Registry, plan: object) -> Graph:
     try:
-        return registry.register(load_plan(plan, registry.tools))
+        return registry.accept(load_plan(plan, registry.tools))
     except ReactorError as error:
         raise NotRecoverable(f"its plan cannot be run any more: {error}") from error
 
@@ -79,6 +91,7 @@ def is_same_input(started: Mapping[str, Any], graph: Graph, input: Mapping[str, 
 
 
 def is_same_start(
+    registry: Registry,
     started: Mapping[str, Any],
     graph: Graph,
     input: Mapping[str, Any],
@@ -86,10 +99,14 @@ def is_same_start(
     budget: Budget | Mapping[str, Any] | None,
     digest_key: bytes,
 ) -> bool:
-    """The same for all that a run is started with: workflow or plan, input, meta and budget."""
+    """The same for all that a run is started with: workflow or plan, input, meta and budget.
+
+    The name of a registered workflow says which it is, also where its graph has changed since.
+    """
     if started.get("session"):
         return False
     given = {
+        "fingerprint": started.get("fingerprint") if registry.is_named(graph) else graph.fingerprint,
         "workflow": graph.name,
         "plan": graph.plan,
         "meta": check_meta(meta or {}) or None,

@@ -9,7 +9,6 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from reactor.definition.graph import Graph
-from reactor.definition.workflow import Workflow
 from reactor.errors import ContextClosed, LogLost, LogUnavailable, RunExists, RunNotHere, UnknownRun, UnknownWorkflow
 from reactor.events.state import RUN_ENDED
 from reactor.logger import get_logger
@@ -66,10 +65,10 @@ class Recovery:
                 await self._recover(record)
         await self._end_orphans()
 
-    async def _recover(self, record: RunRecord, parent: Parent | None = None) -> None:
+    async def _recover(self, record: RunRecord, parent: Parent | None = None, own: Graph | None = None) -> None:
         """Goes on with an open run. One that cannot go on stays as it is; ``not_recovered`` says why.
 
-        A child run waits until its parent asks for it.
+        A child run waits until its parent asks for it, with the graph that is then its ``own``.
         """
         try:
             feed = await Feed.load(record.run_id, self._log, self._runs.clock, self._runs.checkpoints, closed=None)
@@ -77,7 +76,7 @@ class Recovery:
             if parent is None and "parent" in data:
                 self._dormant[record.run_id] = data["parent"]["run_id"]
                 return
-            graph = graph_of(self._registry, record, data)
+            graph = graph_of(self._registry, record, data, own)
             last = await feed.event(feed.last_seq)
             past = await load_past(self._log, graph, feed.state, last, self._runs.clock.now().decode())
             session, idle = data.get("session", False), data.get("idle")
@@ -112,7 +111,8 @@ class Recovery:
     async def _restore(self, run: Run) -> dict[str, Any]:
         """The outputs of a completed run, as ``await run`` gave them where it ran."""
         try:
-            graph = graph_of(self._registry, await self._index.record(run.id), await beginning_of(run.feed))
+            record, own = await self._index.record(run.id), self._runs.graphs.get(run.id)
+            graph = graph_of(self._registry, record, await beginning_of(run.feed), own)
         except (NotRecoverable, UnknownRun) as problem:
             logger.info("outputs are given as they were shown", run_id=run.id, reason=str(problem))
             return await run.shown_outputs()
@@ -130,12 +130,12 @@ class Recovery:
         The recorded child counts, even if a body that runs again gives another input. Raises RunExists where the
         recorded run is another one. None for a child that has ended and was deleted: the parent's log has its end.
         """
-        graph, child_id = self._graph_of(request.workflow), request.child_id
+        graph, child_id = self._registry.graph_of(request.workflow), request.child_id
         link = Parent(parent, request.task_id)
         if child_id in self._runs.lost:
             lock = self._child_locks.setdefault(child_id, asyncio.Lock())
             async with lock:  # the body may ask twice at the same time
-                await self._take_up_lost_child(link, request)
+                await self._take_up_lost_child(link, request, graph)
         if child_id not in self._runs.open:
             try:
                 record = await self._index.record(child_id)
@@ -147,7 +147,7 @@ class Recovery:
             else:
                 _check_open(link)
                 if record.workflow == graph.name:
-                    await self._take_up(record, link, request)
+                    await self._take_up(record, link, request, graph)
         run = await self._runs.get(child_id)
         if run.state.parent != link.data:
             problem = "which is no child of this task"
@@ -168,14 +168,14 @@ class Recovery:
     async def restore_outputs(self, request: ChildRequest) -> dict[str, Any] | None:
         """The outputs of a completed child run, typed; None where it was deleted or its workflow is unknown."""
         try:
-            graph, record = self._graph_of(request.workflow), await self._index.record(request.child_id)
+            graph, record = self._registry.graph_of(request.workflow), await self._index.record(request.child_id)
         except (UnknownWorkflow, UnknownRun):
             return None
         if record.workflow != graph.name:
             return None
         return await load_outputs(self._log, graph, await self._runs.get(request.child_id))
 
-    async def _take_up_lost_child(self, link: Parent, request: ChildRequest) -> None:
+    async def _take_up_lost_child(self, link: Parent, request: ChildRequest, own: Graph) -> None:
         """Goes on with a child whose log failed, once that answers. One that never came into the log is forgotten."""
         child_id = request.child_id
         await self.retaking.wait(child_id)
@@ -187,7 +187,7 @@ class Recovery:
         except UnknownRun:
             self._runs.lost.pop(child_id, None)
         else:
-            await self._take_up(record, link, request)
+            await self._take_up(record, link, request, own)
 
     def _on_run_lost(self, execution: Execution) -> None:
         """A run ended here without a terminal event: its log failed, or there is a bug in the engine."""
@@ -199,9 +199,6 @@ class Recovery:
         else:
             self.retaking.begin(run_id)
 
-    def _graph_of(self, workflow: Workflow | str) -> Graph:
-        return self._registry.register(self._registry.workflow(workflow) if isinstance(workflow, str) else workflow)
-
     async def _start_child(self, graph: Graph, link: Parent, request: ChildRequest) -> Run | None:
         """Starts a child run that is in no log; None where it is open by now."""
         beginning = Beginning(graph.validate_input(request.input), {}, request.budget, link)
@@ -212,10 +209,10 @@ class Recovery:
             return None
         return await self._runs.start(self._host, graph, request.child_id, beginning)
 
-    async def _take_up(self, record: RunRecord, link: Parent, request: ChildRequest) -> None:
+    async def _take_up(self, record: RunRecord, link: Parent, request: ChildRequest, own: Graph) -> None:
         """Goes on with a child that is in the log, and writes what its parent's log does not have of it."""
         if record.status not in RUN_ENDED:
-            await self._recover(record, link)
+            await self._recover(record, link, own)
         run, child = await self._runs.get(record.run_id), self._runs.executions.get(record.run_id)
         if run.state.parent == link.data:
             # a version before 0.2 wrote none

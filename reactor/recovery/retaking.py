@@ -16,7 +16,8 @@ from reactor.errors import UnknownRun
 from reactor.logger import get_logger
 from reactor.recovery.reading import load_past
 from reactor.runs.host import Host
-from reactor.runs.open_runs import LostRun, OpenRuns
+from reactor.runs.lost import LostRun
+from reactor.runs.open_runs import OpenRuns
 from reactor.stream.feed import Feed
 
 logger = get_logger()

@@ -6,22 +6,23 @@ from collections.abc import Mapping
 
 from reactor.definition.graph import Graph
 from reactor.errors import IsSession, RunOpen, WorkflowChanged
-from reactor.ports.log import RunRecord
 from reactor.recovery.origin import NotRecoverable, beginning_of, budget_of, graph_of, input_of
 from reactor.recovery.reading import load_reusable
 from reactor.registry import Registry
 from reactor.runs.beginning import Beginning
-from reactor.runs.run import Run
+from reactor.runs.open_runs import OpenRuns
 from reactor.tasks.past import Output
 
 
 async def prepare_retry(
-    registry: Registry, record: RunRecord, old: Run
+    registry: Registry, runs: OpenRuns, run_id: str
 ) -> tuple[Graph, Beginning, Mapping[str, Output]]:
     """What the retry of a run starts with: its graph, its beginning, and the outputs that it reuses.
 
-    Raises RunOpen where the run has not ended, IsSession for a session, WorkflowChanged where its workflow has changed.
+    Raises UnknownRun; RunOpen where the run has not ended; IsSession for a session; WorkflowChanged where nobody has
+    its graph any more: it was not registered, or has changed.
     """
+    record, old = await runs.index.record(run_id), await runs.get(run_id)
     if not old.state.has_ended:
         raise RunOpen(f"run {old.id} is {old.status}; only a run that has ended is retried", run_id=old.id)
     if old.state.session:
@@ -33,7 +34,7 @@ async def prepare_retry(
     log = old.feed.log
     try:
         data = await beginning_of(old.feed)
-        graph = graph_of(registry, record, data)
+        graph = graph_of(registry, record, data, runs.graphs.get(run_id))
         beginning = Beginning(input_of(data, graph), data.get("meta", {}), budget_of(data), retry_of=old.id)
     except NotRecoverable as problem:
         raise WorkflowChanged(f"run {old.id} cannot be retried: {problem}", run_id=old.id) from None

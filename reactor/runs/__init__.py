@@ -26,6 +26,8 @@ outcome       what awaiting a run raises where it did not complete
 emitting      the part of the handle that says something in the run
 run           the handle: follow it, await it, control it
 session       the handle on a session, which can also be closed
+lost          a run whose log failed, and what is needed to go on with it
+ended_graphs  which graph an ended run had
 open_runs     all runs that are open, and the last that ended
 sessions      opens sessions
 draining      the end of an engine: what becomes of open runs

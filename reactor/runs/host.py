@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
 
 from reactor.clock import LoopScheduler
 from reactor.definition.graph import Graph, Node
@@ -33,6 +34,7 @@ class HostSettings(NamedTuple):
     concurrency: int | None
     tracebacks: bool
     append_timeout: float
+    window: int
     listeners: Listeners
 
 
@@ -42,6 +44,24 @@ class Resources(dict[str, Any]):
     def __missing__(self, name: str) -> Any:
         there = known_names(map(str, self))
         raise KeyError(f"there is no resource {name!r}; there are {there}: Engine(resources={{{name!r}: ...}})")
+
+
+class _NamedLimits(dict[str, Slots | Rate]):
+    """What the bodies of all runs take of the named limits, made at first use; ``limits`` may get more meanwhile."""
+
+    def __init__(self, limits: Mapping[str, Limit], clock: Clock) -> None:
+        super().__init__()
+        self._limits = limits
+        self._clock = clock
+
+    def __missing__(self, name: str) -> Slots | Rate:
+        limit, clock = self._limits[name], self._clock
+        self[name] = (
+            LocalSlots(limit.amount)
+            if limit.per is None
+            else Rate(limit.amount, limit.per, clock=clock.monotonic, call_later=clock.call_later)
+        )
+        return self[name]
 
 
 class Host:
@@ -55,7 +75,7 @@ class Host:
         loop: asyncio.AbstractEventLoop,
         settings: HostSettings,
         *,
-        limits: Iterable[Limit],
+        limits: Mapping[str, Limit],
         digest_key: bytes,
         blocked: Callable[[Work, float], None],
         child_runs: ChildRuns,
@@ -68,6 +88,7 @@ class Host:
         self.resources = MappingProxyType(Resources(settings.resources))
         self.tracebacks = settings.tracebacks
         self.append_timeout = settings.append_timeout
+        self.window = settings.window
         self.listeners = settings.listeners
         self.digest_key = digest_key
         concurrency = settings.concurrency
@@ -77,12 +98,11 @@ class Host:
         self._gates = _gates_of(self.executors)
         self._engine_slots = None if concurrency is None else LocalSlots(concurrency)
         self.is_limited = concurrency is not None
-        self._workflow_slots: dict[tuple[str, int], Slots] = {}
-        self._named: dict[str, Slots | Rate] = {}
+        self._workflow_slots: WeakValueDictionary[tuple[str, int], Slots] = WeakValueDictionary()
+        """Gone as soon as no body has a slot or waits for one: workflows may be made for one run each."""
+        self._named = _NamedLimits(limits, clock)
         self._waiting = dict.fromkeys(KINDS, 0)
         """How many bodies wait for an answer, by executor."""
-        for limit in limits:
-            self.add_limit(limit)
 
     async def close(self) -> None:
         """Ends all workers of the executors."""
@@ -91,15 +111,6 @@ class Host:
                 await executor.close()
             except Exception as error:  # of an executor of a user's: the others end all the same
                 logger.error("an executor did not close", executor=name, exc_info=error)
-
-    def add_limit(self, limit: Limit) -> None:
-        """Adds a named limit, unless there is one of this name."""
-        if limit.name not in self._named:
-            self._named[limit.name] = (
-                LocalSlots(limit.amount)
-                if limit.per is None
-                else Rate(limit.amount, limit.per, clock=self.clock.monotonic, call_later=self.clock.call_later)
-            )
 
     def limits_of(
         self, graph: Graph, node: Node, own: Slots | None

@@ -52,6 +52,7 @@ class Journal:
             host.scheduler,
             publish=self._publish,
             lost=self.lose,
+            room=Room(host.window),
             last_seq=feed.last_seq,
             append_timeout=host.append_timeout,
             listeners=host.listeners,

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 from weakref import WeakSet
 
 from reactivex.subject import Subject
@@ -23,9 +22,11 @@ from reactor.ports.clock import Clock
 from reactor.ports.executor import Work
 from reactor.requests import check_run_id
 from reactor.runs.beginning import Beginning
+from reactor.runs.ended_graphs import EndedGraphs
 from reactor.runs.execution import Execution
 from reactor.runs.host import Host
 from reactor.runs.leases import Leases
+from reactor.runs.lost import LostRun
 from reactor.runs.run import RestoreOutputs, Run
 from reactor.runs.session import Session
 from reactor.runs.tree_watchers import TreeWatchers
@@ -33,25 +34,6 @@ from reactor.stream.feed import Closed, Feed
 from reactor.tasks.past import Output, Past
 
 logger = get_logger()
-
-
-class LostRun(NamedTuple):
-    """A run whose log failed, and what is needed to go on with it in this process."""
-
-    run_id: str
-    graph: Graph
-    beginning: Beginning
-    reused: Mapping[str, Output]
-    answered: asyncio.Future[int]
-    """Done when the log has answered its last append. Before that nobody knows where the run ends in the log."""
-
-    @property
-    def error(self) -> LogLost:
-        """For whoever asks something of it meanwhile."""
-        return LogLost(
-            f"run {self.run_id} waits for its log, which failed; it goes on as soon as the log answers: ask again then",
-            run_id=self.run_id,
-        )
 
 
 class OpenRuns:
@@ -83,6 +65,7 @@ class OpenRuns:
         self.restore: RestoreOutputs | None = None
         """Reads the outputs of a run that has ended; from whoever knows its graph."""
         self._recent: OrderedDict[str, Feed] = OrderedDict()
+        self.graphs = EndedGraphs()
         self._feeds: WeakSet[Feed] = WeakSet()
         """All that somebody still reads: they are told when their run is deleted."""
         self._awaited: dict[str, list[asyncio.Future[Run]]] = {}
@@ -193,6 +176,7 @@ class OpenRuns:
             _log_end(execution.feed.state)
             execution.feed.forget_ring()
             self._keep(execution.feed)
+            self.graphs.keep(execution.run_id, execution.graph)
             self.over(execution.run_id)
         if execution.journal.lost_with is not None:
             self.was_lost(execution)

@@ -134,9 +134,13 @@ class Trees:
 
 
 class TreeQueries:
-    """What an engine says of trees of runs."""
+    """What an engine says of its open runs, and of the trees that runs make."""
 
     _runs: OpenRuns
+
+    def running(self) -> list[Run]:
+        """The open runs of this engine, in the order in which they began here."""
+        return list(self._runs.open.values())
 
     async def tree(self, run_id: str) -> list[TreeRun]:
         """The child runs of a run and all runs below them, parents first, each with its open questions.

@@ -15,7 +15,7 @@ from reactor.ports.sharing import Slots, SlotWaiter
 class LocalSlots:
     """Implements ``Slots`` in this process: at most ``limit`` are taken at once."""
 
-    __slots__ = ("_free", "_parked")
+    __slots__ = ("__weakref__", "_free", "_parked")
 
     def __init__(self, limit: int) -> None:
         self._free = limit

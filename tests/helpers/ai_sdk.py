@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import threading
@@ -108,3 +109,37 @@ class Judge:
         self._patience.cancel()
         self._process.kill()
         self._process.communicate()
+
+
+class ChatClient:
+    """``useChat`` without React: ``async with ChatClient("ai7", "default", api, "chat-1") as chat``.
+
+    ``await chat("send", "hello")`` is a command of ``tests/node/ai_sdk_chat.mjs``.
+    """
+
+    def __init__(self, major: str, kind: str, api: str, chat_id: str) -> None:
+        script = node_script("ai_sdk_chat.mjs", newest=major != "ai" or kind != "default")
+        self._command = [*script, major, kind, api, chat_id]
+
+    async def __aenter__(self) -> ChatClient:
+        self._process = await asyncio.create_subprocess_exec(
+            *self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, limit=2**24
+        )
+        return self
+
+    async def __call__(self, *command: Any) -> Any:
+        stdin, stdout, stderr = self._process.stdin, self._process.stdout, self._process.stderr
+        assert stdin is not None
+        assert stdout is not None
+        assert stderr is not None
+        stdin.write(orjson.dumps(command) + b"\n")
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            line = await stdout.readline()
+            if not line:
+                raise AssertionError(f"the client has ended: {await stderr.read()!r}")
+        return json.loads(line)
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._process.returncode is None:
+            self._process.kill()
+        await self._process.communicate()

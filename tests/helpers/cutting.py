@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from itertools import repeat
 
@@ -59,7 +59,7 @@ async def _frames(answer: aiohttp.ClientResponse, count: int | None) -> AsyncIte
 
 
 @asynccontextmanager
-async def cutting(target: str) -> AsyncIterator[CuttingProxy]:
+async def cutting(target: str) -> AsyncGenerator[CuttingProxy]:
     """A proxy before the server ``http://host:port``."""
     async with aiohttp.ClientSession() as session:
         proxy = CuttingProxy(target, session)

@@ -61,7 +61,7 @@ class Dashboard:
     @property
     def seen(self) -> dict[str, Any]:
         """What a page that was there all the time and one that came later must agree on."""
-        workflow = {key: self.workflow.get(key) for key in OF_A_WORKFLOW}
+        workflow = {key: self.workflow.get(key) or None for key in OF_A_WORKFLOW}
         agents: dict[str, dict[str, Any]] = {}
         for name, agent in self.agents.items():
             if agent.get("status") != "pending":  # who comes late is also told of those that have not begun

@@ -76,8 +76,10 @@ def log_of(*said: tuple[str, dict[str, Any]] | tuple[str, dict[str, Any], str], 
 def started(*tasks: str | dict[str, Any], **data: Any) -> tuple[str, dict[str, Any]]:
     """``run.started`` of a workflow ``flow`` with these tasks, each with what its entry says besides its id."""
     entries = [{"id": task} if isinstance(task, str) else task for task in tasks]
-    listed = [{"kind": "task", "depends_on": [], "place": place, **entry} for place, entry in enumerate(entries)]
-    return "run.started", {"workflow": "flow", "total_tasks": len(listed), "tasks": listed, **data}
+    listed: list[dict[str, Any]] = [
+        {"kind": "task", "depends_on": [], "place": place, **entry} for place, entry in enumerate(entries)
+    ]
+    return "run.started", {"workflow": "flow", "version": "1", "total_tasks": len(listed), "tasks": listed, **data}
 
 
 def session() -> tuple[str, dict[str, Any]]:
@@ -114,4 +116,4 @@ async def recorded(flow: Workflow, cancel_after: int | None = None) -> list[Even
             with suppress(RunEnded):
                 await run.request_cancel(reason="asked")
         await run.ended()
-        return [event async for event in run if isinstance(event, Event)]
+        return [event async for event in run]

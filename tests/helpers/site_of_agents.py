@@ -1,4 +1,6 @@
-"""A run in which everything happens that clients of a platform of agents are told of, and clients that run in Node."""
+"""A platform of agents under the paths of its clients' documents, a run in which everything happens that they are
+told of, and clients that run in Node.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +10,40 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from reactor import Context, Retry, Workflow
+from aiohttp import web
+
+import reactor_web
+from reactor import Context, Engine, Retry, Workflow
+from reactor_web import Problem, Start
+from reactor_web.sse.parser import Frame
+from tests.helpers.flows import one_task
 from tests.helpers.node import PATIENCE_SECONDS, node_script
-from tests.helpers.server import Gates
+from tests.helpers.server import API, Gates, Server, Stream
+
+
+def platform_app(engine: Engine, gates: Gates) -> web.Application:
+    """The API of this project, and beside it the routes that these clients know."""
+
+    async def stubborn() -> None:
+        await asyncio.Event().wait()
+
+    async def fine(topic: str = "bees") -> str:
+        return f"all about {topic}"
+
+    flows = [agents_workflow(gates), *(one_task(body, body.__name__) for body in (stubborn, fine))]
+    app = reactor_web.create_app(engine, flows)
+    path = "/api/v1/agents/{agent_id}/tasks/{task_id}/events/stream"
+    reactor_web.add_stream(app, path, engine, dialect="domain", id_from="task_id", match=["agent_id"])
+    path = "/timeline/stream/{session_id}"
+    reactor_web.add_stream(app, path, engine, dialect="timeline", id_from="session_id")
+    reactor_web.add_start(app, "/execute", engine, _begin, dialect="timeline", answer="batch")
+    return app
+
+
+def _begin(request: web.Request, body: Any) -> Start:
+    if not isinstance(body.get("query"), str):
+        raise Problem(422, "query must be a string")
+    return Start(body["project_id"], {"topic": body["query"]}, run_id=body.get("session_id"))
 
 
 def agents_workflow(gates: Gates) -> Workflow:
@@ -53,6 +86,18 @@ def agents_workflow(gates: Gates) -> Workflow:
     return flow
 
 
+def base_of(server: Server) -> str:
+    """The URL of the site, without the path of the API."""
+    return server.url.removesuffix(API)
+
+
+async def frames_at(server: Server, url: str, **headers: str) -> list[Frame]:
+    """All frames that a client in Python is sent."""
+    async with Stream(server.session.get(url, headers=headers)) as stream:
+        assert stream.status == 200
+        return await stream.all()
+
+
 class NodeClient:
     """A script of ``tests/node`` that shows what it is told, a line of JSON each."""
 
@@ -87,10 +132,10 @@ class NodeClient:
 
 
 @asynccontextmanager
-async def node_client(script: str, *arguments: str) -> AsyncIterator[NodeClient]:
+async def node_client(script: str, *arguments: str, newest: bool = False) -> AsyncIterator[NodeClient]:
     """Runs a script; it is ended with the block."""
     process = await asyncio.create_subprocess_exec(
-        *node_script(script), *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        *node_script(script, newest=newest), *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     try:
         yield NodeClient(process)

@@ -220,6 +220,7 @@ async def test_what_is_said_after_a_restart_begins_the_silence_anew(tmp_path: Pa
     async with virtual_engine(url, clock=at(50), grace=0) as (engine, clock):
         session = await engine.session("s1", idle=60)
         await session.log.info("still here")
+        await session.committed()
         await clock.advance(59)
         assert session.status == "running"
         await clock.advance(1)

@@ -57,6 +57,7 @@ def parent_of(child: Any, **options: Any) -> Workflow:
 async def test_a_child_run_gives_its_outputs_and_is_a_run_like_any_other(engine: Engine) -> None:
     """Its ``run.started`` names its parent, its id is made of the parent's, and it can be followed by itself."""
     flow = Workflow("parent")
+    engine.register(doubling())
 
     @flow.task
     async def ask(ctx: Context) -> Any:
@@ -330,6 +331,7 @@ async def test_children_within_children_end_somewhere(engine: Engine) -> None:
     async def ask(ctx: Context, depth: int = 0) -> Any:
         return await ctx.run("self", {"depth": depth + 1})
 
+    engine.register(flow)
     run = await engine.start(flow)
     with pytest.raises(RunFailed) as failed:
         await result(run)

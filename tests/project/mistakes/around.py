@@ -47,12 +47,12 @@ ENGINE = (
     "Engine(grace=-1)",
     "Engine(grace='2')",
     "Engine(append_timeout=0)",
+    "Engine(window=0)",
     "Engine(resources=5)",
     "Engine(limits={'openai': 60})",
     "Engine(limits=[Limit('openai', 60), Limit('openai', 10)])",
     "Engine(tools=[len])",
     "Engine(services=[5])",
-    "twin = Workflow('census')\ntwin.task(lambda: 2, name='other')\nEngine(workflows=[flow, twin])",
     "flow.task(lambda: 1, name='use', limits='openai')\nEngine(workflows=[flow])",
 )
 

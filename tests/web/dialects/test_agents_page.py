@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import count
+from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from pytest_aiohttp import AiohttpClient, AiohttpServer
 
 import reactor_web
 from reactor import Engine
 from reactor_web import add_state, add_stream
+from tests.examples.test_seeds import Seeds
 from tests.helpers.cutting import CuttingProxy, cutting
 from tests.helpers.newsroom import newsroom
 from tests.helpers.node import node_script
@@ -62,7 +65,7 @@ class Page:
 
 
 @asynccontextmanager
-async def page_of(base: str, workflow_id: str, backoff_ms: int = 20) -> AsyncIterator[Page]:
+async def page_of(base: str, workflow_id: str, backoff_ms: int = 20) -> AsyncGenerator[Page]:
     """A page that follows this workflow."""
     command = [*node_script("agents.mjs"), base, workflow_id, str(backoff_ms)]
     pipe = asyncio.subprocess.PIPE
@@ -190,3 +193,33 @@ async def test_a_page_outlives_a_stop_of_the_server_as_a_lost_connection(desk: S
         lost = await page.until(lambda shown: not shown["isConnected"])
     assert lost["workflow"]["status"] == "running"
     assert lost["error"]
+
+
+@pytest.mark.slow
+async def test_a_page_goes_on_after_a_kill_of_the_server(tmp_path: Path) -> None:
+    """``kill -9`` in the middle of a workflow: the page comes back to the new process, and sees the workflow end."""
+    seeds = Seeds(tmp_path / "seeds.db")
+    await seeds.start()
+    try:
+        async with aiohttp.ClientSession() as session:
+
+            async def post(path: str, body: Any) -> None:
+                async with session.post(seeds.url + path, json=body) as answer:
+                    assert answer.status in (201, 202)
+
+            await post("/api/workflows", {"task": "a flaky test", "id": "wf-1", "budget": {"cost": 1}})
+            await post("/api/v1/runs/wf-1/pause", {})
+            async with page_of(seeds.url, "wf-1", backoff_ms=400) as page:
+                await page.until(lambda shown: (shown["workflow"] or {}).get("status") == "paused")
+                seeds.kill()
+                await page.until(lambda shown: not shown["isConnected"])
+                await seeds.start()
+                await page.until(lambda shown: shown["isConnected"] or shown["isPolling"])
+                await post("/api/v1/runs/wf-1/resume", {})
+                shown = await page.until(is_over)
+    finally:
+        seeds.kill()
+    assert shown["workflow"]["status"] == "completed"
+    assert shown["workflow"]["totalCost"] >= 0.12
+    assert {agent["status"] for agent in shown["agents"].values()} == {"completed"}
+    assert shown["agents"]["reviewer"]["agentRole"] == "reviewer"

@@ -4,27 +4,49 @@ from __future__ import annotations
 
 import json
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from pytest_aiohttp import AiohttpClient, AiohttpServer
 
+import reactor_web
 from reactor import Context, Engine
+from reactor_web import add_state, add_stream
 from reactor_web.sse.parser import Frame
 from tests.helpers.dashboard import Dashboard
 from tests.helpers.flows import one_task
 from tests.helpers.newsroom import newsroom
-from tests.helpers.server import Gates, Serve, Server, Stream
-
-QUERY = "?dialect=agents&throttle=10"
+from tests.helpers.server import API, CLOSE_SECONDS, Gates, Serve, Server, Stream
 
 
-@pytest.fixture
-async def desk(serve: Serve) -> Server:
-    """A server with the newsroom, whose gates are ``desk.gates``."""
-    gates = Gates()
-    found = await serve(Engine("memory://", grace=0.0), newsroom(gates))
-    found.gates = gates
-    return found
+@pytest.fixture(params=["/api/v1/runs/{id}/events", "/api/workflows/{id}/stream"])
+async def desk(request: pytest.FixtureRequest, aiohttp_server: AiohttpServer, aiohttp_client: AiohttpClient) -> Desk:
+    """A server with the newsroom, which is followed by our own route or by one of the host's."""
+    gates, engine = Gates(), Engine("memory://", grace=0.0)
+    app = reactor_web.create_app(engine, [newsroom(gates)])
+    add_stream(app, "/api/workflows/{id}/stream", engine, dialect="agents")
+    add_state(app, "/api/workflows/{id}", engine, dialect="agents")
+    listening = await aiohttp_server(app, shutdown_timeout=CLOSE_SECONDS)
+    server = Server.of(await aiohttp_client(listening), engine, app)
+    return Desk(server, gates, request.param)
+
+
+@dataclass
+class Desk:
+    server: Server
+    gates: Gates
+    path: str
+
+    async def start(self, run_id: str = "news-1") -> str:
+        await self.server.put(f"/runs/{run_id}", {"workflow": "newsroom", "input": {}})
+        return run_id
+
+    def follow(self, run_id: str, query: str = "", cursor: str = "") -> Stream:
+        """A stream, with progress every 10 ms."""
+        name = "dialect=agents&" if self.path.startswith(API) else ""
+        url = self.server.url.removesuffix(API) + self.path.format(id=run_id) + f"?{name}throttle=10{query}"
+        return Stream(self.server.session.get(url, headers={"Last-Event-ID": cursor} if cursor else {}))
 
 
 class Page:
@@ -54,17 +76,16 @@ class Page:
         return Dashboard().show(self.frames).seen
 
 
-async def frames_of(desk: Server, run_id: str, query: str = "", cursor: str = "") -> list[Frame]:
-    headers = {"Last-Event-ID": cursor} if cursor else {}
-    async with desk.events(run_id, QUERY + query, **headers) as stream:
+async def frames_of(desk: Desk, run_id: str, query: str = "", cursor: str = "") -> list[Frame]:
+    async with desk.follow(run_id, query, cursor) as stream:
         assert stream.response.headers["Content-Type"] == "text/event-stream"
         return await stream.all()
 
 
-async def ended(desk: Server) -> str:
+async def ended(desk: Desk) -> str:
     """The id of a newsroom that has done everything."""
     desk.gates.open()
-    run_id = (await desk.start("newsroom"))["run_id"]
+    run_id = await desk.start()
     await frames_of(desk, run_id, "&after=0")
     return run_id
 
@@ -72,16 +93,16 @@ async def ended(desk: Server) -> str:
 # --- whoever comes, whenever --------------------------------------------------------------------------------------
 
 
-async def test_all_clients_come_to_the_same_page(desk: Server) -> None:
+async def test_all_clients_come_to_the_same_page(desk: Desk) -> None:
     """Opened before the run, when it has begun, in its middle, after its end, and with all of it from the start."""
     async with AsyncExitStack() as streams:
 
         async def open_page(query: str = "") -> Page:
-            return Page(await streams.enter_async_context(desk.events("news-1", QUERY + query)))
+            return Page(await streams.enter_async_context(desk.follow("news-1", query)))
 
         before = await open_page("&await_run=60")
         await before.until("workflow:state")
-        await desk.put("/runs/news-1", {"workflow": "newsroom", "input": {}})
+        await desk.start()
         await before.until("agent:started")
         live = await open_page()
         await live.opening()
@@ -103,38 +124,38 @@ async def test_all_clients_come_to_the_same_page(desk: Server) -> None:
     }  # fmt: skip
 
 
-async def test_a_stream_opened_before_its_run_is_connected_at_once(desk: Server) -> None:
+async def test_a_stream_opened_before_its_run_is_connected_at_once(desk: Desk) -> None:
     """The comment, the state of a run that has not begun with the id 0; ``workflow:started`` is the first new frame."""
-    async with desk.events("news-1", QUERY + "&await_run=60") as stream:
+    async with desk.follow("news-1", "&await_run=60") as stream:
         opening = await stream.next()
         assert opening is not None
         assert (opening.id, opening.event) == ("0", "workflow:state")
         assert json.loads(opening.data)["status"] == "pending"
         assert stream.raw.startswith(b": Connected to workflow news-1\n")
         desk.gates.open()
-        await desk.put("/runs/news-1", {"workflow": "newsroom", "input": {}})
+        await desk.start()
         frames = await stream.all()
     assert frames[0].event == "workflow:started"
     assert frames == await frames_of(desk, "news-1", cursor="0")
 
 
-async def test_of_an_ended_run_the_last_frame_tells_the_end(desk: Server) -> None:
+async def test_of_an_ended_run_the_last_frame_tells_the_end(desk: Desk) -> None:
     """It alone has an id; with that a client that comes back is told that there is no more."""
     run_id = await ended(desk)
     frames = await frames_of(desk, run_id)
     assert [frame.event for frame in frames if frame.id] == ["workflow:completed"]
     assert frames[-1].id
-    async with desk.events(run_id, QUERY, **{"Last-Event-ID": frames[-1].id}) as stream:
+    async with desk.follow(run_id, cursor=frames[-1].id) as stream:
         assert stream.status == 204
 
 
-async def test_a_cancelled_run_has_failed(desk: Server) -> None:
+async def test_a_cancelled_run_has_failed(desk: Desk) -> None:
     """Its agents too, each with the reason."""
-    run_id = (await desk.start("newsroom"))["run_id"]
-    async with desk.events(run_id, QUERY) as stream:
+    run_id = await desk.start()
+    async with desk.follow(run_id) as stream:
         page = Page(stream)
         await page.opening()
-        await desk.post(f"/runs/{run_id}/cancel", {"reason": "no news"})
+        await desk.server.post(f"/runs/{run_id}/cancel", {"reason": "no news"})
         live = await page.seen()
     assert live == Dashboard().show(await frames_of(desk, run_id)).seen
     assert live["workflow"]["status"] == "failed"
@@ -145,7 +166,7 @@ async def test_a_cancelled_run_has_failed(desk: Server) -> None:
 # --- cursors ------------------------------------------------------------------------------------------------------
 
 
-async def test_a_cut_after_any_frame_loses_and_repeats_nothing(desk: Server) -> None:
+async def test_a_cut_after_any_frame_loses_and_repeats_nothing(desk: Desk) -> None:
     """The rest that a client gets by the id of its last frame, joined with what it has, is the whole."""
     run_id = await ended(desk)
     whole = await frames_of(desk, run_id, cursor="0")
@@ -154,12 +175,12 @@ async def test_a_cut_after_any_frame_loses_and_repeats_nothing(desk: Server) -> 
         assert await frames_of(desk, run_id, cursor=frame.id) == whole[place:], f"after {frame}"
 
 
-async def test_a_client_that_is_cut_off_again_and_again_misses_nothing(desk: Server) -> None:
+async def test_a_client_that_is_cut_off_again_and_again_misses_nothing(desk: Desk) -> None:
     """Live, it reads one frame of each connection; ids of its opening count as well as those of events."""
-    run_id = (await desk.start("newsroom"))["run_id"]
+    run_id = await desk.start()
     cursor, frames = "", list[Frame]()
     while True:
-        async with desk.events(run_id, QUERY, **({"Last-Event-ID": cursor} if cursor else {})) as stream:
+        async with desk.follow(run_id, cursor=cursor) as stream:
             if stream.status == 204:
                 break
             frame = await stream.next()
@@ -175,11 +196,11 @@ async def test_a_client_that_is_cut_off_again_and_again_misses_nothing(desk: Ser
     assert Dashboard().show(frames).seen == Dashboard().show(await frames_of(desk, run_id)).seen
 
 
-async def test_a_cursor_of_another_server_gets_a_gap_and_the_opening(desk: Server) -> None:
+async def test_a_cursor_of_another_server_gets_a_gap_and_the_opening(desk: Desk) -> None:
     """Such as a time in milliseconds. What follows is what a client without a cursor gets."""
-    run_id = (await desk.start("newsroom"))["run_id"]
+    run_id = await desk.start()
     for query, cursor in (("", "1730000000000"), ("&after=1730000000000", "")):
-        async with desk.events(run_id, QUERY + query, **({"Last-Event-ID": cursor} if cursor else {})) as stream:
+        async with desk.follow(run_id, query, cursor=cursor) as stream:
             gap, state = await stream.next(), await stream.next()
             assert gap is not None
             assert state is not None
@@ -217,14 +238,14 @@ async def test_progress_comes_once_a_second_and_log_lines_as_often_as_asked(serv
         assert [frame.event for frame in await stream.all()].count("log:created") == 20
 
 
-async def test_heartbeats_are_numbered_comments_between_frames(desk: Server) -> None:
+async def test_heartbeats_are_numbered_comments_between_frames(desk: Desk) -> None:
     """From 1, also while the stream waits for its run; a client reports none of them."""
-    async with desk.events("news-1", QUERY + "&await_run=60&heartbeat=1") as stream:
+    async with desk.follow("news-1", "&await_run=60&heartbeat=1") as stream:
         await stream.next()
         while b": heartbeat 1\n" not in stream.raw:
             stream.raw += await stream.response.content.readany()
         assert stream.raw.endswith(b"\n\n: heartbeat 1\n")
-        await desk.put("/runs/news-1", {"workflow": "newsroom", "input": {}})
+        await desk.start()
         await stream.until("agent:started")
         beats = stream.raw.count(b": heartbeat")
         while stream.raw.count(b": heartbeat") == beats:
@@ -233,12 +254,12 @@ async def test_heartbeats_are_numbered_comments_between_frames(desk: Server) -> 
         assert (await stream.all())[-1].event == "workflow:completed"
 
 
-async def test_a_server_that_stops_is_no_end(desk: Server) -> None:
+async def test_a_server_that_stops_is_no_end(desk: Desk) -> None:
     """``stream.closing`` is the last frame, and it has no id."""
-    run_id = (await desk.start("newsroom"))["run_id"]
-    async with desk.events(run_id, QUERY) as stream:
+    run_id = await desk.start()
+    async with desk.follow(run_id) as stream:
         await Page(stream).opening()
-        await desk.stop()
+        await desk.server.stop()
         last = (await stream.all())[-1]
     assert (last.event, last.id, json.loads(last.data)["data"]["reason"]) == ("stream.closing", "", "shutdown")
 
@@ -252,14 +273,107 @@ async def test_a_server_that_stops_is_no_end(desk: Server) -> None:
         ("&logs=3", "logs has no meaning in the dialect agents"),
     ],
 )
-async def test_options_that_are_wrong_or_have_no_meaning_are_400(desk: Server, query: str, detail: str) -> None:
+async def test_options_that_are_wrong_or_have_no_meaning_are_400(desk: Desk, query: str, detail: str) -> None:
     """The answer says which and why."""
-    run_id = (await desk.start("newsroom"))["run_id"]
-    assert (await desk.get(f"/runs/{run_id}/events{QUERY}{query}"))[1]["detail"] == detail
+    run_id = await desk.start()
+    async with desk.follow(run_id, query) as stream:
+        assert stream.status == 400
+        assert (await stream.response.json())["detail"] == detail
 
 
-async def test_an_unknown_workflow_is_404_with_json(desk: Server) -> None:
+async def test_an_unknown_workflow_is_404_with_json(desk: Desk) -> None:
     """The connection is not established."""
-    status, problem = await desk.get(f"/runs/wf_nothing/events{QUERY}")
-    assert status == 404
-    assert "wf_nothing" in problem["detail"]
+    async with desk.follow("wf_nothing") as stream:
+        assert stream.status == 404
+        assert "wf_nothing" in (await stream.response.json())["detail"]
+
+
+async def test_what_is_polled_is_what_a_stream_opens_with(desk: Desk) -> None:
+    """{workflow, agents, logs}, while the run is at work and when it has ended; 404 for an unknown one."""
+    url = f"{desk.server.url.removesuffix(API)}/api/workflows/"
+
+    async def polled() -> Any:
+        async with desk.server.session.get(url + "news-1") as answer:
+            return await answer.json()
+
+    run_id = await desk.start()
+    desk.gates["begin"].set()
+    async with desk.follow(run_id) as stream:
+        await stream.until("coffee.made")
+        shown = await polled()
+        async with desk.follow(run_id) as other:
+            page = Dashboard().show(await Page(other).opening())
+        assert shown["workflow"] == page.workflow
+        assert {agent["agentName"]: agent["status"] for agent in shown["agents"]} == {
+            name: agent["status"] for name, agent in page.agents.items()
+        }
+        assert shown["logs"] == page.logs
+        desk.gates.open()
+        await stream.all()
+    shown = await polled()
+    assert shown["workflow"]["status"] == "completed"
+    assert len(shown["agents"]) == 8
+    async with desk.server.session.get(url + "nothing") as answer:
+        assert answer.status == 404
+
+
+# --- sessions -----------------------------------------------------------------------------------------------------
+
+SAID: list[tuple[str, dict[str, Any]]] = [
+    ("workflow:started", {"name": "fix", "totalSteps": 1, "budgetLimit": 200}),
+    ("agent:started", {"agentName": "agent-1", "agentRole": "developer", "stepNumber": 1, "prompt": "Fix the bug"}),
+    ("log:created", {"level": "info", "message": "reading", "timestamp": "2026-11-21T12:00:00Z"}),
+    ("agent:completed", {"agentName": "agent-1", "stepNumber": 1, "duration": 45_000, "cost": 150, "output": "done"}),
+    ("workflow:running", {"iterations": 1, "totalCost": 150}),
+]
+DONE = ("workflow:completed", {"duration": 45_000, "totalCost": 150, "iterations": 1})
+
+
+async def say(desk: Desk, *said: tuple[str, dict[str, Any]]) -> None:
+    events = [{"type": type, "data": data} for type, data in said]
+    status, answer = await desk.server.post("/runs/fix-1/events", events)
+    assert status == 202, answer
+
+
+async def test_a_session_is_what_the_application_says(desk: Desk) -> None:
+    """Live its own frames and no other; who comes late, or after the end, sees what they made of the workflow."""
+    await desk.server.put("/runs/fix-1", {"session": True})
+    async with desk.follow("fix-1") as stream:
+        live = Page(stream)
+        await live.opening()
+        await say(desk, *SAID)
+        await live.until("workflow:running")
+        assert [(frame.event, json.loads(frame.data)) for frame in live.frames[1:]] == SAID
+        async with desk.follow("fix-1") as other:
+            late = Page(other)
+            opening = [frame.event for frame in await late.opening()]
+            assert opening == ["workflow:state", "log:created", "agent:state"]
+            await say(desk, DONE)
+            await desk.server.post("/runs/fix-1/close", {})
+            pages = [await page.seen() for page in (live, late)]
+    after = await frames_of(desk, "fix-1")
+    assert [*pages, Dashboard().show(after).seen] == [pages[0]] * 3
+    assert pages[0]["workflow"]["totalCost"] == 150
+    assert pages[0]["agents"]["agent-1"]["status"] == "completed"
+    assert [frame.event for frame in live.frames[-2:]] == ["workflow:completed", "stream.end"]
+    assert [(frame.event, bool(frame.id)) for frame in after[-2:]] == [
+        ("workflow:completed", False), ("stream.end", True),
+    ]  # fmt: skip
+    for last in (live.frames[-1], after[-1]):
+        async with desk.follow("fix-1", cursor=last.id) as stream:
+            assert stream.status == 204
+
+
+async def test_a_session_that_tells_no_end_has_one(desk: Desk) -> None:
+    """``workflow:failed`` with the error it was closed with, for whoever was there and for whoever comes later."""
+    await desk.server.put("/runs/fix-1", {"session": True})
+    await say(desk, *SAID)
+    async with desk.follow("fix-1") as stream:
+        live = Page(stream)
+        await live.opening()
+        await desk.server.post("/runs/fix-1/close", {"status": "failed", "error": "nobody is there"})
+        await live.seen()
+    for frames in (live.frames, await frames_of(desk, "fix-1")):
+        assert frames[-1].event == "workflow:failed"
+        assert json.loads(frames[-1].data)["error"] == "nobody is there"
+        assert frames[-1].id == "7"

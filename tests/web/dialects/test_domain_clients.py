@@ -2,46 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
+from urllib.parse import unquote
 
 import orjson
 import pytest
 
-from reactor import Context, Engine
 from reactor_web.sse.parser import Frame
-from tests.helpers.flows import one_task
-from tests.helpers.server import Gates, Serve, Server
-from tests.helpers.site_of_agents import agents_workflow, node_client
+from tests.helpers.server import Server, Stream
+from tests.helpers.site_of_agents import base_of, frames_at, node_client
 from tests.web.dialects.test_domain import NAMED
 
-QUERY = "?dialect=domain"
+AGENT = "writer"
 
 
-@pytest.fixture
-async def server(serve: Serve) -> Server:
-    async def stubborn() -> None:
-        await asyncio.Event().wait()
-
-    async def ends_itself(ctx: Context) -> None:
-        await ctx.emit("WorkflowCompleted", {"result": 1})
-
-    gates = Gates()
-    flows = agents_workflow(gates), one_task(stubborn, "stubborn"), one_task(ends_itself, "ends_itself")
-    found = await serve(Engine("memory://", grace=0.0), *flows)
-    found.gates = gates
-    return found
-
-
-def url(server: Server, run_id: str, query: str = "") -> str:
-    return f"{server.url}/runs/{run_id}/events{QUERY}{query}"
+def url(server: Server, run_id: str, query: str = "", agent: str = AGENT) -> str:
+    """Where the document says the stream of a task is."""
+    return f"{base_of(server)}/api/v1/agents/{agent}/tasks/{run_id}/events/stream{query}"
 
 
 async def whole(server: Server, run_id: str, query: str = "", **headers: str) -> list[Frame]:
     """All frames that a client in Python is sent."""
-    async with server.events(run_id, QUERY + query, **headers) as stream:
-        assert stream.status == 200
-        return await stream.all()
+    return await frames_at(server, url(server, run_id, query), **headers)
+
+
+def open_stream(server: Server, run_id: str, query: str = "", **headers: str) -> Stream:
+    return Stream(server.session.get(url(server, run_id, query), headers=headers))
 
 
 async def ended_run(server: Server) -> str:
@@ -62,11 +48,11 @@ def seen(shown: list[dict[str, Any]]) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("mode", ["whole", "cut"])
-async def test_a_page_that_comes_after_the_end_is_told_all_of_it_once_and_stops(server: Server, mode: str) -> None:
+async def test_a_page_that_comes_after_the_end_is_told_all_of_it_once_and_stops(platform: Server, mode: str) -> None:
     """In Node: each frame once, also where the connection breaks after each of them; after the last one a 204."""
-    run_id = await ended_run(server)
-    frames = await whole(server, run_id)
-    async with node_client("domain.mjs", url(server, run_id), mode) as page:
+    run_id = await ended_run(platform)
+    frames = await whole(platform, run_id)
+    async with node_client("domain.mjs", url(platform, run_id), mode) as page:
         shown = await page.until(heard="closed")
     assert seen(shown) == heard(frames)
     assert {one["heard"] for one in shown[:-1]} <= NAMED | {"message"}
@@ -74,11 +60,11 @@ async def test_a_page_that_comes_after_the_end_is_told_all_of_it_once_and_stops(
     assert (shown[0]["heard"], shown[-2]["heard"]) == ("WorkflowStarted", "WorkflowFailed")
 
 
-async def test_a_page_knows_what_its_document_promises(server: Server) -> None:
+async def test_a_page_knows_what_its_document_promises(platform: Server) -> None:
     """The model and the estimated cost of a call, the tool, the agent, each step's end, the error of the run."""
-    server.gates.open()
-    run_id = (await server.start("agents", meta={"agent_id": "writer"}))["run_id"]
-    async with node_client("domain.mjs", url(server, run_id)) as page:
+    platform.gates.open()
+    run_id = (await platform.start("agents", meta={"agent_id": "writer"}))["run_id"]
+    async with node_client("domain.mjs", url(platform, run_id)) as page:
         shown = await page.until(heard="WorkflowFailed")
     of: dict[str, list[dict[str, Any]]] = {}
     for one in shown:
@@ -100,10 +86,10 @@ async def test_a_page_knows_what_its_document_promises(server: Server) -> None:
 
 
 @pytest.mark.parametrize("mode", ["whole", "cut"])
-async def test_a_page_that_is_there_before_the_run_sees_it_live(server: Server, mode: str) -> None:
+async def test_a_page_that_is_there_before_the_run_sees_it_live(platform: Server, mode: str) -> None:
     """Opened first, it is told each step as it comes: while the run waits, all that was before is there."""
-    async with node_client("domain.mjs", url(server, "later", "&await_run=60"), mode) as page:
-        assert (await server.put("/runs/later", {"workflow": "agents"}))[0] == 201
+    async with node_client("domain.mjs", url(platform, "later", "?await_run=60"), mode) as page:
+        assert (await platform.put("/runs/later", {"workflow": "agents"}))[0] == 201
         early: list[dict[str, Any]] = []
         while {one["data"]["step_id"] for one in early if one["heard"] == "WorkflowStepStarted"} != {
             "plan", "shaky", "review[0]", "review[1]", "review[2]",
@@ -111,41 +97,41 @@ async def test_a_page_that_is_there_before_the_run_sees_it_live(server: Server, 
             one = await page.next()
             assert one is not None
             early.append(one)
-        late = node_client("domain.mjs", url(server, "later"), mode)
+        late = node_client("domain.mjs", url(platform, "later"), mode)
         async with late as second:
-            server.gates.open()
+            platform.gates.open()
             shown = early + await page.until(heard="WorkflowFailed")
             again = await second.until(heard="WorkflowFailed")
-    assert seen(shown) == seen(again) == heard(await whole(server, "later"))
+    assert seen(shown) == seen(again) == heard(await whole(platform, "later"))
 
 
-async def test_without_history_a_client_sees_what_comes_next_and_after_the_end_the_end(server: Server) -> None:
+async def test_without_history_a_client_sees_what_comes_next_and_after_the_end_the_end(platform: Server) -> None:
     """``include_history=false``; with ``true``, or without, all of it."""
-    run_id = (await server.start("agents"))["run_id"]
-    async with server.events(run_id, QUERY) as before:
+    run_id = (await platform.start("agents"))["run_id"]
+    async with open_stream(platform, run_id) as before:
         while (await before.until("WorkflowStepStarted")).data.count('"step_id":"review[2]"') == 0:
             pass
-        async with server.events(run_id, QUERY + "&include_history=false") as stream:
+        async with open_stream(platform, run_id, "?include_history=false") as stream:
             await stream.response.content.readany()  # the comment that opens it
-            server.gates.open()
+            platform.gates.open()
             news = await stream.all()
         rest = await before.all()
     assert [frame.data for frame in news] == [frame.data for frame in rest if int(frame.id) >= int(news[0].id)]
     assert "WorkflowStarted" not in {frame.event for frame in news}
-    assert [frame.event for frame in await whole(server, run_id, "&include_history=false")] == ["WorkflowFailed"]
-    assert len(await whole(server, run_id, "&include_history=true")) == int(news[-1].id)
-    async with node_client("domain.mjs", url(server, run_id, "&include_history=false")) as page:
+    assert [frame.event for frame in await whole(platform, run_id, "?include_history=false")] == ["WorkflowFailed"]
+    assert len(await whole(platform, run_id, "?include_history=true")) == int(news[-1].id)
+    async with node_client("domain.mjs", url(platform, run_id, "?include_history=false")) as page:
         assert [one["heard"] for one in await page.until(heard="closed")] == ["WorkflowFailed", "closed"]
 
 
-async def test_a_cancelled_run_ends_with_workflow_cancelled(server: Server) -> None:
+async def test_a_cancelled_run_ends_with_workflow_cancelled(platform: Server) -> None:
     """Its step has failed, with the reason."""
-    run_id = (await server.start("stubborn"))["run_id"]
-    async with node_client("domain.mjs", url(server, run_id)) as page:
+    run_id = (await platform.start("stubborn"))["run_id"]
+    async with node_client("domain.mjs", url(platform, run_id)) as page:
         await page.until(heard="WorkflowStepStarted")
-        assert (await server.post(f"/runs/{run_id}/pause", {"reason": "lunch"}))[0] == 202
-        assert (await server.post(f"/runs/{run_id}/resume"))[0] == 202
-        assert (await server.post(f"/runs/{run_id}/cancel", {"reason": "asked"}))[0] == 202
+        assert (await platform.post(f"/runs/{run_id}/pause", {"reason": "lunch"}))[0] == 202
+        assert (await platform.post(f"/runs/{run_id}/resume"))[0] == 202
+        assert (await platform.post(f"/runs/{run_id}/cancel", {"reason": "asked"}))[0] == 202
         shown = await page.until(heard="WorkflowCancelled")
     assert [one["heard"] for one in shown] == [
         "WorkflowPaused", "WorkflowResumed", "message", "WorkflowStepFailed", "WorkflowCancelled",
@@ -154,48 +140,97 @@ async def test_a_cancelled_run_ends_with_workflow_cancelled(server: Server) -> N
     assert shown[-1]["data"]["reason"] == "asked"
 
 
-async def test_every_cut_of_a_client_in_python_loses_and_repeats_nothing(server: Server) -> None:
+async def test_every_cut_of_a_client_in_python_loses_and_repeats_nothing(platform: Server) -> None:
     """A reader that comes back with the id of any frame gets what follows it."""
-    run_id = await ended_run(server)
-    frames = await whole(server, run_id)
+    run_id = await ended_run(platform)
+    frames = await whole(platform, run_id)
     for place, frame in enumerate(frames[:-1], 1):
-        rest = await whole(server, run_id, **{"Last-Event-ID": frame.id})
+        rest = await whole(platform, run_id, **{"Last-Event-ID": frame.id})
         assert rest == frames[place:]
-    async with server.events(run_id, QUERY, **{"Last-Event-ID": frames[-1].id}) as stream:
+    async with open_stream(platform, run_id, **{"Last-Event-ID": frames[-1].id}) as stream:
         assert stream.status == 204
 
 
-async def test_without_names_a_page_gets_all_as_message(server: Server) -> None:
+async def test_without_names_a_page_gets_all_as_message(platform: Server) -> None:
     """``names=0``: nothing of the data changes."""
-    run_id = await ended_run(server)
-    frames = await whole(server, run_id, "&names=0")
+    run_id = await ended_run(platform)
+    frames = await whole(platform, run_id, "?names=0")
     assert {frame.event for frame in frames} == {"message"}
-    assert [frame.data for frame in frames] == [frame.data for frame in await whole(server, run_id)]
+    assert [frame.data for frame in frames] == [frame.data for frame in await whole(platform, run_id)]
 
 
-async def test_heartbeats_are_events_also_before_the_run_starts(server: Server) -> None:
+async def test_heartbeats_are_events_also_before_the_run_starts(platform: Server) -> None:
     """A page that listens for ``Heartbeat`` knows that the connection lives."""
-    async with node_client("domain.mjs", url(server, "later", "&await_run=60&heartbeat=1")) as page:
+    async with node_client("domain.mjs", url(platform, "later", "?await_run=60&heartbeat=1")) as page:
         assert (await page.until(heard="Heartbeat"))[-1]["data"]["count"] == 1
-        assert (await server.put("/runs/later", {"workflow": "stubborn"}))[0] == 201
+        assert (await platform.put("/runs/later", {"workflow": "stubborn"}))[0] == 201
         beat = (await page.until(heard="WorkflowStepStarted") + await page.until(heard="Heartbeat"))[-1]
     assert beat["data"]["task_id"] == "later"
 
 
-async def test_a_run_that_never_starts_closes_the_stream_and_is_no_end(server: Server) -> None:
+async def test_a_run_that_never_starts_closes_the_stream_and_is_no_end(platform: Server) -> None:
     """``stream.closing`` with the reason, when ``await_run`` is over."""
-    [frame] = await whole(server, "never", "&await_run=0.05")
+    [frame] = await whole(platform, "never", "?await_run=0.05")
     assert (frame.event, frame.id) == ("stream.closing", "")
     assert orjson.loads(frame.data)["reason"] == "not_found"
 
 
-async def test_a_page_of_a_run_that_said_its_own_end_stops_asking(server: Server) -> None:
+async def test_a_page_of_a_session_that_said_its_own_end_stops_asking(platform: Server) -> None:
     """The frame of the end is not of the last event; who comes back from it is told the last id, then gets a 204."""
-    run_id = (await server.start("ends_itself"))["run_id"]
-    frames = await whole(server, run_id)
-    assert [frame.event for frame in frames] == ["WorkflowStarted", "WorkflowStepStarted", "WorkflowCompleted",
-                                                 "WorkflowStepCompleted"]  # fmt: skip
-    [last] = await whole(server, run_id, **{"Last-Event-ID": frames[-1].id})
-    assert last.event == "stream.end"
-    async with node_client("domain.mjs", url(server, run_id), "cut") as page:
+    session = await platform.engine.session("s")
+    await session.emit("WorkflowCompleted", {"result": 1})
+    await session.close()
+    frames = await whole(platform, "s")
+    assert heard(frames) == [("WorkflowCompleted", "2")]
+    assert heard(await whole(platform, "s", **{"Last-Event-ID": "2"})) == [("stream.end", "3")]
+    async with node_client("domain.mjs", url(platform, "s")) as page:
         assert seen(await page.until(heard="closed")) == heard(frames)
+
+
+async def test_the_agent_of_the_path_is_shown_and_another_one_than_the_runs_is_not_found(platform: Server) -> None:
+    """A run without an agent takes that of the path, whatever it is; one with an agent is only under its own."""
+    platform.gates.open()
+    run_id = (await platform.start("fine"))["run_id"]
+    for agent in ("writer", "\u00fc%0A%22", "x" * 3_000):
+        frames = await frames_at(platform, url(platform, run_id, agent=agent))
+        assert {orjson.loads(frame.data)["agent_id"] for frame in frames} == {unquote(agent)}
+    run_id = (await platform.start("fine", meta={"agent_id": "writer"}))["run_id"]
+    assert (await whole(platform, run_id))[-1].event == "WorkflowCompleted"
+    async with platform.session.get(url(platform, run_id, agent="another")) as response:
+        assert (response.status, response.content_type) == (404, "application/problem+json")
+
+
+async def test_what_a_session_and_others_emit_reaches_the_page_as_it_is(platform: Server) -> None:
+    """A page that is there before, one that comes in the middle and one after the end see what was published, once."""
+    async with node_client("domain.mjs", url(platform, "s", "?await_run=60")) as early:
+        session = await platform.engine.session("s", meta={"agent_id": AGENT})
+        await session.emit("WorkflowStarted", {"goal": "write"})
+        await session.emit("WorkflowStepStarted", {"step": "draft"}, task="draft")
+        assert [one["data"]["step_id"] for one in await early.until(heard="WorkflowStepStarted")] == [None, "draft"]
+        async with node_client("domain.mjs", url(platform, "s"), "cut") as late:
+            await session.emit("WorkflowLLMCallStarted", {"model": "m", "estimated_cost": 0.1, "task_id": "other"})
+            await session.emit("draft.saved", {"words": 3})
+            await session.emit("WorkflowCompleted", {"result": "done"})
+            await session.close(outputs={"text": "Dear"})
+            shown, again = await late.until(heard="closed"), await early.until(heard="WorkflowCompleted")
+    frames = await whole(platform, "s")
+    assert [frame.event for frame in frames] == [
+        "WorkflowStarted", "WorkflowStepStarted", "WorkflowLLMCallStarted", "message", "WorkflowCompleted",
+    ]  # fmt: skip
+    assert seen(shown) == heard(frames)
+    assert seen(again) == heard(frames)[2:]
+    assert orjson.loads(frames[2].data)["task_id"] == "s"
+    assert orjson.loads(frames[-1].data)["result"] == "done"
+
+
+async def test_a_run_of_tasks_may_be_told_of_from_outside(platform: Server) -> None:
+    """``run.emit`` beside its tasks; the start and the end are the engine's."""
+    run_id = (await platform.start("stubborn"))["run_id"]
+    run = await platform.engine.get(run_id)
+    async with node_client("domain.mjs", url(platform, run_id)) as page:
+        await page.until(heard="WorkflowStepStarted")
+        await run.emit("WorkflowToolCallStarted", {"tool": "search"}, task="body")
+        [call] = await page.until(heard="WorkflowToolCallStarted")
+        assert (call["data"]["step_id"], call["data"]["tool"]) == ("body", "search")
+        await run.cancel()
+        assert (await page.until(heard="WorkflowCancelled"))[-1]["data"]["task_id"] == run_id

@@ -116,7 +116,7 @@ def test_failed_skipped_and_cancelled_tasks_are_errors_that_say_why() -> None:
             await wait_for_event(run, "task.failed")
             await run.request_cancel(task="stopped", reason="not needed")
             await run.ended()
-            return [event async for event in run if isinstance(event, Event)]
+            return [event async for event in run]
 
     frames = told(EXECUTION, asyncio.run(main()))
     ends = results(frames)
@@ -172,7 +172,7 @@ def test_a_large_output_has_a_preview_and_a_reference_and_is_whole_in_the_batch(
         async with Engine() as engine:
             run = await engine.start(flow)
             await run
-            return [event async for event in run if isinstance(event, Event)], await run.output("large")
+            return [event async for event in run], await run.output("large")
 
     log, output = asyncio.run(main())
     (end,) = results(told(EXECUTION, log)).values()
@@ -204,7 +204,7 @@ def test_a_task_that_had_to_run_again_after_a_restart_completes_once_unless_it_e
         ("2", "task_start"), ("3", "task_complete"), ("9", "task_complete"), ("10", "execution_complete"),
     ]  # fmt: skip
     assert (frames[-1].data["totalTasks"], frames[-1].data["errorCount"]) == (1, 1)
-    completed = [*log[:6], *log_of(*[("run.paused", {})] * 6, ended(total_tasks=1, completed=1))[-1:]]
+    completed = [*log[:6], log_of(*[ended(total_tasks=1, completed=1)] * 7)[6]]
     assert EXECUTION.batch(completed, {}).body["results"][0]["output"] == 2
 
 
@@ -373,8 +373,12 @@ def test_a_cancelled_run_has_its_results_and_one_without_any_is_a_problem() -> N
 
 def check_batch(log: Sequence[Event]) -> None:
     """The batch says of each task what the stream said last, and counts what the stream counted."""
-    frames, body = told(EXECUTION, log), EXECUTION.batch(log, {}).body
+    frames, (status, body) = told(EXECUTION, log), EXECUTION.batch(log, {})
     ends = results(frames)
+    if status != 200:
+        assert (frames[-1].event, ends) == ("error", {})
+        assert body["detail"].endswith(frames[-1].data["error"])
+        return
     assert {row["taskId"]: row["status"] for row in body["results"]} == {id: end["status"] for id, end in ends.items()}
     assert [row for row in body["results"] if "error" in row] == [
         {**error, "executionTimeMs": ends[error["taskId"]]["executionTimeMs"]} for error in body["errors"]

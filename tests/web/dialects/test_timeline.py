@@ -116,12 +116,22 @@ def test_what_the_application_emits_is_shown_as_it_is() -> None:
 
 @pytest.mark.parametrize("end", ["WORKFLOW_COMPLETE", "WORKFLOW_ERROR"])
 def test_an_application_that_says_its_end_has_no_second_one(end: str) -> None:
-    """In a session, which has no start but the application's, and in a run of tasks."""
+    """In a session, which has no start but the application's either, and in a run of tasks that does end so."""
     last: Said = ("run.failed", {"error": ERROR, **END})
     frames = frames_of(TIMELINE, session(), ("WORKFLOW_START", {"message": "go"}), (end, {}), last)
     assert [body(frame)["type"] for frame in frames] == ["WORKFLOW_START", end]
     frames = frames_of(TIMELINE, started(), (end, {}, "draft"), last)
-    assert [body(frame)["type"] for frame in frames] == ["WORKFLOW_START", end]
+    wanted = ["WORKFLOW_START", end] if end == "WORKFLOW_ERROR" else ["WORKFLOW_START", end, "WORKFLOW_ERROR"]
+    assert [body(frame)["type"] for frame in frames] == wanted
+
+
+@pytest.mark.parametrize("own_end", ["WORKFLOW_COMPLETE", "ROUTER_THOUGHT"])
+def test_the_laws_hold_for_sessions_with_an_end_of_their_own_and_without(own_end: str) -> None:
+    """Whoever tells the end, a client can be cut anywhere."""
+    last: Said = ("run.failed", {"error": ERROR, **END})
+    log = log_of(session(), ("WORKFLOW_START", {}), (own_end, {"a": [1]}, "draft"), last)
+    for law in DIALECT_LAWS:
+        law(TIMELINE, log)
 
 
 def test_a_session_without_an_end_of_its_own_gets_one() -> None:
@@ -165,7 +175,8 @@ def test_every_recorded_run_is_a_timeline(name: str) -> None:
     assert all(list(one) == FIELDS for one in bodies)
     assert all(one["status"] == STATUS.get(one["type"], "IN_PROGRESS") for one in bodies)
     types = [one["type"] for one in bodies]
-    assert types[0] == "WORKFLOW_START"
+    is_session = log[0].data.get("session", False)
+    assert (types[0] == "WORKFLOW_START") != is_session
     assert [type for type in types if type in ("WORKFLOW_COMPLETE", "WORKFLOW_ERROR")] == types[-1:]
     begun = {one["agent_name"] for one in bodies if one["type"] == "AGENT_START"}
     assert begun <= {one["agent_name"] for one in bodies if one["type"] in ("AGENT_COMPLETE", "AGENT_ERROR")}

@@ -95,7 +95,10 @@ async def test_the_same_put_is_the_same_run_and_another_body_is_409(server: Serv
 async def test_a_put_without_a_workflow_or_with_a_bad_id_starts_nothing(server: Server) -> None:
     """Each mistake is answered with one sentence, and no run is started."""
     status, body = await server.put("/runs/mine", {"input": {}})
-    assert (status, body["detail"]) == (422, "the body must name the workflow: {workflow, input}")
+    assert (status, body["detail"]) == (
+        422,
+        "the body must name the workflow, {workflow, input}, or say {session: true}",
+    )
     status, body = await server.put("/runs/a%20b", {"workflow": "small"})
     assert (status, body["run_id"]) == (422, "a b")
     assert "'a b' is not a valid run id" in body["detail"]

@@ -13,6 +13,7 @@ domain     DOMAIN: flat messages as of an event broker
 timeline   TIMELINE: entries for a person beside a chat
 ag_ui/     AG_UI: a run as AG-UI 1.0
 ai_sdk/    AI_SDK: the UI message stream of the Vercel AI SDK
+cloudevents   CLOUDEVENTS: messages as CloudEvents, one a frame or as a batch
 unnamed    any of them without the names of its frames
 table      the dialects by name: ``register`` adds one
 """

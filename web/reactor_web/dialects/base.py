@@ -158,6 +158,7 @@ class Answers(Protocol):
     def batch(self, events: Iterable[Event], outputs: Mapping[str, Any]) -> Batch:
         """The answer, made of an ended run's events; there may be no progress, no chunks and no log lines among them.
 
+        The first is ``run.started`` with what is stored beside it, as in ``Dialect.begin``.
         ``outputs``: of the tasks whose ``task.completed`` only has a reference, by task id.
         """
         ...

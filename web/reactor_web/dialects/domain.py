@@ -21,7 +21,7 @@ from reactor.events.one_line import one_line
 from reactor.events.vocabulary import TERMINAL
 from reactor_web.dialects.base import DialectInfo, DialectOption, End, Opening
 from reactor_web.dialects.framing import encode
-from reactor_web.dialects.reading import error_text, is_own, object_of, read_facts
+from reactor_web.dialects.reading import error_text, object_of, read_facts
 
 NAMES: Final[Mapping[str, str]] = {
     "run.started": "WorkflowStarted",
@@ -48,8 +48,8 @@ HEARTBEAT: Final = "Heartbeat"
 OWN: Final = frozenset(NAMES.values()) | {HEARTBEAT}
 """The types of an application that are frames with a name, too."""
 ENDS: Final = frozenset({"WorkflowCompleted", "WorkflowFailed", "WorkflowCancelled"})
-
-MAX_AGENT_CHARS: Final = 200
+OF_THE_RUN: Final = ENDS | {"WorkflowStarted"}
+"""What an application says in a session, and the engine in any other run. Clients leave at the first end they see."""
 
 
 @dataclass(slots=True)
@@ -62,12 +62,6 @@ class Seen:
     is_session: bool = False
     has_own_end: bool = False
     """Whether the application has sent an end of its own."""
-
-
-def _agent(text: str) -> str:
-    if not 0 < len(text) <= MAX_AGENT_CHARS or not text.isprintable():
-        raise ValueError(f"must be 1 to {MAX_AGENT_CHARS} printable characters")
-    return text
 
 
 def _tail(text: str) -> int | None:
@@ -88,7 +82,7 @@ class Domain:
             "include_history": DialectOption(
                 _tail, None, "`false`: begin with what comes next, not with the first event.", sets="tail"
             ),
-            "agent_id": DialectOption(_agent, None, "The agent, where the meta of the run names none."),
+            "agent_id": DialectOption(str, None, "The agent, where the meta of the run names none."),
         },
     )
 
@@ -113,7 +107,8 @@ class Domain:
         state.run_id = event.run_id
         name = NAMES.get(event.type)
         if name is None:
-            name = event.type if event.type in OWN and is_own(event) else None
+            is_named = event.type in OWN and (state.is_session or event.type not in OF_THE_RUN)
+            name = event.type if is_named else None
             state.has_own_end = state.has_own_end or name in ENDS
         elif (event.type == "run.started" and state.is_session) or (event.type in TERMINAL and state.has_own_end):
             return b""

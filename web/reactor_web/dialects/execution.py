@@ -24,7 +24,7 @@ import orjson
 from reactor.events.event import Event, Notice
 from reactor.events.one_line import one_line
 from reactor_web.dialects.base import Batch, DialectInfo, End, Opening
-from reactor_web.dialects.reading import RunFacts, data_of, error_text, layers, milliseconds_between, read_facts
+from reactor_web.dialects.reading import RunFacts, error_text, layers, milliseconds_between, object_of, read_facts
 from reactor_web.sse.frames import HEARTBEAT, encode
 
 _CLOSING: Final = {
@@ -96,9 +96,9 @@ class Execution:
         return b""
 
     @staticmethod
-    def refused(problem: str, time: str) -> bytes:
+    def refused(error: str, time: str) -> bytes:
         """The stream of an execution that did not start, for clients that cannot see a status. ``time``: ISO 8601."""
-        return _frame("error", _error(problem, time), None)
+        return _frame("error", _error(error, time), None)
 
     @staticmethod
     def batch(events: Iterable[Event], outputs: Mapping[str, Any]) -> Batch:
@@ -197,7 +197,7 @@ def _over(state: Watched, event: Event) -> Said | None:
 
 def _own_task(state: Watched, event: Event) -> Said:
     """What an application says of a task in these words. In a session such tasks are those that are counted."""
-    given = data_of(event)
+    given = object_of(event)
     id = str(given.get("taskId") or event.task_id or "")
     data: dict[str, Any] = {"taskId": id, "tool": state.facts.named(id).tool or id}
     if event.type == "task_start":
@@ -217,7 +217,7 @@ def _own_end(state: Watched, event: Event) -> Said | None:
     if not state.facts.is_session:
         return None
     state.has_own_end = True
-    given = data_of(event)
+    given = object_of(event)
     return Said(event.type, {**given, "timestamp": given.get("timestamp", event.time)})
 
 

@@ -131,12 +131,6 @@ def milliseconds_between(start: str, end: str) -> float:
     return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds() * 1_000
 
 
-def data_of(event: Event) -> dict[str, Any]:
-    """What an event says; in a member ``data`` if an application has said something that is no object."""
-    data: Any = event.data
-    return cast("dict[str, Any]", data) if isinstance(data, dict) else {"data": data}
-
-
 def is_own(event: Event) -> bool:
     """Whether the application has emitted this event: its type is none of the engine's."""
     if event.type.startswith("child."):  # in a log of 0.1 it may be the application's

@@ -24,7 +24,7 @@ from reactor.events.event import Event, Notice
 from reactor.events.one_line import one_line
 from reactor.events.progress import WHOLE_TASK, child_units, fraction
 from reactor_web.dialects.base import DialectInfo, DialectOption, End, Opening
-from reactor_web.dialects.reading import RunFacts, TaskFacts, data_of, error_text, is_own, read_facts
+from reactor_web.dialects.reading import RunFacts, TaskFacts, error_text, is_own, object_of, read_facts
 from reactor_web.sse.frames import HEARTBEAT, encode
 
 
@@ -165,7 +165,7 @@ def _own(state: Shown, event: Event) -> dict[str, Any] | None:
 
     It says what it likes; what it leaves out is filled in.
     """
-    given = data_of(event)
+    given = object_of(event)
     if not (isinstance(given.get("step_name"), str) and isinstance(given.get("status"), str)):
         return None
     progress = given.get("progress")

@@ -11,6 +11,7 @@ from reactor_web.dialects.ag_ui import AG_UI
 from reactor_web.dialects.agents import AGENTS
 from reactor_web.dialects.ai_sdk import AI_SDK
 from reactor_web.dialects.base import Configurable, Dialect
+from reactor_web.dialects.cloudevents import CLOUDEVENTS
 from reactor_web.dialects.domain import DOMAIN
 from reactor_web.dialects.execution import EXECUTION
 from reactor_web.dialects.native import NATIVE
@@ -86,5 +87,5 @@ def known() -> tuple[str, ...]:
     return tuple(sorted(_by_name))
 
 
-for dialect in (NATIVE, EXECUTION, AGENTS, STEPS, DOMAIN, TIMELINE, AG_UI, AI_SDK):
+for dialect in (NATIVE, EXECUTION, AGENTS, STEPS, DOMAIN, TIMELINE, AG_UI, AI_SDK, CLOUDEVENTS):
     register(dialect)

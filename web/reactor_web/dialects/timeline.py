@@ -48,8 +48,8 @@ class Seen:
     is_session: bool = False
     agents: dict[str, str] = field(default_factory=dict[str, str])
     """The names of agents that stand in the meta of tasks, by task."""
-    has_own_end: bool = False
-    """Whether the application has sent an end of its own."""
+    own_end: str | None = None
+    """The type of the end that the application has sent."""
 
 
 class Timeline:
@@ -70,12 +70,11 @@ class Timeline:
     def step(state: Seen, event: Event) -> bytes:
         """The entry of an event; none where it has none, or the application writes its own start or end."""
         if is_own(event):
-            state.has_own_end = state.has_own_end or event.type in ENDS
+            if event.type in ENDS:
+                state.own_end = event.type
             return _frame(event, _own_entry(event, state))
-        if (event.type == "run.started" and state.is_session) or (event.type in TERMINAL and state.has_own_end):
-            return b""
         entry = _entry(event, state)
-        return b"" if entry is None else _frame(event, entry)
+        return b"" if entry is None or _is_said(event, entry, state) else _frame(event, entry)
 
     @staticmethod
     def notice(state: Seen, notice: Notice, id: int | None = None) -> bytes:
@@ -108,6 +107,14 @@ class Timeline:
             return Batch(500, {**thread, "detail": error_text(end), "error": end.data.get("error")})
         spent = {name: end.data[name] for name in ("duration_ms", "cost", "tokens") if name in end.data}
         return Batch(200, {**thread, "result": final_outputs(log, outputs), **spent})
+
+
+def _is_said(event: Event, entry: dict[str, Any], state: Seen) -> bool:
+    """Whether the application says it. In a session that is so of the start and, if it has sent one, of the end."""
+    if event.type == "run.started":
+        return state.is_session
+    # a run of tasks may end in another way than the application has said before
+    return event.type in TERMINAL and state.own_end is not None and (state.is_session or state.own_end == entry["type"])
 
 
 def _own_entry(event: Event, state: Seen) -> dict[str, Any]:

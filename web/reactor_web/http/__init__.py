@@ -6,6 +6,7 @@ parameters    single parameters of a query
 query         strings of a query or a header -> checked values
 settings      what a handler of the application sets of a stream
 body          the JSON of a request, and of a response
+agent_input   AgentInput: what an AG-UI client sends
 command       a command goes on when its client leaves
 middleware    only_looks: a middleware that need not see the end of a stream
 idempotency   a request with a key is carried out once

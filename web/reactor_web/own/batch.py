@@ -14,6 +14,7 @@ from reactor_web.dialects import Answers, Dialect
 from reactor_web.http.body import json_response
 from reactor_web.http.problems import problem_response
 from reactor_web.http.result import full
+from reactor_web.streaming.kept import run_started
 
 _NOT_IN_A_RESULT: Final = frozenset({"task.progress", "task.chunk", "log.created"})
 """There may be very many of them."""
@@ -42,7 +43,7 @@ async def _read(run: Run) -> tuple[list[Event], dict[str, Any]]:
         position = cursor_after(messages, position)
         for message in messages:
             if isinstance(message, Event) and message.type not in _NOT_IN_A_RESULT:
-                events.append(message)
+                events.append(message if message.seq > 1 else await run_started(run.feed) or message)
                 if message.type == "task.completed" and "output_ref" in message.data and message.task_id is not None:
                     outputs[message.task_id] = orjson.loads(await run.output(message.task_id))
     return events, outputs

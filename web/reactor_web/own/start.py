@@ -65,12 +65,13 @@ async def start_run(engine: Engine, start: Start, *, again: bool = False) -> Run
 
     Raises RunExists where it was started differently; with ``again`` that run is the answer, too.
     """
-    given = {"meta": start.meta, "budget": start.budget}
+    flow, inputs, meta, budget = start.workflow, start.input, start.meta, start.budget
     if start.run_id is None:
-        return await engine.start(start.workflow, start.input, **given)
+        return await engine.start(flow, inputs, meta=meta, budget=budget)
     try:
-        return (await engine.ensure(start.workflow, start.input, run_id=start.run_id, **given))[0]
+        run, _ = await engine.ensure(flow, inputs, run_id=start.run_id, meta=meta, budget=budget)
     except RunExists:
         if not again:
             raise
         return await engine.get(start.run_id)
+    return run

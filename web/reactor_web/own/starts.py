@@ -94,7 +94,7 @@ class _Route:
 async def _start(route: _Route, request: web.Request) -> web.StreamResponse:
     guard_change(request)
     options, kind = route.options(request), route.kind(request)
-    body = await _body(request)
+    body = await json_of(request)
     try:
         begun = check_start(await value_of(route.begin(request, body)), "begin(request, body)")
         if isinstance(begun, Start):  # what it says of the answer is checked before anything starts
@@ -129,7 +129,7 @@ async def _started(route: _Route, request: web.Request, start: Start) -> Run:
     return await route.engine.get(done.run_id)
 
 
-async def _body(request: web.Request) -> Any:
+async def json_of(request: web.Request) -> Any:
     """The JSON of a request, whatever it is; ``{}`` for none. In a thread where it is large."""
     raw = await request.read()
     try:

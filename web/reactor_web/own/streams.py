@@ -146,14 +146,17 @@ async def _matching(route: _Route, request: web.Request, pending: Awaitable[Run]
 async def _started(route: _Route, start: BeginGet, request: web.Request) -> Run:
     """The run of the request's id; started now, if there is none yet."""
     run_id = await id_or_none(request, route.id_from)
+    comes_back = bool(request.headers.get("Last-Event-ID") or request.query.get("after"))
     if run_id is not None:
         try:
             return await route.check_match(request, await route.engine.get(run_id))
         except UnknownRun:
-            if request.headers.get("Last-Event-ID") or request.query.get("after"):
+            if comes_back:
                 raise  # it has followed a run that is gone: nobody asked for another one
     guard_site(request)
     begun = check_start(await value_of(start(request)), "start(request)")
     if isinstance(begun, Run):
         return begun
+    if comes_back and run_id is None and begun.run_id is None:
+        raise Problem(400, "the stream cannot go on where it broke off: its URL names no run; this would start another")
     return await carry_out(start_run(route.engine, replace(begun, run_id=run_id or begun.run_id), again=True))

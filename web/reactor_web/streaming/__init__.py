@@ -23,5 +23,7 @@ page        some events of a run, for a client that asks again instead of follow
 observable  any Observable, for one client
 handover    a client that has caught up goes on without its handler
 socket      the events of a run on a WebSocket, and commands to it
+known       what an AG-UI client has already, when it comes back
+agent_run   one AG-UI run of a run, for the client that asked for it
 stream      ``stream(request, run)``: the response from its headers to its end
 """

@@ -13,9 +13,10 @@ from typing import Any, Final
 
 LAST_CHUNK: Final = b"0\r\n\r\n"
 """The end of a chunked body (RFC 9112, section 7.1)."""
-NO_CHUNK: Final = b"!\r\n"
-"""What no client can read as a chunk. A body that stops without its last chunk is an error to browsers, but not to
-``fetch`` of Node before 24 where the response says ``Connection: close``: it takes that for the end of the body."""
+NO_CHUNK: Final = b"1 \r\n"
+"""The beginning of a chunk of which nothing follows: the body breaks off. ``fetch`` of Node before 24 takes every body
+that says ``Connection: close`` and stops for one that has ended; it refuses the space. Other clients read over it, and
+miss the rest. What none could read (``!``) leaves aiohttp waiting for ever."""
 
 
 def chunk_of(data: bytes) -> bytes:

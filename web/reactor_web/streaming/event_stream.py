@@ -46,14 +46,16 @@ class EventStream(EventSourceResponse):
     is_cut = False
     """Whether its end is not to look like one: the connection closes without the last chunk, with a broken one."""
 
-    def __init__(self, headers: dict[str, str], media_type: str = EVENT_STREAM) -> None:
+    def __init__(self, headers: dict[str, str], media_type: str = EVENT_STREAM, *, keeps_alive: bool = False) -> None:
         super().__init__(
             headers=headers, allow_all_methods=True, ping_interval=_NEVER, send_timeout=SEND_TIMEOUT_SECONDS
         )
         self._own = {**OWN, "Content-Type": media_type}
         self.headers.update(self._own)
         del self.headers["Connection"]
-        self.force_close()
+        self._keeps_alive = keeps_alive
+        if not keeps_alive:
+            self.force_close()
 
     def enable_compression(self, force: object = None, strategy: int | None = None) -> None:
         """Does nothing: an event must leave when it happens, and the bytes of a window are shared by all clients."""
@@ -66,7 +68,9 @@ class EventStream(EventSourceResponse):
         """Runs behind the hooks of ``on_response_prepare``, of which some write to the headers of every response."""
         for name in _FALSE:
             self.headers.popall(name, None)
-        self.headers.update(self._own, Connection="close")
+        self.headers.update(self._own)
+        if not self._keeps_alive:
+            self.headers["Connection"] = "close"
         if getattr(self._payload_writer, "chunked", False):
             self.headers["Transfer-Encoding"] = "chunked"
         else:

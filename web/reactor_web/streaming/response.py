@@ -34,11 +34,18 @@ async def respond(
     client: Client,
     deliver: Callable[[Wire], Awaitable[bool]],
     more_headers: Mapping[str, str] = NO_HEADERS,
+    *,
+    keeps_alive: bool = False,
 ) -> web.StreamResponse:
-    """Answers with what ``deliver`` writes. ``deliver`` returns False if the stream goes on without its handler."""
+    """Answers with what ``deliver`` writes. ``deliver`` returns False if the stream goes on without its handler.
+
+    ``keeps_alive``: the connection takes another request after this one. Then a client can tell a connection that broke
+    from the end of the response: some take what ``Connection: close`` announced for complete, wherever it breaks.
+    """
     info = client.options.find_dialect().info
     of_run = {info.run_header: client.run_id} if info.run_header else NO_HEADERS
-    response = EventStream({**HEADERS, **info.headers, **of_run, **more_headers}, info.media_type)
+    headers = {**HEADERS, **info.headers, **of_run, **more_headers}
+    response = EventStream(headers, info.media_type, keeps_alive=keeps_alive)
     streams = streams_of(request)
     if STREAMS not in request.config_dict:
         client.server = request.protocol

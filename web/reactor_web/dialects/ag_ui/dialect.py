@@ -15,12 +15,13 @@ import orjson
 from reactor.events.event import Event, Notice
 from reactor.events.fold import evolve
 from reactor.events.one_line import one_line
-from reactor.events.state import RunState
+from reactor.events.state import RunState, TaskState
 from reactor.events.vocabulary import TERMINAL
 from reactor_web.dialects.ag_ui.engine import count_usage, messages_of
+from reactor_web.dialects.ag_ui.meta import sent_state
 from reactor_web.dialects.ag_ui.own import own_messages, session_messages
 from reactor_web.dialects.ag_ui.quiet import is_quiet
-from reactor_web.dialects.ag_ui.thread import Message, Thread
+from reactor_web.dialects.ag_ui.thread import PROTOCOL, Message, Thread
 from reactor_web.dialects.base import DialectInfo, End, Opening
 from reactor_web.dialects.framing import frames_of
 from reactor_web.dialects.reading import is_own, read_facts
@@ -53,15 +54,16 @@ class AgUi:
         thread = Thread(facts, RunState(facts.run_id))
         if started is not None and started.type == "run.started":
             evolve(thread.run, started)  # with what is stored beside it, which the event itself may lack
-            sent = facts.meta.get("ag_ui")
-            thread.board.begin(thread.run, sent.get("state") if isinstance(sent, dict) else None)
+            thread.board.begin(thread.run, sent_state(facts.meta))
         return thread, b""
 
     @staticmethod
     def step(state: Thread, event: Event) -> bytes:
         """The frames of an event."""
-        if not state.run.run_id:  # the beginning of the log is gone
+        if not state.run.run_id:  # the beginning of the log is gone, and the map of a child may be gone with it
             state.run.run_id = event.run_id
+        if event.map_index is not None and event.task is not None:
+            state.run.tasks.setdefault(event.task, TaskState(event.task, event.task))
         if event.type != "run.started" or not state.run.seq:
             evolve(state.run, event)
         if event.type == "llm.call.completed":
@@ -70,7 +72,7 @@ class AgUi:
 
     @staticmethod
     def notice(state: Thread, notice: Notice, id: int | None = None) -> bytes:
-        """What is in no log, as a message of its own; nothing where no AG-UI run is open: none may stand there."""
+        """What is in no log, as a message of one's own; nothing where no AG-UI run is open: none may stand there."""
         if not state.is_open:
             return b""
         return _frame({"type": "CUSTOM", "name": f"reactor.{notice.type}", "value": notice.data}, notice.time, id)
@@ -87,14 +89,34 @@ class AgUi:
         is_between = not state.is_open and state.number > 0
         if notice.type == "stream.end" or is_between:
             return b""
-        reason = notice.data.get("reason") or "closed"
-        sentence = _CLOSING.get(reason, "the server has closed the stream, and the run goes on")
-        code = reason if reason in _CLOSING else "stream_closing"
-        data = {"type": "RUN_ERROR", "message": f"{sentence} ({reason})", "code": code}
-        return _frame(data, notice.time, None)
+        return _frame(_closing(notice.data.get("reason") or "closed"), notice.time, None)
 
 
 AG_UI: Final = AgUi()
+
+
+def broken_off(thread_id: str, run_id: str, reason: str, time: str, *, has_begun: bool) -> bytes:
+    """The last frames of one client's AG-UI run, which a closing stream leaves without an end of its own."""
+    started = b"" if has_begun else _started(thread_id, run_id, time)
+    return started + _frame(_closing(reason), time, None)
+
+
+def refused(thread_id: str, run_id: str, message: str, code: str, time: str) -> bytes:
+    """All frames of an AG-UI run that cannot begin: a sentence that says why, and a word for programs."""
+    return _started(thread_id, run_id, time) + _frame(
+        {"type": "RUN_ERROR", "message": message, "code": code}, time, None
+    )
+
+
+def _started(thread_id: str, run_id: str, time: str) -> bytes:
+    ids = {"threadId": thread_id, "runId": run_id, "protocolVersion": PROTOCOL}
+    return _frame({"type": "RUN_STARTED", **ids}, time, None)
+
+
+def _closing(reason: str) -> Message:
+    sentence = _CLOSING.get(reason, "the server has closed the stream, and the run goes on")
+    code = reason if reason in _CLOSING else "stream_closing"
+    return {"type": "RUN_ERROR", "message": f"{sentence} ({reason})", "code": code}
 
 
 def _messages(thread: Thread, event: Event) -> Iterator[Message]:

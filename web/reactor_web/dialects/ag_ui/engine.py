@@ -8,7 +8,7 @@ from typing import Any, Final
 import orjson
 
 from reactor.events.event import Event
-from reactor_web.dialects.ag_ui.thread import Call, Message, Thread
+from reactor_web.dialects.ag_ui.thread import Call, Message, Thread, result_of
 from reactor_web.dialects.reading import error_text
 
 Make = Callable[[Thread, Event], Iterator[Message]]
@@ -59,6 +59,11 @@ def _chunk(thread: Thread, event: Event) -> Iterator[Message]:
         yield {"type": "TEXT_MESSAGE_CONTENT", "messageId": id, "delta": text}
 
 
+def _asked(thread: Thread, event: Event) -> Iterator[Message]:
+    if "problem" in event.data:  # the question is asked again
+        yield custom("reactor.rejected", event, {"key": event.data["key"], "problem": event.data["problem"]})
+
+
 def _tool_called(thread: Thread, event: Event) -> Iterator[Message]:
     id = _call_id(event)
     thread.calls.setdefault(event.task_id or "", {})[id] = Call(event.data["tool"], thread.number)
@@ -75,14 +80,7 @@ def _tool_answered(thread: Thread, event: Event) -> Iterator[Message]:
         yield {"type": "TOOL_CALL_START", "toolCallId": id, "toolCallName": data["tool"]}
         yield {"type": "TOOL_CALL_END", "toolCallId": id}
     result = data.get("result") if data["status"] == "success" else {"error": _problem_of(data)}
-    content = result if isinstance(result, str) else orjson.dumps(result).decode()
-    yield {
-        "type": "TOOL_CALL_RESULT",
-        "messageId": f"{id}/result",
-        "toolCallId": id,
-        "content": content,
-        "role": "tool",
-    }
+    yield result_of(id, result)
 
 
 def _call_id(event: Event) -> str:
@@ -94,10 +92,9 @@ def _problem_of(data: dict[str, Any]) -> str:
 
 
 def _run_resumed(thread: Thread, event: Event) -> Iterator[Message]:
-    if event.data["reason"] == "recovered":
+    if event.data["reason"] == "recovered" and thread.began != event.seq:
         yield from thread.close_all()  # the bodies died with their process, and begin anew
         thread.texts.clear()
-        thread.calls.clear()
         thread.board.update_all(thread.run)
         yield {"type": "STATE_SNAPSHOT", "snapshot": thread.board.snapshot(thread.run)}
 
@@ -106,8 +103,7 @@ def _run_completed(thread: Thread, event: Event) -> Iterator[Message]:
     data = event.data
     result = data["outputs"] if "outputs" in data else {name: data[name] for name in ("outputs_ref", "size")}
     yield from thread.delta(event)
-    # without the list a client would take a call that a crash has cut off for one that it has to answer
-    yield from thread.finish({"type": "success", "pendingToolCallIds": []}, result=result)
+    yield from thread.finish({"type": "success"}, result=result)
 
 
 def _run_cancelled(thread: Thread, event: Event) -> Iterator[Message]:
@@ -128,6 +124,7 @@ _MAKERS: Final[dict[str, Make]] = {
     "task.started": _task_started,
     "task.retrying": _task_retrying,
     "task.chunk": _chunk,
+    "task.waiting": _asked,
     "task.completed": _task_ended,
     "task.failed": _task_ended,
     "task.skipped": _task_ended,

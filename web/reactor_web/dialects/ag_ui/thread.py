@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+import orjson
+
 from reactor.events.event import Event
 from reactor.events.state import RunState, TaskState
 from reactor_web.dialects.ag_ui.board import NAME, Board
@@ -176,13 +178,15 @@ class Thread:
         return id
 
     def close_attempt(self, event: Event) -> Iterator[Message]:
-        """Closes text and step of a task whose attempt is over; its calls will have no result."""
+        """Closes text and step of a task whose attempt is over, and its calls that have no result."""
         task = event.task_id or ""
         if self.texts.pop(task, 0):
             prefix = f"{event.run_id}/{task}#"
             for opened in [one for one in self.open if one.kind == "text" and one.id.startswith(prefix)]:
                 yield from self.close(*opened)
-        self.calls.pop(task, None)
+        for id, call in self.calls.pop(task, {}).items():
+            if call.number == self.number:  # else a client would take it for one that it has to answer itself
+                yield result_of(id, {"error": "the attempt has ended before its call"})
         yield from self.close("step", task)
 
     def delta(self, event: Event) -> Iterator[Message]:
@@ -204,6 +208,13 @@ class Thread:
             "type": "STATE_SNAPSHOT",
             "snapshot": {**state, NAME: {"run": self.board.run, "tasks": self.board.tasks}},
         }
+
+
+def result_of(call_id: str, result: Any) -> Message:
+    """What a call of a tool has given: text as it is, anything else as JSON."""
+    content = result if isinstance(result, str) else orjson.dumps(result).decode()
+    ids = {"messageId": f"{call_id}/result", "toolCallId": call_id}
+    return {"type": "TOOL_CALL_RESULT", **ids, "content": content, "role": "tool"}
 
 
 def _has_body(task: TaskState) -> bool:

@@ -76,8 +76,9 @@ def _agent_named(name: str, event: Event, state: AgentsState) -> Agent:
     of_task = state.agents.get(event.task_id or "")
     if of_task is not None and of_task.name == name:
         return of_task
+    key = event.task_id if event.task_id is not None and of_task is None else name
     place = len(state.facts.tasks) + len(state.agents)  # behind those of the graph
-    return state.agents.setdefault(name, Agent(name, order=(place, -1)))
+    return state.agents.setdefault(key, Agent(name, order=(place, -1)))
 
 
 def _log(event: Event, state: AgentsState, data: dict[str, Any], throttle: float) -> list[Message]:

@@ -31,8 +31,8 @@ class Agent:
 
     name: str
     role: str = "agent"
-    step: Any = 0
-    """Its ``stepNumber``: as the task's meta says, else its place from 1."""
+    step: Any = None
+    """Its ``stepNumber``: as the task's meta says, else its place from 1; None where the application has said none."""
     status: str = "pending"
     """``pending``, ``running``, ``completed`` or ``failed``: what the frames can say. What was skipped or cancelled has
     failed, with the error ``skipped: …`` or ``cancelled: …``."""

@@ -28,7 +28,8 @@ def messages_of(event: Event, state: AgentsState, log_throttle: float) -> list[M
 def _run_started(event: Event, state: AgentsState) -> list[Message]:
     facts = state.facts if state.facts.run_id else read_facts(event)
     budget = facts.budget or {}
-    state.facts, state.name, state.started_at = facts, facts.workflow, event.time
+    state.facts, state.started_at = facts, event.time
+    state.name = None if facts.is_session else facts.workflow  # in a session the application says it
     state.total_steps = len(facts.tasks) or facts.total_tasks
     state.max_iterations, state.budget_limit = budget.get("tasks"), budget.get("cost")
     # a mapped task has no body; its children are known later
@@ -113,8 +114,9 @@ def _task_waiting(event: Event, state: AgentsState) -> list[Message]:
 
 def _task_spent(event: Event, state: AgentsState) -> list[Message]:
     data = event.data
-    if event.task_id is not None:
-        state.agent_of(event).cost += Decimal(str(data["cost"]))
+    agent = state.agents.get(event.task_id or "")
+    if agent is not None:  # in a session the application may not have spoken of it
+        agent.cost += Decimal(str(data["cost"]))
     return _running(state, total_cost=data["total_cost"])
 
 

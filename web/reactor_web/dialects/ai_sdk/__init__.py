@@ -8,6 +8,6 @@ tasks      what the engine says of tasks, tools and child runs
 dialect    AI_SDK: from an event to its chunks; the beginning and the end of a message
 """
 
-from reactor_web.dialects.ai_sdk.dialect import AI_SDK
+from reactor_web.dialects.ai_sdk.dialect import AI_SDK, CHAT_MESSAGE
 
-__all__ = ["AI_SDK"]
+__all__ = ["AI_SDK", "CHAT_MESSAGE"]

@@ -10,7 +10,7 @@ would refuse.
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 from reactor.events.event import Event, Notice
 from reactor.events.fold import evolve
@@ -34,6 +34,9 @@ from reactor_web.dialects.reading import error_text, is_own
 from reactor_web.sse.frames import HEARTBEAT
 
 DONE: Final = b"data: [DONE]\n\n"
+
+CHAT_MESSAGE: Final = "chat_message"
+"""The member of a run's meta with the id of the message that it goes on with. A new message has the id of its run."""
 
 _INDEX: Final = re.compile(r"[0-9]{1,18}")
 
@@ -113,7 +116,9 @@ def _start(state: Chunks, event: Event, out: list[Chunk]) -> None:
     state.is_session = event.data.get("session") is True
     if not state.is_session:
         state.messages = 1
-        out.append({"type": "start", "messageId": event.run_id})
+        meta: dict[str, Any] = event.data.get("meta") or {}
+        message = meta.get(CHAT_MESSAGE)  # it goes on with a message of the client's
+        out.append({"type": "start", "messageId": message if isinstance(message, str) else event.run_id})
         begin_step(state, out)
 
 

@@ -16,7 +16,7 @@ _SHOWN: Final = ("prompt", "schema", "expires", "problem", "toolCallId")
 class Before(NamedTuple):
     """What an event may change, as it was before."""
 
-    status: str | None = None
+    status: str = "pending"
     """Of the task."""
     mapped: str | None = None
     """The status of the mapped task that it is a child of."""
@@ -34,7 +34,7 @@ def before(state: Chunks, event: Event) -> Before:
     if event.task_id.endswith("]"):  # a child of a mapped task; its mapped task may be missing in half a log
         name = event.body["task"]
         mapped = tasks.setdefault(name, TaskState(name, name)).status
-    return Before(None, mapped) if task is None else Before(task.status, mapped, task.waiting or ())
+    return Before(mapped=mapped) if task is None else Before(task.status, mapped, task.waiting or ())
 
 
 def question_chunks(state: Chunks, event: Event, was: Before, out: list[Chunk]) -> None:

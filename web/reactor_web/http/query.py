@@ -142,13 +142,25 @@ def stream_options(
     fixed = {**(fixed or {})}
     fixed["own"] = tuple(sorted({**dict(own), **dict(fixed.get("own", ()))}.items()))
     given = StreamOptions(**{**defaults, **fixed})
+    options = _asked(query, last_event_id, replace(given, dialect=dialect.name))
+    if options.children:
+        _check_tree(query, dialect)
+    options = replace(options, **{name: value for name, value in fixed.items() if name != "after"})
+    # raises InvalidPattern now, not in the stream; a view names its items as it likes
+    matcher(options.types, options.tasks, any_type=options.view is not None)
+    return options
+
+
+def _asked(query: Query, last_event_id: str | None, given: StreamOptions) -> StreamOptions:
+    """What a query asks for, and what is ``given`` where it asks for nothing; raises Problem 400."""
     cursor = last_event_id if last_event_id else one(query, "after")
     throttle = number_in(query, "throttle", THROTTLE_RANGE, "milliseconds")
     heartbeat = number_in(query, "heartbeat", HEARTBEAT_RANGE, "seconds")
     tail = number_in(query, "tail", (0, MAX_EVENTS_BACK), "events", whole=True)
     logs = number_in(query, "logs", (0, MAX_EVENTS_BACK), "log lines", whole=True)
     await_run = number_in(query, "await_run", (0, MAX_WAIT_SECONDS), "seconds")
-    options = StreamOptions(
+    return replace(
+        given,
         after=given.after if cursor is None else parse_cursor(cursor, "Last-Event-ID" if last_event_id else "after"),
         part=given.part if cursor is None else parse_part(cursor),
         types=patterns(query, "types") or given.types,
@@ -161,17 +173,8 @@ def stream_options(
         await_run=given.await_run if await_run is None else await_run,
         on_disconnect=one_of(query, "on_disconnect", ("continue", "cancel")) or given.on_disconnect,
         children=flag(query, "children", given.children),
-        dialect=dialect.name,
-        own=given.own,
         names=flag(query, "names", given.names),
-        view=given.view,
     )
-    if options.children:
-        _check_tree(query, dialect)
-    options = replace(options, **{name: value for name, value in fixed.items() if name != "after"})
-    # raises InvalidPattern now, not in the stream; a view names its items as it likes
-    matcher(options.types, options.tasks, any_type=options.view is not None)
-    return options
 
 
 def _check_names(query: Query, names: Sequence[str], *, strict: bool) -> None:

@@ -158,14 +158,15 @@ class Readiness(TypedDict):
 
 
 class EventPage(TypedDict):
-    """Some events of a run."""
+    """Some events of a run, or of several."""
 
     events: list[dict[str, Any]]
-    cursor: int
-    """What ``after=`` takes next."""
+    cursor: int | str
+    """What ``after=`` takes next; of several runs it is a position, and text."""
     ended: bool
     """Nothing more comes."""
-    status: RunStatus
+    status: RunStatus | None
+    """Of the run; null for all runs."""
 
 
 class Emitted(TypedDict):

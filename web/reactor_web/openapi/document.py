@@ -121,7 +121,8 @@ def _content(media: str, type: Any, schemas: _Schemas) -> Schema:
     if type is not str:
         return {"schema": schemas.of(type)}
     if media in (EVENT_STREAM, "application/x-ndjson"):
-        return {"schema": {"type": "string", "description": "Each message is an `Event` or a `Notice`."}}
+        # without a type: some programs check the body as one text, others each of its messages
+        return {"schema": {"description": "Each message is an `Event` or a `Notice`."}}
     return {"schema": {"type": "string"}}
 
 

@@ -6,9 +6,11 @@ from typing import Any, Final
 
 from reactor.bounds import RUN_ID
 from reactor_web.bounds import (
+    DEFAULT_EVENTS,
     DEFAULT_HEARTBEAT_SECONDS,
     DEFAULT_PAGE,
     HEARTBEAT_RANGE,
+    MAX_EVENTS,
     MAX_EVENTS_BACK,
     MAX_PAGE,
     MAX_WAIT_SECONDS,
@@ -33,11 +35,11 @@ _TEXT: Final[Schema] = {"type": "string"}
 
 def _in(place: str, schema: Schema, about: str, name: str) -> Schema:
     required: Schema = {"required": True} if place == "path" else {}
-    return {"name": name, "in": place, "description": about, "schema": schema, **required}
+    return {"name": name.partition(".")[0], "in": place, "description": about, "schema": schema, **required}
 
 
 _Parameters = dict[str, tuple[Schema, str]]
-"""Name -> its schema, and what it is."""
+"""Name -> its schema, and what it is. What stands behind a dot tells parameters of one name apart."""
 
 _IN_PATH: Final[_Parameters] = {
     "id": ({"type": "string", "pattern": RUN_ID.pattern}, "The id of a run."),
@@ -66,6 +68,7 @@ _IN_QUERY: Final[_Parameters] = {
     "names": ({**_FLAG, "default": "1"}, "`0`: frames have no event name."),
     "wait": (_number((0, MAX_WAIT_SECONDS)), "Of a page: seconds to wait for something to come."),
     "limit": (_integer(1, MAX_PAGE, default=DEFAULT_PAGE), "How many there are in a page at most."),
+    "limit.events": (_integer(1, MAX_EVENTS, default=DEFAULT_EVENTS), "Of a page: how many events there are at most."),
     "status": (_TEXT, "Only runs with this status."),
     "workflow": (_TEXT, "Only runs of this workflow."),
     "parent": (_TEXT, "Only child runs of this run."),
@@ -88,10 +91,13 @@ def _all() -> dict[str, Schema]:
 
 
 PARAMETERS: Final = _all()
-"""By name."""
+"""By name; of a name that means two things one with a dot."""
 
 STREAM: Final = (
     "after", "tail", "types", "tasks", "throttle", "heartbeat", "snapshot", "logs", "await_run", "on_disconnect",
     "children", "dialect", "names", "Last-Event-ID",
 )  # fmt: skip
 """What a stream of the routes takes; a test holds this against ``http.query``."""
+
+OF_ALL: Final = ("after", "types", "tasks", "heartbeat", "dialect", "names", "workflow", "parent", "Last-Event-ID")
+"""What the stream of all runs takes; a test holds this against ``http.query``."""

@@ -115,7 +115,7 @@ OPERATIONS: Final = (
     Operation(
         "get", "/runs/{id}/events", "followRun", "events",
         "The events of a run: as they happen, or a page of them.",
-        {200: _FOLLOWED, 204: None}, ("id", *STREAM, *_PAGE), problems=(400, 403, 404, 406, 503),
+        {200: _FOLLOWED, 204: None}, ("id", *STREAM, *_PAGE), problems=(400, 403, 404, 406, 422, 503),
     ),
     Operation(
         "get", "/events", "followAll", "events",
@@ -129,7 +129,7 @@ OPERATIONS: Final = (
     ),
     Operation(
         "get", "/runs/{id}/ws", "openSocket", "events", "The events of a run and commands to it, on a WebSocket.",
-        {101: None}, ("id", *STREAM), problems=(400, 403, 404, 426, 503),
+        {101: None}, ("id", *STREAM), problems=(400, 403, 404, 422, 426, 503),
     ),
     _command("cancel", "cancelRun", "Cancels a run, or one task of it.", bodies.CancelBody),
     _command("pause", "pauseRun", "Starts no more tasks until the run is resumed.", bodies.ReasonBody),

@@ -19,6 +19,10 @@ stalled         S5: clients that do not read
 replay          S6: a run read from the log
 reconnect       S7: all clients come back at once
 
+Dialects, against the native one:
+
+frames          D1: what the frames of an event cost
+
 What they use:
 
 shapes          the graphs that are measured

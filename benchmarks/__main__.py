@@ -18,6 +18,7 @@ from benchmarks import (
     engine,
     fanout,
     followed,
+    frames,
     growth,
     idle,
     latency,
@@ -49,6 +50,7 @@ MEASURES: dict[str, Callable[[bool], Figure]] = {
     "S5": stalled.s5,
     "S6": replay.s6,
     "S7": reconnect.s7,
+    "D1": frames.d1,
 }
 """Each takes ``quick``: whether to measure small sizes."""
 PIPE_WIDTH = 160

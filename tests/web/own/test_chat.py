@@ -200,6 +200,24 @@ async def test_a_server_that_closes_is_not_taken_for_the_end(chat: Chat, major: 
         assert state["finished"][-1].get("finishReason") is None
 
 
+async def test_a_lost_connection_is_resumed_without_doubling_anything(chat: Chat) -> None:
+    """The replay begins with ``start``, by which version 7 builds the message anew, beside what it has of it."""
+    async with ChatClient("ai7", "default", chat.api, "c1") as client:
+        await client("begin", "hello")
+        for stream in chat.streams:
+            stream.abort("error")
+        state = await client("settle")
+        assert state["status"] == "error"
+        resumed = asyncio.ensure_future(client("resume"))
+        await wait_until(lambda: len(chat.streams) == 1)
+        chat.gates.open()
+        state = await resumed
+        assert (state["status"], state["error"]) == ("ready", None)
+        _, answer = state["messages"]
+        assert answer == (await client("reconnect", answer["id"]))["message"]
+        assert texts_of(answer) == ["hello done"] * 2
+
+
 @pytest.mark.parametrize("kind", ["workflow", "workflow-with-id"])
 async def test_a_message_that_is_cut_fifty_times_is_the_same(chat: Chat, kind: str) -> None:
     """``WorkflowChatTransport``, as it is, goes on behind the chunks that it has, wherever it was cut."""

@@ -33,7 +33,9 @@ def before(state: Chunks, event: Event) -> Before:
     mapped = None
     if event.task_id.endswith("]"):  # a child of a mapped task; its mapped task may be missing in half a log
         name = event.body["task"]
-        mapped = tasks.setdefault(name, TaskState(name, name)).status
+        if name not in tasks:
+            tasks[name] = TaskState(name, name)
+        mapped = tasks[name].status
     return Before(mapped=mapped) if task is None else Before(task.status, mapped, task.waiting or ())
 
 

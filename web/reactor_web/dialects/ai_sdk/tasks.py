@@ -32,9 +32,9 @@ def task_chunks(state: Chunks, event: Event, was: Before, out: list[Chunk]) -> N
     say = _CHUNKS.get(event.type)
     if say is not None:
         say(state, event, out)
-    question_chunks(state, event, was, out)
     if event.task_id is None:
         return
+    question_chunks(state, event, was, out)
     task = state.run.tasks.get(event.task_id)
     if task is None:
         return

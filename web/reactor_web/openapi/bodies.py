@@ -162,11 +162,11 @@ class EventPage(TypedDict):
 
     events: list[dict[str, Any]]
     cursor: int | str
-    """What ``after=`` takes next; of several runs it is a position, and text."""
+    """What ``after=`` takes next."""
     ended: bool
     """Nothing more comes."""
     status: RunStatus | None
-    """Of the run; null for all runs."""
+    """Of the run; null where there are several."""
 
 
 class Emitted(TypedDict):

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from reactor_web.openapi import bodies
-from reactor_web.openapi.parameters import OF_ALL, STREAM
+from reactor_web.openapi.parameters import POSITIONS, STREAM
 
 JSON: Final = "application/json"
 EVENT_STREAM: Final = "text/event-stream"
+BATCH: Final = "application/cloudevents-batch+json"
 
 Contents = Mapping[str, Any]
 """Media type -> the type of the body; ``str`` for a stream."""
@@ -55,14 +56,6 @@ _START: Final = (*STREAM, "Prefer", "Idempotency-Key")
 _START_PROBLEMS: Final = (400, 404, 409, 410, 413, 422, *CHANGE, *CLOSED)
 _COMMAND_PROBLEMS: Final = (400, 404, 409, 413, 422, *CHANGE, *CLOSED)
 _READ: Final = (404, 503)
-
-_FOLLOWED: Final[Contents] = {
-    EVENT_STREAM: str,
-    "application/x-ndjson": str,
-    JSON: bodies.EventPage,
-    "application/cloudevents-batch+json": list[dict[str, Any]],
-}
-_PAGE: Final = ("limit.events", "wait")
 
 
 def _command(name: str, id: str, summary: str, body: Any, *parameters: str) -> Operation:
@@ -115,12 +108,15 @@ OPERATIONS: Final = (
     Operation(
         "get", "/runs/{id}/events", "followRun", "events",
         "The events of a run: as they happen, or a page of them.",
-        {200: _FOLLOWED, 204: None}, ("id", *STREAM, *_PAGE), problems=(400, 403, 404, 406, 422, 503),
+        {200: {EVENT_STREAM: str, "application/x-ndjson": str, JSON: bodies.EventPage, BATCH: list[dict[str, Any]]},
+         204: None},
+        ("id", *STREAM, "limit.events", "wait"), problems=(400, 403, 404, 406, 422, 503),
     ),
     Operation(
         "get", "/events", "followAll", "events",
-        "The events of all runs in the order of the log. `meta.<name>=`: only of runs whose meta has this.",
-        {200: _FOLLOWED}, (*OF_ALL, *_PAGE), problems=(400, 406, 503),
+        "The events of all runs in the order of the log; its cursor is a position. `meta.<key>=` selects by meta.",
+        {200: {EVENT_STREAM: str, "application/x-ndjson": str, JSON: bodies.EventPage, BATCH: list[dict[str, Any]]}},
+        (*POSITIONS, "workflow", "parent", "limit.events", "wait"), problems=(400, 403, 406, 503),
     ),
     Operation(
         "post", "/runs/{id}/events", "emit", "events", "Says something in an open run.",

@@ -267,6 +267,16 @@ def test_a_session_says_its_messages_itself() -> None:
     ]  # fmt: skip
 
 
+def test_a_result_of_the_message_before_is_for_a_message_that_goes_on() -> None:
+    """A client knows the calls of the message that it has, and of no other."""
+    call = ("tool-input-available", {"toolCallId": "1", "toolName": "x", "input": {}})
+    result = ("tool-output-available", {"toolCallId": "1", "output": 1})
+    same = [("start", {"messageId": "m"}), call, ("finish", {}), ("start", {"messageId": "m"}), result]
+    assert said(*same, session=True)[-1] == {"type": "tool-output-available", "toolCallId": "1", "output": 1}
+    other = [("start", {"messageId": "m"}), call, ("finish", {}), ("start", {}), result]
+    assert said(*other, session=True)[-1]["type"] == "data-tool-output-available"
+
+
 def test_a_session_that_says_no_end_gets_one() -> None:
     """What it has left open is closed."""
     chunks = chunks_of(ended(("start", {}), ("text-delta", {"delta": "a"}, "writer", 0), session=True))

@@ -204,15 +204,24 @@ def _add_boundary(state: Chunks, type: str, members: Chunk, out: list[Chunk]) ->
     elif type == "finish-step":
         end_step(state, out)
     elif type == "start":
-        state.messages += 1
-        state.has_finished = False
-        state.ended.clear()
-        again = "" if state.messages == 1 else f".{state.messages}"
-        out.append({"type": type, "messageId": f"{state.run.run_id}{again}", **members})
+        _begin_message(state, members, out)
     elif type == "finish":
         end_texts(state, out)
         state.has_finished, state.in_step = True, False
-        state.calls.clear()  # those that are open are the client's to answer
         out.append({"type": type, **members})
     else:
         out.append({"type": type, **members})
+
+
+def _begin_message(state: Chunks, members: Chunk, out: list[Chunk]) -> None:
+    """The next message; or the same one goes on, and its open calls may get their results."""
+    state.messages += 1
+    state.has_finished = False
+    state.ended.clear()
+    again = "" if state.messages == 1 else f".{state.messages}"
+    chunk = {"type": "start", "messageId": f"{state.run.run_id}{again}", **members}
+    if chunk["messageId"] != state.message_id:
+        end_texts(state, out)
+        state.calls.clear()
+    state.message_id = chunk["messageId"]
+    out.append(chunk)

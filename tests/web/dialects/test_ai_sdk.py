@@ -283,6 +283,19 @@ def test_a_session_that_says_no_end_gets_one() -> None:
     assert types_of(chunks) == ["start", "text-start", "text-delta", "text-end", "data-run", "finish"]
 
 
+def test_a_reason_that_only_one_version_knows_is_sent_as_one_that_both_know() -> None:
+    """``interrupted`` of version 7."""
+    chunks = chunks_of(ended(("start", {}), ("finish", {"finishReason": "interrupted"}), session=True))
+    assert chunks[-1] == {"type": "finish", "finishReason": "other"}
+
+
+@pytest.mark.parametrize("reason", ["", 7, ["stop"], {"stop": 1}])
+def test_an_end_with_no_reason_that_there_is_is_data(reason: Any) -> None:
+    """The message goes on, and has the end that the session has."""
+    chunks = chunks_of(ended(("start", {}), ("finish", {"finishReason": reason}), session=True))
+    assert types_of(chunks) == ["start", "data-finish", "data-run", "finish"]
+
+
 def test_a_text_whose_id_has_ended_gets_another_one() -> None:
     """``WorkflowChatTransport`` drops a text whose id it has seen end in this step."""
     events = [

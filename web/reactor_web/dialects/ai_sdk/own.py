@@ -31,7 +31,8 @@ from reactor_web.dialects.ai_sdk.chunks import (
 from reactor_web.dialects.ai_sdk.names import data_type
 
 FINISH_REASONS: Final = frozenset({"stop", "length", "content-filter", "tool-calls", "error", "other"})
-"""Those of version 6. Version 7 has ``interrupted`` besides."""
+"""Those of version 6. Version 7 has ``interrupted`` besides, which is sent as ``other``."""
+INTERRUPTED: Final = "interrupted"
 
 Check: TypeAlias = Callable[[Any], bool]
 
@@ -54,6 +55,10 @@ def _is_anything(value: Any) -> bool:
 
 def _is_encoding(value: Any) -> bool:
     return value in ("json", "text")
+
+
+def _is_reason(value: Any) -> bool:
+    return isinstance(value, str) and (value in FINISH_REASONS or value == INTERRUPTED)
 
 
 def _is_metadata(value: Any) -> bool:
@@ -105,7 +110,7 @@ SHAPES: Final[Mapping[str, Shape]] = {
 
 OF_A_SESSION: Final[Mapping[str, Shape]] = {
     "start": Shape({}, {"messageId": _is_text, "messageMetadata": _is_anything}),
-    "finish": Shape({}, {"finishReason": FINISH_REASONS.__contains__, "messageMetadata": _is_anything}),
+    "finish": Shape({}, {"finishReason": _is_reason, "messageMetadata": _is_anything}),
     "start-step": Shape(),
     "finish-step": Shape(),
     "abort": Shape({}, {"reason": _is_text}),
@@ -208,6 +213,8 @@ def _add_boundary(state: Chunks, type: str, members: Chunk, out: list[Chunk]) ->
     elif type == "finish":
         end_texts(state, out)
         state.has_finished, state.in_step = True, False
+        if members.get("finishReason") == INTERRUPTED:
+            members["finishReason"] = "other"
         out.append({"type": type, **members})
     else:
         out.append({"type": type, **members})

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from reactor.events.event import Event
 from reactor.events.fold_spending import budget_event, child_run_ended, child_run_started, task_spent
-from reactor.events.keyed import is_keyed, remember
+from reactor.events.keyed import KEYED_END, remember
 from reactor.events.state import (
     ENDED,
     RUN_STATUS,
@@ -34,7 +34,7 @@ def evolve(state: RunState, event: Event) -> RunState:
     fold = _FOLDS.get(event.type)
     if fold is not None:
         fold(state, event.decode())
-    elif is_keyed(event.json):
+    elif event.json[-2] == KEYED_END:
         if state.remembered is None:
             state.remembered = {}
         remember(state.remembered, event.decode())

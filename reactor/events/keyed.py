@@ -17,7 +17,10 @@ import orjson
 from reactor import bounds
 from reactor.events.one_line import one_line
 
-_QUOTE: Final = ord('"')
+KEYED_END: Final = ord('"')
+"""The last byte but one of an event with a key. One without ends with its data, an object. So it costs one look at one
+byte to find nearly all that have none; one that somebody has encoded again, in another order, may end like this too.
+"""
 
 Emitted = tuple[str, str | None, bytes]
 """Type, task id and data of one event."""
@@ -39,16 +42,8 @@ def tail_of(key: str, digest: str) -> bytes:
     return one_line(b',"idempotency_digest":"%b","idempotency_key":%b' % (digest.encode(), orjson.dumps(key)))
 
 
-def is_keyed(json: bytes) -> bool:
-    """False for an event without a key. It ends with its data, an object, so that this costs one look at one byte.
-
-    It may be true of one that somebody has encoded again in another order.
-    """
-    return json[-2] == _QUOTE
-
-
 def remember(remembered: dict[str, Remembered], body: dict[str, Any]) -> None:
-    """Notes an event that has a key. Of more than ``bounds.RUN_ANSWERS`` keys the oldest are forgotten."""
+    """Notes an event, if it has a key. Of more than ``bounds.RUN_ANSWERS`` keys the oldest are forgotten."""
     key, digest, seq = body.get("idempotency_key"), body.get("idempotency_digest"), body["seq"]
     if key is None or digest is None:
         return

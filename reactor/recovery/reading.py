@@ -51,7 +51,6 @@ async def load_past(log: EventLog, graph: Graph, state: RunState, last: Event | 
     bodies = [task for task in state.tasks.values() if task.count is None]
     last_time = last.time if last else ""
     elapsed_ms = milliseconds(state.started, last_time) - (state.downtime_ms or 0.0)
-    pausing_ms = milliseconds(state.paused_at, last_time)
     return Past(
         tasks={id: task.copy() for id, task in state.tasks.items()},
         outputs=outputs,
@@ -62,7 +61,7 @@ async def load_past(log: EventLog, graph: Graph, state: RunState, last: Event | 
         started_bodies=sum(task.attempt for task in bodies),
         task_time_ms=sum(task.duration_ms or 0.0 for task in bodies),
         elapsed_ms=elapsed_ms,
-        active_ms=max(0.0, elapsed_ms - (state.paused_ms or 0.0) - pausing_ms),
+        active_ms=max(0.0, elapsed_ms - (state.paused_ms or 0.0) - milliseconds(state.paused_at, last_time)),
         downtime_ms=milliseconds(last_time, now),
         ending=ending,
         is_paused=state.status == "paused" and ending is None,
@@ -71,12 +70,14 @@ async def load_past(log: EventLog, graph: Graph, state: RunState, last: Event | 
         retry_seconds={task.id: _retry_seconds(task.retry, now) for task in bodies if task.retry is not None},
         mailboxes=await read_mailboxes(log, state, runs_again),
         ledger=Ledger.restored(None if state.budget is None else Budget.of(state.budget), state),
-        silent_ms=0.0 if state.idle is None else await _silent_ms(log, state, last, now),
+        silent_ms=await _silent_ms(log, state, last, now),
     )
 
 
 async def _silent_ms(log: EventLog, state: RunState, last: Event | None, now: str) -> float:
-    """How long nothing was said in a session. That it was recovered was said by nobody."""
+    """How long nothing was said in a session that is not to be idle. That it was recovered was said by nobody."""
+    if state.idle is None:
+        return 0.0
     while last is not None and last.type == "run.resumed" and last.seq > 1:
         events = await log.read(state.run_id, last.seq - 2, 1)
         last = events[0] if events else None

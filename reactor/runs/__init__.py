@@ -16,6 +16,8 @@ spending      money, tokens and its budget
 children      its child runs
 child_records  what its log says of its child runs
 tree          the runs below a run, with their open questions
+positions     a reader's place in the log, and what it is told is gone
+all_events    the events of all runs, in the order of their commits
 tree_events   the events of a run and of those below it, in the order of their commits
 tree_watchers  who is told when a run of a tree has published something
 parent        how a run and its child runs see each other

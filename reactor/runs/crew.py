@@ -20,12 +20,12 @@ from reactor.tasks.scope import Scope
 class Crew:
     """One actor a task of the graph. Loop thread only."""
 
-    def __init__(self, graph: Graph, room: Room, outside: Inlet[Draft] | None = None) -> None:
+    def __init__(self, graph: Graph, room: Room, *, is_session: bool = False) -> None:
         self._graph = graph
         self.ready = ReadyQueue(room)
         self.actors: dict[str, Actor] = {}
         """By name, upstreams first."""
-        self.outside = outside
+        self.outside = Inlet[Draft]() if is_session else None
         """Of an open session: the one source of its drafts. It has no actors, and ends when this source does."""
         self._bus: Disposing | None = None
 

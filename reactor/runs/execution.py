@@ -13,23 +13,21 @@ from reactor.events.event import Draft, Window
 from reactor.events.restoring import input_digest
 from reactor.events.state import RUN_STATUS
 from reactor.logger import get_logger
-from reactor.operators.attached import Inlet
 from reactor.runs.beginning import Beginning
 from reactor.runs.child_records import ChildEnd, ChildRecords, end_of
 from reactor.runs.children import Children
 from reactor.runs.control import Control
 from reactor.runs.crew import Crew
 from reactor.runs.host import Host
-from reactor.runs.idle import Idle
 from reactor.runs.journal import Journal
 from reactor.runs.limits import Limits
 from reactor.runs.outside import Outside
-from reactor.runs.parent import ChildRun
+from reactor.runs.parent import ChildRun, Parent
 from reactor.runs.spending import Spending
 from reactor.runs.summary import terminal_draft
 from reactor.runs.time_limits import time_limits
 from reactor.stream.feed import Closed, Feed
-from reactor.supervision.ending import Closing, Ending, EndReason
+from reactor.supervision.ending import Ending, EndReason
 from reactor.supervision.isolation import Isolation
 from reactor.supervision.ledger import Ledger
 from reactor.supervision.progress import Progress
@@ -68,7 +66,6 @@ class Execution:
         self.run_id = feed.run_id
         self.graph = graph
         self.feed = feed
-        self.parent = beginning.parent
         self.ledger = past.ledger if past else Ledger(beginning.budget)
         self.beginning = beginning
         self.reused: Mapping[str, Output] = reused or {}
@@ -79,26 +76,17 @@ class Execution:
         self._started_at = host.clock.monotonic() - (past.elapsed_ms / 1000 if past else 0.0)
         self._is_waiting_for_children = False  # all tasks have ended, and child runs are still open
         self._terminal: Draft | None = None
-        self._closing: Closing | None = None
 
         self.journal = Journal(
             host, feed, published=published, stop_bodies=lambda: self.crew.stop(), closed=self._close
         )
-        source = Inlet[Draft]() if beginning.session else None
-        self.crew = Crew(graph, self.journal.room, source)
+        self.crew = Crew(graph, self.journal.room, is_session=beginning.session)
         self.children = Children(self, host.child_runs)
         self.control = Control(self.journal, self.crew, self.children, self._stopwatch(host, past), host)
         self.child_records = ChildRecords(self.journal, self.crew)
         above = None if self.parent is None else (self.parent.run.spending, self.parent.task_id)
         self.spending = Spending(self.run_id, self.journal, self.crew, self.control, self.ledger, above)
-        self.outside = Outside(
-            host,
-            self.journal,
-            self.crew,
-            self.spending,
-            source=None if source is None else source.on_next,
-            idle=None if beginning.idle is None else Idle(beginning.idle, host.clock, self._close_idle),
-        )
+        self.outside = Outside(host, self.journal, self.crew, self.spending, beginning.idle)
         self.limits = Limits(self.run_id, host, graph)
         self._progress = _progress(graph, past)
         self.totals = Totals(past.total_tasks, past.started_bodies, past.task_time_ms) if past else Totals(graph.bodies)
@@ -201,15 +189,6 @@ class Execution:
 
     # --- its end ---
 
-    def close_session(self, closing: Closing) -> None:
-        """Ends a session."""
-        self._closing = closing
-        self.crew.end_outside()
-
-    def _close_idle(self) -> None:
-        message = f"nothing was said for {self.beginning.idle:g} seconds"
-        self.close_session(Closing("failed", error={"type": "SessionIdle", "message": message}, reason=EndReason.IDLE))
-
     @property
     def sealed_as(self) -> str | None:
         """The final status, once the terminal event is written."""
@@ -232,7 +211,7 @@ class Execution:
                 ledger=self.ledger,
                 duration_ms=(self._clock.monotonic() - self._started_at) * 1000,
                 task_time_ms=self.totals.task_time_ms,
-                closing=self._closing,
+                closing=self.outside.closing,
             )
             self.journal.seal(self._terminal)
         except Exception as bug:  # the run must not stay open without a word
@@ -244,7 +223,7 @@ class Execution:
 
     def _close(self) -> None:
         self.control.close()
-        self.outside.close()
+        self.outside.leave()
         self._ended(self)
         self._terminal = None  # its parent has it: who keeps this run need not keep the outputs twice
 
@@ -273,6 +252,10 @@ class Execution:
 
     def committed(self) -> Awaitable[None]:
         return self.journal.committed()
+
+    @property
+    def parent(self) -> Parent | None:
+        return self.beginning.parent
 
     @property
     def parent_id(self) -> str | None:

@@ -44,6 +44,7 @@ class OpenRuns:
         self.index = stores.index
         self.checkpoints = stores.checkpoints
         self.order = stores.order
+        self.whole = stores.whole
         self.leases = Leases(stores.lease, self.check_new)
         stores.lease.when_lost(self._on_lease_lost)
         self.clock = clock

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Generator, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -17,6 +17,7 @@ from reactor.runs.host import Host
 from reactor.runs.idle import Idle
 from reactor.runs.journal import Journal
 from reactor.runs.spending import Spending
+from reactor.supervision.ending import Closing, EndReason
 from reactor.tasks.actor import Actor
 from reactor.waiting import READY
 
@@ -36,26 +37,20 @@ class Named(NamedTuple):
 class Outside:
     """The outside of one open run. Loop thread only.
 
-    ``source``: of a session, where its drafts go in; None for a run with tasks, beside which they are written.
+    The drafts of a session go into its one source; those of a run with tasks are written beside theirs. ``idle``: the
+    seconds of silence after which a session is closed.
     """
 
-    def __init__(
-        self,
-        host: Host,
-        journal: Journal,
-        crew: Crew,
-        spending: Spending,
-        *,
-        source: Callable[[Draft], None] | None,
-        idle: Idle | None,
-    ) -> None:
+    def __init__(self, host: Host, journal: Journal, crew: Crew, spending: Spending, idle: float | None) -> None:
         self._loop = host.loop
         self._journal = journal
         self._crew = crew
         self._spending = spending
-        self._is_session = source is not None
-        self._write = journal.write if source is None else source
-        self.idle = idle
+        self._is_session = crew.outside is not None
+        self._write = journal.write if crew.outside is None else crew.outside.on_next
+        self._idle = None if idle is None else Idle(idle, host.clock, self._close_idle)
+        self.closing: Closing | None = None
+        """How a session was closed."""
         self.was_heard = False
         """Something was said: a drain waits until it is in the log, for nobody would say it again."""
         self._pending: dict[str, Remembered] = {}
@@ -65,12 +60,22 @@ class Outside:
 
     def begin(self, silent: float = 0.0) -> None:
         """The run is open. ``silent``: for how many seconds nothing was said in a session before."""
-        if self.idle is not None:
-            self.idle.begin(silent)
+        if self._idle is not None:
+            self._idle.begin(silent)
 
-    def close(self) -> None:
-        if self.idle is not None:
-            self.idle.stop()
+    def leave(self) -> None:
+        """The run is over, or goes on elsewhere."""
+        if self._idle is not None:
+            self._idle.stop()
+
+    def close(self, closing: Closing) -> None:
+        """Ends a session."""
+        self.closing = closing
+        self._crew.end_outside()
+
+    def _close_idle(self) -> None:
+        message = "" if self._idle is None else f"nothing was said for {self._idle.seconds:g} seconds"
+        self.close(Closing("failed", error={"type": "SessionIdle", "message": message}, reason=EndReason.IDLE))
 
     # --- who speaks ---
 
@@ -133,8 +138,8 @@ class Outside:
     def heard(self) -> None:
         """Something is said now."""
         self.was_heard = True
-        if self.idle is not None:
-            self.idle.heard()
+        if self._idle is not None:
+            self._idle.heard()
 
     # --- keys ---
 

@@ -61,7 +61,7 @@ class Session(Run):
         """
         closing = _closing(status, outputs, error)
         execution = await self._open()
-        execution.close_session(closing)
+        execution.outside.close(closing)
         await self._committed(execution)
 
     async def outputs(self) -> dict[str, Any]:

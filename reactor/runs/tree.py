@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from reactor import bounds
 from reactor.errors import RunNotHere, UnknownRun
 from reactor.events.state import ENDED, RUN_ENDED, RunState
 from reactor.ports.log import RunRecord
+from reactor.runs.all_events import AllEvents, Selection
 from reactor.runs.open_runs import OpenRuns
+from reactor.runs.positions import START, TreeCursor
 from reactor.runs.run import Run
-from reactor.runs.tree_events import START, TreeCursor, TreeEvents
+from reactor.runs.tree_events import TreeEvents
 from reactor.stream.feed import Closed
 
 _OPEN: Final = ("pending", "running", "paused", "cancelling")
@@ -158,6 +161,26 @@ class TreeQueries:
     def has_tree_events(self) -> bool:
         """Whether the log keeps the order of the commits of all runs (``CommitOrder``), so that there are any."""
         return self._runs.order is not None
+
+    @property
+    def has_all_events(self) -> bool:
+        """Whether the log can read the windows of all runs (``WholeOrder``)."""
+        return self._runs.whole is not None
+
+    def all_events(
+        self,
+        after: TreeCursor | str | int = START,
+        *,
+        workflow: str | None = None,
+        parent: str | None = None,
+        meta: Mapping[str, str] | None = None,
+    ) -> AllEvents:
+        """The events of all runs in the order in which they were committed, from a cursor on.
+
+        Only of runs of this ``workflow``, only the child runs of ``parent``, only those with these members of ``meta``.
+        Raises TypeError and ValueError for a bad ``after``; LogUnavailable for a log that does not keep that order.
+        """
+        return AllEvents(self._runs, TreeCursor.of(after), Selection(workflow, parent, meta or {}))
 
     async def tree_events(self, run_id: str, after: TreeCursor | str | int = START) -> TreeEvents:
         """The events of a run and of all runs below it, in the order in which they were committed; then live.

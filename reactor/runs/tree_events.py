@@ -8,76 +8,20 @@ read. So a child run that starts between two reads is in the next one, and no ev
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from typing import Any, Final, NamedTuple
 
 from reactor.errors import LogUnavailable, UnknownRun
-from reactor.events.event import Event, Message, Notice
+from reactor.events.event import Event, Notice
 from reactor.events.state import RUN_STATUS
-from reactor.events.values import named
 from reactor.events.vocabulary import TERMINAL
 from reactor.logs.records import settled_child
 from reactor.ports.log import RunRecord
 from reactor.ports.order import CommitOrder, Committed
 from reactor.runs.open_runs import OpenRuns
+from reactor.runs.positions import START, WINDOWS, Place, TreeCursor, TreeEvent, part_of, placed
 from reactor.runs.run import Run
 from reactor.stream.feed import Closed
 from reactor.stream.follow import closing_error
-
-_WINDOWS: Final = 100
-"""Windows in one read."""
-_CURSOR: Final = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,9}))?")
-_POSITIONS: Final = range(10**18)
-
-
-class TreeCursor(NamedTuple):
-    """Where a reader is: after the first ``part`` events of the window behind ``position``; 0: exactly at it.
-
-    ``str(cursor)`` is the id of a frame of ``?children=1``, to be stored: ``7``, or ``7.2`` inside of window 7.
-    """
-
-    position: int = 0
-    part: int = 0
-
-    def __str__(self) -> str:
-        return f"{self.position + 1}.{self.part}" if self.part else str(self.position)
-
-    @classmethod
-    def of(cls, value: TreeCursor | str | int) -> TreeCursor:
-        """The cursor of a text that ``str(cursor)`` gave, or of a position. Raises TypeError and ValueError."""
-        known: Any = value  # users without a type checker
-        if isinstance(known, str) and (match := _CURSOR.fullmatch(known)) is not None:
-            at, part = int(match[1]), int(match[2] or 0)
-            known = cls(at - 1, part) if part else cls(at)
-        elif isinstance(known, int) and not isinstance(known, bool):
-            known = cls(known)
-        elif not isinstance(known, str | TreeCursor):
-            raise TypeError(f"after must not be {named(value)}: {_WRITE}")
-        if not isinstance(known, TreeCursor) or not all(type(n) is int and n in _POSITIONS for n in known):
-            raise ValueError(f"after is {repr(value)[:100]}, which is no place in a log: {_WRITE}")
-        return known
-
-
-_WRITE: Final = "give the cursor of an event of this tree, or the text str(cursor) of it, like '7' or '7.2'"
-
-
-START: Final = TreeCursor()
-
-
-class TreeEvent(NamedTuple):
-    """One message of a tree."""
-
-    message: Message
-    position: int
-    """Of the window that it is in. A ``stream.gap`` has the place before it: after it, nothing else is skipped."""
-    part: int
-    """Which event of its window it is, from 1; 0 for the last one."""
-
-    @property
-    def cursor(self) -> TreeCursor:
-        """To go on after it."""
-        return TreeCursor(self.position) if self.part == 0 else TreeCursor(self.position - 1, self.part)
 
 
 class TreeEvents:
@@ -90,13 +34,11 @@ class TreeEvents:
         self._order: CommitOrder = runs.order
         self.top = top
         self._root = record.root
-        self._after = after
+        self._place = Place(after, runs.clock)
         self._members = {top.id: True}
         """Run -> whether it is the top, or below it."""
-        self._seen: dict[str, int] = {}
-        """Run -> the last seq of it that was read, or told to be gone."""
-        self._is_whole = True
-        """No position was missing since the cursor that the reader came with: nothing can be gone behind it."""
+        self.is_behind = False
+        """It passes over no events that it could be behind."""
         self.is_over = False
         """The last event of the top was read."""
         self._last: Event | None = None
@@ -108,7 +50,16 @@ class TreeEvents:
     @property
     def position(self) -> int:
         """Everything up to this position was read."""
-        return self._after.position
+        return self._place.after.position
+
+    @property
+    def closed(self) -> Closed | None:
+        """Why nothing more comes of the top; None while something may."""
+        return self.top.feed.closed
+
+    def notice(self, type: str, data: dict[str, object]) -> Notice:
+        """A message of the stream itself, with the id of the top."""
+        return self.top.feed.notice(type, data)
 
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
         """Calls ``wake`` whenever there may be something to read, or nothing more comes; returns what ends that."""
@@ -126,14 +77,14 @@ class TreeEvents:
         everything is read from the first event of the tree on, and this ``stream.gap`` says so."""
         if not await self.is_ahead():
             return None
-        at, part = self._after
+        at, part = self._place.after
         gap = self.top.feed.gap(await self.last_position() + 1, at + (part > 0), "ahead")
-        self._after = START
+        self._place.after = START
         return gap
 
     async def is_ahead(self) -> bool:
         """Whether the cursor is no place in this log: above all positions of the tree."""
-        at, part = self._after
+        at, part = self._place.after
         return at + part > 0 and not await self._order.committed(max(0, at - (part == 0)), 1, root=self._root)
 
     async def last_position(self) -> int:
@@ -150,7 +101,7 @@ class TreeEvents:
         if self.top.feed.closed != Closed.END:
             return False
         try:
-            return self._after == (await self.last_position(), 0)
+            return self._place.after == (await self.last_position(), 0)
         except UnknownRun:
             return False
 
@@ -161,15 +112,15 @@ class TreeEvents:
     async def read(self) -> list[TreeEvent]:
         """What comes next; empty where there is nothing more yet, and after the last event of the top."""
         while not self.is_over:
-            found = await self._order.committed(self._after.position, _WINDOWS, root=self._root)
+            found = await self._order.committed(self.position, WINDOWS, root=self._root)
             if not found:
                 break
             events: list[TreeEvent] = []
             for window in found:
-                self._is_whole &= window.position == self._after.position + 1
+                self._place.come_to(window.position)
                 if await self._is_member(window.run_id):
                     events += [event async for event in self._events_of(window)]
-                self._after = TreeCursor(window.position)
+                self._place.after = TreeCursor(window.position)
                 if window.run_id == self.top.id and window.events[-1].type in TERMINAL:
                     self.is_over, self._last = True, window.events[-1]
                     break
@@ -179,35 +130,14 @@ class TreeEvents:
 
     async def _events_of(self, window: Committed) -> AsyncGenerator[TreeEvent, None]:
         """The events of a window behind the cursor; a ``stream.gap`` in place of those that are gone before them."""
-        position, run_id, events = window.position, window.run_id, window.events
-        skip = self._parts_seen(window)
-        seen = max(window.before, self._seen.get(run_id, 0))
-        if skip or self._is_whole:
-            seen = max(seen, window.first_seq - 1 + skip)
-        if events[0].seq > seen + 1:
-            yield self._gap(run_id, seen + 1, events[0].seq - 1, position, skip)
-        last = events[-1].seq
+        events, gap = self._place.unseen(window)
+        if gap is not None:
+            yield gap
         for event in events:
-            part = event.seq - window.first_seq + 1
-            if part <= skip:
-                continue
             child = settled_child(event)
             if child is not None and (gone := await self._gone_of(child, event.data["last_seq"])):
-                yield self._gap(child, gone[0], gone[-1], position, part - 1)
-            yield TreeEvent(event, position, 0 if event.seq == last else part)
-        self._seen[run_id] = last
-
-    def _parts_seen(self, window: Committed) -> int:
-        """How many events of a window the reader had seen when it came."""
-        part = self._after.part if window.position == self._after.position + 1 else 0
-        # no cursor was ever given behind the last event of a window in this form: it is not one of this log
-        return part if part <= window.events[-1].seq - window.first_seq else 0
-
-    def _gap(self, run_id: str, start: int, end: int, position: int, part: int) -> TreeEvent:
-        """In front of the event that has ``part`` others before it in the window at ``position``."""
-        now = self._runs.clock.now().decode()
-        data: dict[str, object] = {"from": start, "to": end, "reason": "trimmed"}
-        return TreeEvent(Notice("stream.gap", run_id, now, data), position if part else position - 1, part)
+                yield self._place.gap(child, gone, window.position, part_of(event, window) - 1)
+            yield placed(event, window)
 
     async def _gone_of(self, child: str, last_seq: int) -> range:
         """The seqs of a child run that has ended which the reader has not seen, and never will.
@@ -215,7 +145,7 @@ class TreeEvents:
         Of a child run that began before the reader's cursor and is gone nobody knows how much was seen: then all of
         them, unless no position is missing since that cursor.
         """
-        seen = self._seen.pop(child, last_seq if self._is_whole else 0)  # nothing of it follows
+        seen = self._place.seen_of(child, last_seq)
         gone = range(seen + 1, last_seq + 1)
         return gone if gone and await self._is_gone(child) else range(0)
 

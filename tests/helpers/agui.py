@@ -8,7 +8,7 @@ import subprocess
 import threading
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import ag_ui.core
@@ -154,7 +154,6 @@ class Agent:
 
     url: str
     thread: str
-    seen: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
     async def __aenter__(self) -> Agent:
         self._process = await asyncio.create_subprocess_exec(
@@ -169,7 +168,7 @@ class Agent:
         await self._process.wait()
 
     async def begin(self, **command: Any) -> None:
-        """Asks for a run: ``message``, ``resume``, ``runId``, ``forwardedProps``, ``tell``, ``forget``."""
+        """Asks for a run: ``message``, ``resume``, ``runId``, ``forwardedProps``, ``tell``."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(command).encode() + b"\n")
         await self._process.stdin.drain()

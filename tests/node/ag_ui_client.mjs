@@ -1,4 +1,5 @@
-// An HttpAgent: reads one JSON command a line, {input, resume, threadId, message, runId}, and prints what came of it.
+// An HttpAgent: reads one JSON command a line, {message, resume, runId, tell, …}, and prints what came of it.
+// ``tell``: a type of event that it prints when it comes.
 //   node ag_ui_client.mjs URL THREAD
 import { createInterface } from 'node:readline'
 import { HttpAgent } from '@ag-ui/client'
@@ -15,9 +16,8 @@ process.on('unhandledRejection', (problem) => warnings.push(String(problem)))
 const show = (value) => process.stdout.write(JSON.stringify(value) + '\n')
 
 for await (const line of createInterface({ input: process.stdin })) {
-  const { message, forget, ...parameters } = JSON.parse(line)
+  const { message, tell, ...parameters } = JSON.parse(line)
   if (message) agent.addMessage(message)
-  if (forget) agent.pendingInterrupts = []
   const types = []
   let runId
   let outcome = null
@@ -27,7 +27,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   const subscriber = {
     onEvent({ event }) {
       types.push(event.type)
-      if (parameters.tell === event.type) show({ event })
+      if (tell === event.type) show({ event })
     },
     onRunStartedEvent({ event }) { runId = event.runId },
     onRunFinishedEvent(finished) { outcome = finished.event.outcome ?? finished.outcome; usage = finished.event.usage },

@@ -29,7 +29,7 @@ from reactor import (
 )
 from reactor.events.event import Draft
 from reactor.events.fold import replay
-from reactor.events.keyed import digest_of, is_keyed, seqs_of, tail_of
+from reactor.events.keyed import KEYED_END, digest_of, seqs_of, tail_of
 from reactor.events.state import RunState
 from reactor.logs.memory import MemoryLog
 from reactor.stream.checkpoints import decode_state, encode_state
@@ -316,7 +316,7 @@ def test_a_key_stands_in_the_envelope_whatever_its_text(key: str, text: str, tas
     keyed = Event.from_draft(7, "r", b"2026-11-21T02:51:00.000001Z", Draft("said", data, tail=tail_of(key, digest)))
     plain = Event.from_draft(8, "r", b"2026-11-21T02:51:00.000001Z", Draft("said", data))
     assert len(keyed.json.decode().splitlines()) == 1
-    assert (is_keyed(keyed.json), is_keyed(plain.json)) == (True, False)
+    assert (keyed.json[-2] == KEYED_END, plain.json[-2] == KEYED_END) == (True, False)
     read = Event.from_log(7, "r", keyed.json)
     assert (read.idempotency_key, read.data["text"], plain.idempotency_key) == (key, text, None)
     state = evolve(evolve(RunState("r"), read), plain)

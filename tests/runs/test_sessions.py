@@ -35,8 +35,6 @@ from reactor.errors import InvalidRunId, RunOpen
 from reactor.events.state import RunState
 from reactor.testing import check_event, virtual_engine
 
-PATIENCE = 10.0
-
 flow = Workflow("plain")
 flow.task(lambda: 1, name="one")
 
@@ -372,7 +370,7 @@ async def test_spending_is_held_against_its_budget(engine: Engine) -> None:
     await session.spend(cost=0.4)
     await session.spend(cost=0.2, tokens=11)
     with pytest.raises(RunFailed, match="the budget is exceeded"):
-        await asyncio.wait_for(session.ended(), PATIENCE) and await session
+        await session
     types = [event.type for event in await whole(session)]
     assert types == [
         "run.started", "task.spent", "task.spent", "budget.warning", "task.spent",
@@ -461,10 +459,7 @@ async def test_the_log_has_what_was_taken_in_the_order_of_each_writer(
         ending: asyncio.Future[None] | None = None
         for place, (writer, what) in enumerate([*steps, *[(0, "emit")] * late]):
             if place == at:
-                command = (
-                    session.cancel() if end == "cancel" else session.close("failed" if end == "fail" else "completed")
-                )
-                ending = asyncio.ensure_future(command)
+                ending = asyncio.ensure_future(_ended_by(session, end))
             try:
                 if what == "turn":
                     await asyncio.sleep(0)

@@ -17,7 +17,8 @@ from reactor.events.event import Event, Notice
 from reactor.events.vocabulary import TERMINAL
 from reactor.logs.memory import MemoryLog
 from reactor.logs.sqlite.log import SqliteLog
-from reactor.runs.tree_events import START, TreeCursor, TreeEvent, iterate_tree
+from reactor.runs.positions import START, TreeCursor, TreeEvent
+from reactor.runs.tree_events import iterate_tree
 from reactor.testing import FaultyLog, read_all
 from tests.helpers.jittered_log import JITTERS, JitteredLog
 from tests.helpers.runs import PATIENCE, wait_until

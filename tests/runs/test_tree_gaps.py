@@ -12,7 +12,8 @@ import pytest
 
 from reactor import Context, Engine, UnknownRun, Workflow
 from reactor.events.event import Notice
-from reactor.runs.tree_events import START, TreeCursor, TreeEvent, iterate_tree
+from reactor.runs.positions import START, TreeCursor, TreeEvent
+from reactor.runs.tree_events import iterate_tree
 from tests.helpers.runs import PATIENCE
 
 kid, top = Workflow("kid"), Workflow("top")

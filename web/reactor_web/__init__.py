@@ -8,6 +8,7 @@ The rooms, from the top down; each imports only from rooms below it in this list
     own/          routes of one's own: add_stream, add_start, add_state, add_chat, add_agent
     hosting       what an application gets that serves an engine
     routes/       one resource a file
+    openapi/      the description of the routes
     streaming/    one run to many clients: compose, share, follow, hand over
     guard/        who may ask
     client/       follow_url: the Python client (needs only sse)

@@ -46,6 +46,20 @@ CHECK_SECONDS: Final = 0.5
 CLOSING_SECONDS: Final = 1.5
 """How long a client may take to read ``stream.closing``."""
 
+# What an agent of AG-UI takes and shows. Every frame stays below the 48 KiB of an event.
+AGENT_ID_CHARS: Final = 256
+"""Of ``threadId`` and ``runId``."""
+AGENT_ANSWERS: Final = 1_000
+"""Answers in one ``resume``."""
+AGENT_TASKS_BYTES: Final = 20 * KIB
+"""Of the tasks that are listed in the shared state."""
+AGENT_STATE_BYTES: Final = 8 * KIB
+"""Of the application's part of the shared state."""
+AGENT_SENT_STATE_BYTES: Final = 4 * KIB
+"""Of the state that a request brings: it stands in the meta of the run."""
+AGENT_INTERRUPTS_BYTES: Final = 36 * KIB
+"""Of the interrupts of one end; further ones follow when these are answered."""
+
 # One page of events (``Accept: application/json``).
 DEFAULT_EVENTS: Final = 1_000
 MAX_EVENTS: Final = 10_000

@@ -10,7 +10,7 @@ from ag_ui_validate import PatchOk, apply_patch
 
 from reactor import Event
 from reactor_web import dialects
-from reactor_web.dialects.ag_ui.board import TASKS_BYTES
+from reactor_web.bounds import AGENT_TASKS_BYTES
 from reactor_web.dialects.ag_ui.meta import Request, meta_of
 from tests.helpers.agui import frames_of, judge, messages_in, parsed
 from tests.helpers.folding import ended, log_of, session, started, told_when_closing
@@ -320,7 +320,7 @@ def test_the_state_of_a_large_run_stays_small_and_every_patch_fits() -> None:
     assert max(len(frame.data) for frame in frames) < 48 * 1024
     tasks = state_after([json.loads(frame.data) for frame in frames])["reactor"]["tasks"]
     assert all(tasks[f"m[{i}]"]["status"] == "running" for i in range(4_980, 5_000))
-    assert len(json.dumps(tasks)) <= TASKS_BYTES * 1.2
+    assert len(json.dumps(tasks)) <= AGENT_TASKS_BYTES * 1.2
 
 
 def test_a_large_graph_and_long_texts_stay_below_the_limit() -> None:

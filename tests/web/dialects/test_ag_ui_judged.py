@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ from tests.helpers.dags import Spec, build
 from tests.helpers.folding import CANCELS, recorded
 from tests.helpers.recorded_runs import small_dags
 from tests.helpers.runs import full_log, run_to_end, wait_for_event
-from tests.helpers.server import Server
+from tests.helpers.server import Serve, Server
 
 NAMES = sorted(path.stem for path in FOLDER.glob("*.jsonl"))
 
@@ -147,15 +148,35 @@ async def test_questions_that_are_parallel_cancelled_and_answered_are_accepted(v
     assert ends[-1] == {"type": "cancelled"}
 
 
-async def test_a_stream_is_cut_after_any_frame_and_goes_on(server: Server) -> None:
-    """Over HTTP: what comes after each id, joined with what came before it, is the whole stream."""
-    run_id = (await server.start("small"))["run_id"]
-    async with server.events(run_id, "?dialect=ag-ui") as stream:
+async def test_a_stream_is_cut_after_any_frame_and_goes_on(serve: Serve) -> None:
+    """Over HTTP, with an interrupt in the middle: what comes after an id is what is missing of the whole."""
+    flow = Workflow("asking")
+
+    @flow.task
+    async def ask(ctx: Context) -> Any:
+        await ctx.chunk("well, ")
+        await ctx.progress(0.5)
+        answer = await ctx.receive("n?", schema=int)
+        await ctx.chunk("yes")
+        return answer
+
+    server = await serve(Engine(), flow)
+    run = await server.engine.start(flow, run_id="cut")
+    await wait_for_event(run, "task.waiting")
+    await run.send("ask", 1)
+    await run
+    async with server.events("cut", "?dialect=ag-ui") as stream:
         frames = await stream.all()
     judge(messages_in(stream.raw))
+    assert [json.loads(frame.data)["type"] for frame in frames].count("RUN_FINISHED") == 2
     for place, frame in enumerate(frames[:-1], 1):
-        async with server.events(run_id, "?dialect=ag-ui", **{"Last-Event-ID": frame.id}) as stream:
+        async with server.events("cut", "?dialect=ag-ui", **{"Last-Event-ID": frame.id}) as stream:
             assert await stream.all() == frames[place:], f"after {frame.id}"
-    for name in ("types=task.*", "tasks=a", "throttle=100", "tail=3", "snapshot=1", "logs=2"):
-        status, problem = await server.get(f"/runs/{run_id}/events?dialect=ag-ui&{name}")
-        assert (status, problem["detail"]) == (400, f"{name.split('=')[0]} has no meaning in the dialect ag-ui")
+    assert (await server.get(f"/runs/cut/events?dialect=ag-ui&after={frames[-1].id}"))[0] == 204
+
+
+@pytest.mark.parametrize("option", ["types=task.*", "tasks=a", "throttle=100", "tail=3", "snapshot=1", "logs=2"])
+async def test_what_would_make_a_hole_is_refused(server: Server, option: str) -> None:
+    """Clients take a stream that lacks something for a broken one."""
+    status, problem = await server.get(f"/runs/nothing/events?dialect=ag-ui&{option}")
+    assert (status, problem["detail"]) == (400, f"{option.partition('=')[0]} has no meaning in the dialect ag-ui")

@@ -163,6 +163,25 @@ async def test_a_cancelled_run_has_failed(desk: Desk) -> None:
     assert {agent["status"] for agent in live["agents"].values()} == {"failed"}
 
 
+async def test_a_failed_run_has_failed_with_its_error(serve: Serve) -> None:
+    """For whoever was there before it began, and for whoever comes when it is over."""
+
+    async def broken() -> None:
+        raise ValueError("no ink")
+
+    server = await serve(Engine("memory://"), one_task(broken))
+    async with server.events("broken-1", "?dialect=agents&await_run=60") as stream:
+        await stream.next()
+        await server.put("/runs/broken-1", {"workflow": "one", "input": {}})
+        live = await stream.all()
+    async with server.events("broken-1", "?dialect=agents") as stream:
+        late = await stream.all()
+    assert live[-1] == late[-1]
+    assert (live[-1].event, json.loads(live[-1].data)["error"]) == ("workflow:failed", "no ink")
+    assert Dashboard().show(live).seen["agents"] == Dashboard().show(late).seen["agents"]
+    assert Dashboard().show(late).agents["body"]["error"] == "no ink"
+
+
 # --- cursors ------------------------------------------------------------------------------------------------------
 
 
@@ -270,6 +289,7 @@ async def test_a_server_that_stops_is_no_end(desk: Desk) -> None:
         ("&log_throttle=5", "log_throttle is '5', but must be 10 to 60000 milliseconds, or 0 for all lines"),
         ("&snapshot=1", "snapshot has no meaning in the dialect agents"),
         ("&tail=3", "tail has no meaning in the dialect agents"),
+        ("&names=0", "names has no meaning in the dialect agents"),
         ("&logs=3", "logs has no meaning in the dialect agents"),
     ],
 )

@@ -154,3 +154,20 @@ async def test_a_stream_of_them_is_served_and_resumed(server: Server) -> None:
             assert [one.data for one in await stream.all()][:-1] == [one.data for one in all[place:-1]]
     async with server.events(run_id, "?dialect=cloudevents&children=1") as stream:
         assert [frame.data for frame in await stream.all()][:-1] == [frame.data for frame in all[:-1]]
+
+
+async def test_a_page_is_a_batch(server: Server) -> None:
+    """``Accept: application/cloudevents-batch+json``: pages one after the other by ``Link``, none after the end."""
+    run_id = (await server.start("small"))["run_id"]
+    async with server.events(run_id, "?dialect=cloudevents") as stream:
+        wanted = [orjson.loads(frame.data) for frame in await stream.all()][:-1]
+    url, found = f"{server.url}/runs/{run_id}/events?limit=3", []
+    while url:
+        async with server.session.get(url, headers={"Accept": BATCH_MEDIA_TYPE}) as response:
+            assert (response.status, response.content_type) == (200, BATCH_MEDIA_TYPE)
+            body = await response.text()
+            url = str(response.links["next"]["url"]) if "next" in response.links else ""
+        [batch] = decoded_by_node((BATCH_MEDIA_TYPE, body))
+        assert len(batch) <= 3
+        found += orjson.loads(body)
+    assert found == wanted

@@ -225,6 +225,8 @@ def test_the_progress_never_falls_also_in_logs_of_0_1() -> None:
         ended("failed"),
     )
     assert of(told(STEPS, log), "progress") == [(0.5,), (0.75,), (0.75,), (1.0,)]
+    later = log_of(("run.resumed", {"reason": "recovered"}), ("task.failed", {**bad(), "progress": 0.7}, "m[0]"))
+    assert of(told(STEPS, [*log[:5], later[1]]), "progress")[-1] == (0.75,)  # a newer version has gone on with the run
 
 
 # --- options ----------------------------------------------------------------------------------------------------

@@ -78,6 +78,23 @@ async def test_the_next_message_of_a_thread_starts_its_next_run() -> None:
         assert answers == ["turn 0", "1: turn 0", "turn 1", "3: turn 1", "turn 2", "5: turn 2", "last", "7: last"]
 
 
+async def test_the_state_of_the_application_goes_from_turn_to_turn() -> None:
+    """What a body makes of it reaches the client, comes back with the next message, and is given to the next run."""
+    flow = Workflow("counting")
+
+    @flow.task
+    async def count(state: dict[str, Any], ctx: Context) -> list[str]:
+        total = state.get("count", 0) + 1
+        await ctx.emit("STATE_DELTA", {"delta": [{"op": "add", "path": "/count", "value": total}]})
+        return sorted(state)
+
+    async with serving(flow) as site, Agent(site.url, "t") as agent:
+        for turn in range(1, 4):
+            shown = await agent.run(message=user(f"m{turn}", "more"))
+            assert (shown["error"], shown["warnings"], shown["state"]["count"]) == (None, [], turn)
+            assert shown["result"] == {"count": ["count"] if turn > 1 else []}, "without our part of the state"
+
+
 async def test_questions_of_two_tasks_and_two_of_one_are_one_interrupt() -> None:
     """The interrupt lists them all; a resume must answer all; the answers go to the right ones."""
     flow = Workflow("several")
@@ -276,6 +293,25 @@ async def test_requests_at_once_start_one_run() -> None:
         ends = [(await post)[1][-1] for post in posts]
         assert sorted(end["type"] for end in ends) == ["RUN_ERROR", "RUN_FINISHED", "RUN_FINISHED"]
         assert len(await site.engine.list()) == 1
+
+
+async def test_a_client_that_leaves_cancels_nothing() -> None:
+    """The run goes on to its end, and the next request of the thread finds it there."""
+    gate = asyncio.Event()
+    flow = Workflow("left")
+
+    @flow.task
+    async def wait() -> str:
+        await gate.wait()
+        return "done"
+
+    async with serving(flow) as site:
+        body = {"threadId": "t", "runId": "r1", "messages": []}
+        async with site.session.post(site.url, json=body) as response:
+            await response.content.readany()
+        await wait_until(lambda: len(site.app[STREAMS]) == 0)
+        gate.set()
+        assert (await site.run("t", "r1"))[-1]["result"] == {"wait": "done"}
 
 
 async def test_clients_of_all_kinds_share_one_fold() -> None:

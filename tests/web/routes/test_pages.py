@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -173,7 +174,7 @@ async def test_a_page_may_begin_with_the_state_or_the_tail(server: Server) -> No
 
 @pytest.mark.parametrize(
     "query",
-    ["limit=0", "limit=10001", "limit=x", "wait=301", "wait=-1", "heartbeat=3", "dialect=native", "children=1",
+    ["limit=0", "limit=10001", "limit=x", "wait=301", "wait=-1", "heartbeat=3", "dialect=native", "children=2",
      "logs=1", "after=x", "weight=3"],
 )  # fmt: skip
 async def test_a_bad_page_is_400(server: Server, query: str) -> None:
@@ -206,3 +207,26 @@ async def test_the_head_of_a_page_has_no_body_and_does_not_wait(server: Server) 
     url = f"{server.url}/runs/r/events?wait=300&tail=0"
     async with server.session.head(url, headers={"Accept": JSON}) as response:
         assert (response.status, response.content_type, await response.read()) == (200, JSON, b"")
+
+
+async def test_pages_of_a_tree_have_positions(server: Server) -> None:
+    """The same events as its stream, page by page; the cursor of a page is one of the stream, too."""
+
+    async def twice(ctx: Context) -> int:
+        return (await ctx.run("small", {}))["b"] + (await ctx.run("small", {"n": 3}))["b"]
+
+    server.engine.register(one_task(twice, "parent"))
+    await server.start("parent", run_id="r")
+    await (await server.engine.get("r")).ended()
+    async with server.events("r", "?children=1") as stream:
+        *frames, _end = await stream.all()
+    for limit in (1, 3, 1_000):
+        seen: list[dict[str, Any]] = []
+        cursor, is_over = "0", False
+        while not is_over:
+            body = await page(server, f"?children=1&limit={limit}&after={cursor}")
+            seen += body["events"]
+            cursor, is_over = body["cursor"], body["ended"]
+        assert [json.dumps(event) for event in seen] == [json.dumps(json.loads(frame.data)) for frame in frames]
+        assert (body["status"], cursor) == ("completed", frames[-1].id)
+    assert (await server.get("/runs/r/events?children=1&tail=3", Accept=JSON))[0] == 400

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, cast
+from typing import Any, Literal, cast
 
 from reactor.events.values import json_kind
+from reactor_web.bounds import AGENT_ANSWERS, AGENT_ID_CHARS
+from reactor_web.dialects.ag_ui.board import NAME
 from reactor_web.http.problems import Problem
-
-MAX_ID_CHARS: Final = 256
-"""Of ``threadId`` and ``runId``."""
-MAX_RESUMES: Final = 1_000
-"""Answers in one request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +29,7 @@ class AgentInput:
     run_id: str
     messages: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     state: Any = None
+    """The application's part of the shared state."""
     tools: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     context: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     forwarded_props: Any = None
@@ -51,7 +49,7 @@ class AgentInput:
     def message_id(self) -> str | None:
         """The id of the last message of the user; None if there is none."""
         id = self._last.get("id")
-        return id[:MAX_ID_CHARS] if isinstance(id, str) else None
+        return id[:AGENT_ID_CHARS] if isinstance(id, str) else None
 
     @property
     def _last(self) -> dict[str, Any]:
@@ -78,7 +76,7 @@ def agent_input(body: Any) -> AgentInput:
         thread_id=_id(given, "threadId"),
         run_id=_id(given, "runId"),
         messages=_objects(given, "messages", needed=True),
-        state=given.get("state"),
+        state=_state(given.get("state")),
         tools=_objects(given, "tools"),
         context=_objects(given, "context"),
         forwarded_props=given.get("forwardedProps"),
@@ -87,10 +85,17 @@ def agent_input(body: Any) -> AgentInput:
     )
 
 
+def _state(state: Any) -> Any:
+    """What the client sends as its state, without the part that we have sent it."""
+    if not isinstance(state, dict):
+        return state
+    return {name: value for name, value in cast("dict[str, Any]", state).items() if name != NAME}
+
+
 def _resumes(given: Mapping[str, Any]) -> tuple[Resume, ...]:
     entries = _objects(given, "resume")
-    if len(entries) > MAX_RESUMES:
-        raise Problem(422, f"resume has {len(entries)} answers, the limit is {MAX_RESUMES:,}")
+    if len(entries) > AGENT_ANSWERS:
+        raise Problem(422, f"resume has {len(entries)} answers, the limit is {AGENT_ANSWERS:,}")
     return tuple([_resume(entry, f"resume[{place}]") for place, entry in enumerate(entries)])
 
 
@@ -105,8 +110,8 @@ def _resume(entry: Mapping[str, Any], where: str) -> Resume:
 
 def _id(given: Mapping[str, Any], name: str) -> str:
     value = given.get(name)
-    if not isinstance(value, str) or not 1 <= len(value) <= MAX_ID_CHARS:
-        raise Problem(422, f"{name} must be text of 1 to {MAX_ID_CHARS} characters")
+    if not isinstance(value, str) or not 1 <= len(value) <= AGENT_ID_CHARS:
+        raise Problem(422, f"{name} must be text of 1 to {AGENT_ID_CHARS} characters")
     return value
 
 

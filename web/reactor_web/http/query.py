@@ -59,6 +59,13 @@ NOT_OF_A_TREE: Final = ("tail", "snapshot", "logs", "throttle")
 OF_A_PAGE: Final = ("after", "tail", "types", "tasks", "throttle", "snapshot", "await_run", "limit", "wait")
 """The names that a page of events may have: it has no silence, and no frames."""
 
+OF_POSITIONS: Final = ("after", "types", "tasks", "heartbeat", "dialect", "names")
+"""The names that a stream of several runs has."""
+
+OF_A_POSITION_PAGE: Final = ("after", "types", "tasks", "limit", "wait")
+"""The names that a page of several runs has."""
+OF_A_TREE_PAGE: Final = (*OF_A_POSITION_PAGE, "await_run")
+
 OF_A_SOURCE: Final = ("after", "heartbeat", "dialect")
 """The names that have a meaning for an Observable that is no run. Its handler reads ``after`` itself."""
 
@@ -255,12 +262,12 @@ class PageOptions(NamedTuple):
     """Seconds to wait for something to put into it."""
 
 
-def page_options(query: Query, last_event_id: str | None) -> PageOptions:
-    """The options of a page of events; raises Problem 400."""
+def page_options(query: Query, last_event_id: str | None, names: Sequence[str] = OF_A_PAGE) -> PageOptions:
+    """The options of a page of events, which may have these ``names``; raises Problem 400."""
     for name in query:
-        if name in OF_A_ROUTE and name not in OF_A_PAGE:
-            raise Problem(400, f"{name} has no meaning in a page of events: ask for text/event-stream")
-    _check_names(query, OF_A_PAGE, strict=True)
+        if name in OF_A_ROUTE and name not in names:
+            raise Problem(400, f"{name} has no meaning in this page of events: ask for text/event-stream")
+    _check_names(query, names, strict=True)
     limit = number_in(query, "limit", (1, MAX_EVENTS), "events", whole=True)
     wait = number_in(query, "wait", (0, MAX_WAIT_SECONDS), "seconds")
     rest = {name: values_of(query, name) for name in query if name not in ("limit", "wait")}

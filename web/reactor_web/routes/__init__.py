@@ -5,8 +5,10 @@ tools        the tools that a plan may use
 runs         ``/runs``: start, read, remove
 commands     what can be asked of an open run: cancel, pause, resume, input, emit, retry
 events       ``/runs/{id}/events``: follow a run, or read pages of its events
+all_events   ``/events``: the events of all runs
 socket       ``/runs/{id}/ws``: its events and commands on one WebSocket
 sessions     what is said in a run: events, and the close of a session
 starting     what the routes that start a run share
 health       ``/healthz`` and ``/readyz``
+openapi      ``/openapi.json``, and a page that shows it
 """

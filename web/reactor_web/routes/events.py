@@ -3,25 +3,36 @@
 text/event-stream       server-sent events
 application/x-ndjson    the same stream as lines of JSON
 application/json        a page, for who asks again instead of following; ``streaming.page.PAGES`` has all kinds of pages
+application/cloudevents-batch+json    a page of CloudEvents
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from aiohttp import web
 
 from reactor.errors import UnknownRun
+from reactor.runs.positions import TreeCursor
 from reactor.runs.run import Run
 from reactor_web.dialects import EVENT_STREAM, NDJSON
 from reactor_web.http.keys import ENGINE
 from reactor_web.http.negotiation import must_choose
+from reactor_web.http.parameters import Query, flag
 from reactor_web.http.problems import Problem
-from reactor_web.http.query import OF_A_ROUTE, StreamOptions, page_options, stream_options
-from reactor_web.streaming.page import PAGES, PageReader
-from reactor_web.streaming.stream import stream_to
+from reactor_web.http.query import (
+    OF_A_ROUTE,
+    OF_A_TREE_PAGE,
+    PageOptions,
+    StreamOptions,
+    page_options,
+    stream_options,
+)
+from reactor_web.streaming.page import PAGES, Page, PageReader
+from reactor_web.streaming.position_page import PositionPageReader
+from reactor_web.streaming.stream import check_tree, stream_to
 from reactor_web.streaming.streams import streams_of
 
 STREAM_FORMS: Final = (EVENT_STREAM, NDJSON.info.media_type)
@@ -69,23 +80,45 @@ async def with_run(
         pending.cancel()
 
 
-def options_of(request: web.Request, form: str) -> StreamOptions:
-    """The options of a stream in one of ``STREAM_FORMS``; raises Problem 400."""
+def options_of(
+    request: web.Request, form: str, query: Query | None = None, names: Sequence[str] = OF_A_ROUTE
+) -> StreamOptions:
+    """The options of a stream in one of ``STREAM_FORMS``; raises Problem 400. ``query``: of the request, in part."""
+    query = request.query if query is None else query
     fixed: Mapping[str, Any] = {}
     if form != EVENT_STREAM:
         for name in ("dialect", "names"):
             if request.query.get(name, "native") != "native":
                 raise Problem(400, f"{name} has no meaning in {form}, which has the events as they are")
         fixed = {"dialect": NDJSON.info.name}
-    return stream_options(request.query, request.headers.get("Last-Event-ID"), fixed, OF_A_ROUTE)
+    return stream_options(query, request.headers.get("Last-Event-ID"), fixed, names)
 
 
 async def send_page(request: web.Request, form: str) -> web.Response:
-    """Some events after the cursor. ``Link`` has the URL of what follows; of an ended run there may be none."""
-    wanted = page_options(request.query, request.headers.get("Last-Event-ID"))
-    run = await _run_for_page(request, wanted.stream.await_run)
-    reader = PageReader(run.feed, wanted.stream, wanted.limit, streams_of(request).closing)
-    page = await reader.read(0.0 if request.method == "HEAD" else wanted.wait)
+    """Some events after the cursor."""
+    cursor, closing = request.headers.get("Last-Event-ID"), streams_of(request).closing
+    if flag(request.query, "children", False):
+        rest = request.query.copy()
+        del rest["children"]
+        wanted = page_options(rest, cursor, OF_A_TREE_PAGE)
+        check_tree(request)
+        run = await _run_for_page(request, wanted.stream.await_run)
+        after = TreeCursor(wanted.stream.after or 0, wanted.stream.part)
+        reader = PositionPageReader(await request.app[ENGINE].tree_events(run.id, after), wanted, closing)
+    else:
+        wanted = page_options(request.query, cursor)
+        run = await _run_for_page(request, wanted.stream.await_run)
+        reader = PageReader(run.feed, wanted.stream, wanted.limit, closing)
+    return answer_page(request, form, await reader.read(wait_of(request, wanted)))
+
+
+def wait_of(request: web.Request, wanted: PageOptions) -> float:
+    """How long a page may wait for something. A HEAD never waits."""
+    return 0.0 if request.method == "HEAD" else wanted.wait
+
+
+def answer_page(request: web.Request, form: str, page: Page) -> web.Response:
+    """A page as a response. ``Link`` has the URL of what follows; where nothing does there is none."""
     headers = {"Cache-Control": "no-store"}
     if not page.ended:
         following = [(name, value) for name, value in request.query.items() if name not in _ONCE]

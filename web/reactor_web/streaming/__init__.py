@@ -18,6 +18,7 @@ view_follower   one client that follows a view
 event_stream    the response, which bears what a host application does to all of its responses
 response    the headers of a stream, and what happens when it breaks off
 tree        a run and all runs below it, for one client
+position_page   the same of several runs
 page        some events of a run, for a client that asks again instead of following
 observable  any Observable, for one client
 handover    a client that has caught up goes on without its handler

@@ -18,6 +18,7 @@ from reactor.events.one_line import one_line
 from reactor.operators.select import matcher
 from reactor.stream.feed import Closed, Feed
 from reactor_web.bounds import PAGE_BYTES, PAGE_READS, RETRY_MS
+from reactor_web.dialects.cloudevents import BATCH_MEDIA_TYPE, CLOUDEVENTS
 from reactor_web.http.query import StreamOptions
 from reactor_web.streaming.replay import conflate
 from reactor_web.streaming.snapshot import state_notices
@@ -28,12 +29,13 @@ class Page:
     """Some messages of a run, in order."""
 
     messages: list[Message]
-    cursor: int
-    """What ``after=`` takes next. Events that a filter has not passed are behind it, too."""
+    cursor: int | str
+    """What ``after=`` takes next: a seq, or a position where the page is of several runs. Events that a filter has not
+    passed are behind it, too."""
     ended: bool
     """Whether the run has ended, and nothing more comes behind the cursor."""
-    status: str
-    """Of the run, as it is now."""
+    status: str | None
+    """Of the run, as it is now; None for a page of all runs."""
 
 
 PageBody = Callable[[Page], bytes]
@@ -47,7 +49,12 @@ def events_body(page: Page) -> bytes:
     return b'{"events":[%b],%b' % (events, rest[1:])
 
 
-PAGES: Final[dict[str, PageBody]] = {"application/json": events_body}
+def batch_body(page: Page) -> bytes:
+    """A batch of CloudEvents. It has nothing beside them: ``Link`` has the cursor, and is not there after the end."""
+    return CLOUDEVENTS.batch_body(page.messages)
+
+
+PAGES: Final[dict[str, PageBody]] = {"application/json": events_body, BATCH_MEDIA_TYPE: batch_body}
 """Media type -> how its pages are written."""
 
 
@@ -127,20 +134,21 @@ class PageReader:
 
     async def _wait_until(self, until: float) -> bool:
         """Waits for a window, the end of the feed or of the server; False if the time is over before."""
-        loop = asyncio.get_running_loop()
-        woken: asyncio.Future[None] = loop.create_future()
-
-        def wake(*_: object) -> None:
-            if not woken.done():
-                woken.set_result(None)
-
-        closing = asyncio.ensure_future(self._closing.wait())
-        subscription = self._feed.windows.subscribe(on_next=wake, on_completed=wake)
+        woken = asyncio.Event()
+        windows = self._feed.windows.subscribe(on_next=lambda _: woken.set(), on_completed=woken.set)
         try:
-            done, _ = await asyncio.wait(
-                {woken, closing}, timeout=max(0.0, until - loop.time()), return_when=asyncio.FIRST_COMPLETED
-            )
-            return bool(done)
+            return await wait_for_any(woken, self._closing, until)
         finally:
-            subscription.dispose()
-            closing.cancel()
+            windows.dispose()
+
+
+async def wait_for_any(one: asyncio.Event, other: asyncio.Event, until: float) -> bool:
+    """Waits until one of two is set; False if the loop's time ``until`` is over before."""
+    waiting = {asyncio.ensure_future(one.wait()), asyncio.ensure_future(other.wait())}
+    left = max(0.0, until - asyncio.get_running_loop().time())
+    try:
+        done, _ = await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        return bool(done)
+    finally:
+        for task in waiting:
+            task.cancel()

@@ -42,10 +42,7 @@ async def respond(
     ``keeps_alive``: the connection takes another request after this one. Then a client can tell a connection that broke
     from the end of the response: some take what ``Connection: close`` announced for complete, wherever it breaks.
     """
-    info = client.options.find_dialect().info
-    of_run = {info.run_header: client.run_id} if info.run_header else NO_HEADERS
-    headers = {**HEADERS, **info.headers, **of_run, **more_headers}
-    response = EventStream(headers, info.media_type, keeps_alive=keeps_alive)
+    response = _response(client, more_headers, keeps_alive=keeps_alive)
     streams = streams_of(request)
     if STREAMS not in request.config_dict:
         client.server = request.protocol
@@ -77,6 +74,13 @@ async def respond(
         if client.on_wake is None:
             streams.remove(client)
     return response
+
+
+def _response(client: Client, more_headers: Mapping[str, str], *, keeps_alive: bool) -> EventStream:
+    info = client.options.find_dialect().info
+    of_run = {info.run_header: client.run_id} if info.run_header else NO_HEADERS
+    headers = {**HEADERS, **info.headers, **of_run, **more_headers}
+    return EventStream(headers, info.media_type, keeps_alive=keeps_alive)
 
 
 async def _end_cancelled(client: Client, response: EventStream) -> None:

@@ -22,8 +22,9 @@ from reactor.errors import ReactorError, UnknownRun
 from reactor.events.event import Notice
 from reactor.events.values import named
 from reactor.logger import get_logger
+from reactor.runs.positions import TreeCursor
 from reactor.runs.run import Run
-from reactor.runs.tree_events import TreeCursor, TreeEvents
+from reactor.runs.tree_events import TreeEvents
 from reactor.stream.feed import Feed
 from reactor_web.bounds import RETRY_MS
 from reactor_web.dialects import Dialect, End, Opens
@@ -42,7 +43,7 @@ from reactor_web.streaming.observable import stream_observable
 from reactor_web.streaming.response import NO_HEADERS, head_response, respond
 from reactor_web.streaming.snapshot import last_logs, state_frames
 from reactor_web.streaming.streams import streams_of
-from reactor_web.streaming.tree import follow_tree
+from reactor_web.streaming.tree import follow_positions
 from reactor_web.streaming.view_follower import ViewFollower
 from reactor_web.streaming.wire import Wire
 
@@ -140,10 +141,16 @@ async def stream_to(
 
 def check_stream(request: web.Request, options: StreamOptions) -> None:
     """Raises Problem for what this server, or this client, cannot have."""
-    if options.children and not request.app[ENGINE].has_tree_events:
-        raise Problem(400, "the log of this server does not keep the order of several runs: leave out children=1")
+    if options.children:
+        check_tree(request)
     if request.query.get("on_disconnect") == "cancel":
         guard_site(request)
+
+
+def check_tree(request: web.Request) -> None:
+    """Raises Problem 400 where the events of a tree cannot be had."""
+    if not request.app[ENGINE].has_tree_events:
+        raise Problem(400, "the log of this server does not keep the order of several runs: leave out children=1")
 
 
 def cancel_if_gone(request: web.Request, run: Run | Awaitable[Run], client: Client) -> None:
@@ -206,7 +213,7 @@ async def _deliver_tree(request: web.Request, run: Run | Awaitable[Run], client:
         if started is None:
             return True
         run = started
-    await follow_tree(await _tree_of(request, run, client.options), client, wire)
+    await follow_positions(await _tree_of(request, run, client.options), client, wire)
     return True
 
 

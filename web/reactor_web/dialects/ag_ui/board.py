@@ -18,14 +18,12 @@ import orjson
 
 from reactor.bounds import KIB
 from reactor.events.state import RunState, TaskState
+from reactor_web.bounds import AGENT_STATE_BYTES, AGENT_TASKS_BYTES
 from reactor_web.dialects.ag_ui.patch import PatchError, apply, pointer
 
 NAME: Final = "reactor"
 """The member of the shared state that is ours."""
-TASKS_BYTES: Final = 20 * KIB
-APPLICATION_BYTES: Final = 8 * KIB
-"""Both together stay below the 48 KiB of an event, so a snapshot does."""
-_PENDING_BYTES: Final = TASKS_BYTES // 2
+_PENDING_BYTES: Final = AGENT_TASKS_BYTES // 2
 """Room for the tasks that have not begun: all of them are listed, or none."""
 _ENTRY_BYTES: Final = 1 * KIB
 _TEXT_CHARS: Final = 200
@@ -55,7 +53,7 @@ class Board:
             sizes = {id: _size(id, entry) for id, entry in pending.items()}
             if (used := sum(sizes.values())) <= _PENDING_BYTES:
                 self.tasks, self.sizes, self.used = pending, sizes, used
-        if isinstance(application, dict) and len(orjson.dumps(application)) <= APPLICATION_BYTES:
+        if isinstance(application, dict) and len(orjson.dumps(application)) <= AGENT_STATE_BYTES:
             own = cast("dict[str, Any]", application)
             self.application = {name: value for name, value in own.items() if name != NAME}
 
@@ -103,14 +101,14 @@ class Board:
     def _make_room(self, needed: int, task_id: str) -> Operations | None:
         """Takes ended tasks from the list until there is room; None if there is none for this one."""
         used = self.used
-        if used + needed <= TASKS_BYTES:
+        if used + needed <= AGENT_TASKS_BYTES:
             return []
         leaving: list[str] = []
         for ended in self.ended:
             if ended != task_id:
                 leaving.append(ended)
                 used -= self.sizes[ended]
-            if used + needed <= TASKS_BYTES:
+            if used + needed <= AGENT_TASKS_BYTES:
                 break
         else:
             return None
@@ -123,7 +121,7 @@ class Board:
 
     def replace(self, state: Any) -> bool:
         """The application's part is now this; False if it cannot be: it is no object, too large, or has our name."""
-        if not isinstance(state, dict) or NAME in state or len(orjson.dumps(state)) > APPLICATION_BYTES:
+        if not isinstance(state, dict) or NAME in state or len(orjson.dumps(state)) > AGENT_STATE_BYTES:
             return False
         self.application = cast("dict[str, Any]", state)
         return True

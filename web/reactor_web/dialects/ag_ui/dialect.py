@@ -60,6 +60,7 @@ class AgUi:
     @staticmethod
     def step(state: Thread, event: Event) -> bytes:
         """The frames of an event."""
+        time = _milliseconds(event.time)  # decodes the event, for whatever looks at it below
         if not state.run.run_id:  # the beginning of the log is gone, and the map of a child may be gone with it
             state.run.run_id = event.run_id
         if event.map_index is not None and event.task is not None:
@@ -68,7 +69,7 @@ class AgUi:
             evolve(state.run, event)
         if event.type == "llm.call.completed":
             count_usage(state, event)
-        return _frames(_messages(state, event), event)
+        return frames_of([(None, _encode(message, time)) for message in _messages(state, event)], event.seq)
 
     @staticmethod
     def notice(state: Thread, notice: Notice, id: int | None = None) -> bytes:
@@ -141,11 +142,6 @@ def _begins(thread: Thread, event: Event) -> bool:
     if thread.facts.is_session:
         return event.type != "run.started" and not (event.type in TERMINAL and thread.sent_end)
     return event.type not in _SILENT or not is_quiet(thread.run)
-
-
-def _frames(messages: Iterator[Message], event: Event) -> bytes:
-    time = _milliseconds(event.time)
-    return frames_of([(None, _encode(message, time)) for message in messages], event.seq)
 
 
 def _frame(message: Message, time: str, id: int | None) -> bytes:

@@ -7,11 +7,9 @@ from typing import Any, Final, NamedTuple, cast
 
 import orjson
 
-from reactor.bounds import KIB
+from reactor_web.bounds import AGENT_SENT_STATE_BYTES
 
 _NAME: Final = "ag_ui"
-_STATE_BYTES: Final = 4 * KIB
-"""Of the state that the client has sent: a larger one is not kept."""
 
 
 class Request(NamedTuple):
@@ -24,9 +22,9 @@ class Request(NamedTuple):
 
 
 def meta_of(request: Request, state: Any) -> dict[str, Any]:
-    """The meta of a run that this request starts. ``state``: what the client has sent as its state."""
+    """The meta of a run that this request starts. ``state``: what the client has sent; a large one is not kept."""
     kept: dict[str, Any] = {"thread": request.thread_id, "run": request.run_id, "message": request.message_id}
-    if state and isinstance(state, dict) and len(orjson.dumps(state)) <= _STATE_BYTES:
+    if state and isinstance(state, dict) and len(orjson.dumps(state)) <= AGENT_SENT_STATE_BYTES:
         kept["state"] = state
     return {_NAME: kept}
 

@@ -7,11 +7,9 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from reactor.bounds import KIB
 from reactor.events.state import RunState, TaskState
+from reactor_web.bounds import AGENT_INTERRUPTS_BYTES
 
-INTERRUPTS_BYTES: Final = 36 * KIB
-"""Of all interrupts of one end: the frame that has them stays below the 48 KiB of an event."""
 _CLIPPED_CHARS: Final = 2_000
 """Of a prompt that has no room."""
 
@@ -91,10 +89,10 @@ def listed(run: RunState) -> list[Question]:
     A resume must answer these. The others follow as interrupts of the next AG-UI run.
     """
     chosen: list[Question] = []
-    room = INTERRUPTS_BYTES
+    room = AGENT_INTERRUPTS_BYTES
     for question in questions(run):
         size = len(orjson.dumps(question.interrupt))
-        if size > INTERRUPTS_BYTES:
+        if size > AGENT_INTERRUPTS_BYTES:
             question = question._replace(prompt=(question.prompt or "")[:_CLIPPED_CHARS], schema=None)
             size = len(orjson.dumps(question.interrupt))
         if chosen and size > room:

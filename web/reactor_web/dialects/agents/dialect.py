@@ -38,7 +38,8 @@ class Agents:
         "agents",
         throttle=1_000.0,
         folds=True,
-        refuses=frozenset({"snapshot", "tail", "logs"}),  # it has an opening of its own
+        # it has an opening of its own, and its data does not say again what a frame is
+        refuses=frozenset({"snapshot", "tail", "logs", "names"}),
         options={
             "log_throttle": DialectOption(
                 _milliseconds, 0.0, "Milliseconds between two `log:created`; the next one says how many were left out."

@@ -1,0 +1,159 @@
+"""The events of all runs of a log, in the order in which they were committed.
+
+As in the events of a tree, the cursor is a position of the log, and what comes next is read from the log by it. A run
+that was deleted is told by ``stream.gap {from, to, reason: deleted}`` in place of its last window.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from reactor.errors import LogUnavailable, UnknownRun
+from reactor.events.event import Notice
+from reactor.events.vocabulary import TERMINAL
+from reactor.ports.order import Committed, Removed, WholeOrder
+from reactor.runs.open_runs import OpenRuns
+from reactor.runs.positions import START, WINDOWS, Place, TreeCursor, TreeEvent, placed
+from reactor.stream.feed import Closed
+
+_REMEMBERED_RUNS: Final = 10_000
+"""Of so many runs a reader remembers whether it wants them; of others it looks again."""
+
+
+class Selection(NamedTuple):
+    """Which runs a reader wants; all of them without a condition."""
+
+    workflow: str | None = None
+    parent: str | None = None
+    """The child runs of this run."""
+    meta: Mapping[str, str] = {}
+    """Members of the meta of a run, each with its value, or with the JSON of a value that is no string."""
+
+    @property
+    def is_all(self) -> bool:
+        return self.workflow is None and self.parent is None and not self.meta
+
+
+class AllEvents:
+    """Reads the events of all runs from a cursor on. It never ends before its engine. Loop thread only."""
+
+    def __init__(self, runs: OpenRuns, after: TreeCursor, selection: Selection) -> None:
+        if runs.whole is None:
+            raise LogUnavailable("this log does not keep the order of commits of all runs", path="")
+        self._runs = runs
+        self._whole: WholeOrder = runs.whole
+        self._selection = selection
+        self._place = Place(after, runs.clock)
+        self.is_over = False
+        self.status: str | None = None
+        """There is no run at the top whose status it could be."""
+        self.is_behind = False
+        """Whether the last read was empty although there is more: none of what it has read was wanted."""
+        self._wanted: OrderedDict[str, bool] = OrderedDict()
+        """Run -> whether the selection has it, of the last runs that were read."""
+
+    @property
+    def position(self) -> int:
+        """Everything up to this position was read."""
+        return self._place.after.position
+
+    @property
+    def closed(self) -> Closed | None:
+        """``shutdown`` once the engine has closed."""
+        return Closed.SHUTDOWN if self._runs.windows.is_stopped else None
+
+    def notice(self, type: str, data: dict[str, object]) -> Notice:
+        """A message of the stream itself; it is of no run."""
+        return self._place.notice(type, "", data)
+
+    def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """Calls ``wake`` whenever a run has published something, and when the engine closes; returns what ends that."""
+        return self._runs.windows.subscribe(on_next=lambda _: wake(), on_completed=wake).dispose
+
+    async def is_deleted(self) -> bool:
+        """False: a log is never deleted under its engine."""
+        return False
+
+    async def begin(self) -> Notice | None:
+        """To be called before the first ``read``. A cursor above all positions is no place in this log: everything is
+        read from the first event on, and this ``stream.gap`` says so."""
+        at, part = self._place.after
+        if at + part == 0 or await self._whole.whole(max(0, at - (part == 0)), 1):
+            return None
+        self._place.after = START
+        return self._place.notice("stream.gap", "", {"from": 1, "to": at + (part > 0), "reason": "ahead"})
+
+    async def read(self) -> list[TreeEvent]:
+        """What comes next; empty where there is nothing more yet, or where ``is_behind`` says so."""
+        found = await self._whole.whole(self.position, WINDOWS)
+        events: list[TreeEvent] = []
+        for entry in found:
+            self._place.come_to(entry.position)
+            events += await (self._removed(entry) if isinstance(entry, Removed) else self._events_of(entry))
+            self._place.after = TreeCursor(entry.position)
+        self.is_behind = bool(found) and not events
+        return events
+
+    async def _events_of(self, window: Committed) -> list[TreeEvent]:
+        events, gap = self._place.unseen(window)
+        if window.events[-1].type in TERMINAL:
+            self._place.seen_of(window.run_id, 0)  # nothing of it follows
+        if not await self._is_wanted(window):
+            return []
+        return [*([] if gap is None else [gap]), *(placed(event, window) for event in events)]
+
+    async def _removed(self, removed: Removed) -> list[TreeEvent]:
+        """A ``stream.gap`` for what is gone and was not seen. Of a run that began before the reader's cursor nobody
+        knows how much was seen: then all of it."""
+        if not removed.run_id:
+            data: dict[str, object] = {"from": self.position + 1, "to": removed.position, "reason": "forgotten"}
+            return [TreeEvent(self.notice("stream.gap", data), removed.position, 0)]
+        seen = self._place.seen_of(removed.run_id, 0)
+        gone = range(seen + 1, removed.last_seq + 1)
+        if not gone or not self._may_want(removed):
+            return []
+        gap = self._place.gap(removed.run_id, gone, removed.position, 0, "deleted")
+        return [gap._replace(position=removed.position)]  # nothing else stands there
+
+    def _may_want(self, removed: Removed) -> bool:
+        """Of a deleted run the meta is not known: it may have been wanted."""
+        wanted = self._selection
+        return wanted.workflow in (None, removed.workflow) and wanted.parent in (None, removed.parent)
+
+    async def _is_wanted(self, window: Committed) -> bool:
+        if self._selection.is_all:
+            return True
+        known = self._wanted.get(window.run_id)
+        if known is None or window.first_seq == 1:  # a new run may have the id of one that was deleted
+            known = self._wanted[window.run_id] = await self._look_up(window)
+            self._wanted.move_to_end(window.run_id)
+            if len(self._wanted) > _REMEMBERED_RUNS:
+                self._wanted.popitem(last=False)
+        return known
+
+    async def _look_up(self, window: Committed) -> bool:
+        wanted = self._selection
+        try:
+            record = await self._runs.index.record(window.run_id)
+            is_of_it = wanted.workflow in (None, record.workflow) and wanted.parent in (None, record.parent)
+            return is_of_it and (not wanted.meta or _has(await self._meta_of(window), wanted.meta))
+        except UnknownRun:  # deleted since the window was read
+            return True
+
+    async def _meta_of(self, window: Committed) -> Mapping[str, Any]:
+        first = window.events[:1] if window.first_seq == 1 else await self._runs.log.read(window.run_id, 0, 1)
+        if first and first[0].seq == 1:
+            return first[0].decode()["data"].get("meta") or {}
+        return (await self._runs.log.base(window.run_id)).meta or {}  # its beginning was trimmed
+
+
+def _has(meta: Mapping[str, Any], wanted: Mapping[str, str]) -> bool:
+    return all(name in meta and text in (meta[name], _text(meta[name])) for name, text in wanted.items())
+
+
+def _text(value: Any) -> str:
+    return orjson.dumps(value).decode()

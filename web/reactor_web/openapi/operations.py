@@ -1,0 +1,143 @@
+"""Every operation of the routes: what it takes, and all that it may answer. A test holds this against the routes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from reactor_web.openapi import bodies
+from reactor_web.openapi.parameters import POSITIONS, STREAM
+
+JSON: Final = "application/json"
+EVENT_STREAM: Final = "text/event-stream"
+BATCH: Final = "application/cloudevents-batch+json"
+
+Contents = Mapping[str, Any]
+"""Media type -> the type of the body; ``str`` for a stream."""
+
+CHANGE: Final = (403, 415)
+"""Of every request that changes something: its host name is not allowed, its content type is not JSON."""
+CLOSED: Final = (503,)
+"""The engine drains, or its log does not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method of one path."""
+
+    method: str
+    path: str
+    id: str
+    """Its name, from which generated clients make the name of a function."""
+    tag: str
+    summary: str
+    answers: Mapping[int, Contents | None]
+    """Status -> body; None: no body."""
+    parameters: tuple[str, ...] = ()
+    body: Contents = field(default_factory=dict[str, Any])
+    problems: tuple[int, ...] = ()
+    """The status of each error, told by a problem document."""
+
+
+def _json(type: Any) -> Contents:
+    return {JSON: type}
+
+
+_STARTED: Final[Mapping[int, Contents | None]] = {
+    200: {JSON: bodies.Summary | bodies.State, EVENT_STREAM: str},
+    201: {JSON: bodies.Summary | bodies.State},
+    202: _json(bodies.State),
+    204: None,
+}
+"""A run was started: its stream or its summary; with ``Prefer: wait`` its result, or 202 if it has not ended."""
+
+_START: Final = (*STREAM, "Prefer", "Idempotency-Key")
+_START_PROBLEMS: Final = (400, 404, 409, 410, 413, 422, *CHANGE, *CLOSED)
+_COMMAND_PROBLEMS: Final = (400, 404, 409, 413, 422, *CHANGE, *CLOSED)
+_READ: Final = (404, 503)
+
+
+def _command(name: str, id: str, summary: str, body: Any, *parameters: str) -> Operation:
+    return Operation(
+        "post", f"/runs/{{id}}/{name}", id, "commands", summary, {202: _json(bodies.Summary)}, ("id", *parameters),
+        _json(body), _COMMAND_PROBLEMS if "Idempotency-Key" not in parameters else (*_COMMAND_PROBLEMS, 410),
+    )  # fmt: skip
+
+
+OPERATIONS: Final = (
+    Operation(
+        "get", "/workflows", "listWorkflows", "workflows", "All registered workflows.",
+        {200: _json(bodies.WorkflowList)},
+    ),
+    Operation(
+        "get", "/workflows/{name}", "getWorkflow", "workflows", "One workflow.",
+        {200: _json(bodies.Workflow)}, ("name",), problems=(404,),
+    ),
+    Operation(
+        "post", "/workflows/{name}/runs", "startRun", "runs", "Starts a run of a workflow.",
+        _STARTED, ("name", *_START), _json(bodies.StartBody), _START_PROBLEMS,
+    ),
+    Operation(
+        "get", "/tools", "listTools", "workflows", "The tools that a plan may use.", {200: _json(bodies.ToolList)},
+    ),
+    Operation(
+        "get", "/runs", "listRuns", "runs", "A page of runs, the newest first.", {200: _json(bodies.RunPage)},
+        ("status", "workflow", "parent", "root", "limit", "cursor"), problems=(400, *_READ),
+    ),
+    Operation(
+        "post", "/runs", "startPlan", "runs", "Starts a run of a DAG that is data.",
+        _STARTED, _START, _json(bodies.PlanBody), _START_PROBLEMS,
+    ),
+    Operation(
+        "get", "/runs/{id}", "getRun", "runs", "The state of a run.", {200: _json(bodies.Run)}, ("id",), problems=_READ,
+    ),
+    Operation(
+        "put", "/runs/{id}", "putRun", "runs",
+        "Starts a run under this id, or opens a session. The same request again finds the same run.",
+        _STARTED, ("id", *STREAM, "Prefer"), _json(bodies.PutBody), _START_PROBLEMS,
+    ),
+    Operation(
+        "delete", "/runs/{id}", "deleteRun", "runs", "Removes a run that has ended, with all its events.",
+        {204: None}, ("id",), problems=(403, 404, 409, 503),
+    ),
+    Operation(
+        "get", "/runs/{id}/tasks/{task}/output", "getOutput", "runs", "The output of a task, however large.",
+        {200: _json(Any)}, ("id", "task"), problems=_READ,
+    ),
+    Operation(
+        "get", "/runs/{id}/events", "followRun", "events",
+        "The events of a run: as they happen, or a page of them.",
+        {200: {EVENT_STREAM: str, "application/x-ndjson": str, JSON: bodies.EventPage, BATCH: list[dict[str, Any]]},
+         204: None},
+        ("id", *STREAM, "limit", "wait"), problems=(400, 403, 404, 406, 422, 503),
+    ),
+    Operation(
+        "get", "/events", "followAll", "events",
+        "The events of all runs in the order of the log; its cursor is a position. `meta.<key>=` selects by meta.",
+        {200: {EVENT_STREAM: str, "application/x-ndjson": str, JSON: bodies.EventPage, BATCH: list[dict[str, Any]]}},
+        (*POSITIONS, "workflow", "parent", "limit", "wait"), problems=(400, 403, 406, 503),
+    ),
+    Operation(
+        "post", "/runs/{id}/events", "emit", "events", "Says something in an open run.",
+        {202: _json(bodies.Emitted)}, ("id", "Idempotency-Key"), _json(bodies.EmitBody | list[bodies.EmitBody]),
+        _COMMAND_PROBLEMS,
+    ),
+    Operation(
+        "get", "/runs/{id}/ws", "openSocket", "events", "The events of a run and commands to it, on a WebSocket.",
+        {101: None}, ("id", *STREAM), problems=(400, 403, 404, 422, 426, 503),
+    ),
+    _command("cancel", "cancelRun", "Cancels a run, or one task of it.", bodies.CancelBody),
+    _command("pause", "pauseRun", "Starts no more tasks until the run is resumed.", bodies.ReasonBody),
+    _command("resume", "resumeRun", "Goes on after a pause.", bodies.ReasonBody),
+    _command("input", "sendInput", "Answers a question of a task.", bodies.InputBody, "Idempotency-Key"),
+    _command("retry", "retryRun", "A new run that takes over what has completed.", bodies.RetryBody, "Idempotency-Key"),
+    _command("close", "closeSession", "Ends a session.", bodies.CloseBody, "Idempotency-Key"),
+    Operation("get", "/healthz", "getHealth", "service", "Whether the process answers.", {200: _json(bodies.Health)}),
+    Operation(
+        "get", "/readyz", "getReadiness", "service", "Whether the engine takes runs.",
+        {200: _json(bodies.Readiness)}, problems=CLOSED,
+    ),
+    Operation("get", "/openapi.json", "getOpenApi", "service", "This document.", {200: _json(dict[str, Any])}),
+    Operation("get", "/docs", "getDocs", "service", "A page that shows this document.", {200: {"text/html": str}}),
+)  # fmt: skip

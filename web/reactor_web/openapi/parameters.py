@@ -1,0 +1,93 @@
+"""The parameters of all operations: in the path, in the query, in headers."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from reactor.bounds import RUN_ID
+from reactor_web.bounds import (
+    DEFAULT_HEARTBEAT_SECONDS,
+    DEFAULT_PAGE,
+    HEARTBEAT_RANGE,
+    MAX_EVENTS_BACK,
+    MAX_PAGE,
+    MAX_WAIT_SECONDS,
+    THROTTLE_RANGE,
+)
+
+Schema = dict[str, Any]
+
+
+def _integer(low: int, high: int, **more: Any) -> Schema:
+    return {"type": "integer", "minimum": low, "maximum": high, **more}
+
+
+def _number(limits: tuple[float, float], **more: Any) -> Schema:
+    return {"type": "number", "minimum": limits[0], "maximum": limits[1], **more}
+
+
+_FLAG: Final[Schema] = {"type": "string", "enum": ["0", "1", "true", "false"], "default": "0"}
+_CURSOR: Final[Schema] = {"type": "string", "pattern": r"^[0-9]{1,18}(\.[0-9]+)?$"}
+_TEXT: Final[Schema] = {"type": "string"}
+
+
+def _in(place: str, schema: Schema, about: str, name: str) -> Schema:
+    required: Schema = {"required": True} if place == "path" else {}
+    return {"name": name, "in": place, "description": about, "schema": schema, **required}
+
+
+def _all() -> dict[str, Schema]:
+    path = {
+        "id": ({"type": "string", "pattern": RUN_ID.pattern}, "The id of a run."),
+        "name": (_TEXT, "The name of a workflow."),
+        "task": (_TEXT, "The id of a task."),
+    }
+    query: dict[str, tuple[Schema, str]] = {
+        "after": (_CURSOR, "Goes on after this event; `Last-Event-ID` wins over it."),
+        "tail": (_integer(0, MAX_EVENTS_BACK), "Without a cursor: only so many of the last events."),
+        "types": (_TEXT, "Globs of event types, separated by commas: `task.*,run.*`."),
+        "tasks": (_TEXT, "Globs of task ids, separated by commas."),
+        "throttle": (_number(THROTTLE_RANGE), "Milliseconds between two progress events of a task."),
+        "heartbeat": (
+            _number(HEARTBEAT_RANGE, default=DEFAULT_HEARTBEAT_SECONDS),
+            "Seconds of silence before a heartbeat.",
+        ),
+        "snapshot": (_FLAG, "Begins with the state of the run."),
+        "logs": (_integer(0, MAX_EVENTS_BACK), "So many log lines before the beginning of the stream."),
+        "await_run": (_number((0, MAX_WAIT_SECONDS)), "Seconds to wait for the run to start."),
+        "on_disconnect": (
+            {"type": "string", "enum": ["continue", "cancel"]},
+            "`cancel`: the run is cancelled when this client goes.",
+        ),
+        "children": (_FLAG, "The events of all runs below the run, too. The cursor is then a position."),
+        "dialect": (_TEXT, "The form of the frames. A dialect may have options of its own."),
+        "names": ({**_FLAG, "default": "1"}, "`0`: frames have no event name."),
+        "wait": (_number((0, MAX_WAIT_SECONDS)), "Of a page: seconds to wait for something to come."),
+        "limit": (_integer(1, MAX_PAGE, default=DEFAULT_PAGE), "How many there are in a page at most."),
+        "status": (_TEXT, "Only runs with this status."),
+        "workflow": (_TEXT, "Only runs of this workflow."),
+        "parent": (_TEXT, "Only child runs of this run."),
+        "root": (_TEXT, "Only this run and the runs below it."),
+        "cursor": (_TEXT, "The `cursor` of the page before."),
+    }
+    header: dict[str, tuple[Schema, str]] = {
+        "Last-Event-ID": (_CURSOR, "The id of the last frame that the client has."),
+        "Prefer": (_TEXT, "`wait=N`: waits up to N seconds for the result."),
+        "Idempotency-Key": (
+            {"type": "string", "minLength": 1, "maxLength": 200},
+            "The same request with the same key is carried out once.",
+        ),
+    }
+    places = {"path": path, "query": query, "header": header}
+    return {name: _in(place, *found, name) for place, all in places.items() for name, found in all.items()}
+
+
+PARAMETERS: Final = _all()
+"""By name."""
+
+STREAM: Final = (
+    "after", "tail", "types", "tasks", "throttle", "heartbeat", "snapshot", "logs", "await_run", "on_disconnect",
+    "children", "dialect", "names", "Last-Event-ID",
+)  # fmt: skip
+POSITIONS: Final = ("after", "types", "tasks", "heartbeat", "dialect", "names", "Last-Event-ID")
+"""What a stream of the routes, and one of all runs, takes; a test holds both against ``http.query``."""

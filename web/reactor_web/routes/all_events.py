@@ -1,0 +1,77 @@
+"""``/events``: the events of all runs in the order in which they were committed, as a stream or by pages.
+
+The id of a frame, the ``cursor`` of a line and the cursor of a page are positions of the log.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from aiohttp import web
+from multidict import MultiDict, MultiMapping
+
+from reactor.runs.all_events import AllEvents
+from reactor.runs.positions import TreeCursor
+from reactor_web.http.keys import ENGINE
+from reactor_web.http.negotiation import must_choose
+from reactor_web.http.parameters import one
+from reactor_web.http.problems import Problem
+from reactor_web.http.query import OF_A_POSITION_PAGE, OF_POSITIONS, StreamOptions, page_options
+from reactor_web.routes.events import FORMS, answer_page, options_of, wait_of
+from reactor_web.streaming.page import PAGES
+from reactor_web.streaming.position_page import PositionPageReader
+from reactor_web.streaming.streams import streams_of
+from reactor_web.streaming.tree import stream_positions
+
+_META: Final = "meta."
+_OF_A_SELECTION: Final = ("workflow", "parent")
+
+
+def routes() -> list[web.RouteDef]:
+    return [web.get("/events", follow_all)]
+
+
+async def follow_all(request: web.Request) -> web.StreamResponse:
+    """The events of all runs after the cursor: first what the log has, then live; or one page of them."""
+    form = must_choose(request.headers.get("Accept"), FORMS)
+    selected = _select(request.query)
+    if not request.app[ENGINE].has_all_events:
+        raise Problem(400, "the log of this server does not keep the order of all runs: follow them one by one")
+    if form not in PAGES:
+        options = options_of(request, form, selected.rest, (*OF_POSITIONS, *_OF_A_SELECTION))
+        info = options.find_dialect().info
+        if info.folds:
+            raise Problem(400, f"the dialect {info.name} makes its frames of one run, and this is a stream of all")
+        return await stream_positions(request, options, _events(request, selected, options))
+    names = (*OF_A_POSITION_PAGE, *_OF_A_SELECTION)
+    wanted = page_options(selected.rest, request.headers.get("Last-Event-ID"), names)
+    events = _events(request, selected, wanted.stream)
+    page = await PositionPageReader(events, wanted, streams_of(request).closing).read(wait_of(request, wanted))
+    return answer_page(request, form, page)
+
+
+class _Selected(NamedTuple):
+    """Which runs a query asks for, and what else it has."""
+
+    workflow: str | None
+    parent: str | None
+    meta: dict[str, str]
+    rest: MultiDict[str]
+
+
+def _select(query: MultiMapping[str]) -> _Selected:
+    meta = {name.removeprefix(_META): one(query, name) or "" for name in query if name.startswith(_META)}
+    if "" in meta:
+        raise Problem(400, "meta. must be followed by the name of a member, like meta.customer=c1")
+    rest = MultiDict((name, value) for name, value in query.items() if not _is_of_selection(name))
+    return _Selected(one(query, "workflow"), one(query, "parent"), meta, rest)
+
+
+def _is_of_selection(name: str) -> bool:
+    return name in _OF_A_SELECTION or name.startswith(_META)
+
+
+def _events(request: web.Request, selected: _Selected, options: StreamOptions) -> AllEvents:
+    after = TreeCursor(options.after or 0, options.part)
+    workflow, parent, meta, _ = selected
+    return request.app[ENGINE].all_events(after, workflow=workflow, parent=parent, meta=meta)

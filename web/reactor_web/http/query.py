@@ -25,7 +25,7 @@ from reactor_web.bounds import (
 )
 from reactor_web.dialects import Dialect, DialectInfo, UnknownDialect, find, find_named
 from reactor_web.dialects.unnamed import unnamed
-from reactor_web.http.own_options import OwnOptions, own_options
+from reactor_web.http.own_options import OwnOptions, own_options, refused_by
 from reactor_web.http.parameters import Query, flag, number_in, one, one_of, patterns, values_of
 from reactor_web.http.problems import Problem
 
@@ -135,7 +135,7 @@ def stream_options(
     Without ``strict`` other names are the client's own, and only what is one slip away from an option is refused.
     """
     dialect = _dialect(query, fixed or {})
-    _check_names(query, (*names, *dialect.options), strict=strict)
+    _check_names(query, tuple(dict.fromkeys([*names, *dialect.options])), strict=strict)
     own, fields = _own(query, dialect)
     query = {name: values_of(query, name) for name in query if name in names and name not in dialect.options}
     defaults: dict[str, Any] = {"heartbeat": dialect.heartbeat, "throttle": dialect.throttle, **fields}
@@ -231,8 +231,7 @@ def _dialect(query: Query, fixed: Mapping[str, Any]) -> DialectInfo:
             info = find_named(one(query, "dialect") or "native").info
         except UnknownDialect as error:
             raise Problem(400, str(error)) from error
-    # the log lines before the beginning of a stream are outside of what a fold has seen
-    refused = (info.refuses | {"logs"} if info.folds else info.refuses) - set(info.options)
+    refused = refused_by(info)
     for name in query:
         if name in refused:
             raise Problem(400, f"{name} has no meaning in the dialect {info.name}")

@@ -49,6 +49,7 @@ NAMES: Final = (
     "on_disconnect",
     "dialect",
     "names",
+    "compress",
 )
 
 OF_A_ROUTE: Final = (*NAMES, "children")
@@ -59,14 +60,14 @@ NOT_OF_A_TREE: Final = ("tail", "snapshot", "logs", "throttle")
 OF_A_PAGE: Final = ("after", "tail", "types", "tasks", "throttle", "snapshot", "await_run", "limit", "wait")
 """The names that a page of events may have: it has no silence, and no frames."""
 
-OF_POSITIONS: Final = ("after", "types", "tasks", "heartbeat", "dialect", "names")
+OF_POSITIONS: Final = ("after", "types", "tasks", "heartbeat", "dialect", "names", "compress")
 """The names that a stream of several runs has."""
 
 OF_A_POSITION_PAGE: Final = ("after", "types", "tasks", "limit", "wait")
 """The names that a page of several runs has."""
 OF_A_TREE_PAGE: Final = (*OF_A_POSITION_PAGE, "await_run")
 
-OF_A_SOURCE: Final = ("after", "heartbeat", "dialect")
+OF_A_SOURCE: Final = ("after", "heartbeat", "dialect", "compress")
 """The names that have a meaning for an Observable that is no run. Its handler reads ``after`` itself."""
 
 
@@ -104,6 +105,8 @@ class StreamOptions:
     """What is asked of the options that only this dialect has."""
     names: bool = True
     """Whether frames have the name of their event; without it a browser gets all of them as ``message``."""
+    compress: bool = False
+    """Compress the bytes for this client, if it takes that: ``Accept-Encoding`` names gzip or zstd."""
     view: View | None = None
     """Only a handler can set it; equal functions are the same view."""
 
@@ -111,7 +114,15 @@ class StreamOptions:
     def shared(self) -> StreamOptions:
         """These options without those that concern one client only."""
         return replace(
-            self, after=None, part=0, snapshot=False, tail=None, logs=0, await_run=0.0, on_disconnect="continue"
+            self,
+            after=None,
+            part=0,
+            snapshot=False,
+            tail=None,
+            logs=0,
+            await_run=0.0,
+            on_disconnect="continue",
+            compress=False,
         )
 
     def find_dialect(self) -> Dialect:
@@ -164,6 +175,7 @@ def stream_options(
         dialect=dialect.name,
         own=given.own,
         names=flag(query, "names", given.names),
+        compress=flag(query, "compress", given.compress),
         view=given.view,
     )
     if options.children:

@@ -69,6 +69,7 @@ async def stream(
     after: int = ...,
     heartbeat: float = ...,
     dialect: str = ...,
+    compress: bool = ...,
 ) -> web.StreamResponse: ...
 
 

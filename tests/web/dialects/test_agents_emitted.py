@@ -6,14 +6,18 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from reactor.events.event import Event, Notice
 from reactor_web import dialects
 from reactor_web.dialects import End
 from reactor_web.dialects.agents import AGENTS
+from reactor_web.dialects.agents.emitted import VOCABULARY
 from reactor_web.testing import DIALECT_LAWS
 from reactor_web.testing.dialect_laws import Law
 from tests.helpers.dashboard import Dashboard, parsed
+from tests.helpers.odd_json import JSON_VALUES
 from tests.web.dialects.test_agents import STARTED, an_event, check_latecomers, fold, sent
 
 TOTALS = {
@@ -133,6 +137,29 @@ def test_log_lines_of_the_application_are_throttled_too() -> None:
     assert [(data["message"], data["metadata"]) for data in shown] == [
         ("2", {}), ("4", {"a": 1, "omitted": 1}), ("6", {"value": "text", "omitted": 1}),
     ]  # fmt: skip
+
+
+KEYS = st.sampled_from([
+    "agentName", "agentRole", "stepNumber", "status", "duration", "cost", "error", "level", "message", "metadata",
+    "name", "totalSteps", "maxIterations", "budgetLimit", "currentAgent", "currentStep", "iterations", "totalCost",
+    "currentCost", "startedAt", "timestamp", "workflowId",
+])  # fmt: skip
+ANY_EVENT = st.tuples(
+    st.sampled_from(sorted(VOCABULARY)),
+    st.dictionaries(KEYS, JSON_VALUES | st.sampled_from(["a", "b"]), max_size=6),
+    st.sampled_from([None, "a", "write"]),
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(ANY_EVENT, max_size=8), st.booleans())
+def test_whatever_is_emitted_keeps_the_laws(said: list[tuple[str, dict[str, Any], str | None]], in_run: bool) -> None:
+    """Any JSON under any key of the vocabulary, with or without a task: no fold breaks off, no law is broken."""
+    events = [an_event(seq, type, data, task) for seq, (type, data, task) in enumerate(said, 2)]
+    log = [STARTED if in_run else SESSION, *events, ENDED]
+    for law in DIALECT_LAWS:
+        law(AGENTS, log)
+    assert len(fold(log)[1]) >= len(said)
 
 
 @pytest.mark.parametrize(

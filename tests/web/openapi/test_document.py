@@ -10,10 +10,10 @@ from referencing import Registry, Resource
 
 from reactor import Engine
 from reactor_web import create_app
-from reactor_web.http.query import OF_A_PAGE, OF_A_ROUTE
+from reactor_web.http.query import OF_A_PAGE, OF_A_ROUTE, OF_POSITIONS
 from reactor_web.openapi.document import document
 from reactor_web.openapi.operations import OPERATIONS
-from reactor_web.openapi.parameters import STREAM
+from reactor_web.openapi.parameters import POSITIONS, STREAM
 from tests.events.golden.record import FOLDER, read
 from tests.helpers.server import API, Server
 
@@ -40,6 +40,7 @@ def test_every_route_is_an_operation_and_every_operation_a_route() -> None:
 def test_the_parameters_of_a_stream_are_those_that_its_query_may_have() -> None:
     """An option of the query is in the document, and the other way round."""
     assert set(STREAM) - {"Last-Event-ID"} == set(OF_A_ROUTE)
+    assert set(POSITIONS) - {"Last-Event-ID"} == set(OF_POSITIONS)
     (events,) = [operation for operation in OPERATIONS if operation.id == "followRun"]
     assert set(OF_A_PAGE) <= set(events.parameters)
 

@@ -158,14 +158,15 @@ class Readiness(TypedDict):
 
 
 class EventPage(TypedDict):
-    """Some events of a run."""
+    """Some events of a run, or of several."""
 
     events: list[dict[str, Any]]
-    cursor: int
+    cursor: int | str
     """What ``after=`` takes next."""
     ended: bool
     """Nothing more comes."""
-    status: RunStatus
+    status: RunStatus | None
+    """Of the run; null where there are several."""
 
 
 class Emitted(TypedDict):

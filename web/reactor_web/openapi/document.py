@@ -120,9 +120,7 @@ def _contents(contents: Contents, schemas: _Schemas) -> Schema:
 def _content(media: str, type: Any, schemas: _Schemas) -> Schema:
     if type is not str:
         return {"schema": schemas.of(type)}
-    if media in (EVENT_STREAM, "application/x-ndjson"):
-        return {"schema": {"type": "string", "description": "Each message is an `Event` or a `Notice`."}}
-    return {"schema": {"type": "string"}}
+    return {"schema": _FRAME if media == EVENT_STREAM else {"type": "string"}}
 
 
 # --- events -----------------------------------------------------------------------------------------------------
@@ -170,6 +168,21 @@ def _pattern(pattern: re.Pattern[str]) -> str:
 _COMMON: Final[dict[str, Schema]] = {
     "run_id": {"type": "string"},
     "time": {"type": "string", "format": "date-time"},
+}
+_FRAME: Final[Schema] = {
+    "type": "object",
+    "description": "One server-sent event. In another dialect than the native one its data is what that dialect says.",
+    "required": ["data"],
+    "properties": {
+        "id": {"type": "string", "description": "The cursor: what `Last-Event-ID` and `after` take."},
+        "event": {"type": "string"},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {"anyOf": _references(["Event", "Notice"])},
+        },
+        "retry": {"type": "integer"},
+    },
 }
 _ENVELOPE: Final[Schema] = {
     "type": "object",

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from reactor_web.openapi import bodies
-from reactor_web.openapi.parameters import STREAM
+from reactor_web.openapi.parameters import POSITIONS, STREAM
 
 JSON: Final = "application/json"
 EVENT_STREAM: Final = "text/event-stream"
+BATCH: Final = "application/cloudevents-batch+json"
 
 Contents = Mapping[str, Any]
 """Media type -> the type of the body; ``str`` for a stream."""
@@ -107,8 +108,15 @@ OPERATIONS: Final = (
     Operation(
         "get", "/runs/{id}/events", "followRun", "events",
         "The events of a run: as they happen, or a page of them.",
-        {200: {EVENT_STREAM: str, "application/x-ndjson": str, JSON: bodies.EventPage}, 204: None},
-        ("id", *STREAM, "limit", "wait"), problems=(400, 403, 404, 406, 503),
+        {200: {EVENT_STREAM: str, "application/x-ndjson": str, JSON: bodies.EventPage, BATCH: list[dict[str, Any]]},
+         204: None},
+        ("id", *STREAM, "limit", "wait"), problems=(400, 403, 404, 406, 422, 503),
+    ),
+    Operation(
+        "get", "/events", "followAll", "events",
+        "The events of all runs in the order of the log; its cursor is a position. `meta.<key>=` selects by meta.",
+        {200: {EVENT_STREAM: str, "application/x-ndjson": str, JSON: bodies.EventPage, BATCH: list[dict[str, Any]]}},
+        (*POSITIONS, "workflow", "parent", "limit", "wait"), problems=(400, 403, 406, 503),
     ),
     Operation(
         "post", "/runs/{id}/events", "emit", "events", "Says something in an open run.",
@@ -117,7 +125,7 @@ OPERATIONS: Final = (
     ),
     Operation(
         "get", "/runs/{id}/ws", "openSocket", "events", "The events of a run and commands to it, on a WebSocket.",
-        {101: None}, ("id", *STREAM), problems=(400, 403, 404, 426, 503),
+        {101: None}, ("id", *STREAM), problems=(400, 403, 404, 422, 426, 503),
     ),
     _command("cancel", "cancelRun", "Cancels a run, or one task of it.", bodies.CancelBody),
     _command("pause", "pauseRun", "Starts no more tasks until the run is resumed.", bodies.ReasonBody),

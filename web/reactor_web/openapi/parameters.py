@@ -89,4 +89,5 @@ STREAM: Final = (
     "after", "tail", "types", "tasks", "throttle", "heartbeat", "snapshot", "logs", "await_run", "on_disconnect",
     "children", "dialect", "names", "Last-Event-ID",
 )  # fmt: skip
-"""What a stream of the routes takes; a test holds this against ``http.query``."""
+POSITIONS: Final = ("after", "types", "tasks", "heartbeat", "dialect", "names", "Last-Event-ID")
+"""What a stream of the routes, and one of all runs, takes; a test holds both against ``http.query``."""

@@ -12,7 +12,7 @@ from pytest_aiohttp import AiohttpClient, AiohttpServer
 
 import reactor_web
 from reactor import Context, Engine
-from reactor_web import add_state, add_stream
+from reactor_web import add_state, add_stream, dialects
 from reactor_web.sse.parser import Frame
 from tests.helpers.dashboard import Dashboard
 from tests.helpers.flows import one_task
@@ -251,7 +251,9 @@ async def test_progress_comes_once_a_second_and_log_lines_as_often_as_asked(serv
         await server.put("/runs/busy-1", {"workflow": "one", "input": {}})
         frames = await stream.all()
     messages = [json.loads(frame.data)["message"] for frame in frames if frame.event == "agent:progress"]
-    assert messages == ["first", "last"]
+    assert (messages[0], messages[-1]) == ("first", "last")
+    assert len(messages) < 10, "of 32; two, unless the machine stood still for a second"
+    assert dialects.find("agents").info.throttle == 1_000.0
     assert [json.loads(frame.data)["message"] for frame in frames if frame.event == "log:created"] == ["line 0"]
     async with server.events("busy-1", "?dialect=agents&after=0") as stream:
         assert [frame.event for frame in await stream.all()].count("log:created") == 20
@@ -263,7 +265,7 @@ async def test_heartbeats_are_numbered_comments_between_frames(desk: Desk) -> No
         await stream.next()
         while b": heartbeat 1\n" not in stream.raw:
             stream.raw += await stream.response.content.readany()
-        assert stream.raw.endswith(b"\n\n: heartbeat 1\n")
+        assert b"\n\n: heartbeat 1\n" in stream.raw
         await desk.start()
         await stream.until("agent:started")
         beats = stream.raw.count(b": heartbeat")

@@ -267,10 +267,33 @@ def test_a_session_says_its_messages_itself() -> None:
     ]  # fmt: skip
 
 
+def test_a_result_of_the_message_before_is_for_a_message_that_goes_on() -> None:
+    """A client knows the calls of the message that it has, and of no other."""
+    call = ("tool-input-available", {"toolCallId": "1", "toolName": "x", "input": {}})
+    result = ("tool-output-available", {"toolCallId": "1", "output": 1})
+    same = [("start", {"messageId": "m"}), call, ("finish", {}), ("start", {"messageId": "m"}), result]
+    assert said(*same, session=True)[-1] == {"type": "tool-output-available", "toolCallId": "1", "output": 1}
+    other = [("start", {"messageId": "m"}), call, ("finish", {}), ("start", {}), result]
+    assert said(*other, session=True)[-1]["type"] == "data-tool-output-available"
+
+
 def test_a_session_that_says_no_end_gets_one() -> None:
     """What it has left open is closed."""
     chunks = chunks_of(ended(("start", {}), ("text-delta", {"delta": "a"}, "writer", 0), session=True))
     assert types_of(chunks) == ["start", "text-start", "text-delta", "text-end", "data-run", "finish"]
+
+
+def test_a_reason_that_only_one_version_knows_is_sent_as_one_that_both_know() -> None:
+    """``interrupted`` of version 7."""
+    chunks = chunks_of(ended(("start", {}), ("finish", {"finishReason": "interrupted"}), session=True))
+    assert chunks[-1] == {"type": "finish", "finishReason": "other"}
+
+
+@pytest.mark.parametrize("reason", ["", 7, ["stop"], {"stop": 1}])
+def test_an_end_with_no_reason_that_there_is_is_data(reason: Any) -> None:
+    """The message goes on, and has the end that the session has."""
+    chunks = chunks_of(ended(("start", {}), ("finish", {"finishReason": reason}), session=True))
+    assert types_of(chunks) == ["start", "data-finish", "data-run", "finish"]
 
 
 def test_a_text_whose_id_has_ended_gets_another_one() -> None:

@@ -25,8 +25,8 @@ _NUMBERS: Final = frozenset({"total_steps", "max_iterations", "budget_limit", "i
 def messages_of_own(event: Event, state: AgentsState, log_throttle: float) -> list[Message]:
     """The frame of an event that the application has emitted. A type that is not of this dialect has its own name."""
     type, data = event.type, event.data
-    if type in _OF_A_CONNECTION:
-        return []
+    if type in _OF_A_CONNECTION or (type in ENDS and not state.facts.is_session):
+        return []  # clients would take the connection for lost, or leave while the run goes on
     if type not in VOCABULARY:
         return [message(type, data)]
     if type == "log:created":

@@ -56,6 +56,8 @@ class Chunks:
     """How many chunks there were. The id of a chunk is its number."""
     messages: int = 0
     """How many messages have begun."""
+    message_id: str = ""
+    """The id of the message that goes on."""
     has_finished: bool = False
     """Whether the application has said that its last message is finished."""
     in_step: bool = False

@@ -31,7 +31,8 @@ from reactor_web.dialects.ai_sdk.chunks import (
 from reactor_web.dialects.ai_sdk.names import data_type
 
 FINISH_REASONS: Final = frozenset({"stop", "length", "content-filter", "tool-calls", "error", "other"})
-"""Those of version 6. Version 7 has ``interrupted`` besides."""
+"""Those of version 6. Version 7 has ``interrupted`` besides, which is sent as ``other``."""
+INTERRUPTED: Final = "interrupted"
 
 Check: TypeAlias = Callable[[Any], bool]
 
@@ -54,6 +55,10 @@ def _is_anything(value: Any) -> bool:
 
 def _is_encoding(value: Any) -> bool:
     return value in ("json", "text")
+
+
+def _is_reason(value: Any) -> bool:
+    return isinstance(value, str) and (value in FINISH_REASONS or value == INTERRUPTED)
 
 
 def _is_metadata(value: Any) -> bool:
@@ -105,7 +110,7 @@ SHAPES: Final[Mapping[str, Shape]] = {
 
 OF_A_SESSION: Final[Mapping[str, Shape]] = {
     "start": Shape({}, {"messageId": _is_text, "messageMetadata": _is_anything}),
-    "finish": Shape({}, {"finishReason": FINISH_REASONS.__contains__, "messageMetadata": _is_anything}),
+    "finish": Shape({}, {"finishReason": _is_reason, "messageMetadata": _is_anything}),
     "start-step": Shape(),
     "finish-step": Shape(),
     "abort": Shape({}, {"reason": _is_text}),
@@ -204,15 +209,26 @@ def _add_boundary(state: Chunks, type: str, members: Chunk, out: list[Chunk]) ->
     elif type == "finish-step":
         end_step(state, out)
     elif type == "start":
-        state.messages += 1
-        state.has_finished = False
-        state.ended.clear()
-        again = "" if state.messages == 1 else f".{state.messages}"
-        out.append({"type": type, "messageId": f"{state.run.run_id}{again}", **members})
+        _begin_message(state, members, out)
     elif type == "finish":
         end_texts(state, out)
         state.has_finished, state.in_step = True, False
-        state.calls.clear()  # those that are open are the client's to answer
+        if members.get("finishReason") == INTERRUPTED:
+            members["finishReason"] = "other"
         out.append({"type": type, **members})
     else:
         out.append({"type": type, **members})
+
+
+def _begin_message(state: Chunks, members: Chunk, out: list[Chunk]) -> None:
+    """The next message; or the same one goes on, and its open calls may get their results."""
+    state.messages += 1
+    state.has_finished = False
+    state.ended.clear()
+    again = "" if state.messages == 1 else f".{state.messages}"
+    chunk = {"type": "start", "messageId": f"{state.run.run_id}{again}", **members}
+    if chunk["messageId"] != state.message_id:
+        end_texts(state, out)
+        state.calls.clear()
+    state.message_id = chunk["messageId"]
+    out.append(chunk)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from reactor_web.dialects import known
 from tests.helpers.command import run_code
 from tests.helpers.paths import ROOT
 
@@ -53,10 +54,24 @@ def test_files_that_are_named_exist(document: Path) -> None:
         assert (ROOT / path).exists(), path
 
 
-def test_the_floors_of_the_guide_are_those_of_the_contract() -> None:
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [("The floors", "the floors of reactor"), ("The floors of the web", "the rooms of reactor_web are floors")],
+)
+def test_the_floors_of_the_guide_are_those_of_the_contract(title: str, name: str) -> None:
     """The table in CONTRIBUTING.md has the rooms of the layers contract, in its order."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
-    layers = next(contract for contract in contracts if contract["name"] == "the floors of reactor")["layers"]
-    table = (ROOT / "CONTRIBUTING.md").read_text().partition("## The floors")[2].partition("\n## ")[0]
+    layers = next(contract for contract in contracts if contract["name"] == name)["layers"]
+    table = (ROOT / "CONTRIBUTING.md").read_text().partition(f"## {title}\n")[2].partition("\n## ")[0]
     rows = [re.findall(r"`(\w+)/?`", line.split("|")[1]) for line in table.splitlines() if line.startswith("| `")]
     assert rows == [layer.split(" | ") for layer in layers]
+
+
+def test_every_dialect_is_explained() -> None:
+    """It has a row and a section in its page, and is named where clients are told which there are."""
+    page = (ROOT / "docs" / "dialects.md").read_text()
+    for name in known():
+        assert f"| [`{name}`](#{name}) |" in page
+        assert f"\n## `{name}`\n" in page
+        assert f"`{name}`" in (ROOT / "docs" / "http.md").read_text()
+        assert f"`{name}`" in (ROOT / "README.md").read_text()

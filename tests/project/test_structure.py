@@ -115,7 +115,11 @@ def test_the_public_surface_is_what_all_says() -> None:
     """__all__ is sorted, importable and complete."""
     assert reactor.__all__ == sorted(reactor.__all__)
     assert all(hasattr(reactor, name) for name in reactor.__all__)
-    assert set(reactor_web.__all__) == {"create_app", "mount", "only_looks", "problems", "stream"}
+    assert reactor_web.__all__ == sorted(reactor_web.__all__)
+    assert set(reactor_web.__all__) == {
+        "AgentInput", "Problem", "Start", "add_agent", "add_chat", "add_start", "add_state", "add_stream",
+        "create_app", "mount", "only_looks", "problems", "stream",
+    }  # fmt: skip
     assert {"Workflow", "Context", "Engine", "Run", "Event", "off_loop"} <= set(reactor.__all__)
 
 

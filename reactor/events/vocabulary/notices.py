@@ -35,9 +35,10 @@ class StreamGap(_From):
     """Events ``from`` to ``to`` are missing."""
 
     to: int
-    reason: Literal["trimmed", "ahead", "rewound"]
+    reason: Literal["trimmed", "ahead", "deleted", "forgotten", "rewound"]
     """``trimmed``: the log no longer has them. ``ahead``: the cursor was beyond the last event.
-    ``rewound`` is not written yet."""
+    ``deleted``: of all runs, this run was deleted. ``forgotten``: of all runs, nobody knows any more which runs were
+    deleted between these positions. ``rewound`` is not written yet."""
 
 
 @notice("stream.end")

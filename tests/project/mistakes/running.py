@@ -29,6 +29,33 @@ def run_start(row: str, folder: Path) -> str:
     return run_python(SETUP, f"async with engine:\n{lines}", folder)
 
 
+def run_session(row: str, folder: Path) -> str:
+    lines = "\n".join(f"    {line}" for line in row.splitlines())
+    opened = (
+        "async with engine:\n    session = await engine.session('chat-1')\n"
+        "    closed = await engine.session('chat-2')\n    await closed.close()\n"
+    )
+    return run_python(SETUP, f"{opened}{lines}", folder)
+
+
+IN_SESSION = (
+    "await engine.session('my chat')",
+    "await engine.session('chat-1', meta={'user': 'ann'})",
+    "await engine.session('chat-3', idle=0)",
+    "await engine.session('chat-3', budget={'cost': 1, 'on_exceeded': 'pause'})",
+    "await session.emit('run.done', {})",
+    "await session.emit('Agent Started')",
+    "await session.emit('page.fetched', 5)",
+    "await session.emit('page.fetched', {'text': 'x' * 50_000})",
+    "await session.emit('page.fetched', task='my task')",
+    "await session.emit('page.fetched', {'n': 1}, key='k')\nawait session.emit('page.fetched', {'n': 2}, key='k')",
+    "await session.emit_all({'type': 'page.fetched'})",
+    "await session.close('done')",
+    "await session.pause()",
+    "await closed.emit('page.fetched')",
+)
+
+
 def run_sync(row: str, folder: Path) -> str:
     return run_python(SETUP, row, folder)
 
@@ -165,6 +192,12 @@ async def job(ctx: Context):
 SECTIONS = (
     Section("Starting a run", "Inside of `async with engine:`.", run_start, STARTING, SETUP),
     Section("Running a workflow once", "Without a loop, with the same workflow.", run_sync, RUN_ONCE),
+    Section(
+        "Sessions",
+        "The same, with `session = await engine.session('chat-1')`; `closed` is one that has ended.",
+        run_session,
+        IN_SESSION,
+    ),
     Section("In a body on the loop", IN_BODY, run_body, BODY),
     Section("In a body in a thread", "The same in `def job(ctx: Context):`.", run_thread, THREAD),
     Section(

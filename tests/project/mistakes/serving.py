@@ -43,6 +43,39 @@ APP = (
     "create_app(engine, [flow], host='0.0.0.0')",
 )
 
+OWN = (
+    "add_stream(engine, '/runs/{id}', app)",
+    "add_stream(app, '/runs/{id}', 'memory://')",
+    "add_stream(app, '/runs/{id}', engine, dialect='timelin')",
+    "add_stream(app, '/runs/{id}', engine, heartbeats=5)",
+    "add_stream(app, '/runs/{id}', engine, dialect='agents', tail=5)",
+    "add_stream(app, '/runs/{id}', engine, dialect='steps', logs='yes')",
+    "add_stream(app, '/runs/{id}', engine, id_from=5)",
+    "add_stream(app, '/runs/{id}', engine, match=['agent'])",
+    "add_start(app, '/runs', engine, flow)",
+    "add_start(app, '/runs', engine, lambda request, body: Start(flow), answer='json')",
+    "add_state(app, '/runs/{id}', engine, dialect='steps')",
+    "add_agent(app, '/writer', engine, 5)",
+    "add_chat(app, '/chat', engine, flow)",
+    "add_chat(app, '/chat/', engine, lambda request, body: Start(flow))",
+)
+
+DIALECTS = """\
+from reactor_web import dialects
+from reactor_web.dialects.cloudevents import CloudEvents
+"""
+
+
+def run_dialect(row: str, folder: Path) -> str:
+    return run_python(DIALECTS, row, folder)
+
+
+REGISTERED = (
+    "dialects.register(CloudEvents(name='steps'))",
+    "dialects.register(CloudEvents(name='My Events'))",
+    "dialects.find('my-events')",
+)
+
 HANDLER = """
 import logging
 logging.getLogger("aiohttp.server").disabled = True
@@ -84,6 +117,7 @@ STREAM = (
     "return await stream(request, run, tail=-1)",
     "return await stream(request, run, after='x')",
     "return await stream(request, run, dialect='nativ')",
+    "return await stream(request, run, dialect='ag-ui', types='task.*')",
     "return await stream(request, run, on_disconnect='stop')",
     "return await stream(request, run, snapshot='yes')",
     "return await stream(request, run, view=5)",
@@ -119,6 +153,17 @@ REQUESTS = (
     "GET /runs/r1/events?await_run=1000",
     "GET /runs/r1/events?on_disconnect=stop",
     "GET /runs/r1/events?dialect=nativ",
+    "GET /runs/r1/events?dialect=ag-ui&tail=5",
+    "GET /runs/r1/events?dialect=steps&logs=yes",
+    "GET /runs/r1/events?dialect=steps&include_history=0",
+    "GET /runs/r1/events?dialect=agents&names=0",
+    "GET /runs/r1/events?dialect=steps&children=1",
+    "GET /runs/r1/events?limit=5",
+    "GET /runs/r1/events?heartbeat=5\nAccept: application/json",
+    "GET /runs/r1/events?dialect=steps\nAccept: application/x-ndjson",
+    "GET /runs/r1/ws",
+    "GET /events?parents=r1",
+    "GET /events?meta.=ann",
     "GET /runs/r1/events\nAccept: text/html",
     "GET /runs/r1/tasks/fecth/output",
     "GET /runs?status=done",
@@ -155,6 +200,11 @@ REQUESTS = (
     "GET /runs/r1/cancel",
     'POST /runs/r1/input\n{"task": "fetch"}',
     'POST /runs/r1/input\n{"task": "fetch", "value": true}',
+    'POST /runs/r1/events\n{"type": "page.fetched"}',
+    "POST /runs/r1/events\n[5]",
+    "POST /runs/r1/close",
+    'PUT /runs/r2\n{"session": true, "input": {}}',
+    'PUT /runs/r2\n{"workflow": "census", "idle": 60}',
     "DELETE /runs/r2",
     "POST /runs/r2/retry",
 )
@@ -203,6 +253,8 @@ SHELL = (
 
 SECTIONS = (
     Section("Applications", "", run_app, APP, SETUP),
+    Section("Routes of your own", "", run_app, OWN, SETUP),
+    Section("Dialects", "", run_dialect, REGISTERED, DIALECTS),
     Section(
         "Streams in a handler of yours",
         "In `async def handler(request)`, where `run` is a run of this engine. It is the handler's error, so the "

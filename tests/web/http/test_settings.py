@@ -37,6 +37,9 @@ def test_patterns_may_be_text_or_a_list() -> None:
         ({"tail": True}, ValueError, "stream: tail= must be a whole number from 0, not True"),
         ({"snapshot": 1}, ValueError, "stream: snapshot= must be True or False, not 1"),
         ({"dialect": 5}, ValueError, "there is no dialect '5'"),
+        ({"dialect": "ag-ui", "tail": 0}, ValueError, "stream: tail= has no meaning in the dialect ag-ui"),
+        ({"dialect": "agents", "names": False}, ValueError, "stream: names= has no meaning in the dialect agents"),
+        ({"dialect": "domain", "logs": 5}, ValueError, "stream: logs= has no meaning in the dialect domain"),
     ],
 )
 def test_a_wrong_setting_is_the_handlers_error(settings: dict[str, Any], error: type[Exception], sentence: str) -> None:
@@ -51,6 +54,12 @@ def test_a_wrong_setting_is_the_handlers_error(settings: dict[str, Any], error: 
 def test_a_handler_may_set_what_no_query_can(settings: dict[str, Any]) -> None:
     """No heartbeat, and a period below that of queries."""
     assert check_settings(settings) == settings
+
+
+@pytest.mark.parametrize("settings", [{"snapshot": False}, {"tail": None}, {"logs": 0}, {"names": True}])
+def test_a_setting_that_changes_nothing_has_no_meaning_to_refuse(settings: dict[str, Any]) -> None:
+    """A handler may give the same settings to every dialect."""
+    assert check_settings({"dialect": "agents", **settings}) == {"dialect": "agents", **settings}
 
 
 def test_a_view_names_its_items_as_it_likes() -> None:

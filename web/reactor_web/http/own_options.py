@@ -11,6 +11,12 @@ OwnOptions = tuple[tuple[str, Any], ...]
 """(name, value) of each option that differs from its default, by name."""
 
 
+def refused_by(info: DialectInfo) -> frozenset[str]:
+    """The stream options that have no meaning in a dialect."""
+    # the log lines before the beginning of a stream are outside of what a fold has seen
+    return (info.refuses | {"logs"} if info.folds else info.refuses) - set(info.options)
+
+
 def read_option(info: DialectInfo, name: str, text: str) -> Any:
     """The value of a text; raises ValueError that says what it must be."""
     try:

@@ -22,7 +22,7 @@ from reactor_web.bounds import (
 )
 from reactor_web.dialects import Dialect, DialectInfo, UnknownDialect, find, find_named
 from reactor_web.dialects.unnamed import unnamed
-from reactor_web.http.own_options import OwnOptions, own_options
+from reactor_web.http.own_options import OwnOptions, own_options, refused_by
 from reactor_web.http.parameters import Query, flag, number_in, one, one_of, patterns, values_of
 from reactor_web.http.problems import Problem
 from reactor_web.http.serving import DEFAULTS, Serving, View
@@ -143,20 +143,32 @@ def stream_options(
     Without ``strict`` other names are the client's own, and only what is one slip away from an option is refused.
     """
     dialect = _dialect(query, fixed or {}, serving.dialect)
-    _check_names(query, (*names, *dialect.options), strict=strict)
+    _check_names(query, tuple(dict.fromkeys([*names, *dialect.options])), strict=strict)
     own, fields = _own(query, dialect)
     query = {name: values_of(query, name) for name in query if name in names and name not in dialect.options}
     defaults: dict[str, Any] = {**serving.paces(dialect), "compress": serving.compress, **fields}
     fixed = {**(fixed or {})}
     fixed["own"] = tuple(sorted({**dict(own), **dict(fixed.get("own", ()))}.items()))
     given = StreamOptions(**{**defaults, **fixed})
+    options = _asked(query, last_event_id, replace(given, dialect=dialect.name))
+    if options.children:
+        _check_tree(query, dialect)
+    options = replace(options, **{name: value for name, value in fixed.items() if name != "after"})
+    # raises InvalidPattern now, not in the stream; a view names its items as it likes
+    matcher(options.types, options.tasks, any_type=options.view is not None)
+    return options
+
+
+def _asked(query: Query, last_event_id: str | None, given: StreamOptions) -> StreamOptions:
+    """What a query asks for, and what is ``given`` where it asks for nothing; raises Problem 400."""
     cursor = last_event_id if last_event_id else one(query, "after")
     throttle = number_in(query, "throttle", THROTTLE_RANGE, "milliseconds")
     heartbeat = number_in(query, "heartbeat", HEARTBEAT_RANGE, "seconds")
     tail = number_in(query, "tail", (0, MAX_EVENTS_BACK), "events", whole=True)
     logs = number_in(query, "logs", (0, MAX_EVENTS_BACK), "log lines", whole=True)
     await_run = number_in(query, "await_run", (0, MAX_WAIT_SECONDS), "seconds")
-    options = StreamOptions(
+    return replace(
+        given,
         after=given.after if cursor is None else parse_cursor(cursor, "Last-Event-ID" if last_event_id else "after"),
         part=given.part if cursor is None else parse_part(cursor),
         types=patterns(query, "types") or given.types,
@@ -169,18 +181,9 @@ def stream_options(
         await_run=given.await_run if await_run is None else await_run,
         on_disconnect=one_of(query, "on_disconnect", ("continue", "cancel")) or given.on_disconnect,
         children=flag(query, "children", given.children),
-        dialect=dialect.name,
-        own=given.own,
         names=flag(query, "names", given.names),
         compress=flag(query, "compress", given.compress),
-        view=given.view,
     )
-    if options.children:
-        _check_tree(query, dialect)
-    options = replace(options, **{name: value for name, value in fixed.items() if name != "after"})
-    # raises InvalidPattern now, not in the stream; a view names its items as it likes
-    matcher(options.types, options.tasks, any_type=options.view is not None)
-    return options
 
 
 def _check_names(query: Query, names: Sequence[str], *, strict: bool) -> None:
@@ -222,8 +225,7 @@ def _dialect(query: Query, fixed: Mapping[str, Any], default: str) -> DialectInf
             info = find_named(one(query, "dialect") or default).info
         except UnknownDialect as error:
             raise Problem(400, str(error)) from error
-    # the log lines before the beginning of a stream are outside of what a fold has seen
-    refused = (info.refuses | {"logs"} if info.folds else info.refuses) - set(info.options)
+    refused = refused_by(info)
     for name in query:
         if name in refused:
             raise Problem(400, f"{name} has no meaning in the dialect {info.name}")

@@ -10,7 +10,7 @@ from reactor.definition.names import unknown_options
 from reactor.operators.select import InvalidPattern, matcher
 from reactor.requests import number_problem, whole_number_problem
 from reactor_web.dialects import DialectInfo, find_named
-from reactor_web.http.own_options import own_options, text_of
+from reactor_web.http.own_options import own_options, refused_by, text_of
 
 OnDisconnect = Literal["continue", "cancel"]
 
@@ -54,6 +54,8 @@ def check_settings(
     info = find_named(str(settings.get("dialect", "native"))).info  # raises UnknownDialect, which names those there are
     if unknown := settings.keys() - set(known) - set(info.options):
         raise unknown_options(of, unknown, (*known, *info.options))
+    if refused := [name for name in sorted(refused_by(info)) if _asks(name, settings.get(name))]:
+        raise ValueError(f"stream: {refused[0]}= has no meaning in the dialect {info.name}")
     settings = _own(settings, info)
     for name, value in settings.items():
         if (
@@ -68,6 +70,11 @@ def check_settings(
     except InvalidPattern as error:  # the handler's doing: as an InvalidPattern it would be answered 400
         raise ValueError(f"stream: {error}") from None
     return {**settings, **{name: (value,) if isinstance(value, str) else tuple(value) for name, value in globs.items()}}
+
+
+def _asks(name: str, value: Any) -> bool:
+    """Whether a setting changes anything; ``tail=0`` does."""
+    return value is False if name == "names" else value not in (None, False) or (name == "tail" and value is not None)
 
 
 def _own(settings: Mapping[str, Any], info: DialectInfo) -> dict[str, Any]:

@@ -110,13 +110,13 @@ OPERATIONS: Final = (
         "The events of a run: as they happen, or a page of them.",
         {200: {EVENT_STREAM: str, "application/x-ndjson": str, JSON: bodies.EventPage, BATCH: list[dict[str, Any]]},
          204: None},
-        ("id", *STREAM, "limit", "wait"), problems=(400, 403, 404, 406, 422, 503),
+        ("id", *STREAM, "limit.events", "wait"), problems=(400, 403, 404, 406, 422, 503),
     ),
     Operation(
         "get", "/events", "followAll", "events",
         "The events of all runs in the order of the log; its cursor is a position. `meta.<key>=` selects by meta.",
         {200: {EVENT_STREAM: str, "application/x-ndjson": str, JSON: bodies.EventPage, BATCH: list[dict[str, Any]]}},
-        (*POSITIONS, "workflow", "parent", "limit", "wait"), problems=(400, 403, 406, 503),
+        (*POSITIONS, "workflow", "parent", "limit.events", "wait"), problems=(400, 403, 406, 503),
     ),
     Operation(
         "post", "/runs/{id}/events", "emit", "events", "Says something in an open run.",

@@ -6,9 +6,11 @@ from typing import Any, Final
 
 from reactor.bounds import RUN_ID
 from reactor_web.bounds import (
+    DEFAULT_EVENTS,
     DEFAULT_HEARTBEAT_SECONDS,
     DEFAULT_PAGE,
     HEARTBEAT_RANGE,
+    MAX_EVENTS,
     MAX_EVENTS_BACK,
     MAX_PAGE,
     MAX_WAIT_SECONDS,
@@ -33,59 +35,65 @@ _TEXT: Final[Schema] = {"type": "string"}
 
 def _in(place: str, schema: Schema, about: str, name: str) -> Schema:
     required: Schema = {"required": True} if place == "path" else {}
-    return {"name": name, "in": place, "description": about, "schema": schema, **required}
+    return {"name": name.partition(".")[0], "in": place, "description": about, "schema": schema, **required}
+
+
+_Parameters = dict[str, tuple[Schema, str]]
+"""Name -> its schema, and what it is. What stands behind a dot tells parameters of one name apart."""
+
+_IN_PATH: Final[_Parameters] = {
+    "id": ({"type": "string", "pattern": RUN_ID.pattern}, "The id of a run."),
+    "name": (_TEXT, "The name of a workflow."),
+    "task": (_TEXT, "The id of a task."),
+}
+_IN_QUERY: Final[_Parameters] = {
+    "after": (_CURSOR, "Goes on after this event; `Last-Event-ID` wins over it."),
+    "tail": (_integer(0, MAX_EVENTS_BACK), "Without a cursor: only so many of the last events."),
+    "types": (_TEXT, "Globs of event types, separated by commas: `task.*,run.*`."),
+    "tasks": (_TEXT, "Globs of task ids, separated by commas."),
+    "throttle": (_number(THROTTLE_RANGE), "Milliseconds between two progress events of a task."),
+    "heartbeat": (
+        _number(HEARTBEAT_RANGE, default=DEFAULT_HEARTBEAT_SECONDS),
+        "Seconds of silence before a heartbeat.",
+    ),
+    "snapshot": (_FLAG, "Begins with the state of the run."),
+    "logs": (_integer(0, MAX_EVENTS_BACK), "So many log lines before the beginning of the stream."),
+    "await_run": (_number((0, MAX_WAIT_SECONDS)), "Seconds to wait for the run to start."),
+    "on_disconnect": (
+        {"type": "string", "enum": ["continue", "cancel"]},
+        "`cancel`: the run is cancelled when this client goes.",
+    ),
+    "children": (_FLAG, "The events of all runs below the run, too. The cursor is then a position."),
+    "dialect": (_TEXT, "The form of the frames. A dialect may have options of its own."),
+    "names": ({**_FLAG, "default": "1"}, "`0`: frames have no event name."),
+    "compress": (_FLAG, "Compressed as `Accept-Encoding` names it, and flushed with every write."),
+    "view": (_TEXT, "A view that the server has mounted under this name."),
+    "wait": (_number((0, MAX_WAIT_SECONDS)), "Of a page: seconds to wait for something to come."),
+    "limit": (_integer(1, MAX_PAGE, default=DEFAULT_PAGE), "How many there are in a page at most."),
+    "limit.events": (_integer(1, MAX_EVENTS, default=DEFAULT_EVENTS), "Of a page: how many events there are at most."),
+    "status": (_TEXT, "Only runs with this status."),
+    "workflow": (_TEXT, "Only runs of this workflow."),
+    "parent": (_TEXT, "Only child runs of this run."),
+    "root": (_TEXT, "Only this run and the runs below it."),
+    "cursor": (_TEXT, "The `cursor` of the page before."),
+}
+_IN_HEADERS: Final[_Parameters] = {
+    "Last-Event-ID": (_CURSOR, "The id of the last frame that the client has."),
+    "Prefer": (_TEXT, "`wait=N`: waits up to N seconds for the result."),
+    "Idempotency-Key": (
+        {"type": "string", "minLength": 1, "maxLength": 200},
+        "The same request with the same key is carried out once.",
+    ),
+}
 
 
 def _all() -> dict[str, Schema]:
-    path = {
-        "id": ({"type": "string", "pattern": RUN_ID.pattern}, "The id of a run."),
-        "name": (_TEXT, "The name of a workflow."),
-        "task": (_TEXT, "The id of a task."),
-    }
-    query: dict[str, tuple[Schema, str]] = {
-        "after": (_CURSOR, "Goes on after this event; `Last-Event-ID` wins over it."),
-        "tail": (_integer(0, MAX_EVENTS_BACK), "Without a cursor: only so many of the last events."),
-        "types": (_TEXT, "Globs of event types, separated by commas: `task.*,run.*`."),
-        "tasks": (_TEXT, "Globs of task ids, separated by commas."),
-        "throttle": (_number(THROTTLE_RANGE), "Milliseconds between two progress events of a task."),
-        "heartbeat": (
-            _number(HEARTBEAT_RANGE, default=DEFAULT_HEARTBEAT_SECONDS),
-            "Seconds of silence before a heartbeat.",
-        ),
-        "snapshot": (_FLAG, "Begins with the state of the run."),
-        "logs": (_integer(0, MAX_EVENTS_BACK), "So many log lines before the beginning of the stream."),
-        "await_run": (_number((0, MAX_WAIT_SECONDS)), "Seconds to wait for the run to start."),
-        "on_disconnect": (
-            {"type": "string", "enum": ["continue", "cancel"]},
-            "`cancel`: the run is cancelled when this client goes.",
-        ),
-        "children": (_FLAG, "The events of all runs below the run, too. The cursor is then a position."),
-        "dialect": (_TEXT, "The form of the frames. A dialect may have options of its own."),
-        "names": ({**_FLAG, "default": "1"}, "`0`: frames have no event name."),
-        "compress": (_FLAG, "Compressed as `Accept-Encoding` names it, and flushed with every write."),
-        "view": (_TEXT, "A view that the server has mounted under this name."),
-        "wait": (_number((0, MAX_WAIT_SECONDS)), "Of a page: seconds to wait for something to come."),
-        "limit": (_integer(1, MAX_PAGE, default=DEFAULT_PAGE), "How many there are in a page at most."),
-        "status": (_TEXT, "Only runs with this status."),
-        "workflow": (_TEXT, "Only runs of this workflow."),
-        "parent": (_TEXT, "Only child runs of this run."),
-        "root": (_TEXT, "Only this run and the runs below it."),
-        "cursor": (_TEXT, "The `cursor` of the page before."),
-    }
-    header: dict[str, tuple[Schema, str]] = {
-        "Last-Event-ID": (_CURSOR, "The id of the last frame that the client has."),
-        "Prefer": (_TEXT, "`wait=N`: waits up to N seconds for the result."),
-        "Idempotency-Key": (
-            {"type": "string", "minLength": 1, "maxLength": 200},
-            "The same request with the same key is carried out once.",
-        ),
-    }
-    places = {"path": path, "query": query, "header": header}
+    places = {"path": _IN_PATH, "query": _IN_QUERY, "header": _IN_HEADERS}
     return {name: _in(place, *found, name) for place, all in places.items() for name, found in all.items()}
 
 
 PARAMETERS: Final = _all()
-"""By name."""
+"""By name; of a name that means two things one with a dot."""
 
 STREAM: Final = (
     "after", "tail", "types", "tasks", "throttle", "heartbeat", "snapshot", "logs", "await_run", "on_disconnect",

@@ -2,6 +2,7 @@
 
 start      Start: what a function of the host says about a request that starts a run
 route      what all of these routes share: the engine, its life, problem documents, the id of the run
+refusal    a start that is refused, told in a stream
 streams    add_stream: GET a run as a stream
 starts     add_start: POST starts a run, and is answered with its stream, its result or its id
 batch      the result of a run in the words of a dialect

@@ -5,6 +5,8 @@ replay      the frames of events that are read from the log
 items       what a view may give, and the frame of each
 history     the frames of a view, in which a client finds its place by its cursor
 view        a pipeline of one's own over the events of a run, from the first one on
+kept        where a fold begins: with the first event, or with a copy of a state
+places      where a client stands in a fold
 ring        the recent frames of a pipeline
 direct      writes one chunk to the transport of a client that keeps up
 channel     one pipeline, its ring, and the clients that share both

@@ -22,6 +22,7 @@ reconnect       S7: all clients come back at once
 Dialects, against the native one:
 
 frames          D1: what the frames of an event cost
+sharing         D2: what many clients of one run cost
 
 What they use:
 
@@ -32,8 +33,10 @@ server          the server program
 baseline        servers in Python to compare with
 nchan           nginx with nchan
 load            the load program: counts events, checks ids, measures latencies
+alike           the load program for any dialect: compares the bytes of its clients
 publish         what the load program sends
 child           starts programs as processes, and measures them from outside
+steps           counts how often the server makes frames
 served          one measurement of a stream: a server and its load program
 peers           other systems, where they are installed
 peer_programs   the programs of those systems

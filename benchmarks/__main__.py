@@ -30,6 +30,7 @@ from benchmarks import (
     reconnect,
     replay,
     runs,
+    sharing,
     stalled,
     table,
 )
@@ -51,6 +52,7 @@ MEASURES: dict[str, Callable[[bool], Figure]] = {
     "S6": replay.s6,
     "S7": reconnect.s7,
     "D1": frames.d1,
+    "D2": sharing.d2,
 }
 """Each takes ``quick``: whether to measure small sizes."""
 PIPE_WIDTH = 160

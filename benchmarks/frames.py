@@ -15,7 +15,8 @@ from statistics import median
 from time import process_time
 
 from benchmarks.figure import Figure, spread
-from reactor import Context, Engine, Workflow
+from benchmarks.workloads import telling
+from reactor import Engine
 from reactor.events.event import Event
 from reactor.testing import read_all
 from reactor_web import dialects
@@ -26,34 +27,12 @@ ROUNDS = 7
 NATIVE = "native"
 
 
-def speaking(tasks: int) -> Workflow:
-    """A map whose children say something of every kind."""
-    flow = Workflow("speaking")
-
-    @flow.task
-    async def items() -> list[int]:
-        return list(range(tasks))
-
-    @flow.task(map={"item": "items"})
-    async def say(item: int, ctx: Context) -> dict[str, int]:
-        async with ctx.tool_call("search", {"q": f"number {item}"}) as call:
-            call.result = [item]
-        await ctx.chunk("a few words of a longer text ")
-        await ctx.progress(0.5, "half of it is done")
-        await ctx.log.info("found", count=item)
-        await ctx.spend(cost=0.01, tokens=10)
-        await ctx.emit("step.made", {"count": item, "text": "x" * 40})
-        await ctx.emit("step.made", {"count": item + 1, "text": "x" * 40})
-        return {"lines": item}
-
-    return flow
-
-
 async def log_of(tasks: int) -> list[Event]:
-    """The events of one run of it."""
-    flow = speaking(tasks)
+    """The events of one run of ``telling``."""
+    flow = telling()
     async with Engine(workflows=[flow]) as engine:
-        run = await engine.start(flow)
+        run = await engine.start(flow, {"tasks": tasks})
+        await run.send("speak", True)
         await run
         return await read_all(engine.log, run.id)
 

@@ -263,8 +263,8 @@ def percentiles(values: array[float]) -> dict[str, float]:
     return {**found, "count": len(ordered)}
 
 
-def main() -> None:
-    load = Load(orjson.loads(sys.stdin.buffer.readline()))
+def main(kind: type[Load] = Load) -> None:
+    load = kind(orjson.loads(sys.stdin.buffer.readline()))
     stalled = load.plan.get("stalled", 0)
     steps = load.plan["clients"]
     for step in steps if isinstance(steps, list) else [steps]:

@@ -44,12 +44,23 @@ def start(port: int, workflow: str, input: dict[str, Any], run_id: str = RUN_ID)
 
 
 def measured(
-    served: Served, plan: dict[str, Any], *, watch: Callable[[float], None] | None = None, seconds: float = 150.0
+    served: Served,
+    plan: dict[str, Any],
+    *,
+    program: str = "load",
+    connected: Callable[[], None] | None = None,
+    watch: Callable[[float], None] | None = None,
+    seconds: float = 150.0,
 ) -> dict[str, Any]:
-    """The load program's result, with the server's processor time; ``watch(seconds)`` is called about every second."""
-    with Child.module("load") as load:
+    """The load program's result, with the server's processor time.
+
+    ``connected()`` is called when all clients have an answer, ``watch(seconds)`` then about every second.
+    """
+    with Child.module(program) as load:
         load.tell(plan)
-        connected = load.answer()
+        first = load.answer()
+        if connected is not None:
+            connected()
         before = served.process.cpu
         load.tell("go")
         passed = 0.0
@@ -61,6 +72,6 @@ def measured(
                 raise TimeoutError(f"the load program has not ended within {seconds:g} seconds")
         used: Cpu = served.process.cpu.since(before)
         result = load.answer()
-    if result["lost"] or result["repeated"] or result["ended"] < connected["connected"] - plan.get("stalled", 0):
+    if result["lost"] or result["repeated"] or result["ended"] < first["connected"] - plan.get("stalled", 0):
         raise AssertionError(f"not every client has seen every event once: {result}")
-    return {**result, "connect_seconds": connected["seconds"], "user": used.user, "system": used.system}
+    return {**result, "connect_seconds": first["seconds"], "user": used.user, "system": used.system}

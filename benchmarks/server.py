@@ -1,6 +1,7 @@
 """The server program: ``python -m benchmarks.server KIND [LOG]``; prints its port, serves until it is terminated.
 
 - ``reactor``: the package as ``reactor serve`` runs it, with the workflows of ``workloads``.
+- ``counted``: the same, and counts how often each dialect makes frames (``steps``).
 - ``send``: what people write with aiohttp-sse: a queue per client and ``send()`` per event.
 - ``made``: only writes bytes that were made before, one write per event and client: the limit of the kernel, of
   Python's ``socket.send`` and of the load program.
@@ -17,10 +18,13 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import Coroutine
+from typing import Any
 
 from benchmarks import baseline
-from benchmarks.workloads import graph, speaking, ticking
-from reactor import Engine
+from benchmarks.steps import count_steps
+from benchmarks.workloads import graph, speaking, telling, ticking
+from reactor import Engine, Workflow
 from reactor_web.terminal.serve import serve
 
 
@@ -30,8 +34,21 @@ def ready(url: str) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-async def reactor(log: str = "memory://") -> None:
-    await serve(Engine(log), [speaking(), ticking(), graph()], "127.0.0.1", 0, ready=ready)
+async def reactor(log: str = "memory://", *more: Workflow) -> None:
+    await serve(Engine(log), [speaking(), ticking(), telling(), graph(), *more], "127.0.0.1", 0, ready=ready)
+
+
+def job_of(kind: str, *rest: str) -> Coroutine[Any, Any, None]:
+    """What the program does."""
+    match kind:
+        case "reactor":
+            return reactor(*rest)
+        case "counted":
+            return reactor("memory://", count_steps())
+        case "send":
+            return baseline.send(ready)
+        case _:
+            return baseline.made(ready)
 
 
 def collect(*_: object) -> None:
@@ -39,9 +56,8 @@ def collect(*_: object) -> None:
 
 
 def main() -> None:
-    kind, *rest = sys.argv[1:]
     signal.signal(signal.SIGUSR1, collect)
-    job = reactor(*rest) if kind == "reactor" else baseline.send(ready) if kind == "send" else baseline.made(ready)
+    job = job_of(*sys.argv[1:])
     file = os.environ.get("BENCH_PROFILE")
     if file is None:
         asyncio.run(job)

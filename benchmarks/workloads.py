@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
 from benchmarks.shapes import layers
 from reactor import Context, Workflow
@@ -44,6 +45,36 @@ def ticking() -> Workflow:
         await asyncio.sleep(1.0 + speak * period)
 
     return flow
+
+
+def telling() -> Workflow:
+    """A map whose ``tasks`` children say something of every kind, one child after the other, a loop turn apart."""
+    flow = Workflow("telling")
+
+    @flow.task
+    async def speak(tasks: int, ctx: Context) -> list[int]:
+        await ctx.receive("go?")
+        return list(range(tasks))
+
+    @flow.task(map={"item": "speak"}, concurrency=1)
+    async def say(item: int, ctx: Context) -> dict[str, int]:
+        async with ctx.tool_call("search", {"q": f"number {item}"}) as call:
+            await asyncio.sleep(0)
+            call.result = [item]
+        await _turn(ctx.chunk("a few words of a longer text "))
+        await _turn(ctx.progress(0.5, "half of it is done"))
+        await _turn(ctx.log.info("found", count=item))
+        await _turn(ctx.spend(cost=0.01, tokens=10))
+        await _turn(ctx.emit("step.made", {"count": item, "text": "x" * 40}))
+        await _turn(ctx.emit("step.made", {"count": item + 1, "text": "x" * 40}))
+        return {"lines": item}
+
+    return flow
+
+
+async def _turn(said: Awaitable[object]) -> None:
+    await said
+    await asyncio.sleep(0)
 
 
 def graph(n: int = GRAPH_TASKS) -> Workflow:

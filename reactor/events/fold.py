@@ -216,19 +216,19 @@ def _task_progress(state: RunState, body: dict[str, Any]) -> None:
 
 
 def _task_ended(state: RunState, body: dict[str, Any]) -> None:
-    task = state.task_of(body)
-    data = body["data"]
+    task, data = state.task_of(body), body["data"]
+    recoverable, is_mapped = data.get("recoverable"), data.get("mapped")
     if task.status in ENDED:
         _reopen(state, task)
     is_repeated = task.recoverable is False
     if not is_repeated:
         state.ended_units += state.units_of(task)
-    if task.count is None and not data.get("mapped"):
+    if task.count is None and not is_mapped:
         _set_status(state, task, TASK_STATUS[body["type"]])
     else:
         task.status = TASK_STATUS[body["type"]]
     task.waiting = task.retry = task.cancelling = None
-    if data.get("recoverable") is not False:
+    if recoverable is not False:
         task.asked = None  # else it may run again, and nobody is asked twice
     task.ended = body["time"]
     task.seq = body["seq"]
@@ -236,13 +236,13 @@ def _task_ended(state: RunState, body: dict[str, Any]) -> None:
     task.error = data.get("error")
     task.reason = data.get("reason")
     task.because = data.get("because")
-    task.recoverable = data.get("recoverable")
+    task.recoverable = recoverable
     if task.status == "completed" and not is_repeated:
         if state.recoveries_in_a_row is None:
             state.recoveries = 0
         else:
             state.recoveries_in_a_row = 0
-    if data.get("mapped"):
+    if is_mapped:
         return  # a mapped task that never had children runs no body, so it is not counted
     _count(state, task.status, 1)
     if task.map_index is not None:

@@ -15,6 +15,7 @@ MAX_DEPTH: Final = 200
 INT64: Final = range(-(2**63), 2**63)
 """The integers that orjson reads and writes exactly."""
 
+_ALWAYS_PLAIN: Final[frozenset[object]] = frozenset({type(None), bool, str})
 _HOLDERS = cast("tuple[type[Any], ...]", (list, tuple, dict))
 _DICT = cast("type[Any]", dict)
 _type_of = cast("Callable[[Any], object]", type)
@@ -39,13 +40,15 @@ def is_plain(value: Any) -> bool:
 
     False for a value that is nested deeper than ``MAX_DEPTH``, such as a list that contains itself.
     """
+    if type(value) in _ALWAYS_PLAIN:
+        return True
     stack: list[tuple[Any, int]] = [(value, 0)]
     for _ in range(_FEW):
         if not stack:
             return True
         item, depth = stack.pop()
         kind = cast(object, type(item))  # exact types: a subclass (an enum, a named tuple) would not come back
-        if item is None or kind is bool or kind is str:
+        if kind in _ALWAYS_PLAIN:
             continue
         if kind is int:
             if item not in INT64:

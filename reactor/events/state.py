@@ -192,7 +192,8 @@ class RunState:
         task_id: str = body["task_id"]
         task = self.tasks.get(task_id)
         if task is None:
-            task = self.tasks[task_id] = TaskState(task_id, body["task"], map_index=body.get("map_index"))
+            name = task_id if body["task"] == task_id else body["task"]  # one string for both: a run may have 50,000
+            task = self.tasks[task_id] = TaskState(task_id, name, map_index=body.get("map_index"))
         return task
 
     def units_of(self, task: TaskState) -> int:

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 def settled(result: T) -> asyncio.Future[T]:
     """A future of the running loop that is done."""
-    future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+    future: asyncio.Future[T] = asyncio.Future()
     future.set_result(result)
     return future
 

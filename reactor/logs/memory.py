@@ -71,10 +71,8 @@ class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops, Me
     def append(self, run_id: str, window: Window, *, tenant: str = "") -> asyncio.Future[int]:
         key = (tenant, run_id)
         run = self._runs.get(key) or StoredRun(run_id, tenant)
-        last = run.last
-        if run.append(window):  # before it is kept: it raises for a gap
+        if run.append(window, self._position + 1):  # before it is kept: it raises for a gap
             self._position += 1
-            run.note_position(last + 1, self._position)
         if key not in self._runs:
             self._add(run)
         if run.count > self._max_events or run.bytes > self._max_bytes:

@@ -76,8 +76,8 @@ class StoredRun:
     def last(self) -> int:
         return self.first + len(self.json) - 1
 
-    def append(self, window: Window) -> bool:
-        """Adds what is new of a window; returns whether anything was. Raises ValueError for a gap."""
+    def append(self, window: Window, position: int) -> bool:
+        """Adds what is new of a window, at this position; returns whether anything was. Raises ValueError for a gap."""
         last = self.last
         if window[0].seq > last + 1:
             raise ValueError(f"window {window[0].seq} of run {self.run_id} leaves a gap after {last}")
@@ -93,13 +93,12 @@ class StoredRun:
                 self.bytes += len(event.blob)
             if event.type in INDEXED:
                 self._update(event)
-        return self.last > last
-
-    def note_position(self, first_seq: int, position: int) -> None:
-        """The position of the window that was just added."""
+        if window[-1].seq <= last:
+            return False
         self.position = position
         self.positions.append(position)
-        self.seqs.append(first_seq)
+        self.seqs.append(last + 1)
+        return True
 
     def committed(self, after: int, until: int) -> Iterator[Committed]:
         """The windows with a position above ``after``, up to ``until``."""

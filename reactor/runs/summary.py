@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -36,12 +37,10 @@ def terminal_draft(
     """
     bodies = list(bodies_of(actors.values()))
     failure = first_unhandled(graph, actors)
+    ends = Counter([body.status for body in bodies])
     data: dict[str, Any] = {
         "total_tasks": len(bodies),
-        **{
-            status: sum(b.status == status for b in bodies)
-            for status in ("completed", "failed", "skipped", "cancelled")
-        },
+        **{status: ends[status] for status in ("completed", "failed", "skipped", "cancelled")},
         "duration_ms": round(duration_ms, 3),
         "task_time_ms": round(task_time_ms, 3),
         "speedup": round(task_time_ms / duration_ms, 2) if duration_ms else 0.0,
@@ -75,10 +74,10 @@ def _closed_draft(closing: Closing, totals: Mapping[str, Any]) -> Draft:
 def bodies_of(actors: Iterable[Actor]) -> Iterator[TaskActor]:
     """Every task that runs a body: unmapped ones, and the children of mapped ones."""
     for actor in actors:
-        if isinstance(actor, MappedActor):
-            yield from actor.children
-        elif isinstance(actor, TaskActor):
+        if isinstance(actor, TaskActor):
             yield actor
+        elif isinstance(actor, MappedActor):
+            yield from actor.children
 
 
 def first_unhandled(graph: Graph, actors: Mapping[str, Actor]) -> Actor | None:
@@ -86,12 +85,14 @@ def first_unhandled(graph: Graph, actors: Mapping[str, Actor]) -> Actor | None:
 
     Skipped dependents hand the question on to their own dependents.
     """
+    failed = [actor for actor in actors.values() if actor.status == "failed"]
+    if not failed:
+        return None
     handled: set[str] = set()
     for node in reversed(graph.nodes):  # dependents first
         ran = actors[node.name].status in ("completed", "failed")
         if (ran and node.runs_on_failure) or (not ran and node.name in handled):
             handled.update(node.upstreams)
-    failed = (actors[node.name] for node in graph.nodes if actors[node.name].status == "failed")
     return next((actor for actor in failed if actor.task_id not in handled), None)
 
 

@@ -97,12 +97,13 @@ class Feed:
         for event in window:
             evolve(state, event)
             size += len(event.json)
+        is_followed = self._windows is not None and bool(self._windows.observers)
+        if not is_followed:  # one window is enough then: later ones read the log
+            self.forget_ring()
         self._ring.append(window)
         self._ring_events += len(window)
         self._ring_bytes += size
-        is_followed = self._windows is not None and bool(self._windows.observers)
-        most = RING_EVENTS if is_followed else 0  # without followers one window is enough: later ones read the log
-        while len(self._ring) > 1 and (self._ring_events > most or self._ring_bytes > RING_BYTES):
+        while len(self._ring) > 1 and (self._ring_events > RING_EVENTS or self._ring_bytes > RING_BYTES):
             oldest = self._ring.popleft()
             self._ring_events -= len(oldest)
             self._ring_bytes -= sum(len(event.json) for event in oldest)
@@ -114,7 +115,7 @@ class Feed:
             self._complete()
 
     def forget_ring(self) -> None:
-        """Empties the ring, when the run has ended: from now on it is read from the log."""
+        """Empties the ring: what was published is read from the log."""
         self._ring.clear()
         self._ring_events = self._ring_bytes = 0
 

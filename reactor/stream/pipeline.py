@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from asyncio import CancelledError, Future
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from reactivex import Observable
 
@@ -72,23 +72,21 @@ class Pipeline:
         self.room = room or Room()
         self._loop = scheduler.loop
         self._log = Appended(log)
-        self._drafts: Inlet[Draft] = Inlet()
+        drafts: Inlet[Draft] = Inlet()
+        self.write: Final = drafts.on_next
+        """Numbers a draft and puts it into the open window. Nothing can be written after the terminal event."""
         committed: Inlet[None] = Inlet()
 
         def publish_then_take_next(window: Window) -> None:
             publish(window)
             committed.on_next(None)
 
-        windows = self._drafts.pipe(
+        windows = drafts.pipe(
             number(run_id, clock, last_seq),
             buffer_window(self.room, committed, size=event_size, scheduler=scheduler),
             append(run_id, self._log, timeout=append_timeout, clock=clock, listeners=listeners),
         )
         self._subscription = attach(windows, Callbacks(publish_then_take_next, lost))
-
-    def write(self, draft: Draft) -> None:
-        """Numbers a draft and puts it into the open window. Nothing can be written after the terminal event."""
-        self._drafts.on_next(draft)
 
     def wait(self) -> Awaitable[None]:
         """An awaitable that is done as soon as the window has room."""

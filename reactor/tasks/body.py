@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import Any
+from typing import Any, NamedTuple
 
 from reactor.definition.binding import MISSING, adapter_for
 from reactor.definition.graph import Node
@@ -31,10 +31,18 @@ from reactor.tasks.starting import StartingActor
 logger = get_logger()
 
 
+class Asked(NamedTuple):
+    """Why and when a body was asked to stop."""
+
+    reason: str
+    at: float
+    """Monotonic, by the clock of the engine."""
+
+
 class TaskActor(StartingActor):
     """A task that runs a body. ``child.ChildActor`` is the same for one item of a mapped task."""
 
-    __slots__ = ("_cancel_reason", "_cancelled_at", "_head", "_running", "exception", "was_abandoned")
+    __slots__ = ("_asked_to_stop", "_head", "_running", "exception", "was_abandoned")
 
     def __init__(self, scope: Scope, node: Node, task_id: str) -> None:
         super().__init__(scope, node, task_id)
@@ -44,8 +52,7 @@ class TaskActor(StartingActor):
         self._head = b""
         """The task's part of the envelope, made once an attempt."""
         self._running: Running | None = None
-        self._cancelled_at = 0.0
-        self._cancel_reason: str | None = None
+        self._asked_to_stop: Asked | None = None
 
     # --- running ---
 
@@ -77,7 +84,7 @@ class TaskActor(StartingActor):
     def _judge(self, running: Running, output: Any, error: BaseException | None, *, saw_cancel: bool) -> None:
         if error is None:
             error = output_problem(output)
-        if self._cancel_reason is not None and (error is not None or saw_cancel):
+        if self._asked_to_stop is not None and (error is not None or saw_cancel):
             self._log_failed_clean_up(error)
             self._end_cancelled(stopped=True)
         elif running.timed_out:
@@ -91,7 +98,7 @@ class TaskActor(StartingActor):
     def give_up(self, *, is_gone: bool) -> None:
         """The body did not stop after its timeout. ``is_gone``: its process was killed."""
         self.was_abandoned = not is_gone
-        if self._cancel_reason is not None:
+        if self._asked_to_stop is not None:
             self._end_cancelled(stopped=is_gone)
         else:
             self._retry_or_fail(self._timeout_error("" if is_gone else "; it did not stop and was abandoned"))
@@ -136,7 +143,7 @@ class TaskActor(StartingActor):
     def _retry_or_fail(self, error: BaseException) -> None:
         retry = self.node.task.retry
         self.failures += 1
-        if retry is None or self.failures >= retry.attempts or self._cancel_reason is not None:
+        if retry is None or self.failures >= retry.attempts or self._asked_to_stop is not None:
             self._end_failed(error)
             return
         try:
@@ -188,10 +195,9 @@ class TaskActor(StartingActor):
     # --- stopping ---
 
     def cancel(self, reason: str) -> None:
-        if self.has_ended or self._cancel_reason is not None:
+        if self.has_ended or self._asked_to_stop is not None:
             return
-        self._cancel_reason = reason
-        self._cancelled_at = self.scope.clock.monotonic()
+        self._asked_to_stop = Asked(reason, self.scope.clock.monotonic())
         ending = self.scope.control.ending
         if self.status != "running" and ending is not None and ending.skips:
             self.reason, self.because = ending.reason, ending.because
@@ -210,10 +216,12 @@ class TaskActor(StartingActor):
         self._end_cancelled(stopped=is_gone)
 
     def _end_cancelled(self, *, stopped: bool) -> None:
-        stop_ms = self._elapsed_ms(self._cancelled_at) if self.status == "running" else 0.0
+        asked, stop_ms = self._asked_to_stop, 0.0
+        if asked is not None and self.status == "running":
+            stop_ms = round((self.scope.clock.monotonic() - asked.at) * 1000, 3)
         self.because = self.task_id
         self._end_attempt()
-        self.end("cancelled", drafts.cancelled(self._cancel_reason, stop_ms, stopped=stopped))
+        self.end("cancelled", drafts.cancelled(None if asked is None else asked.reason, stop_ms, stopped=stopped))
 
     def _log_failed_clean_up(self, error: BaseException | None) -> None:
         if error is not None and not isinstance(error, (asyncio.CancelledError, ContextClosed)):
@@ -260,6 +268,3 @@ class TaskActor(StartingActor):
         if not self._head or type == "task.started":
             self._head = task_head(self.task_id, self.node.name, self.map_index, self.attempt)
         return Draft(type, data, self.task_id, self._head)
-
-    def _elapsed_ms(self, since: float) -> float:
-        return round((self.scope.clock.monotonic() - since) * 1000, 3)

@@ -103,17 +103,18 @@ class Running:
             )
             self._scope.isolation.call(observing.start, cast("Observable[Any]", output))
         else:
-            self.timed_out = self.timed_out or self._is_late(job)
+            if self._stopwatch is not None:
+                self.timed_out = self.timed_out or self._is_late(job, self._stopwatch)
             self._scope.isolation.call(self._body.take_answer, output, error, job.saw_cancel)
 
-    def _is_late(self, job: Job) -> bool:
+    def _is_late(self, job: Job, stopwatch: Stopwatch) -> bool:
         """Whether the body took longer than its timeout while it held the loop, and with it the timer."""
         timeout = self._body.node.task.timeout
-        if timeout is None or self._stopwatch is None or self._stopwatch.elapsed < timeout:
+        if timeout is None or stopwatch.elapsed < timeout:
             return False
         ended_at = job.ended_at if isinstance(job, Timed) else None
         waited = 0.0 if ended_at is None else max(0.0, monotonic() - ended_at)  # its answer, for a loop that was held
-        return self._stopwatch.elapsed - waited >= timeout
+        return stopwatch.elapsed - waited >= timeout
 
     # --- stopping ---
 

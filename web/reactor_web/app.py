@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from aiohttp import web
 
@@ -11,12 +11,15 @@ from reactor.definition.workflow import Workflow
 from reactor.engine import Engine
 from reactor.events.values import named
 from reactor.registry import check_workflows
+from reactor_web.guard.cors import allow_origin, check_origins
 from reactor_web.guard.hosts import LOOPBACK
 from reactor_web.hosting import run_engine, streams_in
-from reactor_web.http.keys import API_PREFIX, ENGINE, HOSTS
+from reactor_web.http.keys import API_PREFIX, ENGINE, HOSTS, ORIGINS, SERVING
 from reactor_web.http.problems import problems
+from reactor_web.http.serving import Serving, View
 from reactor_web.routes import all_events, commands, events, health, openapi, runs, sessions, socket, tools
 from reactor_web.routes import workflows as definitions
+from reactor_web.routes.methods import methods
 from reactor_web.streaming.streams import STREAMS
 
 PREFIX = "/api/v1"
@@ -25,15 +28,35 @@ Workflows = Iterable[Workflow] | Workflow
 
 
 @names_options("create_app")
-def create_app(engine: Engine, workflows: Workflows = (), *, allowed_hosts: Iterable[str] = ()) -> web.Application:
+def create_app(
+    engine: Engine,
+    workflows: Workflows = (),
+    *,
+    allowed_hosts: Iterable[str] = (),
+    cors: Iterable[str] = (),
+    heartbeat: float | None = None,
+    throttle: float | None = None,
+    dialect: str = "native",
+    compress: bool = False,
+    views: Mapping[str, View] | None = None,
+) -> web.Application:
     """An aiohttp application that serves the workflows under ``/api/v1``.
 
     It enters the engine when it starts, unless the engine was entered before, and drains it when it stops.
-    ``allowed_hosts``: host names other than loopback under which a request may start or change runs (``*``: any name).
-    Raises WorkflowError for a bad workflow.
+
+    - ``allowed_hosts``: host names other than loopback under which a request may start or change runs (``*``: any).
+    - ``cors``: origins like ``https://app.example`` whose pages may ask, with credentials.
+    - ``heartbeat`` (seconds), ``throttle`` (milliseconds), ``dialect``, ``compress``: what streams have where their
+      query does not say otherwise. A dialect that has a pace of its own keeps it.
+    - ``views``: pipelines of operators by the name that ``?view=`` asks for.
+
+    Raises WorkflowError for a bad workflow; TypeError and ValueError for an option that cannot be.
     """
     app = web.Application(middlewares=[problems])
-    mount(app, engine, workflows, allowed_hosts=allowed_hosts)
+    mount(
+        app, engine, workflows, allowed_hosts=allowed_hosts, cors=cors,
+        heartbeat=heartbeat, throttle=throttle, dialect=dialect, compress=compress, views=views,
+    )  # fmt: skip
     return app
 
 
@@ -45,19 +68,28 @@ def mount(
     *,
     prefix: str = PREFIX,
     allowed_hosts: Iterable[str] = (),
+    cors: Iterable[str] = (),
+    heartbeat: float | None = None,
+    throttle: float | None = None,
+    dialect: str = "native",
+    compress: bool = False,
+    views: Mapping[str, View] | None = None,
 ) -> None:
     """Adds the routes of ``create_app`` to an application under ``prefix``, so that its handlers can ``stream`` too.
 
-    ``allowed_hosts`` and errors are those of ``create_app``; a bad ``prefix`` raises ValueError. The engine is entered
-    and drained with the application. The routes answer errors with problem documents; for your own handlers, give the
-    application the middleware ``problems`` before you mount.
+    The options and errors are those of ``create_app``, and they hold for these routes only; a bad ``prefix`` raises
+    ValueError. The engine is entered and drained with the application. The routes answer errors with problem documents;
+    for your own handlers, give the application the middleware ``problems`` before you mount.
     """
     _check(app, engine, prefix, allowed_hosts)
+    origins = check_origins(cors)
+    serving = Serving(heartbeat, throttle, dialect, compress, {} if views is None else views)
     for workflow in check_workflows(workflows):
         engine.register(workflow)
     # the middlewares of ``app`` wrap those of the routes: one that is in both would run twice for each request
-    api = web.Application(middlewares=[] if problems in app.middlewares else [problems])
-    api[ENGINE] = engine
+    api = web.Application(middlewares=[methods] if problems in app.middlewares else [problems, methods])
+    api[ENGINE], api[SERVING], api[ORIGINS] = engine, serving, origins
+    api.on_response_prepare.append(allow_origin)
     api[HOSTS] = LOOPBACK | frozenset(allowed_hosts)
     app[HOSTS] = api[HOSTS] | app.get(HOSTS, LOOPBACK)  # for routes of one's own
     api[STREAMS] = streams_in(app)

@@ -20,7 +20,7 @@ from reactor.clock import LoopScheduler
 from reactor.events.event import Event
 from reactor.operators import event_flushes, select, throttle_latest
 from reactor_web import create_app, stream
-from reactor_web.http.query import View
+from reactor_web.http.serving import View
 from reactor_web.sse.parser import Frame
 from reactor_web.streaming.streams import STREAMS
 from tests.helpers.log_lines import log_lines

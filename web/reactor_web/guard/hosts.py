@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 from aiohttp import web
 from yarl import URL
 
+from reactor_web.guard.cors import is_allowed_origin
 from reactor_web.http.keys import HOSTS
 from reactor_web.http.problems import Problem
 
@@ -18,7 +19,8 @@ def guard_change(request: web.Request) -> None:
     """Raises Problem 415 or 403 if a web page of another site could have sent this request to change something.
 
     Any page can reach a server on loopback. With a JSON content type its browser asks the server first (CORS), and this
-    server does not allow it. A ``Host`` that is not ours is a name that its owner made point to this address.
+    server allows it only to the origins of ``mount(cors=)``. A ``Host`` that is not ours is a name that its owner made
+    point to this address.
     """
     # a page cannot send a DELETE to another site before its browser has asked, whatever the content type
     if request.method != "DELETE" and request.content_type != "application/json":
@@ -30,8 +32,13 @@ def guard_change(request: web.Request) -> None:
 
 
 def guard_site(request: web.Request, sentence: str = "a page of another site must not change anything here") -> None:
-    """Raises Problem 403 for a page of another site. For a GET that may change something: any page can send one."""
+    """Raises Problem 403 for a page of another site, unless its origin may ask (``mount(cors=)``).
+
+    For a GET that may change something: any page can send one.
+    """
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if is_allowed_origin(request):
+        site = origin = None
     allowed = request.config_dict.get(HOSTS, LOOPBACK)
     hosts = {_host_of(request), *([] if origin is None else [_name_in(origin)])}
     is_ours = "*" in allowed or hosts <= {*allowed, _own_address(request)}

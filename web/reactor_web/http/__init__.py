@@ -5,6 +5,7 @@ negotiation   Accept, Accept-Encoding and Prefer of a request
 parameters    single parameters of a query
 own_options   options that only one dialect has
 query         strings of a query or a header -> checked values
+serving       what a mount sets of the streams of its routes
 settings      what a handler of the application sets of a stream
 body          the JSON of a request, and of a response
 agent_input   AgentInput: what an AG-UI client sends

@@ -9,10 +9,15 @@ from aiohttp import web
 
 from reactor.engine import Engine
 from reactor_web.http.idempotency import Repeats
+from reactor_web.http.serving import Serving
 
 ENGINE: Final = web.AppKey("reactor_engine", Engine)
 HOSTS: Final = web.AppKey("reactor_hosts", frozenset[str])
 """The host names under which a request may change something; ``*`` allows any name."""
+ORIGINS: Final = web.AppKey("reactor_origins", frozenset[str])
+"""The origins whose pages may ask (CORS)."""
+SERVING: Final = web.AppKey("reactor_serving", Serving)
+"""What the mount has set for its streams."""
 API_PREFIX: Final = web.AppKey("reactor_api_prefix", str)
 """Of an application in which the routes are mounted: where."""
 

@@ -1,8 +1,8 @@
-"""``only_looks``: a middleware that need not see the end of a stream."""
+"""``only_looks``: a middleware that need not see the end of a stream; and what middlewares do to headers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import Any, Final, TypeVar
 
 MARK: Final = "reactor_only_looks"
@@ -31,6 +31,13 @@ def only_looks(middleware: M) -> M:
     except AttributeError:
         raise TypeError(f"only_looks() takes a function, not {middleware!r}") from None
     return middleware
+
+
+def add_vary(headers: MutableMapping[str, str], name: str) -> None:
+    """Says that a response depends on this header of its request, too (RFC 9110, section 12.5.5)."""
+    known = [part.strip() for part in headers.get("Vary", "").split(",") if part.strip()]
+    if name.lower() not in (part.lower() for part in known):
+        headers["Vary"] = ", ".join([*known, name])
 
 
 def must_see_the_end(middleware: object) -> bool:

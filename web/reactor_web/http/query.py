@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple, TypeAlias
-
-from reactivex import Observable
+from typing import Any, Final, NamedTuple
 
 from reactor.definition.names import did_you_mean, is_one_edit
-from reactor.events.values import named
 from reactor.operators.select import matcher
 from reactor_web.bounds import (
     DEFAULT_EVENTS,
@@ -28,9 +25,7 @@ from reactor_web.dialects.unnamed import unnamed
 from reactor_web.http.own_options import OwnOptions, own_options, refused_by
 from reactor_web.http.parameters import Query, flag, number_in, one, one_of, patterns, values_of
 from reactor_web.http.problems import Problem
-
-View: TypeAlias = Callable[[Observable[Any]], Observable[Any]]
-"""A pipeline of operators over the events of a run. ``streaming.items`` says what it may give."""
+from reactor_web.http.serving import DEFAULTS, Serving, View
 
 MAX_PART_DIGITS: Final = 9
 
@@ -49,24 +44,25 @@ NAMES: Final = (
     "on_disconnect",
     "dialect",
     "names",
+    "compress",
 )
 
-OF_A_ROUTE: Final = (*NAMES, "children")
-"""The names that a stream of the routes may have: these know the engine, which finds the runs below a run."""
-NOT_OF_A_TREE: Final = ("tail", "snapshot", "logs", "throttle")
+OF_A_ROUTE: Final = (*NAMES, "children", "view")
+"""The names that a stream of the routes may have: these know the engine, and the views that are mounted."""
+NOT_OF_A_TREE: Final = ("tail", "snapshot", "logs", "throttle", "view")
 """The names that have no meaning with ``children=1``."""
 
 OF_A_PAGE: Final = ("after", "tail", "types", "tasks", "throttle", "snapshot", "await_run", "limit", "wait")
 """The names that a page of events may have: it has no silence, and no frames."""
 
-OF_POSITIONS: Final = ("after", "types", "tasks", "heartbeat", "dialect", "names")
+OF_POSITIONS: Final = ("after", "types", "tasks", "heartbeat", "dialect", "names", "compress")
 """The names that a stream of several runs has."""
 
 OF_A_POSITION_PAGE: Final = ("after", "types", "tasks", "limit", "wait")
 """The names that a page of several runs has."""
 OF_A_TREE_PAGE: Final = (*OF_A_POSITION_PAGE, "await_run")
 
-OF_A_SOURCE: Final = ("after", "heartbeat", "dialect")
+OF_A_SOURCE: Final = ("after", "heartbeat", "dialect", "compress")
 """The names that have a meaning for an Observable that is no run. Its handler reads ``after`` itself."""
 
 
@@ -104,6 +100,8 @@ class StreamOptions:
     """What is asked of the options that only this dialect has."""
     names: bool = True
     """Whether frames have the name of their event; without it a browser gets all of them as ``message``."""
+    compress: bool = False
+    """Compress the bytes for this client, if it takes that: ``Accept-Encoding`` names gzip or zstd."""
     view: View | None = None
     """Only a handler can set it; equal functions are the same view."""
 
@@ -111,7 +109,15 @@ class StreamOptions:
     def shared(self) -> StreamOptions:
         """These options without those that concern one client only."""
         return replace(
-            self, after=None, part=0, snapshot=False, tail=None, logs=0, await_run=0.0, on_disconnect="continue"
+            self,
+            after=None,
+            part=0,
+            snapshot=False,
+            tail=None,
+            logs=0,
+            await_run=0.0,
+            on_disconnect="continue",
+            compress=False,
         )
 
     def find_dialect(self) -> Dialect:
@@ -127,18 +133,20 @@ def stream_options(
     names: Sequence[str] = NAMES,
     *,
     strict: bool = True,
+    serving: Serving = DEFAULTS,
 ) -> StreamOptions:
     """The options of a query, which may have these ``names`` and the dialect's own; raises Problem 400.
 
     ``Last-Event-ID`` wins over ``after``, because clients repeat the URL. Several ``types`` or ``tasks`` add up.
     ``fixed`` are fields of ``StreamOptions`` that the handler sets; a query changes none of them but the cursor.
+    ``serving``: what holds where neither says anything.
     Without ``strict`` other names are the client's own, and only what is one slip away from an option is refused.
     """
-    dialect = _dialect(query, fixed or {})
+    dialect = _dialect(query, fixed or {}, serving.dialect)
     _check_names(query, tuple(dict.fromkeys([*names, *dialect.options])), strict=strict)
     own, fields = _own(query, dialect)
     query = {name: values_of(query, name) for name in query if name in names and name not in dialect.options}
-    defaults: dict[str, Any] = {"heartbeat": dialect.heartbeat, "throttle": dialect.throttle, **fields}
+    defaults: dict[str, Any] = {**serving.paces(dialect), "compress": serving.compress, **fields}
     fixed = {**(fixed or {})}
     fixed["own"] = tuple(sorted({**dict(own), **dict(fixed.get("own", ()))}.items()))
     given = StreamOptions(**{**defaults, **fixed})
@@ -174,6 +182,7 @@ def _asked(query: Query, last_event_id: str | None, given: StreamOptions) -> Str
         on_disconnect=one_of(query, "on_disconnect", ("continue", "cancel")) or given.on_disconnect,
         children=flag(query, "children", given.children),
         names=flag(query, "names", given.names),
+        compress=flag(query, "compress", given.compress),
     )
 
 
@@ -207,28 +216,13 @@ def _check_tree(query: Query, dialect: DialectInfo) -> None:
         raise Problem(400, f"the dialect {dialect.name} makes its frames of one run: leave out children=1")
 
 
-def check_view(view: object) -> None:
-    """Raises TypeError unless ``view`` is a function that can be a key: clients with equal views share one."""
-    if view is None:
-        return
-    try:
-        hash(view)
-        is_key = callable(view)
-    except TypeError:
-        is_key = False
-    if not is_key:
-        raise TypeError(
-            f"a view is a function with a hash, not {named(view)}: view=function, which gets an Observable of events"
-        )
-
-
-def _dialect(query: Query, fixed: Mapping[str, Any]) -> DialectInfo:
+def _dialect(query: Query, fixed: Mapping[str, Any], default: str) -> DialectInfo:
     """What is true of the dialect that the handler or else the query names; raises Problem 400."""
     if "dialect" in fixed:
         info = find(fixed["dialect"]).info
     else:
         try:
-            info = find_named(one(query, "dialect") or "native").info
+            info = find_named(one(query, "dialect") or default).info
         except UnknownDialect as error:
             raise Problem(400, str(error)) from error
     refused = refused_by(info)

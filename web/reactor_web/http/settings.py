@@ -33,6 +33,7 @@ class StreamSettings(TypedDict, total=False):
     on_disconnect: OnDisconnect
     dialect: str
     names: bool
+    compress: bool
 
 
 _OPTIONAL: Final = ("types", "tasks", "throttle", "tail")
@@ -93,7 +94,7 @@ def _problem(name: str, value: Any) -> str | None:
         return whole_number_problem(value, 0)
     if name in _NUMBERS:
         return number_problem(value, 0, MAX_SECONDS * 1_000 if name == "throttle" else MAX_SECONDS)
-    if name in ("snapshot", "names") and not isinstance(value, bool):
+    if name in ("snapshot", "names", "compress") and not isinstance(value, bool):
         return f"must be True or False, not {value!r}"
     if name == "on_disconnect" and value not in get_args(OnDisconnect):
         return f"must be 'continue' or 'cancel', not {value!r}"

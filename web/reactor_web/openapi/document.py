@@ -98,7 +98,7 @@ def _responses(operation: Operation, schemas: _Schemas) -> Schema:
             answer["headers"] = {"Location": _HEADERS["Location"]}
         responses[str(status)] = answer
     problem = {_PROBLEM: {"schema": schemas.of(Problem)}}
-    for status in (*operation.problems, 405):
+    for status in (*operation.problems, 405, *(() if operation.method == "delete" else (406,))):
         responses[str(status)] = {"description": TITLES.get(status, "Error"), "content": problem}
     responses["405"]["headers"] = {"Allow": _HEADERS["Allow"]}
     return dict(sorted(responses.items()))

@@ -66,6 +66,8 @@ _IN_QUERY: Final[_Parameters] = {
     "children": (_FLAG, "The events of all runs below the run, too. The cursor is then a position."),
     "dialect": (_TEXT, "The form of the frames. A dialect may have options of its own."),
     "names": ({**_FLAG, "default": "1"}, "`0`: frames have no event name."),
+    "compress": (_FLAG, "Compressed as `Accept-Encoding` names it, and flushed with every write."),
+    "view": (_TEXT, "A view that the server has mounted under this name."),
     "wait": (_number((0, MAX_WAIT_SECONDS)), "Of a page: seconds to wait for something to come."),
     "limit": (_integer(1, MAX_PAGE, default=DEFAULT_PAGE), "How many there are in a page at most."),
     "limit.events": (_integer(1, MAX_EVENTS, default=DEFAULT_EVENTS), "Of a page: how many events there are at most."),
@@ -95,7 +97,7 @@ PARAMETERS: Final = _all()
 
 STREAM: Final = (
     "after", "tail", "types", "tasks", "throttle", "heartbeat", "snapshot", "logs", "await_run", "on_disconnect",
-    "children", "dialect", "names", "Last-Event-ID",
+    "children", "dialect", "names", "compress", "view", "Last-Event-ID",
 )  # fmt: skip
-POSITIONS: Final = ("after", "types", "tasks", "heartbeat", "dialect", "names", "Last-Event-ID")
+POSITIONS: Final = ("after", "types", "tasks", "heartbeat", "dialect", "names", "compress", "Last-Event-ID")
 """What a stream of the routes, and one of all runs, takes; a test holds both against ``http.query``."""

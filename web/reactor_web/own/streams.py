@@ -18,7 +18,8 @@ from reactor_web.guard.hosts import guard_site
 from reactor_web.http.command import carry_out
 from reactor_web.http.negotiation import accepts
 from reactor_web.http.problems import Problem
-from reactor_web.http.query import StreamOptions, View, check_view, stream_options
+from reactor_web.http.query import StreamOptions, stream_options
+from reactor_web.http.serving import View, check_view
 from reactor_web.http.settings import StreamSettings, check_settings
 from reactor_web.own.refusal import REFUSED, refuse
 from reactor_web.own.route import IdFrom, add_route, check_id_from, id_of, id_or_none, names_in, own_query, value_of

@@ -1,4 +1,5 @@
-"""The routes under ``/api/v1``: one resource a file. Each but ``starting`` has ``routes()``, which ``app`` mounts.
+"""The routes under ``/api/v1``: one resource a file. Each has ``routes()``, which ``app`` mounts, but ``starting`` and
+``methods``.
 
 workflows    definitions, and starting runs of them
 tools        the tools that a plan may use
@@ -8,6 +9,7 @@ events       ``/runs/{id}/events``: follow a run, or read pages of its events
 all_events   ``/events``: the events of all runs
 socket       ``/runs/{id}/ws``: its events and commands on one WebSocket
 sessions     what is said in a run: events, and the close of a session
+methods      what holds for all of them: OPTIONS, and 406
 starting     what the routes that start a run share
 health       ``/healthz`` and ``/readyz``
 openapi      ``/openapi.json``, and a page that shows it

@@ -18,6 +18,7 @@ from reactor_web.http.parameters import one
 from reactor_web.http.problems import Problem
 from reactor_web.http.query import OF_A_POSITION_PAGE, OF_POSITIONS, StreamOptions, page_options
 from reactor_web.routes.events import FORMS, answer_page, options_of, wait_of
+from reactor_web.routes.methods import chooses_form
 from reactor_web.streaming.page import PAGES
 from reactor_web.streaming.position_page import PositionPageReader
 from reactor_web.streaming.streams import streams_of
@@ -31,6 +32,7 @@ def routes() -> list[web.RouteDef]:
     return [web.get("/events", follow_all)]
 
 
+@chooses_form
 async def follow_all(request: web.Request) -> web.StreamResponse:
     """The events of all runs after the cursor: first what the log has, then live; or one page of them."""
     form = must_choose(request.headers.get("Accept"), FORMS)

@@ -9,18 +9,20 @@ application/cloudevents-batch+json    a page of CloudEvents
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from aiohttp import web
+from multidict import MultiDict
 
 from reactor.errors import UnknownRun
 from reactor.runs.positions import TreeCursor
 from reactor.runs.run import Run
-from reactor_web.dialects import EVENT_STREAM, NDJSON
-from reactor_web.http.keys import ENGINE
+from reactor_web.dialects import EVENT_STREAM, NDJSON, find_named
+from reactor_web.http.keys import ENGINE, SERVING
 from reactor_web.http.negotiation import must_choose
-from reactor_web.http.parameters import Query, flag
+from reactor_web.http.parameters import Query, flag, one
 from reactor_web.http.problems import Problem
 from reactor_web.http.query import (
     OF_A_ROUTE,
@@ -30,6 +32,7 @@ from reactor_web.http.query import (
     page_options,
     stream_options,
 )
+from reactor_web.routes.methods import chooses_form
 from reactor_web.streaming.page import PAGES, Page, PageReader
 from reactor_web.streaming.position_page import PositionPageReader
 from reactor_web.streaming.stream import check_tree, stream_to
@@ -44,6 +47,7 @@ def routes() -> list[web.RouteDef]:
     return [web.get("/runs/{id}/events", follow_run)]
 
 
+@chooses_form
 async def follow_run(request: web.Request) -> web.StreamResponse:
     """The events after the cursor: first what the log has, then live, then ``stream.end``; or one page of them."""
     engine, run_id = request.app[ENGINE], request.match_info["id"]
@@ -85,21 +89,32 @@ def options_of(
 ) -> StreamOptions:
     """The options of a stream in one of ``STREAM_FORMS``; raises Problem 400. ``query``: of the request, in part."""
     query = request.query if query is None else query
-    fixed: Mapping[str, Any] = {}
+    serving = request.app[SERVING]
+    fixed: dict[str, Any] = {}
     if form != EVENT_STREAM:
-        for name in ("dialect", "names"):
-            if request.query.get(name, "native") != "native":
+        for name in ("dialect", "names", "view"):
+            if query.get(name, "native") != "native":
                 raise Problem(400, f"{name} has no meaning in {form}, which has the events as they are")
         fixed = {"dialect": NDJSON.info.name}
-    return stream_options(query, request.headers.get("Last-Event-ID"), fixed, names)
+    elif (view := one(query, "view")) is not None:
+        try:
+            fixed = {"view": serving.view(view)}
+        except KeyError as error:
+            raise Problem(400, error.args[0]) from None
+    if "dialect" not in query and _is_of_several(query, names) and find_named(serving.dialect).info.folds:
+        serving = replace(serving, dialect="native")  # the default is for streams that can have it
+    return stream_options(query, request.headers.get("Last-Event-ID"), fixed, names, serving=serving)
+
+
+def _is_of_several(query: Query, names: Sequence[str]) -> bool:
+    return "children" not in names or query.get("children") in ("1", "true")
 
 
 async def send_page(request: web.Request, form: str) -> web.Response:
     """Some events after the cursor."""
     cursor, closing = request.headers.get("Last-Event-ID"), streams_of(request).closing
     if flag(request.query, "children", False):
-        rest = request.query.copy()
-        del rest["children"]
+        rest = MultiDict((name, value) for name, value in request.query.items() if name != "children")
         wanted = page_options(rest, cursor, OF_A_TREE_PAGE)
         check_tree(request)
         run = await _run_for_page(request, wanted.stream.await_run)

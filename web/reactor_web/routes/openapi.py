@@ -7,6 +7,7 @@ from aiohttp import web
 from reactor_web.http.body import json_response
 from reactor_web.openapi.document import document
 from reactor_web.openapi.page import PAGE
+from reactor_web.routes.methods import chooses_form
 
 
 def routes() -> list[web.RouteDef]:
@@ -19,6 +20,7 @@ async def get_document(request: web.Request) -> web.Response:
     return json_response(document(prefix))
 
 
+@chooses_form
 async def get_page(request: web.Request) -> web.Response:
     """A page that shows the document."""
     policy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'"

@@ -23,6 +23,7 @@ from reactor_web.http.keys import ENGINE
 from reactor_web.http.problems import Problem
 from reactor_web.http.query import page_size
 from reactor_web.http.result import full, listed
+from reactor_web.routes.methods import chooses_form
 from reactor_web.routes.starting import answer_start, check_start, session_starter, starter
 
 LIST_PARAMETERS = ("status", "workflow", "parent", "root", "limit", "cursor")
@@ -87,6 +88,7 @@ async def _run(request: web.Request) -> Run:
 # --- start ------------------------------------------------------------------------------------------------------
 
 
+@chooses_form
 async def start_plan(request: web.Request) -> web.StreamResponse:
     """Starts a run of the plan in the body, under the ``run_id`` of the body or a new id."""
     engine = request.app[ENGINE]
@@ -111,6 +113,7 @@ def _load_plan(raw: bytes, engine: Engine) -> tuple[dict[str, Any], Workflow]:
     return cast("dict[str, Any]", document), workflow
 
 
+@chooses_form
 async def put_run(request: web.Request) -> web.StreamResponse:
     """Starts a run, or opens a session, under the client's id.
 

@@ -17,6 +17,7 @@ from reactor_web.http.keys import ENGINE
 from reactor_web.http.problems import Problem, problem_response
 from reactor_web.routes.commands import COMMANDS, Given
 from reactor_web.routes.events import options_of, with_run
+from reactor_web.routes.methods import chooses_form
 from reactor_web.streaming.client import Client
 from reactor_web.streaming.socket import serve_socket
 from reactor_web.streaming.stream import cancel_if_gone, check_stream, deliver_to
@@ -26,6 +27,7 @@ def routes() -> list[web.RouteDef]:
     return [web.get("/runs/{id}/ws", open_socket)]
 
 
+@chooses_form
 async def open_socket(request: web.Request) -> web.StreamResponse:
     """Opens the socket. Raises Problem 400, 403 and 404 before the handshake is answered."""
     if request.headers.get("Upgrade", "").strip().lower() != "websocket":

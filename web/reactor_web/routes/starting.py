@@ -21,7 +21,7 @@ from reactor_web.http.body import json_response
 from reactor_web.http.command import carry_out
 from reactor_web.http.idempotency import Claim, digest_of, idempotency_key
 from reactor_web.http.keys import API_PREFIX, OWN_ENGINE, engine_of, repeats_of
-from reactor_web.http.negotiation import asks_for, prefer_wait
+from reactor_web.http.negotiation import asks_for, must_choose, prefer_wait
 from reactor_web.http.problems import Problem
 from reactor_web.http.query import StreamOptions
 from reactor_web.http.result import full, summary
@@ -73,6 +73,7 @@ def check_start(request: web.Request) -> Answer:
     guard_change(request)
     wait = prefer_wait(request.headers.get("Prefer"))
     accept = request.headers.get("Accept")
+    must_choose(accept, ("application/json", *STREAM_FORMS))
     form = next((form for form in STREAM_FORMS if asks_for(accept, form)), None)
     return Answer(wait, None if form is None else options_of(request, form))
 

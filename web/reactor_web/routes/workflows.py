@@ -9,6 +9,7 @@ from aiohttp import web
 from reactor.definition.workflow import Workflow
 from reactor_web.http.body import ANYTHING, OBJECT, STRING, json_body, json_response
 from reactor_web.http.keys import ENGINE
+from reactor_web.routes.methods import chooses_form
 from reactor_web.routes.starting import answer_start, check_start, starter
 
 
@@ -29,6 +30,7 @@ async def get_workflow(request: web.Request) -> web.Response:
     return json_response(_describe(_workflow(request)))
 
 
+@chooses_form
 async def start_run(request: web.Request) -> web.StreamResponse:
     """Starts a run of this workflow, under the ``run_id`` of the body or a new id."""
     workflow = _workflow(request)

@@ -18,6 +18,7 @@ snapshot    ``run.state``: the folded state as frames
 follower    one client from its cursor to the end of its run
 view_follower   one client that follows a view
 event_stream    the response, which bears what a host application does to all of its responses
+compress    the bytes of one client, compressed and flushed with every write
 response    the headers of a stream, and what happens when it breaks off
 tree        a run and all runs below it, for one client
 position_page   the same of several runs

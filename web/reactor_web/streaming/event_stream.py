@@ -2,7 +2,7 @@
 
 Hooks and middlewares of an application compress responses, cache them, look at their bodies or replace them. A stream
 is sent while its handler runs: what a middleware does behind the handler comes too late, and a compressor would hold
-each event back until it has enough of them. So a stream is never compressed, its own headers are as it needs them
+each event back until it has enough of them. So a host never compresses a stream, its own headers are as it needs them
 whatever a hook wrote there, and nothing can be sent behind its end. All other headers are the host's to add, in
 ``on_response_prepare``.
 
@@ -21,6 +21,8 @@ from aiohttp_sse import EventSourceResponse
 from reactor.logger import get_logger
 from reactor_web.bounds import SEND_TIMEOUT_SECONDS
 from reactor_web.dialects import EVENT_STREAM
+from reactor_web.http.middleware import add_vary
+from reactor_web.streaming.compress import compressor
 from reactor_web.streaming.direct import NO_CHUNK
 
 logger = get_logger("reactor.web")
@@ -32,7 +34,7 @@ OWN: Final = {
 """What a stream needs, so that neither caches nor proxies nor clients take it for something else."""
 
 _FALSE: Final = ("Content-Encoding", "Content-Length")
-"""Whatever these would say of a stream is not true."""
+"""Whatever others say of a stream in these is not true."""
 
 _NEVER: Final = 10 * 365 * 86_400.0
 """Seconds until the ping of aiohttp-sse, which has a blank line: clients report it as an event that nobody sent."""
@@ -46,11 +48,21 @@ class EventStream(EventSourceResponse):
     is_cut = False
     """Whether its end is not to look like one: the connection closes without the last chunk, with a broken one."""
 
-    def __init__(self, headers: dict[str, str], media_type: str = EVENT_STREAM, *, keeps_alive: bool = False) -> None:
+    def __init__(
+        self,
+        headers: dict[str, str],
+        media_type: str = EVENT_STREAM,
+        *,
+        keeps_alive: bool = False,
+        coding: str | None = None,
+    ) -> None:
         super().__init__(
             headers=headers, allow_all_methods=True, ping_interval=_NEVER, send_timeout=SEND_TIMEOUT_SECONDS
         )
         self._own = {**OWN, "Content-Type": media_type}
+        self._compressor = None if coding is None else compressor(coding)
+        if coding is not None:
+            self._own["Content-Encoding"] = coding
         self.headers.update(self._own)
         del self.headers["Connection"]
         self._keeps_alive = keeps_alive
@@ -58,7 +70,7 @@ class EventStream(EventSourceResponse):
             self.force_close()
 
     def enable_compression(self, force: object = None, strategy: int | None = None) -> None:
-        """Does nothing: an event must leave when it happens, and the bytes of a window are shared by all clients."""
+        """Does nothing: a host's compressor would hold each event back. ``compress=1`` flushes with each write."""
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         """Sends the headers, once. aiohttp asks again after the handler, also when the client has gone meanwhile."""
@@ -69,6 +81,8 @@ class EventStream(EventSourceResponse):
         for name in _FALSE:
             self.headers.popall(name, None)
         self.headers.update(self._own)
+        if self._compressor is not None:
+            add_vary(self.headers, "Accept-Encoding")
         if not self._keeps_alive:
             self.headers["Connection"] = "close"
         if getattr(self._payload_writer, "chunked", False):
@@ -83,9 +97,15 @@ class EventStream(EventSourceResponse):
         writer = self._payload_writer
         return super().body_length if writer is None else writer.output_size
 
+    async def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Sends data, compressed where that was asked for."""
+        await super().write(data if self._compressor is None else self._compressor.compress(bytes(data)))
+
     async def write_eof(self, data: bytes = b"") -> None:
         """Ends the stream. Another response to this request, of a middleware that replaces this one, is not sent."""
         request = self._req
+        if self._compressor is not None and not self.is_cut and self.prepared and not self._eof_sent:
+            data += self._compressor.finish()
         if self.is_cut and request is not None and request.transport is not None:
             if getattr(self._payload_writer, "chunked", False):
                 request.transport.write(NO_CHUNK)

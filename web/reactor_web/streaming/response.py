@@ -12,6 +12,7 @@ from reactor.logger import get_logger
 from reactor_web.http.body import NoBody
 from reactor_web.http.query import StreamOptions
 from reactor_web.streaming.client import GONE, Client
+from reactor_web.streaming.compress import coding_for
 from reactor_web.streaming.direct import transport_of
 from reactor_web.streaming.event_stream import OWN, EventStream
 from reactor_web.streaming.streams import STREAMS, streams_of
@@ -42,7 +43,8 @@ async def respond(
     ``keeps_alive``: the connection takes another request after this one. Then a client can tell a connection that broke
     from the end of the response: some take what ``Connection: close`` announced for complete, wherever it breaks.
     """
-    response = _response(client, more_headers, keeps_alive=keeps_alive)
+    coding = coding_for(request.headers.get("Accept-Encoding")) if client.options.compress else None
+    response = _response(client, more_headers, keeps_alive=keeps_alive, coding=coding)
     streams = streams_of(request)
     if STREAMS not in request.config_dict:
         client.server = request.protocol
@@ -50,7 +52,8 @@ async def respond(
     try:
         writer = await response.prepare(request)
         response.stop_streaming()  # ends its ping, a task and a timer for each client: we have our own heartbeat
-        wire = Wire(client, response.write, transport_of(writer))
+        # what channels write to a transport are the bytes that all their clients share
+        wire = Wire(client, response.write, transport_of(writer) if coding is None else None)
         try:
             is_over = await deliver(wire)
         finally:
@@ -76,11 +79,11 @@ async def respond(
     return response
 
 
-def _response(client: Client, more_headers: Mapping[str, str], *, keeps_alive: bool) -> EventStream:
+def _response(client: Client, more_headers: Mapping[str, str], *, keeps_alive: bool, coding: str | None) -> EventStream:
     info = client.options.find_dialect().info
     of_run = {info.run_header: client.run_id} if info.run_header else NO_HEADERS
     headers = {**HEADERS, **info.headers, **of_run, **more_headers}
-    return EventStream(headers, info.media_type, keeps_alive=keeps_alive)
+    return EventStream(headers, info.media_type, keeps_alive=keeps_alive, coding=coding)
 
 
 async def _end_cancelled(client: Client, response: EventStream) -> None:

@@ -32,7 +32,8 @@ from reactor_web.guard.hosts import guard_site
 from reactor_web.http.body import NoBody
 from reactor_web.http.keys import ENGINE
 from reactor_web.http.problems import Problem
-from reactor_web.http.query import OF_A_SOURCE, StreamOptions, View, check_view, stream_options
+from reactor_web.http.query import OF_A_SOURCE, StreamOptions, stream_options
+from reactor_web.http.serving import View, check_view
 from reactor_web.http.settings import StreamSettings, check_settings
 from reactor_web.streaming.channels import Channels
 from reactor_web.streaming.client import GONE, Client
@@ -69,6 +70,7 @@ async def stream(
     after: int = ...,
     heartbeat: float = ...,
     dialect: str = ...,
+    compress: bool = ...,
 ) -> web.StreamResponse: ...
 
 

@@ -16,7 +16,7 @@ from reactor.operators.select import matcher
 from reactor.runs.positions import PositionReader, TreeEvent
 from reactor.stream.feed import Closed
 from reactor_web.bounds import RETRY_MS
-from reactor_web.dialects import End
+from reactor_web.dialects import Dialect, End
 from reactor_web.dialects.framing import place_at
 from reactor_web.http.query import StreamOptions
 from reactor_web.streaming.client import GONE, Client
@@ -74,7 +74,7 @@ async def _write_all(events: PositionReader, client: Client, wire: Wire) -> None
     while client.closing is None and not client.is_gone and not events.is_over:
         closed = events.closed  # before the read: what closes it is in the log by then
         if found := await events.read():
-            frames = [_frame(client, event) for event in found if matches(event.message)]
+            frames = [_frame(dialect, event) for event in found if matches(event.message)]
             await (wire.write(b"".join(frames)) if frames else asyncio.sleep(0))
         elif events.is_behind:
             await asyncio.sleep(0)  # a selection that nothing passes must not block the loop
@@ -89,8 +89,8 @@ async def _write_all(events: PositionReader, client: Client, wire: Wire) -> None
                 await wire.write(dialect.heartbeat(None, 0, ""))
 
 
-def _frame(client: Client, event: TreeEvent) -> bytes:
-    dialect, message = client.options.find_dialect(), event.message
+def _frame(dialect: Dialect, event: TreeEvent) -> bytes:
+    message = event.message
     if isinstance(message, Event):
         return place_at(dialect.step(None, message), event.position, event.part)
     return dialect.notice(None, message)

@@ -50,18 +50,7 @@ async def respond(
         client.server = request.protocol
     streams.add(client)
     try:
-        writer = await response.prepare(request)
-        response.stop_streaming()  # ends its ping, a task and a timer for each client: we have our own heartbeat
-        # what channels write to a transport are the bytes that all their clients share
-        wire = Wire(client, response.write, transport_of(writer) if coding is None else None)
-        try:
-            is_over = await deliver(wire)
-        finally:
-            if writer is not None:
-                writer.output_size += wire.direct_bytes
-        if is_over:
-            response.is_cut = client.is_cut
-            await response.write_eof()
+        await _write(request, client, response, deliver, shares_bytes=coding is None)
     except ConnectionError:
         client.close(GONE)  # this is not an error, and changes nothing unless the client asked for that
     except asyncio.CancelledError:
@@ -77,6 +66,31 @@ async def respond(
         if client.on_wake is None:
             streams.remove(client)
     return response
+
+
+async def _write(
+    request: web.Request,
+    client: Client,
+    response: EventStream,
+    deliver: Callable[[Wire], Awaitable[bool]],
+    *,
+    shares_bytes: bool,
+) -> None:
+    """The headers, what ``deliver`` writes, and the end of the body, unless the stream goes on without its handler.
+
+    ``shares_bytes``: channels may write to the transport; what they write are the bytes that all their clients share.
+    """
+    writer = await response.prepare(request)
+    response.stop_streaming()  # ends its ping, a task and a timer for each client: we have our own heartbeat
+    wire = Wire(client, response.write, transport_of(writer) if shares_bytes else None)
+    try:
+        is_over = await deliver(wire)
+    finally:
+        if writer is not None:
+            writer.output_size += wire.direct_bytes
+    if is_over:
+        response.is_cut = client.is_cut
+        await response.write_eof()
 
 
 def _response(client: Client, more_headers: Mapping[str, str], *, keeps_alive: bool, coding: str | None) -> EventStream:

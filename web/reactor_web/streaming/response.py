@@ -43,14 +43,23 @@ async def respond(
     ``keeps_alive``: the connection takes another request after this one. Then a client can tell a connection that broke
     from the end of the response: some take what ``Connection: close`` announced for complete, wherever it breaks.
     """
-    coding = coding_for(request.headers.get("Accept-Encoding")) if client.options.compress else None
-    response = _response(client, more_headers, keeps_alive=keeps_alive, coding=coding)
+    response = _response(request, client, more_headers, keeps_alive=keeps_alive)
     streams = streams_of(request)
     if STREAMS not in request.config_dict:
         client.server = request.protocol
     streams.add(client)
     try:
-        await _write(request, client, response, deliver, shares_bytes=coding is None)
+        writer = await response.prepare(request)
+        response.stop_streaming()  # ends its ping, a task and a timer for each client: we have our own heartbeat
+        wire = Wire(client, response.write, None if response.is_compressed else transport_of(writer))
+        try:
+            is_over = await deliver(wire)
+        finally:
+            if writer is not None:
+                writer.output_size += wire.direct_bytes
+        if is_over:
+            response.is_cut = client.is_cut
+            await response.write_eof()
     except ConnectionError:
         client.close(GONE)  # this is not an error, and changes nothing unless the client asked for that
     except asyncio.CancelledError:
@@ -68,35 +77,13 @@ async def respond(
     return response
 
 
-async def _write(
-    request: web.Request,
-    client: Client,
-    response: EventStream,
-    deliver: Callable[[Wire], Awaitable[bool]],
-    *,
-    shares_bytes: bool,
-) -> None:
-    """The headers, what ``deliver`` writes, and the end of the body, unless the stream goes on without its handler.
-
-    ``shares_bytes``: channels may write to the transport; what they write are the bytes that all their clients share.
-    """
-    writer = await response.prepare(request)
-    response.stop_streaming()  # ends its ping, a task and a timer for each client: we have our own heartbeat
-    wire = Wire(client, response.write, transport_of(writer) if shares_bytes else None)
-    try:
-        is_over = await deliver(wire)
-    finally:
-        if writer is not None:
-            writer.output_size += wire.direct_bytes
-    if is_over:
-        response.is_cut = client.is_cut
-        await response.write_eof()
-
-
-def _response(client: Client, more_headers: Mapping[str, str], *, keeps_alive: bool, coding: str | None) -> EventStream:
+def _response(
+    request: web.Request, client: Client, more_headers: Mapping[str, str], *, keeps_alive: bool
+) -> EventStream:
     info = client.options.find_dialect().info
     of_run = {info.run_header: client.run_id} if info.run_header else NO_HEADERS
     headers = {**HEADERS, **info.headers, **of_run, **more_headers}
+    coding = coding_for(request.headers.get("Accept-Encoding")) if client.options.compress else None
     return EventStream(headers, info.media_type, keeps_alive=keeps_alive, coding=coding)
 
 

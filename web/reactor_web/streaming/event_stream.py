@@ -69,6 +69,11 @@ class EventStream(EventSourceResponse):
         if not keeps_alive:
             self.force_close()
 
+    @property
+    def is_compressed(self) -> bool:
+        """Whether its bytes are its own: what channels write to a transport is what all their clients share."""
+        return self._compressor is not None
+
     def enable_compression(self, force: object = None, strategy: int | None = None) -> None:
         """Does nothing: a host's compressor would hold each event back. ``compress=1`` flushes with each write."""
 

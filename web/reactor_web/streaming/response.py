@@ -43,8 +43,7 @@ async def respond(
     ``keeps_alive``: the connection takes another request after this one. Then a client can tell a connection that broke
     from the end of the response: some take what ``Connection: close`` announced for complete, wherever it breaks.
     """
-    coding = coding_for(request.headers.get("Accept-Encoding")) if client.options.compress else None
-    response = _response(client, more_headers, keeps_alive=keeps_alive, coding=coding)
+    response = _response(request, client, more_headers, keeps_alive=keeps_alive)
     streams = streams_of(request)
     if STREAMS not in request.config_dict:
         client.server = request.protocol
@@ -52,8 +51,7 @@ async def respond(
     try:
         writer = await response.prepare(request)
         response.stop_streaming()  # ends its ping, a task and a timer for each client: we have our own heartbeat
-        # what channels write to a transport are the bytes that all their clients share
-        wire = Wire(client, response.write, transport_of(writer) if coding is None else None)
+        wire = Wire(client, response.write, None if response.is_compressed else transport_of(writer))
         try:
             is_over = await deliver(wire)
         finally:
@@ -79,10 +77,13 @@ async def respond(
     return response
 
 
-def _response(client: Client, more_headers: Mapping[str, str], *, keeps_alive: bool, coding: str | None) -> EventStream:
+def _response(
+    request: web.Request, client: Client, more_headers: Mapping[str, str], *, keeps_alive: bool
+) -> EventStream:
     info = client.options.find_dialect().info
     of_run = {info.run_header: client.run_id} if info.run_header else NO_HEADERS
     headers = {**HEADERS, **info.headers, **of_run, **more_headers}
+    coding = coding_for(request.headers.get("Accept-Encoding")) if client.options.compress else None
     return EventStream(headers, info.media_type, keeps_alive=keeps_alive, coding=coding)
 
 

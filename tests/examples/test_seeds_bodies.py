@@ -35,6 +35,17 @@ async def test_a_body_that_cannot_be_is_422_and_starts_nothing(seeds: Seeds, ses
         assert (await response.json())["runs"] == []
 
 
+async def test_a_workflow_that_nobody_knows_is_404_for_clients_of_steps(
+    seeds: Seeds, session: aiohttp.ClientSession
+) -> None:
+    """They have no frame for an error, so it is no stream."""
+    ask = {"Accept": "text/event-stream"}
+    status, problem = await post(session, f"{seeds.url}/execute", {"workflow_id": "w1", "name": "nobody"}, **ask)
+    assert (status, "nobody" in problem["detail"]) == (404, True)
+    async with session.get(f"{seeds.url}/stream?workflow_id=w1&name=nobody", headers=ask) as response:
+        assert response.status == 404
+
+
 async def test_a_task_of_an_agent_needs_no_id_and_is_worked_on_once(
     seeds: Seeds, session: aiohttp.ClientSession
 ) -> None:

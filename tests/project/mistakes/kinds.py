@@ -8,7 +8,7 @@ import inspect
 import re
 import shlex
 import textwrap
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Generator
 from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,7 @@ async def _request(flow: Workflow, row: str) -> str:
 
 
 @contextmanager
-def said_in_log() -> Iterator[list[str]]:
+def said_in_log() -> Generator[list[str]]:
     """The warnings and errors that the library logs inside of the block, as text."""
     found: list[str] = []
     with log_lines() as lines:

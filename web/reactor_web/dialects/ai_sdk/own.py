@@ -56,6 +56,10 @@ def _is_encoding(value: Any) -> bool:
     return value in ("json", "text")
 
 
+def _is_reason(value: Any) -> bool:
+    return isinstance(value, str) and value in FINISH_REASONS
+
+
 def _is_metadata(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(one, dict) for one in cast("dict[str, Any]", value).values())
 
@@ -105,7 +109,7 @@ SHAPES: Final[Mapping[str, Shape]] = {
 
 OF_A_SESSION: Final[Mapping[str, Shape]] = {
     "start": Shape({}, {"messageId": _is_text, "messageMetadata": _is_anything}),
-    "finish": Shape({}, {"finishReason": FINISH_REASONS.__contains__, "messageMetadata": _is_anything}),
+    "finish": Shape({}, {"finishReason": _is_reason, "messageMetadata": _is_anything}),
     "start-step": Shape(),
     "finish-step": Shape(),
     "abort": Shape({}, {"reason": _is_text}),

@@ -88,6 +88,7 @@ def check(dialect: Dialect, log: list[Event]) -> None:
         orjson.dumps(dialect.batch(log, {}).body)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", all_dialects(), ids=lambda dialect: dialect.info.name)
 @pytest.mark.parametrize("type", MEMBERS)
 def test_no_member_of_any_vocabulary_breaks_a_dialect_off(type: str, dialect: Dialect) -> None:

@@ -1,9 +1,9 @@
 """D1: what the frames of an event cost in each dialect, over the log of one run.
 
-The run has 300 tasks. Each makes a tool call, says a chunk, a progress, a log line, a cost and two events of its own.
-A round takes the log through one dialect after the other, each time as events that nobody has decoded yet: a fold pays
-for reading their data, which the native dialect never does. Clients share frames, so the cost is per event, not per
-client. The time is the processor's.
+The run has 300 tasks, one after the other (``workloads.telling``). Each makes a tool call, says a chunk, a progress, a
+log line, a cost and two events of its own. A round takes the log through one dialect after the other, each time as
+events that nobody has decoded yet: a fold pays for reading their data, which the native dialect never does. Clients
+share frames, so the cost is per event, not per client. The time is the processor's.
 """
 
 from __future__ import annotations

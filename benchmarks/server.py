@@ -34,17 +34,17 @@ def ready(url: str) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-async def reactor(log: str = "memory://", *more: Workflow) -> None:
+async def reactor(log: str, *more: Workflow) -> None:
     await serve(Engine(log), [speaking(), ticking(), telling(), graph(), *more], "127.0.0.1", 0, ready=ready)
 
 
-def job_of(kind: str, *rest: str) -> Coroutine[Any, Any, None]:
+def job_of(kind: str, log: str = "memory://") -> Coroutine[Any, Any, None]:
     """What the program does."""
     match kind:
         case "reactor":
-            return reactor(*rest)
+            return reactor(log)
         case "counted":
-            return reactor("memory://", count_steps())
+            return reactor(log, count_steps())
         case "send":
             return baseline.send(ready)
         case _:

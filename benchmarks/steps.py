@@ -56,7 +56,7 @@ def steps_of(port: int, name: str) -> int:
 
 
 def _steps(port: int) -> dict[str, int]:
-    run_id = f"steps-{next(_asked)}"
+    run_id = f"counts-{next(_asked)}"
     start(port, "steps", {}, run_id)
     while "outputs" not in (body := ask(port, "GET", f"/api/v1/runs/{run_id}")):
         sleep(0.01)

@@ -6,10 +6,17 @@
 |----------------------|---------------------------------------------------------------------------------------------|
 | streaming executor   | POST /execute {tasks: [{id, tool, arguments, dependsOn}]}: a stream, or the whole result      |
 |                      | GET /dag/{id} of a run that was started; GET /dag?plan={…} starts it                          |
-| workflow progress    | GET /api/workflows/{id}/stream, GET /api/workflows/{id}, POST /api/workflows {task, id?}      |
-| orchestration        | GET /stream?workflow_id=, POST /execute {workflow_id, name}, /custom?steps=, /workflow        |
-| broker events        | GET /api/v1/agents/{agent_id}/tasks/{task_id}/events/stream, POST /api/v1/agents/{id}/tasks   |
+| workflow progress    | GET /api/workflows/{id}/stream, GET /api/workflows/{id}                                       |
+|                      | POST /api/workflows {task?, id?, budget?}                                                     |
+| orchestration        | GET /stream?workflow_id=&name=, POST /execute {workflow_id, name?}, GET /custom?steps=a,b     |
+|                      | GET /workflow                                                                                 |
+| broker events        | GET /api/v1/agents/{agent_id}/tasks/{task_id}/events/stream                                   |
+|                      | POST /api/v1/agents/{agent_id}/tasks {query?, task_id?}                                       |
 | session first        | GET /timeline/stream/{session_id}, POST /execute {project_id, query, context?, session_id?}   |
+
+Failures can be asked for. The tools of a DAG are ``echo``, ``sleep`` and ``fail``. A ``task`` with "flaky" in it gets a
+second attempt; a ``task``, a ``query`` or a step with "fail" in it fails. The workflows of the orchestration are
+``my-workflow``, ``parallel-demo``, ``failing-demo``, and ``mixed-demo``, which maps, retries and skips.
 
 The routes of Reactor itself are under /api/v1, so every run can be paused, cancelled, answered and read there, and
 sessions can be written from outside.
@@ -18,13 +25,32 @@ sessions can be written from outside.
 import argparse
 import asyncio
 import json
-from typing import Any
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, cast
 
 from aiohttp import web
 
 import reactor_web
-from reactor import Context, Engine, Retry, Workflow, load_plan, tool
+from reactor import Context, Engine, Retry, RunEnded, Session, Workflow, load_plan, tool
 from reactor_web import Problem, Start, add_start, add_state, add_stream
+
+
+def members(body: Any) -> dict[str, Any]:
+    """The members of a body; raises Problem 422 for one that is no object."""
+    if not isinstance(body, dict):
+        raise Problem(422, "the body must be a JSON object")
+    return cast("dict[str, Any]", body)
+
+
+def text(body: dict[str, Any], name: str, default: str | None = None) -> str:
+    """A member that is a text; raises Problem 422 for anything else, and for none where there is no default."""
+    value = default if body.get(name) is None else body[name]
+    if not isinstance(value, str):
+        raise Problem(422, f"the body needs {name}, which must be a string")
+    return value
+
 
 # --- streaming executor: a DAG of tools as JSON, streamed as it runs or answered whole ----------------------------
 
@@ -96,7 +122,9 @@ async def review(code: str, task: str) -> str:
 
 def add_progress(app: web.Application, engine: Engine) -> None:
     def begin(request: web.Request, body: Any) -> Start:
-        return Start(team, {"task": body.get("task", "a bug")}, run_id=body.get("id"), budget=body.get("budget"))
+        given = members(body)
+        inputs = {"task": text(given, "task", "a bug")}
+        return Start(team, inputs, run_id=given.get("id"), budget=given.get("budget"))
 
     add_start(app, "/api/workflows", engine, begin, answer="created")
     add_stream(app, "/api/workflows/{id}/stream", engine, dialect="agents")
@@ -106,7 +134,7 @@ def add_progress(app: web.Application, engine: Engine) -> None:
 # --- orchestration: steps with progress, in the four patterns of its handlers -------------------------------------
 
 
-def steps(name: str, agents: list[str], *, parallel: bool = False) -> Workflow:
+def steps(name: str, agents: list[str], *, parallel: bool = False, seconds: Mapping[str, float] = {}) -> Workflow:
     """A workflow that is built when it is asked for. Two different ones may have the same name."""
     flow = Workflow(name)
 
@@ -114,7 +142,7 @@ def steps(name: str, agents: list[str], *, parallel: bool = False) -> Workflow:
         assert ctx.task_id is not None
         if "fail" in ctx.task_id:
             raise RuntimeError(f"{ctx.task_id} failed")
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(seconds.get(ctx.task_id, 0.05))
         return f"{ctx.task_id} complete"
 
     tasks = [flow.task(agent, name=one) for one in agents]
@@ -123,22 +151,56 @@ def steps(name: str, agents: list[str], *, parallel: bool = False) -> Workflow:
     return flow
 
 
+mixed = Workflow("mixed-demo")
+
+
+@mixed.task
+async def outline() -> list[str]:
+    return ["beginning", "middle", "end"]
+
+
+@mixed.task(map=outline)
+async def write(outline: str) -> str:
+    await asyncio.sleep(0.02)
+    return f"the {outline}"
+
+
+@mixed.task(retry=Retry(attempts=3, delay=0.02))
+async def proofread(write: list[str], ctx: Context) -> str:
+    if ctx.attempt == 1:
+        raise RuntimeError("the first try did not work")
+    return ", ".join(write)
+
+
+@mixed.task(when=lambda proofread: len(proofread) > 1_000)
+async def shorten(proofread: str) -> str:
+    return proofread[:1_000]
+
+
+@mixed.task(when=lambda proofread: bool(proofread))
+async def publish(proofread: str) -> str:
+    return f"published: {proofread}"
+
+
+# the first is the slowest: results come as they are there, not in the order of the agents
+PARALLEL = {"agent-1": 0.4, "agent-2": 0.08, "agent-3": 0.2}
+
 CATALOG = {
     "my-workflow": steps("my-workflow", ["analyzer", "writer"]),
-    "parallel-demo": steps("parallel-demo", ["agent-1", "agent-2", "agent-3"], parallel=True),
+    "parallel-demo": steps("parallel-demo", list(PARALLEL), parallel=True, seconds=PARALLEL),
+    "failing-demo": steps("failing-demo", ["analyzer", "failing", "writer"]),
+    "mixed-demo": mixed,
 }
 
 
-def begin_steps(body: Any) -> Start:
-    name = body.get("name") or "my-workflow"
-    if name not in CATALOG:
-        raise Problem(404, f"there is no workflow {name!r}; there are {', '.join(CATALOG)}")
-    return Start(CATALOG[name], run_id=body["workflow_id"], dialect="steps", answer="stream")
+def begin_steps(workflow_id: str | None, name: str) -> Start:
+    """By its name, so that one that nobody knows is 404."""
+    return Start(name, run_id=workflow_id, dialect="steps", answer="stream")
 
 
 def add_orchestration(app: web.Application, engine: Engine) -> None:
     def simple(request: web.Request) -> Start:
-        return begin_steps({"workflow_id": request.query.get("workflow_id"), "name": request.query.get("name")})
+        return begin_steps(request.query.get("workflow_id") or None, request.query.get("name", "my-workflow"))
 
     def dynamic(request: web.Request) -> Start:
         return Start(steps("dynamic-workflow", request.query.get("steps", "first,second").split(",")))
@@ -162,23 +224,31 @@ class Broker:
         self._engine = engine
         self._working: set[asyncio.Task[None]] = set()
 
-    async def begin(self, request: web.Request, body: Any) -> Any:
-        session = await self._engine.session(body["task_id"], meta={"agent_id": request.match_info["agent_id"]})
-        work = asyncio.create_task(self._work(session, body.get("query", "")))
+    async def begin(self, request: web.Request, body: Any) -> Session:
+        given = members(body)
+        task_id, query = text(given, "task_id", uuid.uuid4().hex), text(given, "query", "")
+        session = await self._engine.session(task_id, meta={"agent_id": request.match_info["agent_id"]})
+        work = asyncio.create_task(self._work(session, query))
         self._working.add(work)
         work.add_done_callback(self._working.discard)
         return session
 
-    async def _work(self, session: Any, query: str) -> None:
-        await session.emit("WorkflowStarted", {"query": query})
-        await session.emit("WorkflowStepStarted", {"step": 1}, task="answer")
-        await session.emit("WorkflowLLMCallStarted", {"model": "small", "estimated_cost": 0.01}, task="answer")
-        await session.emit("WorkflowLLMCallCompleted", {"model": "small", "cost": 0.008}, task="answer")
-        await session.emit("WorkflowStepCompleted", {"step": 1}, task="answer")
-        if "fail" in query:
-            await session.close("failed", error="nobody knows")
-        else:
-            await session.close(outputs={"answer": 42})
+    async def _work(self, session: Session, query: str) -> None:
+        """Under keys, so that a task that is asked for again goes on where it is, and nothing is said twice."""
+        said = [
+            ("WorkflowStarted", {"query": query}, None),
+            ("WorkflowStepStarted", {"step": 1}, "answer"),
+            ("WorkflowLLMCallStarted", {"model": "small", "estimated_cost": 0.01}, "answer"),
+            ("WorkflowLLMCallCompleted", {"model": "small", "cost": 0.008}, "answer"),
+            ("WorkflowStepCompleted", {"step": 1}, "answer"),
+        ]
+        with suppress(RunEnded):
+            for type, data, task in said:
+                await session.emit(type, data, task=task, key=type)
+            if "fail" in query:
+                await session.close("failed", error="nobody knows")
+            else:
+                await session.close(outputs={"answer": 42})
 
 
 def add_broker(app: web.Application, engine: Engine) -> None:
@@ -206,9 +276,9 @@ async def epic_agent(router: str, query: str, context: list[Any] | None, ctx: Co
     return {"query": query, "context": len(context or []), "by": router}
 
 
-def begin_chat(body: Any) -> Start:
-    inputs = {"query": body.get("query", ""), "context": body.get("context")}
-    meta = {"project_id": body["project_id"]}
+def begin_chat(body: dict[str, Any]) -> Start:
+    inputs = {"query": text(body, "query"), "context": body.get("context")}
+    meta = {"project_id": text(body, "project_id")}
     return Start(chat, inputs, run_id=body.get("session_id"), meta=meta, dialect="timeline", answer="batch")
 
 
@@ -222,14 +292,15 @@ def add_timeline(app: web.Application, engine: Engine) -> None:
 def create_app(store: str = "memory://") -> web.Application:
     """All five, and the routes of Reactor under ``/api/v1``."""
     engine = Engine(store, workflows=[team, chat, *CATALOG.values()])
-    app = web.Application()
+    app = web.Application(middlewares=[reactor_web.problems])
 
     def execute(request: web.Request, body: Any) -> Start:
         """Three systems have a ``POST /execute``: their bodies tell them apart."""
-        if "project_id" in body:
-            return begin_chat(body)
-        if "workflow_id" in body:
-            return begin_steps(body)
+        given = members(body)
+        if "project_id" in given:
+            return begin_chat(given)
+        if "workflow_id" in given:
+            return begin_steps(given["workflow_id"], text(given, "name", "my-workflow"))
         return Start(load_dag(body, engine), dialect="execution")
 
     add_start(app, "/execute", engine, execute, dialect="execution")

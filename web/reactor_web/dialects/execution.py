@@ -36,6 +36,10 @@ _CLOSING: Final = {
 """What a client is told for the reasons of ``stream.closing``."""
 
 
+_TOOL_CHARS: Final = 256
+"""Of the name of a tool that is made of what an application has said."""
+
+
 @dataclass(slots=True)
 class Watched:
     """What is known of an execution after some of its events."""
@@ -115,7 +119,7 @@ class Execution:
             if said is not None and said.name == "task_complete":
                 results[said.data["taskId"]] = _result(said.data, outputs)
             elif said is not None and said.name == "error":
-                broke_off = str(said.data["error"])
+                broke_off = str(said.data.get("error", "it has not said why"))
         rows = [results[id] for id in sorted(results, key=state.facts.order)]
         errors = [{name: row[name] for name in ("taskId", "error", "status")} for row in rows if "error" in row]
         if broke_off is not None and not rows:
@@ -199,7 +203,8 @@ def _own_task(state: Watched, event: Event) -> Said:
     """What an application says of a task in these words. In a session such tasks are those that are counted."""
     given = object_of(event)
     id = str(given.get("taskId") or event.task_id or "")
-    data: dict[str, Any] = {"taskId": id, "tool": state.facts.named(id).tool or id}
+    # an id that fills the event must not stand in its line twice
+    data: dict[str, Any] = {"taskId": id, "tool": state.facts.named(id).tool or id[:_TOOL_CHARS]}
     if event.type == "task_start":
         state.since[id] = event.time
         went_well = None

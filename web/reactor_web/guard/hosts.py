@@ -34,8 +34,12 @@ def guard_change(request: web.Request) -> None:
 def guard_site(request: web.Request, sentence: str = "a page of another site must not change anything here") -> None:
     """Raises Problem 403 for a page of another site, unless its origin may ask (``mount(cors=)``).
 
-    For a GET that may change something: any page can send one.
+    For a GET that may change something: any page can send one. And 403 for a browser that only fetches ahead what
+    somebody may want to see.
     """
+    ahead = request.headers.get("Sec-Purpose") or request.headers.get("Purpose") or request.headers.get("X-Moz", "")
+    if "prefetch" in ahead.lower():
+        raise Problem(403, "a prefetch changes nothing here: ask again without it")
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if is_allowed_origin(request):
         site = origin = None

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-import orjson
 from aiohttp import web
 
 from reactor import errors
+from reactor.events.shown import display_json
 from reactor.logger import get_logger
 from reactor.operators.select import InvalidPattern
 from reactor_web.http.middleware import only_looks
@@ -102,10 +102,11 @@ def problem_response(status: int, detail: str, **members: Any) -> web.Response:
 
 
 def _respond(document: dict[str, Any]) -> web.Response:
+    """``display_json``: the members are a host's own, or what a client has sent, and may be no JSON."""
     status = document["status"]
     headers = {"Retry-After": "1"} if status == 503 else None
     return web.Response(
-        status=status, body=orjson.dumps(document), content_type="application/problem+json", headers=headers
+        status=status, body=display_json(document), content_type="application/problem+json", headers=headers
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from reactor.definition.names import did_you_mean, is_one_edit
 from reactor.operators.select import matcher
@@ -64,6 +64,11 @@ OF_A_TREE_PAGE: Final = (*OF_A_POSITION_PAGE, "await_run")
 
 OF_A_SOURCE: Final = ("after", "heartbeat", "dialect", "compress")
 """The names that have a meaning for an Observable that is no run. Its handler reads ``after`` itself."""
+
+
+Others: TypeAlias = Literal["refused", "own", "free"]
+"""What becomes of query parameters that are no options. ``refused``: 400. ``own``: they are the client's or the
+handler's own, but what is one slip away from an option is 400. ``free``: the handler reads them, whatever they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,18 +137,17 @@ def stream_options(
     fixed: Mapping[str, Any] | None = None,
     names: Sequence[str] = NAMES,
     *,
-    strict: bool = True,
+    others: Others = "refused",
     serving: Serving = DEFAULTS,
 ) -> StreamOptions:
     """The options of a query, which may have these ``names`` and the dialect's own; raises Problem 400.
 
     ``Last-Event-ID`` wins over ``after``, because clients repeat the URL. Several ``types`` or ``tasks`` add up.
     ``fixed`` are fields of ``StreamOptions`` that the handler sets; a query changes none of them but the cursor.
-    ``serving``: what holds where neither says anything.
-    Without ``strict`` other names are the client's own, and only what is one slip away from an option is refused.
+    ``others``: what becomes of other names. ``serving``: what holds where neither says anything.
     """
     dialect = _dialect(query, fixed or {}, serving.dialect)
-    _check_names(query, tuple(dict.fromkeys([*names, *dialect.options])), strict=strict)
+    _check_names(query, tuple(dict.fromkeys([*names, *dialect.options])), others)
     own, fields = _own(query, dialect)
     query = {name: values_of(query, name) for name in query if name in names and name not in dialect.options}
     defaults: dict[str, Any] = {**serving.paces(dialect), "compress": serving.compress, **fields}
@@ -186,15 +190,15 @@ def _asked(query: Query, last_event_id: str | None, given: StreamOptions) -> Str
     )
 
 
-def _check_names(query: Query, names: Sequence[str], *, strict: bool) -> None:
-    """Raises Problem 400 for a name that is no option."""
+def _check_names(query: Query, names: Sequence[str], others: Others) -> None:
+    """Raises Problem 400 for a name that is no option, and for an option that other streams have."""
     for name in query:
         if name in names:
             continue
-        if strict:
+        if others == "refused" or name in NAMES:
             hint = did_you_mean(name, names)
             raise Problem(400, f"there is no stream option {name[:50]!r}{hint or '; there are ' + ', '.join(names)}")
-        if slip := next((option for option in names if is_one_edit(name, option)), None):
+        if others == "own" and (slip := next((option for option in names if is_one_edit(name, option)), None)):
             raise Problem(400, f"there is no stream option {name[:50]!r}, did you mean {slip!r}?")
 
 
@@ -263,7 +267,7 @@ def page_options(query: Query, last_event_id: str | None, names: Sequence[str] =
     for name in query:
         if name in OF_A_ROUTE and name not in names:
             raise Problem(400, f"{name} has no meaning in this page of events: ask for text/event-stream")
-    _check_names(query, names, strict=True)
+    _check_names(query, names, "refused")
     limit = number_in(query, "limit", (1, MAX_EVENTS), "events", whole=True)
     wait = number_in(query, "wait", (0, MAX_WAIT_SECONDS), "seconds")
     rest = {name: values_of(query, name) for name in query if name not in ("limit", "wait")}

@@ -143,7 +143,7 @@ async def _resume(chat: _Chat, request: web.Request) -> web.StreamResponse:
         now = await streams_of(request).channels.kept.now(run.feed, StreamOptions(**chat.settings))
         query["startIndex"] = [str(max(0, now.frames + int(start)))]
         headers[TAIL] = str(now.frames - 1)
-    options = stream_options(query, request.headers.get("Last-Event-ID"), chat.settings, strict=False)
+    options = stream_options(query, request.headers.get("Last-Event-ID"), chat.settings, others="own")
     return await stream_to(request, run, options, may_hand_over=True, headers=headers)
 
 

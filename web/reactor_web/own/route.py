@@ -61,16 +61,20 @@ async def id_of(request: web.Request, id_from: IdFrom) -> str:
     """The id of the run that a request is about; raises Problem 400 where it names none."""
     run_id = await id_or_none(request, id_from)
     if run_id is None:
-        raise Problem(400, f"the request does not say which run: ?{id_from}=")
+        raise Problem(
+            400, "the request does not say which run" + (f": ?{id_from}=" if isinstance(id_from, str) else "")
+        )
     return run_id
 
 
 async def id_or_none(request: web.Request, id_from: IdFrom) -> str | None:
-    """The id of the run that a request is about, if it names one."""
+    """The id of the run that a request is about, if it names one. Raises TypeError for a function that gives no text."""
     if isinstance(id_from, str):
         return request.match_info.get(id_from) or request.query.get(id_from) or None
-    found = id_from(request)
-    return await found if isawaitable(found) else found
+    found: object = await value_of(id_from(request))
+    if found is not None and not isinstance(found, str):
+        raise TypeError(f"id_from(request) must return the id of a run, which is text, or None, not {named(found)}")
+    return found or None
 
 
 def own_query(request: web.Request, id_from: IdFrom) -> dict[str, list[str]]:

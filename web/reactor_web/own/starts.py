@@ -81,7 +81,7 @@ class _Route:
         """What the request asks of a stream; raises Problem 400."""
         settings = self.settings if dialect is None else {**self.settings, "dialect": dialect}
         cursor = request.headers.get("Last-Event-ID")
-        return stream_options(request.query, cursor, check_settings(settings), strict=False)
+        return stream_options(request.query, cursor, check_settings(settings), others="own")
 
     def kind(self, request: web.Request, answer: AnswerKind | None = None) -> AnswerKind:
         """How the request is to be answered."""

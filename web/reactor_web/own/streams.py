@@ -18,7 +18,7 @@ from reactor_web.guard.hosts import guard_site
 from reactor_web.http.command import carry_out
 from reactor_web.http.negotiation import accepts
 from reactor_web.http.problems import Problem
-from reactor_web.http.query import StreamOptions, stream_options
+from reactor_web.http.query import Others, StreamOptions, stream_options
 from reactor_web.http.serving import View, check_view
 from reactor_web.http.settings import StreamSettings, check_settings
 from reactor_web.own.refusal import REFUSED, refuse
@@ -53,7 +53,8 @@ def add_stream(
       dialect has an option of this name, the dialect is given what stands in the path.
     - ``view``: a pipeline of operators over the events, as in ``stream``.
     - ``options``: those of ``stream``. ``dialect`` is fixed here; a query may ask for others that are not given. Query
-      parameters that are no options are the client's own.
+      parameters that are no options are the client's own, but without ``start`` what is one slip away from an option
+      is 400.
 
     Errors are problem documents: 404 for an unknown run, unless ``await_run`` seconds are given to wait for it.
     Raises TypeError and ValueError for an argument that cannot be.
@@ -95,7 +96,9 @@ class _Route:
         settings |= {name: request.match_info[name] for name in self.match if name in known and name not in meta}
         fixed = {**check_settings(settings, has_view=self.view is not None), "view": self.view}
         query = own_query(request, self.id_from)
-        return stream_options(query, request.headers.get("Last-Event-ID"), fixed, strict=False)
+        # a start reads the query: ?name=, ?task= and ?type= are what starts are given, though each is nearly an option
+        others: Others = "own" if self.start is None else "free"
+        return stream_options(query, request.headers.get("Last-Event-ID"), fixed, others=others)
 
     async def check_match(self, request: web.Request, run: Run) -> Run:
         """The run; raises UnknownRun where the path says something else than its meta."""

@@ -29,8 +29,8 @@ class Place(NamedTuple):
 
 
 def first_id(thread_id: str) -> str:
-    """The id of the first run of a thread."""
-    if len(thread_id) <= _MAX_CHARS and RUN_ID.fullmatch(thread_id):
+    """The id of the first run of a thread. A thread ``a~2`` is not the second run of the thread ``a``."""
+    if len(thread_id) <= _MAX_CHARS and RUN_ID.fullmatch(thread_id) and _NUMBER not in thread_id:
         return thread_id
     return f"thread-{hashlib.blake2b(thread_id.encode(), digest_size=16).hexdigest()}"
 

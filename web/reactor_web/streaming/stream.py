@@ -89,7 +89,8 @@ async def stream(
       ``streaming.items``. Clients with the same function and options share it.
     - ``options``: what the handler sets (``http.settings.StreamSettings``); a query changes none of it but the cursor.
 
-    The query and ``Last-Event-ID`` of the request say what the client wants. Answers 204 if the run has ended and the
+    The query and ``Last-Event-ID`` of the request say what the client wants; query parameters that are no options are
+    the handler's own, but what is one slip away from an option is refused. Answers 204 if the run has ended and the
     client has seen all of it. Returns when the stream has ended or the client has gone, which cancels nothing. Raises
     Problem 400 for a bad query; TypeError and ValueError for what the handler gave wrong.
     """
@@ -100,12 +101,12 @@ async def stream(
     check_view(view)
     if isinstance(source, Observable):
         fixed = check_settings(options, OF_A_SOURCE)
-        wanted = stream_options(request.query, request.headers.get("Last-Event-ID"), fixed, OF_A_SOURCE)
+        wanted = stream_options(request.query, request.headers.get("Last-Event-ID"), fixed, OF_A_SOURCE, others="own")
         return await stream_observable(request, source if view is None else view(source), wanted)
     if not isinstance(source, Run) and not isawaitable(source):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"stream needs a run or an Observable, not {named(source)}: run = await engine.get(run_id)")
     fixed = check_settings(options, has_view=view is not None)
-    wanted = stream_options(request.query, request.headers.get("Last-Event-ID"), {**fixed, "view": view})
+    wanted = stream_options(request.query, request.headers.get("Last-Event-ID"), {**fixed, "view": view}, others="own")
     return await stream_to(request, source, wanted, may_hand_over=False)
 
 

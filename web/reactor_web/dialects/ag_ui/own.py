@@ -7,21 +7,33 @@ the whole stream. So it becomes a ``CUSTOM``, too.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from reactor.events.event import Event
 from reactor_web.dialects.ag_ui.engine import custom
+from reactor_web.dialects.ag_ui.shapes import (
+    OF_ANY,
+    OPTIONAL,
+    Check,
+    are_messages,
+    fits,
+    is_anything,
+    is_content,
+    is_object,
+    is_patch,
+    is_text,
+    kept,
+    one_of,
+    without_nulls,
+)
 from reactor_web.dialects.ag_ui.thread import CLOSES, ID_OF, Message, Messages, Opened, Thread
-
-_ANY: Final = object
-_TEXT_OR_PARTS: Final = (str, list)
 
 
 class _Kind(NamedTuple):
     """What an event of the vocabulary does."""
 
-    members: dict[str, Any]
-    """What it must have, and of which type."""
+    members: dict[str, Check]
+    """What it must have."""
     opens: str | None = None
     within: str | None = None
     closes: str | None = None
@@ -29,31 +41,34 @@ class _Kind(NamedTuple):
     """Members that it has in any case."""
 
 
-_NAME = {"delta": str}
+_DELTA: Final[dict[str, Check]] = {"delta": is_text}
 _OPEN: Final[dict[str, _Kind]] = {
     "STEP_STARTED": _Kind({}, opens="step"),
     "TEXT_MESSAGE_START": _Kind({}, opens="text", fills=(("role", "assistant"),)),
-    "TOOL_CALL_START": _Kind({"toolCallName": str}, opens="call"),
+    "TOOL_CALL_START": _Kind({"toolCallName": is_text}, opens="call"),
     "REASONING_START": _Kind({}, opens="reasoning"),
     "REASONING_MESSAGE_START": _Kind({}, opens="thought", fills=(("role", "reasoning"),)),
-    "SUBAGENT_STARTED": _Kind({"name": str}, opens="subagent"),
+    "SUBAGENT_STARTED": _Kind({"name": is_text}, opens="subagent"),
 }
+_OF_ACTIVITY: Final[dict[str, Check]] = {"messageId": is_text, "activityType": is_text}
 _VOCABULARY: Final[dict[str, _Kind]] = {
     **_OPEN,
-    "TEXT_MESSAGE_CONTENT": _Kind(_NAME, within="text"),
-    "TOOL_CALL_ARGS": _Kind(_NAME, within="call"),
-    "REASONING_MESSAGE_CONTENT": _Kind(_NAME, within="thought"),
+    "TEXT_MESSAGE_CONTENT": _Kind(_DELTA, within="text"),
+    "TOOL_CALL_ARGS": _Kind(_DELTA, within="call"),
+    "REASONING_MESSAGE_CONTENT": _Kind(_DELTA, within="thought"),
     **{type: _Kind({}, closes=kind) for kind, type in CLOSES.items()},
-    "SUBAGENT_ERROR": _Kind({"message": str}, closes="subagent"),
-    "TOOL_CALL_RESULT": _Kind({"messageId": str, "toolCallId": str, "content": _TEXT_OR_PARTS}),
-    "REASONING_ENCRYPTED_VALUE": _Kind({"subtype": str, "entityId": str, "encryptedValue": str}),
-    "MESSAGES_SNAPSHOT": _Kind({"messages": list}),
-    "ACTIVITY_SNAPSHOT": _Kind({"messageId": str, "activityType": str, "content": dict}),
-    "ACTIVITY_DELTA": _Kind({"messageId": str, "activityType": str, "patch": list}),
-    "STATE_SNAPSHOT": _Kind({"snapshot": _ANY}),
-    "STATE_DELTA": _Kind({"delta": list}),
-    "CUSTOM": _Kind({"name": str, "value": _ANY}),
-    "RAW": _Kind({"event": _ANY}),
+    "SUBAGENT_ERROR": _Kind({"message": is_text}, closes="subagent"),
+    "TOOL_CALL_RESULT": _Kind({"messageId": is_text, "toolCallId": is_text, "content": is_content}),
+    "REASONING_ENCRYPTED_VALUE": _Kind(
+        {"subtype": one_of("tool-call", "message"), "entityId": is_text, "encryptedValue": is_text}
+    ),
+    "MESSAGES_SNAPSHOT": _Kind({"messages": are_messages}),
+    "ACTIVITY_SNAPSHOT": _Kind({**_OF_ACTIVITY, "content": is_object}),
+    "ACTIVITY_DELTA": _Kind({**_OF_ACTIVITY, "patch": is_patch}),
+    "STATE_SNAPSHOT": _Kind({"snapshot": is_anything}),
+    "STATE_DELTA": _Kind({"delta": is_patch}),
+    "CUSTOM": _Kind({"name": is_text, "value": is_anything}),
+    "RAW": _Kind({"event": is_anything}),
 }
 
 _CHUNKS: Final = {
@@ -74,10 +89,12 @@ def own_messages(thread: Thread, event: Event) -> Iterator[Message]:
 
 def session_messages(thread: Thread, event: Event) -> Iterator[Message] | None:
     """The messages of an event that begins or ends the AG-UI run of a session; None for any other event."""
-    data: Message = event.data
+    if event.type not in (RUN_STARTED, RUN_FINISHED, RUN_ERROR):
+        return None
+    data: Message = kept(event.type, event.data)
     match event.type:
         case "RUN_STARTED":
-            return _session_starts(thread, event)
+            return _session_starts(thread, event, data)
         case "RUN_FINISHED" if thread.is_open:
             return _session_ends(thread, {**data, **thread.ids, "type": RUN_FINISHED})
         case "RUN_ERROR" if thread.is_open:
@@ -86,11 +103,11 @@ def session_messages(thread: Thread, event: Event) -> Iterator[Message] | None:
             return None
 
 
-def _session_starts(thread: Thread, event: Event) -> Iterator[Message]:
+def _session_starts(thread: Thread, event: Event, data: Message) -> Iterator[Message]:
     if thread.is_open:
         yield from thread.finish({"type": "success"})
-    thread.note_begun(event.seq, **{name: event.data[name] for name in ("threadId", "runId") if name in event.data})
-    yield {**event.data, **thread.ids, "type": RUN_STARTED}
+    thread.note_begun(event.seq, **{name: data[name] for name in ("threadId", "runId") if name in data})
+    yield {**data, **thread.ids, "type": RUN_STARTED}
 
 
 def _session_ends(thread: Thread, message: Message, *, is_error: bool = False) -> Iterator[Message]:
@@ -103,22 +120,47 @@ def _session_ends(thread: Thread, message: Message, *, is_error: bool = False) -
 
 def _of(thread: Thread, type: str, data: Message) -> Messages | None:
     kind = _VOCABULARY.get(type)
-    if kind is None or not all(isinstance(data.get(name, ...), of) for name, of in kind.members.items()):
+    data = without_nulls(type, data)
+    if kind is None or not fits(data, kind.members, {**OF_ANY, **OPTIONAL.get(type, {})}):
+        return None
+    if not (kind.within or kind.closes or _is_known(thread, type, data)):
         return None
     if type in ("STATE_SNAPSHOT", "STATE_DELTA") and thread.has_state:
         return _of_state(thread, type, data)
     message = {**dict(kind.fills), **data, "type": type}
     part = kind.opens or kind.within or kind.closes
     if part is None:
-        return [message] if all(name in data for name in kind.members) else None
+        return [message]
     id = data.get(ID_OF[part])
     if not isinstance(id, str) or (kind.opens is None) != (Opened(part, id) in thread.open):
         return None
     if kind.opens:
-        thread.open[Opened(part, id)] = None
-    elif kind.closes:
+        thread.open[Opened(part, id)] = None if part == "subagent" else data.get("subagentRunId")
+    elif part != "subagent":
+        message = _attributed(message, thread.open[Opened(part, id)])
+    if kind.closes:
         del thread.open[Opened(part, id)]
     return [message]
+
+
+def _is_known(thread: Thread, type: str, data: Message) -> bool:
+    """Whether the subagents that an event names are at work, and an event belongs to whom clients expect."""
+    name = "parentSubagentRunId" if type == "SUBAGENT_STARTED" else "subagentRunId"
+    if name not in data:
+        return True
+    if type == "ACTIVITY_DELTA":  # it belongs to whom its snapshot does, and need not say so
+        return False
+    owner = data[name]
+    if not isinstance(owner, str) or Opened("subagent", owner) not in thread.open:
+        return False
+    reasoning = Opened("reasoning", str(data.get("messageId")))
+    return type != "REASONING_MESSAGE_START" or thread.open.get(reasoning, owner) == owner
+
+
+def _attributed(message: Message, owner: str | None) -> Message:
+    """The message, as one of the subagent that its beginning is of."""
+    mine = {name: value for name, value in message.items() if name != "subagentRunId"}
+    return mine if owner is None else mine | {"subagentRunId": owner}
 
 
 def _of_state(thread: Thread, type: str, data: Message) -> Messages | None:

@@ -76,8 +76,8 @@ class Thread:
     """The ids that the application of a session has given to it."""
     sent_end: bool = False
     """Whether the application of a session has ended its AG-UI run itself."""
-    open: dict[Opened, None] = field(default_factory=dict[Opened, None])
-    """In the order of opening."""
+    open: dict[Opened, str | None] = field(default_factory=dict[Opened, str | None])
+    """In the order of opening; with the subagent that it is of, if it is of one."""
     texts: dict[str, int] = field(default_factory=dict[str, int])
     """Task -> how many text messages its attempt has begun."""
     calls: dict[str, dict[str, Call]] = field(default_factory=dict[str, dict[str, Call]])
@@ -157,8 +157,8 @@ class Thread:
         """Closes it, if it is open."""
         opened = Opened(kind, id)
         if opened in self.open:
-            del self.open[opened]
-            yield {"type": CLOSES[kind], ID_OF[kind]: id}
+            owner = self.open.pop(opened)
+            yield {"type": CLOSES[kind], ID_OF[kind]: id, **({} if owner is None else {"subagentRunId": owner})}
 
     def close_all(self) -> Iterator[Message]:
         """Closes what is open, the last first."""

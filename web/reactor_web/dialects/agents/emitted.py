@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from reactor.events.event import Event
-from reactor_web.dialects.agents.state import WIRE_NAMES, Agent, AgentsState, Message, message
+from reactor_web.dialects.agents.state import MAX_NAME_CHARS, WIRE_NAMES, Agent, AgentsState, Message, as_text, message
 from reactor_web.dialects.agents.steps import log_line
 
 ENDS: Final = {"workflow:completed": "completed", "workflow:failed": "failed"}
@@ -48,27 +48,27 @@ def _workflow(event: Event, state: AgentsState, data: dict[str, Any], made: Mess
     elif event.type in ENDS:
         state.status, state.own_end = ENDS[event.type], made
         state.duration = _number(data.get("duration"))
-        state.error = None if event.type == "workflow:completed" else str(data.get("error", ""))
+        state.error = None if event.type == "workflow:completed" else as_text(data.get("error", ""))
 
 
 def _agent(event: Event, state: AgentsState, data: dict[str, Any]) -> dict[str, Any]:
     """What is sent of an agent: ``data``, with the name of the task it was emitted in if it has none."""
     if "agentName" not in data and event.task_id is not None:
         data = {"agentName": state.agent_of(event).name} | data
-    agent = _agent_named(str(data.get("agentName", "")), event, state)
-    agent.role = str(data.get("agentRole", agent.role))
-    agent.step = data.get("stepNumber", agent.step)
+    agent = _agent_named(_name(data.get("agentName", "")), event, state)
+    agent.role = _name(data.get("agentRole", agent.role))
+    agent.step = _small(data.get("stepNumber", agent.step))
     if event.type == "agent:started":
         agent.started_at, agent.error = event.time, None
     if event.type != "agent:progress":
-        agent.status = AGENT_STATUS.get(event.type) or str(data.get("status", agent.status))
+        agent.status = AGENT_STATUS.get(event.type) or _name(data.get("status", agent.status))
     elif agent.status == "pending":
         agent.status = "running"
     agent.duration = _number(data.get("duration")) or agent.duration
     cost = _number(data.get("cost"))
     agent.cost = agent.cost if cost is None else Decimal(str(cost))
     if "error" in data:
-        agent.error = str(data["error"])
+        agent.error = as_text(data["error"])
     return data
 
 
@@ -90,7 +90,19 @@ def _set(state: AgentsState, data: dict[str, Any]) -> None:
     for wire, value in data.items():
         name = _FIELDS.get(wire)
         if name is not None and value is not None and (name not in _NUMBERS or _number(value) is not None):
-            setattr(state, name, value)
+            setattr(state, name, _small(value))
+
+
+def _small(value: Any) -> Any:
+    """The value as the opening shows it beside others: no line may reach 64 KiB, so what is no short text or number is
+    the beginning of its text."""
+    if isinstance(value, str):
+        return value[:MAX_NAME_CHARS]
+    return value if value is None or isinstance(value, bool | int | float) else _name(value)
+
+
+def _name(value: Any) -> str:
+    return as_text(value)[:MAX_NAME_CHARS]
 
 
 def _number(value: object) -> float | None:

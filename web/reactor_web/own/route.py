@@ -68,7 +68,10 @@ async def id_of(request: web.Request, id_from: IdFrom) -> str:
 
 
 async def id_or_none(request: web.Request, id_from: IdFrom) -> str | None:
-    """The id of the run that a request is about, if it names one. Raises TypeError for a function that gives no text."""
+    """The id of the run that a request is about, if it names one.
+
+    Raises TypeError for a function that returns neither text nor None: a bug, which the log then tells.
+    """
     if isinstance(id_from, str):
         return request.match_info.get(id_from) or request.query.get(id_from) or None
     found: object = await value_of(id_from(request))

@@ -61,9 +61,8 @@ async def id_of(request: web.Request, id_from: IdFrom) -> str:
     """The id of the run that a request is about; raises Problem 400 where it names none."""
     run_id = await id_or_none(request, id_from)
     if run_id is None:
-        raise Problem(
-            400, "the request does not say which run" + (f": ?{id_from}=" if isinstance(id_from, str) else "")
-        )
+        where = f": ?{id_from}=" if isinstance(id_from, str) else ""
+        raise Problem(400, f"the request does not say which run{where}")
     return run_id
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from typing import Any
 
 import aiohttp
 import pytest
@@ -26,7 +27,7 @@ READERS = st.lists(
 )
 """For each client: its dialect, turns of the loop until it connects, and after how many bytes each cut comes."""
 
-OWN = [
+OWN: list[tuple[str, dict[str, Any]]] = [
     ("agent:completed", {"agentName": 5, "cost": "x"}),
     ("TEXT_MESSAGE_CHUNK", {"messageId": "m", "delta": "d"}),
     ("text-delta", {"delta": "d"}),

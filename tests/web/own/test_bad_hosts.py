@@ -93,9 +93,10 @@ async def test_bodies_of_an_agent_that_are_none_start_nothing(aiohttp_client: Ai
     add_agent(app, "/agent", engine, "small")
     client = await aiohttp_client(app)
     good: dict[str, Any] = {"threadId": "t", "runId": "r", "messages": []}
-    wrong: list[tuple[str, Any]] = [("threadId", 5), ("threadId", ""), ("runId", None), ("messages", {}), ("messages", [5]), ("tools", "x"),
-             ("context", [[]]), ("resume", [{}]), ("resume", [{"interruptId": "x", "status": []}]),
-             ("parentRunId", 5)]  # fmt: skip
+    wrong: list[tuple[str, Any]] = [
+        ("threadId", 5), ("threadId", ""), ("runId", None), ("messages", {}), ("messages", [5]), ("tools", "x"),
+        ("context", [[]]), ("resume", [{}]), ("resume", [{"interruptId": "x", "status": []}]), ("parentRunId", 5),
+    ]  # fmt: skip
     bodies: list[Any] = [*({**good, name: value} for name, value in wrong), [], 5, "x"]
     for body in bodies:
         async with client.post("/agent", json=body) as response:

@@ -52,10 +52,15 @@ SAID: dict[str, dict[str, Any]] = {
     "RUN_ERROR": {"message": "x", "code": "c"},
 }  # fmt: skip
 
+_NONE: list[Any] = []
+_EMPTY: dict[str, Any] = {}
+
 WRONG: tuple[Any, ...] = (
-    ..., None, True, 5, -1.5, 2**60, "", "x", [], [5], {}, {"a": 1}, [{"op": "add"}], [{"op": "remove", "path": "zz"}],
+    ..., None, True, 5, -1.5, 2**60, "", "x", _NONE, [5], _EMPTY, {"a": 1}, [{"op": "add"}],
+    [{"op": "remove", "path": "zz"}],
     [{"id": "1", "role": "tool"}], [{"type": "text"}], {"type": "zz"}, {"type": "interrupt"},
-    {"type": "interrupt", "interrupts": []}, {"threadId": "t", "runId": "r", "messages": [{}]}, [{"totalTokens": -1}],
+    {"type": "interrupt", "interrupts": _NONE}, {"threadId": "t", "runId": "r", "messages": [_EMPTY]},
+    [{"totalTokens": -1}],
 )  # fmt: skip
 """``...``: the member is missing."""
 

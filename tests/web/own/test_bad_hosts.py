@@ -92,11 +92,13 @@ async def test_bodies_of_an_agent_that_are_none_start_nothing(aiohttp_client: Ai
     app, engine = web.Application(), Engine("memory://", workflows=[small_workflow()], grace=0.0)
     add_agent(app, "/agent", engine, "small")
     client = await aiohttp_client(app)
-    good = {"threadId": "t", "runId": "r", "messages": []}
-    wrong = [("threadId", 5), ("threadId", ""), ("runId", None), ("messages", {}), ("messages", [5]), ("tools", "x"),
-             ("context", [[]]), ("resume", [{}]), ("resume", [{"interruptId": "x", "status": []}]),
-             ("parentRunId", 5)]  # fmt: skip
-    for body in [*({**good, name: value} for name, value in wrong), [], 5, "x", None]:
+    good: dict[str, Any] = {"threadId": "t", "runId": "r", "messages": []}
+    wrong: list[tuple[str, Any]] = [
+        ("threadId", 5), ("threadId", ""), ("runId", None), ("messages", {}), ("messages", [5]), ("tools", "x"),
+        ("context", [[]]), ("resume", [{}]), ("resume", [{"interruptId": "x", "status": []}]), ("parentRunId", 5),
+    ]  # fmt: skip
+    bodies: list[Any] = [*({**good, name: value} for name, value in wrong), [], 5, "x"]
+    for body in bodies:
         async with client.post("/agent", json=body) as response:
             assert (response.status, response.content_type) == (422, "application/problem+json"), body
     assert await engine.list() == []

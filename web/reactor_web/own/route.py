@@ -61,14 +61,16 @@ async def id_of(request: web.Request, id_from: IdFrom) -> str:
     """The id of the run that a request is about; raises Problem 400 where it names none."""
     run_id = await id_or_none(request, id_from)
     if run_id is None:
-        raise Problem(
-            400, "the request does not say which run" + (f": ?{id_from}=" if isinstance(id_from, str) else "")
-        )
+        where = f": ?{id_from}=" if isinstance(id_from, str) else ""
+        raise Problem(400, f"the request does not say which run{where}")
     return run_id
 
 
 async def id_or_none(request: web.Request, id_from: IdFrom) -> str | None:
-    """The id of the run that a request is about, if it names one. Raises TypeError where a function gives no text."""
+    """The id of the run that a request is about, if it names one.
+
+    Raises TypeError for a function that returns neither text nor None: a bug, which the log then tells.
+    """
     if isinstance(id_from, str):
         return request.match_info.get(id_from) or request.query.get(id_from) or None
     found: object = await value_of(id_from(request))

@@ -15,6 +15,7 @@ from typing import Any, Final, cast
 import orjson
 from aiohttp import WSMessage, WSMsgType, web
 
+from reactor.events.shown import display_json
 from reactor.events.values import json_kind
 from reactor.logger import get_logger
 from reactor_web.bounds import CLOSING_SECONDS, SOCKET_COMMANDS, SOCKET_MESSAGE_BYTES
@@ -111,7 +112,7 @@ class _Session:
         await self._socket.ping()
 
     async def _reply(self, id: str | int | None, members: dict[str, Any]) -> None:
-        await self._socket.send_frame(orjson.dumps({"reply": id, **members}), WSMsgType.TEXT)
+        await self._socket.send_frame(display_json({"reply": id, **members}), WSMsgType.TEXT)
 
     async def finish(self) -> None:
         """Waits until the commands that came are answered, but not for long."""

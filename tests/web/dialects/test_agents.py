@@ -96,7 +96,7 @@ def test_the_frames_of_a_recorded_run() -> None:
     assert by_id["17"]["error"] == "cancelled: not needed"
     assert by_id["20"] == {"agentName": "ask", "message": "waits for an answer: publish?", "level": "info"}
     assert [by_id[id] for id in ("24", "25", "29")] == [{"status": s} for s in ("paused", "running", "cancelling")]
-    assert by_id["27"] == {"currentCost": 1.15, "budgetLimit": 1, "percentageUsed": 115.0, "resource": "cost"}
+    assert by_id["27"] == {"currentCost": 1.15, "budgetLimit": 1, "percentageUsed": 115.0}
     assert by_id["30"]["error"] == "skipped: budget (publish)"
     assert by_id["31"] | {"duration": 0} == {
         "agentName": "publish", "stepNumber": 5, "error": "cancelled: budget", "duration": 0, "cost": 0.9,
@@ -139,21 +139,25 @@ async def test_names_come_from_the_meta_of_a_task() -> None:
 
 
 async def test_the_limits_of_a_run_are_in_its_start() -> None:
-    """budgetLimit is the cost, maxIterations the number of bodies; without a budget neither is there."""
+    """budgetLimit is the cost, maxIterations the number of bodies. A warning names what is no cost."""
     flow = Workflow("news")
 
     @flow.task
     async def write(ctx: Context) -> None:
         await ctx.spend(cost=0.75)
-        await ctx.spend(cost=0.1)
+        await ctx.spend(cost=0.1, tokens=90)
 
+    budget = Budget(cost=1, tokens=100, tasks=5, on_exceeded="tell")
     async with Engine() as engine:
-        log = await full_log(engine, await engine.start(flow, budget=Budget(cost=1, tasks=5, on_exceeded="tell")))
+        log = await full_log(engine, await engine.start(flow, budget=budget))
     assert data_of(log, "workflow:started") == [
         {"name": "news", "totalSteps": 1, "maxIterations": 5, "budgetLimit": 1.0},
     ]  # fmt: skip
     assert {"totalCost": 0.75} in data_of(log, "workflow:running")
-    assert data_of(log, "budget:warning")[0]["percentageUsed"] == 85.0
+    assert data_of(log, "budget:warning") == [
+        {"currentCost": 0.85, "budgetLimit": 1, "percentageUsed": 85.0},
+        {"currentCost": 90, "budgetLimit": 100, "percentageUsed": 90.0, "resource": "tokens"},
+    ]
     assert data_of(log, "agent:completed")[0]["cost"] == 0.85
 
 

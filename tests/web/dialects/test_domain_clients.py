@@ -162,7 +162,9 @@ async def test_without_names_a_page_gets_all_as_message(platform: Server) -> Non
 async def test_heartbeats_are_events_also_before_the_run_starts(platform: Server) -> None:
     """A page that listens for ``Heartbeat`` knows that the connection lives."""
     async with node_client("domain.mjs", url(platform, "later", "?await_run=60&heartbeat=1")) as page:
-        assert (await page.until(heard="Heartbeat"))[-1]["data"]["count"] == 1
+        waiting = (await page.until(heard="Heartbeat"))[-1]["data"]
+        assert (waiting["count"], waiting["task_id"]) == (1, "later")
+        assert waiting["event_id"].startswith("later/Heartbeat/")
         assert (await platform.put("/runs/later", {"workflow": "stubborn"}))[0] == 201
         beat = (await page.until(heard="WorkflowStepStarted") + await page.until(heard="Heartbeat"))[-1]
     assert beat["data"]["task_id"] == "later"

@@ -31,6 +31,7 @@ from reactor_web.dialects.base import (
     Opens,
     Refuses,
     Shows,
+    Waits,
 )
 from reactor_web.dialects.ndjson import NDJSON
 from reactor_web.dialects.table import UnknownDialect, find, find_named, known, register
@@ -50,6 +51,7 @@ __all__ = [
     "Refuses",
     "Shows",
     "UnknownDialect",
+    "Waits",
     "find",
     "find_named",
     "known",

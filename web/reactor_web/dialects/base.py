@@ -142,6 +142,15 @@ class Opens(Protocol):
         ...
 
 
+@runtime_checkable
+class Waits(Protocol):
+    """A dialect whose heartbeats say which run they are of."""
+
+    def waiting(self, run_id: str) -> State:
+        """The state of a stream that waits for its run to start."""
+        ...
+
+
 class Batch(NamedTuple):
     """The answer to a client that waits for the end of a run instead of following it."""
 

@@ -102,6 +102,11 @@ class Domain:
         facts = read_facts(started)
         return Seen(started.run_id, facts.meta.get("agent_id"), facts.is_session), b""
 
+    @staticmethod
+    def waiting(run_id: str) -> Seen:
+        """Its heartbeats name the task that the client waits for."""
+        return Seen(run_id)
+
     def step(self, state: Seen, event: Event) -> bytes:
         """The frame of an event; none where the application writes the start or the end of the run itself."""
         state.run_id = event.run_id

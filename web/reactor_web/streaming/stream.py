@@ -27,7 +27,7 @@ from reactor.runs.run import Run
 from reactor.runs.tree_events import TreeEvents
 from reactor.stream.feed import Feed
 from reactor_web.bounds import RETRY_MS
-from reactor_web.dialects import Dialect, End, Opens
+from reactor_web.dialects import Dialect, End, Opens, Waits
 from reactor_web.guard.hosts import guard_site
 from reactor_web.http.body import NoBody
 from reactor_web.http.keys import ENGINE
@@ -271,7 +271,7 @@ async def _wait_for_start(pending: Awaitable[Run], run_id: str, client: Client, 
     waiting = asyncio.ensure_future(pending)
     waiting.add_done_callback(lambda _: client.wake())
     loop, beats, dialect = asyncio.get_running_loop(), 0, options.find_dialect()
-    state, _ = dialect.begin(None, "resume")
+    state = dialect.waiting(run_id) if isinstance(dialect, Waits) else dialect.begin(None, "resume")[0]
     until = loop.time() + options.await_run
     try:
         while not waiting.done() and client.closing is None and loop.time() < until:

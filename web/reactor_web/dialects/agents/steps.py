@@ -54,7 +54,8 @@ def _budget(name: str) -> Callable[[Event, AgentsState], list[Message]]:
     def frames(event: Event, state: AgentsState) -> list[Message]:
         data = event.data
         use = {"currentCost": data["used"], "budgetLimit": data["limit"], "percentageUsed": data["percent"]}
-        return [message(name, use | {"resource": data["resource"]})]
+        # these clients know budgets of costs only: what else was used has to be said
+        return [message(name, use if data["resource"] == "cost" else use | {"resource": data["resource"]})]
 
     return frames
 

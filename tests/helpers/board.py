@@ -32,7 +32,6 @@ class Board:
     info = DialectInfo(
         "board",
         folds=True,
-        begins="now",
         fetch_client=True,
         options={
             "loud": DialectOption(flag, default=False, about="capitals"),

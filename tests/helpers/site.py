@@ -17,7 +17,7 @@ from aiohttp import web as aiohttp_web
 import reactor_web
 from reactor import Context, Engine, Run, Workflow
 from reactor_web.sse.parser import Frame, Parser
-from reactor_web.streaming.direct import Place
+from reactor_web.streaming.connection.direct import Place
 from reactor_web.streaming.streams import STREAMS, Streams
 from tests.helpers.server import Gates
 

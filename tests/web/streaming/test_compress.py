@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 import reactor_web
 from reactor import Engine
-from reactor_web.streaming.compress import codings, compressor
+from reactor_web.streaming.connection.compress import codings, compressor
 from tests.helpers.flows import one_task
 from tests.helpers.lines_client import NDJSON
 from tests.helpers.runs import wait_for_event

@@ -15,7 +15,7 @@ from reactor import Context, Engine, Workflow
 from reactor.logs.memory import MemoryLog
 from reactor_web import dialects
 from reactor_web.sse.parser import Frame, Parser
-from reactor_web.streaming import history, kept, ring, view
+from reactor_web.streaming.pipeline import history, kept, ring, view
 from tests.helpers.jittered_log import JITTERS, JitteredLog, turns
 from tests.helpers.server import Server, serving
 

@@ -7,7 +7,7 @@ from importlib import import_module
 
 import pytest
 
-from reactor_web.streaming.direct import Place, chunk_of, transport_of
+from reactor_web.streaming.connection.direct import Place, chunk_of, transport_of
 from tests.helpers.server import Server, Stream
 
 

@@ -19,12 +19,12 @@ from reactor.stream.feed import Feed
 from reactor_web.bounds import CHANNEL_FRAMES, MAX_SHARED_CHANNELS
 from reactor_web.dialects.native import NATIVE
 from reactor_web.http.query import StreamOptions
-from reactor_web.streaming.channel import Channel
-from reactor_web.streaming.channels import Channels
-from reactor_web.streaming.compose import Encoder, Late, NumberedFrame
-from reactor_web.streaming.direct import Place
-from reactor_web.streaming.ring import Ring
-from reactor_web.streaming.view import ViewPipeline
+from reactor_web.streaming.connection.direct import Place
+from reactor_web.streaming.pipeline.channel import Channel
+from reactor_web.streaming.pipeline.channels import Channels
+from reactor_web.streaming.pipeline.compose import Encoder, Late, NumberedFrame
+from reactor_web.streaming.pipeline.ring import Ring
+from reactor_web.streaming.pipeline.view import ViewPipeline
 
 
 def a_feed() -> Feed:

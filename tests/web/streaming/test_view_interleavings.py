@@ -18,7 +18,7 @@ import reactor_web
 from reactor import Context, Engine, Workflow
 from reactor.logs.memory import MemoryLog
 from reactor_web.sse.parser import Frame, Parser
-from reactor_web.streaming import history, ring
+from reactor_web.streaming.pipeline import history, ring
 from reactor_web.streaming.streams import STREAMS
 from tests.helpers.jittered_log import JITTERS, JitteredLog, turns
 

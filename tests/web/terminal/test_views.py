@@ -19,7 +19,7 @@ from reactor.logs.memory import MemoryLog
 from reactor.stream.feed import Feed
 from reactor_web.dialects import find
 from reactor_web.sse.parser import Parser
-from reactor_web.streaming.snapshot import encode_state
+from reactor_web.streaming.following.snapshot import encode_state
 from reactor_web.terminal.family import Family
 from reactor_web.terminal.lines import duration, json_line, plain_line, printable
 from reactor_web.terminal.tree import render_run

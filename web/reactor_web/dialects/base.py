@@ -62,8 +62,6 @@ class DialectInfo:
     fetch_client: bool = False
     """Whether clients take the clean end of a response for the end of the run. A stream that ends for another reason
     is then cut off."""
-    begins: Literal["start", "now"] = "start"
-    """Where a stream without a cursor begins: with the first event, or with what comes next."""
     run_header: str | None = None
     """A header of the response that has the id of the run."""
 

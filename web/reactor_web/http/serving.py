@@ -16,7 +16,7 @@ from reactor_web.bounds import DEFAULT_HEARTBEAT_SECONDS, HEARTBEAT_RANGE, THROT
 from reactor_web.dialects import DialectInfo, find_named
 
 View: TypeAlias = Callable[[Observable[Any]], Observable[Any]]
-"""A pipeline of operators over the events of a run. ``streaming.items`` says what it may give."""
+"""A pipeline of operators over the events of a run. ``streaming.pipeline.items`` says what it may give."""
 
 _VIEW_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 

@@ -26,8 +26,8 @@ from reactor_web.own.start import Start, check_start, start_run
 from reactor_web.own.starts import json_of
 from reactor_web.own.threads import find, remember
 from reactor_web.routes.starting import location_of
-from reactor_web.streaming.agent_run import Ids, began, stream_agent_run, stream_refusal
-from reactor_web.streaming.known import Known
+from reactor_web.streaming.forms.agent_run import Ids, began, stream_agent_run, stream_refusal
+from reactor_web.streaming.forms.known import Known
 
 BeginAgent: TypeAlias = Callable[[web.Request, AgentInput], Start | Awaitable[Start]]
 """``begin(request, input) -> Start``. The run has the id that belongs to the thread, whatever ``run_id`` says."""

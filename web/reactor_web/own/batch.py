@@ -14,7 +14,7 @@ from reactor_web.dialects import Answers, Dialect
 from reactor_web.http.body import json_response
 from reactor_web.http.problems import problem_response
 from reactor_web.http.result import full
-from reactor_web.streaming.kept import run_started
+from reactor_web.streaming.pipeline.kept import run_started
 
 _NOT_IN_A_RESULT: Final = frozenset({"task.progress", "task.chunk", "log.created"})
 """There may be very many of them."""

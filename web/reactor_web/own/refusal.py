@@ -13,9 +13,9 @@ from reactor_web.dialects import Refuses
 from reactor_web.dialects.framing import COMMENT
 from reactor_web.http.problems import Problem
 from reactor_web.http.query import StreamOptions
-from reactor_web.streaming.client import Client
+from reactor_web.streaming.connection.client import Client
+from reactor_web.streaming.connection.wire import Wire
 from reactor_web.streaming.response import respond
-from reactor_web.streaming.wire import Wire
 
 REFUSED: Final = (PlanError, WorkflowError, InputError, UnknownWorkflow, Problem)
 """What a request that starts a run is refused by, once it may start one."""

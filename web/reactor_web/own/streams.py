@@ -24,7 +24,7 @@ from reactor_web.http.settings import StreamSettings, check_settings
 from reactor_web.own.refusal import REFUSED, refuse
 from reactor_web.own.route import IdFrom, add_route, check_id_from, id_of, id_or_none, names_in, own_query, value_of
 from reactor_web.own.start import BeginGet, check_start, start_run
-from reactor_web.streaming.kept import run_started
+from reactor_web.streaming.pipeline.kept import run_started
 from reactor_web.streaming.stream import stream_to
 
 _SAYS: Final = "text/event-stream"

@@ -19,10 +19,10 @@ from reactor_web.http.problems import Problem
 from reactor_web.http.query import OF_A_POSITION_PAGE, OF_POSITIONS, StreamOptions, page_options
 from reactor_web.routes.events import FORMS, answer_page, options_of, wait_of
 from reactor_web.routes.methods import chooses_form
-from reactor_web.streaming.page import PAGES
-from reactor_web.streaming.position_page import PositionPageReader
+from reactor_web.streaming.forms.page import PAGES
+from reactor_web.streaming.forms.position_page import PositionPageReader
+from reactor_web.streaming.forms.tree import stream_positions
 from reactor_web.streaming.streams import streams_of
-from reactor_web.streaming.tree import stream_positions
 
 _META: Final = "meta."
 _OF_A_SELECTION: Final = ("workflow", "parent")

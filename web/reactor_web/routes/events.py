@@ -2,7 +2,7 @@
 
 text/event-stream       server-sent events
 application/x-ndjson    the same stream as lines of JSON
-application/json        a page, for who asks again instead of following; ``streaming.page.PAGES`` has all kinds of pages
+application/json        a page, for who asks again instead of following; ``PAGES`` has all kinds of pages
 application/cloudevents-batch+json    a page of CloudEvents
 """
 
@@ -33,8 +33,8 @@ from reactor_web.http.query import (
     stream_options,
 )
 from reactor_web.routes.methods import chooses_form
-from reactor_web.streaming.page import PAGES, Page, PageReader
-from reactor_web.streaming.position_page import PositionPageReader
+from reactor_web.streaming.forms.page import PAGES, Page, PageReader
+from reactor_web.streaming.forms.position_page import PositionPageReader
 from reactor_web.streaming.stream import check_tree, stream_to
 from reactor_web.streaming.streams import streams_of
 

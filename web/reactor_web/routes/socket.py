@@ -18,8 +18,8 @@ from reactor_web.http.problems import Problem, problem_response
 from reactor_web.routes.commands import COMMANDS, Given
 from reactor_web.routes.events import options_of, with_run
 from reactor_web.routes.methods import chooses_form
-from reactor_web.streaming.client import Client
-from reactor_web.streaming.socket import serve_socket
+from reactor_web.streaming.connection.client import Client
+from reactor_web.streaming.forms.socket import serve_socket
 from reactor_web.streaming.stream import cancel_if_gone, check_stream, deliver_to
 
 

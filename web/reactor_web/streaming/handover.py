@@ -20,9 +20,9 @@ from aiohttp.web_protocol import RequestHandler
 
 from reactor.logger import get_logger
 from reactor_web.http.middleware import must_see_the_end
-from reactor_web.streaming.client import GONE
-from reactor_web.streaming.direct import LAST_CHUNK, NO_CHUNK, chunk_of
-from reactor_web.streaming.follower import Follower
+from reactor_web.streaming.connection.client import GONE
+from reactor_web.streaming.connection.direct import LAST_CHUNK, NO_CHUNK, chunk_of
+from reactor_web.streaming.following.follower import Follower
 from reactor_web.streaming.streams import Streams
 
 logger = get_logger("reactor.web")

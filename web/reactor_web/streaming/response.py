@@ -11,12 +11,12 @@ from aiohttp import web
 from reactor.logger import get_logger
 from reactor_web.http.body import NoBody
 from reactor_web.http.query import StreamOptions
-from reactor_web.streaming.client import GONE, Client
-from reactor_web.streaming.compress import coding_for
-from reactor_web.streaming.direct import transport_of
-from reactor_web.streaming.event_stream import OWN, EventStream
+from reactor_web.streaming.connection.client import GONE, Client
+from reactor_web.streaming.connection.compress import coding_for
+from reactor_web.streaming.connection.direct import transport_of
+from reactor_web.streaming.connection.event_stream import OWN, EventStream
+from reactor_web.streaming.connection.wire import Wire
 from reactor_web.streaming.streams import STREAMS, streams_of
-from reactor_web.streaming.wire import Wire
 
 logger = get_logger("reactor.web")
 

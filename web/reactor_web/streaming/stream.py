@@ -35,18 +35,18 @@ from reactor_web.http.problems import Problem
 from reactor_web.http.query import OF_A_SOURCE, StreamOptions, stream_options
 from reactor_web.http.serving import View, check_view
 from reactor_web.http.settings import StreamSettings, check_settings
-from reactor_web.streaming.channels import Channels
-from reactor_web.streaming.client import GONE, Client
-from reactor_web.streaming.follower import Follower
+from reactor_web.streaming.connection.client import GONE, Client
+from reactor_web.streaming.connection.wire import Wire
+from reactor_web.streaming.following.follower import Follower
+from reactor_web.streaming.following.snapshot import last_logs, state_frames
+from reactor_web.streaming.following.view_follower import ViewFollower
+from reactor_web.streaming.forms.observable import stream_observable
+from reactor_web.streaming.forms.tree import follow_positions
 from reactor_web.streaming.handover import hand_over
-from reactor_web.streaming.kept import run_started
-from reactor_web.streaming.observable import stream_observable
+from reactor_web.streaming.pipeline.channels import Channels
+from reactor_web.streaming.pipeline.kept import run_started
 from reactor_web.streaming.response import NO_HEADERS, head_response, respond
-from reactor_web.streaming.snapshot import last_logs, state_frames
 from reactor_web.streaming.streams import streams_of
-from reactor_web.streaming.tree import follow_positions
-from reactor_web.streaming.view_follower import ViewFollower
-from reactor_web.streaming.wire import Wire
 
 logger = get_logger("reactor.web")
 
@@ -84,9 +84,10 @@ async def stream(
     """Answers a request with the events of a run, from any aiohttp handler: ``return await stream(request, run)``.
 
     - ``source``: a run, or an awaitable of one that has not started and is awaited for ``await_run`` seconds. Or any
-      Observable of ``streaming.items``, for this one client: it is subscribed once and disposed when the client goes.
+      Observable of ``streaming.pipeline.items``, for this one client: it is subscribed once, and disposed when the
+      client goes.
     - ``view``: a pipeline of operators over the events, ``function(events: Observable) -> Observable`` of
-      ``streaming.items``. Clients with the same function and options share it.
+      ``streaming.pipeline.items``. Clients with the same function and options share it.
     - ``options``: what the handler sets (``http.settings.StreamSettings``); a query changes none of it but the cursor.
 
     The query and ``Last-Event-ID`` of the request say what the client wants; query parameters that are no options are

@@ -13,8 +13,8 @@ from aiohttp import web
 from reactor.listeners import Listeners, Stall
 from reactor.logger import get_logger
 from reactor_web.bounds import CHECK_SECONDS, CLOSING_SECONDS, SEND_TIMEOUT_SECONDS
-from reactor_web.streaming.channels import Channels
-from reactor_web.streaming.client import GONE, Client
+from reactor_web.streaming.connection.client import GONE, Client
+from reactor_web.streaming.pipeline.channels import Channels
 
 logger = get_logger("reactor.web")
 

@@ -45,7 +45,6 @@ class Agents:
                 _milliseconds, 0.0, "Milliseconds between two `log:created`; the next one says how many were left out."
             )
         },
-        begins="now",
     )
 
     def __init__(self, log_throttle: float = 0.0) -> None:

@@ -7,7 +7,7 @@ from collections import deque
 from itertools import islice
 
 from reactor_web.bounds import CHANNEL_FRAMES
-from reactor_web.streaming.compose import NumberedFrame
+from reactor_web.streaming.pipeline.compose import NumberedFrame
 
 
 class History:

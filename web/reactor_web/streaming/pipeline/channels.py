@@ -11,11 +11,11 @@ from reactor.stream.feed import Feed
 from reactor.stream.follow import Follow
 from reactor_web.bounds import MAX_SHARED_CHANNELS, UNSHARED_CHANNEL_BYTES
 from reactor_web.http.query import StreamOptions
-from reactor_web.streaming.channel import Channel
-from reactor_web.streaming.compose import NumberedFrame, compose
-from reactor_web.streaming.direct import Place
-from reactor_web.streaming.kept import KeptStates
-from reactor_web.streaming.view import ViewPipeline, compose_view
+from reactor_web.streaming.connection.direct import Place
+from reactor_web.streaming.pipeline.channel import Channel
+from reactor_web.streaming.pipeline.compose import NumberedFrame, compose
+from reactor_web.streaming.pipeline.kept import KeptStates
+from reactor_web.streaming.pipeline.view import ViewPipeline, compose_view
 
 
 class Channels:

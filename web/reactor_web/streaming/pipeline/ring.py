@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Protocol
 
 from reactor_web.bounds import CHANNEL_FRAMES
-from reactor_web.streaming.compose import NumberedFrame
+from reactor_web.streaming.pipeline.compose import NumberedFrame
 
 
 class Progress(Protocol):

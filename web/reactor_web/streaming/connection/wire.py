@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from reactor_web.bounds import RETRY_MS
 from reactor_web.dialects import EVENT_STREAM
 from reactor_web.dialects.framing import is_comment, with_retry
-from reactor_web.streaming.client import Client
+from reactor_web.streaming.connection.client import Client
 
 
 class Wire:

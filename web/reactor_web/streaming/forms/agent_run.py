@@ -26,12 +26,12 @@ from reactor_web.dialects.ag_ui.dialect import broken_off, refused
 from reactor_web.dialects.ag_ui.quiet import is_quiet, listed
 from reactor_web.dialects.framing import COMMENT, split
 from reactor_web.http.query import StreamOptions
-from reactor_web.streaming.client import GONE, Client
-from reactor_web.streaming.known import Known
+from reactor_web.streaming.connection.client import GONE, Client
+from reactor_web.streaming.connection.wire import Wire
+from reactor_web.streaming.following.view_follower import ViewFollower
+from reactor_web.streaming.forms.known import Known
 from reactor_web.streaming.response import NO_HEADERS, respond
 from reactor_web.streaming.streams import streams_of
-from reactor_web.streaming.view_follower import ViewFollower
-from reactor_web.streaming.wire import Wire
 
 _MESSAGE: Final = re.compile(rb'^data: (\{"type":"([A-Z_]+)".*\})$', re.MULTILINE)
 _OF_THE_RUN: Final = (b"RUN_STARTED", b"RUN_FINISHED", b"RUN_ERROR")

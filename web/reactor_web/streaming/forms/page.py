@@ -20,8 +20,8 @@ from reactor.stream.feed import Closed, Feed
 from reactor_web.bounds import PAGE_BYTES, PAGE_READS, RETRY_MS
 from reactor_web.dialects.cloudevents import BATCH_MEDIA_TYPE, CLOUDEVENTS
 from reactor_web.http.query import StreamOptions
-from reactor_web.streaming.replay import conflate
-from reactor_web.streaming.snapshot import state_notices
+from reactor_web.streaming.following.replay import conflate
+from reactor_web.streaming.following.snapshot import state_notices
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,10 @@ from reactor.bounds import READ_BYTES
 from reactor.operators.attached import Callbacks, attach
 from reactor.stream.feed import Feed
 from reactor_web.bounds import CHANNEL_BYTES
-from reactor_web.streaming.compose import NumberedFrame
-from reactor_web.streaming.direct import Place, chunk_of
-from reactor_web.streaming.ring import Progress, Ring
-from reactor_web.streaming.view import ViewPipeline
+from reactor_web.streaming.connection.direct import Place, chunk_of
+from reactor_web.streaming.pipeline.compose import NumberedFrame
+from reactor_web.streaming.pipeline.ring import Progress, Ring
+from reactor_web.streaming.pipeline.view import ViewPipeline
 
 
 class Channel:

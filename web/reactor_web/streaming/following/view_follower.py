@@ -18,16 +18,16 @@ from reactor.events.event import Message
 from reactor.stream.feed import Feed
 from reactor_web.dialects import Opens
 from reactor_web.dialects.framing import after_part
-from reactor_web.streaming.channel import Channel
-from reactor_web.streaming.channels import Channels
-from reactor_web.streaming.client import Client
-from reactor_web.streaming.compose import NumberedFrame
-from reactor_web.streaming.direct import Place
-from reactor_web.streaming.follower import Follower, read_next
-from reactor_web.streaming.kept import FoldStart, first_state
-from reactor_web.streaming.places import Count, Opening, behind
-from reactor_web.streaming.view import ViewPipeline
-from reactor_web.streaming.wire import Wire
+from reactor_web.streaming.connection.client import Client
+from reactor_web.streaming.connection.direct import Place
+from reactor_web.streaming.connection.wire import Wire
+from reactor_web.streaming.following.follower import Follower, read_next
+from reactor_web.streaming.following.places import Count, Opening, behind
+from reactor_web.streaming.pipeline.channel import Channel
+from reactor_web.streaming.pipeline.channels import Channels
+from reactor_web.streaming.pipeline.compose import NumberedFrame
+from reactor_web.streaming.pipeline.kept import FoldStart, first_state
+from reactor_web.streaming.pipeline.view import ViewPipeline
 
 
 class ViewFollower(Follower):

@@ -22,8 +22,8 @@ from reactor.logger import get_logger
 from reactor_web.bounds import SEND_TIMEOUT_SECONDS
 from reactor_web.dialects import EVENT_STREAM
 from reactor_web.http.middleware import add_vary
-from reactor_web.streaming.compress import compressor
-from reactor_web.streaming.direct import NO_CHUNK
+from reactor_web.streaming.connection.compress import compressor
+from reactor_web.streaming.connection.direct import NO_CHUNK
 
 logger = get_logger("reactor.web")
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from reactor.stream.feed import Closed, Feed
 from reactor_web.dialects import Opens
 from reactor_web.dialects.framing import split
-from reactor_web.streaming.compose import NumberedFrame
-from reactor_web.streaming.view import ViewPipeline
+from reactor_web.streaming.pipeline.compose import NumberedFrame
+from reactor_web.streaming.pipeline.view import ViewPipeline
 
 
 def behind(position: int, frames: Sequence[NumberedFrame]) -> list[NumberedFrame]:

@@ -22,10 +22,10 @@ from reactor_web.bounds import OBSERVABLE_BYTES, OBSERVABLE_ITEMS, RETRY_MS
 from reactor_web.dialects import End
 from reactor_web.dialects.framing import COMMENT
 from reactor_web.http.query import StreamOptions
-from reactor_web.streaming.client import GONE, Client
-from reactor_web.streaming.items import make
+from reactor_web.streaming.connection.client import GONE, Client
+from reactor_web.streaming.connection.wire import Wire
+from reactor_web.streaming.pipeline.items import make
 from reactor_web.streaming.response import head_response, respond
-from reactor_web.streaming.wire import Wire
 
 logger = get_logger("reactor.web")
 

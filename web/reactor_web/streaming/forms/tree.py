@@ -19,9 +19,9 @@ from reactor_web.bounds import RETRY_MS
 from reactor_web.dialects import Dialect, End
 from reactor_web.dialects.framing import place_at
 from reactor_web.http.query import StreamOptions
-from reactor_web.streaming.client import GONE, Client
+from reactor_web.streaming.connection.client import GONE, Client
+from reactor_web.streaming.connection.wire import Wire
 from reactor_web.streaming.response import head_response, respond
-from reactor_web.streaming.wire import Wire
 
 
 async def stream_positions(request: web.Request, options: StreamOptions, events: PositionReader) -> web.StreamResponse:

@@ -18,15 +18,15 @@ from reactor.stream.feed import Feed
 from reactor.stream.follow import cursor_after
 from reactor_web.bounds import RETRY_MS
 from reactor_web.dialects import Dialect, End
-from reactor_web.streaming.channel import Channel
-from reactor_web.streaming.channels import Channels
-from reactor_web.streaming.client import GONE, Client
-from reactor_web.streaming.compose import NumberedFrame
-from reactor_web.streaming.direct import Place
-from reactor_web.streaming.replay import encode_replay
-from reactor_web.streaming.ring import Ring
-from reactor_web.streaming.snapshot import encode_state
-from reactor_web.streaming.wire import Wire
+from reactor_web.streaming.connection.client import GONE, Client
+from reactor_web.streaming.connection.direct import Place
+from reactor_web.streaming.connection.wire import Wire
+from reactor_web.streaming.following.replay import encode_replay
+from reactor_web.streaming.following.snapshot import encode_state
+from reactor_web.streaming.pipeline.channel import Channel
+from reactor_web.streaming.pipeline.channels import Channels
+from reactor_web.streaming.pipeline.compose import NumberedFrame
+from reactor_web.streaming.pipeline.ring import Ring
 
 
 class Follower:

@@ -10,7 +10,7 @@ from reactor.runs.positions import WINDOWS, PositionReader, TreeCursor, TreeEven
 from reactor.stream.feed import Closed
 from reactor_web.bounds import PAGE_BYTES, PAGE_READS, RETRY_MS
 from reactor_web.http.query import PageOptions
-from reactor_web.streaming.page import Page, wait_for_any
+from reactor_web.streaming.forms.page import Page, wait_for_any
 
 
 class PositionPageReader:

@@ -20,9 +20,9 @@ from reactor.events.values import json_kind
 from reactor.logger import get_logger
 from reactor_web.bounds import CLOSING_SECONDS, SOCKET_COMMANDS, SOCKET_MESSAGE_BYTES
 from reactor_web.http.problems import BROKEN, Problem, document_of, problem_document
-from reactor_web.streaming.client import GONE, Client
+from reactor_web.streaming.connection.client import GONE, Client
+from reactor_web.streaming.connection.wire import Wire
 from reactor_web.streaming.streams import STREAMS, Streams, streams_of
-from reactor_web.streaming.wire import Wire
 
 logger = get_logger("reactor.web")
 

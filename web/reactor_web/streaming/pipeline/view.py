@@ -34,10 +34,10 @@ from reactor.operators.throttle_latest import event_flushes, event_key, throttle
 from reactor_web.bounds import CHANNEL_BYTES, KEPT_STATE_EVENTS
 from reactor_web.dialects.framing import number, split, without_id
 from reactor_web.http.query import StreamOptions
-from reactor_web.streaming.compose import NumberedFrame, beats
-from reactor_web.streaming.history import History
-from reactor_web.streaming.items import Made, make
-from reactor_web.streaming.kept import FoldStart
+from reactor_web.streaming.pipeline.compose import NumberedFrame, beats
+from reactor_web.streaming.pipeline.history import History
+from reactor_web.streaming.pipeline.items import Made, make
+from reactor_web.streaming.pipeline.kept import FoldStart
 
 logger = get_logger("reactor.web")
 

@@ -19,6 +19,7 @@ from reactor.events.shown import display_json
 from reactor.events.values import json_kind
 from reactor.logger import get_logger
 from reactor_web.bounds import CLOSING_SECONDS, SOCKET_COMMANDS, SOCKET_MESSAGE_BYTES
+from reactor_web.http.body import NoBody
 from reactor_web.http.problems import BROKEN, Problem, document_of, problem_document
 from reactor_web.streaming.connection.client import GONE, Client
 from reactor_web.streaming.connection.wire import Wire
@@ -64,8 +65,10 @@ async def serve_socket(
         client.server = request.protocol
     session = _Session(socket, client, carry_out, streams)
     streams.add(client)
+    is_open = False
     try:
         await socket.prepare(request)
+        is_open = True
         reading = asyncio.ensure_future(session.read())
         try:
             await deliver(Wire(client, session.send_lines, None))
@@ -78,7 +81,8 @@ async def serve_socket(
         client.close(GONE)
     finally:
         streams.remove(client)
-    return socket
+    # it left before its handshake was answered: aiohttp cannot end a socket that never was one, and logs a traceback
+    return socket if is_open else NoBody(status=400)
 
 
 class _Session:

@@ -217,25 +217,23 @@ def _task_progress(state: RunState, body: dict[str, Any]) -> None:
 
 def _task_ended(state: RunState, body: dict[str, Any]) -> None:
     task, data = state.task_of(body), body["data"]
-    recoverable, is_mapped = data.get("recoverable"), data.get("mapped")
+    recoverable, is_mapped, status = data.get("recoverable"), data.get("mapped"), TASK_STATUS[body["type"]]
     if task.status in ENDED:
         _reopen(state, task)
     is_repeated = task.recoverable is False
     if not is_repeated:
         state.ended_units += state.units_of(task)
     if task.count is None and not is_mapped:
-        _set_status(state, task, TASK_STATUS[body["type"]])
+        _set_status(state, task, status)
     else:
-        task.status = TASK_STATUS[body["type"]]
+        task.status = status
     task.waiting = task.retry = task.cancelling = None
     if recoverable is not False:
         task.asked = None  # else it may run again, and nobody is asked twice
     task.ended = body["time"]
     task.seq = body["seq"]
-    task.duration_ms = data.get("duration_ms")
-    task.error = data.get("error")
-    task.reason = data.get("reason")
-    task.because = data.get("because")
+    task.duration_ms, task.error = data.get("duration_ms"), data.get("error")
+    task.reason, task.because = data.get("reason"), data.get("because")
     task.recoverable = recoverable
     if task.status == "completed" and not is_repeated:
         if state.recoveries_in_a_row is None:

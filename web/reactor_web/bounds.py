@@ -30,6 +30,9 @@ MAX_SHARED_CHANNELS: Final = 64
 KEPT_STATE_EVENTS: Final = 1_000
 KEPT_STATE_BYTES: Final = 16 * MIB
 """Every so many events a copy of what a dialect remembers of a run is kept, for clients that come back."""
+MAX_SAID: Final = 1_000
+"""Of an application that names its own agents, tasks, calls or texts in the words of a dialect: how many the dialect
+remembers of one run. The oldest go first."""
 OBSERVABLE_ITEMS: Final = 10_000
 OBSERVABLE_BYTES: Final = 1 * MIB
 """What is kept of an Observable that is no run until its one client reads it; beyond it the client is cut off."""

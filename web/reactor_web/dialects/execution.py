@@ -23,6 +23,7 @@ import orjson
 
 from reactor.events.event import Event, Notice
 from reactor.events.one_line import one_line
+from reactor_web.bounds import MAX_SAID
 from reactor_web.dialects.base import Batch, DialectInfo, End, Opening
 from reactor_web.dialects.reading import RunFacts, error_text, layers, milliseconds_between, object_of, read_facts
 from reactor_web.sse.frames import HEARTBEAT, encode
@@ -49,6 +50,9 @@ class Watched:
     """Whether a task went well, by task id; None: it has begun."""
     since: dict[str, str] = field(default_factory=dict[str, str])
     """When the attempt that runs began, by task id."""
+    forgotten: int = 0
+    """How many tasks of a session were counted, of which no more is known."""
+    forgotten_success: int = 0
     has_own_end: bool = False
     """The application of a session has said how its execution ended."""
 
@@ -186,7 +190,8 @@ def _over(state: Watched, event: Event) -> Said | None:
         return None
     if event.type == "run.cancelled" or (event.type == "run.failed" and state.facts.is_session):
         return Said("error", _error(error_text(event) or "", event.time))
-    total, success = len(state.tasks), sum(ended is True for ended in state.tasks.values())
+    total = state.forgotten + len(state.tasks)
+    success = state.forgotten_success + sum(ended is True for ended in state.tasks.values())
     if event.data["total_tasks"] > total:  # the beginning of the log was trimmed
         total, success = event.data["total_tasks"], event.data["completed"]
     return Said("execution_complete", {
@@ -206,15 +211,26 @@ def _own_task(state: Watched, event: Event) -> Said:
     # an id that fills the event must not stand in its line twice
     data: dict[str, Any] = {"taskId": id, "tool": state.facts.named(id).tool or id[:_TOOL_CHARS]}
     if event.type == "task_start":
-        state.since[id] = event.time
+        if len(state.since) < len(state.facts.tasks) + MAX_SAID:
+            state.since[id] = event.time
         went_well = None
     else:
         went_well = given.get("status", "error" if "error" in given else "success") == "success"
         data["status"] = "success" if went_well else "error"
         data["executionTimeMs"] = _milliseconds(state, event, id)
     if state.facts.is_session:
-        state.tasks[id] = went_well
+        _count(state, id, went_well)
     return Said(event.type, {**data, **given, "taskId": id, "timestamp": given.get("timestamp", event.time)})
+
+
+def _count(state: Watched, id: str, went_well: bool | None) -> None:
+    """Counts a task of a session. Where they are many, the oldest is only a number from then on."""
+    if id not in state.tasks and len(state.tasks) >= MAX_SAID:
+        oldest = next(iter(state.tasks))
+        state.since.pop(oldest, None)
+        state.forgotten += 1
+        state.forgotten_success += state.tasks.pop(oldest) is True
+    state.tasks[id] = went_well
 
 
 def _own_end(state: Watched, event: Event) -> Said | None:

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from reactor.bounds import RESERVED_EVENT_PREFIXES
 from reactor.events.event import Event
+from reactor_web.bounds import MAX_SAID
 
 
 @dataclass(slots=True)
@@ -42,6 +43,8 @@ class RunFacts:
     budget: dict[str, Any] | None = None
     tasks: dict[str, TaskFacts] = field(default_factory=dict[str, TaskFacts])
     """By id, in the order of the graph."""
+    named_later: int = 0
+    """How many of them are in no graph."""
 
     def of(self, event: Event) -> TaskFacts:
         """The facts of an event's task; of a mapped task for its children."""
@@ -51,7 +54,10 @@ class RunFacts:
         """The facts of a task by its name. Places go on for tasks that no graph has."""
         facts = self.tasks.get(name)
         if facts is None:  # of a session, or of a log whose beginning was trimmed
-            facts = self.tasks[name] = TaskFacts(name, len(self.tasks))
+            facts = TaskFacts(name, len(self.tasks))
+            if self.named_later < MAX_SAID:
+                self.named_later += 1
+                self.tasks[name] = facts
         return facts
 
     def order(self, task_id: str) -> tuple[int, int]:

@@ -134,6 +134,8 @@ def _of(thread: Thread, type: str, data: Message) -> Messages | None:
     id = data.get(ID_OF[part])
     if not isinstance(id, str) or (kind.opens is None) != (Opened(part, id) in thread.open):
         return None
+    if kind.opens and not thread.has_room:
+        return None
     if kind.opens:
         thread.open[Opened(part, id)] = None if part == "subagent" else data.get("subagentRunId")
     elif part != "subagent":

@@ -13,6 +13,7 @@ import orjson
 
 from reactor.events.event import Event
 from reactor.events.state import RunState, TaskState
+from reactor_web.bounds import MAX_SAID
 from reactor_web.dialects.ag_ui.board import NAME, Board
 from reactor_web.dialects.ag_ui.quiet import listed
 from reactor_web.dialects.reading import RunFacts
@@ -145,6 +146,11 @@ class Thread:
         return {"usage": [{"model": model, "totalTokens": tokens} for model, tokens in usage.items()]} if usage else {}
 
     # --- what is open in it ---
+
+    @property
+    def has_room(self) -> bool:
+        """Whether an application may open more: so many things that are open at once are a mistake."""
+        return len(self.open) < len(self.run.tasks) + MAX_SAID
 
     def start(self, kind: str, id: str, type: str, **members: Any) -> Iterator[Message]:
         """Opens something with this message, unless it is open."""

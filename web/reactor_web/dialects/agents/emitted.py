@@ -78,7 +78,7 @@ def _agent_named(name: str, event: Event, state: AgentsState) -> Agent:
         return of_task
     key = event.task_id if event.task_id is not None and of_task is None else name
     place = len(state.facts.tasks) + len(state.agents)  # behind those of the graph
-    return state.agents.setdefault(key, Agent(name, order=(place, -1)))
+    return state.agents.get(key) or state.add_said(key, Agent(name, order=(place, -1)))
 
 
 def _log(event: Event, state: AgentsState, data: dict[str, Any], throttle: float) -> list[Message]:

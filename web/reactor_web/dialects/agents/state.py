@@ -12,6 +12,7 @@ import orjson
 from reactor.bounds import KIB
 from reactor.events.event import Event
 from reactor.events.one_line import one_line
+from reactor_web.bounds import MAX_SAID
 from reactor_web.dialects.reading import RunFacts, TaskFacts, milliseconds_between
 
 LOGS_SHOWN: Final = 50
@@ -82,6 +83,8 @@ class AgentsState:
     error: str | None = None
     agents: dict[str, Agent] = field(default_factory=dict[str, Agent])
     """By task id; those of the application by their name."""
+    said: deque[str] = field(default_factory=deque[str])
+    """Those of the application, the oldest first."""
     logs: deque[bytes] = field(default_factory=lambda: deque[bytes](maxlen=LOGS_SHOWN))
     """The data of the last ``log:created``."""
     last_log_at: str = ""
@@ -96,8 +99,20 @@ class AgentsState:
         """The agent of an event of a task."""
         key = event.task_id or ""
         agent = self.agents.get(key)
-        if agent is None:
-            agent = self.agents[key] = agent_from(self.facts.of(event), event.map_index)
+        if agent is not None:
+            return agent
+        agent = agent_from(self.facts.of(event), event.map_index)
+        if self.facts.is_session:
+            return self.add_said(key, agent)
+        self.agents[key] = agent
+        return agent
+
+    def add_said(self, key: str, agent: Agent) -> Agent:
+        """Remembers an agent that only the application knows; the oldest of these is forgotten where they are many."""
+        if len(self.said) >= MAX_SAID:
+            self.agents.pop(self.said.popleft(), None)
+        self.said.append(key)
+        self.agents[key] = agent
         return agent
 
     def change(self, **values: Any) -> dict[str, Any]:

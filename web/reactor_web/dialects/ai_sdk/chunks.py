@@ -16,6 +16,7 @@ import orjson
 from reactor.events.event import Event
 from reactor.events.one_line import one_line
 from reactor.events.state import RunState
+from reactor_web.bounds import MAX_SAID
 from reactor_web.dialects.framing import encode
 
 Chunk: TypeAlias = dict[str, Any]
@@ -113,6 +114,9 @@ def begin_text(
     """The text of this name; it begins now unless it is open."""
     text = state.texts.get((kind, name))
     if text is None:
+        if len(state.texts) >= MAX_SAID:
+            (_, oldest), its_text = next(iter(state.texts.items()))
+            end_text(state, out, its_text.kind, oldest)
         text = state.texts[kind, name] = Text(kind, _unused(state, name), owner)
         out.append({**more, "type": f"{kind}-start", "id": text.id})
     return text

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 from reactor.events.event import Event
+from reactor_web.bounds import MAX_SAID
 from reactor_web.dialects.ai_sdk.chunks import (
     Call,
     Chunk,
@@ -189,6 +190,8 @@ def _add_tool(state: Chunks, type: str, owner: str, members: Chunk, out: list[Ch
     begins = type.startswith("tool-input-") and type != "tool-input-delta"
     if not begins and (call is None or (type == "tool-input-delta" and not call.is_streaming)):
         return False  # the client does not know this call, or has its arguments already
+    if begins and call is None and len(state.calls) >= MAX_SAID:
+        return False  # so many calls that are open at once are a mistake
     out.append({**members, "type": type})
     if type == "tool-input-start":
         state.calls[id] = Call(owner, is_streaming=True)

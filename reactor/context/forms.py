@@ -9,12 +9,21 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticInvalidForJsonSchema
 
-from reactor.context.schemas import check_schema, problem_in
 from reactor.definition.binding import adapter_for, problems_in
 from reactor.events.values import clip, describe_error
 
 MAX_PROBLEM_CHARS = 1_000
 """How much is said of what is wrong with one value."""
+
+
+# ``schemas`` is imported with the first question that has a schema: jsonschema takes a tenth of the time in which this
+# package is imported, in each worker process too, and its 4,000 objects are looked at by each full garbage collection
+
+
+def _check_schema(schema: Mapping[str, Any]) -> None:
+    from reactor.context.schemas import check_schema
+
+    check_schema(schema)
 
 
 class Form(NamedTuple):
@@ -34,7 +43,7 @@ class Form(NamedTuple):
             return cls(None, None)
         if isinstance(schema, Mapping):
             given = dict(cast(Mapping[str, Any], schema))
-            check_schema(given)
+            _check_schema(given)
             return cls(given, None)
         try:
             adapter = adapter_for(schema)
@@ -46,7 +55,7 @@ class Form(NamedTuple):
             described = adapter.json_schema()
         except PydanticInvalidForJsonSchema as error:
             raise TypeError(f"{schema!r} has no JSON Schema") from error
-        check_schema(described)
+        _check_schema(described)
         return cls(described, adapter)
 
     def restore(self, value: Any) -> tuple[str | None, Any]:
@@ -64,5 +73,9 @@ class Form(NamedTuple):
 
 def problem_of(schema: Mapping[str, Any] | None, value: Any) -> str | None:
     """What is wrong with a value, and where in it, as one sentence; None where it fits."""
-    problem = None if schema is None else problem_in(schema, value)
+    if schema is None:
+        return None
+    from reactor.context.schemas import problem_in
+
+    problem = problem_in(schema, value)
     return None if problem is None else clip(problem, MAX_PROBLEM_CHARS)

@@ -1,0 +1,26 @@
+// A real browser for the scripts of this folder: `const { browser, show } = await launch()`. The first argument of the
+// script is the path of Chromium. What must not happen in any page ends the script: an error that nobody catches.
+import { chromium } from "playwright-core";
+
+export const [executable, ...given] = process.argv.slice(2);
+
+export async function launch() {
+  const browser = await chromium.launch({ executablePath: executable, args: ["--no-sandbox", "--disable-gpu"] });
+  return browser;
+}
+
+/** A line of JSON for the test that runs this script. */
+export const show = (value) => console.log(JSON.stringify(value));
+
+/** A page whose uncaught errors end the script, and that tells every request it makes: `requests` has the URLs. */
+export async function open(context, url) {
+  const page = await context.newPage();
+  const requests = [];
+  page.on("request", (request) => requests.push(request.url()));
+  page.on("pageerror", (error) => {
+    console.error(error);
+    process.exit(1);
+  });
+  await page.goto(url);
+  return { page, requests };
+}

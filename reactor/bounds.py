@@ -127,6 +127,8 @@ CHILD_WAIT_SECONDS: Final = 5.0
 """Time a child run has, after a restart, to be asked for by its parent before an answer to it is refused."""
 AWAITED_RUNS: Final = 1_000
 """Streams that wait for runs which have not started; beyond it, TooManyWaiting."""
+RUNS_AT_ONCE: Final = 100
+"""Runs that one reader of the events of all runs may name; beyond it, ValueError. Their ids fit into a URL of 8 KiB."""
 EMITTED_AT_ONCE: Final = 1_000
 """Events of one ``run.emit_all``, or one ``POST /runs/{id}/events``; beyond it, InvalidEvent."""
 

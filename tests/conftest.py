@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from reactor import Engine
+from reactor_web.bounds import HEARTBEAT_RANGE
+from reactor_web.http import query
 from tests.helpers.server import serve as serve
 from tests.helpers.server import server as server
 
@@ -17,6 +19,12 @@ async def engine() -> AsyncIterator[Engine]:
     """An engine on a log in memory; what still runs at the end of the test is cancelled."""
     async with Engine(grace=0) as engine:
         yield engine
+
+
+@pytest.fixture
+def quick_beats(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``heartbeat=`` may be less than a second: what comes after a silence is tested without a second of it."""
+    monkeypatch.setattr(query, "HEARTBEAT_RANGE", (0.01, HEARTBEAT_RANGE[1]))
 
 
 @pytest.fixture

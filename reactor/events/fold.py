@@ -24,7 +24,7 @@ from reactor.events.state import (
     mapped_status,
     outcome_of,
 )
-from reactor.events.timing import milliseconds
+from reactor.events.timing import microseconds, whole_microseconds
 from reactor.events.vocabulary import TaskStatus
 
 
@@ -83,7 +83,7 @@ def _run_changed(state: RunState, body: dict[str, Any]) -> None:
 
 def _end_pause(state: RunState, time: str) -> None:
     if state.paused_at is not None:
-        state.paused_ms = round((state.paused_ms or 0.0) + milliseconds(state.paused_at, time), 3)
+        state.paused_ms = (whole_microseconds(state.paused_ms) + microseconds(state.paused_at, time)) / 1000
         state.paused_at = None
 
 
@@ -105,7 +105,8 @@ def _run_resumed(state: RunState, body: dict[str, Any]) -> None:
         state.recoveries += 1
     state.running = 0
     if state.paused_at is None and "downtime_ms" in body["data"]:
-        state.downtime_ms = round((state.downtime_ms or 0.0) + body["data"]["downtime_ms"], 3)
+        downtime = whole_microseconds(body["data"]["downtime_ms"])
+        state.downtime_ms = (whole_microseconds(state.downtime_ms) + downtime) / 1000
     for task in state.tasks.values():
         if task.status in ("running", "waiting") and task.count is None:
             task.status = "pending"  # its body died with the process; what it asked for stays in ``waiting``

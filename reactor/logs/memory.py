@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Iterable, Sequence
 from heapq import merge
 from itertools import islice
 from typing import TypeAlias
@@ -112,19 +113,14 @@ class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops, Me
     async def whole(self, after: int, limit: int, *, tenant: str = "") -> list[Committed | Removed]:
         # only those that have something behind the position: few, for a reader that keeps up
         runs = [run for run in self._runs.values() if run.position > after and run.tenant == tenant]
-        windows = islice(merge(*(run.positioned(after) for run in runs)), limit)
-        entries = merge(
-            ((position, run.window(i)) for position, run, i in windows), self._removed.after(after, tenant), key=_first
-        )
-        found: list[Committed | Removed] = []
-        size = 0
-        for _, entry in islice(entries, limit):
-            if isinstance(entry, Committed):
-                size += sum(len(event.json) for event in entry.events)
-                if size > bounds.READ_BYTES and found:
-                    break
-            found.append(entry)
-        return found
+        return _page(runs, self._removed.after(after, tenant), after, limit)
+
+    async def of_runs(
+        self, after: int, limit: int, *, runs: Sequence[str], tenant: str = ""
+    ) -> list[Committed | Removed]:
+        found = [self._runs[key] for run_id in dict.fromkeys(runs) if (key := (tenant, run_id)) in self._runs]
+        removed = self._removed.after(after, tenant, frozenset(runs))
+        return _page(found, removed, after, limit)
 
     # --- the list of runs ---
 
@@ -224,6 +220,23 @@ class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops, Me
                 del self._trees[tenant, run.root]
         self.forget_checkpoints(run_id, tenant=tenant)
         self.forget_answers(run_id, tenant=tenant)
+
+
+def _page(
+    runs: Iterable[StoredRun], removed: Iterable[tuple[int, Removed]], after: int, limit: int
+) -> list[Committed | Removed]:
+    """The windows of some runs behind a position, and between them those that were deleted: one page of them."""
+    windows = islice(merge(*(run.positioned(after) for run in runs)), limit)
+    entries = merge(((position, run.window(i)) for position, run, i in windows), removed, key=_first)
+    found: list[Committed | Removed] = []
+    size = 0
+    for _, entry in islice(entries, limit):
+        if isinstance(entry, Committed):
+            size += sum(len(event.json) for event in entry.events)
+            if size > bounds.READ_BYTES and found:
+                break
+        found.append(entry)
+    return found
 
 
 def _first(pair: tuple[int, Committed | Removed]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from reactor import bounds
 from reactor.ports.order import Removed
@@ -24,12 +24,14 @@ class RemovedRuns:
         if len(self._entries) > bounds.REMOVED_RUNS:
             self._forgotten = self._entries.pop(0)[0]
 
-    def after(self, position: int, tenant: str) -> Iterator[tuple[int, Removed]]:
-        """(position, run) of those behind a position, in order."""
+    def after(
+        self, position: int, tenant: str, of_runs: Collection[str] | None = None
+    ) -> Iterator[tuple[int, Removed]]:
+        """(position, run) of those behind a position, in order. ``of_runs``: only those with one of these ids."""
         if position < self._forgotten:
             yield self._forgotten, Removed(self._forgotten, "", 0, "", None)
         for at, of, removed in self._entries[bisect_right(self._entries, position, key=_position) :]:
-            if of == tenant:
+            if of == tenant and (of_runs is None or removed.run_id in of_runs):
                 yield at, removed
 
 

@@ -12,7 +12,7 @@ from reactor.logs.stops import take_stop
 from reactor.ports.clock import Clock
 from reactor.ports.index import RunIndex
 from reactor.ports.log import EventLog
-from reactor.ports.order import CommitOrder, WholeOrder
+from reactor.ports.order import CommitOrder, RunsOrder, WholeOrder
 from reactor.ports.outputs import OutputStore
 from reactor.ports.sharing import Lease
 from reactor.ports.stores import Checkpoints, CleanStops, DigestKey, Idempotency, KeepsTime, Log
@@ -36,6 +36,8 @@ class Stores:
     """None where the log does not have it: then the stream of a tree cannot be had."""
     whole: WholeOrder | None
     """None where the log does not have it: then the events of all runs cannot be had."""
+    of_runs: RunsOrder | None
+    """None where the log does not have it: then those of some runs are looked for among those of all."""
     embedded: tuple[str, ...]
     """What the log does not implement. It is kept in memory, and lost when the process ends."""
 
@@ -67,6 +69,7 @@ def stores_of(log: Log) -> Stores:
         log if isinstance(log, Lease) else AlwaysHolder(),
         log if isinstance(log, CommitOrder) else None,
         log if isinstance(log, WholeOrder) else None,
+        log if isinstance(log, RunsOrder) else None,
         tuple(name for name, is_there in found.items() if not is_there),
     )
 

@@ -2,7 +2,7 @@
 
 log         EventLog: stores the windows of runs and reads them back; RunRecord
 index       RunIndex: the list of runs, and deleting one
-order       CommitOrder, WholeOrder: the windows of a tree, or of all runs, in the order of their commits
+order       CommitOrder, WholeOrder, RunsOrder: the windows of a tree, of all runs, of some, in the order of commits
 outputs     OutputStore: the outputs that ``cache=`` keeps
 stores      Checkpoints, Idempotency, CleanStops, DigestKey; Lifecycle; KeepsTime; Log: what an engine needs at least
 sharing     Lease, LiveFeed, Slots: what several processes share
@@ -24,7 +24,7 @@ from reactor.ports.clock import Clock, Timer
 from reactor.ports.executor import Done, Executor, Job, Work
 from reactor.ports.index import RunIndex
 from reactor.ports.log import EventLog, RunRecord
-from reactor.ports.order import CommitOrder, Committed, Removed, WholeOrder
+from reactor.ports.order import CommitOrder, Committed, Removed, RunsOrder, WholeOrder
 from reactor.ports.outputs import OutputStore
 from reactor.ports.schedules import ScheduleRecord, ScheduleStore
 from reactor.ports.sharing import Lease, LiveFeed, Slots, SlotWaiter, Stop
@@ -57,6 +57,7 @@ __all__ = [
     "Removed",
     "RunIndex",
     "RunRecord",
+    "RunsOrder",
     "ScheduleRecord",
     "ScheduleStore",
     "SlotWaiter",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from reactor.events.event import Event
@@ -59,5 +60,23 @@ class WholeOrder(Protocol):
         none. What was read up to a position changes only by deleting runs and by trimming them.
 
         A log remembers the last ``bounds.REMOVED_RUNS`` runs that were deleted.
+        """
+        ...
+
+
+@runtime_checkable
+class RunsOrder(Protocol):
+    """Reads the windows of some runs by their positions. A log with ``WholeOrder`` may have it: without it, the events
+    of all runs are read where only those of some are wanted."""
+
+    async def of_runs(
+        self, after: int, limit: int, *, runs: Sequence[str], tenant: str = ""
+    ) -> list[Committed | Removed]:
+        """What ``whole`` has of these runs, in the same order and within the same bounds.
+
+        - ``runs``: at most ``bounds.RUNS_AT_ONCE`` different ids; those that the log does not know have nothing.
+        - An entry for runs that the log has forgotten belongs to it, since one of these may have been among them.
+
+        What it costs depends on these runs, not on how much the log has of others.
         """
         ...

@@ -7,15 +7,18 @@ that was deleted is told by ``stream.gap {from, to, reason: deleted}`` in place 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 import orjson
 
+from reactor import bounds
 from reactor.errors import LogUnavailable, UnknownRun
-from reactor.events.event import Notice
+from reactor.events.event import Notice, Window
+from reactor.events.values import named
 from reactor.events.vocabulary import TERMINAL
 from reactor.ports.order import Committed, Removed, WholeOrder
+from reactor.requests import check_run_id
 from reactor.runs.open_runs import OpenRuns
 from reactor.runs.positions import START, WINDOWS, Place, TreeCursor, TreeEvent, placed
 from reactor.stream.feed import Closed
@@ -32,10 +35,23 @@ class Selection(NamedTuple):
     """The child runs of this run."""
     meta: Mapping[str, str] = {}
     """Members of the meta of a run, each with its value, or with the JSON of a value that is no string."""
+    runs: tuple[str, ...] | None = None
+    """These runs, also those that have not started yet."""
 
     @property
-    def is_all(self) -> bool:
+    def takes_every_run(self) -> bool:
+        """Of those that are named, or of all: nothing else of a run decides."""
         return self.workflow is None and self.parent is None and not self.meta
+
+
+def check_runs(runs: Iterable[str]) -> tuple[str, ...]:
+    """The ids without repetition. Raises TypeError, InvalidRunId, and ValueError for none or too many."""
+    if isinstance(runs, str):
+        raise TypeError(f"runs must be a list of run ids, not {named(runs)}: [{runs[:100]!r}]")
+    ids = tuple(dict.fromkeys(map(check_run_id, runs)))
+    if not 1 <= len(ids) <= bounds.RUNS_AT_ONCE:
+        raise ValueError(f"{len(ids):,} runs are named, but it must be 1 to {bounds.RUNS_AT_ONCE}")
+    return ids
 
 
 class AllEvents:
@@ -47,6 +63,7 @@ class AllEvents:
         self._runs = runs
         self._whole: WholeOrder = runs.whole
         self._selection = selection
+        self._runs_wanted = None if selection.runs is None else frozenset(selection.runs)
         self._place = Place(after, runs.clock)
         self.is_over = False
         self.status: str | None = None
@@ -71,8 +88,15 @@ class AllEvents:
         return self._place.notice(type, "", data)
 
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
-        """Calls ``wake`` whenever a run has published something, and when the engine closes; returns what ends that."""
-        return self._runs.windows.subscribe(on_next=lambda _: wake(), on_completed=wake).dispose
+        """Calls ``wake`` whenever one of these runs has published something, and when the engine closes; returns what
+        ends that."""
+        ids = self._runs_wanted
+
+        def published(window: Window) -> None:
+            if ids is None or window[0].run_id in ids:
+                wake()
+
+        return self._runs.windows.subscribe(on_next=published, on_completed=wake).dispose
 
     async def is_deleted(self) -> bool:
         """False: a log is never deleted under its engine."""
@@ -89,14 +113,24 @@ class AllEvents:
 
     async def read(self) -> list[TreeEvent]:
         """What comes next; empty where there is nothing more yet, or where ``is_behind`` says so."""
-        found = await self._whole.whole(self.position, WINDOWS)
+        found = await self._find()
         events: list[TreeEvent] = []
         for entry in found:
             self._place.come_to(entry.position)
-            events += await (self._removed(entry) if isinstance(entry, Removed) else self._events_of(entry))
+            if self._may_be_of_it(entry.run_id):
+                events += await (self._removed(entry) if isinstance(entry, Removed) else self._events_of(entry))
             self._place.after = TreeCursor(entry.position)
         self.is_behind = bool(found) and not events
         return events
+
+    async def _find(self) -> list[Committed | Removed]:
+        """What comes next in the log; of a log that cannot look for some runs it is what comes of all."""
+        if self._selection.runs is None or self._runs.of_runs is None:
+            return await self._whole.whole(self.position, WINDOWS)
+        return await self._runs.of_runs.of_runs(self.position, WINDOWS, runs=self._selection.runs)
+
+    def _may_be_of_it(self, run_id: str) -> bool:
+        return self._runs_wanted is None or run_id in self._runs_wanted or not run_id
 
     async def _events_of(self, window: Committed) -> list[TreeEvent]:
         events, gap = self._place.unseen(window)
@@ -110,6 +144,8 @@ class AllEvents:
         """A ``stream.gap`` for what is gone and was not seen. Of a run that began before the reader's cursor nobody
         knows how much was seen: then all of it."""
         if not removed.run_id:
+            if await self._are_all_there():
+                return []
             data: dict[str, object] = {"from": self.position + 1, "to": removed.position, "reason": "forgotten"}
             return [TreeEvent(self.notice("stream.gap", data), removed.position, 0)]
         seen = self._place.seen_of(removed.run_id, 0)
@@ -119,13 +155,24 @@ class AllEvents:
         gap = self._place.gap(removed.run_id, gone, removed.position, 0, "deleted")
         return [gap._replace(position=removed.position)]  # nothing else stands there
 
+    async def _are_all_there(self) -> bool:
+        """Whether runs are named, and the log has them all: then none of them is among those it has forgotten."""
+        if self._selection.runs is None:
+            return False
+        try:
+            for run_id in self._selection.runs:
+                await self._runs.index.record(run_id)
+        except UnknownRun:
+            return False
+        return True
+
     def _may_want(self, removed: Removed) -> bool:
         """Of a deleted run the meta is not known: it may have been wanted."""
         wanted = self._selection
         return wanted.workflow in (None, removed.workflow) and wanted.parent in (None, removed.parent)
 
     async def _is_wanted(self, window: Committed) -> bool:
-        if self._selection.is_all:
+        if self._selection.takes_every_run:
             return True
         known = self._wanted.get(window.run_id)
         if known is None or window.first_seq == 1:  # a new run may have the id of one that was deleted

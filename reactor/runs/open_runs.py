@@ -45,6 +45,7 @@ class OpenRuns:
         self.checkpoints = stores.checkpoints
         self.order = stores.order
         self.whole = stores.whole
+        self.of_runs = stores.of_runs
         self.leases = Leases(stores.lease, self.check_new)
         stores.lease.when_lost(self._on_lease_lost)
         self.clock = clock

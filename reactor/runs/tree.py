@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from reactor import bounds
 from reactor.errors import RunNotHere, UnknownRun
 from reactor.events.state import ENDED, RUN_ENDED, RunState
 from reactor.ports.log import RunRecord
-from reactor.runs.all_events import AllEvents, Selection
+from reactor.runs.all_events import AllEvents, Selection, check_runs
 from reactor.runs.open_runs import OpenRuns
 from reactor.runs.positions import START, TreeCursor
 from reactor.runs.run import Run
@@ -174,13 +174,18 @@ class TreeQueries:
         workflow: str | None = None,
         parent: str | None = None,
         meta: Mapping[str, str] | None = None,
+        runs: Iterable[str] | None = None,
     ) -> AllEvents:
         """The events of all runs in the order in which they were committed, from a cursor on.
 
         Only of runs of this ``workflow``, only the child runs of ``parent``, only those with these members of ``meta``.
-        Raises TypeError and ValueError for a bad ``after``; LogUnavailable for a log that does not keep that order.
+        Only of ``runs``, 1 to 100 ids: what that costs depends on these runs. They need not have started.
+
+        Raises TypeError and ValueError for a bad ``after`` or bad ``runs``; LogUnavailable for a log that does not keep
+        that order.
         """
-        return AllEvents(self._runs, TreeCursor.of(after), Selection(workflow, parent, meta or {}))
+        ids = None if runs is None else check_runs(runs)
+        return AllEvents(self._runs, TreeCursor.of(after), Selection(workflow, parent, meta or {}, ids))
 
     async def tree_events(self, run_id: str, after: TreeCursor | str | int = START) -> TreeEvents:
         """The events of a run and of all runs below it, in the order in which they were committed; then live.

@@ -3,6 +3,7 @@
 log_laws         LOG_LAWS: what an ``EventLog`` of yours must keep
 index_laws       INDEX_LAWS: the same for a ``RunIndex``
 store_laws       OUTPUT_LAWS, CHECKPOINT_LAWS, IDEMPOTENCY_LAWS, ORDER_LAWS, WHOLE_LAWS, STOP_LAWS, DIGEST_KEY_LAWS
+runs_laws        RUNS_LAWS: what a log keeps that finds the windows of some runs
 sharing_laws     LEASE_LAWS, SLOT_LAWS: what processes share
 executor_laws    EXECUTOR_LAWS: what an ``Executor`` of yours must keep
 executor_bodies  DEF and ASYNC, the bodies that those laws run; they are in ``executor_laws`` too
@@ -37,6 +38,7 @@ from reactor.testing.faulty_logs import FaultyLog, LogAround, SlowLog
 from reactor.testing.index_laws import LAWS as INDEX_LAWS
 from reactor.testing.log_laws import LAWS as LOG_LAWS
 from reactor.testing.reading import read_all
+from reactor.testing.runs_laws import RUNS_LAWS
 from reactor.testing.sharing_laws import LEASE_LAWS, SLOT_LAWS
 from reactor.testing.store_laws import (
     CHECKPOINT_LAWS,
@@ -61,6 +63,7 @@ __all__ = [
     "LOG_LAWS",
     "ORDER_LAWS",
     "OUTPUT_LAWS",
+    "RUNS_LAWS",
     "SLOT_LAWS",
     "STOP_LAWS",
     "WHOLE_LAWS",

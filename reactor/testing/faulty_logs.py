@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from reactor.clock import SystemClock
 from reactor.errors import LogUnavailable
@@ -51,6 +51,18 @@ class LogAround:
         if self._stores.whole is None:
             raise LogUnavailable("this log does not keep the order of commits", path="")
         return await self._stores.whole.whole(after, limit, tenant=tenant)
+
+    async def of_runs(
+        self, after: int, limit: int, *, runs: Sequence[str], tenant: str = ""
+    ) -> list[Committed | Removed]:
+        """Of a log that has only ``whole`` these runs are looked for in it."""
+        if self._stores.of_runs is not None:
+            return await self._stores.of_runs.of_runs(after, limit, runs=runs, tenant=tenant)
+        while page := await self.whole(after, limit, tenant=tenant):
+            if found := [entry for entry in page if entry.run_id in ("", *runs)]:
+                return found
+            after = page[-1].position
+        return []
 
     async def record(self, run_id: str, *, tenant: str = "") -> RunRecord:
         return await self.inner.record(run_id, tenant=tenant)

@@ -6,8 +6,6 @@ import asyncio
 import os
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ import pytest
 
 from reactor_web.sse.parser import Frame, Parser
 from tests.helpers.paths import ROOT
+from tests.helpers.warm import Started, start_python
 
 DAG = {
     "tasks": [
@@ -45,17 +44,14 @@ class Seeds:
             self._port: int = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self._port}"
         self._store = store
-        self._process: subprocess.Popen[str] | None = None
+        self._process: Started | None = None
 
     async def start(self) -> None:
         await asyncio.to_thread(self._start)
 
     def _start(self) -> None:
-        command = [sys.executable, str(ROOT / "examples/seeds.py"), "--port", str(self._port)]
-        self._process = subprocess.Popen(
-            [*command, "--store", f"sqlite:///{self._store}"], stdout=subprocess.PIPE, text=True, start_new_session=True
-        )
-        assert self._process.stdout is not None
+        command = [ROOT / "examples/seeds.py", "--port", self._port, "--store", f"sqlite:///{self._store}"]
+        self._process = start_python(*command, new_session=True, quiet=True)
         line = self._process.stdout.readline()
         assert "Running on" in line, line
 

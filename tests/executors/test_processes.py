@@ -180,11 +180,11 @@ async def test_no_more_idle_workers_are_kept_than_asked_for(voice: RecordedVoice
 
 
 @pytest.mark.slow
-async def test_forty_bodies_are_in_flight_at_once(fresh: ProcessExecutor, voice: RecordedVoice) -> None:
+async def test_33_bodies_are_in_flight_at_once(fresh: ProcessExecutor, voice: RecordedVoice) -> None:
     """More than any default pool of threads has (32), at the same time, and each gets its own answer."""
-    running = {name: Submitted(fresh, work_for(bodies.meet, voice, name=name)) for name in map(str, range(40))}
-    await voice.until(lambda: len(voice.questions) == 40)
-    assert len(fresh.children) == 40
+    running = {name: Submitted(fresh, work_for(bodies.meet, voice, name=name)) for name in map(str, range(33))}
+    await voice.until(lambda: len(voice.questions) == 33)
+    assert len(fresh.children) == 33
     for prompt, answer in voice.questions:
         answer.set_result(prompt)
     for name, body in running.items():
@@ -307,10 +307,10 @@ async def test_a_cancel_before_the_worker_is_there_starts_nothing(fresh: Process
 @pytest.mark.slow
 async def test_a_cancel_at_any_moment_ends_a_body_once(executor: ProcessExecutor, voice: RecordedVoice) -> None:
     """Wherever the interrupt hits, the body is answered for, and the next one runs."""
-    for moment in range(1, 40):
+    for moment in range(24):
         voice.heard.clear()
         running = Submitted(executor, work_for(bodies.say_all, voice, count=20))
-        await voice.until(lambda moment=moment, running=running: len(voice.heard) >= moment % 24 or running.has_ended)
+        await voice.until(lambda moment=moment, running=running: len(voice.heard) >= moment or running.has_ended)
         running.job.cancel()
         output, error = await running.outcome()
         assert output == "said" or isinstance(error, asyncio.CancelledError)

@@ -1,7 +1,7 @@
 """The command ``reactor``, and code, in a process of its own.
 
-``reactor`` and ``run_code`` use a fork of an interpreter that has imported the packages before: the import takes longer
-than most of what then runs. ``start_reactor`` starts the command as a shell would.
+All of them are forks of an interpreter that has imported the packages before: the import takes longer than most of what
+then runs. ``start_reactor`` starts the command as a process that can be killed.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ from pathlib import Path
 from types import ModuleType
 
 from tests.helpers.paths import ROOT
+from tests.helpers.warm import Started, start_python
 
 COMMAND = (sys.executable, "-m", "reactor_web")
 SECONDS = 60
 """How long a command may take."""
 
 
-def _environment(columns: int = 200) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": str(columns)}
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
 
 
 def reactor(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -71,24 +72,20 @@ def _server() -> socket.socket:
     return ours
 
 
-def start_reactor(*arguments: object, columns: int = 200) -> subprocess.Popen[str]:
+def start_reactor(*arguments: object, columns: int = 200) -> Started:
     """Starts the command; the caller ends it. ``columns``: how wide its terminal would be."""
-    return subprocess.Popen(
-        [*COMMAND, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
-        env=_environment(columns),
-    )  # fmt: skip
+    return start_python("-m", "reactor_web", *arguments, COLUMNS=str(columns))
 
 
-def start_server(*arguments: object) -> tuple[str, subprocess.Popen[str]]:
+def start_server(*arguments: object) -> tuple[str, Started]:
     """Starts ``reactor serve`` on a free port: the URL of its API, and the process."""
     process = start_reactor("serve", *arguments, "--port", 0)
-    assert process.stdout is not None
     match = re.search(r"serving on (\S+)", process.stdout.readline())
     assert match is not None
     return f"{match[1]}/api/v1", process
 
 
-def end(process: subprocess.Popen[str]) -> None:
+def end(process: Started) -> None:
     """Kills a process, if it still runs, and closes its pipes."""
     process.kill()
     process.communicate()

@@ -24,7 +24,8 @@ class ByteProxy:
         self.connections += 1
         self._open.add(asyncio.current_task())
         try:
-            with suppress(OSError):  # the server may be down
+            # the server may be down; and at the end of a test a task that is cancelled would be told as an error
+            with suppress(OSError, asyncio.CancelledError):
                 await self._pass_on(reader, writer)
         finally:
             await _close(writer)

@@ -29,7 +29,6 @@ class Life:
     def begin_again(self) -> None:
         port = self.base.rpartition(":")[2]
         self.process = start_reactor("serve", FLOW, "--store", self.store, "--port", port)
-        assert self.process.stdout is not None
         assert "serving" in self.process.stdout.readline()
 
     def start_run(self, **input: object) -> None:

@@ -18,7 +18,7 @@ class Count:
 class Lines:
     """Unnamed frames ``{"line": …}``; the end of a task has a second one with the number of tasks that have ended."""
 
-    info = DialectInfo("lines", headers={"X-Lines": "1"}, heartbeat=1.0, folds=True, refuses=frozenset({"throttle"}))
+    info = DialectInfo("lines", headers={"X-Lines": "1"}, heartbeat=0.1, folds=True, refuses=frozenset({"throttle"}))
 
     def begin(self, started: Event | None, mode: Opening) -> tuple[Count, bytes]:
         hello = b'data: {"line":"hello"}\n\n' if mode == "fresh" else b""

@@ -38,6 +38,12 @@ class Script:
         self.shown.append(json.loads(line))
         return self.shown[-1]
 
+    async def say(self, line: str) -> None:
+        """A line on its stdin."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{line}\n".encode())
+        await self._process.stdin.drain()
+
     async def rest(self) -> Shown:
         while await self.next() is not None:
             pass
@@ -48,7 +54,7 @@ class Script:
 async def script(name: str, *arguments: str) -> AsyncGenerator[Script]:
     pipe = asyncio.subprocess.PIPE
     command = [*node_script(name), *arguments]
-    process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe, limit=1 << 20)
+    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe, limit=1 << 20)
     try:
         yield Script(process)
     finally:

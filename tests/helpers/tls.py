@@ -17,9 +17,13 @@ MAKE_CERTIFICATE = (
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ``cert.pem`` and ``key.pem``."""
+    return make_certificate(tmp_path_factory.mktemp("tls"))
+
+
+def make_certificate(place: Path) -> Path:
+    """Writes ``cert.pem`` and ``key.pem`` into this folder."""
     if shutil.which("openssl") is None:
         pytest.skip("makes its certificate with openssl, which is not here")
-    place = tmp_path_factory.mktemp("tls")
     made = subprocess.run(
         [*MAKE_CERTIFICATE.split(), "-keyout", str(place / "key.pem"), "-out", str(place / "cert.pem")],
         capture_output=True,

@@ -18,11 +18,13 @@ from reactor.testing import (
     LOG_LAWS,
     ORDER_LAWS,
     OUTPUT_LAWS,
+    RUNS_LAWS,
     STOP_LAWS,
     WHOLE_LAWS,
     LogAround,
     index_laws,
     log_laws,
+    runs_laws,
     store_laws,
 )
 
@@ -79,6 +81,12 @@ async def test_answers(law: store_laws.IdempotencyLaw, log: AnyLog) -> None:
 @pytest.mark.parametrize("law", WHOLE_LAWS, ids=name_of)
 async def test_the_order_of_all_commits(law: store_laws.WholeLaw, log: AnyLog) -> None:
     """A log keeps the laws of ``WholeOrder``."""
+    await law(log)
+
+
+@pytest.mark.parametrize("law", RUNS_LAWS, ids=name_of)
+async def test_the_order_of_commits_of_some_runs(law: runs_laws.RunsLaw, log: AnyLog) -> None:
+    """A log keeps the laws of ``RunsOrder``."""
     await law(log)
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import pwd
 import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import orjson
@@ -454,13 +456,30 @@ async def test_a_folder_that_cannot_be_written_is_refused() -> None:
     await refused(Path("/proc/runs.db"))
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-async def test_a_read_only_file_is_refused(path: Path) -> None:
+@contextmanager
+def as_one_who_may_not_write_everywhere() -> Iterator[None]:
+    """Of a test that runs as root, the block is nobody's."""
+    if os.geteuid():
+        yield
+        return
+    os.seteuid(pwd.getpwnam("nobody").pw_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+async def test_a_read_only_file_is_refused() -> None:
     """A file that may only be read is refused in a sentence."""
-    async with opened(path):
-        pass
-    path.chmod(0o400)
-    await refused(path)
+    with TemporaryDirectory() as name:  # where everybody may go, and make the files beside
+        path = Path(name, "runs.db")
+        async with opened(path):
+            pass
+        Path(name).chmod(0o777)
+        Path(name, "runs.db.lock").unlink()
+        path.chmod(0o444)
+        with as_one_who_may_not_write_everywhere():
+            assert "may only be read" in await refused(path)
 
 
 async def filled(path: Path) -> None:

@@ -12,15 +12,20 @@ export async function launch() {
 /** A line of JSON for the test that runs this script. */
 export const show = (value) => console.log(JSON.stringify(value));
 
-/** A page whose uncaught errors end the script, and that tells every request it makes: `requests` has the URLs. */
+/**
+ * A page whose uncaught errors end the script. It tells every request it makes (`requests` has the URLs) and what it
+ * writes to its console as an error (`errors`).
+ */
 export async function open(context, url) {
   const page = await context.newPage();
   const requests = [];
+  const errors = [];
   page.on("request", (request) => requests.push(request.url()));
+  page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
   page.on("pageerror", (error) => {
     console.error(error);
     process.exit(1);
   });
   await page.goto(url);
-  return { page, requests };
+  return { page, requests, errors };
 }

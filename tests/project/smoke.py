@@ -18,6 +18,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.request import Request, urlopen
 
+SCRIPTS = Path(__file__).parents[2] / "web" / "reactor_web" / "javascript"
+"""What must have come along: the folder beside this file, only to compare with it."""
 COMMAND = Path(sys.executable).parent / "reactor"
 SECONDS = 60
 
@@ -139,11 +141,24 @@ def check_serve(project: Path) -> None:
         events = [line.removeprefix("event: ") for line in lines if line.startswith("event: ")]
         assert events[0] == "run.started", events
         assert events[-2:] == ["run.completed", "stream.end"], events
+        check_client(url)
         server.send_signal(signal.SIGTERM)
         assert server.wait(SECONDS) == 0
     finally:
         server.kill()
         server.communicate()
+
+
+def check_client(url: str) -> None:
+    """Every module of the JavaScript client has come along, and is served, without its comments."""
+    modules = sorted([*SCRIPTS.glob("*.js"), *SCRIPTS.glob("*.d.ts")])
+    assert "reactor.js" in [path.name for path in modules], SCRIPTS
+    for path in modules:
+        with urlopen(f"{url}/client/{path.name}", timeout=SECONDS) as response:
+            assert response.headers["Content-Type"] == "text/javascript; charset=utf-8"
+            lines = response.read().split(b"\n")
+            assert len(lines) > 1, path.name
+            assert set(lines) <= set(path.read_bytes().split(b"\n")), path.name
 
 
 def check_mount(project: Path) -> None:

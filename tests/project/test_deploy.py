@@ -62,10 +62,9 @@ def test_the_documented_command_serves_is_healthy_and_ends_on_sigterm(where: str
     given = {"report.py": str(FLOW), store: f"sqlite:///{tmp_path}/runs.db"}
     process = start_reactor(*[given.get(argument, argument) for argument in arguments], "--port", 0)
     try:
-        assert process.stdout is not None
         line = process.stdout.readline()
         port = line.strip().rpartition(":")[2]
-        assert port.isdigit(), (line, process.stderr and process.poll() is not None and process.stderr.read())
+        assert port.isdigit(), (line, process.poll() is not None and process.stderr.read())
         check = health_check(port)
         assert subprocess.run(check, capture_output=True).returncode == 0
         url = f"http://127.0.0.1:{port}/api/v1"

@@ -17,50 +17,68 @@ import reactor_web
 from tests.helpers.paths import ROOT
 
 CLEAN, WRONG = ROOT / "tests" / "typing" / "clean.py", ROOT / "tests" / "typing" / "wrong.py"
+FILES = (CLEAN, WRONG)
 
-Check = Callable[[Path, Path], dict[int, str]]
-"""The errors of a file by their line. The folder is for what the checker keeps."""
+Found = dict[Path, dict[int, str]]
+"""The errors of each file by their line."""
 
 
-def pyright(file: Path, folder: Path) -> dict[int, str]:
-    # a copy: pyright looks for files below its configuration only
-    shutil.copy(file, folder)
+def pyright(folder: Path) -> Found:
+    # copies: pyright looks for files below its configuration only
+    copies = {str(folder / file.name): file for file in FILES}
+    for copy, file in copies.items():
+        shutil.copy(file, copy)
     (folder / "pyrightconfig.json").write_text(json.dumps({"typeCheckingMode": "strict"}))
     command = [Path(sys.executable).parent / "pyright", "--outputjson", "--pythonpath", sys.executable, "-p", folder]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     found = json.loads(done.stdout)
-    assert found["summary"]["filesAnalyzed"] == 1, done.stdout
-    errors = [one for one in found["generalDiagnostics"] if one["severity"] == "error"]
-    return {one["range"]["start"]["line"] + 1: one["message"] for one in errors}
+    assert found["summary"]["filesAnalyzed"] == len(FILES), done.stdout
+    errors: Found = {file: {} for file in FILES}
+    for one in found["generalDiagnostics"]:
+        if one["severity"] == "error":
+            errors[copies[one["file"]]][one["range"]["start"]["line"] + 1] = one["message"]
+    return errors
 
 
-def mypy(file: Path, folder: Path) -> dict[int, str]:
-    command = [sys.executable, "-m", "mypy", "--strict", "--no-pretty", f"--cache-dir={folder}", "--config-file=", file]
+def mypy(folder: Path) -> Found:
+    options = ["--strict", "--no-pretty", f"--cache-dir={folder}", "--config-file="]
+    command = [sys.executable, "-m", "mypy", *options, *FILES]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=folder)
     assert done.returncode in (0, 1), done.stdout + done.stderr
-    lines = re.findall(rf"^{re.escape(str(file))}:(\d+): error: (.*)$", done.stdout, re.MULTILINE)
-    assert bool(lines) is bool(done.returncode), done.stdout
-    return {int(line): message for line, message in lines}
+    errors: Found = {
+        file: {
+            int(line): message
+            for line, message in re.findall(rf"^{re.escape(str(file))}:(\d+): error: (.*)$", done.stdout, re.MULTILINE)
+        }
+        for file in FILES
+    }
+    assert any(errors.values()) is bool(done.returncode), done.stdout
+    return errors
+
+
+@pytest.fixture(scope="module", params=[pyright, mypy], ids=lambda check: check.__name__)
+def found(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Found:
+    """What a checker says of both files: it reads the library once for both."""
+    check: Callable[[Path], Found] = request.param
+    return check(tmp_path_factory.mktemp(check.__name__))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("check", [pyright, mypy])
-def test_what_is_right_has_no_error(check: Check, tmp_path: Path) -> None:
+def test_what_is_right_has_no_error(found: Found) -> None:
     """Decorators, lambdas, operators, runs and handlers, without an ignore and without a cast."""
-    assert check(CLEAN, tmp_path) == {}
+    assert found[CLEAN] == {}
     assert "ignore" not in CLEAN.read_text()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("check", [pyright, mypy])
-def test_what_is_wrong_is_an_error_on_its_line(check: Check, tmp_path: Path) -> None:
+def test_what_is_wrong_is_an_error_on_its_line(found: Found) -> None:
     """The lines with ``# error``, in both checkers, and no others."""
     lines = WRONG.read_text().splitlines()
     marked = [number for number, line in enumerate(lines, 1) if line.endswith("# error")]
-    found = check(WRONG, tmp_path)
+    errors = found[WRONG]
     assert len(marked) > 25
-    assert {line: found.get(line) for line in marked if line not in found} == {}
-    assert {line: message for line, message in found.items() if line not in marked} == {}
+    assert [line for line in marked if line not in errors] == []
+    assert {line: message for line, message in errors.items() if line not in marked} == {}
 
 
 @pytest.mark.parametrize("package", [reactor, reactor_web])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -30,7 +28,8 @@ from tests.helpers.crash import RUN_ID, check_laws, crashed_log, read_with_blobs
 from tests.helpers.events import of_type, only
 from tests.helpers.inside import recovery_done
 from tests.helpers.runs import open_run, open_runs, turns, wait_for_event, wait_until
-from tests.recovery.test_kill import ENVIRONMENT, ROOT, kill
+from tests.helpers.warm import start_python
+from tests.recovery.test_kill import kill
 
 CHILD_ID = f"{RUN_ID}.delegate.1"
 SOON = 60
@@ -205,12 +204,7 @@ async def test_a_run_goes_on_as_it_was_when_its_log_ended(scenario: str, tmp_pat
 
 
 def live_and_die(store: str, scenario: str) -> None:
-    command = [sys.executable, "-m", "tests.helpers.controlled", store, scenario]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=ENVIRONMENT
-    ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
+    with start_python("-m", "tests.helpers.controlled", store, scenario) as process:
         line = process.stdout.readline()
         kill(process)
         assert line == "ready\n", process.stderr.read()

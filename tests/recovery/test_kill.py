@@ -8,8 +8,6 @@ import os
 import random
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -23,10 +21,9 @@ from reactor.events.fold import replay
 from reactor.events.vocabulary import TERMINAL
 from reactor.testing import read_all
 from tests.helpers.crash import check_laws, ended_in, in_log
-from tests.helpers.paths import ROOT
+from tests.helpers.warm import Started, start_python
 from tests.helpers.workflows import EXPECTED, NOT_RECOVERABLE, noted
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 SEED = int(os.environ.get("KILL_SEED", "20261121"))
 KILLS = int(os.environ.get("KILLS", "50"))
 KILLS_HTTP = int(os.environ.get("KILLS_HTTP", "10"))
@@ -85,7 +82,7 @@ def story(folder: Path, name: str) -> Story:
     return Story(name, folder / f"{name}.db", folder / f"{name}.journal")
 
 
-def wait_for_events(story: Story, count: int, process: subprocess.Popen[str]) -> None:
+def wait_for_events(story: Story, count: int, process: Started) -> None:
     """Returns as soon as this life has added so many events, or the run or the process has ended."""
     seen = len(in_log(story.log, story.run_id)) if story.log.exists() else 0
     deadline = time.monotonic() + WAIT_SECONDS
@@ -97,7 +94,7 @@ def wait_for_events(story: Story, count: int, process: subprocess.Popen[str]) ->
         time.sleep(0.005)
 
 
-def kill(process: subprocess.Popen[str]) -> None:
+def kill(process: Started) -> None:
     process.send_signal(signal.SIGKILL)
     process.wait()
 
@@ -105,11 +102,8 @@ def kill(process: subprocess.Popen[str]) -> None:
 # --- in process -------------------------------------------------------------------------------------------------
 
 
-def start_child(story: Story) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.helpers.killed", f"sqlite:///{story.log}", story.run_id, str(story.journal)]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=ENVIRONMENT
-    )
+def start_child(story: Story) -> Started:
+    return start_python("-m", "tests.helpers.killed", f"sqlite:///{story.log}", story.run_id, story.journal)
 
 
 def live_and_die(story: Story, chance: random.Random) -> bool:
@@ -122,11 +116,8 @@ def live_and_die(story: Story, chance: random.Random) -> bool:
         wait_for_events(story, chance.randint(1, 90), process)
     was_alive = process.poll() is None
     kill(process)
-    assert process.stdout is not None
-    assert process.stderr is not None
-    process.stdout.close()
     errors = process.stderr.read()
-    process.stderr.close()
+    process.close_pipes()
     assert errors.count("Traceback") == errors.count("ValueError: told to fail"), errors
     story.died()
     return was_alive
@@ -169,15 +160,11 @@ async def check_through_the_engine(tale: Story) -> None:
 # --- over HTTP --------------------------------------------------------------------------------------------------
 
 
-def serve(story: Story) -> tuple[str, subprocess.Popen[str]]:
-    command = [
-        sys.executable, "-m", "reactor_web", "serve", "tests/helpers/workflows.py:killed",
-        "--store", f"sqlite:///{story.log}", "--port", "0",
-    ]  # fmt: skip
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT, env=ENVIRONMENT
-    )
-    assert process.stdout is not None
+def serve(story: Story) -> tuple[str, Started]:
+    process = start_python(
+        "-m", "reactor_web", "serve", "tests/helpers/workflows.py:killed",
+        "--store", f"sqlite:///{story.log}", "--port", "0", quiet=True,
+    )  # fmt: skip
     found = re.search(r"serving on (\S+)", process.stdout.readline())
     assert found is not None
     return f"{found[1]}/api/v1", process
@@ -205,8 +192,7 @@ def test_10_kills_of_a_server_repeat_and_lose_nothing(tmp_path: Path) -> None:
         while kills < KILLS_HTTP and not tale.is_over():
             wait_for_events(tale, chance.randint(1, 90), process)
             kill(process)
-            assert process.stdout is not None
-            process.stdout.close()
+            process.close_pipes()
             kills += 1
             tale.died()
             url, process = serve(tale)
@@ -217,7 +203,6 @@ def test_10_kills_of_a_server_repeat_and_lose_nothing(tmp_path: Path) -> None:
             time.sleep(0.05)
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
-        assert process.stdout is not None
-        process.stdout.close()
+        process.close_pipes()
         asyncio.run(check_through_the_engine(tale))
     print(f"{kills} kills in {runs} runs")

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import re
-import signal
 import socket
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,11 +19,9 @@ from reactor_web.client.follow import follow_url
 from reactor_web.sse.parser import Frame
 from tests.helpers import family
 from tests.helpers.crash import check_laws, in_log
-from tests.helpers.paths import ROOT
 from tests.helpers.runs import PATIENCE
 from tests.helpers.sse import parse
-
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+from tests.helpers.warm import start_python
 
 
 def free_port() -> int:
@@ -43,22 +37,19 @@ class Killed:
         self.path = path
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/api/v1"
-        self.process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "reactor_web", "serve", "tests/helpers/family.py", "--port", str(self.port),
-            "--store", f"sqlite:///{self.path}",
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL, cwd=ROOT, env=ENVIRONMENT,
+        self.process = start_python(
+            "-m", "reactor_web", "serve", "tests/helpers/family.py", "--port", self.port,
+            "--store", f"sqlite:///{self.path}", quiet=True,
         )  # fmt: skip
-        assert self.process.stdout is not None
-        line = await asyncio.wait_for(self.process.stdout.readline(), PATIENCE)
-        assert re.search(rb"serving on", line), line
+        line = await asyncio.wait_for(asyncio.to_thread(self.process.stdout.readline), PATIENCE)
+        assert "serving on" in line, line
 
     async def kill(self) -> None:
-        assert self.process is not None
-        self.process.send_signal(signal.SIGKILL)
-        await self.process.wait()
+        self.process.kill()
+        await asyncio.to_thread(self.process.wait)
+        self.process.close_pipes()
 
 
 @asynccontextmanager

@@ -7,8 +7,6 @@ import os
 import random
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
@@ -22,8 +20,8 @@ from reactor import Engine, Event
 from reactor.events.vocabulary import NOTICES
 from reactor_web.client.follow import follow_url
 from tests.helpers.crash import check_laws, in_log
-from tests.helpers.paths import ROOT
 from tests.helpers.runs import PATIENCE
+from tests.helpers.warm import start_python
 from tests.helpers.workflows import followed
 
 SEED = int(os.environ.get("RESUME_SEED", "20261121"))
@@ -155,26 +153,19 @@ class Process:
         self.restarts = 0
 
     async def start(self) -> None:
-        command = [
-            sys.executable, "-m", "reactor_web", "serve", "tests/helpers/workflows.py:followed",
-            "--store", self.store, "--port", str(self.port), "--grace", "0",
-        ]  # fmt: skip
-        self.process = await asyncio.create_subprocess_exec(
-            *command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
-        assert self.process.stdout is not None
-        line = (await self.process.stdout.readline()).decode()
+        self.process = start_python(
+            "-m", "reactor_web", "serve", "tests/helpers/workflows.py:followed",
+            "--store", self.store, "--port", self.port, "--grace", "0", quiet=True,
+        )  # fmt: skip
+        line = await asyncio.to_thread(self.process.stdout.readline)
         found = re.search(r"serving on http://127.0.0.1:(\d+)", line)
         assert found is not None, line
         self.port = int(found[1])
 
     async def stop(self, number: int) -> None:
         self.process.send_signal(number)
-        code = await self.process.wait()
+        code = await asyncio.to_thread(self.process.wait)
+        self.process.close_pipes()
         assert code == (0 if number == signal.SIGTERM else -number)
 
     async def restart(self) -> None:

@@ -7,8 +7,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -26,8 +24,8 @@ from reactor.events.vocabulary import TERMINAL
 from reactor.testing import read_all
 from tests.helpers import bodies
 from tests.helpers.crash import ended_in, in_log
-from tests.helpers.paths import ROOT
 from tests.helpers.runs import PATIENCE, full_log, wait_for_event, wait_until
+from tests.helpers.warm import start_python
 
 GRACE = 4.0
 PROCESSES = os.cpu_count() or 1
@@ -206,16 +204,8 @@ class Served:
     def __init__(self, folder: Path, store: str, grace: float) -> None:
         self.folder = folder
         (folder / "deaf.py").write_text(DEAF_FLOW)
-        command = [sys.executable, "-m", "reactor_web", "serve", str(folder / "deaf.py"), "--port", "0"]
-        self.process = subprocess.Popen(
-            [*command, "--store", store, "--grace", str(grace)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
-        assert self.process.stdout is not None
+        command = ["-m", "reactor_web", "serve", folder / "deaf.py", "--port", 0, "--store", store, "--grace", grace]
+        self.process = start_python(*command, quiet=True)
         found = re.search(r"serving on (\S+)", self.process.stdout.readline())
         assert found is not None
         self.url = f"{found[1]}/api/v1"
@@ -226,8 +216,7 @@ class Served:
     def __exit__(self, *_: object) -> None:
         self.process.kill()
         self.process.wait()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+        self.process.close_pipes()
 
     def begin(self, run_id: str) -> None:
         """Returns once the body runs."""

@@ -25,7 +25,7 @@ from tests.helpers.runs import PATIENCE
 
 LAWFUL = settings(
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
-    max_examples=200,
+    max_examples=120,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
 )

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from reactor import Context, Engine, RunFailed, Workflow, bounds
+from reactor.clock import sleep
 from reactor.events.event import Window
 from reactor.logs.memory import MemoryLog
+from reactor.ports.clock import Clock
 from reactor.testing import FaultyLog, SlowLog, read_all, virtual_engine
 from tests.helpers.crash import check_laws
 from tests.helpers.dags import Spec, build, dags, expected
@@ -131,13 +133,13 @@ async def test_bodies_that_await_their_emits_never_meet_backpressure_in_the_smal
 # --- laws: the window changes when something is seen, not what -----------------------------------------------------
 
 
-def chain(length: int) -> Workflow:
+def chain(length: int, clock: Clock) -> Workflow:
     flow = Workflow("chain")
 
     async def body(ctx: Context) -> int:
         for i in range(3):
             await ctx.emit("number.said", {"i": i})
-            await asyncio.sleep(0.5)
+            await sleep(clock, 0.5)
         ctx.progress(0.5)
         return length
 
@@ -150,12 +152,13 @@ async def test_a_chain_has_the_same_log_with_every_window() -> None:
     """Byte for byte, in virtual time."""
     logs: list[list[bytes]] = []
     for window in WINDOWS:
-        async with virtual_engine(window=window) as (engine, _):
-            run = await engine.start(chain(10), run_id="r")
+        async with virtual_engine(window=window) as (engine, clock):
+            run = await engine.start(chain(10, clock), run_id="r")
             await run
             logs.append([event.json for event in await read_all(engine.log, "r")])
     assert logs[0] == logs[1] == logs[2]
     assert len(logs[0]) > 50
+    assert clock.monotonic() == 15
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])

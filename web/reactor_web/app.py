@@ -17,7 +17,7 @@ from reactor_web.hosting import run_engine, streams_in
 from reactor_web.http.keys import API_PREFIX, ENGINE, HOSTS, ORIGINS, SERVING
 from reactor_web.http.problems import problems
 from reactor_web.http.serving import Serving, View
-from reactor_web.routes import all_events, commands, events, health, openapi, runs, sessions, socket, tools
+from reactor_web.routes import all_events, client, commands, events, health, openapi, runs, sessions, socket, tools
 from reactor_web.routes import workflows as definitions
 from reactor_web.routes.methods import methods
 from reactor_web.streaming.streams import STREAMS
@@ -94,7 +94,7 @@ def mount(
     app[HOSTS] = api[HOSTS] | app.get(HOSTS, LOOPBACK)  # for routes of one's own
     api[STREAMS] = streams_in(app)
     api[STREAMS].tell(engine.listeners)
-    for resource in (definitions, tools, runs, commands, sessions, events, all_events, socket, health, openapi):
+    for resource in (definitions, tools, runs, commands, sessions, events, all_events, socket, client, health, openapi):
         api.add_routes(resource.routes())
     app[API_PREFIX] = prefix
     run_engine(api, engine)

@@ -8,6 +8,7 @@ connection   opening it, and a thread that works on one connection
 writer       commits windows, several runs in one transaction
 queries      reads events and the index of runs
 whole        reads the windows of all runs, and which runs were deleted between them
+some         the same of some runs, whatever the log has of others
 beside       what is kept beside the events: cached outputs, checkpoints, answers
 retention    deletes runs and old events
 """

@@ -7,7 +7,9 @@ A power cut may lose the last commits; ``synchronous=FULL`` prevents that. One p
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +18,7 @@ from reactor.clock import SystemClock
 from reactor.errors import LogUnavailable
 from reactor.events.event import Event, Window
 from reactor.events.state import RunState
-from reactor.logs.sqlite import beside, queries, retention, whole
+from reactor.logs.sqlite import beside, queries, retention, some, whole
 from reactor.logs.sqlite.connection import ConnectionThread, connect
 from reactor.logs.sqlite.lock import FileLock
 from reactor.logs.sqlite.retention import Retention
@@ -24,6 +26,10 @@ from reactor.logs.sqlite.writer import Writer
 from reactor.ports.clock import Clock
 from reactor.ports.log import RunRecord
 from reactor.ports.order import Committed, Removed
+
+
+def _may_write(file: Path) -> bool:
+    return os.access(file, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 class SqliteLog:
@@ -68,6 +74,8 @@ class SqliteLog:
         loop = asyncio.get_running_loop()
         if self._file.is_dir():
             raise self._unavailable("is a directory, not an event log")
+        if self._file.exists() and not _may_write(self._file):  # SQLite would open it to read, and fail at an append
+            raise self._unavailable("may only be read, and an event log is written")
         self._lock.acquire()
         try:
             writing = self._connect()
@@ -145,6 +153,11 @@ class SqliteLog:
             if found:
                 return found
         return []
+
+    async def of_runs(
+        self, after: int, limit: int, *, runs: Sequence[str], tenant: str = ""
+    ) -> list[Committed | Removed]:
+        return await self._reading.ask(some.list_of_runs, after, limit, runs=runs, tenant=tenant)
 
     # --- the index of runs ---
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from typing import Any, Final
 
 import orjson
@@ -23,6 +24,16 @@ _RECORDS: Final = (
     " coalesce((SELECT position FROM windows WHERE run = runs.id ORDER BY last_seq DESC LIMIT 1), 0),"
     " tenant FROM runs"
 )
+
+
+@contextmanager
+def one_moment(connection: sqlite3.Connection) -> Generator[None]:
+    """All that is read inside is of one moment. Else a reader could be told of a later position first."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
 
 
 def run_row(connection: sqlite3.Connection, run_id: str, tenant: str) -> int:
@@ -68,13 +79,14 @@ def read_blob(connection: sqlite3.Connection, run_id: str, seq: int, *, tenant: 
     return None if row is None else row[0]
 
 
-WINDOWS: Final = """
+ROWS: Final = """
     SELECT position, runs.run_id, first_seq, events, coalesce((
         SELECT last_seq FROM windows AS earlier WHERE earlier.run = windows.run AND earlier.last_seq < windows.last_seq
         ORDER BY last_seq DESC LIMIT 1), 0)
     FROM windows CROSS JOIN runs ON runs.id = windows.run
-    WHERE position > ? AND position <= ? AND tenant = ?
 """
+"""What ``windows_of`` reads."""
+WINDOWS: Final = f"{ROWS} WHERE position > ? AND position <= ? AND tenant = ?"
 """CROSS JOIN keeps SQLite from reading all windows of a tree and sorting them, for each page of them."""
 
 

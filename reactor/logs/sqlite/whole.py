@@ -7,7 +7,7 @@ from heapq import merge
 from typing import Final
 
 from reactor import bounds
-from reactor.logs.sqlite.queries import SCAN, WINDOWS, windows_of
+from reactor.logs.sqlite.queries import SCAN, WINDOWS, one_moment, windows_of
 from reactor.ports.order import Committed, Removed
 
 _REMOVED: Final = """
@@ -25,6 +25,13 @@ def list_whole(
 
     Where they are all of another tenant, the second value is where to look on; None: nowhere.
     """
+    with one_moment(connection):
+        return _list(connection, after, limit, tenant)
+
+
+def _list(
+    connection: sqlite3.Connection, after: int, limit: int, tenant: str
+) -> tuple[list[Committed | Removed], int | None]:
     (newest,) = connection.execute("SELECT coalesce(max(position), 0) FROM windows").fetchone()
     end = after + SCAN
     rows = connection.execute(f"{WINDOWS} ORDER BY position LIMIT ?", (after, end, tenant, limit))
@@ -34,12 +41,12 @@ def list_whole(
     removed = [Removed(*row) for row in connection.execute(_REMOVED, (tenant, after, end, limit))]
     forgotten = forgotten_position(connection)
     if after < forgotten <= end:
-        removed = sorted([*removed, Removed(forgotten, "", 0, "", None)], key=_position)
-    found: list[Committed | Removed] = list(merge(windows, removed, key=_position))[:limit]
+        removed = sorted([*removed, Removed(forgotten, "", 0, "", None)], key=by_position)
+    found: list[Committed | Removed] = list(merge(windows, removed, key=by_position))[:limit]
     return found, None if found or end >= max(newest, _newest_removed(connection), forgotten) else end
 
 
-def _position(entry: Committed | Removed) -> int:
+def by_position(entry: Committed | Removed) -> int:
     return entry.position
 
 

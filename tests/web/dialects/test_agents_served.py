@@ -259,9 +259,10 @@ async def test_progress_comes_once_a_second_and_log_lines_as_often_as_asked(serv
         assert [frame.event for frame in await stream.all()].count("log:created") == 20
 
 
+@pytest.mark.usefixtures("quick_beats")
 async def test_heartbeats_are_numbered_comments_between_frames(desk: Desk) -> None:
     """From 1, also while the stream waits for its run; a client reports none of them."""
-    async with desk.follow("news-1", "&await_run=60&heartbeat=1") as stream:
+    async with desk.follow("news-1", "&await_run=60&heartbeat=0.05") as stream:
         await stream.next()
         while b": heartbeat 1\n" not in stream.raw:
             stream.raw += await stream.response.content.readany()

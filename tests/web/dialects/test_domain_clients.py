@@ -159,9 +159,10 @@ async def test_without_names_a_page_gets_all_as_message(platform: Server) -> Non
     assert [frame.data for frame in frames] == [frame.data for frame in await whole(platform, run_id)]
 
 
+@pytest.mark.usefixtures("quick_beats")
 async def test_heartbeats_are_events_also_before_the_run_starts(platform: Server) -> None:
     """A page that listens for ``Heartbeat`` knows that the connection lives."""
-    async with node_client("domain.mjs", url(platform, "later", "?await_run=60&heartbeat=1")) as page:
+    async with node_client("domain.mjs", url(platform, "later", "?await_run=60&heartbeat=0.05")) as page:
         waiting = (await page.until(heard="Heartbeat"))[-1]["data"]
         assert (waiting["count"], waiting["task_id"]) == (1, "later")
         assert waiting["event_id"].startswith("later/Heartbeat/")

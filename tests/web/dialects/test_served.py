@@ -53,7 +53,7 @@ async def test_a_live_run_is_counted_from_its_first_event_for_whoever_comes(serv
 
 
 async def test_heartbeats_of_a_dialect_that_folds_are_counted(server: Server) -> None:
-    """After a second of silence, which this dialect has for its default, the first beat, then the second."""
+    """After a tenth of a second of silence, which this dialect has for its default, the first beat, then the second."""
     run_id = (await server.start("gated"))["run_id"]
     async with server.events(run_id, "?dialect=lines") as stream:
         while b": beat 1\n" not in stream.raw:

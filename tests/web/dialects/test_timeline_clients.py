@@ -89,9 +89,10 @@ async def test_a_page_opens_its_stream_first_and_sees_the_run_live(platform: Ser
     assert entries(shown) == entries(again) == bodies(await whole(platform, "mine"))
 
 
+@pytest.mark.usefixtures("quick_beats")
 async def test_pings_come_every_three_seconds_and_carry_nothing(platform: Server) -> None:
     """Also before the run starts. A client sees them as messages without data."""
-    async with Stream(platform.session.get(url(platform, "mine", "?await_run=60&heartbeat=1"))) as stream:
+    async with Stream(platform.session.get(url(platform, "mine", "?await_run=60&heartbeat=0.05"))) as stream:
         while b": ping\n\n" not in stream.raw:
             stream.raw += await stream.response.content.readany()
         assert (await platform.put("/runs/mine", {"workflow": "stubborn"}))[0] == 201

@@ -106,7 +106,7 @@ def test_no_answer_is_undocumented(operation: Operation, mode: GenerationMode, a
     described = api[operation.path][operation.method.upper()]
 
     @given(case=described.as_strategy(generation_mode=mode))
-    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), database=None, derandomize=True)
+    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), database=None, derandomize=True)
     def ask(case: schemathesis.Case) -> None:
         for name in ("await_run", "wait"):
             if isinstance(case.query.get(name), int | float):

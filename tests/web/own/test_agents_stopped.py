@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.helpers.agui import PATH, Agent, user
-from tests.helpers.paths import ROOT
+from tests.helpers.warm import start_python
 
 
 class Process:
@@ -28,9 +26,7 @@ class Process:
         self.begin()
 
     def begin(self) -> None:
-        command = [sys.executable, "-m", "tests.helpers.agent_server", str(self.port), self.store, str(self.gate)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
-        assert self.process.stdout is not None
+        self.process = start_python("-m", "tests.helpers.agent_server", self.port, self.store, self.gate)
         assert self.process.stdout.readline() == "serving\n", self.process.communicate()[1]
 
     def end(self, how: signal.Signals) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ import pytest
 
 from reactor_web.sse.parser import Parser
 from tests.helpers.ai_sdk import ChatClient
-from tests.helpers.paths import ROOT
+from tests.helpers.warm import start_python
 
 
 class Process:
@@ -31,9 +29,7 @@ class Process:
         self.begin()
 
     def begin(self) -> None:
-        command = [sys.executable, "-m", "tests.helpers.chat_server", str(self.port), self.store, str(self.gate)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
-        assert self.process.stdout is not None
+        self.process = start_python("-m", "tests.helpers.chat_server", self.port, self.store, self.gate)
         assert self.process.stdout.readline() == "serving\n", self.process.communicate()[1]
 
     def kill(self) -> None:

@@ -98,6 +98,103 @@ async def test_a_selection_of_runs_and_of_events(server: Server) -> None:
         assert [(json.loads(frame.data)["run_id"], frame.event) for frame in frames if frame] == wanted, query
 
 
+async def test_some_runs_by_name_also_those_that_start_later(server: Server) -> None:
+    """The frames that a stream of all runs has of them, from any of its cursors on; ids given at once or repeated."""
+    await ended(server, "a")
+    await ended(server, "other")
+    async with follow(server, "?runs=late,a") as stream:
+        frames = await upto(stream, "a", "run.completed")
+        await ended(server, "b")
+        await ended(server, "late", meta={"customer": "c1"})
+        frames += await upto(stream, "late", "run.completed")
+    async with follow(server) as stream:
+        everything = await upto(stream, "late", "run.completed")
+    wanted = [frame for frame in everything if json.loads(frame.data)["run_id"] in ("a", "late")]
+    assert frames == wanted
+    for at, frame in enumerate(everything[:-1]):
+        async with follow(server, "?runs=a&runs=late,a", **{"Last-Event-ID": frame.id}) as stream:
+            rest = [other for other in everything[at + 1 :] if other in wanted]
+            assert await upto(stream, "late", "run.completed") == rest
+
+
+@pytest.mark.parametrize(
+    ("query", "seen"),
+    [
+        ("types=run.*", [("a", "run.started"), ("a", "run.completed"), ("b", "run.started"), ("b", "run.completed")]),
+        ("types=task.completed&tasks=b", [("a", "task.completed"), ("b", "task.completed")]),
+        ("types=run.started&meta.customer=c2", [("b", "run.started")]),
+        ("types=run.started&workflow=small&heartbeat=1", [("a", "run.started"), ("b", "run.started")]),
+        ("types=run.started&workflow=gated", []),
+    ],
+)
+async def test_the_names_of_runs_go_with_every_other_selection(
+    server: Server, query: str, seen: list[tuple[str, str]]
+) -> None:
+    """As frames, compressed, as lines and as pages of any size."""
+    await ended(server, "a", meta={"customer": "c1"})
+    await ended(server, "x", meta={"customer": "c2"})
+    await ended(server, "b", meta={"customer": "c2"})
+    query = f"?runs=b,a&{query}"
+    for more, headers in (("", {}), ("&compress=1", {"Accept-Encoding": "gzip"})):
+        async with follow(server, query + more, **headers) as stream:
+            frames = [await stream.next() for _ in seen]
+        assert [(json.loads(frame.data)["run_id"], frame.event) for frame in frames if frame] == seen
+    async with Lines(server, f"/events{query.replace('&heartbeat=1', '')}") as lines:
+        found = [await lines.next() or {} for _ in seen]
+    assert [(line["run_id"], line["type"]) for line in found] == seen
+    pages: list[tuple[str, str]] = []
+    cursor, page = "0", ["something"]
+    while page:
+        paged = f"/events{query.replace('&heartbeat=1', '')}&limit=1&after={cursor}"
+        _, body = await server.get(paged, Accept=JSON)
+        page, cursor = body["events"], body["cursor"]
+        pages += [(event["run_id"], event["type"]) for event in page]
+    assert pages == seen
+
+
+async def test_a_deleted_run_is_told_only_to_who_has_named_it(server: Server) -> None:
+    """``stream.gap`` stands there for these runs alone."""
+    for run_id in ("a", "b", "c"):
+        await ended(server, run_id)
+    for run_id in ("a", "b"):
+        await server.delete(f"/runs/{run_id}")
+    _, body = await server.get("/events?runs=a,c&types=run.started", Accept=JSON)
+    assert [(event["run_id"], event["type"]) for event in body["events"]] == [("a", "stream.gap"), ("c", "run.started")]
+
+
+async def test_a_poll_for_some_runs_ends_with_their_next_event(server: Server) -> None:
+    """What others say neither ends it nor moves its cursor past anything."""
+    await ended(server, "a")
+    _, page = await server.get("/events?runs=a,g", Accept=JSON)
+    poll = asyncio.ensure_future(server.get(f"/events?runs=a,g&after={page['cursor']}&wait=300", Accept=JSON))
+    await wait_until(lambda: server.engine._runs.windows.observers)  # type: ignore[reportPrivateUsage]
+    await ended(server, "c")
+    assert not poll.done()
+    await server.start("gated", run_id="g")
+    _, body = await asyncio.wait_for(poll, PATIENCE)
+    assert {event["run_id"] for event in body["events"]} == {"g"}
+
+
+async def test_a_hundred_runs_of_the_longest_names_can_be_followed(server: Server) -> None:
+    """Such a URL is taken; one more, an id that cannot be, and none are 400 with one sentence."""
+    names = [f"{n:064}" for n in range(100)]
+    await ended(server, names[-1])
+    async with follow(server, f"?runs={','.join(names)}&types=run.started") as stream:
+        frame = await stream.next()
+    assert frame is not None
+    assert json.loads(frame.data)["run_id"] == names[-1]
+    for runs, sentence in (
+        (",".join(f"r{n}" for n in range(101)), "runs: 101 runs are named, but it must be 1 to 100"),
+        ("a,b%2Fc", "runs: 'b/c' is not a valid run id"),
+        ("a,,b", "runs: '' is not a valid run id"),
+        ("", "runs: '' is not a valid run id"),
+        ("a&runs=..", "runs: '..' is not a valid run id"),
+    ):
+        for accept in ("text/event-stream", JSON):
+            status, problem = await server.get(f"/events?runs={runs}", Accept=accept)
+            assert (status, sentence in problem["detail"]) == (400, True), problem
+
+
 async def test_pages_and_long_polls_of_all_runs(server: Server) -> None:
     """The cursor of a page is a position; a poll that waits ends with the next event that is wanted."""
     await ended(server, "a")
@@ -155,9 +252,10 @@ async def test_a_cursor_beyond_the_log_is_told(server: Server) -> None:
     assert (json.loads(gap.data)["data"]["reason"], first.event) == ("ahead", "run.started")
 
 
+@pytest.mark.usefixtures("quick_beats")
 async def test_the_stream_has_heartbeats_and_closes_with_the_server(server: Server) -> None:
     """A comment after a silence; ``stream.closing {shutdown}`` when the server stops, also for a poll that waits."""
-    async with follow(server, "?heartbeat=1") as stream:
+    async with follow(server, "?heartbeat=0.05") as stream:
         while b":\n:\n" not in stream.raw:
             stream.raw += await stream.response.content.readany()
         poll = asyncio.ensure_future(server.get("/events?wait=300", Accept=JSON))

@@ -80,9 +80,10 @@ async def test_of_a_trimmed_log_a_client_is_told_the_gap_and_the_state(serve: Se
     assert rest[0]["seq"] == gap["data"]["to"] + 1
 
 
+@pytest.mark.usefixtures("quick_beats")
 async def test_a_heartbeat_is_an_empty_line(server: Server) -> None:
     """The first empty line opens the stream, also before the run has started; the next one comes after a silence."""
-    async with Lines(server, "/runs/early/events?await_run=30&heartbeat=1") as stream:
+    async with Lines(server, "/runs/early/events?await_run=30&heartbeat=0.05") as stream:
         assert await stream.line() == b"\n"
         assert await stream.line() == b"\n"
         await server.start("gated", run_id="early")

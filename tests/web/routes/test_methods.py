@@ -11,7 +11,7 @@ from reactor import Engine
 from reactor_web.routes.methods import _CHOOSING  # type: ignore[reportPrivateUsage]
 from tests.helpers.server import Server
 
-PATHS = {"id": "r", "name": "small", "task": "b"}
+PATHS = {"id": "r", "name": "small", "task": "b", "file": "reactor.js"}
 
 
 def all_routes() -> dict[str, set[str]]:
@@ -27,7 +27,7 @@ def all_routes() -> dict[str, set[str]]:
 
 
 ROUTES = all_routes()
-NO_JSON = {"/docs"}
+NO_JSON = {"/docs", "/client/reactor.js"}
 
 
 async def ended(server: Server) -> None:

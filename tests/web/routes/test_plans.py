@@ -228,7 +228,7 @@ def test_no_document_breaks_the_server(client: httpx.Client) -> None:
     """Mutations of a good document, and any JSON, are started or refused with a reason; good ones still run."""
     answers: Counter[int] = Counter()
 
-    @settings(max_examples=500, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(DOCUMENTS)
     def ask(document: Any) -> None:
         answer = post(client, {"document": document} if isinstance(document, str) else document)
@@ -240,7 +240,7 @@ def test_no_document_breaks_the_server(client: httpx.Client) -> None:
 
     ask()
     assert answers.keys() <= {201, 400, 413, 422}
-    assert answers.total() - answers[201] >= 350, answers
+    assert answers.total() - answers[201] >= 210, answers
     still_works(client)
 
 

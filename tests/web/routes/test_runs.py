@@ -47,7 +47,37 @@ async def test_runs_are_listed_newest_first_by_pages(server: Server) -> None:
     assert len((await server.get("/runs?workflow=small&status=completed"))[1]["runs"]) == 5
 
 
+async def test_a_page_says_where_to_follow_on(server: Server) -> None:
+    """``GET /events?after=<position>`` has what is newer than the page, and not the history before it; a page without
+    runs, or of runs that are long over, has the position of the newest."""
+    assert (await server.get("/runs"))[1] == {"runs": [], "cursor": None, "position": 0}
+    for id in ("a", "b"):
+        await server.start("small", run_id=id)
+        await (await server.engine.get(id)).ended()
+    await server.start("gated", run_id="g")
+    positions = [(await server.get(f"/runs{query}"))[1]["position"] for query in ("", "?status=failed", "?limit=1")]
+    server.gates.open()
+    await (await server.engine.get("g")).ended()
+    for position in positions:
+        _, page = await server.get(f"/events?types=run.*&after={position}", Accept="application/json")
+        assert [(event["run_id"], event["type"]) for event in page["events"]] == [("g", "run.completed")]
+
+
+async def test_the_state_of_a_run_in_the_words_of_a_dialect(server: Server) -> None:
+    """As ``add_state`` answers under a path of one's own."""
+    await server.start("small", run_id="a")
+    await (await server.engine.get("a")).ended()
+    status, shown = await server.get("/runs/a?dialect=agents")
+    assert (status, list(shown)) == (200, ["workflow", "agents", "logs"])
+    assert (shown["workflow"]["workflowId"], shown["workflow"]["status"]) == ("a", "completed")
+    assert [agent["agentName"] for agent in shown["agents"]] == ["a", "b"]
+    assert (await server.get("/runs/a?dialect=native"))[1] == (await server.get("/runs/a"))[1]
+
+
 GET_PROBLEMS = [
+    ("/runs/nope?dialect=agents", 404, "there is no run 'nope'"),
+    ("/runs/nope?dialect=steps", 400, "the dialect steps has no form for clients that ask for the state"),
+    ("/runs/nope?dialect=agent", 400, "there is no dialect 'agent'"),
     ("/runs/nope", 404, "there is no run 'nope'"),
     ("/runs/nope/events", 404, "there is no run 'nope'"),
     ("/runs/nope/events?after=x", 400, "after is 'x', but a cursor is the seq of the last event seen"),

@@ -108,14 +108,15 @@ async def test_a_socket_shares_the_pipeline_of_lines(server: Server) -> None:
         assert (await socket.all())[:-1] == (await lines.all())[:-1]
 
 
+@pytest.mark.usefixtures("quick_beats")
 async def test_a_silent_stream_pings_and_a_client_that_never_answers_is_cut_off(server: Server) -> None:
     """A pong, or anything else that it sends, keeps it."""
     await server.start("gated", run_id="r")
-    async with SocketClient(server, "/runs/r/ws?heartbeat=1", autoping=False) as socket:
+    async with SocketClient(server, "/runs/r/ws?heartbeat=0.05", autoping=False) as socket:
         await socket.until("task.started")
         assert (await socket.all())[-1]["type"] == "task.started"
         assert (socket.pings >= 2, socket.code) == (True, 1006)
-    async with SocketClient(server, "/runs/r/ws?heartbeat=1", autoping=False) as socket:
+    async with SocketClient(server, "/runs/r/ws?heartbeat=0.05", autoping=False) as socket:
         async with asyncio.timeout(30):
             while socket.pings < 4:
                 message = await socket.ws.receive()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import pickle
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -19,73 +21,15 @@ def message(data: str, id: str = "") -> Frame:
     return Frame(id, "message", data)
 
 
-# The bodies of the web platform tests `eventsource/format-*`, rebuilt from the standard's rules.
-VECTORS: dict[str, tuple[bytes, list[Frame]]] = {
-    "bom": (b"\xef\xbb\xbfdata:1\n\n\xef\xbb\xbfdata:2\n\ndata:3\n\n", [message("1"), message("3")]),
-    "bom-2": (b"\xef\xbb\xbf\xef\xbb\xbfdata:1\n\ndata:2\n\ndata:3\n\n", [message("2"), message("3")]),
-    "bom-then-blank": (b"\xef\xbb\xbf\n\ndata:1\n\n", [message("1")]),
-    "comments": (
-        b"data:1\r:\0\n:\r\ndata:2\n:" + LONG + b"\rdata:3\n:data:fail\r:" + LONG + b"\ndata:4\n\n",
-        [message("1\n2\n3\n4")],
-    ),
-    "data-before-final-empty-line": (b"retry:1000\ndata:test1\n\nid:test\ndata:test2", [message("test1")]),
-    "field-data": (b"data:\n\ndata\ndata\n\ndata:test\n\n", [message(""), message("\n"), message("test")]),
-    "field-event": (b"event:test\ndata:x\n\ndata:x\n\n", [Frame("", "test", "x"), message("x")]),
-    "field-event-empty": (b"event: \ndata:data\n\n", [message("data")]),
-    "field-event-reset": (b"event:a\nevent\ndata:x\n\n", [message("x")]),
-    "field-event-without-data": (b"event:lost\n\ndata:x\n\n", [message("x")]),
-    "field-id": (b"id: 1\ndata: a\n\ndata: b\n\n", [message("a", "1"), message("b", "1")]),
-    "field-id-2": (
-        b"id: 1\ndata: a\n\nid\ndata: b\n\nid:2\ndata: c\n\nid: \ndata: d\n\n",
-        [message("a", "1"), message("b"), message("c", "2"), message("d")],
-    ),
-    "field-id-3": ("id: …\ndata: a\n\ndata: b\n\n".encode(), [message("a", "…"), message("b", "…")]),
-    "field-id-null": (b"id: ok\nid: a\0b\ndata: x\n\nid: \0\n\ndata: y\n\n", [message("x", "ok"), message("y", "ok")]),
-    "field-id-without-data": (b"id: 7\n\ndata: x\n\n", [message("x", "7")]),
-    "field-parsing": (
-        b"data:\0\ndata:  2\rData:1\ndata\0:2\ndata:1\r\0data:4\n"
-        b"da-ta:3\rdata_5\ndata:3\rdata:\r\n data:32\ndata:4\n\n",
-        [message("\0\n 2\n1\n3\n\n4")],
-    ),
-    "field-unknown": (
-        b"data:test\n data\ndata\nfoobar:xxx\njustsometext\n:thisisacommentyay\ndata:test\n\n",
-        [message("test\n\ntest")],
-    ),
-    "leading-space": (b"data:\ttest\rdata: \ndata:test\n\n", [message("\ttest\n\ntest")]),
-    "newlines": (b"data:test\r\ndata\ndata:test\r\n\r", [message("test\n\ntest")]),
-    "newlines-cr-only": (b"data:1\r\rdata:2\r\r", [message("1"), message("2")]),
-    "newlines-cr-then-crlf": (b"data:1\r\r\ndata:2\r\n\r\n", [message("1"), message("2")]),
-    "newlines-lf-then-cr": (b"data:1\n\rdata:2\n\n", [message("1"), message("2")]),
-    "not-newlines": (
-        "data:a\u2028b\u2029c\x85d\x0be\x0cf\x1cg\x1dh\x1ei\n\n".encode(),
-        [message("a\u2028b\u2029c\x85d\x0be\x0cf\x1cg\x1dh\x1ei")],
-    ),
-    "null-character": (b"data:\0\n\n\n\n", [message("\0")]),
-    "utf-8": ("data:ok… 🦀\n\n".encode(), [message("ok… 🦀")]),
-    "utf-8-invalid": (
-        b"data:\xff|\xe2\x82|\xf0\x9f\xa6\ndata:\xc0\x80\n\n",
-        [message("\ufffd|\ufffd|\ufffd\n\ufffd\ufffd")],
-    ),
-    "end-of-body-in-a-block": (b"data:1\n\nid:9\ndata:2\n", [message("1")]),
-    "empty": (b"", []),
-    "blank-lines": (b"\n\r\n\r\n\n", []),
-}
+_CASES = json.loads((Path(__file__).parent / "vectors.json").read_bytes())
+"""The bodies of the web platform tests ``eventsource/format-*``, rebuilt from the standard's rules. The JavaScript
+reader is held to the same (``tests/web/javascript/test_reader.py``)."""
 
-RETRIES = {
-    b"retry: 3000\n": 3000,
-    b"retry:0\n": 0,
-    b"retry:3000\nretry:1000x\n": 3000,
-    b"retry:\n": None,
-    b"retry\n": None,
-    b"retry:-5\n": None,
-    b"retry:+5\n": None,
-    b"retry: 1_000\n": None,
-    b"retry:  5\n": None,
-    b"retry:1.5\n": None,
-    "retry:\u0661\u0662\n".encode(): None,
-    "retry:\u00b2\n".encode(): None,
-    b"retry:" + b"9" * 5000 + b"\n": None,
+VECTORS: dict[str, tuple[bytes, list[Frame]]] = {
+    case["name"]: (case["body"].encode("latin-1"), [Frame(**frame) for frame in case["frames"]])
+    for case in _CASES["frames"]
 }
+RETRIES = {case["body"].encode("latin-1"): case["retry"] for case in _CASES["retry"]}
 
 
 @pytest.mark.parametrize("name", VECTORS)

@@ -117,7 +117,7 @@ async def test_a_stream_that_waits_for_its_run_and_one_of_an_observable_are_told
         app.router.add_get("/numbers", theirs)
         reactor_web.mount(app, site.engine)
         async with site_of(site.engine, app) as other:
-            early = await site.open("/api/v1/runs/later/events?await_run=1")
+            early = await site.open("/api/v1/runs/later/events?await_run=0.05")
             assert b"not_found" in await early.rest()
             client = await other.open("/numbers")
             await poll(lambda: source.observers, "nobody has subscribed")

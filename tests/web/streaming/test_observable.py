@@ -154,10 +154,11 @@ async def test_items_may_come_from_a_thread() -> None:
     assert [frame.data for frame in frames[:-1]] == [str(number) for number in range(100)]
 
 
+@pytest.mark.usefixtures("quick_beats")
 async def test_silence_has_heartbeats_and_a_shutdown_says_so() -> None:
     """``heartbeat=`` is one of the options such a stream has; ``stream.closing`` tells why it ends."""
     async with offering(rx.never()) as site:
-        client = await site.open("/items?heartbeat=1")
+        client = await site.open("/items?heartbeat=0.05")
         await client.until(b":\n", 2)
         await site.streams.close("shutdown")
         assert frames_of(whole(await client.rest()))[-1].event == "stream.closing"

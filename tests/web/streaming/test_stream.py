@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import httpx_sse
+import pytest
 from aiohttp import web as aiohttp_web
 from pytest_aiohttp import AiohttpClient
 
@@ -170,14 +171,15 @@ async def test_a_throttled_stream_drops_superseded_progress_only(server: Server)
     ]
 
 
+@pytest.mark.usefixtures("quick_beats")
 async def test_an_idle_stream_beats_without_a_phantom_event(server: Server) -> None:
     """The heartbeat is a comment without a blank line: httpx-sse, which reports blocks of comments, sees none."""
     run_id = (await server.start("gated"))["run_id"]
     seen: list[httpx_sse.ServerSentEvent] = []
     async with (
-        server.events(run_id, "?heartbeat=1") as raw,
+        server.events(run_id, "?heartbeat=0.05") as raw,
         httpx.AsyncClient(timeout=10) as client,
-        httpx_sse.aconnect_sse(client, "GET", f"{server.url}/runs/{run_id}/events?heartbeat=1") as source,
+        httpx_sse.aconnect_sse(client, "GET", f"{server.url}/runs/{run_id}/events?heartbeat=0.05") as source,
     ):
         frames = source.aiter_sse()
         seen.extend([await anext(frames) for _ in range(4)])

@@ -197,11 +197,12 @@ async def test_what_has_no_meaning_with_a_tree_is_refused(kin: Server, query: st
     assert query.partition("=")[0] in problem["detail"]
 
 
+@pytest.mark.usefixtures("quick_beats")
 async def test_a_client_hears_heartbeats_and_why_its_stream_closes(kin: Server) -> None:
     """A comment after each silence; ``stream.closing`` when the server stops, without an id."""
     kin.gates._are_open = False  # type: ignore[reportPrivateUsage]
     await kin.start("family", {"depth": 1}, run_id="r")
-    async with kin.events("r", "?children=1&heartbeat=1") as stream:
+    async with kin.events("r", "?children=1&heartbeat=0.05") as stream:
         seen = await stream.until("line.said")
         while b"\n\n:\n" not in stream.raw:
             stream.raw += await stream.response.content.readany()

@@ -354,13 +354,14 @@ async def test_what_a_view_may_give() -> None:
         assert (frames[4].id, frames[4].event) == ("1", "run.started")
 
 
+@pytest.mark.usefixtures("quick_beats")
 async def test_a_view_has_a_heartbeat_unless_its_handler_says_otherwise() -> None:
     """``heartbeat=0`` adds none; a query cannot change it."""
     gates = Gates()
     async with viewing(twice, gated_workflow(gates), heartbeat=0) as site:
         run = await site.engine.start("gated")
-        quiet = await site.open(f"/view/{run.id}?heartbeat=1")
-        beating = await site.follow(run, "?heartbeat=1")
+        quiet = await site.open(f"/view/{run.id}?heartbeat=0.05")
+        beating = await site.follow(run, "?heartbeat=0.05")
         await beating.until(b"\n:\n", 2)
         gates.open()
         assert whole(await quiet.rest()).count(b":\n") == 1, "the comment that opens the stream"

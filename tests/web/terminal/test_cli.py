@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -16,6 +15,7 @@ import pytest
 from tests.helpers import family
 from tests.helpers.command import end, reactor, start_reactor, start_server
 from tests.helpers.paths import ROOT
+from tests.helpers.warm import Started
 
 STORE = "memory://"
 
@@ -82,7 +82,7 @@ def flow_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(flow_file: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+def server(flow_file: Path) -> Iterator[tuple[str, Started]]:
     url, process = start_server(flow_file, "--store", STORE)
     yield url, process
     end(process)
@@ -189,7 +189,6 @@ def test_a_second_signal_ends_the_command_although_a_thread_is_stuck(tmp_path: P
     file = tmp_path / "stuck.py"
     file.write_text(STUCK)
     process = start_reactor("run", file, f"folder={tmp_path}", "--json")
-    assert process.stderr is not None
     wait_for(tmp_path / "begun")
     process.send_signal(signal.SIGTERM)
     assert "stuck may take up to 10 s" in process.stderr.readline()
@@ -198,9 +197,7 @@ def test_a_second_signal_ends_the_command_although_a_thread_is_stuck(tmp_path: P
     end(process)
 
 
-def test_watch_follows_a_served_run_and_exits_with_its_result(
-    server: tuple[str, subprocess.Popen[str]], tmp_path: Path
-) -> None:
+def test_watch_follows_a_served_run_and_exits_with_its_result(server: tuple[str, Started], tmp_path: Path) -> None:
     """Live over HTTP, from the first event; a run that failed is exit code 1; a run that was seen is seen again."""
     url, _ = server
     for fail, code in ((False, 0), (True, 1)):
@@ -266,7 +263,6 @@ def test_sigterm_ends_the_server_although_a_run_is_open(flow_file: Path, tmp_pat
         rest = stream.read().decode()
     assert "stream.closing" in rest
     assert process.wait(10) == 0
-    assert process.stderr is not None
     lines = [line.split("] ", 1)[1] for line in process.stderr.read().splitlines()]
     for said in (
         f"run started run_id={run_id} workflow=flow",
@@ -352,14 +348,14 @@ def test_a_file_with_a_cycle_or_a_syntax_error_is_told_with_its_place(tmp_path: 
             assert "Traceback" not in done.stderr
 
 
-def test_watching_nothing_is_exit_code_2(server: tuple[str, subprocess.Popen[str]]) -> None:
+def test_watching_nothing_is_exit_code_2(server: tuple[str, Started]) -> None:
     """An unknown run is exit code 2 with the sentence of the server."""
     done = reactor("watch", f"{server[0]}/runs/nope")
     assert done.returncode == 2
     assert "there is no run 'nope'" in done.stderr
 
 
-def test_a_port_that_is_taken_is_told(server: tuple[str, subprocess.Popen[str]], flow_file: Path) -> None:
+def test_a_port_that_is_taken_is_told(server: tuple[str, Started], flow_file: Path) -> None:
     """A port in use is exit code 2 with a sentence that names the address."""
     port = server[0].split(":")[2].split("/")[0]
     done = reactor("serve", flow_file, "--port", port, "--store", STORE)
@@ -393,9 +389,7 @@ def test_a_served_run_survives_a_kill_and_is_watched_to_its_end(flow_file: Path,
     assert seen[-1]["type"] == "run.completed"
 
 
-def test_a_store_that_is_in_use_or_no_log_is_told(
-    server: tuple[str, subprocess.Popen[str]], flow_file: Path, tmp_path: Path
-) -> None:
+def test_a_store_that_is_in_use_or_no_log_is_told(server: tuple[str, Started], flow_file: Path, tmp_path: Path) -> None:
     """A store that is not a log is exit code 2 with one sentence that names it."""
     text = tmp_path / "text.db"
     text.write_text("this is no database " * 100)

@@ -10,7 +10,7 @@ import asyncio
 import math
 import random
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -78,6 +78,10 @@ class StreamRefused(ReactorError):
         return (type(self), (self.url, self.status, self.detail))
 
 
+Authorize = Callable[[bool], Awaitable[Mapping[str, str]]]
+"""The headers that say who asks. True: those of before were refused."""
+
+
 class _Lost(Exception):
     """This connection is over, but the stream is not. ``wait``: the seconds to wait that the server asked for."""
 
@@ -96,6 +100,7 @@ async def follow_url(
     max_failures: int = MAX_FAILURES,
     heartbeat: float = SILENCE_SECONDS,
     wait_for_server: bool = True,
+    authorize: Authorize | None = None,
 ) -> AsyncGenerator[Frame, None]:
     """The frames of ``GET url`` (a run's ``/events``), each once and in order, across any number of connections.
 
@@ -103,13 +108,14 @@ async def follow_url(
     (``frame.id == ""``) are given too; the last frame is ``stream.end``. ``stream.closing`` is not given: it makes this
     function reconnect, or raise. ``on_connection`` is called with a sentence when the connection is lost and when there
     is a new one. ``heartbeat``: after three times as many seconds without a byte the connection counts as lost.
-    ``wait_for_server``: whether to try again where not even the first connection can be made.
+    ``wait_for_server``: whether to try again where not even the first connection can be made. ``authorize``: gives the
+    headers that say who asks; after a 401 it is asked once more, for fresh ones.
 
     Raises StreamRefused for a 4xx other than 429, a bad URL or a resource that is not an event stream;
     StreamUnavailable if ``max_failures`` connections in a row brought nothing, the server closed the stream for good,
     or without ``wait_for_server`` there is no server. Use ``contextlib.aclosing`` to leave early.
     """
-    cursor = _Cursor(after)
+    cursor = _Cursor(after, authorize)
     notify = on_connection or _ignore
     while True:
         try:
@@ -137,17 +143,27 @@ def _ignore(sentence: str) -> None:
 class _Cursor:
     """What outlives a connection: the last id, how long to wait, how many attempts in a row brought nothing."""
 
-    def __init__(self, after: int) -> None:
+    def __init__(self, after: int, authorize: Authorize | None = None) -> None:
         self.last_id = str(after) if after else ""
         self.retry = RETRY_SECONDS
         self.failures = 0
         self.has_connected = False
         """Whether there was an answer, of any kind."""
+        self.is_refused = False
+        """Whether the last answer was 401, and fresh headers are to be tried."""
         self._seen: tuple[float, float] = (after, math.inf)
+        self._authorize = authorize
 
-    def headers(self) -> dict[str, str]:
+    async def headers(self) -> dict[str, str]:
         headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
-        return {**headers, "Last-Event-ID": self.last_id} if self.last_id else headers
+        if self.last_id:
+            headers["Last-Event-ID"] = self.last_id
+        return headers if self._authorize is None else {**headers, **await self._authorize(self.is_refused)}
+
+    def may_ask_again(self, status: int) -> bool:
+        """Whether a 401 is worth another attempt with fresh headers: the first one in a row is."""
+        self.is_refused = status == 401 and self._authorize is not None and not self.is_refused
+        return self.is_refused
 
     def admits(self, frame: Frame) -> bool:
         """Moves to the frame; False if it was seen before. Ids are ``<seq>``, or ``<seq>.<k>`` for a part before it."""
@@ -185,10 +201,12 @@ async def _connection(
     again = cursor.failures > 0 or bool(cursor.last_id)
     cursor.failures += 1
     try:
-        async with session.get(url, headers=cursor.headers(), timeout=timeout) as response:
+        async with session.get(url, headers=await cursor.headers(), timeout=timeout) as response:
             cursor.has_connected = True
             if response.status == 204:
                 return
+            if cursor.may_ask_again(response.status):
+                raise _Lost("the server answers 401")
             await _require_stream(url, response)
             if again:
                 notify(f"connected, after {cursor.last_id}" if cursor.last_id else "connected")

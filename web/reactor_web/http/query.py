@@ -166,7 +166,7 @@ def stream_options(
 def _asked(query: Query, last_event_id: str | None, given: StreamOptions) -> StreamOptions:
     """What a query asks for, and what is ``given`` where it asks for nothing; raises Problem 400."""
     cursor = last_event_id if last_event_id else one(query, "after")
-    throttle = number_in(query, "throttle", THROTTLE_RANGE, "milliseconds")
+    throttle = 0.0 if one(query, "throttle") == "0" else number_in(query, "throttle", THROTTLE_RANGE, "milliseconds")
     heartbeat = number_in(query, "heartbeat", HEARTBEAT_RANGE, "seconds")
     tail = number_in(query, "tail", (0, MAX_EVENTS_BACK), "events", whole=True)
     logs = number_in(query, "logs", (0, MAX_EVENTS_BACK), "log lines", whole=True)
@@ -177,7 +177,7 @@ def _asked(query: Query, last_event_id: str | None, given: StreamOptions) -> Str
         part=given.part if cursor is None else parse_part(cursor),
         types=patterns(query, "types") or given.types,
         tasks=patterns(query, "tasks") or given.tasks,
-        throttle=given.throttle if throttle is None else throttle,
+        throttle=given.throttle if throttle is None else throttle or None,  # 0: none, also where a mount sets one
         heartbeat=given.heartbeat if heartbeat is None else heartbeat,
         snapshot=flag(query, "snapshot", given.snapshot),
         tail=given.tail if tail is None else int(tail),

@@ -52,6 +52,8 @@ class RunPage(TypedDict):
     runs: list[ListedRun]
     cursor: str | None
     """Asks for the next page; null on the last one."""
+    position: int
+    """Where to go on with ``GET /events``: the page has what is in the log up to there."""
 
 
 class Question(TypedDict):

@@ -110,6 +110,7 @@ _MEANINGS: Final = {
     201: "It was started.",
     202: "It is in the log.",
     204: "There is nothing to send.",
+    304: "The client has it.",
 }
 
 

@@ -90,7 +90,8 @@ OPERATIONS: Final = (
         _STARTED, _START, _json(bodies.PlanBody), _START_PROBLEMS,
     ),
     Operation(
-        "get", "/runs/{id}", "getRun", "runs", "The state of a run.", {200: _json(bodies.Run)}, ("id",), problems=_READ,
+        "get", "/runs/{id}", "getRun", "runs", "The state of a run; with a dialect what that shows of it.",
+        {200: _json(bodies.Run)}, ("id", "dialect"), problems=(400, *_READ),
     ),
     Operation(
         "put", "/runs/{id}", "putRun", "runs",
@@ -116,7 +117,7 @@ OPERATIONS: Final = (
         "get", "/events", "followAll", "events",
         "The events of all runs in the order of the log; its cursor is a position. `meta.<key>=` selects by meta.",
         {200: {EVENT_STREAM: str, "application/x-ndjson": str, JSON: bodies.EventPage, BATCH: list[dict[str, Any]]}},
-        (*POSITIONS, "workflow", "parent", "limit.events", "wait"), problems=(400, 403, 406, 503),
+        (*POSITIONS, "workflow", "parent", "runs", "limit.events", "wait"), problems=(400, 403, 406, 503),
     ),
     Operation(
         "post", "/runs/{id}/events", "emit", "events", "Says something in an open run.",
@@ -133,6 +134,10 @@ OPERATIONS: Final = (
     _command("input", "sendInput", "Answers a question of a task.", bodies.InputBody, "Idempotency-Key"),
     _command("retry", "retryRun", "A new run that takes over what has completed.", bodies.RetryBody, "Idempotency-Key"),
     _command("close", "closeSession", "Ends a session.", bodies.CloseBody, "Idempotency-Key"),
+    Operation(
+        "get", "/client/{file}", "getClientFile", "service", "A module of the JavaScript client, or its types.",
+        {200: {"text/javascript": str}, 304: None}, ("file",), problems=(404,),
+    ),
     Operation("get", "/healthz", "getHealth", "service", "Whether the process answers.", {200: _json(bodies.Health)}),
     Operation(
         "get", "/readyz", "getReadiness", "service", "Whether the engine takes runs.",

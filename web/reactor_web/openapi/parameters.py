@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from reactor.bounds import RUN_ID
+from reactor.bounds import RUN_ID, RUNS_AT_ONCE
 from reactor_web.bounds import (
     DEFAULT_EVENTS,
     DEFAULT_HEARTBEAT_SECONDS,
@@ -30,6 +30,7 @@ def _number(limits: tuple[float, float], **more: Any) -> Schema:
 
 _FLAG: Final[Schema] = {"type": "string", "enum": ["0", "1", "true", "false"], "default": "0"}
 _CURSOR: Final[Schema] = {"type": "string", "pattern": r"^[0-9]{1,18}(\.[0-9]+)?$"}
+_ID: Final = "[A-Za-z0-9._~-]{1,64}"
 _TEXT: Final[Schema] = {"type": "string"}
 
 
@@ -45,13 +46,17 @@ _IN_PATH: Final[_Parameters] = {
     "id": ({"type": "string", "pattern": RUN_ID.pattern}, "The id of a run."),
     "name": (_TEXT, "The name of a workflow."),
     "task": (_TEXT, "The id of a task."),
+    "file": ({"type": "string", "examples": ["reactor.js"]}, "The name of a file."),
 }
 _IN_QUERY: Final[_Parameters] = {
     "after": (_CURSOR, "Goes on after this event; `Last-Event-ID` wins over it."),
     "tail": (_integer(0, MAX_EVENTS_BACK), "Without a cursor: only so many of the last events."),
     "types": (_TEXT, "Globs of event types, separated by commas: `task.*,run.*`."),
     "tasks": (_TEXT, "Globs of task ids, separated by commas."),
-    "throttle": (_number(THROTTLE_RANGE), "Milliseconds between two progress events of a task."),
+    "throttle": (
+        {"anyOf": [_number(THROTTLE_RANGE), {"const": 0}]},
+        "Milliseconds between two progress events of a task; 0: none is held back.",
+    ),
     "heartbeat": (
         _number(HEARTBEAT_RANGE, default=DEFAULT_HEARTBEAT_SECONDS),
         "Seconds of silence before a heartbeat.",
@@ -74,6 +79,10 @@ _IN_QUERY: Final[_Parameters] = {
     "status": (_TEXT, "Only runs with this status."),
     "workflow": (_TEXT, "Only runs of this workflow."),
     "parent": (_TEXT, "Only child runs of this run."),
+    "runs": (
+        {"type": "string", "pattern": rf"^{_ID}(,{_ID}){{0,{RUNS_AT_ONCE - 1}}}$"},
+        "Only these runs, which need not have started: their ids, separated by commas.",
+    ),
     "root": (_TEXT, "Only this run and the runs below it."),
     "cursor": (_TEXT, "The `cursor` of the page before."),
 }

@@ -11,6 +11,7 @@ socket       ``/runs/{id}/ws``: its events and commands on one WebSocket
 sessions     what is said in a run: events, and the close of a session
 methods      what holds for all of them: OPTIONS, and 406
 starting     what the routes that start a run share
+client       ``/client/{file}``: the modules of the JavaScript client
 health       ``/healthz`` and ``/readyz``
 openapi      ``/openapi.json``, and a page that shows it
 """

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from aiohttp import web
 from multidict import MultiDict, MultiMapping
 
-from reactor.runs.all_events import AllEvents
+from reactor.runs.all_events import AllEvents, check_runs
 from reactor.runs.positions import TreeCursor
 from reactor_web.http.keys import ENGINE
 from reactor_web.http.negotiation import must_choose
@@ -25,7 +25,7 @@ from reactor_web.streaming.forms.tree import stream_positions
 from reactor_web.streaming.streams import streams_of
 
 _META: Final = "meta."
-_OF_A_SELECTION: Final = ("workflow", "parent")
+_OF_A_SELECTION: Final = ("workflow", "parent", "runs")
 
 
 def routes() -> list[web.RouteDef]:
@@ -58,6 +58,7 @@ class _Selected(NamedTuple):
     workflow: str | None
     parent: str | None
     meta: dict[str, str]
+    runs: tuple[str, ...] | None
     rest: MultiDict[str]
 
 
@@ -66,7 +67,16 @@ def _select(query: MultiMapping[str]) -> _Selected:
     if "" in meta:
         raise Problem(400, "meta. must be followed by the name of a member, like meta.customer=c1")
     rest = MultiDict((name, value) for name, value in query.items() if not _is_of_selection(name))
-    return _Selected(one(query, "workflow"), one(query, "parent"), meta, rest)
+    return _Selected(one(query, "workflow"), one(query, "parent"), meta, _runs(query), rest)
+
+
+def _runs(query: MultiMapping[str]) -> tuple[str, ...] | None:
+    """The ids of ``runs=a,b``, which may be repeated; None without it."""
+    values = query.getall("runs", [])
+    try:
+        return check_runs(id.strip() for value in values for id in value.split(",")) if values else None
+    except ValueError as error:  # InvalidRunId too: here it is a bad option, not a bad run
+        raise Problem(400, f"runs: {error}") from None
 
 
 def _is_of_selection(name: str) -> bool:
@@ -75,5 +85,5 @@ def _is_of_selection(name: str) -> bool:
 
 def _events(request: web.Request, selected: _Selected, options: StreamOptions) -> AllEvents:
     after = TreeCursor(options.after or 0, options.part)
-    workflow, parent, meta, _ = selected
-    return request.app[ENGINE].all_events(after, workflow=workflow, parent=parent, meta=meta)
+    workflow, parent, meta, runs, _ = selected
+    return request.app[ENGINE].all_events(after, workflow=workflow, parent=parent, meta=meta, runs=runs)

@@ -16,15 +16,18 @@ from reactor.events.state import RUN_ENDED
 from reactor.events.vocabulary import RunStatus
 from reactor.plans.load import load_plan, parse_plan
 from reactor.runs.run import Run
+from reactor_web.dialects import Shows, UnknownDialect, find
 from reactor_web.guard.hosts import guard_change
 from reactor_web.http.body import ANYTHING, BOOLEAN, NUMBER, OBJECT, STRING, NoBody, json_body, json_response
 from reactor_web.http.command import carry_out
 from reactor_web.http.keys import ENGINE
+from reactor_web.http.parameters import one
 from reactor_web.http.problems import Problem
-from reactor_web.http.query import page_size
+from reactor_web.http.query import StreamOptions, page_size
 from reactor_web.http.result import full, listed
 from reactor_web.routes.methods import chooses_form
 from reactor_web.routes.starting import answer_start, check_start, session_starter, starter
+from reactor_web.streaming.streams import streams_of
 
 LIST_PARAMETERS = ("status", "workflow", "parent", "root", "limit", "cursor")
 STATUSES = ("pending", "running", "paused", "cancelling", *sorted(RUN_ENDED))
@@ -45,7 +48,11 @@ def routes() -> list[web.RouteDef]:
 
 
 async def list_runs(request: web.Request) -> web.Response:
-    """A page, newest run first. ``cursor`` asks for the next page; it is null on the last one."""
+    """A page, newest run first. ``cursor`` asks for the next page; it is null on the last one.
+
+    ``position`` is the place in ``GET /events`` at which the page is up to date: a client that shows the page and
+    follows from there misses nothing.
+    """
     query = request.query
     for name in query:
         if name not in LIST_PARAMETERS:
@@ -54,8 +61,9 @@ async def list_runs(request: web.Request) -> web.Response:
     status = query.get("status")
     if status is not None and status not in STATUSES:
         raise Problem(400, f"status is {status[:50]!r}, but must be one of {', '.join(STATUSES)}")
-    limit = page_size(query)
-    records = await request.app[ENGINE].list(
+    limit, engine = page_size(query), request.app[ENGINE]
+    newest = await engine.list(limit=1)  # before the page: nothing up to its position may be newer than the page
+    records = await engine.list(
         status=cast("RunStatus | None", status),
         workflow=query.get("workflow"),
         parent=query.get("parent"),
@@ -64,15 +72,32 @@ async def list_runs(request: web.Request) -> web.Response:
         limit=limit,
     )
     cursor = records[-1].run_id if len(records) == limit else None
-    return json_response({"runs": [listed(record) for record in records], "cursor": cursor})
+    position = max([record.position for record in (*newest, *records)], default=0)
+    return json_response({"runs": [listed(record) for record in records], "cursor": cursor, "position": position})
 
 
 async def get_run(request: web.Request) -> web.Response:
-    """The state of a run, and the runs below it with their open questions."""
+    """The state of a run, and the runs below it with their open questions; or what a dialect shows of its state."""
     engine = request.app[ENGINE]
+    dialect = one(request.query, "dialect") or "native"
+    if dialect != "native":
+        return await _shown(request, dialect)
     run = await _run(request)
     body = await full(run, engine.not_recovered.get(run.id))
     return json_response({**body, "tree": [below.to_dict() for below in await engine.tree(run.id)]})
+
+
+async def _shown(request: web.Request, name: str) -> web.Response:
+    """What clients that ask again and again are answered, in the words of their dialect."""
+    try:
+        dialect = find(name)
+    except UnknownDialect as error:
+        raise Problem(400, str(error)) from None
+    if not isinstance(dialect, Shows):
+        raise Problem(400, f"the dialect {name} has no form for clients that ask for the state")
+    run = await _run(request)
+    now = await streams_of(request).channels.kept.now(run.feed, StreamOptions(dialect=name))
+    return json_response(dialect.shown(now.state, run.id))
 
 
 async def get_output(request: web.Request) -> web.Response:

@@ -84,6 +84,7 @@ async def test_a_stream_that_was_open_before_its_run_is_handed_over_when_it_has_
     assert frames_of(text)[-1].event == "stream.end"
 
 
+@pytest.mark.usefixtures("quick_beats")
 async def test_an_idle_client_without_handler_gets_heartbeats_and_its_first_frame_carries_retry() -> None:
     """A client that joins at the end gets comments only, until there is an event, whose frame carries ``retry``."""
     gates = Gates()
@@ -92,7 +93,7 @@ async def test_an_idle_client_without_handler_gets_heartbeats_and_its_first_fram
         other = await site.follow(run)
         await other.until(b'"task_id":"slow"')
         last = run.feed.last_seq
-        client = await site.follow(run, f"?after={last}&heartbeat=1")
+        client = await site.follow(run, f"?after={last}&heartbeat=0.05")
         await handed_over(site, 2)
         await client.until(b"2\r\n:\n\r\n", 3)  # the first one is the opening
         assert site.connections == 0

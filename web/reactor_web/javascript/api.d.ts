@@ -1,0 +1,139 @@
+/** 24 letters and digits that nobody else has. (`randomUUID` is missing on plain http.) */
+export function randomId(): string;
+export class Reactor {
+    /**
+     * @param {string} [base] where the routes are mounted
+     * @param {RequestOptions} [options]
+     */
+    constructor(base?: string, options?: RequestOptions);
+    base: string;
+    options: import("./types.js").RequestOptions;
+    /** The handle of a run; asks nothing. @param {string} id */
+    run(id: string): RemoteRun;
+    /**
+     * Starts a run. The same request again is the same run, so it is tried again where the answer was lost.
+     * @param {string} workflow
+     * @param {any} [input]
+     * @param {{id?: string, meta?: any, budget?: Budget}} [options]
+     */
+    start(workflow: string, input?: any, { id, meta, budget }?: {
+        id?: string;
+        meta?: any;
+        budget?: Budget;
+    }): Promise<RemoteRun>;
+    /**
+     * Starts a run of a plan: tasks as data, over the tools of the server.
+     * @param {any[]} tasks
+     * @param {{name?: string, id?: string, meta?: any, budget?: Budget}} [options]
+     */
+    startPlan(tasks: any[], { name, id, meta, budget }?: {
+        name?: string;
+        id?: string;
+        meta?: any;
+        budget?: Budget;
+    }): Promise<RemoteRun>;
+    /**
+     * Opens a session: a run whose events come from outside (`emit`, `end`).
+     * @param {string} [id]
+     * @param {{meta?: any, budget?: Budget, idle?: number}} [options]
+     */
+    session(id?: string, options?: {
+        meta?: any;
+        budget?: Budget;
+        idle?: number;
+    }): Promise<RemoteRun>;
+    /**
+     * One page of runs, the newest first: `{runs, cursor}`.
+     * @param {{status?: string, workflow?: string, parent?: string, root?: string, limit?: number, cursor?: string}} [filter]
+     * @returns {Promise<{runs: any[], cursor: string | null}>}
+     */
+    list(filter?: {
+        status?: string;
+        workflow?: string;
+        parent?: string;
+        root?: string;
+        limit?: number;
+        cursor?: string;
+    }): Promise<{
+        runs: any[];
+        cursor: string | null;
+    }>;
+    /** The definitions of all workflows. @returns {Promise<any>} */
+    workflows(): Promise<any>;
+    /** @param {string} id @returns {Promise<any>} what `GET /runs/{id}` answers */
+    get(id: string): Promise<any>;
+    /** @param {string} id @param {import("./types.js").FollowOptions} [options] */
+    follow(id: string, options?: import("./types.js").FollowOptions): import("./follow.js").Stream;
+    /**
+     * One request. A change has an `Idempotency-Key`; it is sent again where its answer was lost.
+     * @param {string} method
+     * @param {string} path
+     * @param {any} [body]
+     * @returns {Promise<any>}
+     */
+    send(method: string, path: string, body?: any): Promise<any>;
+}
+/** A run on a server. */
+export class RemoteRun {
+    /** @param {Reactor} api @param {string} id */
+    constructor(api: Reactor, id: string);
+    api: Reactor;
+    id: string;
+    url: string;
+    /** @param {import("./types.js").FollowOptions} [options] */
+    follow(options?: import("./types.js").FollowOptions): import("./follow.js").Stream;
+    /** Its folded state, input, graph; after the end `outputs` or `error`. @returns {Promise<any>} */
+    get(): Promise<any>;
+    /** `{task: output}` of a completed run; undefined for any other. @returns {Promise<any>} */
+    outputs(): Promise<any>;
+    /** The output of one task, however large. @param {string} task @returns {Promise<any>} */
+    output(task: string): Promise<any>;
+    /** @param {{task?: string, grace?: number, reason?: string}} [options] */
+    cancel(options?: {
+        task?: string;
+        grace?: number;
+        reason?: string;
+    }): Promise<any>;
+    /** @param {{reason?: string}} [options] */
+    pause(options?: {
+        reason?: string;
+    }): Promise<any>;
+    /** @param {{reason?: string}} [options] */
+    resume(options?: {
+        reason?: string;
+    }): Promise<any>;
+    /**
+     * Answers what a task asks.
+     * @param {string} task
+     * @param {any} value
+     * @param {{key?: string | null, run?: string}} [options] which of its questions; the child run that asks
+     */
+    send(task: string, value: any, { key, run }?: {
+        key?: string | null;
+        run?: string;
+    }): Promise<any>;
+    /** A new run that takes over what completed. @param {{id?: string}} [options] @returns {Promise<RemoteRun>} */
+    retry({ id }?: {
+        id?: string;
+    }): Promise<RemoteRun>;
+    /** Says something in an open run. @param {string} type @param {any} [data] @param {{task?: string}} [options] */
+    emit(type: string, data?: any, { task }?: {
+        task?: string;
+    }): Promise<any>;
+    /** Ends a session. @param {{status?: string, outputs?: any, error?: any}} [options] */
+    end(options?: {
+        status?: string;
+        outputs?: any;
+        error?: any;
+    }): Promise<any>;
+    delete(): Promise<any>;
+    #private;
+}
+export type RequestOptions = import("./types.js").RequestOptions;
+export type Budget = {
+    cost?: number;
+    tokens?: number;
+    seconds?: number;
+    tasks?: number;
+    on_exceeded?: string;
+};

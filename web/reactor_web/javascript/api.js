@@ -1,0 +1,192 @@
+// The routes of a server: start, find and control runs.
+import { follow } from "./follow.js";
+import { parse, stringify } from "./json.js";
+import { ReactorError, request, withQuery } from "./request.js";
+
+/** @typedef {import("./types.js").RequestOptions} RequestOptions */
+/** @typedef {{cost?: number, tokens?: number, seconds?: number, tasks?: number, on_exceeded?: string}} Budget */
+
+const TRIES = 4;
+const AWAY = [502, 503, 504];
+const LETTERS = "0123456789abcdefghijklmnopqrstuvwxyz";
+
+/** 24 letters and digits that nobody else has. (`randomUUID` is missing on plain http.) */
+export function randomId() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(24)), (byte) => LETTERS[byte % 36]).join("");
+}
+
+export class Reactor {
+  /**
+   * @param {string} [base] where the routes are mounted
+   * @param {RequestOptions} [options]
+   */
+  constructor(base = "/api/v1", options = {}) {
+    this.base = base.replace(/\/$/, "");
+    this.options = options;
+  }
+
+  /** The handle of a run; asks nothing. @param {string} id */
+  run(id) {
+    return new RemoteRun(this, id);
+  }
+
+  /**
+   * Starts a run. The same request again is the same run, so it is tried again where the answer was lost.
+   * @param {string} workflow
+   * @param {any} [input]
+   * @param {{id?: string, meta?: any, budget?: Budget}} [options]
+   */
+  async start(workflow, input, { id = randomId(), meta, budget } = {}) {
+    await this.send("PUT", `/runs/${encodeURIComponent(id)}`, { workflow, input, meta, budget });
+    return this.run(id);
+  }
+
+  /**
+   * Starts a run of a plan: tasks as data, over the tools of the server.
+   * @param {any[]} tasks
+   * @param {{name?: string, id?: string, meta?: any, budget?: Budget}} [options]
+   */
+  async startPlan(tasks, { name, id = randomId(), meta, budget } = {}) {
+    await this.send("POST", "/runs", { tasks, name, run_id: id, meta, budget });
+    return this.run(id);
+  }
+
+  /**
+   * Opens a session: a run whose events come from outside (`emit`, `end`).
+   * @param {string} [id]
+   * @param {{meta?: any, budget?: Budget, idle?: number}} [options]
+   */
+  async session(id = randomId(), options = {}) {
+    await this.send("PUT", `/runs/${encodeURIComponent(id)}`, { session: true, ...options });
+    return this.run(id);
+  }
+
+  /**
+   * One page of runs, the newest first: `{runs, cursor}`.
+   * @param {{status?: string, workflow?: string, parent?: string, root?: string, limit?: number, cursor?: string}} [filter]
+   * @returns {Promise<{runs: any[], cursor: string | null}>}
+   */
+  list(filter = {}) {
+    return this.send("GET", withQuery("/runs", filter));
+  }
+
+  /** The definitions of all workflows. @returns {Promise<any>} */
+  workflows() {
+    return this.send("GET", "/workflows");
+  }
+
+  /** @param {string} id @returns {Promise<any>} what `GET /runs/{id}` answers */
+  get(id) {
+    return this.run(id).get();
+  }
+
+  /** @param {string} id @param {import("./types.js").FollowOptions} [options] */
+  follow(id, options) {
+    return this.run(id).follow(options);
+  }
+
+  /**
+   * One request. A change has an `Idempotency-Key`; it is sent again where its answer was lost.
+   * @param {string} method
+   * @param {string} path
+   * @param {any} [body]
+   * @returns {Promise<any>}
+   */
+  async send(method, path, body) {
+    /** @type {Record<string, string>} */
+    const headers = { Accept: "application/json" };
+    if (method !== "GET") headers["Idempotency-Key"] = randomId();
+    if (body !== undefined) headers["Content-Type"] = "application/json";
+    for (let tries = 1; ; tries += 1) {
+      try {
+        const answer = await request(this.base + path, this.options, { method, headers, body: body && stringify(body) });
+        const text = await answer.text();
+        return text ? parse(text) : undefined;
+      } catch (error) {
+        const isLost = error instanceof ReactorError ? AWAY.includes(error.status ?? 0) : !this.options.signal?.aborted;
+        if (!isLost || tries === TRIES) throw error;
+        const wait = Math.max(200 * 2 ** tries * (0.5 + Math.random()), /** @type {any} */ (error).wait ?? 0);
+        await new Promise((resolve) => setTimeout(resolve, Math.min(wait, 10_000)));
+      }
+    }
+  }
+}
+
+/** A run on a server. */
+export class RemoteRun {
+  /** @param {Reactor} api @param {string} id */
+  constructor(api, id) {
+    this.api = api;
+    this.id = id;
+    this.url = `${api.base}/runs/${encodeURIComponent(id)}`;
+  }
+
+  /** @param {import("./types.js").FollowOptions} [options] */
+  follow(options) {
+    return follow(this.url, { ...this.api.options, ...options });
+  }
+
+  /** Its folded state, input, graph; after the end `outputs` or `error`. @returns {Promise<any>} */
+  get() {
+    return this.#ask("GET", "");
+  }
+
+  /** `{task: output}` of a completed run; undefined for any other. @returns {Promise<any>} */
+  async outputs() {
+    return (await this.get()).outputs;
+  }
+
+  /** The output of one task, however large. @param {string} task @returns {Promise<any>} */
+  output(task) {
+    return this.#ask("GET", `/tasks/${encodeURIComponent(task)}/output`);
+  }
+
+  /** @param {{task?: string, grace?: number, reason?: string}} [options] */
+  cancel(options = {}) {
+    return this.#ask("POST", "/cancel", options);
+  }
+
+  /** @param {{reason?: string}} [options] */
+  pause(options = {}) {
+    return this.#ask("POST", "/pause", options);
+  }
+
+  /** @param {{reason?: string}} [options] */
+  resume(options = {}) {
+    return this.#ask("POST", "/resume", options);
+  }
+
+  /**
+   * Answers what a task asks.
+   * @param {string} task
+   * @param {any} value
+   * @param {{key?: string | null, run?: string}} [options] which of its questions; the child run that asks
+   */
+  send(task, value, { key, run } = {}) {
+    return this.#ask("POST", "/input", { task, value, key: key ?? undefined, run });
+  }
+
+  /** A new run that takes over what completed. @param {{id?: string}} [options] @returns {Promise<RemoteRun>} */
+  async retry({ id } = {}) {
+    return this.api.run((await this.#ask("POST", "/retry", { run_id: id })).run_id);
+  }
+
+  /** Says something in an open run. @param {string} type @param {any} [data] @param {{task?: string}} [options] */
+  emit(type, data = {}, { task } = {}) {
+    return this.#ask("POST", "/events", { type, data, task });
+  }
+
+  /** Ends a session. @param {{status?: string, outputs?: any, error?: any}} [options] */
+  end(options = {}) {
+    return this.#ask("POST", "/close", options);
+  }
+
+  delete() {
+    return this.#ask("DELETE", "");
+  }
+
+  /** @param {string} method @param {string} path @param {any} [body] @returns {Promise<any>} */
+  #ask(method, path, body) {
+    return this.api.send(method, `/runs/${encodeURIComponent(this.id)}${path}`, body);
+  }
+}

@@ -1,0 +1,19 @@
+/** @typedef {{event: string, data: string, id: string}} Frame */
+export class FrameReader {
+    /** The last id that was sent; it stays until another one is. */
+    lastEventId: string;
+    /** Milliseconds, if the server has said so. @type {number | undefined} */
+    retry: number | undefined;
+    /**
+     * The frames that these bytes complete.
+     * @param {Uint8Array} bytes
+     * @returns {Frame[]}
+     */
+    push(bytes: Uint8Array): Frame[];
+    #private;
+}
+export type Frame = {
+    event: string;
+    data: string;
+    id: string;
+};

@@ -16,6 +16,8 @@ class Wire:
         """Whether connections are closed as soon as they are made."""
         self.cuts = 0
         """How many connections were cut while they were open."""
+        self.budgets: list[int] = []
+        """Of each next event stream, after about how many bytes it is cut. After the last of them the wire is down."""
         self._upstream = upstream
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None] | None] = set()
@@ -40,10 +42,27 @@ class Wire:
         from_server, to_server = await asyncio.open_connection("127.0.0.1", self._upstream)
         self._writers.add(writer)
         try:
-            await asyncio.gather(_pass_on(reader, to_server), _pass_on(from_server, writer))
+            await asyncio.gather(_pass_on(reader, to_server), self._answer(from_server, writer))
         finally:
             self._writers.discard(writer)
             await _leave(to_server)
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Passes on what the server says; an event stream until its budget is spent."""
+        sent = 0
+        with suppress(OSError):
+            while data := await reader.read(4_096):
+                writer.write(data)
+                await writer.drain()
+                if self.budgets and (sent or b"text/event-stream" in data):
+                    sent += len(data)
+                    if sent >= self.budgets[0]:
+                        del self.budgets[0]
+                        self.is_down = not self.budgets
+                        self.cuts += 1
+                        writer.transport.abort()
+                        return
+        writer.transport.abort() if reader.exception() else writer.close()
 
     async def close(self) -> None:
         """Returns when nothing is open any more."""

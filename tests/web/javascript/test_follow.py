@@ -16,6 +16,7 @@ from aiohttp.test_utils import TestServer
 
 from reactor import Context, Engine, Workflow
 from reactor.events.fold import replay
+from reactor.events.state import RunState
 from reactor.logs.memory import MemoryLog
 from reactor.testing import read_all
 from tests.helpers.canonical import canonical
@@ -256,6 +257,61 @@ async def test_a_token_is_asked_for_anew_after_a_401() -> None:
         async with client(base, token=["old", "older"]) as page:
             shown = await page.rest()
         assert shown[-1]["end"] == "failed"
+
+
+async def test_a_cut_between_a_gap_and_its_state_is_a_gap_again() -> None:
+    """The cursor stays before the gap until its state has come, so the state is never missing."""
+    asked: list[str] = []
+    gap = {"type": "stream.gap", "run_id": "r1", "time": "", "data": {"from": 1, "to": 5, "reason": "trimmed"}}
+    state = {"type": "run.state", "run_id": "r1", "time": "", "data": RunState("r1", seq=5, status="running").to_dict()}
+
+    async def events(request: web.Request) -> web.StreamResponse:
+        asked.append(request.query.get("after", ""))
+        told = [notice(gap)] if len(asked) == 1 else [notice(gap), notice(state), frame(6, "an.event")]
+        end = [frame(7, "run.completed", duration_ms=1)] if len(asked) == 3 else []
+        body = b"".join(end or told)
+        return web.Response(body=body, content_type="text/event-stream")
+
+    async with standing(events) as base, client(base) as page:
+        shown = await page.rest()
+    assert asked == ["", "", "6"]
+    assert [event["seq"] for event in events_of(shown)] == [6, 7]
+    assert (shown[-1]["state"]["seq"], shown[-1]["state"]["status"]) == (7, "completed")
+
+
+def notice(message: dict[str, Any]) -> bytes:
+    return b"data: " + json.dumps(message).encode() + b"\n\n"
+
+
+async def test_a_ticket_opens_each_stream_and_page() -> None:
+    """It is asked for anew each time, for streams that are refused and for the pages that take their place."""
+    seen: list[tuple[str, str]] = []
+
+    async def events(request: web.Request) -> web.StreamResponse:
+        is_page = request.headers["Accept"] == "application/json"
+        seen.append(("page" if is_page else "stream", request.query["ticket"]))
+        if not is_page:
+            return web.Response(status=503)
+        event = json.loads(frame(1, "run.completed", duration_ms=1).removeprefix(b"data: "))
+        return web.json_response({"events": [event], "cursor": 1, "ended": True, "status": "completed"})
+
+    async with standing(events) as base, client(base, tickets=True) as page:
+        shown = await page.rest()
+    assert seen == [*(("stream", f"t{n}") for n in range(1, 6)), ("page", "t6")]
+    assert shown[-1]["end"] == "ended"
+
+
+async def test_a_token_that_never_comes_is_a_lost_attempt() -> None:
+    """It is given up after three heartbeats, and asked for again."""
+    seen: list[str] = []
+
+    async def events(request: web.Request) -> web.StreamResponse:
+        seen.append(request.headers.get("Authorization", ""))
+        return web.Response(body=frame(1, "run.completed", duration_ms=1), content_type="text/event-stream")
+
+    async with standing(events) as base, client(base, hangs=True) as page:
+        shown = await page.rest()
+    assert (seen, shown[-1]["end"]) == (["Bearer late"], "ended")
 
 
 async def test_silence_is_a_lost_connection() -> None:

@@ -44,7 +44,9 @@ class Client:
 
     async def __aenter__(self) -> Client:
         if self._session is None:
-            self._session = aiohttp.ClientSession(headers=self._headers)
+            # aiohttp's own bound is 100 connections: as many streams would hold up all commands
+            connector = aiohttp.TCPConnector(limit=0)
+            self._session = aiohttp.ClientSession(headers=self._headers, connector=connector)
         self._asking = Asking(self.url, self._session, self._token)
         return self
 

@@ -62,8 +62,6 @@ export class Reactor {
     workflows(): Promise<any>;
     /** @param {string} id @returns {Promise<any>} what `GET /runs/{id}` answers */
     get(id: string): Promise<any>;
-    /** @param {string} id @param {import("./types.js").FollowOptions} [options] */
-    follow(id: string, options?: import("./types.js").FollowOptions): import("./follow.js").Stream;
     /**
      * One request. A change has an `Idempotency-Key`; it is sent again where its answer was lost.
      * @param {string} method

@@ -80,11 +80,6 @@ export class Reactor {
     return this.run(id).get();
   }
 
-  /** @param {string} id @param {import("./types.js").FollowOptions} [options] */
-  follow(id, options) {
-    return this.run(id).follow(options);
-  }
-
   /**
    * One request. A change has an `Idempotency-Key`; it is sent again where its answer was lost.
    * @param {string} method
@@ -187,6 +182,6 @@ export class RemoteRun {
 
   /** @param {string} method @param {string} path @param {any} [body] @returns {Promise<any>} */
   #ask(method, path, body) {
-    return this.api.send(method, `/runs/${encodeURIComponent(this.id)}${path}`, body);
+    return this.api.send(method, this.url.slice(this.api.base.length) + path, body);
   }
 }

@@ -1,13 +1,15 @@
 // A connection that is made again and again: backoff, silence, long polling where streams do not get through. It knows
 // nothing of what comes over it.
 import { FrameReader } from "./reader.js";
-import { ReactorError, request, withQuery } from "./request.js";
+import { ReactorError, requestEvents, withQuery } from "./request.js";
 
 const ATTEMPTS = 5;
 const LONGEST_WAIT = 30_000;
 const MOST_WAIT = 300_000;
 const PROBE_EVERY = 30_000;
 const PROBE_SILENCE = 10_000;
+/** Longer than any page is waited for. */
+const POLL_SILENCE = 330_000;
 
 /** @type {import("./types.js").Clock} */
 const CLOCK = {
@@ -59,9 +61,9 @@ class Connection {
   /** Forgets the failures, and connects anew at once. */
   reconnect() {
     this.#failures = 0;
+    if (this.#wake) return this.#wake();
     this.#isAsked = true;
     this.#attempt?.abort();
-    this.#wake?.();
   }
 
   close() {
@@ -88,51 +90,74 @@ class Connection {
       const polls = this.source.poll && this.#failures >= ATTEMPTS;
       const error = polls ? await this.#poll() : await this.#stream();
       if (this.#closed) return;
+      if (this.#isAsked) {
+        this.#failures = 0;
+        this.#isAsked = false;
+        this.#tell("reconnecting");
+        continue;
+      }
       const { maxFailures = Infinity } = this.source.options;
       if (error?.isFinal || this.#failures >= maxFailures) {
         this.close();
         return this.source.fail(error);
       }
       if (polls && !error) continue;
-      if (!polls) this.#tell(this.source.poll && this.#failures >= ATTEMPTS ? "polling" : "reconnecting", error);
-      if (polls || this.#failures < ATTEMPTS || !this.source.poll) await this.#pause(this.#wait(error?.wait ?? 0));
+      if (polls || !this.source.poll || this.#failures < ATTEMPTS) {
+        if (!polls) this.#tell("reconnecting", error);
+        await this.#pause(this.#wait(error?.wait));
+      } else this.#tell("polling", error);
     }
   }
 
-  /** One stream, until it is lost. Gives why. @param {number} [first] milliseconds until its first byte @returns {Promise<any>} */
-  async #stream(first) {
+  /**
+   * Some work that is given up when nothing is heard for too long, when somebody asks for another, or when all is closed;
+   * also where it waits for a token that never comes. Gives why it has ended.
+   * @param {number} patience milliseconds
+   * @param {(signal: AbortSignal, heard: (patience: number) => void) => Promise<any>} work  0: patience without end
+   * @returns {Promise<any>}
+   */
+  async #try(patience, work) {
     const attempt = (this.#attempt = new AbortController());
     const { signal } = attempt;
-    const silence = 3000 * (this.source.options.heartbeat ?? 15);
     /** @type {any} */
     let timer;
-    const heard = (patience = silence) => {
+    const heard = (/** @type {number} */ ms) => {
       this.clock.clearTimeout(timer);
-      if (patience === Infinity) return;
-      timer = this.clock.setTimeout(() => attempt.abort(new ReactorError("nothing was heard for too long")), patience);
+      if (ms) timer = this.clock.setTimeout(() => attempt.abort(new ReactorError("it was silent for too long")), ms);
     };
-    this.#failures += 1;
+    const given = new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+    heard(patience);
     try {
-      heard(first);
-      const { options } = this.source;
-      const url = withQuery(this.source.url(), { after: this.source.cursor?.() || undefined, ticket: await options.ticket?.() });
-      const answer = await request(url, { ...options, signal }, { headers: { Accept: "text/event-stream" } });
-      if (answer.status === 204) this.#end();
-      else await this.#read(answer, heard, signal);
-      return this.#closed ? undefined : new ReactorError("the stream ended early");
+      return await Promise.race([work(signal, heard), given]);
     } catch (error) {
-      return signal.aborted && !(error instanceof ReactorError) ? signal.reason : error;
+      return error;
     } finally {
       this.clock.clearTimeout(timer);
       attempt.abort(); // lets go of what is left of the body
     }
   }
 
+  /** One stream, until it is lost. Gives why. @param {number} [first] milliseconds until its first byte */
+  #stream(first) {
+    const { source } = this;
+    const silence = 3000 * (source.options.heartbeat ?? 15);
+    this.#failures += 1;
+    return this.#try(first ?? silence, async (signal, heard) => {
+      const url = withQuery(source.url(), { after: source.cursor?.() || undefined });
+      const answer = await requestEvents(url, { ...source.options, signal }, "text/event-stream");
+      if (answer.status === 204) {
+        this.close();
+        source.end?.();
+      } else await this.#read(answer, (patience = silence) => heard(patience), signal);
+      return this.#closed ? undefined : new ReactorError("the stream ended early");
+    });
+  }
+
   /** @param {Response} answer @param {(patience?: number) => void} heard @param {AbortSignal} signal */
   async #read(answer, heard, signal) {
     const type = answer.headers.get("Content-Type") ?? "nothing";
     if (!type.startsWith("text/event-stream")) {
-      const error = new ReactorError(`${answer.url} answers with ${type} and not with a stream`, answer.status);
+      const error = new ReactorError(`${answer.url} answers with ${type}`, answer.status);
       error.isFinal = true;
       throw error;
     }
@@ -143,20 +168,17 @@ class Connection {
     for (;;) {
       const { done, value } = await reader.read();
       if (done || signal.aborted) return;
-      heard();
+      heard(0); // whoever takes the events may be slow: then the server is not read from, and not at fault
       const found = frames.push(value);
       if (frames.retry !== undefined) this.#retry = frames.retry;
       // a proxy may cut a run that says nothing for hours again and again: that is no failure
       if (found.length || this.clock.now() - opened > 15_000) this.#failures = 0;
       for (const frame of found) {
         const wait = this.source.frame(frame);
-        if (wait) {
-          heard(Infinity); // whoever takes the events is slow: the server is not read from, and not at fault
-          await wait;
-          heard();
-        }
+        if (wait) await wait;
         if (signal.aborted) return;
       }
+      heard();
     }
   }
 
@@ -168,24 +190,14 @@ class Connection {
       const before = this.#failures;
       const error = await this.#stream(PROBE_SILENCE);
       this.#probeAt = 0;
-      if (this.#failures > before && !error?.isFinal) this.#failures = before;
-      if (!this.#closed && !error?.isFinal) this.#tell(this.#failures >= ATTEMPTS ? "polling" : "reconnecting", error);
-      return error?.isFinal ? error : undefined;
+      if (error?.isFinal) return error;
+      this.#failures = Math.min(this.#failures, before);
+      this.#tell(this.#failures < ATTEMPTS ? "reconnecting" : "polling", error);
+      return undefined;
     }
-    const attempt = (this.#attempt = new AbortController());
-    try {
-      await this.source.poll?.(attempt.signal);
-      this.#failures = ATTEMPTS;
-    } catch (error) {
-      if (attempt.signal.aborted) return undefined;
-      this.#failures += 1;
-      return error;
-    }
-  }
-
-  #end() {
-    this.close();
-    this.source.end?.();
+    const error = await this.#try(POLL_SILENCE, async (signal) => this.source.poll?.(signal));
+    this.#failures = error ? this.#failures + 1 : ATTEMPTS;
+    return error;
   }
 
   /** @param {"live"|"reconnecting"|"polling"} status @param {any} [detail] */
@@ -205,10 +217,7 @@ class Connection {
 
   /** @param {number} ms @returns {Promise<void>} */
   #pause(ms) {
-    if (this.#closed || this.#isAsked) {
-      this.#isAsked = false;
-      return Promise.resolve();
-    }
+    if (this.#closed) return Promise.resolve();
     return new Promise((resolve) => {
       const timer = this.clock.setTimeout(() => this.#wake?.(), ms);
       this.#wake = () => {

@@ -3,7 +3,7 @@ import { addChunk } from "./chunks.js";
 import { connect } from "./connection.js";
 import { RUN_ENDED, evolve, fromSnapshot, initialState } from "./fold.js";
 import { parse } from "./json.js";
-import { ReactorError, request, withQuery } from "./request.js";
+import { ReactorError, requestEvents, withQuery } from "./request.js";
 
 /** @typedef {import("./types.js").RunEvent} RunEvent */
 /** @typedef {import("./types.js").RunState} RunState */
@@ -13,7 +13,7 @@ const MOST_WAITING = 1000;
 const TERMINAL = /^run\.(completed|failed|cancelled)$/;
 const FINAL_CLOSINGS = /** @type {Record<string, string>} */ ({
   not_found: "the server has no such run",
-  not_recovered: "the server cannot go on with this run: it does not have its workflow",
+  not_recovered: "the server does not have the workflow of this run",
 });
 
 /**
@@ -51,7 +51,7 @@ export function streamed(stream) {
       const page = withQuery(`${url}/events`, {
         types, tasks, after: stream.lastSeq || undefined, snapshot: snapshot(), wait: options.pollWait ?? 25, await_run: options.awaitRun,
       });
-      const answer = await request(page, { ...options, signal }, { headers: { Accept: "application/json" } });
+      const answer = await requestEvents(page, { ...options, signal }, "application/json");
       const { events, cursor, ended } = parse(await answer.text());
       for (const message of events) await stream.take(message);
       if (cursor > stream.lastSeq && stream.isFiltered) stream.lastSeq = cursor;
@@ -180,12 +180,12 @@ export class Stream {
     if (type === "stream.end") return this.end();
     if (type === "run.state") return this.#snapshot(data);
     if (type === "stream.gap") {
+      // the state that follows a trimmed gap moves on; a connection that is cut before it is told of the gap again
       if (data.reason === "ahead" || data.reason === "rewound") this.#begin(0);
-      else this.lastSeq = Math.max(this.lastSeq, data.to);
       return this.#call(this.options.onGap, data);
     }
     if (type !== "stream.closing") return;
-    const error = new ReactorError(FINAL_CLOSINGS[data.reason] ?? `the server closes the stream: ${data.reason}`);
+    const error = new ReactorError(FINAL_CLOSINGS[data.reason] ?? `the server closes: ${data.reason}`);
     error.isFinal = data.reason in FINAL_CLOSINGS;
     error.wait = data.retry_ms ?? 0;
     throw error;

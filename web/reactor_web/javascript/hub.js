@@ -2,7 +2,7 @@
 import { newId } from "./election.js";
 import { connect } from "./connection.js";
 import { parse, stringify } from "./json.js";
-import { ReactorError, request, withQuery } from "./request.js";
+import { ReactorError, requestEvents, withQuery } from "./request.js";
 
 /** The server takes no more on one connection. */
 export const MOST_RUNS = 100;
@@ -100,7 +100,7 @@ export class Hub {
       },
       poll: async (signal) => {
         const page = url({ after: this.position, wait: POLL_SECONDS });
-        const answer = await request(page, { ...this.options, signal }, { headers: { Accept: "application/json" } });
+        const answer = await requestEvents(page, { ...this.options, signal }, "application/json");
         const { events, cursor } = parse(await answer.text());
         if (signal.aborted) return;
         for (const event of events) this.#take(event, stringify(event), cursor);

@@ -1,7 +1,7 @@
 // One run of a shared connection: its events in order, none missing and none twice, whatever comes over the connection.
 // What is missing is read by pages.
 import { parse } from "./json.js";
-import { ReactorError, request, withQuery } from "./request.js";
+import { ReactorError, requestEvents, withQuery } from "./request.js";
 
 const LIMIT = 1000;
 
@@ -116,7 +116,7 @@ export class Lane {
   async #page(after, limit) {
     const query = this.options.snapshot && !after ? { snapshot: 1 } : { after };
     const url = withQuery(`${this.stream.url}/events`, { ...query, limit });
-    const answer = await request(url, this.options, { headers: { Accept: "application/json" } });
+    const answer = await requestEvents(url, this.options, "application/json");
     return parse(await answer.text());
   }
 

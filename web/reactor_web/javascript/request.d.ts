@@ -2,13 +2,18 @@
  * The answer to a request, if it is one of success.
  * @param {string} url
  * @param {RequestOptions} options
- * @param {RequestInit & {ticket?: string}} [init]
+ * @param {RequestInit} [init]
  * @returns {Promise<Response>}
  * @throws {ReactorError} for every other answer; what `fetch` throws where there is none
  */
-export function request(url: string, options: RequestOptions, init?: RequestInit & {
-    ticket?: string;
-}): Promise<Response>;
+export function request(url: string, options: RequestOptions, init?: RequestInit): Promise<Response>;
+/**
+ * The answer to a request for events, a stream or a page. A ticket opens these and nothing else.
+ * @param {string} url
+ * @param {RequestOptions} options
+ * @param {string} accept which of them
+ */
+export function requestEvents(url: string, options: RequestOptions, accept: string): Promise<Response>;
 /** An URL with more options in its query. @param {string} url @param {Record<string, any>} query */
 export function withQuery(url: string, query: Record<string, any>): string;
 /** @typedef {import("./types.js").RequestOptions} RequestOptions */
@@ -26,7 +31,5 @@ export class ReactorError extends Error {
     wait: number;
     status: number | undefined;
     problem: any;
-    title: any;
-    detail: any;
 }
 export type RequestOptions = import("./types.js").RequestOptions;

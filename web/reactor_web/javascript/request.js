@@ -20,8 +20,6 @@ export class ReactorError extends Error {
     super(message);
     this.status = status;
     this.problem = problem;
-    this.title = problem?.title;
-    this.detail = problem?.detail;
   }
 }
 
@@ -29,7 +27,7 @@ export class ReactorError extends Error {
  * The answer to a request, if it is one of success.
  * @param {string} url
  * @param {RequestOptions} options
- * @param {RequestInit & {ticket?: string}} [init]
+ * @param {RequestInit} [init]
  * @returns {Promise<Response>}
  * @throws {ReactorError} for every other answer; what `fetch` throws where there is none
  */
@@ -47,6 +45,16 @@ export async function request(url, options, init = {}) {
   }
   if (!answer.ok) throw await refusal(url, answer);
   return answer;
+}
+
+/**
+ * The answer to a request for events, a stream or a page. A ticket opens these and nothing else.
+ * @param {string} url
+ * @param {RequestOptions} options
+ * @param {string} accept which of them
+ */
+export async function requestEvents(url, options, accept) {
+  return request(withQuery(url, { ticket: await options.ticket?.() }), options, { headers: { Accept: accept } });
 }
 
 /** @param {string} url @param {Response} answer */

@@ -14,7 +14,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 from aiohttp import web
 from pydantic import BaseModel, Field
@@ -26,6 +26,9 @@ PAGE = Path(__file__).parent
 ROUNDS = 8
 """How often the model may be asked in one turn. A model that still wants tools then is told no."""
 
+MOST_CHARS = 20_000
+"""Of one message. What a tool has given beyond that, the model does not see."""
+
 # --- the model --------------------------------------------------------------------------------------------------
 
 
@@ -33,7 +36,7 @@ class Message(BaseModel):
     """One message of the conversation. ``tool``: the result of a call, as text."""
 
     role: Literal["user", "assistant", "tool"]
-    content: str = Field(max_length=20_000)
+    content: str = Field(max_length=MOST_CHARS)
 
 
 @dataclass
@@ -143,7 +146,7 @@ flow = Workflow("chat", timeout=3600)
 
 
 @flow.task(timeout=300)
-async def reply(messages: list[Message], ctx: Context) -> str:
+async def reply(messages: Annotated[list[Message], Field(min_length=1)], ctx: Context) -> str:
     """Answers the last message: asks the model, calls the tools it wants, until it has nothing more to call."""
     model: Model = ctx.resources["model"]
     conversation, text = list(messages), ""
@@ -161,7 +164,8 @@ async def reply(messages: list[Message], ctx: Context) -> str:
                     await ctx.chunk(piece)
         if not wanted:
             return text
-        conversation += [Message(role="tool", content=await use_tool(use, ctx)) for use in wanted]
+        results = [await use_tool(use, ctx) for use in wanted]
+        conversation += [Message(role="tool", content=result[:MOST_CHARS]) for result in results]
     raise RuntimeError(f"the model still wants tools after {ROUNDS} rounds")
 
 

@@ -90,6 +90,7 @@ const views = {
       try {
         await turn.run.send(asked.task, value, { key: asked.key }); // the key: a double click answers no other question
       } catch (error) {
+        if (asked.status !== "open") return; // somebody else was faster, and the outcome says what was decided
         problem.textContent = error.message;
         for (const one of choice.children) one.disabled = false;
       }
@@ -207,7 +208,7 @@ class Turn {
   async began(data) {
     try {
       const input = data.input ?? (await this.run.get()).input;
-      this.asked = input.messages.at(-1).content;
+      this.asked = input.messages?.at(-1)?.content ?? "";
     } catch (error) {
       this.asked = `(${error.message})`;
     }
@@ -262,15 +263,19 @@ class Turn {
     };
     const asks = this.chat.parts.some((part) => part.status === "open" && !this.hasEnded);
     const { cost, tokens, duration_ms: took } = this.stream?.state ?? {};
-    const said = [
-      asks ? "waits for your decision" : words[this.status],
+    const isEmpty = this.status === "completed" && !this.chat.parts.length;
+    const word = asks ? "waits for your decision" : isEmpty ? "there was no answer" : words[this.status];
+    const numbers = [
       tokens && `${tokens} tokens`, cost && money.format(cost), this.hasEnded && took && `${(took / 1000).toFixed(1)} s`,
     ];
-    const text = said.filter(Boolean).join(" · ");
+    const figures = numbers.filter(Boolean).join(" · ");
+    const text = [word, figures].filter(Boolean).join(" · ");
     const canRepeat = this.status === "failed" || this.status === "unsent";
-    if (this.foot.dataset.text === text && this.foot.childElementCount === (canRepeat ? 2 : 1)) return;
+    if (this.foot.dataset.text === text && Boolean(this.foot.querySelector("button")) === canRepeat) return;
     this.foot.dataset.text = text;
-    this.foot.replaceChildren(make("span", "", text));
+    const line = make("p", "");
+    line.append(make("span", "word", word ?? ""), word && figures ? " · " : "", figures);
+    this.foot.replaceChildren(line);
     if (canRepeat) this.foot.append(button("quiet", "Try again", () => this.again()));
   }
 }

@@ -34,8 +34,12 @@ class Speaker(Protocol):
 
 
 class _Call:
-    """A context manager for bodies in threads (``with``) and on the loop (``async with``)."""
+    """A context manager for bodies in threads (``with``) and on the loop (``async with``).
 
+    It has slots, so that a name written wrongly (``call.resutl = …``) is an error and not a result that nobody sees.
+    """
+
+    __slots__ = ("_began", "_context", "_number")
     kind: str
 
     def __init__(self, context: Speaker) -> None:
@@ -101,6 +105,7 @@ class _Call:
 class LlmCall(_Call):
     """What ``ctx.llm_call`` returns: set ``cost`` and ``tokens`` inside the ``with``."""
 
+    __slots__ = ("cost", "estimated_cost", "model", "tokens")
     kind = "llm.call"
 
     def __init__(self, context: Speaker, model: str, estimated_cost: Decimal | None) -> None:
@@ -137,6 +142,7 @@ class LlmCall(_Call):
 class ToolCall(_Call):
     """What ``ctx.tool_call`` returns: set ``result`` inside the ``with``."""
 
+    __slots__ = ("arguments", "result", "tool")
     kind = "tool.call"
 
     def __init__(self, context: Speaker, tool: str, arguments: dict[str, Any]) -> None:

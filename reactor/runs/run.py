@@ -22,7 +22,7 @@ from reactor.runs.outcome import cancelled, failure_of
 from reactor.stream.feed import Feed
 from reactor.stream.follow import Follow, RunEvents, closing_error, iterate
 from reactor.stream.live import Live
-from reactor.stream.task_events import TaskEvents
+from reactor.stream.task_events import TaskEvents, check_task
 from reactor.waiting import methods_must_be_awaited
 
 RestoreOutputs = Callable[["Run"], Awaitable[dict[str, Any]]]
@@ -86,15 +86,8 @@ class Run(Emitting):
         Raises UnknownTask where the run has no such task.
         """
         task_id = task_id_of(task_id)
-        name = task_id.partition("[")[0]
         known = self.feed.state.tasks if self._execution is None else self._execution.graph.by_name
-        mapped = self.feed.state.tasks.get(name)
-        count = None if mapped is None else mapped.count
-        index = None if name == task_id else _index_of(name, task_id)
-        is_missing = index is not None and (self._is_plain(name) if count is None else index >= count)
-        if name not in known or index == -1 or is_missing:
-            hint = did_you_mean(task_id, known) or f"; its tasks are {known_names(known)}"
-            raise UnknownTask(f"run {self.id} has no task {task_id[:100]!r}{hint}", run_id=self.id, task_id=task_id)
+        check_task(self.id, task_id, self.feed.state, known, self._is_plain)
         return TaskEvents(self.feed, task_id)
 
     def __getitem__(self, task: str | int) -> NoReturn:
@@ -288,10 +281,3 @@ class Run(Emitting):
 
     def __repr__(self) -> str:
         return f"<Run {self.id} of {self.state.workflow}, {self.status} at {self.feed.last_seq}>"
-
-
-def _index_of(name: str, task_id: str) -> int:
-    """The index in the id of a child, ``measure[3]``; -1 for what cannot be one."""
-    digits = task_id.removeprefix(f"{name}[").removesuffix("]")
-    index = int(digits[:9]) if digits.isascii() and digits.isdigit() else -1
-    return index if index >= 0 and child_task_id(name, index) == task_id else -1

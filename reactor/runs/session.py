@@ -59,7 +59,7 @@ class Session(Run):
         Raises RunEnded where it had ended before, LogLost, and ValueError for a status, outputs or an error that cannot
         be.
         """
-        closing = _closing(status, outputs, error)
+        closing = closing_of(status, outputs, error)
         execution = await self._open()
         execution.outside.close(closing)
         await self._committed(execution)
@@ -83,7 +83,7 @@ class Session(Run):
         return f"<Session {self.id}, {self.status} at {self.feed.last_seq}>"
 
 
-def _closing(status: object, outputs: object, error: object) -> Closing:
+def closing_of(status: object, outputs: object, error: object) -> Closing:
     """How a session is closed; raises ValueError that says what is wrong."""
     if status not in get_args(CloseStatus):
         allowed = ", ".join(get_args(CloseStatus))

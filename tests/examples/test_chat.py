@@ -11,14 +11,16 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp.test_utils import TestServer
 
-from examples.chat.app import STORY
+from examples.chat.app import STORY, TOOLS, Call, Message, Usage, application
 from tests.helpers.paths import ROOT
 from tests.helpers.tabs import PATIENCE, Browser, Tab
 from tests.helpers.wire import Wire, wire_to
@@ -243,6 +245,21 @@ async def test_a_wire_that_is_cut_and_a_browser_that_goes_offline(page: Page, wi
     await page.check_quiet(cut=True)
 
 
+async def test_a_network_that_lets_no_stream_through(page: Page, wire: Wire, server: Server) -> None:
+    """The page polls, says so, and shows every token and the question; the answer gets through as well."""
+    wire.refuses_streams = True
+    await page.say("Refund order 1042")
+    # it need not wait for its next attempts
+    hurry = "dispatchEvent(new Event('online')) && document.querySelector('#status').textContent === 'polling'"
+    await page.until(hurry)
+    await page.until(ASKS)
+    assert await page.run("document.querySelector('#status').textContent") == "polling"
+    await page.click("text=Approve")
+    await page.ended()
+    state = await server.run(await page.last_run())
+    assert await page.run(TEXT) == state["outputs"]["reply"] == await server.said(await page.last_run())
+
+
 @pytest.mark.slow
 async def test_a_server_that_is_killed_in_the_middle(page: Page, server: Server) -> None:
     """While it speaks, and while it waits: the turn begins anew or goes on, and nothing is asked or told twice."""
@@ -322,6 +339,107 @@ async def test_text_is_text_and_fits_on_a_phone(page: Page) -> None:
     small = "[...document.querySelectorAll('button')].filter((one) => one.offsetParent && one.offsetHeight < 32).length"
     assert await page.run(small) == 0
     await page.check_quiet()
+
+
+async def test_a_question_is_answered_once_and_a_run_stopped_once(page: Page, server: Server) -> None:
+    """In two tabs at the same moment: both show what was decided, it is done once, and nobody is told of an error."""
+    await page.say("Refund order 1042")
+    await page.until(ASKS)
+    other = await page.another()
+    await other.until(ASKS)
+    press = "[...document.querySelectorAll('.question button')].find((one) => one.textContent === '{}').click()"
+    await asyncio.gather(page.run(press.format("Approve")), other.run(press.format("Deny")))
+    for one in (page, other):
+        await one.ended()
+        assert await one.run("document.querySelectorAll('.turn:last-child .question').length") == 1
+        assert await one.run("document.querySelector('.turn:last-child .question .problem').textContent") == ""
+    outcome = "document.querySelector('.turn:last-child .question .outcome').textContent"
+    assert await page.run(outcome) == await other.run(outcome)
+    events = await server.events(await page.last_run())
+    decided = [event["data"]["value"] for event in events if event["type"] == "task.received"]
+    calls = [event["data"]["tool"] for event in events if event["type"] == "tool.call.started"]
+    assert calls == ["find_order"] + ["refund"] * decided[0]
+    assert await page.run(TEXT) == await server.said(await page.last_run())
+
+    await page.say("Tell me a story")
+    await other.reads("2. Once")
+    stop = "document.querySelector('#stop').click()"
+    await asyncio.gather(page.run(stop), other.run(stop))
+    for one in (page, other):
+        await one.ended()
+        assert "stopped" in await one.run(FOOT)
+        assert await one.run("document.querySelector('#problem').textContent") == ""
+
+
+class Nasty:
+    """A model that says and calls what no page should trust. Its tools are ``show``, ``flood`` and ``fall``."""
+
+    name = "nasty-1"
+    markup = "<img src=x onerror=alert(1)><script>alert(2)</script> " + "L" * 400
+
+    async def answer(self, messages: Sequence[Message]) -> AsyncGenerator[str | Call | Usage]:
+        wish = messages[-1].content
+        if messages[-1].role == "user" and wish != "nothing":
+            yield self.markup
+            yield Call(wish, {"<b>key</b>": self.markup, "long": "x" * 500})
+        yield Usage(1, Decimal(0))
+
+
+@pytest.fixture
+async def nasty(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Page]:
+    """The page before a model that is nasty."""
+
+    async def show(**arguments: Any) -> str:
+        return "<h1>shown</h1>"
+
+    async def flood(**arguments: Any) -> str:
+        return "<b>much</b> " * 100_000
+
+    async def fall(**arguments: Any) -> str:
+        raise RuntimeError("<i>it fell</i> " + "wrong" * 100)
+
+    for tool in (show, flood, fall):
+        monkeypatch.setitem(TOOLS, tool.__name__, tool)
+    async with TestServer(application("memory://", Nasty()), host="127.0.0.1") as server:
+        name = f"chat-{next(NUMBERS)}"
+        page = Page(browser, name, name, Wire(0))
+        page.base = str(server.make_url("")).rstrip("/")
+        await page.open()
+        yield page
+        await browser.do("end", context=name)
+
+
+async def test_what_a_model_and_its_tools_say_is_text(nasty: Page) -> None:
+    """Markup in tokens, arguments, results and errors; a result that is huge; an answer that is none. All of it fits
+    on a phone."""
+    await nasty.act("setViewportSize", {"width": 360, "height": 640})
+    last = "document.querySelector('.turn:last-child')"
+    for wish, status in (("show", "completed"), ("flood", "completed"), ("fall", "failed"), ("nothing", "completed")):
+        await nasty.say(wish)
+        await nasty.until(f"{last}.querySelector('.mine').textContent === {wish!r}")
+        await nasty.ended()
+        assert await nasty.run(f"{last}.dataset.status") == status, await nasty.run(FOOT)
+        if wish == "nothing":
+            assert "there was no answer" in await nasty.run(FOOT)
+            continue
+        assert await nasty.run(TEXT) == Nasty.markup
+        await nasty.run(f"{last}.querySelector('.tool summary').click()")
+        given, result = await nasty.run(f"[...{last}.querySelectorAll('.tool pre')].map((one) => one.textContent)")
+        assert json.loads(given) == {"<b>key</b>": Nasty.markup, "long": "x" * 500}
+        assert {"show": "<h1>shown</h1>", "flood": "<b>much</b> ", "fall": "<i>it fell</i>"}[wish] in result
+        for of in ("document.documentElement", "document.querySelector('#scroller')"):
+            assert await nasty.run(f"{of}.scrollWidth <= {of}.clientWidth"), (wish, of)
+    assert await nasty.run("document.querySelector('#turns').querySelectorAll('img, script, b, i, h1').length") == 0
+    await nasty.check_quiet()
+
+
+async def test_a_conversation_without_a_message_is_refused(server: Server) -> None:
+    """Before it is a run."""
+    async with aiohttp.ClientSession() as session:
+        url = f"http://127.0.0.1:{server.port}/api/v1/runs/empty"
+        async with session.put(url, json={"workflow": "chat", "input": {"messages": []}}) as response:
+            assert response.status == 422, await response.text()
+            assert "messages" in await response.text()
 
 
 async def test_the_page_allows_nothing_inline_and_nothing_from_elsewhere(server: Server) -> None:

@@ -51,6 +51,7 @@ class ByteProxy:
     async def _ask(reader: asyncio.StreamReader, to_server: asyncio.StreamWriter) -> None:
         while data := await reader.read(65_536):
             to_server.write(data)
+        to_server.close()  # the client has left: the server must hear of it at once
 
     async def _answer(self, from_server: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         seen = b""

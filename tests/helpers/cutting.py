@@ -49,6 +49,9 @@ async def _frames(answer: aiohttp.ClientResponse, count: int | None) -> AsyncIte
     data = b""
     async for chunk in answer.content.iter_any():
         data += chunk
+        while data.startswith((b":", b"retry")) and b"\n" in data:  # between frames: they pass, and do not count
+            line, _, data = data.partition(b"\n")
+            yield line + b"\n"
         while _END in data:
             frame, _, data = data.partition(_END)
             yield frame + _END

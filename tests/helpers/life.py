@@ -17,9 +17,10 @@ FLOW = ROOT / "tests/helpers/tokens.py"
 class Life:
     """A server that can be ended and started again at the same address, on the same file."""
 
-    def __init__(self, store: Path, *options: str) -> None:
+    def __init__(self, store: Path, *options: str, flow: Path | str = FLOW) -> None:
         self.store = f"sqlite:///{store}"
-        self.url, self.process = start_server(FLOW, "--store", self.store, *options)
+        self.flow = flow
+        self.url, self.process = start_server(flow, "--store", self.store, *options)
         self.base = self.url.removesuffix("/api/v1")
 
     def end(self, how: str) -> None:
@@ -28,7 +29,7 @@ class Life:
 
     def begin_again(self) -> None:
         port = self.base.rpartition(":")[2]
-        self.process = start_reactor("serve", FLOW, "--store", self.store, "--port", port)
+        self.process = start_reactor("serve", self.flow, "--store", self.store, "--port", port)
         assert "serving" in self.process.stdout.readline()
 
     def start_run(self, **input: object) -> None:

@@ -52,18 +52,20 @@ def nginx(folder: Path, site: str, port: int) -> Iterator[subprocess.Popen[str]]
     (folder / "site.conf").write_text(site)
     (folder / "nginx.conf").write_text(MAIN.format(folder=folder, user=user))
     command = [find_nginx(), "-p", str(folder), "-c", str(folder / "nginx.conf")]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    says = folder / "nginx.stderr"  # not a pipe: where nobody reads it, nginx stops at the first line that does not fit
+    with says.open("w") as stderr:
+        process = subprocess.Popen(command, stderr=stderr, text=True)
     try:
-        _wait_until_it_listens(process, port)
+        _wait_until_it_listens(process, says, port)
         yield process
     finally:
         process.terminate()
-        process.communicate(timeout=10)
+        process.wait(timeout=10)
 
 
-def _wait_until_it_listens(process: subprocess.Popen[str], port: int) -> None:
+def _wait_until_it_listens(process: subprocess.Popen[str], says: Path, port: int) -> None:
     for _ in range(1_000):
-        assert process.poll() is None, f"nginx has ended: {process.communicate()[1]}"
+        assert process.poll() is None, f"nginx has ended: {says.read_text()}"
         try:
             socket.create_connection(("127.0.0.1", port)).close()
         except ConnectionRefusedError:

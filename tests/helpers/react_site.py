@@ -140,12 +140,14 @@ async def react_site() -> AsyncGenerator[Site]:
 _REACT = {
     "19": {
         "react": "react/cjs/react.development.js",
+        "react/jsx-runtime": "react/cjs/react-jsx-runtime.development.js",
         "react-dom": "react-dom/cjs/react-dom.development.js",
         "react-dom/client": "react-dom/cjs/react-dom-client.development.js",
         "scheduler": "scheduler/cjs/scheduler.development.js",
     },
     "18": {
         "react": "react18/cjs/react.development.js",
+        "react/jsx-runtime": "react18/cjs/react-jsx-runtime.development.js",
         "react-dom": "react-dom18/cjs/react-dom.development.js",
         "react-dom/client": "react-dom18/client.js",
         "scheduler": "react-dom18/node_modules/scheduler/cjs/scheduler.development.js",
@@ -214,6 +216,9 @@ async def page_file(request: web.Request) -> web.Response:
     elif name == "react.mjs":
         text = f'import {{ require }} from "./commonjs.mjs?{version}";\n'
         text += f'export const {{ {", ".join(_NAMES.split())} }} = require("react");\n'
+    elif name == "jsx.mjs":
+        text = f'import {{ require }} from "./commonjs.mjs?{version}";\n'
+        text += 'export const { Fragment, jsx, jsxs } = require("react/jsx-runtime");\n'
     else:
         text = (NODE / "react_page.mjs").read_text()
     return web.Response(text=text, content_type="text/javascript")

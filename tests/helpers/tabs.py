@@ -20,21 +20,24 @@ SCRIPT = """(async () => {
 if (IS_ALONE) delete window.SharedWorker;
 const { followShared } = await import("/api/v1/client/shared.js");
 const { followAll } = await import("/api/v1/client/follow_all.js");
+const { follow } = await import("/api/v1/client/reactor.js");
 window.followAll = followAll;
 window.seen = {};
 window.statuses = [];
 window.streams = {};
-window.start = (run, options = {}) => {
+window.start = (run, options = {}, how = followShared) => {
   seen[run] ??= [];
-  streams[run] = followShared(`/api/v1/runs/${run}`, {
+  streams[run] = how(`/api/v1/runs/${run}`, {
     beat: 200,
     onEvent: (event) => seen[run].push(event.seq),
     onStatus: (status, detail) => statuses.push([status, `${detail?.message ?? detail}`]),
     ...options,
   });
 };
+window.startAlone = (run, options) => start(run, options, follow);
 })()"""
-"""What a page of a test has: ``start`` follows a run, and ``seen`` has the seqs of its events."""
+"""What a page of a test has: ``start`` follows a run, ``startAlone`` on a connection of its own, and ``seen`` has the
+seqs of its events."""
 
 
 class Browser:
@@ -115,6 +118,22 @@ class Tab:
     async def asked(self, part: str) -> int:
         """How many requests of this page have this in their URL; those of a worker are not among them."""
         return sum(part in url for url in await self._browser.do("requests", tab=self._name))
+
+    async def freeze(self) -> None:
+        """No task of the page runs until it is shown again; what a test asks of it does."""
+        await self.run("document.addEventListener('freeze', () => (window.wasFrozen = true))")
+        await self._browser.do("lifecycle", tab=self._name, state="frozen")
+        assert await self.run("wasFrozen && document.visibilityState === 'hidden'")
+
+    async def resume(self) -> None:
+        await self._browser.do("lifecycle", tab=self._name, state="active")
+
+    async def go_away(self, url: str) -> None:
+        """Another page in its place."""
+        await self._browser.do("act", tab=self._name, method="goto", args=[url])
+
+    async def go_back(self) -> None:
+        await self._browser.do("act", tab=self._name, method="goBack", args=[{"waitUntil": "commit"}])
 
     async def crash(self) -> None:
         await self._browser.do("crash", tab=self._name)

@@ -18,6 +18,8 @@ class Wire:
         """How many connections were cut while they were open."""
         self.budgets: list[int] = []
         """Of each next event stream, after about how many bytes it is cut. After the last of them the wire is down."""
+        self.refuses_streams = False
+        """Whether an event stream is answered with 502, as by a proxy that knows no streams."""
         self._upstream = upstream
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None] | None] = set()
@@ -52,6 +54,9 @@ class Wire:
         sent = 0
         with suppress(OSError):
             while data := await reader.read(4_096):
+                if self.refuses_streams and b"text/event-stream" in data:
+                    writer.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                    break
                 writer.write(data)
                 await writer.drain()
                 if self.budgets and (sent or b"text/event-stream" in data):

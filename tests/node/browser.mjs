@@ -5,7 +5,11 @@ import { chromium } from "playwright-core";
 export const [executable, ...given] = process.argv.slice(2);
 
 export async function launch() {
-  const browser = await chromium.launch({ executablePath: executable, args: ["--no-sandbox", "--disable-gpu"] });
+  const browser = await chromium.launch({
+    executablePath: executable,
+    args: ["--no-sandbox", "--disable-gpu"],
+    ignoreDefaultArgs: ["--disable-back-forward-cache"], // people have it
+  });
   return browser;
 }
 

@@ -9,7 +9,7 @@ const each = (members, change) =>
 /** The fold keeps the exact sum beside the number that it shows, from the first spending after a snapshot on. */
 function exact({ cost, ...rest }) {
   if (cost === undefined) return rest;
-  const symbol = Object.getOwnPropertySymbols(rest).find(({ description }) => description.startsWith("money"));
+  const symbol = Object.getOwnPropertySymbols(rest).find(({ description }) => description === "cost");
   const units = symbol && rest[symbol];
   return { ...rest, shown_cost: cost, cost: units ?? unitsOf(cost) };
 }

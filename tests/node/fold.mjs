@@ -3,7 +3,7 @@
 // last. Fails where the fold changes an event, or a task or child run in place, or replaces a task that an event is
 // not about.
 import { createInterface } from "node:readline";
-import { evolve, fromSnapshot, initialState } from "../../web/reactor_web/javascript/fold.js";
+import { addSnapshot, evolve, initialState } from "../../web/reactor_web/javascript/fold.js";
 import { parse, stringify } from "../../web/reactor_web/javascript/json.js";
 import { canonical } from "./canonical.mjs";
 
@@ -29,7 +29,7 @@ function step(state, text) {
 
 for await (const line of createInterface({ input: process.stdin, crlfDelay: Infinity })) {
   const given = parse(line);
-  const state = given.state ? fromSnapshot(given.state) : initialState(given.run_id);
+  const state = given.state ? addSnapshot(undefined, given.state) : initialState(given.run_id);
   canonical(state); // whoever looks at a state before its events changes nothing
   const states = given.events.map((text) => step(state, text));
   console.log(`{"states":[${states.join(",")}],"shown":${stringify(state)}}`);

@@ -20,6 +20,15 @@ const verbs = {
   requests: ({ tab }) => pages.get(tab).requests,
   close: ({ tab }) => pages.get(tab).page.close(),
   crash: ({ tab }) => pages.get(tab).page.goto("chrome://crash").catch(() => undefined),
+  /** "frozen", as a browser does with tabs that nobody has looked at for long, or "active". */
+  async lifecycle({ tab, state }) {
+    const { page } = pages.get(tab);
+    // Playwright shows its pages all the time, and only one that is hidden can freeze: this is the session that does it
+    const { _client: client } = page._connection.toImpl(page).delegate._mainFrameSession;
+    if (state === "frozen") await client.send("Emulation.setFocusEmulationEnabled", { enabled: false });
+    await client.send("Page.setWebLifecycleState", { state });
+    if (state === "active") await client.send("Emulation.setFocusEmulationEnabled", { enabled: true });
+  },
   offline: async ({ context, value }) => (await contexts.get(context)).setOffline(value),
   async end({ context }) {
     await (await contexts.get(context))?.close();

@@ -78,8 +78,9 @@ def application(section: str) -> tuple[web.Application, Engine | None]:
 
     engine, app = Engine("memory://", workflows=[flow]), web.Application()
     routes = ['add_stream(app, "/execute/{id}", engine, dialect="execution")'] if "/execute/{id}" in section else []
+    known = {name: getattr(reactor_web, name) for name in reactor_web.__all__}
     for route in [*routes, *ROUTE.findall(section)]:
-        eval(route, {**vars(reactor_web), "app": app, "engine": engine, "begin": begin})
+        eval(route, {**known, "app": app, "engine": engine, "begin": begin})
     reactor_web.mount(app, engine)
     return app, engine
 

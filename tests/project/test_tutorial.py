@@ -131,9 +131,9 @@ class Page(Tab):
     async def reads(self, text: str) -> None:
         await self.until(f"({SHOWN}).includes({text!r})")
 
-    async def ends(self) -> str:
+    async def ends(self, how: str = "ended") -> str:
         """What it reads at the end of the run."""
-        await self.until(f"{STATUS} === 'ended'")
+        await self.until(f"{STATUS} === {how!r}")
         return await self.run(SHOWN)
 
 
@@ -211,7 +211,7 @@ async def approve_and_stop(reader: Reader, page: Page) -> None:
     await page.act("reload")
     await page.reads("Step 4")
     await page.choose("Stop")
-    shown = await page.ends()
+    shown = await page.ends("stopped")
     assert "Step 1: block 1 is overwritten." in shown
     assert "It is gone." not in shown
     commands, _ = reader.commands()
@@ -229,7 +229,7 @@ async def kill(reader: Reader, page: Page) -> None:
     await page.choose("Approve")
     await page.reads("Step 3")
     reader.stop(signal.SIGQUIT)
-    await page.until(f"{STATUS} === 'reconnecting'")
+    await page.until(f"{STATUS}.startsWith('reconnecting: ')")
     (command,), _ = reader.commands()
     await asyncio.to_thread(reader.serve, command, "Running on")
     assert await page.ends() == reader.next("text").strip()

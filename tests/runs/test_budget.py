@@ -680,3 +680,18 @@ def test_a_ledger_sums_exactly_and_tells_each_thing_once(budget: Budget, steps: 
             assert ("budget.exceeded" in types) == (used > limit)
         else:
             assert ("budget.exceeded" in types) == (used > 0)
+
+
+@pytest.mark.parametrize("name", ["resutl", "costs"])
+async def test_a_name_written_wrongly_in_a_call_is_an_error(name: str) -> None:
+    """Not a result, or a cost, that nobody sees."""
+    flow = Workflow("typo")
+
+    @flow.task
+    async def calls(ctx: Context) -> None:
+        async with ctx.tool_call("find", {}) if name == "resutl" else ctx.llm_call("m") as call:
+            setattr(call, name, 1)
+
+    async with Engine() as engine:
+        with pytest.raises(RunFailed, match=name):
+            await (await engine.start(flow))

@@ -11,24 +11,32 @@ The rooms, from the top down; each imports only from rooms below it in this list
     openapi/      the description of the routes
     streaming/    one run to many clients: compose, share, follow, hand over
     guard/        who may ask
-    client/       follow_url: the Python client (needs only sse)
+    client/       Client, RemoteRun, SyncClient, follow_url: the Python client (needs only sse)
     dialects/     a message of a run -> the bytes of a frame
     http/         what all handlers share: query, body, problems, result
     sse/          server-sent events as bytes: frames out, a parser in
     bounds        the limits of serving
 """
 
-from reactor_web.app import create_app, mount
-from reactor_web.http.agent_input import AgentInput
-from reactor_web.http.middleware import only_looks
-from reactor_web.http.problems import Problem, problems
-from reactor_web.own import Start, add_agent, add_chat, add_start, add_state, add_stream
-from reactor_web.streaming.stream import stream
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from reactor_web.app import create_app, mount
+    from reactor_web.client import Client, RemoteRun, SyncClient
+    from reactor_web.http.agent_input import AgentInput
+    from reactor_web.http.middleware import only_looks
+    from reactor_web.http.problems import Problem, problems
+    from reactor_web.own import Start, add_agent, add_chat, add_start, add_state, add_stream
+    from reactor_web.streaming.stream import stream
 
 __all__ = [
     "AgentInput",
+    "Client",
     "Problem",
+    "RemoteRun",
     "Start",
+    "SyncClient",
     "add_agent",
     "add_chat",
     "add_start",
@@ -40,3 +48,34 @@ __all__ = [
     "problems",
     "stream",
 ]
+
+_HOMES = {
+    "AgentInput": "http.agent_input",
+    "Client": "client.client",
+    "Problem": "http.problems",
+    "RemoteRun": "client.run",
+    "Start": "own",
+    "SyncClient": "client.sync",
+    "add_agent": "own",
+    "add_chat": "own",
+    "add_start": "own",
+    "add_state": "own",
+    "add_stream": "own",
+    "create_app": "app",
+    "mount": "app",
+    "only_looks": "http.middleware",
+    "problems": "http.problems",
+    "stream": "streaming.stream",
+}
+"""Name -> the module it is in. It is imported when it is asked for: a client needs nothing of a server."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(_import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -26,7 +26,8 @@ from tests.helpers.server import API, Serve, Server
 from tests.helpers.stream_clients import Script, script
 from tests.helpers.tokens import FIRST, REST
 
-FAST = {"speed": 200}
+FAST = {"speed": 200, "heartbeat": 100}
+"""A connection counts as dead after 1.5 s: a busy machine is not that slow."""
 
 
 def client(url: str, run_id: str = "r1", **options: Any) -> Any:
@@ -329,11 +330,77 @@ async def test_silence_is_a_lost_connection() -> None:
         await held.wait()
         return response
 
-    async with standing(events) as base, client(base) as page:
+    async with standing(events) as base, client(base, heartbeat=60) as page:
         shown = await page.rest()
         held.set()
     assert asked == ["", "1", "2"]
     assert [event["seq"] for event in events_of(shown)] == [1, 2]
+
+
+async def test_streams_that_are_swallowed_hold_no_page_up() -> None:
+    """Beside a stream of which no byte comes pages go on; its first bytes end them, and nothing comes twice."""
+    asked: list[tuple[str, str]] = []
+    swallowed = asyncio.Event()
+    came = asyncio.Event()
+
+    async def events(request: web.Request) -> web.StreamResponse:
+        after = int(request.query.get("after", "0"))
+        is_page = request.headers["Accept"] == "application/json"
+        asked.append(("page" if is_page else "stream", str(after)))
+        if is_page:
+            return await page_behind(after)
+        if [kind for kind, _ in asked].count("stream") <= 5:
+            return web.Response(status=503)
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)  # as a proxy that has the answer, and keeps all bytes of its body
+        swallowed.set()
+        await came.wait()
+        await response.write(b":\n")
+        for seq in range(after + 1, 7):
+            await response.write(
+                frame(seq, "x" if seq < 6 else "run.completed", **({} if seq < 6 else {"duration_ms": 1}))
+            )
+        return response
+
+    async def page_behind(after: int) -> web.StreamResponse:
+        if after == 1:
+            await swallowed.wait()  # from here on a stream is open
+        if after == 4:
+            came.set()
+            await asyncio.Event().wait()  # until the client gives it up
+        event = json.loads(frame(after + 1, "x").removeprefix(b"data: "))
+        return web.json_response({"events": [event], "cursor": after + 1, "ended": False, "status": "running"})
+
+    async with standing(events) as base, client(base) as page:
+        shown = await page.rest()
+    assert [event["seq"] for event in events_of(shown)] == [1, 2, 3, 4, 5, 6]
+    assert statuses_of(shown) == ["reconnecting", "polling", "live", "ended"]
+    pages = [after for kind, after in asked if kind == "page"]
+    streams = [after for kind, after in asked if kind == "stream"]
+    assert pages == ["0", "1", "2", "3", "4"]
+    assert streams == [*["0"] * 5, "1", "4"]  # what came first stood before pages that had gone on: asked for anew
+
+
+async def test_a_stream_that_keeps_its_place_takes_over_from_the_page() -> None:
+    """If no page has brought anything meanwhile, the stream that was tried is the one that goes on."""
+    asked: list[str] = []
+    held = asyncio.Event()
+
+    async def events(request: web.Request) -> web.StreamResponse:
+        is_page = request.headers["Accept"] == "application/json"
+        asked.append("page" if is_page else "stream")
+        if is_page:
+            await held.wait()
+        if asked.count("stream") <= 5:
+            return web.Response(status=503)
+        body = frame(1, "run.completed", duration_ms=1)
+        return web.Response(body=body, content_type="text/event-stream")
+
+    async with standing(events) as base, client(base) as page:
+        shown = await page.rest()
+        held.set()
+    assert asked == [*["stream"] * 5, "page", "stream"]
+    assert statuses_of(shown) == ["reconnecting", "polling", "live", "ended"]
 
 
 async def test_what_refuses_for_good_is_a_sentence() -> None:
@@ -345,3 +412,11 @@ async def test_what_refuses_for_good_is_a_sentence() -> None:
     async with standing(events) as base, client(base) as page:
         shown = await page.rest()
     assert "text/html" in next(line["error"] for line in shown if "error" in line)
+
+
+async def test_laws_of_a_stream() -> None:
+    """Each law of ``follow_laws.mjs``: how a stream is left, refused and tried again, and that loops are bounded."""
+    async with script("follow_laws.mjs") as laws:
+        shown = await laws.rest()
+    assert [law for law, holds in shown if holds is not True] == []
+    assert len(shown) == 11

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
 import subprocess
 import tomllib
+from pathlib import Path
 
 from reactor_web.routes.client import client_files
-from tests.helpers.node import node_script
+from tests.helpers.node import find_node, node_script
 from tests.helpers.paths import ROOT
-from tests.web.javascript.types import FOLDER, declarations
+from tests.node.install import npm
+from tests.web.javascript.modules import loaded
+from tests.web.javascript.types import FOLDER, PACKAGES, declarations
 
 SERVED_BYTES = 14 * 1024
-CORE_BYTES = 7_800
+BROTLI_BYTES = 7 * 1024
+GZIP_BYTES = 7_680
+MODULE_LINES = 350
 MODULES = sorted(FOLDER.glob("*.js"))
-
-
-def loaded(name: str) -> set[str]:
-    """The modules that a page loads with this one."""
-    found, left = {name}, [name]
-    while left:
-        text = (FOLDER / left.pop()).read_text()
-        for other in re.findall(r'^(?:import|export) [^;]*?from "\./([a-z_]+\.js)";', text, re.M):
-            if other not in found:
-                found.add(other)
-                left.append(other)
-    return found
+HOOKS = ("live.js", "use_chat.js", "use_run.js", "use_runs.js", "workflow_stream.js")
 
 
 def minified(texts: list[str]) -> list[str]:
@@ -53,18 +46,31 @@ def test_modules_import_one_another_and_nothing_else() -> None:
         code = re.sub(r"//.*|/\*.*?\*/", "", text, flags=re.S) if "http" in text else text
         assert "https://" not in code, module.name
         others = re.findall(r'(?:from|import) "([^"]+)"', text)
-        allowed = {"react"} if module.name in ("live.js", "react.js", "workflow_stream.js") else set[str]()
+        allowed = {"react"} if module.name in HOOKS else set[str]()
         assert {other for other in others if not other.startswith("./")} <= allowed, module.name
 
 
+def test_modules_are_short() -> None:
+    """As those in Python: no module above 350 lines, it would be two things."""
+    lengths = {module.name: len(module.read_text().splitlines()) for module in MODULES}
+    assert {name: lines for name, lines in lengths.items() if lines > MODULE_LINES} == {}
+
+
+def bundled(code: str) -> dict[str, int]:
+    """The bytes that a page ships which is this code, minified and compressed."""
+    command = [*node_script("bundle.mjs"), str(FOLDER)]
+    done = subprocess.run(command, input=code.encode(), capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    return json.loads(done.stdout)
+
+
 def test_sizes() -> None:
-    """As served, what a page loads is at most 14 KB; its core, minified, is at most 7.8 KB; both compressed."""
-    core = sorted(loaded("reactor.js"))
-    served = sum(len(client_files()[name].compressed) for name in core)
-    [code] = minified(["\n".join((FOLDER / name).read_text() for name in core)])
-    sizes = (served, len(gzip.compress(code.encode(), mtime=0)))
-    assert sizes[0] <= SERVED_BYTES, sizes
-    assert sizes[1] <= CORE_BYTES, sizes
+    """As served, what a page loads is at most 14 KB; what a bundler makes of following and starting is bounded, too."""
+    served = sum(len(client_files()[name].compressed) for name in loaded("reactor.js"))
+    core = bundled('export { follow, Reactor } from "reactor-client";')
+    assert served <= SERVED_BYTES, served
+    assert core["brotli"] <= BROTLI_BYTES, core
+    assert core["gzip"] <= GZIP_BYTES, core
 
 
 def test_what_is_served_is_the_code_without_its_comments() -> None:
@@ -83,3 +89,35 @@ def test_the_package_has_the_modules_and_the_version_of_the_server() -> None:
     for exported in package["exports"].values():
         for file in exported.values() if isinstance(exported, dict) else [exported]:
             assert (FOLDER / file).exists(), file
+
+
+def test_npm_packs_the_modules_their_types_and_the_readme() -> None:
+    """And nothing else; the README is for npm, and is not served."""
+    node_script("reader.mjs")  # skips where the packages are missing
+    command = npm()
+    assert command is not None
+    packing = [*command, "pack", "--dry-run", "--json", "--ignore-scripts"]
+    done = subprocess.run(packing, cwd=FOLDER, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    [packed] = json.loads(done.stdout)
+    types = {module.with_suffix(".d.ts").name for module in MODULES}
+    assert {file["path"] for file in packed["files"]} == {
+        "README.md", "package.json", *(module.name for module in MODULES), *types,
+    }  # fmt: skip
+    assert "README.md" not in client_files()
+
+
+def test_a_user_of_the_types_is_helped_and_held(tmp_path: Path) -> None:
+    """``tsc --strict`` passes what is right and refuses each line of misuse, in a project with the package."""
+    node_script("reader.mjs")  # skips where the packages are missing
+    (tmp_path / "node_modules").mkdir()
+    (tmp_path / "node_modules/reactor-client").symlink_to(FOLDER)
+    (tmp_path / "node_modules/@types").symlink_to(PACKAGES / "@types")
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    (tmp_path / "user.ts").write_text((ROOT / "tests/node/types/user.ts").read_text())
+    options = {"strict": True, "noEmit": True, "target": "es2022", "module": "nodenext", "preserveSymlinks": True,
+               "lib": ["es2023", "dom", "dom.iterable"], "types": []}  # fmt: skip
+    (tmp_path / "tsconfig.json").write_text(json.dumps({"compilerOptions": options, "files": ["user.ts"]}))
+    command = [find_node(), str(PACKAGES / "typescript/bin/tsc")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout

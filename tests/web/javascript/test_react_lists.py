@@ -53,6 +53,29 @@ async def test_a_list_is_what_the_server_would_answer_now(site: Site, newest: Pa
     await newest.check_clean()
 
 
+async def test_a_run_that_is_deleted_leaves_every_list_of_the_page(site: Site, newest: Page) -> None:
+    """At once, whichever list was told to; one that may not be deleted stays, and the reason is told. What somebody
+    else deletes is gone when the page is looked at again."""
+    for id in ("r1", "r2", "r3"):
+        await site.server.start("small" if id != "r2" else "gated", run_id=id)
+    await (await site.server.engine.get("r3")).ended()
+    await newest.call("render", [runs(site), runs(site, {"workflow": "small"}, "small")], {"strict": True})
+    await newest.until("l", statuses("completed", "running", "completed"))
+    await newest.until("small", statuses("completed", "completed"))
+    with pytest.raises(AssertionError, match="r2"):
+        await newest.run("shows.l.remove('r2')")
+    await newest.run("shows.l.remove('r3')")
+    assert ids(await newest.until("l", "shown.runs.length === 2")) == ["r2", "r1"]
+    assert ids(await newest.until("small", "shown.runs.length === 1")) == ["r1"]
+    await site.server.delete("/runs/r1")
+    await newest.run("document.dispatchEvent(new Event('visibilitychange')) && 0")
+    assert ids(await newest.until("l", "shown.runs.length === 1")) == ["r2"]
+    assert ids(await newest.until("small", "shown.runs.length === 0")) == []
+    assert (await site.server.get("/runs/r3"))[0] == 404
+    await newest.call("unmount")
+    await newest.check_clean()
+
+
 async def test_a_list_is_short_until_more_is_wanted(site: Site, newest: Page) -> None:
     """``limit`` is a page; ``loadMore`` shows another one, and what happens above does not push the list apart."""
     for number in range(5):
@@ -94,6 +117,8 @@ async def test_a_list_that_is_refused_says_so_and_waits(site: Site, newest: Page
     await newest.run("shows.l.refresh()")
     await newest.until("l", "heard.length === 2 && !shown.isLoading")
     assert (asked_lists(site), site.streams.asked) == (2, [])
+    assert (await newest.call("left"))["timers"] == 0
+    await newest.call("unmount")
     await newest.check_clean()
 
 

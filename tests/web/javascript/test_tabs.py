@@ -31,6 +31,23 @@ def browser() -> Iterator[Browser]:
     browser.close()
 
 
+COUNT_LISTENERS = """(() => {
+window.listeners = new Set();
+const { addEventListener: add, removeEventListener: remove } = EventTarget.prototype;
+const isOfPage = (target) => target === undefined || target === window || target === document;
+const name = (type, options) => `${type} ${Boolean(options)}`;
+EventTarget.prototype.addEventListener = function (type, call, options) {
+  if (isOfPage(this) && !String(call).includes("wasFrozen")) listeners.add(name(type, options));
+  return add.call(this ?? window, type, call, options);
+};
+EventTarget.prototype.removeEventListener = function (type, call, options) {
+  if (isOfPage(this)) listeners.delete(name(type, options));
+  return remove.call(this ?? window, type, call, options);
+};
+})()"""
+"""``listeners``: what listens to the page or its document, less what ``Tab.freeze`` does."""
+
+
 class Speaker:
     """Runs that say what the test tells them, and end when it says so."""
 
@@ -62,6 +79,8 @@ class Gate:
         """Those that are taken; None: all, and none is needed. A run belongs to the token that its id begins with."""
         self.refused: list[str] = []
         """The tokens that were not taken."""
+        self.everything: list[asyncio.BaseTransport | None] = []
+        """The connections of all requests about runs."""
         self.is_old = False
         """A server that does not know ``runs=``."""
 
@@ -69,6 +88,7 @@ class Gate:
     async def pass_on(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if "/api/v1/runs/" not in request.path and "runs" not in request.query:
             return await handler(request)
+        self.everything.append(request.transport)
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
         if self.tokens is not None and token not in self.tokens and "runs" in request.query:
             self.refused.append(token)
@@ -85,9 +105,17 @@ class Gate:
     def cut(self) -> None:
         """Cuts all connections of streams of several runs."""
         for transports in self.transports.values():
-            for transport in transports:
-                if isinstance(transport, asyncio.WriteTransport):
-                    transport.abort()
+            self._abort(transports)
+
+    def cut_all(self) -> None:
+        """Cuts all connections about runs."""
+        self._abort(self.everything)
+
+    @staticmethod
+    def _abort(transports: list[asyncio.BaseTransport | None]) -> None:
+        for transport in transports:
+            if isinstance(transport, asyncio.WriteTransport):
+                transport.abort()
 
 
 class Place(Server):
@@ -244,6 +272,120 @@ async def test_a_tab_that_is_put_away_and_shown_again_has_what_it_missed(place: 
     await tab.until_seen("r1", 42)
     await place.until_streams(1)
     await place.finish("r1", tab, other)
+
+
+@EACH
+async def test_a_tab_that_is_frozen_and_resumed_has_what_it_missed_once(place: Place, worker: bool) -> None:
+    """As browsers do with tabs that nobody looks at. One that had the connection hands it over, and is one of the
+    others when it is back."""
+    await place.open_run("r1")
+    frozen = await place.windows.tab(worker=worker)
+    await frozen.start("r1")
+    await frozen.until_seen("r1", 2)
+    other = await place.windows.tab(worker=worker)
+    await other.start("r1")
+    await other.until_seen("r1", 2)
+    assert await frozen.asked("/events?runs=") == (0 if worker else 1)
+    await frozen.freeze()
+    place.speaker.say("r1", 100)
+    await other.until_seen("r1", 102)
+    await place.until_streams(1)
+    assert len(await frozen.seen("r1")) == 2
+    await frozen.resume()
+    place.speaker.say("r1", 100)
+    await frozen.until_seen("r1", 202)
+    await place.until_streams(1)
+    await place.finish("r1", frozen, other)
+    assert await other.asked("/events?runs=") == (0 if worker else 1)
+    await place.until_streams(0)
+
+
+@pytest.mark.parametrize("how", ["start", "startAlone"])
+async def test_a_page_that_is_left_and_come_back_to_goes_on_where_it_was(place: Place, how: str) -> None:
+    """By the cache for back and forward of the browser: the page is the same one, so its script does not begin anew."""
+    await place.open_run("r1")
+    tab = await place.windows.tab(worker=False)
+    await tab.run(f"(() => {{ window.marks = 1; {how}('r1') }})()")
+    await tab.until_seen("r1", 2)
+    await place.until_streams(1)
+    await tab.go_away(f"{place.url}/client/json.js")
+    assert await tab.run("window.marks ?? 0") == 0
+    await place.until_streams(0)  # meanwhile it holds nothing on the server
+    place.speaker.say("r1", 100)
+    await tab.go_back()
+    assert await tab.run("window.marks") == 1
+    await tab.until_seen("r1", 102)
+    place.speaker.say("r1", 10)
+    await place.finish("r1", tab)
+
+
+async def test_a_stream_of_its_own_is_frozen_and_resumed(place: Place) -> None:
+    """While the page is frozen it has no connection; when it is back it goes on at once, also where nobody looks at it.
+    In the end nothing listens to the page any more."""
+    await place.open_run("r1")
+    tab = await place.windows.tab()
+    await tab.run(COUNT_LISTENERS)
+    await tab.run("startAlone('r1')")
+    await tab.until_seen("r1", 2)
+    assert await tab.run("[...listeners].some((name) => name.startsWith('freeze'))")
+    for count in (100, 200):
+        await tab.freeze()
+        await place.until_streams(0)
+        place.speaker.say("r1", 100)
+        await tab.resume()
+        await tab.until_seen("r1", 2 + count)
+    assert await tab.run("statuses.every(([status]) => ['live', 'reconnecting'].includes(status))")
+    await place.finish("r1", tab)
+    assert await tab.run("[...listeners]") == []
+
+
+# --- not from the beginning -------------------------------------------------------------------------------------
+
+
+@EACH
+async def test_a_stream_goes_on_after_an_event(place: Place, worker: bool) -> None:
+    """``after``: in the tab that comes first, and in one that finds a connection. There is no state."""
+    await place.open_run("r1")
+    place.speaker.say("r1", 50)
+    tabs = await place.tabs(2, worker=worker)
+    for tab in tabs:
+        await tab.start("r1", "{ after: 40 }")
+        await tab.until_seen("r1", 12)
+    place.speaker.say("r1", 20)
+    place.speaker.say("r1", 0)
+    await (await place.engine.get("r1")).ended()
+    last = (await place.engine.get("r1")).state.seq
+    for tab in tabs:
+        await tab.until("streams.r1.status === 'ended'")
+        assert await tab.seen("r1") == list(range(41, last + 1))
+        assert await tab.run("streams.r1.state === undefined")
+    await place.until_streams(0)
+
+
+@EACH
+async def test_a_stream_begins_with_the_state_as_it_is_now(place: Place, worker: bool) -> None:
+    """``snapshot``: the events before it are not told, those behind it are told once, and the last state is that of who
+    followed from the first event on."""
+    await place.open_run("r1")
+    place.speaker.say("r1", 50)
+    whole = await place.windows.tab(worker=worker)
+    await whole.start("r1")
+    await whole.until_seen("r1", 52)
+    late = await place.windows.tab(worker=worker)
+    alone = await place.windows.tab(worker=worker)
+    await late.start("r1", "{ snapshot: true }")
+    await alone.start("r1", "{ snapshot: true, principal: 'another' }")
+    for tab in (late, alone):
+        await tab.until("streams.r1.state?.seq >= 52")
+        assert await tab.seen("r1") == []
+    place.speaker.say("r1", 20)
+    await place.finish("r1", whole)
+    last = (await place.engine.get("r1")).state.seq
+    for tab in (late, alone):
+        await tab.until("streams.r1.status === 'ended'")
+        assert await tab.seen("r1") == list(range(53, last + 1))
+        assert await tab.run("streams.r1.state") == await whole.run("streams.r1.state")
+    await place.until_streams(0)
 
 
 # --- who asks ---------------------------------------------------------------------------------------------------

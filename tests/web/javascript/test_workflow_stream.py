@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from tests.helpers.cut_bytes import cut_every
 from tests.helpers.react_site import Page, Site, component
 from tests.helpers.runs import wait_until
+from tests.helpers.stream_clients import port_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -88,6 +90,40 @@ async def test_a_stream_that_is_cut_goes_on_where_it_was(site: Site, newest: Pag
         assert await ends_heard(newest, name) == ["workflow:completed"]
     heard = [type for kind, _, type, *_ in await newest.call("heard", "a") if kind == "event"]
     assert heard.count("log:created") == 2
+
+
+async def test_an_opening_that_is_cut_shows_nothing_of_itself(site: Site, newest: Page) -> None:
+    """Before its first frame, behind it, and before its last one: the page shows nothing, tells nothing, and in the end
+    shows and tells the whole opening, once."""
+    await start(site)
+    site.gates["begin"].set()
+    async with cut_every(10_000, port_of(site.base)) as proxy:
+        base = f"http://127.0.0.1:{proxy.port}"
+        await newest.open(f"{base}/page/19")
+        opened = {"url": f"{base}/api/workflows/:id/stream", "speed": 50}
+        await newest.call("render", [component("a", "useWorkflowStream", "news-1", opened)])
+        await newest.until("a", "shown.agents.idle?.status === 'running'")
+        for frames in (0, 1, 3, 7):
+            await newest.call("unmount")
+            await newest.call("forget")
+            before = proxy.connections
+            proxy.frames = frames
+            cut = component("a", "useWorkflowStream", "news-1", {**opened, "stateUrl": f"{base}/nothing"})
+            await newest.call("render", [cut])
+            await wait_until(lambda before=before: proxy.connections >= before + 3)
+            assert await newest.run("[shows.a.workflow, Object.keys(shows.a.agents).length, shows.a.logs.length]") == [
+                None, 0, 0,
+            ]  # fmt: skip
+            assert [one for one in await newest.call("heard", "a") if one[0] == "event"] == []
+            proxy.frames = 10_000
+            await newest.run("shows.a.reconnect()")
+            shown = await newest.until("a", "shown.isConnected && shown.workflow")
+            assert (len(shown["agents"]), len(shown["logs"])) == (8, 2)
+            heard = [type for kind, _, type, *_ in await newest.call("heard", "a") if kind == "event"]
+            assert sorted(heard) == ["agent:state"] * 8 + ["log:created"] * 2 + ["workflow:state"]
+        site.gates.open()
+        assert summary(await newest.until("a", FINISHED)) == AT_THE_END
+        await newest.call("unmount")
 
 
 async def test_five_failures_then_polling_then_the_stream_again(site: Site, page: Page) -> None:

@@ -304,7 +304,10 @@ BAD = [
         ["serve", "examples/hello.py", "--host", "256.1.1.1", "--insecure", "--store", "memory://"],
         "choose another --host",
     ),
-    (["watch", "localhost:8080"], "localhost:8080 is not an http:// or https:// URL of a run"),
+    (
+        ["watch", "localhost:8080"],
+        "localhost:8080 is not an http:// or https:// URL of a run; write http://localhost:8080",
+    ),
     (["watch", "http://127.0.0.1:1/api/v1/runs/x"], "no server answers at 127.0.0.1:1"),
     (
         ["graph", "web/reactor_web/terminal/cli.py"],

@@ -1,66 +1,110 @@
-"""``Client``: the engine of a server, over HTTP."""
+"""``Client``: starts runs on a server, finds them and follows them, as ``reactor.Engine`` does in process."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+import builtins
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import aclosing
 from types import TracebackType
-from typing import Any
-from urllib.parse import quote, urlsplit
+from typing import Any, NoReturn, Self
+from urllib.parse import quote
 
 import aiohttp
 
+from reactor import bounds
+from reactor.definition.names import names_its_options
+from reactor.definition.policy import Budget
+from reactor.definition.task import Task
 from reactor.definition.workflow import Workflow
-from reactor.errors import UnknownRun
-from reactor.requests import make_run_id
-from reactor_web.client.asking import Asking, RequestRefused, Token
+from reactor.errors import NotAwaited
+from reactor.events.vocabulary import RunStatus
+from reactor.requests import check_listing, check_run_id, make_run_id, seconds_problem, whole_number_problem
+from reactor.runs.all_events import check_runs
+from reactor.runs.positions import START, TreeCursor, TreeEvent
+from reactor.waiting import methods_must_be_awaited
+from reactor_web.client.answer import Answer
+from reactor_web.client.bearer import Token
+from reactor_web.client.connection import Connection, Settings
+from reactor_web.client.followed import Followed
+from reactor_web.client.listed import ListedRun, listed
+from reactor_web.client.messages import message_of, not_an_event
 from reactor_web.client.run import RemoteRun
+from reactor_web.client.session import RemoteSession
+from reactor_web.client.starting import plan_document, start_body, start_options
 
-PREFIX = "/api/v1"
+MAX_PAGE = 1_000
+"""Runs in one answer of a listing."""
 
 
+@names_its_options(start="client.start", ensure="client.ensure", session="client.session")
+@methods_must_be_awaited("client")
 class Client:
-    """Starts, finds and controls runs of a server; ``async with Client("http://localhost:8080") as client``.
+    """Runs workflows on a server, with the methods of ``Engine``.
 
-    - ``url``: of the server, whose routes stand under ``/api/v1``, or with the prefix under which they are mounted.
-    - ``token``: sent as ``Authorization: Bearer``; a function, also an ``async`` one, is asked anew after a 401.
-    - ``headers``: sent with every request. ``session``: an aiohttp session of your own, which stays open.
+        async with Client("http://127.0.0.1:8080") as client:
+            run = await client.start("report", {"topic": "tea"})
+            outputs = await run
+
+    - ``url``: of the server, to which ``/api/v1`` is added, or of the routes, ``http://host/prefix``.
+    - ``token``: sent as ``Authorization: Bearer``. A function, async or not, is called for the first request, and again
+      after an answer of 401.
+    - ``headers``: sent with every request.
+    - ``session``: an ``aiohttp.ClientSession`` of yours, which stays open; else the client has its own. Its limit of
+      connections holds for streams too.
+    - ``timeout``: seconds for the answer to one request. A stream has no limit.
+    - ``tries``: how often a request is sent before its error is raised: again after lost connections, 408, 425, 429,
+      502, 503 and 504. Each change has an ``Idempotency-Key``, the same in each try, so none is made twice.
+    - ``max_failures``: how many connections of a stream in a row may bring nothing before StreamUnavailable.
+    - ``on_connection``: called with a sentence when a stream loses its connection, and when it has a new one.
+    - ``sleep``: waits so many seconds before the next try or connection; for tests.
+
+    Raises ValueError for what is no URL, and for a number below 1. A client belongs to one event loop; ``SyncClient``
+    needs none. When it closes, whatever follows or waits gets ClientClosed: loops, ``await run``, subscribers.
     """
 
     def __init__(
         self,
         url: str,
         *,
-        token: Token | None = None,
+        token: Token = None,
         headers: Mapping[str, str] | None = None,
         session: aiohttp.ClientSession | None = None,
+        timeout: float = 30.0,
+        tries: int = 5,
+        max_failures: int = 30,
+        on_connection: Callable[[str], None] | None = None,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        base = url.rstrip("/")
-        self.url = base if urlsplit(base).path else base + PREFIX
-        self._token = token
-        self._headers = headers
-        self._session = session
-        self._owns = session is None
-        self._asking: Asking | None = None
+        if (problem := whole_number_problem(tries, 1) or whole_number_problem(max_failures, 1)) is not None:
+            raise ValueError(f"tries and max_failures of a Client: each {problem}")
+        settings = Settings(timeout, tries, max_failures, on_connection, sleep)
+        self.connection = Connection(url, token=token, headers=headers or {}, session=session, settings=settings)
+        """For requests that have no method here: ``connection.ask``."""
 
-    async def __aenter__(self) -> Client:
-        if self._session is None:
-            # aiohttp's own bound is 100 connections: as many streams would hold up all commands
-            connector = aiohttp.TCPConnector(limit=0)
-            self._session = aiohttp.ClientSession(headers=self._headers, connector=connector)
-        self._asking = Asking(self.url, self._session, self._token)
+    @property
+    def url(self) -> str:
+        """Of the routes: ``http://127.0.0.1:8080/api/v1``."""
+        return self.connection.base
+
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.close()
+        await self.connection.close()
+
+    def __enter__(self) -> NoReturn:
+        raise NotAwaited("a Client is closed by its loop: write async with Client(...), or with SyncClient(...)")
+
+    def __exit__(self, *_: object) -> None: ...  # without it ``with`` does not ask for the one above
 
     async def close(self) -> None:
-        """Closes its connections, unless the session is yours."""
-        self._asking = None
-        if self._owns and self._session is not None:
-            await self._session.close()
-            self._session = None
+        """Closes the client; the runs go on. What still follows or waits gets ClientClosed."""
+        await self.connection.close()
+
+    # --- start ---
 
     async def start(
         self,
@@ -69,87 +113,230 @@ class Client:
         *,
         run_id: str | None = None,
         meta: Mapping[str, Any] | None = None,
-        budget: Mapping[str, Any] | None = None,
+        budget: Budget | Mapping[str, Any] | None = None,
     ) -> RemoteRun:
-        """Starts a run; returns once its ``run.started`` is in the log of the server.
+        """Starts a run; returns once its ``run.started`` is in the log.
 
-        It makes the id itself, so a request whose answer was lost is sent again and starts nothing twice.
+        ``workflow``: its name on the server, or the Workflow of that name; one that was loaded from a plan is sent.
+        Raises InputError, PlanError, RunExists, UnknownWorkflow, EngineClosed, or ValueError for a ``run_id``, ``meta``
+        or ``budget`` that is not valid.
         """
-        name = workflow if isinstance(workflow, str) else workflow.name
-        body = {"workflow": name, "input": dict(input or {}), "meta": meta, "budget": budget}
-        return await self._put(run_id, body)
+        if isinstance(workflow, Workflow) and workflow.plan is not None:
+            return await self.start_plan(workflow.plan, run_id=run_id, meta=meta, budget=budget)
+        body = start_body(workflow, input, meta, budget)
+        if run_id is None:
+            return (await self._put(make_run_id(), body))[0]  # nobody else has this id: a run that exists is ours
+        # not PUT, which would give a run that exists: only the key tells a repeated request from another one
+        name, followed = quote(body.pop("workflow"), safe=""), Followed(check_run_id(run_id), self.connection)
+        answer = await self.connection.ask("POST", f"/workflows/{name}/runs", body={**body, "run_id": run_id})
+        followed.tell(answer.json)
+        return RemoteRun(followed)
+
+    async def ensure(
+        self,
+        workflow: Workflow | str,
+        input: Mapping[str, Any] | None = None,
+        *,
+        run_id: str,
+        meta: Mapping[str, Any] | None = None,
+        budget: Budget | Mapping[str, Any] | None = None,
+    ) -> tuple[RemoteRun, bool]:
+        """Starts a run with this id, or returns the one that was started before: (run, whether it is new).
+
+        Raises RunExists where the existing run was started with anything else, and what ``start`` raises.
+        """
+        run, answer = await self._put(check_run_id(run_id), start_body(workflow, input, meta, budget))
+        return run, answer.status == 201
 
     async def start_plan(
         self,
-        tasks: Sequence[Mapping[str, Any]],
+        plan: Mapping[str, Any] | str | bytes,
         *,
-        name: str | None = None,
         run_id: str | None = None,
         meta: Mapping[str, Any] | None = None,
-        budget: Mapping[str, Any] | None = None,
+        budget: Budget | Mapping[str, Any] | None = None,
     ) -> RemoteRun:
-        """Starts a run of a plan: tasks as data, over the tools of the server."""
-        run_id = run_id or make_run_id()
-        body = {"tasks": list(tasks), "name": name, "run_id": run_id, "meta": meta, "budget": budget}
-        await self._ask("POST", "/runs", {key: value for key, value in body.items() if value is not None})
-        return self.run(run_id)
+        """Starts a run of a plan, a dict or its JSON, that the tools of the server carry out. Raises PlanError, …"""
+        document = plan_document(plan)
+        given = document.get("run_id") if run_id is None else run_id
+        id = make_run_id() if given is None else check_run_id(given)
+        body = {**document, "run_id": id, **start_options(meta, budget)}
+        followed = Followed(id, self.connection)
+        followed.tell((await self.connection.ask("POST", "/runs", body=body)).json)
+        return RemoteRun(followed)
 
     async def session(
         self,
-        run_id: str | None = None,
+        run_id: str,
         *,
         meta: Mapping[str, Any] | None = None,
-        budget: Mapping[str, Any] | None = None,
+        budget: Budget | Mapping[str, Any] | None = None,
         idle: float | None = None,
-    ) -> RemoteRun:
-        """Opens a session: a run whose events come from outside (``emit``, ``close``)."""
-        return await self._put(run_id, {"session": True, "meta": meta, "budget": budget, "idle": idle})
+    ) -> RemoteSession:
+        """A run without tasks, whose events come from outside; the same call again gives the same session.
 
-    def run(self, run_id: str) -> RemoteRun:
-        """The handle of a run; asks nothing."""
-        return RemoteRun(self._open(), run_id)
+        ``idle``: it is closed as failed when nothing was said in it for so many seconds. Raises RunExists where there
+        is a run of this id that was started in another way; ValueError.
+        """
+        if idle is not None and (problem := seconds_problem(idle)) is not None:
+            raise ValueError(f"the idle of a session {problem}")
+        given = {} if idle is None else {"idle": idle}
+        run, _ = await self._put(check_run_id(run_id), {"session": True, **start_options(meta, budget), **given})
+        return RemoteSession(run._followed)  # pyright: ignore[reportPrivateUsage]  # the same handle, with ``close``
+
+    async def _put(self, run_id: str, body: dict[str, Any]) -> tuple[RemoteRun, Answer]:
+        followed = Followed(run_id, self.connection)
+        answer = await self.connection.ask("PUT", followed.path, body=body)
+        followed.tell(answer.json)
+        return RemoteRun(followed), answer
+
+    # --- find ---
+
+    def run(self, run_id: str, *, await_run: float | None = None) -> RemoteRun:
+        """The handle on a run, without a request; what asks for it raises UnknownRun where there is none.
+
+        ``await_run``: seconds, at most 300, for which its streams wait for a run that has not started.
+        """
+        return RemoteRun(Followed(check_run_id(run_id), self.connection, await_run=await_run))
 
     async def get(self, run_id: str) -> RemoteRun:
-        """The handle of a run that exists, with its state; raises UnknownRun."""
-        run = self.run(run_id)
-        try:
-            await run.refresh()
-        except RequestRefused as refused:
-            if refused.status == 404:
-                raise UnknownRun.of(run_id) from refused
-            raise
-        return run
+        """The run of this id, open or ended, with its state; raises UnknownRun. A session is a RemoteSession."""
+        followed = Followed(check_run_id(run_id), self.connection)
+        body = await followed.fetch()
+        return RemoteSession(followed) if body.get("session") else RemoteRun(followed)
 
     async def list(
         self,
         *,
-        status: str | None = None,
+        status: RunStatus | None = None,
         workflow: str | None = None,
         parent: str | None = None,
         root: str | None = None,
+        before: str | None = None,
         limit: int = 100,
-        cursor: str | None = None,
-    ) -> dict[str, Any]:
-        """One page, newest first: ``{runs, cursor}``; the cursor asks for the next page and is None at the end."""
-        query = {
-            "status": status, "workflow": workflow, "parent": parent, "root": root, "limit": limit, "cursor": cursor,
-        }  # fmt: skip
-        return await self._open().ask("GET", "/runs", query=query)
+    ) -> builtins.list[ListedRun]:
+        """Runs, newest first. ``before``: the id that the previous page ended with; raises UnknownRun.
 
-    async def workflows(self) -> Any:
-        """The definitions of all workflows."""
-        return await self._ask("GET", "/workflows")
+        ``parent``: the child runs of this run. ``root``: this run and all runs below it.
+        """
+        check_listing(status, limit)
+        found: builtins.list[ListedRun] = []
+        while len(found) < limit:
+            size = min(MAX_PAGE, limit - len(found))
+            query = {"status": status, "workflow": workflow, "parent": parent, "root": root, "cursor": before}
+            page = (await self.connection.ask("GET", "/runs", query={**query, "limit": str(size)})).json
+            try:
+                found += map(listed, page["runs"])
+            except (KeyError, TypeError, AttributeError) as error:
+                raise page.refused("what is not a list of runs") from error
+            if page["cursor"] is None or not page["runs"]:
+                break
+            before = page["cursor"]
+        return found
 
-    async def _put(self, run_id: str | None, body: dict[str, Any]) -> RemoteRun:
-        run_id = run_id or make_run_id()
-        given = {name: value for name, value in body.items() if value is not None}
-        await self._ask("PUT", f"/runs/{quote(run_id, safe='')}", given)
-        return self.run(run_id)
+    async def runs(
+        self,
+        *,
+        status: RunStatus | None = None,
+        workflow: str | None = None,
+        parent: str | None = None,
+        root: str | None = None,
+    ) -> AsyncIterator[ListedRun]:
+        """All runs, newest first, page by page: ``async for record in client.runs(status="failed")``."""
+        before = None
+        while page := await self.list(
+            status=status, workflow=workflow, parent=parent, root=root, before=before, limit=100
+        ):
+            for record in page:
+                yield record
+            before = page[-1].run_id
 
-    async def _ask(self, method: str, path: str, body: Any = None) -> Any:
-        return await self._open().ask(method, path, body)
+    async def workflows(self) -> Mapping[str, dict[str, Any]]:
+        """The definitions of the registered workflows by name: ``{name, version, tasks, input_schema, …}``."""
+        return await self._named("workflows")
 
-    def _open(self) -> Asking:
-        if self._asking is None:
-            raise RuntimeError("the client is not open: async with Client(…) as client")
-        return self._asking
+    async def tools(self) -> Mapping[str, dict[str, Any]]:
+        """The descriptions of the tools that a plan may use, by name."""
+        return await self._named("tools")
+
+    async def _named(self, what: str) -> dict[str, dict[str, Any]]:
+        answer = (await self.connection.ask("GET", f"/{what}")).json
+        try:
+            return {one["name"]: one for one in answer[what]}
+        except (KeyError, TypeError) as error:
+            raise answer.refused(f"what is not a list of {what}") from error
+
+    # --- many runs ---
+
+    def all_events(
+        self,
+        after: TreeCursor | str | int = START,
+        *,
+        workflow: str | None = None,
+        parent: str | None = None,
+        meta: Mapping[str, str] | None = None,
+        runs: Iterable[str] | None = None,
+    ) -> AsyncGenerator[TreeEvent, None]:
+        """The events of all runs in the order in which they were committed, from a cursor on; it ends with the client.
+
+        Only of runs of this ``workflow``, only the child runs of ``parent``, only those with these members of ``meta``.
+        Only of ``runs``, 1 to 100 ids, which need not have started. Each has its ``message`` and the ``cursor`` that
+        goes on after it. Raises TypeError and ValueError for a bad ``after`` or bad ``runs``, RequestRefused for a log
+        that does not keep that order.
+        """
+        query = {f"meta.{name}": value for name, value in (meta or {}).items()}
+        ids = None if runs is None else ",".join(check_runs(runs))
+        query |= {"workflow": workflow, "parent": parent, "runs": ids}
+        return self._positions("/events", query, TreeCursor.of(after))
+
+    async def tree_events(self, run_id: str, after: TreeCursor | str | int = START) -> AsyncGenerator[TreeEvent, None]:
+        """The events of a run and of all runs below it: ``async for event in await client.tree_events(run_id)``."""
+        cursor = TreeCursor.of(after)
+        run = await self.get(run_id)
+        return self._positions(f"/runs/{run.id}/events", {"children": "1"}, cursor)
+
+    async def _positions(
+        self, path: str, query: Mapping[str, str | None], cursor: TreeCursor
+    ) -> AsyncGenerator[TreeEvent, None]:
+        after = "" if cursor == START else str(cursor)
+        async with aclosing(self.connection.frames(path, query, after)) as frames:
+            async for frame in frames:
+                if frame.event == "stream.end":
+                    return
+                message = message_of(self.connection.url(path), frame)
+                if frame.id:
+                    try:
+                        cursor = TreeCursor.of(frame.id)
+                    except ValueError as error:
+                        raise not_an_event(self.connection.url(path), frame, "its id is no cursor") from error
+                part = cursor.part
+                yield TreeEvent(message, cursor.position + (part > 0), part)
+
+    # --- commands, by the id of the run ---
+
+    async def cancel(
+        self,
+        run_id: str,
+        grace: float = bounds.CANCEL_GRACE_SECONDS,
+        *,
+        task: str | Task[..., Any] | None = None,
+        reason: str = "requested",
+    ) -> RemoteRun:
+        """Asks a run, or one ``task`` of it, to end; returns once the request is in the log.
+
+        Raises UnknownRun, RunEnded, and for the task UnknownTask, TaskEnded.
+        """
+        run = self.run(run_id)
+        await run.request_cancel(grace, task=task, reason=reason)
+        return run
+
+    async def retry(self, run_id: str, *, new_run_id: str | None = None) -> RemoteRun:
+        """``retry`` of this run. Raises UnknownRun, RunOpen, WorkflowChanged, RunExists."""
+        return await self.run(run_id).retry(new_run_id=new_run_id)
+
+    async def delete(self, run_id: str) -> None:
+        """Removes an ended run and all that is stored of it. Raises UnknownRun; RunOpen while it may be needed."""
+        await self.run(run_id).delete()
+
+    def __repr__(self) -> str:
+        return f"<Client of {self.url}>"

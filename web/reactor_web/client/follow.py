@@ -10,17 +10,25 @@ import asyncio
 import math
 import random
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, aclosing
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol
 
 import aiohttp
-import orjson
 
-from reactor.errors import ReactorError
 from reactor.events.vocabulary import NOTICES
+from reactor_web.client.errors import (
+    FINAL_CLOSINGS,
+    StreamClosed,
+    StreamRefused,
+    StreamUnavailable,
+    error_text,
+    json_object,
+    not_a_url,
+    one_line,
+)
 from reactor_web.sse.parser import Frame, FrameTooLarge, Parser
 
 MAX_FAILURES: Final = 8
@@ -36,50 +44,22 @@ LONGEST_WAIT_SECONDS: Final = 300.0
 JITTER: Final = 0.25
 """The share of a wait that is random, so that a thousand clients do not come back at once."""
 MAX_PROBLEM_BYTES: Final = 64 * 1024
-MAX_DETAIL_CHARS: Final = 500
 
-FINAL_CLOSINGS: Final = {
-    "not_recovered": "the server cannot continue this run: it does not have the workflow the run was started with",
-    "not_found": "the server has no such run",
-}
-"""Reasons of ``stream.closing`` after which it is no use to reconnect, each with its sentence."""
+_ASK_AGAIN: Final = frozenset({408, 425})
+"""Statuses of the 4xx that are about this attempt and not about the request, beside 429."""
+
+ANEW: Final = frozenset({"ahead", "rewound"})
+"""Reasons of ``stream.gap`` after which the run is told from its first event on."""
 
 _ID: Final = re.compile(r"(\d{1,18})(?:\.(\d{1,18}))?", re.ASCII)
 
 
-class StreamUnavailable(ReactorError):
-    """The stream cannot be followed to its end: too many failures in a row, or the server closed it for good."""
+class Opens(Protocol):
+    """What a stream is opened with: an ``aiohttp.ClientSession``, or what adds something to its requests."""
 
-    url: str
-    reason: str
-
-    def __init__(self, url: str, reason: str) -> None:
-        super().__init__(f"cannot follow {url}: {reason}", url=url, reason=reason)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (type(self), (self.url, self.reason))
-
-
-class StreamRefused(ReactorError):
-    """The request is wrong, and it is no use to repeat it: a 4xx, a bad URL, or a resource that is not an event stream.
-
-    ``status`` is None if there was no answer; ``detail`` is a sentence that says why.
-    """
-
-    url: str
-    status: int | None
-    detail: str
-
-    def __init__(self, url: str, status: int | None, detail: str) -> None:
-        answers = "cannot be followed" if status is None else f"answers {status}"
-        super().__init__(f"{url} {answers}: {detail}", url=url, status=status, detail=detail)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (type(self), (self.url, self.status, self.detail))
-
-
-Authorize = Callable[[bool], Awaitable[Mapping[str, str]]]
-"""The headers that say who asks. True: those of before were refused."""
+    def get(
+        self, url: str, *, headers: dict[str, str], timeout: aiohttp.ClientTimeout
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]: ...
 
 
 class _Lost(Exception):
@@ -93,29 +73,31 @@ class _Lost(Exception):
 async def follow_url(
     url: str,
     *,
-    after: int = 0,
-    session: aiohttp.ClientSession,
+    after: int | str = 0,
+    session: Opens,
     on_connection: Callable[[str], None] | None = None,
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     max_failures: int = MAX_FAILURES,
     heartbeat: float = SILENCE_SECONDS,
     wait_for_server: bool = True,
-    authorize: Authorize | None = None,
+    on_failure: Callable[[str], None] | None = None,
+    is_whole: bool = False,
 ) -> AsyncGenerator[Frame, None]:
     """The frames of ``GET url`` (a run's ``/events``), each once and in order, across any number of connections.
 
-    ``after`` is the last seq that was seen before. Notices (``stream.gap``, ``run.state``) and frames without an id
-    (``frame.id == ""``) are given too; the last frame is ``stream.end``. ``stream.closing`` is not given: it makes this
-    function reconnect, or raise. ``on_connection`` is called with a sentence when the connection is lost and when there
-    is a new one. ``heartbeat``: after three times as many seconds without a byte the connection counts as lost.
-    ``wait_for_server``: whether to try again where not even the first connection can be made. ``authorize``: gives the
-    headers that say who asks; after a 401 it is asked once more, for fresh ones.
+    ``after`` is the last seq that was seen before, or the last id of a stream of several runs. Notices (``stream.gap``,
+    ``run.state``) and frames without an id (``frame.id == ""``) are given too; the last frame is ``stream.end``.
+    ``stream.closing`` is not given: it makes this function reconnect, or raise. ``on_connection`` is called with a
+    sentence when the connection is lost and when there is a new one. ``heartbeat``: after three times as many seconds
+    without a byte the connection counts as lost. ``wait_for_server``: whether to try again where not even the first
+    connection can be made. ``on_failure`` is called with the reason when a connection has brought nothing.
+    ``is_whole``: the stream has every event of one run, so a seq that is left out is a lost connection too.
 
-    Raises StreamRefused for a 4xx other than 429, a bad URL or a resource that is not an event stream;
+    Raises StreamRefused for a 4xx other than 408, 425 and 429, a bad URL or a resource that is not an event stream;
     StreamUnavailable if ``max_failures`` connections in a row brought nothing, the server closed the stream for good,
     or without ``wait_for_server`` there is no server. Use ``contextlib.aclosing`` to leave early.
     """
-    cursor = _Cursor(after, authorize)
+    cursor = _Cursor(after, is_whole)
     notify = on_connection or _ignore
     while True:
         try:
@@ -131,6 +113,8 @@ async def follow_url(
             raise StreamUnavailable(url, reason)
         if cursor.failures >= max_failures:
             raise StreamUnavailable(url, f"{max_failures} attempts in a row brought nothing; the last one: {reason}")
+        if cursor.failures and on_failure is not None:
+            on_failure(reason)
         wait = cursor.wait(least_wait)
         notify(f"{'connection lost' if cursor.has_connected else 'no connection'} ({reason}); again in {wait:.1f} s")
         await sleep(wait)
@@ -143,44 +127,38 @@ def _ignore(sentence: str) -> None:
 class _Cursor:
     """What outlives a connection: the last id, how long to wait, how many attempts in a row brought nothing."""
 
-    def __init__(self, after: int, authorize: Authorize | None = None) -> None:
+    def __init__(self, after: int | str, is_whole: bool) -> None:
+        self._is_whole = is_whole
         self.last_id = str(after) if after else ""
         self.retry = RETRY_SECONDS
         self.failures = 0
         self.has_connected = False
         """Whether there was an answer, of any kind."""
-        self.is_refused = False
-        """Whether the last answer was 401, and fresh headers are to be tried."""
-        self._seen: tuple[float, float] = (after, math.inf)
-        self._authorize = authorize
+        self._seen = _place_of(str(after)) or (0, math.inf)
 
-    async def headers(self) -> dict[str, str]:
+    def headers(self) -> dict[str, str]:
         headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
-        if self.last_id:
-            headers["Last-Event-ID"] = self.last_id
-        return headers if self._authorize is None else {**headers, **await self._authorize(self.is_refused)}
-
-    def may_ask_again(self, status: int) -> bool:
-        """Whether a 401 is worth another attempt with fresh headers: the first one in a row is."""
-        self.is_refused = status == 401 and self._authorize is not None and not self.is_refused
-        return self.is_refused
+        return {**headers, "Last-Event-ID": self.last_id} if self.last_id else headers
 
     def admits(self, frame: Frame) -> bool:
-        """Moves to the frame; False if it was seen before. Ids are ``<seq>``, or ``<seq>.<k>`` for a part before it."""
-        if frame.event == "stream.gap" and _envelope_data(frame).get("reason") == "ahead":
-            self.last_id, self._seen = (
-                "",
-                (0, math.inf),
-            )  # the run has fewer events than we saw: all of its events follow
+        """Moves to the frame; False if it was seen before. Raises _Lost where one is missing before it.
+
+        Ids are ``<seq>``, or ``<seq>.<k>`` for a part before it.
+        """
+        if frame.event == "stream.gap" and _envelope_data(frame).get("reason") in ANEW:
+            # the run has fewer events than we saw: all of its events follow
+            self.last_id, self._seen = "", (0, math.inf)
         if not frame.id:
             return True
-        found = _ID.fullmatch(frame.id)
-        if found is None:
+        position = _place_of(frame.id)
+        if position is None:
             self.last_id = frame.id  # only the server knows the order of such ids
             return True
-        position = (int(found[1]), int(found[2]) if found[2] else math.inf)
         if position <= self._seen:
             return frame.event in NOTICES  # a notice has the seq it is current to, which an event had before
+        seq, before = position[0], self._seen[0]
+        if self._is_whole and seq > before + 1 and frame.event not in NOTICES:
+            raise _Lost(f"event {before + 1:.0f} is missing before {seq:.0f}")
         self.last_id, self._seen = frame.id, position
         return True
 
@@ -192,8 +170,14 @@ class _Cursor:
         return min(LONGEST_WAIT_SECONDS, random.uniform(max(floor, ceiling * (1 - JITTER)), ceiling))
 
 
+def _place_of(id: str) -> tuple[float, float] | None:
+    """Where an id stands in the order of ids; None where only the server knows."""
+    found = _ID.fullmatch(id)
+    return None if found is None else (int(found[1]), int(found[2]) if found[2] else math.inf)
+
+
 async def _connection(
-    url: str, session: aiohttp.ClientSession, cursor: _Cursor, heartbeat: float, notify: Callable[[str], None]
+    url: str, session: Opens, cursor: _Cursor, heartbeat: float, notify: Callable[[str], None]
 ) -> AsyncGenerator[Frame, None]:
     """The new frames of one connection. Returns on 204; raises _Lost when the client should connect again."""
     # the session's own total timeout would end every stream after five minutes
@@ -201,25 +185,25 @@ async def _connection(
     again = cursor.failures > 0 or bool(cursor.last_id)
     cursor.failures += 1
     try:
-        async with session.get(url, headers=await cursor.headers(), timeout=timeout) as response:
+        async with session.get(url, headers=cursor.headers(), timeout=timeout) as response:
             cursor.has_connected = True
             if response.status == 204:
                 return
-            if cursor.may_ask_again(response.status):
-                raise _Lost("the server answers 401")
             await _require_stream(url, response)
             if again:
                 notify(f"connected, after {cursor.last_id}" if cursor.last_id else "connected")
             async with aclosing(_frames(response, cursor, heartbeat)) as frames:
                 async for frame in frames:
                     if frame.event == "stream.closing":
+                        cursor.failures = 0
                         raise _closing(url, frame)
                     if cursor.admits(frame):
+                        cursor.failures = 0  # what was seen before is as good as nothing
                         yield frame
     except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
-        raise StreamRefused(url, None, "it is not an http:// or https:// URL") from error
-    except aiohttp.ClientConnectorCertificateError as error:
-        raise StreamRefused(url, None, _one_line(str(error))) from error
+        raise StreamRefused(url, None, not_a_url(url)) from error
+    except (aiohttp.ClientConnectorCertificateError, aiohttp.TooManyRedirects) as error:
+        raise StreamRefused(url, None, error_text(error)) from error
     except (aiohttp.ClientError, OSError, FrameTooLarge) as error:
         raise _Lost(error_text(error)) from error
     raise _Lost("the stream ended early")
@@ -232,7 +216,7 @@ async def _frames(response: aiohttp.ClientResponse, cursor: _Cursor, heartbeat: 
     async for chunk in response.content.iter_any():
         frames = parser.feed(chunk)
         # a paused run is silent for hours, and a proxy may cut its connections: such a connection is no failure
-        if frames or now() - opened >= heartbeat:
+        if now() - opened >= heartbeat:
             cursor.failures = 0
         if parser.retry_ms is not None:
             cursor.retry = parser.retry_ms / 1000
@@ -243,13 +227,13 @@ async def _frames(response: aiohttp.ClientResponse, cursor: _Cursor, heartbeat: 
 async def _require_stream(url: str, response: aiohttp.ClientResponse) -> None:
     status = response.status
     if status in (429, 503):
-        raise _Lost(f"the server answers {status}", _retry_after(response.headers.get("Retry-After")))
-    if status >= 500:
+        raise _Lost(f"the server answers {status}", retry_after(response.headers.get("Retry-After")))
+    if status >= 500 or status in _ASK_AGAIN:
         raise _Lost(f"the server answers {status}")
     if status != 200:
         raise StreamRefused(url, status, await _detail(response))
     if response.content_type != "text/event-stream":
-        raise StreamRefused(url, status, f"{_one_line(response.content_type)} is not an event stream")
+        raise StreamRefused(url, status, f"{one_line(response.content_type)} is not an event stream")
 
 
 def _closing(url: str, frame: Frame) -> Exception:
@@ -257,23 +241,13 @@ def _closing(url: str, frame: Frame) -> Exception:
     data = _envelope_data(frame)
     reason = str(data.get("reason"))
     if reason in FINAL_CLOSINGS:
-        return StreamUnavailable(url, FINAL_CLOSINGS[reason])
+        return StreamClosed(url, reason)
     retry_ms = data.get("retry_ms")
-    return _Lost(_one_line(f"the server closes: {reason}"), retry_ms / 1000 if isinstance(retry_ms, int) else 0.0)
+    return _Lost(one_line(f"the server closes: {reason}"), retry_ms / 1000 if isinstance(retry_ms, int) else 0.0)
 
 
 def _envelope_data(frame: Frame) -> dict[str, Any]:
-    return _object(_object(frame.data).get("data"))
-
-
-def _object(value: Any) -> dict[str, Any]:
-    """A JSON object, or the text of one, as a dict; anything else as an empty dict."""
-    if isinstance(value, str | bytes):
-        try:
-            value = orjson.loads(value)
-        except orjson.JSONDecodeError:
-            return {}
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+    return json_object(json_object(frame.data).get("data"))
 
 
 async def _detail(response: aiohttp.ClientResponse) -> str:
@@ -283,11 +257,11 @@ async def _detail(response: aiohttp.ClientResponse) -> str:
         body += chunk
         if len(body) > MAX_PROBLEM_BYTES:
             break
-    problem = _object(body)
-    return _one_line(str(problem.get("detail") or problem.get("title") or response.reason or "no reason given"))
+    problem = json_object(body)
+    return one_line(str(problem.get("detail") or problem.get("title") or response.reason or "no reason given"))
 
 
-def _retry_after(value: str | None) -> float:
+def retry_after(value: str | None) -> float:
     """``Retry-After`` in seconds from now: a number or an HTTP date (RFC 9110, 10.2.3); 0 if there is none."""
     if value is None:
         return 0.0
@@ -298,27 +272,3 @@ def _retry_after(value: str | None) -> float:
     except ValueError:
         return 0.0
     return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
-
-
-def error_text(error: Exception) -> str:
-    """Why a request came to nothing, as a part of a sentence, without the words of the HTTP library."""
-    if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError):
-        return "the server, or something before it, closed the connection"
-    if isinstance(error, aiohttp.ClientResponseError):
-        return "what answers there does not speak HTTP"
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return "no server answers in time"
-    if isinstance(error, TimeoutError):
-        return "nothing was heard for too long"
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return f"there is no host {_one_line(error.host)!r}"
-    if isinstance(error, aiohttp.ClientConnectorError) and not isinstance(error, aiohttp.ClientSSLError):
-        return f"no server answers at {_one_line(error.host)}:{error.port}"
-    if isinstance(error, OSError) and error.strerror:
-        return _one_line(error.strerror).lower()
-    return _one_line(str(error)) or type(error).__name__
-
-
-def _one_line(text: str) -> str:
-    """Text of the server as part of a sentence: no line ends, nothing that a terminal would obey."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:MAX_DETAIL_CHARS]

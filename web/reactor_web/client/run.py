@@ -1,292 +1,304 @@
-"""``RemoteRun``: the handle of a run on a server, with the surface of the ``Run`` of the same process."""
+"""``RemoteRun``: the handle on one run of a server, with the surface of ``reactor.Run``."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from contextlib import aclosing
-from functools import partial
-from typing import Any, Final, cast
+from typing import Any, NoReturn, TypeVar, cast
 from urllib.parse import quote
 
-import orjson
-from reactivex import Observable, abc
-from reactivex.disposable import Disposable
-
+from reactor.bounds import CANCEL_GRACE_SECONDS
 from reactor.definition.task import Task, task_id_of
-from reactor.errors import LogLost, UnknownTask
-from reactor.events.event import Event, Message, Notice
-from reactor.events.fold import evolve
+from reactor.errors import LogLost, NotAwaited, RunEnded
+from reactor.events.event import Event, Message
+from reactor.events.read_only import RunStateView
 from reactor.events.state import ENDED, RunState
-from reactor.events.vocabulary import NOTICES, RunStatus
+from reactor.events.vocabulary import RunStatus
+from reactor.requests import check_cursor, check_grace, check_key, check_reason, check_run_id, check_value, make_run_id
 from reactor.runs.outcome import cancelled, failure_of
-from reactor_web.client.asking import Asking, RequestRefused
-from reactor_web.client.follow import follow_url
+from reactor.stream.task_events import check_task
+from reactor.waiting import methods_must_be_awaited
+from reactor_web.client.errors import ServerUnavailable
+from reactor_web.client.followed import Followed
+from reactor_web.client.observables import RemoteEvents, RemoteTaskEvents
+from reactor_web.client.saying import Saying
 
-HEARTBEAT_SECONDS: Final = 15
-_STARTS_ANEW: Final = frozenset({"ahead", "rewound"})
+R = TypeVar("R", bound="RemoteRun")
 
 
-class RemoteRun:
-    """One run on a server: follow it, await it, control it. A stream reconnects by its cursor until the run has ended.
+@methods_must_be_awaited("run")
+class RemoteRun(Saying):
+    """One run of a server: follow it, await it, control it (``cancel``, ``pause``, ``resume``, ``send``), and say
+    something in it (``emit``, ``emit_all``).
 
-    - ``async for event in run``: its events from the first one on, then live; a ``stream.gap`` comes as a Notice.
-    - ``run.events``, ``run.events_after(seq)``, ``run.live``, ``run.task_events(task)``: the same as Observables.
-    - ``await run``: its outputs; raises RunFailed or RunCancelled.
-    - ``run.state``: the fold of what this handle has followed; ``await run.refresh()`` asks the server for it.
+    - ``run.events``: Observable of its events, from the first one on, then live. Completes with the run.
+    - ``run.live``: the same from now on. ``run.task_events("measure")``: one task, until it has ended.
+    - ``async for event in run``: its events as an async iterator.
+    - ``await run``: its outputs, ``{task: output}`` of the completed tasks that no other task depends on. Raises
+      RunFailed, RunCancelled, UnknownRun, ServerUnavailable or ClientClosed.
 
-    Streams raise StreamRefused and StreamUnavailable, commands RequestRefused and ServerUnavailable.
+    Each stream goes on across lost connections and restarts of the server: every event comes once and in order. Where
+    the server no longer has some of them, the Notice ``stream.gap`` stands in their place, as in process; its reason
+    ``ahead`` or ``rewound`` says that the log lost its tail, and that the run is told anew from its first event on.
+
+    A handle belongs to the loop of its client. Commands raise the errors of ``reactor.errors`` that they raise in
+    process, and RequestRefused and ServerUnavailable.
     """
 
-    def __init__(self, asking: Asking, run_id: str) -> None:
-        self.id = run_id
-        self.url = f"{asking.base}/runs/{quote(run_id, safe='')}"
-        self._asking = asking
-        self._path = f"/runs/{quote(run_id, safe='')}"
-        self._state = RunState(run_id)
+    def __init__(self, followed: Followed) -> None:
+        self._followed = followed
+
+    @property
+    def id(self) -> str:
+        return self._followed.run_id
+
+    @property
+    def url(self) -> str:
+        """Of the run, as ``reactor watch`` takes it."""
+        return self._followed.connection.url(self._followed.path)
 
     @property
     def status(self) -> RunStatus:
-        """``pending running paused cancelling completed failed cancelled``, as of ``state``."""
-        return self._state.status
+        """``pending running paused cancelling completed failed cancelled``: the newest that this handle was told."""
+        return self._followed.status
 
     @property
     def state(self) -> RunState:
-        """The folded state, as far as this handle has followed the run or last refreshed."""
-        return self._state
+        """The fold of what this handle has seen, read-only: current while it is followed, awaited or subscribed to.
+
+        It asks the server for nothing. ``await run.refresh()`` brings it up to date; before the first event, and
+        without that, it is empty but for what the answer to the start said. ``events_after`` folds from a later
+        cursor only what follows the state without a hole.
+        """
+        return RunStateView(self._followed.state)
 
     async def refresh(self) -> RunState:
-        """Asks the server for the state as it is now."""
-        state = RunState.from_dict(await self.shown())
-        if state.seq >= self._state.seq:
-            self._state = state
-        return self._state
+        """Asks for the state as it is now, and returns it. Raises UnknownRun."""
+        await self._followed.fetch()
+        return self.state
 
-    async def shown(self) -> dict[str, Any]:
-        """What ``GET /runs/{id}`` answers: the state, ``input``, ``graph``, ``tree``; after the end ``outputs``."""
-        return await self._asking.ask("GET", self._path)
-
-    # --- following -----------------------------------------------------------------------------------------------
-
-    async def messages(self, after: int = 0) -> AsyncGenerator[Message, None]:
-        """The events with ``seq > after``, each once and in order, and ``stream.gap`` where some are gone."""
-        url = f"{self.url}/events?dialect=native&throttle=0&heartbeat={HEARTBEAT_SECONDS}"
-        frames = follow_url(
-            url,
-            after=after,
-            session=self._asking.session,
-            heartbeat=HEARTBEAT_SECONDS,
-            authorize=self._asking.headers,
-        )
-        async with aclosing(frames):
-            async for frame in frames:
-                if frame.event not in NOTICES:
-                    event = Event.from_json(frame.data.encode())
-                    self._fold(event)
-                    yield event
-                elif frame.event == "run.state":
-                    self._take(orjson.loads(frame.data)["data"])
-                elif frame.event == "stream.gap":
-                    notice = orjson.loads(frame.data)
-                    if notice["data"]["reason"] in _STARTS_ANEW:
-                        self._state = RunState(self.id)
-                    yield Notice("stream.gap", self.id, notice["time"], notice["data"])
-
-    def _fold(self, event: Event) -> None:
-        if event.seq == self._state.seq + 1:
-            evolve(self._state, event)
-
-    def _take(self, data: dict[str, Any]) -> None:
-        """A state that stands in for events that are gone; one in several parts is put together."""
-        state = RunState.from_dict(data)
-        if data.get("part", 1) > 1:
-            self._state.tasks.update(state.tasks)
-            self._state.count_progress()
-        elif state.seq >= self._state.seq:
-            self._state = state
-
-    async def __aiter__(self) -> AsyncIterator[Event]:
-        async with aclosing(self.messages()) as messages:
-            async for message in messages:
-                yield cast(Event, message)
+    # --- follow ---
 
     @property
-    def events(self) -> Observable[Event]:
-        """Cold Observable of its events from the first one on. Subscribe on a running loop."""
+    def events(self) -> RemoteEvents:
+        """Its events from the first one on, then live. Where the log was trimmed, a Notice ``stream.gap`` comes
+        first, whose seq is None; it is the one element that is no Event.
+        """
         return self.events_after(0)
 
-    def events_after(self, cursor: int) -> Observable[Event]:
-        """The events with ``seq > cursor``, then live; completes with the run."""
-        return _observable(lambda: self.messages(cursor))
+    def events_after(self, cursor: int) -> RemoteEvents:
+        """The events with ``seq > cursor``, then live."""
+        after = check_cursor(cursor)
+        return RemoteEvents(self.id, self._followed.connection, lambda: self._followed.messages(after))
 
     @property
-    def live(self) -> Observable[Event]:
-        """Its events from the moment of subscription on."""
-        return _observable(self._from_now)
+    def live(self) -> RemoteEvents:
+        """Its events from the moment on at which the server opens the stream, without what came before."""
+        return RemoteEvents(self.id, self._followed.connection, lambda: self._followed.messages(snapshot=True))
 
-    def task_events(self, task_id: str | Task[..., Any]) -> Observable[Event]:
-        """The events of one task; completes when the task has ended. An unknown name is on_error(UnknownTask)."""
-        return _observable(lambda: self._of_task(task_id_of(task_id)))
+    def task_events(self, task_id: str | Task[..., Any]) -> RemoteTaskEvents:
+        """The events of one task (``measure``, ``measure[3]``); completes when the task has ended.
 
-    async def _from_now(self) -> AsyncGenerator[Message, None]:
-        seq = (await self.shown())["seq"]
-        async with aclosing(self.messages(seq)) as messages:
+        UnknownTask is the error of the subscriber where the run has no such task: only the server knows its tasks.
+        """
+        wanted = task_id_of(task_id)
+        return RemoteTaskEvents(
+            self.id, self._followed.connection, lambda: self._of_task(wanted), wanted, lambda: self._followed.state
+        )
+
+    async def _of_task(self, task_id: str) -> AsyncGenerator[Message, None]:
+        body = await self._followed.fetch()  # so that the state is never behind what is passed
+        kinds = {task["id"]: task.get("kind") for task in body.get("graph", ())}
+        state = self._followed.state
+
+        def is_plain(name: str) -> bool:
+            return kinds[name] != "map" if name in kinds else name in state.tasks and state.tasks[name].status in ENDED
+
+        check_task(self.id, task_id, state, kinds or state.tasks, is_plain)
+        async with aclosing(self._followed.messages()) as messages:
             async for message in messages:
                 yield message
 
-    async def _of_task(self, task_id: str) -> AsyncGenerator[Message, None]:
-        state = RunState(self.id)
-        async with aclosing(self.messages()) as messages:
-            async for message in messages:
-                if not isinstance(message, Event):
-                    yield message
-                    continue
-                evolve(state, message)
-                if message.type == "run.started" and task_id.partition("[")[0] not in state.tasks:
-                    raise UnknownTask(f"run {self.id} has no task {task_id!r}", run_id=self.id, task_id=task_id)
-                if message.task_id == task_id:
-                    yield message
-                if task_id in state.tasks and state.tasks[task_id].status in ENDED:
-                    return
+    def __getitem__(self, task: str | int) -> NoReturn:
+        if isinstance(task, int):  # a plain ``for`` asks for 0, 1, 2 …
+            raise NotAwaited(
+                f"run {self.id} gives its events one by one with async for: write async for event in run; "
+                "its outputs are await run"
+            )
+        raise NotAwaited(f"run {self.id} gives its outputs when it is awaited: write (await run)[{task!r}]")
 
-    # --- the outcome ---------------------------------------------------------------------------------------------
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        async with aclosing(self._followed.messages()) as messages:
+            async for message in messages:
+                yield cast(Event, message)  # see ``events``
 
     def __await__(self) -> Generator[Any, None, dict[str, Any]]:
         return self._outcome().__await__()
 
     async def ended(self) -> RunState:
-        """Waits for the terminal event of any kind."""
-        if not self._state.has_ended:
-            async with aclosing(self.messages(self._state.seq)) as messages:
+        """Waits for the terminal event of any kind.
+
+        Raises LogLost where the server does not go on with the run, UnknownRun, ServerUnavailable, ClientClosed.
+        """
+        run = self._followed
+        while not run.state.has_ended:
+            before = run.state.seq
+            async with aclosing(run.messages(before, snapshot=not before)) as messages:
                 async for _ in messages:
                     pass
-        return self._state if self._state.has_ended else await self.refresh()
+            if not run.state.has_ended:
+                await run.fetch()
+            if run.is_left:
+                raise LogLost(f"run {self.id} is {self.status} and the server does not go on with it", run_id=self.id)
+            if not run.state.has_ended and run.state.seq == before:
+                raise ServerUnavailable(self.url, f"the stream has ended, and the run is {self.status}")
+        return self.state
 
     async def _outcome(self) -> dict[str, Any]:
         state = await self.ended()
-        if state.status == "completed":
-            return await self.outputs()
         if state.status == "failed":
             errors = {id: task.error for id, task in state.tasks.items() if task.error is not None}
             raise failure_of(self.id, state.error or {}, errors)
         if state.status == "cancelled":
             raise cancelled(self.id, state.reason)
-        raise LogLost(f"run {self.id} is {state.status}, and its stream has ended", run_id=self.id)
+        return await self.shown_outputs()
+
+    # --- read ---
 
     async def outputs(self) -> dict[str, Any]:
-        """``{task: output}`` as plain JSON; empty until the run completes."""
-        return (await self.shown()).get("outputs", {})
+        """``{task: output}`` of the completed tasks that no other task depends on; empty until the run completes.
+
+        They are plain JSON, as the server shows them: models as objects, sets as lists.
+        """
+        return await self.shown_outputs()
+
+    async def shown_outputs(self) -> dict[str, Any]:
+        """The same as ``outputs``."""
+        return (await self._followed.fetch()).get("outputs", {})
+
+    async def beginning(self) -> dict[str, Any]:
+        """``data`` of ``run.started`` with the parts stored beside it. Empty where the log no longer has it."""
+        run = self._followed
+        page = await run.ask("GET", "/events", query={"after": "0", "limit": "1"})
+        first: dict[str, Any] = page["events"][0] if page["events"] else {}
+        if first.get("type") != "run.started":
+            return {}
+        data: dict[str, Any] = first["data"]
+        if data.keys() >= {"input", "tasks"}:
+            return data
+        body = await run.fetch()
+        return {**data, "input": body["input"], "tasks": body["graph"]}
 
     async def output(self, task_id: str | Task[..., Any]) -> bytes:
         """The JSON of a task's output, however large. Raises UnknownTask where there is none yet."""
-        task_id = task_id_of(task_id)
-        try:
-            return await self._asking.raw("GET", f"{self._path}/tasks/{quote(task_id, safe='')}/output")
-        except RequestRefused as refused:
-            if refused.status != 404:
-                raise
-            raise UnknownTask(str(refused), run_id=self.id, task_id=task_id) from refused
+        run = self._followed
+        path = f"{run.path}/tasks/{quote(task_id_of(task_id), safe='')}/output"
+        return (await run.connection.ask("GET", path)).body
 
-    # --- commands; each returns once its event is in the log -----------------------------------------------------
+    # --- commands; each returns once its event is in the log ---
 
     async def cancel(
-        self, grace: float | None = None, *, task: str | Task[..., Any] | None = None, reason: str | None = None
+        self,
+        grace: float = CANCEL_GRACE_SECONDS,
+        *,
+        task: str | Task[..., Any] | None = None,
+        reason: str = "requested",
     ) -> None:
-        """Cancels the run, or one task, and waits for its end."""
+        """Cancels the run and waits for its end. A body that has not stopped after ``grace`` seconds is abandoned.
+
+        ``task``: cancels only this one (``measure``, ``measure[3]``); what depends on it is skipped, the rest goes on.
+        Raises RunEnded where the run had ended before; UnknownTask or TaskEnded for the task.
+        """
         await self.request_cancel(grace, task=task, reason=reason)
         if task is None:
             await self.ended()
+        else:
+            await self._task_ended(task_id_of(task))
+
+    async def _task_ended(self, task_id: str) -> None:
+        state = await self.refresh()
+        if state.tasks[task_id].status in ENDED:
             return
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        subscription = self.task_events(task).subscribe(
-            on_error=lambda error: None if done.done() else done.set_exception(error),
-            on_completed=lambda: None if done.done() else done.set_result(None),
-        )
-        try:
-            await done
-        finally:
-            subscription.dispose()
+        async with aclosing(self._followed.messages(state.seq)) as messages:
+            async for _ in messages:
+                if state.tasks[task_id].status in ENDED:
+                    return
 
     async def request_cancel(
-        self, grace: float | None = None, *, task: str | Task[..., Any] | None = None, reason: str | None = None
+        self,
+        grace: float = CANCEL_GRACE_SECONDS,
+        *,
+        task: str | Task[..., Any] | None = None,
+        reason: str = "requested",
     ) -> None:
-        """Asks for a cancel, and does not wait for the end."""
-        named = None if task is None else task_id_of(task)
-        await self._command("cancel", {"grace": grace, "task": named, "reason": reason})
+        """Asks for a cancel. Returns once ``run.cancelling`` (for one task: ``task.cancelling``) is in the log."""
+        check_grace(grace)
+        check_reason(reason, None)
+        body: dict[str, Any] = {"grace": grace, "reason": reason}
+        if task is not None:
+            body["task"] = task_id_of(task)
+        answer = await self._followed.connection.answer("POST", f"{self._followed.path}/cancel", body=body)
+        error = answer.error
+        if error is None:
+            self._followed.tell(answer.json)
+        elif not (answer.was_lost and isinstance(error, RunEnded) and error.status == "cancelled"):
+            raise error  # else the cancel whose answer got lost was ours
 
-    async def pause(self, *, reason: str | None = None) -> None:
-        """Starts no new bodies."""
+    async def pause(self, *, reason: str = "requested") -> None:
+        """Starts no new bodies. Those that run finish, or wait at their ``ctx.checkpoint()``. Survives a restart.
+
+        Raises RunEnded, or RunEnding while it is being cancelled.
+        """
+        check_reason(reason, None)
         await self._command("pause", {"reason": reason})
 
-    async def resume(self, *, reason: str | None = None) -> None:
-        """Goes on after a pause."""
+    async def resume(self, *, reason: str = "requested") -> None:
+        """Goes on after a pause. Raises RunEnded, or RunEnding while the run is being cancelled."""
+        check_reason(reason, None)
         await self._command("resume", {"reason": reason})
 
     async def send(
         self, task: str | Task[..., Any], value: Any, *, key: str | None = None, run: str | None = None
     ) -> None:
-        """Answers a question of a task, or of a task of the child run ``run``, with a JSON value."""
-        body: dict[str, Any] = {"task": task_id_of(task), "key": key, "run": run}
-        sent = {name: member for name, member in body.items() if member is not None}
-        await self._asking.ask("POST", f"{self._path}/input", {**sent, "value": value})
+        """Answers a question of a task, which waits in ``ctx.receive`` or will, with a JSON value.
 
-    async def retry(self, *, run_id: str | None = None) -> RemoteRun:
-        """A new run that takes over what completed."""
-        answer = await self._command("retry", {"run_id": run_id})
-        return RemoteRun(self._asking, answer["run_id"])
+        - ``task``: its id, ``ask`` or ``ask[3]``, or the Task itself.
+        - ``key``: of the question, as its ``task.waiting`` says. Without one the value is for the open question, or for
+          the first one where the task has not asked yet.
+        - ``run``: the id of a run below this one, whose task it is.
 
-    async def emit(
-        self, type: str, data: Mapping[str, Any] | None = None, *, task: str | None = None, key: str | None = None
-    ) -> None:
-        """Says something in the open run. ``key``: an idempotency key."""
-        await self.emit_all([{"type": type, "data": data or {}, **({} if task is None else {"task": task})}], key=key)
+        Raises WrongQuestion where the question is answered already, or several are open and ``key`` is missing;
+        InvalidValue where the value does not fit; UnknownTask, UnknownRun, TaskEnded, MailboxFull, EventTooLarge,
+        RunEnded.
+        """
+        check_key(key)
+        body: dict[str, Any] = {"task": task_id_of(task), "value": check_value(value)}
+        if key is not None:
+            body["key"] = key
+        if run is not None:
+            body["run"] = check_run_id(run)
+        answer = await self._followed.ask("POST", "/input", body=body)
+        if answer["run_id"] == self.id:
+            self._followed.tell(answer)
 
-    async def emit_all(self, events: Sequence[Mapping[str, Any]], *, key: str | None = None) -> list[int]:
-        """Emits events ``{type, data?, task?}``, all or none; returns their seqs."""
-        return (await self._asking.ask("POST", f"{self._path}/events", list(events), key=key))["seqs"]
+    async def retry(self: R, *, new_run_id: str | None = None) -> R:
+        """Starts a new run with the input of this one, which has ended, and reuses the outputs of what completed.
 
-    async def close(self, *, status: str = "completed", outputs: Mapping[str, Any] | None = None) -> None:
-        """Ends a session."""
-        await self._command("close", {"status": status, "outputs": outputs})
+        Raises RunOpen where this run has not ended, WorkflowChanged where the server does not know its graph,
+        RunExists.
+        """
+        run_id = make_run_id() if new_run_id is None else check_run_id(new_run_id)
+        answer = await self._followed.ask("POST", "/retry", body={"run_id": run_id})
+        followed = Followed(answer["run_id"], self._followed.connection)
+        followed.tell(answer)
+        return type(self)(followed)
 
     async def delete(self) -> None:
-        """Removes a run that has ended."""
-        await self._asking.ask("DELETE", self._path)
+        """Removes the run, which has ended, and all that is stored of it. Raises UnknownRun; RunOpen."""
+        await self._followed.delete()
 
-    async def _command(self, name: str, body: dict[str, Any]) -> Any:
-        given = {member: value for member, value in body.items() if value is not None}
-        return await self._asking.ask("POST", f"{self._path}/{name}", given)
+    async def _command(self, name: str, body: dict[str, Any]) -> None:
+        self._followed.tell(await self._followed.ask("POST", f"/{name}", body=body))
 
     def __repr__(self) -> str:
-        return f"<RemoteRun {self.id} at {self._asking.base}, {self.status} at {self._state.seq}>"
-
-
-_running: set[asyncio.Task[None]] = set()
-"""What feeds the subscribers; the loop itself holds tasks only weakly."""
-
-
-def _observable(messages: Callable[[], AsyncGenerator[Message, None]]) -> Observable[Event]:
-    """A cold Observable: each subscriber has a stream of its own, which its ``dispose`` closes."""
-
-    def subscribe(observer: abc.ObserverBase[Event], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-        task = asyncio.get_running_loop().create_task(_feed(observer, messages()))
-        _running.add(task)
-        task.add_done_callback(_running.discard)
-        return Disposable(partial(_cancel, task))
-
-    return Observable(subscribe)
-
-
-def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
-
-
-async def _feed(observer: abc.ObserverBase[Event], messages: AsyncGenerator[Message, None]) -> None:
-    async with aclosing(messages):
-        try:
-            async for message in messages:
-                observer.on_next(cast(Event, message))
-        except Exception as error:
-            observer.on_error(error)
-        else:
-            observer.on_completed()
+        return f"<RemoteRun {self.id} of {self.state.workflow}, {self.status} at {self.state.seq}>"

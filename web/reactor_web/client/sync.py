@@ -1,37 +1,225 @@
-"""``SyncClient``: the same without ``await``, for scripts and notebooks. A thread of its own has the loop."""
+"""``SyncClient``: the client for scripts and notebooks. Its methods are those of ``Client``, without ``await``."""
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import update_wrapper
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Concatenate, Generic, NoReturn, ParamSpec, Self, TypeVar, cast, overload
+
+from reactivex import Observable, abc
+from reactivex.disposable import Disposable
 
 from reactor.definition.task import Task
-from reactor.definition.workflow import Workflow
-from reactor.events.event import Event, Message
+from reactor.events.event import Event
 from reactor.events.state import RunState
 from reactor.events.vocabulary import RunStatus
-from reactor_web.client.asking import Token
+from reactor.runs.positions import START, TreeCursor, TreeEvent
 from reactor_web.client.client import Client
+from reactor_web.client.errors import ClientClosed
+from reactor_web.client.loop_thread import LoopThread
 from reactor_web.client.run import RemoteRun
+from reactor_web.client.session import RemoteSession
 
+P = ParamSpec("P")
 T = TypeVar("T")
+U = TypeVar("U")
+
+
+class _Blocking(Generic[P, T]):
+    """A method that has an async one carried out on the loop, and waits for it. It has the name, the parameters and
+    the docstring of the async one, which are written once.
+    """
+
+    def __init__(self, method: Callable[Concatenate[Any, P], Any], convert: Callable[[Any, Any], Any]) -> None:
+        self._method = method
+        self._convert = convert
+        update_wrapper(cast("Any", self), method)
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> Callable[P, T]: ...
+    def __get__(self, instance: Any, owner: type) -> Any:
+        if instance is None:
+            return self
+
+        def call(*args: P.args, **kwargs: P.kwargs) -> Any:
+            return self._convert(instance, lambda: self._method(instance.remote, *args, **kwargs))
+
+        bound = update_wrapper(cast("Any", call), self._method)
+        bound.__wrapped__ = self._method.__get__(instance.remote)
+        return bound
+
+
+def _blocking(method: Callable[Concatenate[Any, P], Awaitable[T]]) -> _Blocking[P, T]:
+    return _Blocking(method, lambda holder, begin: holder.loop.wait(begin))
+
+
+def _giving_run(method: Callable[Concatenate[Any, P], Awaitable[RemoteRun]]) -> _Blocking[P, SyncRun]:
+    return _Blocking(method, lambda holder, begin: _sync(holder.client, holder.loop.wait(begin)))
+
+
+def _giving_session(method: Callable[Concatenate[Any, P], Awaitable[RemoteSession]]) -> _Blocking[P, SyncSession]:
+    return _Blocking(method, lambda holder, begin: _sync(holder.client, holder.loop.wait(begin)))
+
+
+def _ensuring(
+    method: Callable[Concatenate[Any, P], Awaitable[tuple[RemoteRun, bool]]],
+) -> _Blocking[P, tuple[SyncRun, bool]]:
+    def ensured(holder: Any, begin: Callable[[], Awaitable[tuple[RemoteRun, bool]]]) -> tuple[SyncRun, bool]:
+        run, is_new = holder.loop.wait(begin)
+        return _sync(holder.client, run), is_new
+
+    return _Blocking(method, ensured)
+
+
+def _iterating(method: Callable[Concatenate[Any, P], AsyncIterator[T]]) -> _Blocking[P, Iterator[T]]:
+    def iterated(holder: Any, begin: Callable[[], AsyncIterator[T]]) -> Iterator[T]:
+        yield from holder.loop.iterate(begin)  # a generator of its own, which keeps the client
+
+    return _Blocking(method, iterated)
+
+
+class SyncRun:
+    """One run of a server, with the methods of ``RemoteRun``, without ``await``, on any thread.
+
+    ``for event in run`` gives its events; ``run.wait()`` is what ``await run`` is: its outputs, or RunFailed,
+    RunCancelled. Observables call their subscribers on the thread of the client.
+    """
+
+    def __init__(self, client: SyncClient, remote: RemoteRun) -> None:
+        self.client = client
+        self.loop = client.loop
+        self.remote = remote
+        """The handle behind this one, for code on the loop."""
+
+    @property
+    def id(self) -> str:
+        return self.remote.id
+
+    @property
+    def url(self) -> str:
+        """Of the run, as ``reactor watch`` takes it."""
+        return self.remote.url
+
+    @property
+    def status(self) -> RunStatus:
+        """``pending running paused cancelling completed failed cancelled``: the newest that this handle was told."""
+        return self.remote.status
+
+    @property
+    def state(self) -> RunState:
+        """What this handle has seen so far: a copy, which no other thread changes. ``refresh()`` asks the server."""
+        try:
+            return self.loop.call(lambda: self.remote.state.copy())
+        except ClientClosed:
+            return self.remote.state.copy()  # nothing changes it any more
+
+    def wait(self) -> dict[str, Any]:
+        """Waits for the end: the outputs of a completed run. Raises RunFailed, RunCancelled, UnknownRun, …"""
+        return self.loop.wait(lambda: self.remote)
+
+    def __await__(self) -> NoReturn:
+        raise TypeError(f"run {self.id} belongs to a SyncClient: write run.wait(); await is for the runs of a Client")
+
+    def __aiter__(self) -> NoReturn:
+        raise TypeError(f"run {self.id} belongs to a SyncClient: write for event in run, without async")
+
+    def __iter__(self) -> Iterator[Event]:
+        yield from self.loop.iterate(self.remote.__aiter__)
+
+    @property
+    def events(self) -> Observable[Event]:
+        """Its events from the first one on, then live."""
+        return _on_loop(self.loop, lambda: self.remote.events)
+
+    def events_after(self, cursor: int) -> Observable[Event]:
+        """The events with ``seq > cursor``, then live."""
+        events = self.remote.events_after(cursor)
+        return _on_loop(self.loop, lambda: events)
+
+    @property
+    def live(self) -> Observable[Event]:
+        """Its events from now on."""
+        return _on_loop(self.loop, lambda: self.remote.live)
+
+    def task_events(self, task_id: str | Task[..., Any]) -> Observable[Event]:
+        """The events of one task; completes when the task has ended."""
+        events = self.remote.task_events(task_id)
+        return _on_loop(self.loop, lambda: events)
+
+    def ended(self) -> RunState:
+        """Waits for the terminal event of any kind; returns the state. Raises as that of ``RemoteRun``."""
+        return self.loop.wait(self.remote.ended).copy()
+
+    def refresh(self) -> RunState:
+        """Asks for the state as it is now, and returns it. Raises UnknownRun."""
+        return self.loop.wait(self.remote.refresh).copy()
+
+    outputs = _blocking(RemoteRun.outputs)
+    shown_outputs = _blocking(RemoteRun.shown_outputs)
+    output = _blocking(RemoteRun.output)
+    beginning = _blocking(RemoteRun.beginning)
+    cancel = _blocking(RemoteRun.cancel)
+    request_cancel = _blocking(RemoteRun.request_cancel)
+    pause = _blocking(RemoteRun.pause)
+    resume = _blocking(RemoteRun.resume)
+    send = _blocking(RemoteRun.send)
+    emit = _blocking(RemoteRun.emit)
+    emit_all = _blocking(RemoteRun.emit_all)
+    retry = _giving_run(RemoteRun.retry)
+    delete = _blocking(RemoteRun.delete)
+
+    def __repr__(self) -> str:
+        return repr(self.remote).replace("Remote", "Sync", 1)
+
+
+class SyncSession(SyncRun):
+    """A session of a server, with the methods of ``RemoteSession``, without ``await``."""
+
+    close = _blocking(RemoteSession.close)
 
 
 class SyncClient:
-    """``with SyncClient("http://localhost:8080") as client``. Any thread may use it, also one in which a loop runs."""
+    """A client for scripts and notebooks: the methods of ``Client``, without ``await``, on any number of threads.
 
-    def __init__(self, url: str, *, token: Token | None = None, headers: Mapping[str, str] | None = None) -> None:
-        self._client = Client(url, token=token, headers=headers)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="reactor-client", daemon=True)
+        with SyncClient("http://127.0.0.1:8080") as client:
+            run = client.start("report", {"topic": "tea"})
+            for event in run:
+                print(event)
+            outputs = run.wait()
 
-    def __enter__(self) -> SyncClient:
-        self._thread.start()
-        self.wait(self._client.__aenter__())
+    It has an event loop of its own in a thread, so it works where a loop runs already, which stands still while a
+    method waits: in an async function take ``Client``. The options and errors are those of ``Client``. ``close()``, or
+    the end of ``with``, raises ClientClosed in its loops and in what waits; without either it ends with the process.
+    """
+
+    def __init__(self, url: str, **options: Any) -> None:
+        if "session" in options:
+            raise TypeError("a SyncClient has a loop of its own, and a session belongs to another: leave out session=")
+        self.remote = Client(url, **options)
+        """The client behind this one, for code on the loop."""
+        self.loop = LoopThread()
+        self._finalizer = weakref.finalize(self, self.loop.stop, self.remote.close)
+
+    @property
+    def url(self) -> str:
+        """Of the routes: ``http://127.0.0.1:8080/api/v1``."""
+        return self.remote.url
+
+    @property
+    def client(self) -> SyncClient:
         return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    async def __aenter__(self) -> NoReturn:
+        raise TypeError("a SyncClient is for code without await: write with SyncClient(...), or async with Client(...)")
+
+    async def __aexit__(self, *_: object) -> None: ...  # without it ``async with`` does not ask for the one above
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -39,132 +227,45 @@ class SyncClient:
         self.close()
 
     def close(self) -> None:
-        """Closes its connections; a loop over a run in another thread ends with an error."""
-        if self._loop.is_closed():
-            return
-        if self._thread.is_alive():
-            self.wait(self._end())
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-        self._loop.close()
+        """Closes the client; the runs go on."""
+        self._finalizer()
 
-    async def _end(self) -> None:
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-        await self._client.close()
+    start = _giving_run(Client.start)
+    start_plan = _giving_run(Client.start_plan)
+    ensure = _ensuring(Client.ensure)
+    session = _giving_session(Client.session)
+    get = _giving_run(Client.get)
+    cancel = _giving_run(Client.cancel)
+    retry = _giving_run(Client.retry)
+    delete = _blocking(Client.delete)
+    list = _blocking(Client.list)
+    runs = _iterating(Client.runs)
+    workflows = _blocking(Client.workflows)
+    tools = _blocking(Client.tools)
+    all_events = _iterating(Client.all_events)
 
-    def wait(self, work: Coroutine[Any, Any, T]) -> T:
-        """The result of something that is awaited, on the loop of the client."""
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()  # Ctrl-C while it waits
-            raise
+    def run(self, run_id: str, *, await_run: float | None = None) -> SyncRun:
+        """The handle on a run, without a request."""
+        return SyncRun(self, self.remote.run(run_id, await_run=await_run))
 
-    def start(self, workflow: Workflow | str, input: Mapping[str, Any] | None = None, **options: Any) -> SyncRun:
-        """As ``Client.start``."""
-        return SyncRun(self, self.wait(self._client.start(workflow, input, **options)))
-
-    def start_plan(self, tasks: Sequence[Mapping[str, Any]], **options: Any) -> SyncRun:
-        """As ``Client.start_plan``."""
-        return SyncRun(self, self.wait(self._client.start_plan(tasks, **options)))
-
-    def session(self, run_id: str | None = None, **options: Any) -> SyncRun:
-        """As ``Client.session``."""
-        return SyncRun(self, self.wait(self._client.session(run_id, **options)))
-
-    def run(self, run_id: str) -> SyncRun:
-        """The handle of a run; asks nothing."""
-        return SyncRun(self, self._client.run(run_id))
-
-    def get(self, run_id: str) -> SyncRun:
-        """The handle of a run that exists; raises UnknownRun."""
-        return SyncRun(self, self.wait(self._client.get(run_id)))
-
-    def list(self, **filter: Any) -> dict[str, Any]:
-        """As ``Client.list``."""
-        return self.wait(self._client.list(**filter))
-
-    def workflows(self) -> Any:
-        """The definitions of all workflows."""
-        return self.wait(self._client.workflows())
-
-
-class SyncRun:
-    """One run on a server: ``for event in run``, ``run.result()``, commands. As RemoteRun, without ``await``."""
-
-    def __init__(self, client: SyncClient, run: RemoteRun) -> None:
-        self._client = client
-        self._run = run
-
-    @property
-    def id(self) -> str:
-        return self._run.id
-
-    @property
-    def status(self) -> RunStatus:
-        return self._run.status
-
-    @property
-    def state(self) -> RunState:
-        return self._run.state
-
-    def __iter__(self) -> Iterator[Event]:
-        """Its events from the first one on, then live; leave the loop when you like."""
-        messages = self._run.messages()
-        try:
-            while (message := self._client.wait(_next(messages))) is not None:
-                yield message  # type: ignore[misc]  # a gap comes as a Notice, as in RemoteRun
-        finally:
-            self._client.wait(messages.aclose())
-
-    def result(self) -> dict[str, Any]:
-        """Waits for the end; its outputs, as ``await run``. Raises RunFailed, RunCancelled."""
-        return self._client.wait(self._run._outcome())  # pyright: ignore[reportPrivateUsage]  # what await run runs
-
-    def ended(self) -> RunState:
-        """Waits for the end of any kind."""
-        return self._client.wait(self._run.ended())
-
-    def refresh(self) -> RunState:
-        return self._client.wait(self._run.refresh())
-
-    def outputs(self) -> dict[str, Any]:
-        return self._client.wait(self._run.outputs())
-
-    def output(self, task_id: str | Task[..., Any]) -> bytes:
-        return self._client.wait(self._run.output(task_id))
-
-    def cancel(self, grace: float | None = None, **options: Any) -> None:
-        self._client.wait(self._run.cancel(grace, **options))
-
-    def pause(self, *, reason: str | None = None) -> None:
-        self._client.wait(self._run.pause(reason=reason))
-
-    def resume(self, *, reason: str | None = None) -> None:
-        self._client.wait(self._run.resume(reason=reason))
-
-    def send(self, task: str | Task[..., Any], value: Any, **options: Any) -> None:
-        self._client.wait(self._run.send(task, value, **options))
-
-    def retry(self, *, run_id: str | None = None) -> SyncRun:
-        return SyncRun(self._client, self._client.wait(self._run.retry(run_id=run_id)))
-
-    def emit(self, type: str, data: Mapping[str, Any] | None = None, **options: Any) -> None:
-        self._client.wait(self._run.emit(type, data, **options))
-
-    def close(self, **options: Any) -> None:
-        self._client.wait(self._run.close(**options))
-
-    def delete(self) -> None:
-        self._client.wait(self._run.delete())
+    def tree_events(self, run_id: str, after: TreeCursor | str | int = START) -> Iterator[TreeEvent]:
+        """The events of a run and of all runs below it. Raises UnknownRun."""
+        events = self.loop.wait(lambda: self.remote.tree_events(run_id, after))
+        yield from self.loop.iterate(lambda: events)
 
     def __repr__(self) -> str:
-        return repr(self._run).replace("RemoteRun", "SyncRun")
+        return f"<SyncClient of {self.url}>"
 
 
-async def _next(messages: Any) -> Message | None:
-    return await anext(messages, None)
+def _sync(client: SyncClient, run: RemoteRun) -> Any:
+    return SyncSession(client, run) if isinstance(run, RemoteSession) else SyncRun(client, run)
+
+
+def _on_loop(loop: LoopThread, source: Callable[[], Observable[Event]]) -> Observable[Event]:
+    """The same Observable, for subscribers of other threads: they are called on the thread of the loop."""
+
+    def subscribe(observer: abc.ObserverBase[Event], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
+        subscription = loop.call(lambda: source().subscribe(observer, scheduler=scheduler))
+        return Disposable(subscription.dispose)  # which may be called on any thread
+
+    return Observable(subscribe)

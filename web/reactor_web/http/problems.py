@@ -87,13 +87,13 @@ def document_of(error: Exception) -> dict[str, Any] | None:
     """The problem document of an error that a request may cause; None for any other, which is a bug."""
     if isinstance(error, Problem):
         return problem_document(error.status, str(error), **error.members)
-    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), None)
-    if status is None:
+    known = next((kind for kind in type(error).__mro__ if kind in STATUS), None)
+    if known is None:
         return None
-    ids = {name: value for name, value in vars(error).items() if value is not None}
+    ids = {"error": known.__name__} | {name: value for name, value in vars(error).items() if value is not None}
     if "status" in ids:  # the run's status; in a problem document ``status`` is HTTP's
         ids["run_status"] = ids.pop("status")
-    return problem_document(status, str(error), **ids)
+    return problem_document(STATUS[known], str(error), **ids)
 
 
 def problem_response(status: int, detail: str, **members: Any) -> web.Response:

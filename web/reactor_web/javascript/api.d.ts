@@ -2,13 +2,13 @@
 export function randomId(): string;
 export class Reactor {
     /**
-     * @param {string} [base] where the routes are mounted
+     * @param {string} [base] where the routes are mounted; of a server alone, `/api/v1` is added
      * @param {RequestOptions} [options]
      */
     constructor(base?: string, options?: RequestOptions);
     base: string;
     options: import("./types.js").RequestOptions;
-    /** The handle of a run; asks nothing. @param {string} id */
+    /** The handle of a run; asks nothing. A TypeError for what cannot be the id of one. @param {string} id */
     run(id: string): RemoteRun;
     /**
      * Starts a run. The same request again is the same run, so it is tried again where the answer was lost.
@@ -16,7 +16,7 @@ export class Reactor {
      * @param {any} [input]
      * @param {{id?: string, meta?: any, budget?: Budget}} [options]
      */
-    start(workflow: string, input?: any, { id, meta, budget }?: {
+    start(workflow: string, input?: any, { id, meta, budget, ...unknown }?: {
         id?: string;
         meta?: any;
         budget?: Budget;
@@ -26,7 +26,7 @@ export class Reactor {
      * @param {any[]} tasks
      * @param {{name?: string, id?: string, meta?: any, budget?: Budget}} [options]
      */
-    startPlan(tasks: any[], { name, id, meta, budget }?: {
+    startPlan(tasks: any[], { name, id, meta, budget, ...unknown }?: {
         name?: string;
         id?: string;
         meta?: any;
@@ -37,7 +37,7 @@ export class Reactor {
      * @param {string} [id]
      * @param {{meta?: any, budget?: Budget, idle?: number}} [options]
      */
-    session(id?: string, options?: {
+    session(id?: string, { meta, budget, idle, ...unknown }?: {
         meta?: any;
         budget?: Budget;
         idle?: number;
@@ -70,6 +70,7 @@ export class Reactor {
      * @returns {Promise<any>}
      */
     send(method: string, path: string, body?: any): Promise<any>;
+    #private;
 }
 /** A run on a server. */
 export class RemoteRun {
@@ -77,6 +78,7 @@ export class RemoteRun {
     constructor(api: Reactor, id: string);
     api: Reactor;
     id: string;
+    path: string;
     url: string;
     /** @param {import("./types.js").FollowOptions} [options] */
     follow(options?: import("./types.js").FollowOptions): import("./follow.js").Stream;
@@ -111,7 +113,7 @@ export class RemoteRun {
         run?: string;
     }): Promise<any>;
     /** A new run that takes over what completed. @param {{id?: string}} [options] @returns {Promise<RemoteRun>} */
-    retry({ id }?: {
+    retry({ id, ...unknown }?: {
         id?: string;
     }): Promise<RemoteRun>;
     /** Says something in an open run. @param {string} type @param {any} [data] @param {{task?: string}} [options] */

@@ -8,25 +8,27 @@ import { ReactorError, request, withQuery } from "./request.js";
 
 const TRIES = 4;
 const AWAY = [502, 503, 504];
-const LETTERS = "0123456789abcdefghijklmnopqrstuvwxyz";
 
 /** 24 letters and digits that nobody else has. (`randomUUID` is missing on plain http.) */
 export function randomId() {
-  return Array.from(crypto.getRandomValues(new Uint8Array(24)), (byte) => LETTERS[byte % 36]).join("");
+  return Array.from(crypto.getRandomValues(new Uint8Array(24)), (byte) => (byte % 36).toString(36)).join("");
 }
 
 export class Reactor {
   /**
-   * @param {string} [base] where the routes are mounted
+   * @param {string} [base] where the routes are mounted; of a server alone, `/api/v1` is added
    * @param {RequestOptions} [options]
    */
   constructor(base = "/api/v1", options = {}) {
-    this.base = base.replace(/\/$/, "");
+    this.base = base.replace(/\/$/, "").replace(/^https?:..[^/]+$/, "$&/api/v1");
     this.options = options;
   }
 
-  /** The handle of a run; asks nothing. @param {string} id */
+  /** The handle of a run; asks nothing. A TypeError for what cannot be the id of one. @param {string} id */
   run(id) {
+    if (typeof id !== "string" || !/^(?!\.\.?$)[\w.~-]{1,64}$/.test(id)) {
+      throw new TypeError(`${stringify(id)} is not a valid run id: 1 to 64 of A-Z a-z 0-9 . _ ~ -, and not . or ..`);
+    }
     return new RemoteRun(this, id);
   }
 
@@ -36,9 +38,9 @@ export class Reactor {
    * @param {any} [input]
    * @param {{id?: string, meta?: any, budget?: Budget}} [options]
    */
-  async start(workflow, input, { id = randomId(), meta, budget } = {}) {
-    await this.send("PUT", `/runs/${encodeURIComponent(id)}`, { workflow, input, meta, budget });
-    return this.run(id);
+  async start(workflow, input, { id = randomId(), meta, budget, ...unknown } = {}) {
+    refuse(unknown);
+    return this.#put(id, { workflow, input, meta, budget });
   }
 
   /**
@@ -46,9 +48,11 @@ export class Reactor {
    * @param {any[]} tasks
    * @param {{name?: string, id?: string, meta?: any, budget?: Budget}} [options]
    */
-  async startPlan(tasks, { name, id = randomId(), meta, budget } = {}) {
+  async startPlan(tasks, { name, id = randomId(), meta, budget, ...unknown } = {}) {
+    refuse(unknown);
+    const run = this.run(id);
     await this.send("POST", "/runs", { tasks, name, run_id: id, meta, budget });
-    return this.run(id);
+    return run;
   }
 
   /**
@@ -56,9 +60,16 @@ export class Reactor {
    * @param {string} [id]
    * @param {{meta?: any, budget?: Budget, idle?: number}} [options]
    */
-  async session(id = randomId(), options = {}) {
-    await this.send("PUT", `/runs/${encodeURIComponent(id)}`, { session: true, ...options });
-    return this.run(id);
+  async session(id = randomId(), { meta, budget, idle, ...unknown } = {}) {
+    refuse(unknown);
+    return this.#put(id, { session: true, meta, budget, idle });
+  }
+
+  /** @param {string} id @param {any} body */
+  async #put(id, body) {
+    const run = this.run(id);
+    await this.send("PUT", run.path, body);
+    return run;
   }
 
   /**
@@ -107,13 +118,19 @@ export class Reactor {
   }
 }
 
+/** @param {object} unknown options that were given, and that there are not */
+function refuse(unknown) {
+  for (const name in unknown) throw new TypeError(`there is no option ${name}`);
+}
+
 /** A run on a server. */
 export class RemoteRun {
   /** @param {Reactor} api @param {string} id */
   constructor(api, id) {
     this.api = api;
     this.id = id;
-    this.url = `${api.base}/runs/${encodeURIComponent(id)}`;
+    this.path = `/runs/${encodeURIComponent(id)}`;
+    this.url = api.base + this.path;
   }
 
   /** @param {import("./types.js").FollowOptions} [options] */
@@ -162,7 +179,9 @@ export class RemoteRun {
   }
 
   /** A new run that takes over what completed. @param {{id?: string}} [options] @returns {Promise<RemoteRun>} */
-  async retry({ id } = {}) {
+  async retry({ id, ...unknown } = {}) {
+    refuse(unknown);
+    if (id !== undefined) this.api.run(id);
     return this.api.run((await this.#ask("POST", "/retry", { run_id: id })).run_id);
   }
 
@@ -182,6 +201,6 @@ export class RemoteRun {
 
   /** @param {string} method @param {string} path @param {any} [body] @returns {Promise<any>} */
   #ask(method, path, body) {
-    return this.api.send(method, this.url.slice(this.api.base.length) + path, body);
+    return this.api.send(method, this.path + path, body);
   }
 }

@@ -1,31 +1,28 @@
 // A connection that is made again and again: backoff, silence, long polling where streams do not get through. It knows
 // nothing of what comes over it.
 import { FrameReader } from "./reader.js";
-import { ReactorError, requestEvents, withQuery } from "./request.js";
+import { ReactorError, final, requestEvents, withQuery } from "./request.js";
 
 const ATTEMPTS = 5;
 const LONGEST_WAIT = 30_000;
 const MOST_WAIT = 300_000;
 const PROBE_EVERY = 30_000;
-const PROBE_SILENCE = 10_000;
 /** Longer than any page is waited for. */
 const POLL_SILENCE = 330_000;
-
-/** @type {import("./types.js").Clock} */
-const CLOCK = {
-  now: () => performance.now(),
-  setTimeout: (call, ms) => setTimeout(call, ms),
-  clearTimeout: (timer) => clearTimeout(timer),
-};
+/** A page that comes sooner, and brings nothing, was not waited for. */
+const SHORT_POLL = 1000;
+/** What is heard, and whether the page has gone then: what was open brings nothing any more, also when it is back. */
+const TURNS = { freeze: true, pagehide: true, resume: false, pageshow: false, online: null, visibilitychange: null };
 
 /**
  * What a connection is for.
  * @typedef {object} Source
  * @property {any} options those of `follow` that are about requests, time and failures
  * @property {() => string} url asked for each attempt
- * @property {() => string | number | undefined} [cursor] sent as `after=`
+ * @property {() => string | number | undefined} cursor sent as `after=`
  * @property {(frame: import("./reader.js").Frame) => void | Promise<void>} frame throws where the connection must be made anew
- * @property {(signal: AbortSignal) => Promise<void>} [poll] asks once without a stream, where five attempts in a row failed
+ * @property {(signal: AbortSignal) => Promise<void>} [poll] asks once without a stream, where five attempts in a row
+ *   failed; takes nothing once it is aborted
  * @property {(status: "connecting"|"live"|"reconnecting"|"polling", detail?: any) => void} status
  * @property {() => void} [end] the server says that nothing more will come
  * @property {(error: any) => void} fail it is no use to go on
@@ -39,21 +36,29 @@ export function connect(source) {
   return new Connection(source);
 }
 
+/**
+ * What goes on in one of the two loops: a stream, a page, or a pause before the next.
+ * @typedef {{attempt?: AbortController, rests?: boolean}} Line
+ */
+
 class Connection {
   #closed = false;
+  #isAway = false;
   #failures = 0;
   #retry = 1000;
-  #probeAt = 0;
-  #isAsked = false;
-  /** @type {AbortController | undefined} */
-  #attempt;
-  /** Ends a pause early. @type {(() => void) | undefined} */
-  #wake;
+  /** @type {Line} */
+  #streams = {};
+  /** While no stream gets through. @type {Line | undefined} */
+  #pages;
 
   /** @param {Source} source */
   constructor(source) {
     this.source = source;
-    this.clock = source.options.clock ?? CLOCK;
+    const { clock } = source.options;
+    /** @type {Pick<import("./types.js").Clock, "setTimeout" | "clearTimeout">} */
+    this.clock = clock ?? globalThis;
+    /** @type {{now(): number}} */
+    this.watch = clock ?? performance;
     this.#listen("addEventListener");
     queueMicrotask(() => this.#run());
   }
@@ -61,63 +66,96 @@ class Connection {
   /** Forgets the failures, and connects anew at once. */
   reconnect() {
     this.#failures = 0;
-    if (this.#wake) return this.#wake();
-    this.#isAsked = true;
-    this.#attempt?.abort();
+    this.#tell("reconnecting");
+    this.#stop();
   }
 
   close() {
     if (this.#closed) return;
     this.#closed = true;
     this.#listen("removeEventListener");
-    this.#attempt?.abort();
-    this.#wake?.();
+    this.#stop();
   }
 
-  /** The network is back, or the page is looked at again. */
-  #isBack = () => {
-    if (globalThis.document?.visibilityState !== "hidden") this.#wake?.();
+  /** Whatever goes on is over, and no failure. */
+  #stop() {
+    this.#endPages();
+    this.#streams.attempt?.abort(null);
+  }
+
+  /** The page has gone or is back or is looked at again, or the network is back. @param {any} event */
+  #turn = ({ type, persisted = true }) => {
+    if (!persisted) return; // the page begins or ends
+    const isAway = TURNS[/** @type {keyof TURNS} */ (type)] ?? this.#isAway;
+    if (isAway !== this.#isAway) this.reconnect();
+    this.#isAway = isAway;
+    if (!isAway && globalThis.document?.visibilityState !== "hidden") this.#goOn();
   };
 
-  /** @param {"addEventListener" | "removeEventListener"} change */
-  #listen(change) {
-    for (const type of ["online", "pageshow"]) globalThis[change]?.(type, this.#isBack);
-    globalThis.document?.[change]("visibilitychange", this.#isBack);
+  /** No more rest. */
+  #goOn() {
+    for (const line of [this.#streams, this.#pages]) if (line?.rests) line.attempt?.abort();
   }
 
+  /** Those of the document pass the window on their way. @param {"addEventListener" | "removeEventListener"} change */
+  #listen(change) {
+    for (const type in TURNS) globalThis[change]?.(type, this.#turn, true);
+  }
+
+  /** Streams, one after the other; beside them pages, once none gets through. */
   async #run() {
     while (!this.#closed) {
+      const error = await (this.#isAway ? this.#pause(this.#streams, 0) : this.#stream());
+      if (!error || this.#isOver(error)) continue;
       const polls = this.source.poll && this.#failures >= ATTEMPTS;
-      const error = polls ? await this.#poll() : await this.#stream();
-      if (this.#closed) return;
-      if (this.#isAsked) {
-        this.#failures = 0;
-        this.#isAsked = false;
-        this.#tell("reconnecting");
-        continue;
-      }
-      const { maxFailures = Infinity } = this.source.options;
-      if (error?.isFinal || this.#failures >= maxFailures) {
-        this.close();
-        return this.source.fail(error);
-      }
-      if (polls && !error) continue;
-      if (polls || !this.source.poll || this.#failures < ATTEMPTS) {
-        if (!polls) this.#tell("reconnecting", error);
-        await this.#pause(this.#wait(error?.wait));
-      } else this.#tell("polling", error);
+      if (!polls) this.#tell("reconnecting", error);
+      else if (!this.#pages) this.#poll(error);
+      await this.#pause(this.#streams, Math.max(this.#pages ? PROBE_EVERY : 0, this.#wait(error.wait)));
     }
+  }
+
+  /** Pages, until a stream gets through. @param {any} error why they are needed */
+  async #poll(error) {
+    /** @type {Line} */
+    const pages = (this.#pages = {});
+    this.#tell("polling", error);
+    while (this.#pages === pages) {
+      const [cursor, asked] = [this.source.cursor(), this.watch.now()];
+      const error = await this.#try(pages, POLL_SILENCE, async (signal) => this.source.poll?.(signal));
+      if (this.#pages !== pages) return;
+      if (!error && this.#failures > ATTEMPTS) this.#goOn(); // perhaps streams get through, too
+      this.#failures = error ? this.#failures + 1 : ATTEMPTS;
+      if (error && this.#isOver(error)) return;
+      const isIdle = cursor === this.source.cursor() && this.watch.now() - asked < SHORT_POLL; // nobody made it wait
+      if (error || isIdle) await this.#pause(pages, this.#wait(error?.wait));
+    }
+  }
+
+  #endPages() {
+    this.#pages?.attempt?.abort();
+    this.#pages = undefined;
+  }
+
+  /** Whether it is no use to go on, or nobody wants it to. @param {any} error */
+  #isOver(error) {
+    const { maxFailures = Infinity } = this.source.options;
+    if (!this.#closed && (error.isFinal || this.#failures >= maxFailures)) {
+      this.close();
+      this.source.fail(error);
+    }
+    return this.#closed;
   }
 
   /**
    * Some work that is given up when nothing is heard for too long, when somebody asks for another, or when all is closed;
-   * also where it waits for a token that never comes. Gives why it has ended.
+   * also where it waits for a token that never comes. Gives why it has ended; nothing where the next is to begin at once.
+   * @param {Line} line
    * @param {number} patience milliseconds
    * @param {(signal: AbortSignal, heard: (patience: number) => void) => Promise<any>} work  0: patience without end
    * @returns {Promise<any>}
    */
-  async #try(patience, work) {
-    const attempt = (this.#attempt = new AbortController());
+  async #try(line, patience, work) {
+    const attempt = (line.attempt = new AbortController());
     const { signal } = attempt;
     /** @type {any} */
     let timer;
@@ -137,67 +175,65 @@ class Connection {
     }
   }
 
-  /** One stream, until it is lost. Gives why. @param {number} [first] milliseconds until its first byte */
-  #stream(first) {
+  /** @param {Line} line @param {number} ms 0: until somebody goes on @returns {Promise<void>} */
+  async #pause(line, ms) {
+    line.rests = true;
+    await this.#try(line, ms, () => new Promise(() => {}));
+    line.rests = false;
+  }
+
+  /** One stream, until it is lost. Gives why. */
+  #stream() {
     const { source } = this;
     const silence = 3000 * (source.options.heartbeat ?? 15);
-    this.#failures += 1;
-    return this.#try(first ?? silence, async (signal, heard) => {
-      const url = withQuery(source.url(), { after: source.cursor?.() || undefined });
+    if (!this.#pages) this.#failures += 1;
+    return this.#try(this.#streams, silence, async (signal, heard) => {
+      const cursor = source.cursor();
+      const url = withQuery(source.url(), { after: cursor || undefined });
       const answer = await requestEvents(url, { ...source.options, signal }, "text/event-stream");
       if (answer.status === 204) {
         this.close();
-        source.end?.();
-      } else await this.#read(answer, (patience = silence) => heard(patience), signal);
-      return this.#closed ? undefined : new ReactorError("the stream ended early");
+        return source.end?.();
+      }
+      const isLost = await this.#read(answer, (patience = silence) => heard(patience), signal, cursor);
+      return isLost && new ReactorError("the stream ended early");
     });
   }
 
-  /** @param {Response} answer @param {(patience?: number) => void} heard @param {AbortSignal} signal */
-  async #read(answer, heard, signal) {
+  /**
+   * @param {Response} answer
+   * @param {(patience?: number) => void} heard
+   * @param {AbortSignal} signal
+   * @param {any} cursor with which it was asked for
+   * @returns {Promise<boolean>} false where pages have gone on meanwhile: then a stream from there is needed
+   */
+  async #read(answer, heard, signal, cursor) {
     const type = answer.headers.get("Content-Type") ?? "nothing";
-    if (!type.startsWith("text/event-stream")) {
-      const error = new ReactorError(`${answer.url} answers with ${type}`, answer.status);
-      error.isFinal = true;
-      throw error;
-    }
+    if (!/^text\/event-stream *(;|$)/i.test(type)) throw final(`${answer.url} answers with ${type}`, answer.status);
     const frames = new FrameReader();
     const reader = /** @type {ReadableStream<Uint8Array>} */ (answer.body).getReader();
-    const opened = this.clock.now();
-    this.#tell("live");
-    for (;;) {
+    const opened = this.watch.now();
+    for (let isFirst = true; ; isFirst = false) {
       const { done, value } = await reader.read();
-      if (done || signal.aborted) return;
+      if (done || signal.aborted) return true;
+      if (isFirst) {
+        this.#endPages();
+        if (cursor !== this.source.cursor()) return false;
+        this.#tell("live");
+      }
       heard(0); // whoever takes the events may be slow: then the server is not read from, and not at fault
       const found = frames.push(value);
       if (frames.retry !== undefined) this.#retry = frames.retry;
       // a proxy may cut a run that says nothing for hours again and again: that is no failure
-      if (found.length || this.clock.now() - opened > 15_000) this.#failures = 0;
+      if (this.watch.now() - opened > 15_000) this.#failures = 0;
       for (const frame of found) {
         const wait = this.source.frame(frame);
+        this.#failures = 0; // what nobody can take is as good as nothing
         if (wait) await wait;
-        if (signal.aborted) return;
+        if (signal.aborted) return true;
       }
       heard();
     }
-  }
-
-  /** One poll, or once in a while a stream in its place. Gives why it failed. @returns {Promise<any>} */
-  async #poll() {
-    const now = this.clock.now();
-    this.#probeAt ||= now + PROBE_EVERY;
-    if (now >= this.#probeAt) {
-      const before = this.#failures;
-      const error = await this.#stream(PROBE_SILENCE);
-      this.#probeAt = 0;
-      if (error?.isFinal) return error;
-      this.#failures = Math.min(this.#failures, before);
-      this.#tell(this.#failures < ATTEMPTS ? "reconnecting" : "polling", error);
-      return undefined;
-    }
-    const error = await this.#try(POLL_SILENCE, async (signal) => this.source.poll?.(signal));
-    this.#failures = error ? this.#failures + 1 : ATTEMPTS;
-    return error;
   }
 
   /** @param {"live"|"reconnecting"|"polling"} status @param {any} [detail] */
@@ -209,22 +245,7 @@ class Connection {
   #wait(least = 0) {
     const { random = Math.random } = this.source.options;
     const retry = Math.max(100, this.#retry);
-    const floor = Math.min(MOST_WAIT, Math.max(retry, least));
-    const ceiling = Math.max(floor * 1.25, Math.min(LONGEST_WAIT, retry * 2 ** Math.max(0, this.#failures - 1)));
-    const from = Math.max(floor, ceiling * 0.75);
-    return from + random() * (ceiling - from);
-  }
-
-  /** @param {number} ms @returns {Promise<void>} */
-  #pause(ms) {
-    if (this.#closed) return Promise.resolve();
-    return new Promise((resolve) => {
-      const timer = this.clock.setTimeout(() => this.#wake?.(), ms);
-      this.#wake = () => {
-        this.clock.clearTimeout(timer);
-        this.#wake = undefined;
-        resolve();
-      };
-    });
+    const backoff = Math.min(LONGEST_WAIT, (retry * 2 ** this.#failures) / 2);
+    return Math.max(backoff, Math.min(MOST_WAIT, Math.max(retry, least))) * (1 + random() / 4);
   }
 }

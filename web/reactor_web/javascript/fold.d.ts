@@ -5,11 +5,13 @@
  */
 export function initialState(runId: string): RunState;
 /**
- * The state that the data of a `run.state` describes.
- * @param {any} data
+ * The state that a `run.state` describes; it may come in several parts, of which the first says all but the tasks and
+ * children of the others.
+ * @param {RunState | undefined} state that of the parts before; changed
+ * @param {any} data of the next part
  * @returns {RunState}
  */
-export function fromSnapshot({ progress, part, parts, ...data }: any): RunState;
+export function addSnapshot(state: RunState | undefined, { part, parts, progress, tasks, children, ...data }: any): RunState;
 /**
  * Changes `state` to what it is after `event`, and returns it. A task that changes is a new object.
  * @param {RunState} state

@@ -7,9 +7,8 @@
 /** @typedef {(...given: any[]) => any} Inner */
 
 const WHOLE_TASK = 1e6;
-const COST = Symbol("money so far, in units of 1e-12");
-const UNITS = Symbol("what has ended, in millionths of a task");
-const GRAPH = Symbol("tasks of the graph");
+/** Money so far, in units of 1e-12. */
+const COST = Symbol("cost");
 
 /** The statuses after which nothing more happens in a run. @type {ReadonlySet<string | undefined>} */
 export const RUN_ENDED = new Set(["completed", "failed", "cancelled"]);
@@ -27,13 +26,17 @@ export function initialState(runId) {
 }
 
 /**
- * The state that the data of a `run.state` describes.
- * @param {any} data
+ * The state that a `run.state` describes; it may come in several parts, of which the first says all but the tasks and
+ * children of the others.
+ * @param {RunState | undefined} state that of the parts before; changed
+ * @param {any} data of the next part
  * @returns {RunState}
  */
-export function fromSnapshot({ progress, part, parts, ...data }) {
-  const children = data.children && { __proto__: null, ...data.children };
-  return { ...initialState(data.run_id), ...data, children, tasks: { __proto__: null, ...data.tasks } };
+export function addSnapshot(state, { part = 1, parts, progress, tasks, children, ...data }) {
+  const whole = state && part > 1 ? state : { ...initialState(data.run_id), ...data };
+  Object.assign(whole.tasks, tasks);
+  if (children) whole.children = Object.assign(whole.children ?? { __proto__: null }, children);
+  return whole;
 }
 
 /**
@@ -44,7 +47,7 @@ export function fromSnapshot({ progress, part, parts, ...data }) {
  */
 export function evolve(state, event) {
   state.seq = event.seq;
-  if (Object.hasOwn(FOLDS, event.type)) FOLDS[event.type](state, event, event.data);
+  FOLDS[event.type]?.(state, event, event.data);
   return state;
 }
 
@@ -54,27 +57,17 @@ export function evolve(state, event) {
  * @returns {number}
  */
 export function progress(state) {
-  return RUN_ENDED.has(state.status) ? 1 : share(state);
-}
-
-/** @type {Inner} */
-const share = (state) => {
-  if (!(state[UNITS] >= 0)) countProgress(state);
-  return state[GRAPH] && Math.min(Math.floor(state[UNITS] / state[GRAPH]), WHOLE_TASK) / WHOLE_TASK;
-};
-
-/** @type {Inner} Once: from then on the fold adds what ends. */
-const countProgress = (state) => {
-  const tasks = /** @type {any[]} */ (Object.values(state.tasks));
-  let bodies = state.total_tasks + (state.maps ?? 0);
+  if (RUN_ENDED.has(state.status)) return 1;
+  const tasks = Object.values(state.tasks);
+  let bodies = state.total_tasks + (state.maps ?? 0); // where run.started has no list, since it would be long
   let units = 0;
   for (const task of tasks) {
     bodies -= task.count ?? 0;
-    if (hasEnded(task) || task.recoverable === false) units += unitsOf(state, task);
+    if (hasEnded(task) || task.recoverable === false) units += unitsOf(state, task); // else it fell when one runs again
   }
-  state[UNITS] = units;
-  state[GRAPH] = tasks.filter((task) => task.depends_on).length || bodies; // run.started has no long list
-};
+  const graph = tasks.filter((task) => task.depends_on).length || bodies;
+  return graph && Math.min(Math.floor(units / graph), WHOLE_TASK) / WHOLE_TASK;
+}
 
 /** @type {Inner} */
 const hasEnded = ({ status }) => status === "skipped" || RUN_ENDED.has(status);
@@ -198,7 +191,6 @@ const taskEnded = (state, event, data) => {
   const status = event.type.slice(5);
   reopen(state, task);
   const isRepeated = task.recoverable === false;
-  if (!isRepeated) state[UNITS] += unitsOf(state, task);
   if (task.count === undefined && !data.mapped) setStatus(state, task, status);
   if (data.recoverable !== false) task.asked = undefined; // else it may run again, and nobody is asked twice
   take(task, data, "duration_ms", "error", "reason", "because", "recoverable");
@@ -221,18 +213,18 @@ const childOf = (state, id, changes) => {
   return (state.children[id] = { ...(state.children[id] ?? { cost: 0, tokens: 0, tasks: 0 }), ...changes });
 };
 
-/** @type {Inner} */
-const addResource = (state, { type }, { resource }) => {
-  const name = type === "budget.warning" ? "warned" : "exceeded";
+/** @type {(name: string) => Inner} */
+const addResource = (name) => (state, _, { resource }) => {
   state[name] = [...(state[name] ?? []), resource];
 };
 
 /** @type {Record<string, Inner>} */
 const FOLDS = {
+  // @ts-expect-error: no type is that of a method of all objects
+  __proto__: null,
   "run.started"(state, { time }, data) {
-    Object.assign(state, { status: "running", started: time, [UNITS]: NaN });
-    take(state, data, "workflow", "version", "total_tasks");
-    take(state, data, "meta", "parent", "budget", "session", "idle", "maps");
+    Object.assign(state, { status: "running", started: time });
+    take(state, data, "workflow", "version", "total_tasks", "meta", "parent", "budget", "session", "idle", "maps");
     for (const { id, depends_on } of data.tasks ?? []) {
       taskOf(state, { task_id: id, task: id }, { depends_on });
     }
@@ -272,9 +264,7 @@ const FOLDS = {
     const { time, seq } = event;
     const task = taskOf(state, event, { count, tally: {}, started: time, status: "running", seq });
     state.total_tasks += count;
-    if (count) return;
-    state[UNITS] += unitsOf(state, task);
-    mappedEnded(task, event);
+    if (!count) mappedEnded(task, event);
   },
   "task.progress"(state, event, { fraction, message }) {
     taskOf(state, event, { progress: fraction ?? undefined, message: message ?? undefined });
@@ -321,8 +311,8 @@ const FOLDS = {
   "child.ended"(state, { seq }, { engine, child_run, status }) {
     if (engine === true) childOf(state, child_run, { status, seq });
   },
-  "budget.warning": addResource,
-  "budget.exceeded": addResource,
+  "budget.warning": addResource("warned"),
+  "budget.exceeded": addResource("exceeded"),
   "task.completed": taskEnded,
   "task.failed": taskEnded,
   "task.skipped": taskEnded,

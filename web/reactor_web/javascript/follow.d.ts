@@ -30,14 +30,14 @@ export class Stream {
     error: any;
     /** The seq of the last event. */
     lastSeq: number;
+    /** The last state, once the stream has ended; rejected if it has failed. @type {Promise<RunState | undefined>} */
+    done: Promise<RunState | undefined>;
     url: string;
     options: import("./types.js").FollowOptions;
     /** Whether events may be missing, because the server was asked to leave some out. */
     isFiltered: boolean;
     isThrottled: boolean;
     admits: (type: string) => boolean;
-    /** The last state, once the stream has ended; rejected if it has failed. @type {Promise<RunState | undefined>} */
-    done: Promise<RunState | undefined>;
     get hasEnded(): boolean;
     /** @param {{reconnect(): void, close(): void}} source */
     attach(source: {
@@ -61,8 +61,11 @@ export class Stream {
      * @throws {ReactorError} where the connection must be made anew
      */
     take(message: any): void | Promise<void>;
-    /** The events from now on; throws when the stream fails. @returns {AsyncIterator<RunEvent, undefined>} */
-    [Symbol.asyncIterator](): AsyncIterator<RunEvent, undefined>;
+    /**
+     * The events from now on; throws when the stream fails.
+     * @returns {AsyncGenerator<RunEvent, undefined>}
+     */
+    [Symbol.asyncIterator](): AsyncGenerator<RunEvent, undefined>;
     #private;
 }
 export type RunEvent = import("./types.js").RunEvent;

@@ -1,7 +1,7 @@
 // `follow`: one run, live. Its events come once and in order, over as many connections as it takes.
 import { addChunk } from "./chunks.js";
 import { connect } from "./connection.js";
-import { RUN_ENDED, evolve, fromSnapshot, initialState } from "./fold.js";
+import { RUN_ENDED, addSnapshot, evolve, initialState } from "./fold.js";
 import { parse } from "./json.js";
 import { ReactorError, requestEvents, withQuery } from "./request.js";
 
@@ -9,12 +9,13 @@ import { ReactorError, requestEvents, withQuery } from "./request.js";
 /** @typedef {import("./types.js").RunState} RunState */
 /** @typedef {import("./types.js").FollowOptions} FollowOptions */
 
+/** Events that wait for one loop over the stream; then the connection is not read from. */
 const MOST_WAITING = 1000;
 const TERMINAL = /^run\.(completed|failed|cancelled)$/;
-const FINAL_CLOSINGS = /** @type {Record<string, string>} */ ({
-  not_found: "the server has no such run",
-  not_recovered: "the server does not have the workflow of this run",
-});
+/** Reasons of `stream.closing` after which it is no use to come back. */
+const FINAL_CLOSINGS = ["not_found", "not_recovered"];
+/** Options of the query with which the messages are others than the events of one run as they are. */
+const OTHER_STREAMS = ["children", "dialect", "logs", "names", "view"];
 
 /**
  * Follows a run until it has ended. `for await (const event of stream)` gives its events from here on.
@@ -24,7 +25,7 @@ const FINAL_CLOSINGS = /** @type {Record<string, string>} */ ({
  */
 export function follow(url, options = {}) {
   const stream = new Stream(url, options);
-  if (!options.signal?.aborted) stream.attach(connect(streamed(stream)));
+  stream.attach(connect(streamed(stream)));
   return stream;
 }
 
@@ -35,27 +36,28 @@ export function follow(url, options = {}) {
  */
 export function streamed(stream) {
   const { url, options } = stream;
-  const query = { ...options.query };
-  if (!("throttle" in query)) query.throttle = 0;
-  const snapshot = () => (options.snapshot && !stream.lastSeq ? 1 : undefined);
+  const { awaitRun: await_run, heartbeat = 15, pollWait: wait = 25, query = {} } = options;
+  const { types, tasks, tail, throttle = 0 } = query;
+  const place = (/** @type {any} */ more) => {
+    const snapshot = options.snapshot && !stream.lastSeq ? 1 : undefined;
+    return withQuery(`${url}/events`, { ...more, throttle, snapshot, await_run });
+  };
   return {
     options,
-    url: () =>
-      withQuery(`${url}/events`, {
-        ...query, dialect: "native", heartbeat: options.heartbeat ?? 15, await_run: options.awaitRun, snapshot: snapshot(),
-      }),
+    url: () => place({ ...query, dialect: "native", heartbeat }),
     cursor: () => stream.lastSeq,
     frame: (frame) => stream.take(parse(frame.data)),
     async poll(signal) {
-      const { types, tasks } = query;
-      const page = withQuery(`${url}/events`, {
-        types, tasks, after: stream.lastSeq || undefined, snapshot: snapshot(), wait: options.pollWait ?? 25, await_run: options.awaitRun,
-      });
+      const page = place({ types, tasks, tail, after: stream.lastSeq || undefined, wait });
       const answer = await requestEvents(page, { ...options, signal }, "application/json");
       const { events, cursor, ended } = parse(await answer.text());
-      for (const message of events) await stream.take(message);
+      for (const message of events) {
+        if (signal.aborted) return;
+        await stream.take(message);
+      }
+      if (signal.aborted) return;
       if (cursor > stream.lastSeq && stream.isFiltered) stream.lastSeq = cursor;
-      if (ended && !events.length) stream.end();
+      if (ended) stream.end();
     },
     status: (status, detail) => stream.setStatus(status, detail),
     end: () => stream.end(),
@@ -76,29 +78,34 @@ export class Stream {
   /** The seq of the last event. */
   lastSeq = 0;
   #closed = false;
+  /** Whether whoever follows has left. */
+  #left = false;
   /** @type {{reconnect(): void, close(): void} | undefined} */
   #source;
-  /** The parts of a state that comes in several messages. @type {any} */
+  /** A state of which not all parts have come. @type {RunState | undefined} */
   #parts;
-  /** @type {Set<Reader>} */
-  #readers = new Set();
+  /** For each loop over the stream the events that wait for it. @type {Set<RunEvent[]>} */
+  #loops = new Set();
+  /** Loops that wait for an event, and the connection where it waits for the loops. @type {(() => void)[]} */
+  #sleepers = [];
+  /** The last state, once the stream has ended; rejected if it has failed. @type {Promise<RunState | undefined>} */
+  done = Promise.resolve(undefined);
   /** @type {any} */
   #settle;
 
   /** @param {string} url @param {FollowOptions} options */
   constructor(url, options) {
+    const { query = {} } = options;
+    const other = OTHER_STREAMS.find((name) => name in query);
+    if (other) throw new TypeError(`follow takes no query.${other}`);
     this.url = url.replace(/\/$/, "");
     this.options = options;
     /** Whether events may be missing, because the server was asked to leave some out. */
-    this.isFiltered = ["types", "tasks", "tail"].some((name) => options.query?.[name]);
-    this.isThrottled = Boolean(options.query?.throttle);
+    this.isFiltered = Boolean(query.types || query.tasks || query.tail);
+    this.isThrottled = Number(query.throttle) > 0;
     this.admits = matcher(options.types);
-    /** The last state, once the stream has ended; rejected if it has failed. @type {Promise<RunState | undefined>} */
-    this.done = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
-    this.done.catch(() => {}); // nobody need look
     this.#begin(options.after ?? 0);
-    options.signal?.addEventListener("abort", this.close);
-    if (options.signal?.aborted) this.close();
+    this.#open();
   }
 
   get hasEnded() {
@@ -114,25 +121,31 @@ export class Stream {
 
   /** Tries again at once; also after the stream has failed. */
   reconnect() {
-    if (this.status === "failed") this.#revive();
-    this.#source?.reconnect();
+    if (this.status !== "failed") return this.#source?.reconnect();
+    this.#open();
+    this.attach(connect(streamed(this)));
   }
 
   /** Leaves. Nothing is called any more. */
   close = () => {
-    if (!this.#closed) this.#finish("ended", () => this.#settle.resolve(this.state), false);
+    this.#left = true;
+    for (const waiting of this.#loops) waiting.length = 0;
+    this.end();
   };
 
   /** The run has ended. */
   end() {
-    if (!this.#closed) this.#finish("ended", () => this.#settle.resolve(this.state));
+    if (this.#closed) return;
+    this.#finish("ended");
+    this.#settle.resolve(this.state);
   }
 
   /** @param {any} error */
   fail(error) {
     if (this.#closed) return;
     this.error = error;
-    this.#finish("failed", () => this.#settle.reject(error));
+    this.#finish("failed");
+    this.#settle.reject(error);
     this.#call(this.options.onError, error);
   }
 
@@ -158,21 +171,23 @@ export class Stream {
       throw new ReactorError(`event ${this.lastSeq + 1} is missing before ${message.seq}`);
     }
     this.lastSeq = Math.max(this.lastSeq, message.seq);
-    if (this.state) evolve(this.state, message).seq = this.lastSeq;
     addChunk(this.chunks, message);
-    if (this.state) this.#call(this.options.onState, this.state, message);
+    if (this.state) {
+      evolve(this.state, message).seq = this.lastSeq;
+      this.#call(this.options.onState, this.state, message);
+    }
     return this.#pass(message);
   }
 
-  /** @param {RunEvent} event */
+  /** @param {RunEvent} event @returns {Promise<void> | undefined} */
   #pass(event) {
-    let wait;
-    if (this.admits(event.type)) {
+    if (!this.#left && this.admits(event.type)) {
       this.#call(this.options.onEvent, event);
-      for (const reader of this.#readers) wait = reader.push(event) ?? wait;
+      for (const waiting of this.#loops) waiting.push(event);
+      this.#wake();
     }
     if (TERMINAL.test(event.type)) this.end();
-    return wait;
+    else if (this.#isFull()) return this.#room();
   }
 
   /** @param {any} notice */
@@ -185,19 +200,14 @@ export class Stream {
       return this.#call(this.options.onGap, data);
     }
     if (type !== "stream.closing") return;
-    const error = new ReactorError(FINAL_CLOSINGS[data.reason] ?? `the server closes: ${data.reason}`);
-    error.isFinal = data.reason in FINAL_CLOSINGS;
-    error.wait = data.retry_ms ?? 0;
-    throw error;
+    const isFinal = FINAL_CLOSINGS.includes(data.reason);
+    throw Object.assign(new ReactorError(`the server closes: ${data.reason}`), { isFinal, wait: data.retry_ms });
   }
 
   /** @param {any} data */
   #snapshot(data) {
-    if ((data.part ?? 1) === 1) this.#parts = { ...data, tasks: { __proto__: null } };
-    Object.assign(this.#parts.tasks, data.tasks);
-    if (data.children) this.#parts.children = { __proto__: null, ...this.#parts.children, ...data.children };
+    const state = (this.#parts = addSnapshot(this.#parts, data));
     if (data.part !== data.parts) return;
-    const state = fromSnapshot(this.#parts);
     this.#parts = undefined;
     this.lastSeq = Math.max(this.lastSeq, state.seq);
     if (!this.isFiltered) this.state = state;
@@ -209,108 +219,86 @@ export class Stream {
   #begin(after) {
     this.lastSeq = after;
     this.chunks = /** @type {any} */ ({ __proto__: null });
-    const runId = decodeURIComponent(this.url.slice(this.url.lastIndexOf("/") + 1));
+    const runId = decodeURIComponent(/** @type {string} */ (this.url.split("/").pop()));
     this.state = after || this.isFiltered ? undefined : initialState(runId);
   }
 
-  #revive() {
-    this.#closed = false;
+  #open() {
+    const { signal } = this.options;
+    this.#closed = this.#left = false;
     this.error = undefined;
-    this.setStatus("connecting");
     this.done = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
-    this.done.catch(() => {});
-    this.attach(connect(streamed(this)));
+    this.done.catch(() => {}); // nobody need look
+    this.setStatus("connecting");
+    signal?.addEventListener("abort", this.close);
+    if (signal?.aborted) this.close();
   }
 
-  /** @param {"ended" | "failed"} status @param {() => void} settle */
-  #finish(status, settle, tells = true) {
+  /** @param {"ended" | "failed"} status */
+  #finish(status) {
     this.#source?.close();
-    if (tells) this.setStatus(status, this.error);
+    this.setStatus(status, this.error);
     this.#closed = true;
-    this.status = status;
     this.options.signal?.removeEventListener("abort", this.close);
-    for (const reader of this.#readers) reader.end(this.error);
-    this.#readers.clear();
-    settle();
+    this.#wake();
   }
 
   /** What a handler throws is reported, and stops nothing. @param {any} handler @param {any[]} given */
   #call(handler, ...given) {
     try {
-      handler?.(...given);
+      if (!this.#left) handler?.(...given);
     } catch (error) {
       (globalThis.reportError ?? console.error)(error);
     }
   }
 
-  /** The events from now on; throws when the stream fails. @returns {AsyncIterator<RunEvent, undefined>} */
-  [Symbol.asyncIterator]() {
-    const reader = new Reader((gone) => this.#readers.delete(gone));
-    if (this.#closed) reader.end(this.error);
-    else this.#readers.add(reader);
-    return reader;
-  }
-}
-
-/** One loop over a stream, with the events that wait for it. */
-class Reader {
-  /** @type {RunEvent[]} */
-  #waiting = [];
-  #ended = false;
-  /** @type {any} */
-  #error;
-  /** @type {(() => void) | undefined} */
-  #came;
-  /** @type {(() => void) | undefined} */
-  #taken;
-
-  /** @param {(reader: Reader) => void} leave */
-  constructor(leave) {
-    this.leave = leave;
-  }
-
-  /** @param {RunEvent} event @returns {Promise<void> | undefined} */
-  push(event) {
-    this.#waiting.push(event);
-    this.#came?.();
-    if (this.#waiting.length >= MOST_WAITING) return new Promise((resolve) => (this.#taken = resolve));
-  }
-
-  /** @param {any} error */
-  end(error) {
-    this.#ended = true;
-    this.#error = error;
-    this.#came?.();
-    this.#taken?.();
-  }
-
-  /** @returns {Promise<IteratorResult<RunEvent, undefined>>} */
-  async next() {
-    while (!this.#waiting.length && !this.#ended) {
-      await /** @type {Promise<void>} */ (new Promise((resolve) => (this.#came = resolve)));
+  /**
+   * The events from now on; throws when the stream fails.
+   * @returns {AsyncGenerator<RunEvent, undefined>}
+   */
+  async *[Symbol.asyncIterator]() {
+    /** @type {RunEvent[]} */
+    const waiting = [];
+    this.#loops.add(waiting);
+    try {
+      while (waiting.length || !this.#closed) {
+        const event = waiting.shift();
+        if (!event) await this.#sleep();
+        else {
+          this.#wake();
+          yield event;
+        }
+      }
+    } finally {
+      this.#loops.delete(waiting);
+      this.#wake();
     }
-    const value = this.#waiting.shift();
-    if (this.#waiting.length < MOST_WAITING) this.#taken?.();
-    if (value) return { done: false, value };
-    const error = this.#error;
-    this.#error = undefined;
-    if (error) throw error;
-    return { done: true, value: undefined };
+    if (this.error) throw this.error;
   }
 
-  /** @returns {Promise<IteratorResult<RunEvent, undefined>>} */
-  async return() {
-    this.#waiting = [];
-    this.leave(this);
-    this.end(undefined);
-    return { done: true, value: undefined };
+  #isFull() {
+    return !this.#closed && [...this.#loops].some((waiting) => waiting.length >= MOST_WAITING);
+  }
+
+  /** The connection is read from again, once every loop has room. */
+  async #room() {
+    while (this.#isFull()) await this.#sleep();
+  }
+
+  /** Until something has changed. @returns {Promise<void>} */
+  #sleep() {
+    return new Promise((resolve) => this.#sleepers.push(resolve));
+  }
+
+  #wake() {
+    for (const wake of this.#sleepers.splice(0)) wake();
   }
 }
 
 /** @param {string[] | undefined} globs @returns {(type: string) => boolean} */
 export function matcher(globs) {
-  if (!globs?.length) return () => true;
-  const parts = globs.map((glob) => glob.replace(/[.+^${}()|[\]\\]/g, "\\$&").replace(/\*/g, ".*").replace(/\?/g, "."));
-  const pattern = new RegExp(`^(?:${parts.join("|")})$`);
+  const any = globs?.length ? globs.join("|") : "*";
+  const escaped = any.replace(/[^\w*?|]/g, "\\$&").replace(/\*/g, ".*").replace(/\?/g, ".");
+  const pattern = new RegExp(`^(?:${escaped})$`);
   return (type) => pattern.test(type);
 }

@@ -26,8 +26,19 @@ export function kept<T extends object>(was: T, now: T): T;
  * @param {Record<string, any>} options
  */
 export function keyOf(what: unknown[], { principal, token, types, enabled, ...options }: Record<string, any>): string;
+/**
+ * @template S
+ * @typedef {object} Source
+ * @property {(was: S) => S} read  what is to be shown now; `was` itself where nothing has changed
+ * @property {() => void} reconnect
+ * @property {() => void} close
+ */
+/** @typedef {{notify: () => void, latest: {current: Record<string, any>}}} User  a component that shows a source */
+/** Where the routes are mounted, if nobody says otherwise. */
+export const BASE: "/api/v1";
 export function same<T>(was: T | undefined, now: T): T;
 export function sourceOf(key: string | null): any;
+export function apiOf(url: string, { token, headers, fetch, credentials, signal }: any): Reactor;
 export type Source<S> = {
     /**
      * what is to be shown now; `was` itself where nothing has changed
@@ -68,4 +79,5 @@ declare class Live<S> {
     /** @type {Source<S> | undefined} */
     source: Source<S> | undefined;
 }
+import { Reactor } from "./api.js";
 export {};

@@ -1,5 +1,6 @@
 // What the components of a page share: one open source for all that show the same, closed when the last one has gone.
 import { useCallback, useInsertionEffect, useRef, useSyncExternalStore } from "react";
+import { Reactor } from "./api.js";
 import { stringify } from "./json.js";
 
 /**
@@ -10,6 +11,9 @@ import { stringify } from "./json.js";
  * @property {() => void} close
  */
 /** @typedef {{notify: () => void, latest: {current: Record<string, any>}}} User  a component that shows a source */
+
+/** Where the routes are mounted, if nobody says otherwise. */
+export const BASE = "/api/v1";
 
 /** @type {Map<string, Live<any>>} */
 const lives = new Map();
@@ -190,3 +194,7 @@ export function keyOf(what, { principal, token, types, enabled, ...options }) {
   const values = Object.entries(options).filter(([, value]) => value !== undefined && typeof value !== "function");
   return JSON.stringify([what, whose, values.sort()]);
 }
+
+/** The routes as a component asks for them. @param {string} url @param {any} options */
+export const apiOf = (url, { token, headers, fetch, credentials, signal }) =>
+  new Reactor(url, { token, headers, fetch, credentials, signal });

@@ -1,7 +1,5 @@
 /** @typedef {{event: string, data: string, id: string}} Frame */
 export class FrameReader {
-    /** The last id that was sent; it stays until another one is. */
-    lastEventId: string;
     /** Milliseconds, if the server has said so. @type {number | undefined} */
     retry: number | undefined;
     /**

@@ -5,18 +5,15 @@ const LARGEST_FRAME = 16 * 1024 * 1024;
 /** @typedef {{event: string, data: string, id: string}} Frame */
 
 export class FrameReader {
-  /** The last id that was sent; it stays until another one is. */
-  lastEventId = "";
   /** Milliseconds, if the server has said so. @type {number | undefined} */
   retry;
   #decoder = new TextDecoder();
   #line = "";
   #skipsLineFeed = false;
+  /** The last id that was sent; it stays until another one is. */
   #id = "";
   #event = "";
-  /** @type {string[]} */
-  #data = [];
-  #size = 0;
+  #data = "";
 
   /**
    * The frames that these bytes complete.
@@ -36,29 +33,20 @@ export class FrameReader {
       this.#take(this.#line, frames);
       this.#line = next;
     }
-    if (this.#line.length + this.#size > LARGEST_FRAME) throw new Error("a frame of the stream is above 16 MiB");
+    if (this.#line.length + this.#data.length > LARGEST_FRAME) throw new Error("a frame is above 16 MiB");
     return frames;
   }
 
   /** @param {string} line @param {Frame[]} frames */
   #take(line, frames) {
-    if (!line) return this.#dispatch(frames);
+    if (!line) {
+      if (this.#data) frames.push({ event: this.#event || "message", data: this.#data.slice(0, -1), id: this.#id });
+      this.#data = this.#event = "";
+    }
     const [, field, value] = /** @type {string[]} */ (/^([^:]*):? ?([^]*)$/.exec(line));
-    if (field === "data") {
-      this.#data.push(value);
-      this.#size += value.length;
-    } else if (field === "event") this.#event = value;
+    if (field === "data") this.#data += `${value}\n`;
+    else if (field === "event") this.#event = value;
     else if (field === "id" && !value.includes("\0")) this.#id = value;
     else if (field === "retry" && /^\d{1,15}$/.test(value)) this.retry = Number(value);
-  }
-
-  /** @param {Frame[]} frames */
-  #dispatch(frames) {
-    this.lastEventId = this.#id;
-    const data = this.#data.join("\n");
-    if (this.#data.length) frames.push({ event: this.#event || "message", data, id: this.#id });
-    this.#data = [];
-    this.#event = "";
-    this.#size = 0;
   }
 }

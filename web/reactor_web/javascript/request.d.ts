@@ -1,3 +1,7 @@
+/** An error after which it is no use to ask again. @param {string} message @param {number} [status] */
+export function final(message: string, status?: number): ReactorError & {
+    isFinal: boolean;
+};
 /**
  * The answer to a request, if it is one of success.
  * @param {string} url

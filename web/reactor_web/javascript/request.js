@@ -23,6 +23,11 @@ export class ReactorError extends Error {
   }
 }
 
+/** An error after which it is no use to ask again. @param {string} message @param {number} [status] */
+export function final(message, status) {
+  return Object.assign(new ReactorError(message, status), { isFinal: true });
+}
+
 /**
  * The answer to a request, if it is one of success.
  * @param {string} url
@@ -32,7 +37,8 @@ export class ReactorError extends Error {
  * @throws {ReactorError} for every other answer; what `fetch` throws where there is none
  */
 export async function request(url, options, init = {}) {
-  const { token, fetch = globalThis.fetch, credentials = "same-origin", signal } = options;
+  const { token, fetch = globalThis.fetch, credentials, signal } = options;
+  if (!options.fetch && !isHttp(url)) throw final(`${url} is no URL of HTTP`);
   const ask = async (/** @type {boolean} */ refresh) => {
     const bearer = typeof token === "function" ? await token({ refresh }) : token;
     const headers = { ...options.headers, ...init.headers, ...(bearer && { Authorization: `Bearer ${bearer}` }) };
@@ -57,15 +63,19 @@ export async function requestEvents(url, options, accept) {
   return request(withQuery(url, { ticket: await options.ticket?.() }), options, { headers: { Accept: accept } });
 }
 
+/** Else `fetch` would fail as it does where the network is away. @param {string} url */
+function isHttp(url) {
+  try {
+    return new Request(url).url.startsWith("http");
+  } catch {
+    return false;
+  }
+}
+
 /** @param {string} url @param {Response} answer */
 async function refusal(url, answer) {
   const { status } = answer;
-  let problem;
-  try {
-    problem = parse(await answer.text());
-  } catch {
-    // it has no problem document: a proxy answers
-  }
+  const problem = await answer.text().then(parse).catch(() => undefined); // a proxy has no problem document
   const error = new ReactorError(problem?.detail ?? `${url.split("?")[0]} answers ${status}`, status, problem);
   error.isFinal = status >= 400 && status < 500 && ![408, 425, 429].includes(status);
   const after = answer.headers.get("Retry-After");
@@ -76,6 +86,6 @@ async function refusal(url, answer) {
 /** An URL with more options in its query. @param {string} url @param {Record<string, any>} query */
 export function withQuery(url, query) {
   const entries = Object.entries(query).filter(([, value]) => value !== undefined && value !== null);
-  const text = new URLSearchParams(entries.map(([name, value]) => [name, String(value)])).toString();
+  const text = `${new URLSearchParams(entries)}`;
   return text ? `${url}${url.includes("?") ? "&" : "?"}${text}` : url;
 }

@@ -32,6 +32,7 @@ import { request } from "./request.js";
 const LOGS_KEPT = 200;
 const POLL_MS = 2000;
 const END = /^workflow:(completed|failed)$/;
+const OPENING = ["workflow:state", "agent:state", "log:created"];
 const ENDED = ["completed", "failed", "cancelled"];
 const STATUS = { "agent:started": "running", "agent:completed": "completed", "agent:failed": "failed" };
 
@@ -72,8 +73,8 @@ class AgentsSource {
   #cursor = "";
   /** @type {ReturnType<typeof connect> | undefined} */
   #connection;
-  /** Whether that is being shown: nobody is to see half of it. */
-  #isOpening = true;
+  /** What has come of that: nobody is to see half of it. @type {[string, any][] | undefined} */
+  #opening;
 
   /**
    * @param {any} live
@@ -108,7 +109,7 @@ class AgentsSource {
       frame: (frame) => this.#take(frame),
       poll: (signal) => this.#poll(signal),
       status: (status, error = null) => {
-        this.#isOpening = !this.#cursor;
+        this.#opening = this.#cursor ? undefined : [];
         this.#set({ status, error });
         if (error) this.live.tell("onError", error);
       },
@@ -143,18 +144,24 @@ class AgentsSource {
     } catch (error) {
       return console.error(`${this.where.stream}: the data of ${event} is not JSON`, error);
     }
-    this.#evolve(event, said);
+    const isOpening = Boolean(this.#opening);
+    const frames = this.#opening ?? [];
+    frames.push([event, said]);
+    if (isOpening && !id && OPENING.includes(event)) return; // the last one has an id
+    this.#opening = undefined;
     this.#cursor = id;
-    this.#isOpening &&= !id;
-    this.live.tell("onEvent", event, said);
+    for (const [type, data] of frames) {
+      this.#evolve(type, data, isOpening);
+      this.live.tell("onEvent", type, data);
+    }
     if (END.test(event)) this.#end();
   }
 
-  /** @param {string} event @param {any} data */
-  #evolve(event, data) {
+  /** @param {string} event @param {any} data @param {boolean} isOpening */
+  #evolve(event, data, isOpening) {
     const { workflow, agents, logs } = this.#now;
     const [kind, what] = event.split(":");
-    if (event === "workflow:state" && this.#isOpening) this.#set({ workflow: data, agents: {}, logs: [] });
+    if (event === "workflow:state" && isOpening) this.#set({ workflow: data, agents: {}, logs: [] });
     else if (kind === "workflow") {
       const status = what === "started" ? "running" : END.test(event) ? what : undefined;
       this.#set({ workflow: { ...workflow, ...data, ...(status && { status }) } });

@@ -18,6 +18,8 @@ class Problem(TypedDict):
     status: int
     detail: str
     """One sentence that says what is wrong and where."""
+    error: NotRequired[str]
+    """The class of ``reactor.errors`` that it is, where it is one: ``UnknownRun``."""
 
 
 class Summary(TypedDict):

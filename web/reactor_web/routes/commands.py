@@ -137,6 +137,9 @@ async def carry_out_send(engine: Engine, run: Run, command: Coroutine[Any, Any, 
             404,
             f"there is no task {error.task_id!r} in run {run.id}, but one of this name asks in a run below: "
             f"name that run as run (--run of reactor send): {known_names(asking)}",
+            error=type(error).__name__,
+            run_id=run.id,
+            task_id=error.task_id,
         ) from error
 
 

@@ -28,7 +28,7 @@ from reactor.events.event import Event, Message
 from reactor.events.values import short_repr
 from reactor.logs.schemes import SCHEMES
 from reactor.runs.run import Run
-from reactor_web.client.follow import StreamRefused, StreamUnavailable
+from reactor_web.client.errors import StreamRefused, StreamUnavailable, scheme_hint
 from reactor_web.guard.hosts import is_loopback
 from reactor_web.terminal.given import Sent, load, load_all, make_engine, parse_input, parse_value, parse_values, refuse
 from reactor_web.terminal.lines import printable
@@ -209,7 +209,7 @@ def _begin_with_url(url: str, log_level: Level, log_format: Format) -> None:
     log_to_stderr(log_level, log_format)
     log_others_to_stderr(log_format)
     if not url.startswith(("http://", "https://")):
-        refuse(f"{url} is not an http:// or https:// URL of a run")
+        refuse(f"{url} is not an http:// or https:// URL of a run{scheme_hint(url)}")
 
 
 async def _run(
@@ -221,16 +221,23 @@ async def _run(
     shown: AbstractContextManager[View],
 ) -> int:
     async with engine:
-        started = await engine.start(workflow, given, **options)
-        for sent in values:
-            await _send(started, sent)
-        with shown as view, cancel_on_signals(started, leave=view.leave):
-            async for message in _messages(engine, started, only_own=not view.is_for_people):
-                if isinstance(message, Event):
-                    view.show(message)
+        with cancel_on_signals() as signals:
+            started = await engine.start(workflow, given, **options)
+            signals.cancel(started)
+            for sent in values:
+                await _send(started, sent)
+            with shown as view:
+                signals.leave = view.leave
+                await _show(engine, started, view)
         if view.is_for_people and started.status == "completed":
             print_outputs(Console(), await started.shown_outputs())
         return exit_code(started.status)
+
+
+async def _show(engine: Engine, run: Run, view: View) -> None:
+    async for message in _messages(engine, run, only_own=not view.is_for_people):
+        if isinstance(message, Event):
+            view.show(message)
 
 
 async def _messages(engine: Engine, run: Run, *, only_own: bool) -> AsyncIterator[Message]:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import aiohttp
-import orjson
-
-from reactor_web.client.follow import error_text
+from reactor_web.client.client import Client
+from reactor_web.client.errors import RequestRefused, ServerUnavailable, json_object
 from reactor_web.terminal.lines import printable
 
 
@@ -17,14 +15,20 @@ class CommandRefused(Exception):
 
 async def post_command(url: str, body: dict[str, Any]) -> None:
     """Posts a command; raises CommandRefused with the sentence of the server."""
-    timeout = aiohttp.ClientTimeout(total=30)
+    base, _, name = url.rpartition("/")
     try:
-        async with aiohttp.ClientSession(timeout=timeout) as session, session.post(url, json=body) as response:
-            if response.status < 400:
-                return
-            problem = orjson.loads(await response.read())
-            raise CommandRefused(printable(f"{url} answers {response.status}: {problem['detail']}"))
-    except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is one of the latter
-        raise CommandRefused(printable(f"cannot post to {url}: {error_text(error)}")) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise CommandRefused(printable(f"cannot post to {url}: what answers there is no server of ours")) from error
+        # once: who types a command sees at once that nobody answers, and can type it again
+        async with Client(base, tries=1) as client:
+            answer = await client.connection.answer("POST", f"/{name}", body=body)
+    except ServerUnavailable as error:
+        raise CommandRefused(printable(f"cannot post to {url}: {error.reason}")) from error
+    except RequestRefused as error:
+        raise CommandRefused(printable(f"cannot post to {url}: {error.detail}")) from error
+    except ValueError as error:  # of the URL
+        raise CommandRefused(printable(str(error))) from error
+    if answer.status < 400:
+        return
+    detail = json_object(answer.body).get("detail")
+    if detail is None:
+        raise CommandRefused(printable(f"cannot post to {url}: what answers there is no server of ours"))
+    raise CommandRefused(printable(f"{url} answers {answer.status}: {detail}"))

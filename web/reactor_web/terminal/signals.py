@@ -21,28 +21,49 @@ _BY: Final = {signal.SIGINT: ("interrupted", "keyboard"), signal.SIGTERM: ("term
 """Signal -> the reason of the cancel, and by whom."""
 
 
-@contextmanager
-def cancel_on_signals(run: Run, leave: Callable[[], object]) -> Generator[None]:
-    """Inside of it the first SIGINT or SIGTERM cancels the run and says what is waited for.
+class _Signals:
+    """What the signals do: the first one cancels the run, or is kept until there is one."""
 
-    The next one ends the process at once with exit code 128 + its number; ``leave`` is called before that.
-    """
-    loop = asyncio.get_running_loop()
-    cancelling: set[asyncio.Task[None]] = set()
+    def __init__(self) -> None:
+        self.leave: Callable[[], object] = lambda: None
+        """Called before the process ends at once."""
+        self._run: Run | None = None
+        self._first: int | None = None
+        self._cancelling: asyncio.Task[None] | None = None
 
-    def on_signal(signum: int) -> None:
-        if cancelling:
-            leave()
+    def cancel(self, run: Run) -> None:
+        """This is the run that is cancelled. A signal that came while it was starting counts."""
+        self._run = run
+        if self._first is not None:
+            self._begin(run, self._first)
+
+    def on_signal(self, signum: int) -> None:
+        if self._first is not None:
+            self.leave()
             sys.stdout.flush()
             os._exit(128 + signum)
+        self._first = signum
+        if self._run is not None:
+            self._begin(self._run, signum)
+
+    def _begin(self, run: Run, signum: int) -> None:
         reason, by = _BY[signal.Signals(signum)]
-        cancelling.add(asyncio.ensure_future(_cancel(run, reason, by)))
+        self._cancelling = asyncio.ensure_future(_cancel(run, reason, by))
         print(f"reactor: cancelling; {_waits_for(run.state)}", file=sys.stderr, flush=True)
 
+
+@contextmanager
+def cancel_on_signals() -> Generator[_Signals]:
+    """Inside of it the first SIGINT or SIGTERM cancels the run and says what is waited for.
+
+    The next one ends the process at once with exit code 128 + its number. Begin it before the run is started: its first
+    body may work already when ``start`` returns.
+    """
+    loop, signals = asyncio.get_running_loop(), _Signals()
     for signum in _BY:
-        loop.add_signal_handler(signum, on_signal, signum)
+        loop.add_signal_handler(signum, signals.on_signal, signum)
     try:
-        yield
+        yield signals
     finally:
         for signum in _BY:
             loop.remove_signal_handler(signum)

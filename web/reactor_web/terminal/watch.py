@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import Any, Final, cast
 
 import aiohttp
 import orjson
 from rich.console import Console
 
 from reactor.logger import get_logger
-from reactor_web.client.follow import StreamRefused, StreamUnavailable, error_text, follow_url
+from reactor_web.client.errors import StreamRefused, StreamUnavailable, error_text
+from reactor_web.client.follow import follow_url
+from reactor_web.client.messages import message_of, not_an_event
 from reactor_web.sse.parser import Frame
-from reactor_web.terminal.lines import printable
 from reactor_web.terminal.views import View, exit_code
 
 logger = get_logger("reactor.web")
-
-_ENVELOPE: Final = {
-    "type": str,
-    "run_id": str,
-    "time": str,
-    "data": dict,
-    "seq": int | None,
-    "task": str | None,
-    "map_index": int | None,
-    "attempt": int | None,
-}
-"""Member of an event or notice -> its type."""
-_SHOWN_CHARS: Final = 80
 
 
 async def watch_run(url: str, shown: AbstractContextManager[View]) -> int:
@@ -65,28 +52,14 @@ async def _show(url: str, session: aiohttp.ClientSession, view: View) -> None:
 
 def _take(url: str, view: View, frame: Frame) -> None:
     """Shows one frame; raises StreamUnavailable for one that no server of ours sends."""
+    message = message_of(url, frame)
     try:
-        envelope = orjson.loads(frame.data)
-        problem = _problem(envelope)
-        if problem is None:
-            view.show(envelope)
+        view.show(message)
     except BrokenPipeError:
         raise
     except Exception as error:  # the fold trusts the data of its own events, and these may be anybody's
         logger.debug("a frame cannot be shown", exc_info=error)
-        problem = "its data cannot be read"
-    if problem is not None:
-        text = printable(frame.data[:_SHOWN_CHARS])
-        raise StreamUnavailable(url, f"it sends what is not an event of a run ({problem}): {text}")
-
-
-def _problem(envelope: Any) -> str | None:
-    """Why JSON is not an event or a notice of a run; None where it is one."""
-    if not isinstance(envelope, dict):
-        return "it is not an object"
-    members = cast("dict[str, Any]", envelope)
-    wrong = [name for name, kinds in _ENVELOPE.items() if not isinstance(members.get(name), kinds)]
-    return f"its {wrong[0]} is missing or wrong" if wrong else None
+        raise not_an_event(url, frame, "its data cannot be read") from error
 
 
 async def _status(session: aiohttp.ClientSession, url: str) -> str:

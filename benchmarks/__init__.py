@@ -19,6 +19,12 @@ stalled         S5: clients that do not read
 replay          S6: a run read from the log
 reconnect       S7: all clients come back at once
 
+A server that is exposed, alone and in absolute figures (``python -m benchmarks.exposed``):
+
+exposed             storms of clients that ask too much, and what the others notice
+exposed_clients     the programs of both kinds of clients
+exposed_flows       the workflows of that server
+
 Dialects, against the native one:
 
 frames          D1: what the frames of an event cost

@@ -48,11 +48,12 @@ def cpu(pid: int) -> Cpu:
 class Child:
     """One program, ``python -m MODULE``; it reads and writes lines of JSON."""
 
-    def __init__(self, *command: str, env: dict[str, str] | None = None) -> None:
+    def __init__(self, *command: str, env: dict[str, str] | None = None, errors: Path | None = None) -> None:
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=None if errors is None else errors.open("wb"),
             cwd=ROOT,
             env={**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})},
         )
@@ -76,6 +77,11 @@ class Child:
         return cpu(self.pid)
 
     @property
+    def kept_waiting(self) -> float:
+        """Seconds that its main thread was ready to run, and others had the processors (proc_pid_schedstat)."""
+        return int(Path(f"/proc/{self.pid}/schedstat").read_text().split()[1]) / 1e9
+
+    @property
     def open_files(self) -> int:
         """File descriptors, sockets included."""
         return sum(1 for _ in Path(f"/proc/{self.pid}/fd").iterdir())
@@ -91,6 +97,10 @@ class Child:
         return bool(select.select([self._process.stdout], [], [], seconds)[0])
 
     def answer(self, seconds: float = 120.0) -> Any:
+        """Its next line as JSON; raises TimeoutError, or RuntimeError where it has ended."""
+        return orjson.loads(self.line(seconds))
+
+    def line(self, seconds: float = 120.0) -> str:
         """Its next line; raises TimeoutError, or RuntimeError where it has ended."""
         assert self._process.stdout is not None
         if not self.has_answer(seconds):
@@ -98,7 +108,7 @@ class Child:
         line = self._process.stdout.readline()
         if not line:
             raise RuntimeError(f"{self._process.args!r} ended with {self._process.wait()}")
-        return orjson.loads(line)
+        return line.decode()
 
     def close(self) -> None:
         """Terminates the program, and kills it where that does not help."""

@@ -55,6 +55,8 @@ READ_EVENTS: Final = 1_000
 """Events that one read of a log returns; the reader asks again for more."""
 READ_BYTES: Final = 256 * KIB
 """Bytes that one read returns beyond its first event, and that a stream writes at once."""
+TENANTS: Final = 1_000
+"""Tenants for whom nothing goes on, and that are kept ready all the same."""
 RECENT_RUNS: Final = 32
 """Ended runs whose state stays in memory; the state of older ones is folded from the log again."""
 ENDED_GRAPHS: Final = 1_000
@@ -147,6 +149,8 @@ BEHIND_SECONDS: Final = 10.0
 
 RUN_ID: Final = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~-]{1,64}")
 """``.`` and ``..`` are excluded, because HTTP clients remove them from a path."""
+TENANT: Final = re.compile(r"[A-Za-z0-9._~@:-]{1,64}")
+"""The name of a tenant other than the default one, which is empty."""
 TASK_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.~-]{0,63}")
 WORKFLOW_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._~-]{0,63}")
 EVENT_TYPE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*([.:-][A-Za-z0-9_]+)*")

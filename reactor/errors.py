@@ -180,6 +180,12 @@ class TooManyWaiting(ReactorError):
     run_id: str
 
 
+class TooManyTickets(ReactorError):
+    """Raised when a ticket is issued and its store is full, or has many of this principal. Try again later."""
+
+    principal: str
+
+
 class EngineClosed(ReactorError):
     """Raised when the engine has not been entered (``async with Engine()``), or is shutting down."""
 

@@ -30,6 +30,16 @@ def check_workflows(given: object) -> tuple[Workflow, ...]:
     return several(given, Workflow, "workflows", "give the workflows themselves: workflows=[flow]")
 
 
+def find_workflow(workflows: Mapping[str, Workflow], name: str) -> Workflow:
+    """The one of this name; raises UnknownWorkflow, which names these workflows and no other."""
+    workflow = workflows.get(name)
+    if workflow is None:
+        known = ", ".join(map(repr, workflows)) or "none"
+        hint = did_you_mean(str(name), workflows)
+        raise UnknownWorkflow(f"there is no workflow {name[:100]!r}{hint}; registered: {known}", workflow=name)
+    return workflow
+
+
 class Registry:
     """``only``: the tools that a plan may use; None: every ``@tool`` of this process."""
 
@@ -75,6 +85,13 @@ class Registry:
         self._add_limits(graph)
         return graph
 
+    @property
+    def asks(self) -> bool:
+        """Whether a body of a registered workflow, or a tool, may ask a question: it names ``receive``."""
+        tasks = [node.task for graph in self._graphs.values() for node in graph.by_name.values()]
+        bodies = [*(task.function for task in tasks), *(tool.function for tool in self.tools.values())]
+        return any("receive" in getattr(getattr(body, "__code__", None), "co_names", ()) for body in bodies)
+
     def graph_of(self, workflow: Workflow | str) -> Graph:
         """The graph that a start asks for, by the name of a registered workflow or with a workflow.
 
@@ -92,12 +109,7 @@ class Registry:
 
     def workflow(self, name: str) -> Workflow:
         """The registered workflow of this name; raises UnknownWorkflow."""
-        workflow = self.workflows.get(name)
-        if workflow is None:
-            known = ", ".join(map(repr, self.workflows)) or "none"
-            hint = did_you_mean(str(name), self.workflows)
-            raise UnknownWorkflow(f"there is no workflow {name[:100]!r}{hint}; registered: {known}", workflow=name)
-        return workflow
+        return find_workflow(self.workflows, name)
 
     def _add_limits(self, graph: Graph) -> None:
         """Keeps the limits that a graph defines; the first definition of a name holds as long as the engine."""

@@ -58,6 +58,14 @@ def check_run_id(run_id: str) -> str:
     return run_id
 
 
+def check_tenant(tenant: str) -> str:
+    """Returns the name; raises ValueError, whose message says what the name of a tenant may be."""
+    if not isinstance(tenant, str) or (tenant and not bounds.TENANT.fullmatch(tenant)):  # pyright: ignore[reportUnnecessaryIsInstance]  # users without a type checker
+        shown = repr(tenant[:100]) if isinstance(tenant, str) else _short(tenant)  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValueError(f"{shown} is not a valid tenant: text of 1 to 64 of A-Z a-z 0-9 . _ ~ @ : -")
+    return tenant
+
+
 def check_reason(reason: str, by: str | None) -> None:
     """Raises ValueError for a reason or an author that is too long, or that an event cannot carry."""
     if not _is_short_text(reason):

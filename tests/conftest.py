@@ -10,8 +10,18 @@ import pytest
 from reactor import Engine
 from reactor_web.bounds import HEARTBEAT_RANGE
 from reactor_web.http import query
+from tests.helpers.planted import WATCH, install
 from tests.helpers.server import serve as serve
 from tests.helpers.server import server as server
+
+install()
+
+
+@pytest.fixture(autouse=True)
+def no_secret_comes_out() -> Iterator[None]:
+    """No log line, event or problem document of any test has a key, a ticket, a token or a secret that was planted."""
+    yield
+    WATCH.check()
 
 
 @pytest.fixture

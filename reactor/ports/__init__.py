@@ -6,7 +6,7 @@ order       CommitOrder, WholeOrder, RunsOrder: the windows of a tree, of all ru
 outputs     OutputStore: the outputs that ``cache=`` keeps
 stores      Checkpoints, Idempotency, CleanStops, DigestKey; Lifecycle; KeepsTime; Log: what an engine needs at least
 sharing     Lease, LiveFeed, Slots: what several processes share
-access      KeyStore, TicketStore, CapCounter: who may ask, and how much; not used yet
+access      KeyStore, TicketStore, CapCounter: who may ask, and how much; an engine uses none of them
 schedules   ScheduleStore; not used yet
 clock       Clock: wall time, monotonic time and timers; Timer
 executor    Executor: runs the body of a task; it takes Work, returns a Job, and calls Done

@@ -22,6 +22,8 @@ class Work(NamedTuple):
     """The name of the parameter for the Context, if there is one; ``attempt`` and ``voice`` are then set."""
     attempt: Attempt | None = None
     voice: Voice | None = None
+    tenant: str = ""
+    """Whose run it is."""
 
 
 Done = Callable[[Any, BaseException | None], None]

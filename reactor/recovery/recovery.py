@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
@@ -26,7 +26,7 @@ from reactor.runs.host import Host
 from reactor.runs.open_runs import OpenRuns
 from reactor.runs.parent import Parent, ParentRun
 from reactor.runs.run import Run
-from reactor.stream.feed import Closed, Feed
+from reactor.stream.feed import Closed
 from reactor.supervision.ending import EndReason
 from reactor.supervision.ledger import Ledger
 
@@ -34,7 +34,7 @@ logger = get_logger()
 
 
 class Recovery:
-    """Recovers the runs of one engine, and ends those that nobody can go on with."""
+    """Recovers the runs of one tenant of an engine, and ends those that nobody can go on with."""
 
     def __init__(self, registry: Registry, runs: OpenRuns) -> None:
         self._registry = registry
@@ -42,7 +42,7 @@ class Recovery:
         self._log = runs.log
         self._index = runs.index
         self._host: Host
-        """Of the engine, from ``recover_all`` on."""
+        """From ``open`` on."""
         self.not_recovered: dict[str, str] = {}
         """Run id -> why: open runs in the log that this engine does not go on with."""
         self._dormant: dict[str, str] = {}
@@ -56,13 +56,20 @@ class Recovery:
         self.upkeep: set[asyncio.Task[None]] = set()
         """What still runs in the background; the end of the engine waits for it."""
 
-    async def recover_all(self, host: Host) -> None:
-        """Goes on with all open runs; called at the start of an engine, before it accepts new runs."""
+    def open(self, host: Host) -> None:
+        """From now on runs are executed, on this host."""
         self._host = host
         self.retaking.open(host)
-        for record in await self._index.unfinished():
-            if record.tenant == "":  # an engine runs and finds no others
-                await self._recover(record)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it knows of no run that somebody may ask about."""
+        return not (self.not_recovered or self._dormant or self.upkeep)
+
+    async def recover(self, records: Iterable[RunRecord]) -> None:
+        """Goes on with the open runs of the tenant; called at the start of an engine, before it accepts new runs."""
+        for record in records:
+            await self._recover(record)
         await self._end_orphans()
 
     async def _recover(self, record: RunRecord, parent: Parent | None = None, own: Graph | None = None) -> None:
@@ -71,7 +78,7 @@ class Recovery:
         A child run waits until its parent asks for it, with the graph that is then its ``own``.
         """
         try:
-            feed = await Feed.load(record.run_id, self._log, self._runs.clock, self._runs.checkpoints, closed=None)
+            feed = await self._runs.load_feed(record.run_id, closed=None)
             data = await beginning_of(feed)
             if parent is None and "parent" in data:
                 self._dormant[record.run_id] = data["parent"]["run_id"]
@@ -80,9 +87,8 @@ class Recovery:
             last = await feed.event(feed.last_seq)
             past = await load_past(self._log, graph, feed.state, last, self._runs.clock.now().decode())
             session, idle = data.get("session", False), data.get("idle")
-            beginning = Beginning(
-                input_of(data, graph), data.get("meta", {}), budget_of(data), parent, session=session, idle=idle
-            )
+            meta = data.get("meta", {})
+            beginning = Beginning(input_of(data, graph), meta, budget_of(data), parent, session=session, idle=idle)
         except LogUnavailable:
             raise
         except Exception as problem:  # in one run, from a bug or a changed log: the others go on

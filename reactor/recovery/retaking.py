@@ -18,7 +18,6 @@ from reactor.recovery.reading import load_past
 from reactor.runs.host import Host
 from reactor.runs.lost import LostRun
 from reactor.runs.open_runs import OpenRuns
-from reactor.stream.feed import Feed
 
 logger = get_logger()
 
@@ -101,7 +100,7 @@ class Retaking:
     async def _take_up(self, host: Host, lost: LostRun) -> None:
         runs = self._runs
         try:
-            feed = await Feed.load(lost.run_id, runs.log, self._clock, runs.checkpoints, closed=None)
+            feed = await runs.load_feed(lost.run_id, closed=None)
         except UnknownRun:  # not even its run.started came into the log: there is no such run
             runs.lost.pop(lost.run_id, None)
             return

@@ -37,11 +37,13 @@ class Selection(NamedTuple):
     """Members of the meta of a run, each with its value, or with the JSON of a value that is no string."""
     runs: tuple[str, ...] | None = None
     """These runs, also those that have not started yet."""
+    admits: Callable[[str, str], bool] | None = None
+    """Whether a run may be seen, by its id and the name of its workflow; None: every run may."""
 
     @property
     def takes_every_run(self) -> bool:
         """Of those that are named, or of all: nothing else of a run decides."""
-        return self.workflow is None and self.parent is None and not self.meta
+        return self.workflow is None and self.parent is None and not self.meta and self.admits is None
 
 
 def check_runs(runs: Iterable[str]) -> tuple[str, ...]:
@@ -160,15 +162,17 @@ class AllEvents:
         if self._selection.runs is None:
             return False
         try:
-            for run_id in self._selection.runs:
-                await self._runs.index.record(run_id)
+            records = [await self._runs.index.record(run_id) for run_id in self._selection.runs]
         except UnknownRun:
             return False
-        return True
+        admits = self._selection.admits
+        return admits is None or all(admits(record.run_id, record.workflow) for record in records)
 
     def _may_want(self, removed: Removed) -> bool:
         """Of a deleted run the meta is not known: it may have been wanted."""
         wanted = self._selection
+        if wanted.admits is not None and not wanted.admits(removed.run_id, removed.workflow):
+            return False
         return wanted.workflow in (None, removed.workflow) and wanted.parent in (None, removed.parent)
 
     async def _is_wanted(self, window: Committed) -> bool:
@@ -186,16 +190,23 @@ class AllEvents:
         wanted = self._selection
         try:
             record = await self._runs.index.record(window.run_id)
+            if wanted.admits is not None and not wanted.admits(record.run_id, record.workflow):
+                return False
             is_of_it = wanted.workflow in (None, record.workflow) and wanted.parent in (None, record.parent)
             return is_of_it and (not wanted.meta or _has(await self._meta_of(window), wanted.meta))
         except UnknownRun:  # deleted since the window was read
-            return True
+            return wanted.admits is None or wanted.admits(window.run_id, _workflow_in(window))
 
     async def _meta_of(self, window: Committed) -> Mapping[str, Any]:
         first = window.events[:1] if window.first_seq == 1 else await self._runs.log.read(window.run_id, 0, 1)
         if first and first[0].seq == 1:
             return first[0].decode()["data"].get("meta") or {}
         return (await self._runs.log.base(window.run_id)).meta or {}  # its beginning was trimmed
+
+
+def _workflow_in(window: Committed) -> str:
+    """The workflow of a run, from its first window; of a later one nobody knows any more, so it is hidden."""
+    return window.events[0].data.get("workflow", "") if window.events[0].seq == 1 else ""
 
 
 def _has(meta: Mapping[str, Any], wanted: Mapping[str, str]) -> bool:

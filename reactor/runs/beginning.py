@@ -22,10 +22,14 @@ class Beginning(NamedTuple):
     """It has no tasks, and its events come from outside."""
     idle: float | None = None
     """Seconds without an event after which a session is closed."""
+    by: str | None = None
+    """Who started it, if known."""
+    tenant: str = ""
+    """Whose run it is."""
 
     @property
     def origin(self) -> dict[str, Any]:
-        """The budget, the parent, ``retry_of``, ``session`` and ``idle``, those there are."""
+        """The budget, the parent, ``retry_of``, ``session``, ``idle``, ``by`` and ``tenant``, those there are."""
         origin: dict[str, Any] = {}
         if self.budget is not None:
             origin["budget"] = self.budget.to_dict()
@@ -37,4 +41,8 @@ class Beginning(NamedTuple):
             origin["session"] = True
         if self.idle is not None:
             origin["idle"] = self.idle
+        if self.by is not None:
+            origin["by"] = self.by
+        if self.tenant:
+            origin["tenant"] = self.tenant
         return origin

@@ -105,6 +105,7 @@ class Execution:
         """What its actors see of it."""
         return Scope(
             run_id=self.run_id,
+            tenant=host.tenant,
             inputs=self.beginning.inputs,
             input_json={name: value.json for name, value in self._encoded_inputs.items()},
             meta=dict(self.beginning.meta),

@@ -1,4 +1,7 @@
-"""What an engine lends to its runs: log, clock, executors, and the limits that hold across runs."""
+"""What an engine lends to its runs: log, clock, executors, and the limits that hold across runs.
+
+``Workers`` are shared by all tenants, a ``Host`` is what the runs of one tenant have.
+"""
 
 from __future__ import annotations
 
@@ -64,43 +67,20 @@ class _NamedLimits(dict[str, Slots | Rate]):
         return self[name]
 
 
-class Host:
-    """Made when the engine is entered, closed when it is left."""
+class Workers:
+    """What runs bodies: the executors, and what the bodies of all tenants share of them.
+
+    Made when the engine is entered, closed when it is left. ``blocked(work, seconds)``: a body held the event loop.
+    """
 
     def __init__(
-        self,
-        log: EventLog,
-        outputs: OutputStore,
-        clock: Clock,
-        loop: asyncio.AbstractEventLoop,
-        settings: HostSettings,
-        *,
-        limits: Mapping[str, Limit],
-        digest_key: bytes,
-        blocked: Callable[[Work, float], None],
-        child_runs: ChildRuns,
+        self, loop: asyncio.AbstractEventLoop, concurrency: int | None, blocked: Callable[[Work, float], None]
     ) -> None:
-        self.log = log
-        self.outputs = outputs
-        self.clock = clock
         self.loop = loop
-        self.scheduler = LoopScheduler(loop, clock)
-        self.resources = MappingProxyType(Resources(settings.resources))
-        self.tracebacks = settings.tracebacks
-        self.append_timeout = settings.append_timeout
-        self.window = settings.window
-        self.listeners = settings.listeners
-        self.digest_key = digest_key
-        concurrency = settings.concurrency
-        self.child_runs = child_runs
         self.executors: dict[str, Executor] = {name: kind.make(loop, blocked) for name, kind in KINDS.items()}
-        self._executor_slots = {name: LocalSlots(kind.slots) for name, kind in KINDS.items() if kind.slots is not None}
-        self._gates = _gates_of(self.executors)
-        self._engine_slots = None if concurrency is None else LocalSlots(concurrency)
-        self.is_limited = concurrency is not None
-        self._workflow_slots: WeakValueDictionary[tuple[str, int], Slots] = WeakValueDictionary()
-        """Gone as soon as no body has a slot or waits for one: workflows may be made for one run each."""
-        self._named = _NamedLimits(limits, clock)
+        self.executor_slots = {name: LocalSlots(kind.slots) for name, kind in KINDS.items() if kind.slots is not None}
+        self.gates = _gates_of(self.executors)
+        self.engine_slots = None if concurrency is None else LocalSlots(concurrency)
         self._waiting = dict.fromkeys(KINDS, 0)
         """How many bodies wait for an answer, by executor."""
 
@@ -111,32 +91,6 @@ class Host:
                 await executor.close()
             except Exception as error:  # of an executor of a user's: the others end all the same
                 logger.error("an executor did not close", executor=name, exc_info=error)
-
-    def limits_of(
-        self, graph: Graph, node: Node, own: Slots | None
-    ) -> tuple[tuple[Slots, ...], tuple[Rate | Gate, ...]]:
-        """What a body of this task takes before it starts: its slots, and its rates.
-
-        Slots come in one order for all tasks, so that no two bodies wait for each other. ``own``: the slots of this
-        task in its run.
-        """
-        names = sorted({limit if isinstance(limit, str) else limit.name for limit in node.task.limits})
-        named = [self._named[name] for name in names]
-        slots = [
-            own,
-            self._slots_of(graph),
-            *(limit for limit in named if not isinstance(limit, Rate)),
-            self._engine_slots,
-            self._executor_slots.get(node.executor),
-        ]
-        rates = [limit for limit in named if isinstance(limit, Rate)]
-        gates = [self._gates[node.executor]] if node.executor in self._gates else []
-        return tuple(s for s in slots if s is not None), (*gates, *rates)
-
-    def _slots_of(self, graph: Graph) -> Slots | None:
-        if graph.concurrency is None:
-            return None
-        return self._workflow_slots.setdefault((graph.name, graph.concurrency), LocalSlots(graph.concurrency))
 
     def wait_begins(self, executor: str, run_id: str, task_id: str) -> None:
         """A body waits for an answer, without a slot. It still occupies its thread or process, so these are counted.
@@ -158,6 +112,73 @@ class Host:
     def wait_ends(self, executor: str) -> None:
         if KINDS[executor].waiting is not None:
             self._waiting[executor] -= 1
+
+
+class Host:
+    """What the runs of one tenant are lent. Named limits, and those of a workflow, each tenant has for itself:
+    nobody waits for what a body of another tenant holds, except for the workers themselves."""
+
+    def __init__(
+        self,
+        workers: Workers,
+        log: EventLog,
+        outputs: OutputStore,
+        clock: Clock,
+        settings: HostSettings,
+        *,
+        limits: Mapping[str, Limit],
+        digest_key: bytes,
+        child_runs: ChildRuns,
+        tenant: str = "",
+    ) -> None:
+        self.tenant = tenant
+        self.log = log
+        self.outputs = outputs
+        self.clock = clock
+        self.loop = workers.loop
+        self.scheduler = LoopScheduler(workers.loop, clock)
+        self.resources = MappingProxyType(Resources(settings.resources))
+        self.tracebacks = settings.tracebacks
+        self.append_timeout = settings.append_timeout
+        self.window = settings.window
+        self.listeners = settings.listeners
+        self.digest_key = digest_key
+        self.child_runs = child_runs
+        self.executors = workers.executors
+        self.is_limited = settings.concurrency is not None
+        self.wait_begins = workers.wait_begins
+        self.wait_ends = workers.wait_ends
+        self._workers = workers
+        self._workflow_slots: WeakValueDictionary[tuple[str, int], Slots] = WeakValueDictionary()
+        """Gone as soon as no body has a slot or waits for one: workflows may be made for one run each."""
+        self._named = _NamedLimits(limits, clock)
+
+    def limits_of(
+        self, graph: Graph, node: Node, own: Slots | None
+    ) -> tuple[tuple[Slots, ...], tuple[Rate | Gate, ...]]:
+        """What a body of this task takes before it starts: its slots, and its rates.
+
+        Slots come in one order for all tasks, so that no two bodies wait for each other. ``own``: the slots of this
+        task in its run.
+        """
+        names = sorted({limit if isinstance(limit, str) else limit.name for limit in node.task.limits})
+        named = [self._named[name] for name in names]
+        workers = self._workers
+        slots = [
+            own,
+            self._slots_of(graph),
+            *(limit for limit in named if not isinstance(limit, Rate)),
+            workers.engine_slots,
+            workers.executor_slots.get(node.executor),
+        ]
+        rates = [limit for limit in named if isinstance(limit, Rate)]
+        gates = [workers.gates[node.executor]] if node.executor in workers.gates else []
+        return tuple(s for s in slots if s is not None), (*gates, *rates)
+
+    def _slots_of(self, graph: Graph) -> Slots | None:
+        if graph.concurrency is None:
+            return None
+        return self._workflow_slots.setdefault((graph.name, graph.concurrency), LocalSlots(graph.concurrency))
 
 
 def _gates_of(executors: Mapping[str, Executor]) -> dict[str, Gate]:

@@ -37,9 +37,10 @@ logger = get_logger()
 
 
 class OpenRuns:
-    """Those of one engine."""
+    """Those of one tenant of an engine. ``stores``: as the tenant has them."""
 
-    def __init__(self, stores: Stores, clock: Clock, listeners: Listeners) -> None:
+    def __init__(self, stores: Stores, clock: Clock, listeners: Listeners, tenant: str = "") -> None:
+        self.tenant = tenant
         self.log = stores.events
         self.index = stores.index
         self.checkpoints = stores.checkpoints
@@ -81,8 +82,10 @@ class OpenRuns:
         reused: Mapping[str, Output] | None = None,
     ) -> Run:
         """Starts a new run. Returns once its ``run.started`` is in the log. Raises RunExists: another has its lease."""
+        if self.tenant:
+            beginning = beginning._replace(tenant=self.tenant)
         async with self.leases.reserve(run_id):
-            feed = Feed(run_id, self.log, self.clock, self.checkpoints)
+            feed = self._new_feed(run_id)
             execution = self._adopt(
                 Execution(host, graph, feed, beginning, published=self._published, ended=self._ended, reused=reused)
             )
@@ -96,6 +99,13 @@ class OpenRuns:
             raise
         await execution.journal.started()
         return run
+
+    def _new_feed(self, run_id: str) -> Feed:
+        return Feed(run_id, self.log, self.clock, self.checkpoints, tenant=self.tenant)
+
+    async def load_feed(self, run_id: str, *, closed: Closed | None) -> Feed:
+        """The feed of a run that is in the log; ``closed`` as in ``Feed.load``. Raises UnknownRun."""
+        return await Feed.load(run_id, self.log, self.clock, self.checkpoints, closed=closed, tenant=self.tenant)
 
     def take_up(self, host: Host, graph: Graph, feed: Feed, beginning: Beginning, past: Past) -> None:
         """Goes on with a run that a crash or a restart has left open."""
@@ -150,7 +160,7 @@ class OpenRuns:
 
     def _on_lease_lost(self, run_id: str, tenant: str) -> None:
         """Another process may execute the run now: it ends here, as at the end of an engine."""
-        execution = self.executions.get(run_id) if tenant == "" else None
+        execution = self.executions.get(run_id) if tenant == self.tenant else None
         if execution is not None:
             for child_id in list(execution.children.open):  # they wait there until their parent asks for them again
                 self._on_lease_lost(child_id, tenant)
@@ -215,6 +225,12 @@ class OpenRuns:
         logger.warning("a body held the event loop", run_id=work.run_id, task_id=work.task_id, held_ms=held_ms)
         if execution is not None and not execution.feed.closed:
             execution.warn(work.task_id, "the body held the event loop; use a def body, or await", held_ms=held_ms)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing would be missed if this object were made anew: no run is open, and nobody reads or waits."""
+        is_watched = bool(self.windows.observers) or bool(self.watchers) or any(self._awaited.values())
+        return not (self.open or self.lost or len(self._feeds) > len(self._recent) or is_watched)
 
     async def check_new(self, run_id: str) -> None:
         """Raises RunExists where there is a run of this id, and LogLost where that is not known yet."""
@@ -294,7 +310,7 @@ class OpenRuns:
         feed = self._recent.get(run_id)
         if feed is None:
             closed = Closed.NOT_RECOVERED if lost is None else Closed.LOG
-            feed = await Feed.load(run_id, self.log, self.clock, self.checkpoints, closed=closed)
+            feed = await self.load_feed(run_id, closed=closed)
         self._feeds.add(feed)
         if feed.closed == Closed.END:
             self._keep(feed)

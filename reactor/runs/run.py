@@ -52,6 +52,11 @@ class Run(Emitting):
         return self.feed.run_id
 
     @property
+    def tenant(self) -> str:
+        """Whose run it is; ``""`` where nobody said otherwise."""
+        return self.feed.tenant
+
+    @property
     def status(self) -> RunStatus:
         """``pending running paused cancelling completed failed cancelled``, as committed."""
         return self.feed.state.status

@@ -11,7 +11,7 @@ from reactor.definition.names import names_options
 from reactor.definition.policy import Budget
 from reactor.errors import RunExists
 from reactor.events.exact import is_same_json
-from reactor.requests import check_meta, check_run_id, seconds_problem
+from reactor.requests import check_by, check_meta, check_run_id, seconds_problem
 from reactor.runs.beginning import Beginning
 from reactor.runs.host import Host
 from reactor.runs.open_runs import OpenRuns
@@ -38,6 +38,7 @@ class SessionStarts:
         meta: Mapping[str, Any] | None = None,
         budget: Budget | Mapping[str, Any] | None = None,
         idle: float | None = None,
+        by: str | None = None,
     ) -> Session:
         """A run without tasks, whose events come from outside; the same call again gives the same session.
 
@@ -46,7 +47,7 @@ class SessionStarts:
         EngineClosed; ValueError for an id, meta, a budget or an ``idle`` that is not valid, and for a budget that
         pauses, since a session cannot be paused.
         """
-        return (await self.ensure_session(run_id, meta=meta, budget=budget, idle=idle))[0]
+        return (await self.ensure_session(run_id, meta=meta, budget=budget, idle=idle, by=by))[0]
 
     @names_options("engine.ensure_session")
     async def ensure_session(
@@ -56,10 +57,12 @@ class SessionStarts:
         meta: Mapping[str, Any] | None = None,
         budget: Budget | Mapping[str, Any] | None = None,
         idle: float | None = None,
+        by: str | None = None,
     ) -> tuple[Session, bool]:
         """The same, and whether the session is new."""
         host = self._open_host()
-        beginning = _beginning(meta, budget, idle)
+        check_by(by)
+        beginning = _beginning(meta, budget, idle)._replace(by=by)
         try:
             await self._runs.check_new(check_run_id(run_id))
             run, is_new = await self._runs.start(host, SESSION_GRAPH, run_id, beginning), True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from reactor import bounds
@@ -47,6 +47,11 @@ def open_questions(state: RunState) -> list[dict[str, Any]]:
         if task.waiting and task.status not in ENDED
         for asked in task.waiting
     ]
+
+
+def no_child(run_id: str, descendant_id: str) -> UnknownRun:
+    """What is told of a run that is not below another one."""
+    return UnknownRun(f"run {run_id!r} has no child run {descendant_id[:100]!r}", run_id=descendant_id)
 
 
 class Trees:
@@ -116,7 +121,7 @@ class Trees:
             return await self._runs.get(run_id)
         await self._runs.index.record(run_id)
         if not await self.is_below(descendant_id, run_id):
-            raise UnknownRun(f"run {run_id!r} has no child run {descendant_id[:100]!r}", run_id=descendant_id)
+            raise no_child(run_id, descendant_id)
         starting = self._runs.wait_for(descendant_id)
         try:
             run = await self._runs.get(descendant_id)
@@ -175,17 +180,20 @@ class TreeQueries:
         parent: str | None = None,
         meta: Mapping[str, str] | None = None,
         runs: Iterable[str] | None = None,
+        admits: Callable[[str, str], bool] | None = None,
     ) -> AllEvents:
         """The events of all runs in the order in which they were committed, from a cursor on.
 
         Only of runs of this ``workflow``, only the child runs of ``parent``, only those with these members of ``meta``.
         Only of ``runs``, 1 to 100 ids: what that costs depends on these runs. They need not have started.
 
+        ``admits``: whether a run may be seen, by its id and the name of its workflow; it comes on top of the others.
+
         Raises TypeError and ValueError for a bad ``after`` or bad ``runs``; LogUnavailable for a log that does not keep
         that order.
         """
         ids = None if runs is None else check_runs(runs)
-        return AllEvents(self._runs, TreeCursor.of(after), Selection(workflow, parent, meta or {}, ids))
+        return AllEvents(self._runs, TreeCursor.of(after), Selection(workflow, parent, meta or {}, ids, admits))
 
     async def tree_events(self, run_id: str, after: TreeCursor | str | int = START) -> TreeEvents:
         """The events of a run and of all runs below it, in the order in which they were committed; then live.

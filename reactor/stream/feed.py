@@ -46,8 +46,11 @@ _END: Final = Closed.END
 class Feed:
     """The published side of one run."""
 
-    def __init__(self, run_id: str, log: EventLog, clock: Clock, checkpoints: Checkpoints | None = None) -> None:
+    def __init__(
+        self, run_id: str, log: EventLog, clock: Clock, checkpoints: Checkpoints | None = None, *, tenant: str = ""
+    ) -> None:
         self.run_id = run_id
+        self.tenant = tenant
         self.state = RunState(run_id)
         self.closed: Closed | None = None
         """None while more events may come."""
@@ -65,13 +68,20 @@ class Feed:
 
     @classmethod
     async def load(
-        cls, run_id: str, log: EventLog, clock: Clock, checkpoints: Checkpoints | None = None, *, closed: Closed | None
+        cls,
+        run_id: str,
+        log: EventLog,
+        clock: Clock,
+        checkpoints: Checkpoints | None = None,
+        *,
+        closed: Closed | None,
+        tenant: str = "",
     ) -> Feed:
         """The feed of a run that is in the log; raises UnknownRun.
 
         ``closed``: a value of ``Closed``, why nothing more comes of a run that has not ended; None where it will go on.
         """
-        feed = cls(run_id, log, clock, checkpoints)
+        feed = cls(run_id, log, clock, checkpoints, tenant=tenant)
         state = feed.state = await load_state(log, checkpoints, run_id)
         feed.closed = _END if state.has_ended else closed
         return feed

@@ -170,14 +170,18 @@ class Mailbox:
         if self._early and not self._is_of_before:
             raise Misdirected("a value waits for its next question already, send others with key=")
         if self.questions and not self._early:
-            last = list(self.questions.values())[-1]
+            last = self._asked()[-1]
             raise Misdirected(f"it asks nothing now, and its question {last} {_SAID[last.status]}")
         return None
 
     def _open(self) -> list[Question]:
         """The open questions of this attempt; where it has asked nothing yet, those that the one before left open."""
-        asked = [question for question in self.questions.values() if question.is_live] or self.questions.values()
-        return [question for question in asked if question.status == OPEN]
+        return [question for question in self._asked() if question.status == OPEN]
+
+    def _asked(self) -> list[Question]:
+        """The questions of this attempt; where it has asked nothing yet, those of the one before."""
+        questions = list(self.questions.values())
+        return [question for question in questions if question.is_live] or questions
 
     def open_keys(self) -> list[str]:
         """The names of the open questions."""

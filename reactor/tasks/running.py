@@ -83,7 +83,7 @@ class Running:
         if node.task.timeout is not None:
             self._stopwatch = Stopwatch(scope.clock, [(node.task.timeout, self._time_out)])
             self._stopwatch.go()
-        work = Work(node.task, arguments, scope.run_id, body.task_id, node.context, attempt, self._voice)
+        work = Work(node.task, arguments, scope.run_id, body.task_id, node.context, attempt, self._voice, scope.tenant)
         # with the context variables of the run, not those of the body whose end started this one
         self._job = scope.isolation.call(scope.executors[node.executor].submit, work, self._take_answer)
 

@@ -138,6 +138,7 @@ class Scope:
     """What all actors of a run share: values, services and the parts of the run that they speak to."""
 
     run_id: str
+    tenant: str
     inputs: dict[str, Any]
     input_json: dict[str, bytes]
     meta: dict[str, Any]

@@ -5,6 +5,8 @@ index_laws       INDEX_LAWS: the same for a ``RunIndex``
 store_laws       OUTPUT_LAWS, CHECKPOINT_LAWS, IDEMPOTENCY_LAWS, ORDER_LAWS, WHOLE_LAWS, STOP_LAWS, DIGEST_KEY_LAWS
 runs_laws        RUNS_LAWS: what a log keeps that finds the windows of some runs
 sharing_laws     LEASE_LAWS, SLOT_LAWS: what processes share
+key_laws         KEY_LAWS: what a ``KeyStore`` of yours must keep
+access_laws      TICKET_LAWS, CAP_LAWS: who may ask, and how much
 executor_laws    EXECUTOR_LAWS: what an ``Executor`` of yours must keep
 executor_bodies  DEF and ASYNC, the bodies that those laws run; they are in ``executor_laws`` too
 faulty_logs      SlowLog, FaultyLog: late, refusing or hanging, around a log that is not; LogAround: the base for others
@@ -31,11 +33,13 @@ Example:
 """
 
 from reactor.moved import attributes_from
+from reactor.testing.access_laws import CAP_LAWS, TICKET_LAWS
 from reactor.testing.attempts import RecordedVoice, Submitted, work_for
 from reactor.testing.event_check import check_event
 from reactor.testing.executor_laws import LAWS as EXECUTOR_LAWS
 from reactor.testing.faulty_logs import FaultyLog, LogAround, SlowLog
 from reactor.testing.index_laws import LAWS as INDEX_LAWS
+from reactor.testing.key_laws import KEY_LAWS
 from reactor.testing.log_laws import LAWS as LOG_LAWS
 from reactor.testing.reading import read_all
 from reactor.testing.runs_laws import RUNS_LAWS
@@ -54,11 +58,13 @@ from reactor.testing.virtual_clock import VirtualClock
 from reactor.testing.virtual_engine import virtual_engine
 
 __all__ = [
+    "CAP_LAWS",
     "CHECKPOINT_LAWS",
     "DIGEST_KEY_LAWS",
     "EXECUTOR_LAWS",
     "IDEMPOTENCY_LAWS",
     "INDEX_LAWS",
+    "KEY_LAWS",
     "LEASE_LAWS",
     "LOG_LAWS",
     "ORDER_LAWS",
@@ -66,6 +72,7 @@ __all__ = [
     "RUNS_LAWS",
     "SLOT_LAWS",
     "STOP_LAWS",
+    "TICKET_LAWS",
     "WHOLE_LAWS",
     "FaultyLog",
     "LogAround",

@@ -16,7 +16,7 @@ from reactor.logs.schemes import open_log
 from reactor.ports.executor import Done, Executor, Job, Work
 from reactor.ports.log import RunRecord
 from reactor.ports.stores import Log
-from reactor.runs.host import Host
+from reactor.runs.host import Workers
 from reactor.testing.faulty_logs import LogAround
 from reactor.testing.virtual_clock import VirtualClock
 
@@ -53,13 +53,13 @@ class _VirtualEngine(Engine):
         super().__init__(_watched(log, clock), clock=clock, **options)
         self._virtual = clock
 
-    def _make_host(self, loop: AbstractEventLoop) -> Host:
-        host, clock = super()._make_host(loop), self._virtual
-        host.executors = {
+    def _make_workers(self, loop: AbstractEventLoop) -> Workers:
+        workers, clock = super()._make_workers(loop), self._virtual
+        workers.executors = {
             name: executor if name == "loop" else _WatchedExecutor(executor, clock)
-            for name, executor in host.executors.items()
+            for name, executor in workers.executors.items()
         }
-        begins, ends = host.wait_begins, host.wait_ends
+        begins, ends = workers.wait_begins, workers.wait_ends
 
         def wait_begins(executor: str, run_id: str, task_id: str) -> None:
             begins(executor, run_id, task_id)
@@ -71,8 +71,8 @@ class _VirtualEngine(Engine):
             if executor != "loop":
                 clock.begin_hold()
 
-        host.wait_begins, host.wait_ends = wait_begins, wait_ends
-        return host
+        workers.wait_begins, workers.wait_ends = wait_begins, wait_ends
+        return workers
 
 
 class _WatchedExecutor:

@@ -33,20 +33,24 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
 
 
-def reactor(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    """Runs the command to its end."""
-    return _run_there([*map(str, arguments)], None, cwd)
+def reactor(*arguments: object, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs the command to its end. ``environment``: what is different in its environment."""
+    return _run_there([*map(str, arguments)], None, cwd, environment)
 
 
 def run_code(code: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """Runs a script to its end, as ``python -c`` does."""
-    return _run_there([], code, cwd)
+    return _run_there([], code, cwd, {})
 
 
-def _run_there(words: list[str], code: str | None, cwd: Path) -> subprocess.CompletedProcess[str]:
+def _run_there(
+    words: list[str], code: str | None, cwd: Path, environment: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         server = _server()
-        socket.send_fds(server, [json.dumps([words, code, str(cwd)]).encode()], [out.fileno(), err.fileno()])
+        socket.send_fds(
+            server, [json.dumps([words, code, str(cwd), environment]).encode()], [out.fileno(), err.fileno()]
+        )
         answer = server.recv(1024)
         assert answer, "the process that runs the commands has ended"
         out.seek(0)
@@ -103,10 +107,11 @@ def _serve(fd: int) -> None:
             text, fds, _, _ = socket.recv_fds(asking, 65_536, 2)
             if not text:
                 return
-            words, code, folder = json.loads(text)
+            words, code, folder, environment = json.loads(text)
             child = os.fork()
             if child == 0:
                 asking.close()
+                os.environ.update(environment)
                 _run(words, folder, fds, main if code is None else lambda code=code: _execute(code))
             for given in fds:
                 os.close(given)

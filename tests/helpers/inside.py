@@ -18,19 +18,20 @@ def room_of(seen: Run | Context) -> Room:
 
 def parked_at(engine: Engine, limit: str) -> int:
     """How many claims on a named limit are kept: that none is kept twice shows in memory only."""
-    host: Any = engine._host
+    host: Any = engine.tenant("").enter()
     return len(host._named[limit]._parked)
 
 
 def kill(engine: Engine) -> None:
     """Nothing more of this engine reaches its log, as if its process had been killed: ``drain`` is a clean stop."""
-    runs: Any = engine._runs
-    for execution in list(runs.executions.values()):
-        execution.journal.suspend()
+    tenants: Any = engine._tenants
+    for tenant in tenants:
+        for execution in list(tenant.runs.executions.values()):
+            execution.journal.suspend()
 
 
 async def recovery_done(engine: Engine) -> None:
     """Waits for what the engine does about runs beside the runs themselves, such as ending an orphan."""
-    recovery: Any = engine._recovery
+    recovery: Any = engine.tenant("").recovery
     while recovery.upkeep:
         await asyncio.gather(*recovery.upkeep)

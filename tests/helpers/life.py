@@ -19,7 +19,7 @@ class Life:
 
     def __init__(self, store: Path, *options: str, flow: Path | str = FLOW) -> None:
         self.store = f"sqlite:///{store}"
-        self.flow = flow
+        self.flow, self.options = flow, options
         self.url, self.process = start_server(flow, "--store", self.store, *options)
         self.base = self.url.removesuffix("/api/v1")
 
@@ -29,11 +29,11 @@ class Life:
 
     def begin_again(self) -> None:
         port = self.base.rpartition(":")[2]
-        self.process = start_reactor("serve", self.flow, "--store", self.store, "--port", port)
+        self.process = start_reactor("serve", self.flow, "--store", self.store, *self.options, "--port", port)
         assert "serving" in self.process.stdout.readline()
 
-    def start_run(self, **input: object) -> None:
+    def start_run(self, *, key: str = "", **input: object) -> None:
         body = orjson.dumps({"workflow": "tokens", "input": input})
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
         with urlopen(Request(f"{self.url}/runs/a1", body, headers, method="PUT")) as response:
             assert response.status == 201

@@ -151,7 +151,9 @@ class Windows:
     async def tab(self, *, worker: bool = True) -> Tab:
         """A page of the server, which loads the client. ``worker``: whether there are SharedWorkers in it."""
         name = f"{self._context}-{next(self._count)}"
-        await self._browser.do("open", tab=name, context=self._context, url=f"{self._base}/api/v1/healthz")
+        # a page that the browser may keep for the way back: other answers are not to be stored
+        url = f"{self._base}/api/v1/client/reactor.js"
+        await self._browser.do("open", tab=name, context=self._context, url=url)
         tab = Tab(self._browser, name)
         await tab.run(SCRIPT.replace("IS_ALONE", json.dumps(not worker)))
         return tab

@@ -109,6 +109,7 @@ class Started:
         self.wait(None if until is None else max(0.0, until - time.monotonic()))
         self.close_pipes()
         out, err = (b"".join(read.get(pipe, [])).decode() for pipe in (self.stdout, self.stderr))
+        look(err)
         return out, err
 
     def close_pipes(self) -> None:
@@ -134,6 +135,14 @@ def start_python(
     - ``environment``: what is different in its environment.
     """
     return Started(words, cwd, environment, new_session, quiet)
+
+
+def look(text: str) -> None:
+    """Raises AssertionError where what a process has written, such as its log, has a secret."""
+    from tests.helpers.planted import WATCH  # not in the process that forks, where nothing is watched
+
+    WATCH.look(text, "what a process writes")
+    WATCH.check()
 
 
 @cache

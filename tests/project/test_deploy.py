@@ -17,7 +17,7 @@ import pytest
 
 from tests.helpers.command import COMMAND, end, reactor, start_reactor
 from tests.helpers.life import FLOW, Life
-from tests.helpers.paths import block_of
+from tests.helpers.paths import ROOT, block_of
 
 DEPLOY = "docs/deploy.md"
 
@@ -42,9 +42,10 @@ def health_check(port: str) -> list[str]:
     return [sys.executable, *json.loads(check[1].replace(":8080/", f":{port}/"))[1:]]
 
 
-def start(url: str, host: str) -> int:
-    """The status of a request that starts nothing, since its input is missing, if the name is allowed."""
-    request = Request(f"{url}/workflows/tokens/runs", b"{}", {"Content-Type": "application/json", "Host": host})
+def start(url: str, host: str, key: str) -> int:
+    """The status of a request that starts nothing, since its input is missing, if the name and the key are good."""
+    headers = {"Content-Type": "application/json", "Host": host, "Authorization": f"Bearer {key}"}
+    request = Request(f"{url}/workflows/tokens/runs", b"{}", headers)
     try:
         with urlopen(request) as response:
             return response.status
@@ -55,11 +56,18 @@ def start(url: str, host: str) -> int:
 @pytest.mark.slow
 @pytest.mark.parametrize("where", ["systemd", "docker"])
 def test_the_documented_command_serves_is_healthy_and_ends_on_sigterm(where: str, tmp_path: Path) -> None:
-    """Its name is allowed and others are not; the health check sees it live and gone; SIGTERM ends it with 0."""
+    """Its name is allowed and others are not; it asks for keys; the health check sees it live and gone; SIGTERM ends
+    it with 0."""
     arguments = documented_commands()[where]
     store = option(arguments, "--store")
     assert store.startswith("sqlite:////")
-    given = {"report.py": str(FLOW), store: f"sqlite:///{tmp_path}/runs.db"}
+    keys = str(tmp_path / "keys.json")
+    key = reactor("keys", "add", "test", "--scopes", "run", "--keys", keys).stdout.strip()
+    given = {
+        "report.py": str(FLOW),
+        store: f"sqlite:///{tmp_path}/runs.db",
+        option(arguments, "--keys"): keys,
+    }
     process = start_reactor(*[given.get(argument, argument) for argument in arguments], "--port", 0)
     try:
         line = process.stdout.readline()
@@ -68,8 +76,8 @@ def test_the_documented_command_serves_is_healthy_and_ends_on_sigterm(where: str
         check = health_check(port)
         assert subprocess.run(check, capture_output=True).returncode == 0
         url = f"http://127.0.0.1:{port}/api/v1"
-        assert start(url, option(arguments, "--allow-host")) == 422
-        assert start(url, "evil.example.com") == 403
+        name = option(arguments, "--allow-host")
+        assert [start(url, name, key), start(url, name, ""), start(url, "evil.example.com", key)] == [422, 401, 403]
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=20)
         assert process.returncode == 0
@@ -150,3 +158,13 @@ def test_as_pid_1_it_ends_on_sigterm(tmp_path: Path) -> None:
         assert process.returncode == 0
     finally:
         end(process)
+
+
+def test_every_flag_of_who_may_ask_is_in_the_table() -> None:
+    """The flags of ``reactor serve`` beside those that are about the server itself, and no others."""
+    shown = reactor("serve", "--help").stdout
+    flags = set(re.findall(r"(--[a-z-]+)", shown))
+    others = {"--host", "--port", "--store", "--grace", "--log-level", "--log-format", "--help"}
+    table = (ROOT / DEPLOY).read_text().partition("### The flags")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| ")]
+    assert set(re.findall(r"(--[a-z-]+)", " ".join(rows))) == flags - others

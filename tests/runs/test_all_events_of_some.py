@@ -101,6 +101,7 @@ SELECTIONS = st.builds(
     parent=st.sampled_from([None, None, "a"]),
     meta=st.just({}),
     runs=st.lists(st.sampled_from([*RUNS, "late"]), min_size=1, max_size=6, unique=True).map(tuple),
+    admits=st.sampled_from([None, None, lambda run, workflow: run != "a", lambda run, workflow: workflow == "w"]),
 )
 
 
@@ -171,6 +172,7 @@ def is_wanted(run: str, selection: Selection) -> bool:
         run in (selection.runs or RUNS)
         and selection.workflow in (None, FLOWS[run])
         and (selection.parent is None or run in CHILDREN)
+        and (selection.admits is None or selection.admits(run, FLOWS[run]))
     )
 
 

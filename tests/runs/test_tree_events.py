@@ -296,4 +296,4 @@ async def test_followers_of_one_tree_cost_the_runs_of_others_nothing(tmp_path: P
         await asyncio.wait_for(run, PATIENCE)
         assert woken
         stop()
-        assert not engine._runs.watchers  # type: ignore[reportPrivateUsage]
+        assert not engine.tenant("").runs.watchers  # type: ignore[reportPrivateUsage]

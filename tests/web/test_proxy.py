@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import re
 import shutil
@@ -17,10 +16,16 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 import reactor_web
 from reactor import Engine, Run
+from reactor.ports.access import KeyRecord
 from reactor_web.client.follow import follow_url
+from reactor_web.guard.guard import Guard
+from reactor_web.guard.key_file import KeyFile
+from reactor_web.guard.keys import MemoryKeys, make_key
+from reactor_web.guard.principal import Principal
 from tests.helpers.command import end
 from tests.helpers.life import Life
 from tests.helpers.nginx import find_nginx, free_port, nginx
@@ -31,8 +36,10 @@ from tests.helpers.site import Raw, Site, frames_of, ids_of, poll, site_of, whol
 from tests.helpers.tls import certificate as certificate
 from tests.helpers.tokens import FIRST, REST
 
-USER, PASSWORD = "me", "secret"
-AUTH = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+MADE = make_key()
+KEY = MADE.token
+RECORD = KeyRecord(MADE.id, MADE.digest, "test", frozenset({"read", "run", "control"}), "", None)
+KEYS = MemoryKeys([RECORD])
 NAME = "flows.example.com"
 
 
@@ -41,14 +48,13 @@ NAME = "flows.example.com"
 
 def as_documented(folder: Path, port: int, upstream: int, certificate: Path) -> str:
     """The sample with the ports and the files of this test."""
-    (folder / "htpasswd").write_text(f"{USER}:{{PLAIN}}{PASSWORD}\n")
     text = block_of("docs/deploy.md", "nginx")
     for old, new in (
         ("server 127.0.0.1:8080;", f"server 127.0.0.1:{upstream};"),
         ("listen 443 ssl", f"listen 127.0.0.1:{port} ssl"),
         ("/etc/nginx/flows.crt", str(certificate / "cert.pem")),
         ("/etc/nginx/flows.key", str(certificate / "key.pem")),
-        ("/etc/nginx/flows.htpasswd", str(folder / "htpasswd")),
+        ("/var/log/nginx/flows.log", str(folder / "access.log")),
     ):
         assert text.count(old) == 1, old
         text = text.replace(old, new)
@@ -88,15 +94,19 @@ class Front:
 
     @property
     def header(self) -> str:
-        return f"Authorization: Basic {AUTH}\r\n" if self.tls else ""
+        return f"Authorization: Bearer {KEY}\r\n"
 
     def session(self) -> aiohttp.ClientSession:
-        headers = {"Authorization": f"Basic {AUTH}"} if self.tls else None
+        headers = {"Authorization": f"Bearer {KEY}"}
         return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=self.tls or True), headers=headers)
 
+    def stranger(self) -> aiohttp.ClientSession:
+        """Without a key."""
+        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=self.tls or True))
+
     def curl(self, path: str, *options: str) -> list[str]:
-        secure = ["--cacert", str(self.certificate / "cert.pem"), "-u", f"{USER}:{PASSWORD}"] if self.tls else []
-        return ["curl", "-sN", "--no-progress-meter", *secure, *options, self.url + path]
+        secure = ["--cacert", str(self.certificate / "cert.pem")] if self.tls else []
+        return ["curl", "-sN", "--no-progress-meter", *secure, "-H", self.header.strip(), *options, self.url + path]
 
 
 @contextmanager
@@ -116,13 +126,14 @@ def proxy(name: str, folder: Path, upstream: int, certificate: Path) -> Iterator
 
 @asynccontextmanager
 async def behind(
-    name: str, folder: Path, certificate: Path, *, allowed_hosts: tuple[str, ...] = ()
+    name: str, folder: Path, certificate: Path, *, allowed_hosts: tuple[str, ...] = (), guard: Guard | None = None
 ) -> AsyncGenerator[tuple[Front, Site, Gates]]:
-    """A server in this process, and nginx in front of it."""
+    """A server in this process, which asks for keys, and nginx in front of it."""
     find_nginx()
     gates = Gates()
     async with Engine("memory://", workflows=[gated_workflow(gates)], grace=0.0) as engine:
-        app = reactor_web.create_app(engine, allowed_hosts=allowed_hosts)
+        guard = guard or Guard(keys=KEYS, trusted_proxies=["127.0.0.1"])
+        app = reactor_web.create_app(engine, allowed_hosts=allowed_hosts, guard=guard)
         async with site_of(engine, app) as site:
             with proxy(name, folder, site.port, certificate) as front:
                 yield front, site, gates
@@ -328,20 +339,98 @@ async def test_a_stream_is_opened_through_the_proxy_before_its_run(tmp_path: Pat
         assert ids_of(text) == list(range(1, run.feed.last_seq + 1))
 
 
-async def test_the_documented_proxy_asks_who_it_is_and_passes_the_name_it_was_called_by(
+# --- who asks ---------------------------------------------------------------------------------------------------
+
+
+async def test_behind_the_documented_proxy_everybody_says_who_they_are_and_names_are_checked(
     tmp_path: Path, certificate: Path
 ) -> None:
-    """Without the password nothing is served; a name that is not allowed starts nothing; an allowed one does."""
-    async with behind("as documented", tmp_path, certificate, allowed_hosts=(NAME,)) as (front, _, gates):
+    """Without a key nothing is served; a name that is not allowed does nothing; an allowed one starts runs."""
+    async with behind("as documented", tmp_path, certificate, allowed_hosts=(NAME,)) as (front, site, gates):
         gates.open()
-        ssl_only = aiohttp.TCPConnector(ssl=front.tls or True)
-        async with front.session() as session, aiohttp.ClientSession(connector=ssl_only) as stranger:
+        async with front.session() as session, front.stranger() as stranger:
             start = f"{front.url}/workflows/gated/runs"
+            for path in ("/runs", "/events", "/workflows", "/runs/x/events", "/tools"):
+                async with stranger.get(front.url + path) as response:
+                    assert (response.status, (await response.json(content_type=None))["code"]) == REFUSED, path
             async with stranger.post(start, json={}) as response:
                 assert response.status == 401
-            for host, status in ((NAME, 201), ("evil.example.com", 403)):
-                async with session.post(start, json={}, headers={"Host": host}) as response:
-                    assert response.status == status
+            async with session.post(start, json={}, headers={"Host": "evil.example.com"}) as response:
+                assert (response.status, (await response.json(content_type=None))["code"]) == (403, "forbidden-host")
+            assert await site.engine.list() == []
+            async with session.post(start, json={}, headers={"Host": NAME}) as response:
+                assert response.status == 201
+
+
+REFUSED = (401, "unauthenticated")
+
+
+@pytest.mark.parametrize("name", ["as documented", "as it comes"])
+async def test_behind_a_proxy_a_server_without_authentication_answers_nobody(
+    name: str, tmp_path: Path, certificate: Path
+) -> None:
+    """Also behind nginx that was told nothing but where the server is: no header says that it is there."""
+    async with behind(name, tmp_path, certificate, allowed_hosts=("*",), guard=Guard()) as (front, site, _):
+        async with front.stranger() as stranger:
+            asked = [
+                ("GET", "/runs"), ("GET", "/events"), ("GET", "/runs/x/events"), ("POST", "/workflows/gated/runs"),
+                ("PUT", "/runs/x"), ("DELETE", "/runs/x"),
+            ]  # fmt: skip
+            for method, path in asked:
+                body = None if method in ("GET", "DELETE") else {"workflow": "gated"} if method == "PUT" else {}
+                async with stranger.request(method, front.url + path, json=body) as response:
+                    problem = await response.json(content_type=None)
+                    assert (response.status, problem["code"]) == (403, "not-exposed"), path
+        assert await site.engine.list() == []
+        direct = Front(site.port, None, certificate)
+        async with direct.stranger() as here, here.get(f"{direct.url}/runs") as response:
+            assert response.status == 200
+
+
+async def test_through_the_documented_proxy_the_client_is_who_it_is(tmp_path: Path, certificate: Path) -> None:
+    """Its address is the one that nginx has seen, whatever its own headers claim; the author is the key."""
+    addresses: list[str] = []
+
+    def authorize(request: web.Request) -> Principal:
+        addresses.append(guard.proxies.address_of(request))
+        assert "Forwarded" not in request.headers
+        assert request.headers["X-Forwarded-Proto"] == "https"
+        return Principal("ann", frozenset({"read", "run"}))
+
+    guard = Guard(keys=KEYS, authorize=authorize, trusted_proxies=["127.0.0.1"])
+    async with behind("as documented", tmp_path, certificate, guard=guard) as (front, site, gates):
+        gates.open()
+        claims = {"X-Forwarded-For": "203.0.113.9", "Forwarded": "for=203.0.113.9", "X-Real-IP": "203.0.113.9"}
+        start = f"{front.url}/workflows/gated/runs"
+        async with front.session() as session, front.stranger() as stranger:
+            async with stranger.post(start, json={"run_id": "a"}, headers=claims) as response:
+                assert response.status == 201
+            async with session.post(start, json={"run_id": "b"}, headers=claims) as response:
+                assert response.status == 201
+        authors = [(await site.engine.log.read(id, 0, 1))[0].data.get("by") for id in ("a", "b")]
+        assert authors == ["ann", f"key:{MADE.id}"]
+        assert addresses == ["127.0.0.1"]  # of the client of nginx, not that of its headers
+
+
+async def test_a_socket_and_a_ticket_pass_the_documented_proxy_and_its_log_has_no_query(
+    tmp_path: Path, certificate: Path
+) -> None:
+    """The upgrade is passed on; a stream is opened by a ticket; neither it nor the key stands in the access log."""
+    async with behind("as documented", tmp_path, certificate) as (front, site, gates):
+        run = await site.engine.start("gated")
+        async with front.session() as session, front.stranger() as stranger:
+            async with session.ws_connect(f"{front.url}/runs/{run.id}/ws") as socket:
+                assert "run.started" in (await socket.receive_str())
+            async with session.post(f"{front.url}/stream-tickets", json={"run_id": run.id}) as response:
+                ticket = (await response.json())["ticket"]
+            gates.open()
+            async with stranger.get(f"{front.url}/runs/{run.id}/events?ticket={ticket}") as response:
+                assert (response.status, "stream.end" in await response.text()) == (200, True)
+    log = (tmp_path / "access.log").read_text()
+    assert f'"GET /api/v1/runs/{run.id}/events" 200' in log
+    assert "?" not in log
+    assert ticket not in log
+    assert KEY not in log
 
 
 # --- a restart of the server behind the proxy -------------------------------------------------------------------
@@ -350,7 +439,18 @@ async def test_the_documented_proxy_asks_who_it_is_and_passes_the_name_it_was_ca
 @pytest.fixture
 def life(tmp_path: Path) -> Iterator[Life]:
     find_nginx()
-    life = Life(tmp_path / "runs.db")
+    keys = tmp_path / "keys.json"
+    asyncio.run(KeyFile(keys).add(RECORD))
+    life = Life(tmp_path / "runs.db", "--keys", str(keys), "--trusted-proxy", "127.0.0.1")
+    yield life
+    end(life.process)
+
+
+@pytest.fixture
+def open_life(tmp_path: Path) -> Iterator[Life]:
+    """A server for a page that sends no key."""
+    find_nginx()
+    life = Life(tmp_path / "runs.db", "--insecure")
     yield life
     end(life.process)
 
@@ -366,7 +466,7 @@ async def test_a_restart_of_the_server_loses_and_doubles_nothing(
 ) -> None:
     """Our client comes back by itself; curl does with its cursor. nginx answers 502 in between."""
     gate = tmp_path / "gate"
-    life.start_run(gate=str(gate))
+    life.start_run(key=KEY, gate=str(gate))
     path = "/runs/a1/events"
     with proxy("as documented", tmp_path, port_of(life), certificate) as front:
         async with front.session() as session:
@@ -394,10 +494,10 @@ async def test_a_restart_of_the_server_loses_and_doubles_nothing(
 
 
 @pytest.mark.slow
-def test_the_page_of_the_docs_survives_the_502_of_a_restart(life: Life, tmp_path: Path, certificate: Path) -> None:
+def test_the_page_of_the_docs_survives_the_502_of_a_restart(open_life: Life, tmp_path: Path, certificate: Path) -> None:
     """An EventSource gives up after a 502; the page begins again behind the last event that it has seen."""
     find_node()
-    gate = tmp_path / "gate"
+    life, gate = open_life, tmp_path / "gate"
     life.start_run(gate=str(gate))
     snippet = tmp_path / "snippet.js"
     snippet.write_text(block_of("docs/agents.md", "js"))

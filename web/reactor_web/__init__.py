@@ -24,6 +24,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from reactor_web.app import create_app, mount
     from reactor_web.client import Client, RemoteRun, SyncClient
+    from reactor_web.guard.admission import principal_of
+    from reactor_web.guard.caps import Caps
+    from reactor_web.guard.guard import Guard
+    from reactor_web.guard.principal import Principal, Scope
+    from reactor_web.guard.tokens import JwtSettings
+    from reactor_web.hosting import protect
     from reactor_web.http.agent_input import AgentInput
     from reactor_web.http.middleware import only_looks
     from reactor_web.http.problems import Problem, problems
@@ -32,9 +38,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AgentInput",
+    "Caps",
     "Client",
+    "Guard",
+    "JwtSettings",
+    "Principal",
     "Problem",
     "RemoteRun",
+    "Scope",
     "Start",
     "SyncClient",
     "add_agent",
@@ -45,15 +56,22 @@ __all__ = [
     "create_app",
     "mount",
     "only_looks",
+    "principal_of",
     "problems",
+    "protect",
     "stream",
 ]
 
 _HOMES = {
     "AgentInput": "http.agent_input",
+    "Caps": "guard.caps",
     "Client": "client.client",
+    "Guard": "guard.guard",
+    "JwtSettings": "guard.tokens",
+    "Principal": "guard.principal",
     "Problem": "http.problems",
     "RemoteRun": "client.run",
+    "Scope": "guard.principal",
     "Start": "own",
     "SyncClient": "client.sync",
     "add_agent": "own",
@@ -64,7 +82,9 @@ _HOMES = {
     "create_app": "app",
     "mount": "app",
     "only_looks": "http.middleware",
+    "principal_of": "guard.admission",
     "problems": "http.problems",
+    "protect": "hosting",
     "stream": "streaming.stream",
 }
 """Name -> the module it is in. It is imported when it is asked for: a client needs nothing of a server."""

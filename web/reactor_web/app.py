@@ -11,18 +11,41 @@ from reactor.definition.workflow import Workflow
 from reactor.engine import Engine
 from reactor.events.values import named
 from reactor.registry import check_workflows
+from reactor_web.guard.access import GUARD, check_needs, guarded
 from reactor_web.guard.cors import allow_origin, check_origins
-from reactor_web.guard.hosts import LOOPBACK
-from reactor_web.hosting import run_engine, streams_in
-from reactor_web.http.keys import API_PREFIX, ENGINE, HOSTS, ORIGINS, SERVING
+from reactor_web.guard.guard import Guard
+from reactor_web.guard.hosts import LOOPBACK, check_hosts
+from reactor_web.guard.private import keep_private
+from reactor_web.guard.watch import Authorize
+from reactor_web.hosting import protect, run_engine, streams_in
+from reactor_web.http.keys import CREDENTIALS, ENGINE, HOSTS, ORIGINS, SERVING
+from reactor_web.http.prefix import API_PREFIX
 from reactor_web.http.problems import problems
 from reactor_web.http.serving import Serving, View
-from reactor_web.routes import all_events, client, commands, events, health, openapi, runs, sessions, socket, tools
+from reactor_web.routes import (
+    all_events,
+    client,
+    commands,
+    events,
+    health,
+    openapi,
+    problem_pages,
+    runs,
+    sessions,
+    socket,
+    tickets,
+    tools,
+)
 from reactor_web.routes import workflows as definitions
 from reactor_web.routes.methods import methods
 from reactor_web.streaming.streams import STREAMS
 
 PREFIX = "/api/v1"
+
+_RESOURCES = (
+    definitions, tools, runs, commands, sessions, events, all_events, socket, tickets, client, health, problem_pages,
+    openapi,
+)  # fmt: skip
 
 Workflows = Iterable[Workflow] | Workflow
 
@@ -32,8 +55,11 @@ def create_app(
     engine: Engine,
     workflows: Workflows = (),
     *,
+    guard: Guard | None = None,
+    authorize: Authorize | None = None,
     allowed_hosts: Iterable[str] = (),
     cors: Iterable[str] = (),
+    cors_credentials: bool = False,
     heartbeat: float | None = None,
     throttle: float | None = None,
     dialect: str = "native",
@@ -44,8 +70,11 @@ def create_app(
 
     It enters the engine when it starts, unless the engine was entered before, and drains it when it stops.
 
-    - ``allowed_hosts``: host names other than loopback under which a request may start or change runs (``*``: any).
-    - ``cors``: origins like ``https://app.example`` whose pages may ask, with credentials.
+    - ``guard``: who may ask, and how much. None: as ``protect`` or another ``mount`` of the application has said
+      before, else everybody on this machine, and nobody else.
+    - ``authorize``: ``authorize(request) -> Principal | None``, short for ``guard=Guard(authorize=...)``.
+    - ``allowed_hosts``: host names other than loopback under which it may be asked (``*``: any).
+    - ``cors``: origins like ``https://app.example`` whose pages may ask. ``cors_credentials``: with their cookies.
     - ``heartbeat`` (seconds), ``throttle`` (milliseconds), ``dialect``, ``compress``: what streams have where their
       query does not say otherwise. A dialect that has a pace of its own keeps it.
     - ``views``: pipelines of operators by the name that ``?view=`` asks for.
@@ -54,7 +83,8 @@ def create_app(
     """
     app = web.Application(middlewares=[problems])
     mount(
-        app, engine, workflows, allowed_hosts=allowed_hosts, cors=cors,
+        app, engine, workflows, guard=guard, authorize=authorize, allowed_hosts=allowed_hosts, cors=cors,
+        cors_credentials=cors_credentials,
         heartbeat=heartbeat, throttle=throttle, dialect=dialect, compress=compress, views=views,
     )  # fmt: skip
     return app
@@ -67,8 +97,11 @@ def mount(
     workflows: Workflows = (),
     *,
     prefix: str = PREFIX,
+    guard: Guard | None = None,
+    authorize: Authorize | None = None,
     allowed_hosts: Iterable[str] = (),
     cors: Iterable[str] = (),
+    cors_credentials: bool = False,
     heartbeat: float | None = None,
     throttle: float | None = None,
     dialect: str = "native",
@@ -81,27 +114,29 @@ def mount(
     ValueError. The engine is entered and drained with the application. The routes answer errors with problem documents;
     for your own handlers, give the application the middleware ``problems`` before you mount.
     """
-    _check(app, engine, prefix, allowed_hosts)
-    origins = check_origins(cors)
+    _check(app, engine, prefix)
+    hosts, origins = check_hosts(allowed_hosts), check_origins(cors)
+    guard = protect(app, _guard(app, guard, authorize), allowed_hosts=hosts)
     serving = Serving(heartbeat, throttle, dialect, compress, {} if views is None else views)
     for workflow in check_workflows(workflows):
         engine.register(workflow)
     # the middlewares of ``app`` wrap those of the routes: one that is in both would run twice for each request
-    api = web.Application(middlewares=[methods] if problems in app.middlewares else [problems, methods])
-    api[ENGINE], api[SERVING], api[ORIGINS] = engine, serving, origins
-    api.on_response_prepare.append(allow_origin)
-    api[HOSTS] = LOOPBACK | frozenset(allowed_hosts)
-    app[HOSTS] = api[HOSTS] | app.get(HOSTS, LOOPBACK)  # for routes of one's own
+    api = web.Application(middlewares=[*(() if problems in app.middlewares else (problems,)), methods, guarded])
+    api[ENGINE], api[SERVING], api[GUARD] = engine, serving, guard
+    api[ORIGINS], api[CREDENTIALS], api[HOSTS] = origins, cors_credentials, LOOPBACK | hosts
+    api.on_response_prepare.extend([allow_origin, keep_private])
     api[STREAMS] = streams_in(app)
     api[STREAMS].tell(engine.listeners)
-    for resource in (definitions, tools, runs, commands, sessions, events, all_events, socket, client, health, openapi):
-        api.add_routes(resource.routes())
+    for resource in _RESOURCES:
+        routes = resource.routes()
+        check_needs(routes)
+        api.add_routes(routes)
     app[API_PREFIX] = prefix
     run_engine(api, engine)
     app.add_subapp(prefix, api)
 
 
-def _check(app: object, engine: object, prefix: object, allowed_hosts: object) -> None:
+def _check(app: object, engine: object, prefix: object) -> None:
     """Raises TypeError or ValueError for an argument that ``mount`` cannot take: ``mount(app, "memory://")``."""
     if not isinstance(app, web.Application):
         raise TypeError(f"mount(app, engine): the app must be an aiohttp Application, not {named(app)}")
@@ -112,5 +147,16 @@ def _check(app: object, engine: object, prefix: object, allowed_hosts: object) -
         raise ValueError(f"{prefix!r} is not a prefix: it begins with / and does not end with /, like '/api/v1'")
     if any(resource.canonical == prefix for resource in app.router.resources()):
         raise ValueError(f"something is mounted under {prefix!r} already; give another prefix=")
-    if isinstance(allowed_hosts, str):
-        raise TypeError(f"allowed_hosts must be a list of names, not {allowed_hosts!r}: [{allowed_hosts!r}]")
+
+
+def _guard(app: web.Application, guard: Guard | None, authorize: Authorize | None) -> Guard:
+    """The guard that is given, else that of the application. Raises TypeError for both, and for what is no guard."""
+    if guard is None and authorize is None:
+        return app.get(GUARD) or Guard()
+    if guard is None:
+        return Guard(authorize=authorize)
+    if authorize is not None:
+        raise TypeError("give authorize= to the guard: Guard(authorize=...)")
+    if not isinstance(guard, Guard):  # pyright: ignore[reportUnnecessaryIsInstance]  # users without a type checker
+        raise TypeError(f"guard must be a Guard, not {named(guard)}")
+    return guard

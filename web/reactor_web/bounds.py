@@ -17,6 +17,8 @@ MAX_WAIT_SECONDS: Final = 300.0
 MAX_PAGE: Final = 1_000
 """Runs in one page of ``GET /runs``."""
 DEFAULT_PAGE: Final = 100
+BODY_SECONDS: Final = 30.0
+"""How long the body of a request may take to come."""
 MAX_GRACE_SECONDS: Final = 3_600
 """The longest ``grace`` of a cancel."""
 
@@ -63,6 +65,33 @@ AGENT_SENT_STATE_BYTES: Final = 4 * KIB
 AGENT_INTERRUPTS_BYTES: Final = 36 * KIB
 """Of the interrupts of one end; further ones follow when these are answered."""
 
+# JWTs, and the keys that they are checked with.
+MAX_TOKEN_BYTES: Final = 8 * KIB
+MAX_TOKEN_NAME_CHARS: Final = 256
+"""Of ``sub``, of a tenant, of a pattern and of the name of a key (``kid``)."""
+MAX_TOKEN_PATTERNS: Final = 100
+"""Of run ids, and of names of workflows."""
+MAX_LEEWAY_SECONDS: Final = 300.0
+KNOWN_TOKENS: Final = 1_000
+KNOWN_TOKEN_SECONDS: Final = 60.0
+"""How many tokens are not checked again, and for how long. Other keys end that at once."""
+MAX_JWKS_BYTES: Final = 1 * MIB
+MAX_JWKS_KEYS: Final = 100
+JWKS_LOOK_SECONDS: Final = 1.0
+"""How often a file is asked whether it has changed."""
+JWKS_FETCH_SECONDS: Final = 5.0
+"""How long a URL may take to answer."""
+JWKS_REFRESH_SECONDS: Final = 600.0
+"""Older keys are fetched again while requests go on with them."""
+JWKS_UNKNOWN_SECONDS: Final = 60.0
+"""How often a name of a key that is not in the set is a reason to fetch: anybody can make such names up."""
+JWKS_RETRY_SECONDS: Final = 60.0
+"""After a failure, as long as there are keys."""
+JWKS_FIRST_RETRY_SECONDS: Final = 5.0
+"""After a failure, while there are none and nobody is let in."""
+JWKS_LAST_GOOD_SECONDS: Final = 24 * 3_600.0
+"""How long keys are used whose source does not answer any more."""
+
 # One page of events (``Accept: application/json``).
 DEFAULT_EVENTS: Final = 1_000
 MAX_EVENTS: Final = 10_000
@@ -76,3 +105,22 @@ SOCKET_MESSAGE_BYTES: Final = 256 * KIB
 """Of one message that a client sends; a larger one closes the connection with 1009."""
 SOCKET_COMMANDS: Final = 16
 """Commands of one connection that are carried out at the same time; one more is answered with 429."""
+
+# Keys: what a key file may hold.
+KEYS: Final = 10_000
+KEY_FILE_BYTES: Final = 16 * MIB
+KEY_NAME_CHARS: Final = 100
+"""Of the name of a key, and of the tenant it is for."""
+KEY_PATTERNS: Final = 100
+"""Patterns of run ids, or of workflow names, that one key has."""
+KEY_FILE_SECONDS: Final = 1.0
+"""How often a server looks whether its key file has changed."""
+KEY_LOCK_SECONDS: Final = 10.0
+"""How long one who changes a key file waits for another who does."""
+
+# Who may ask, and how much.
+CAP_ENTRIES: Final = 100_000
+"""Pairs of a cap and who it is about that are counted in memory."""
+MAX_TICKETS: Final = 100_000
+MAX_TICKETS_OF_ONE: Final = 20_000
+"""Of one principal."""

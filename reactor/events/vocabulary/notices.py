@@ -54,6 +54,8 @@ class StreamClosing(TypedDict):
 
     reason: str
     """``shutdown``, ``log`` (the log failed; the run goes on when it answers), ``not_recovered`` or ``not_found``.
-    ``limit``, ``moved``, ``auth`` and ``lifetime`` are not written yet."""
+    ``limit``: a cap refuses the stream, and ``code`` says which. ``moved`` and ``auth`` are not written yet."""
     retry_ms: int
     """When to come back."""
+    code: NotRequired[str]
+    """Of ``limit``: why, as in ``docs/problems.md``."""

@@ -111,9 +111,9 @@ class RunStarted(TypedDict):
     idle: NotRequired[float]
     """Of a session: seconds without an event after which it is closed. Since 0.2."""
     by: NotRequired[str]
-    """Who started it. Not written yet."""
+    """Who started it, if known. Over HTTP: who asked, or else the address."""
     tenant: NotRequired[str]
-    """Whose run it is. Not written yet."""
+    """Whose run it is; missing for the default tenant."""
     traceparent: NotRequired[str]
     """The W3C trace context of whoever started it. Not written yet."""
 

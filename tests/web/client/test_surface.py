@@ -22,10 +22,12 @@ ONLY_HERE: dict[str, dict[str, str]] = {
         "log": "log.created is reserved for the engine: HTTP offers no log lines from outside",
         "spend": "HTTP offers no spending from outside",
         "committed": "each call returns once its event is in the log",
+        "tenant": "that of the credential",
     },
     "Session": {},
     "Engine": {
         "log": "the log is the server's",
+        "tenant": "that of the credential",
         "answers": "of the server",
         "clock": "of the server",
         "listeners": "of the server",
@@ -75,7 +77,10 @@ CHANGED: dict[str, str] = {
 }
 """Names that are another kind of thing."""
 
-WITHOUT: dict[str, str] = {"by": "the server notes the address that a command came from"}
+WITHOUT: dict[str, str] = {
+    "by": "the server notes who asks, or the address that a command came from",
+    "tenant": "that of the credential",
+}
 """Parameters that the counterpart does not have."""
 WITH: dict[str, str] = {"run": "of send: a run below, which is engine.descendant in process"}
 """Parameters that only the counterpart has."""

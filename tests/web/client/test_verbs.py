@@ -514,8 +514,9 @@ async def test_a_token_is_asked_for_again_after_a_401(is_async: bool) -> None:
                     await asked
                 assert caught.value.status == 401
         assert guarded.refused <= refused + 4
-        async with Client(url, token="t3") as client:
-            assert (await client.get(run.id)).status == "running"
+        for from_a_file in ("t3\n", lambda: " t3\r\n"):  # `reactor keys add > key`
+            async with Client(url, token=from_a_file) as client:
+                assert (await client.get(run.id)).status == "running"
     finally:
         await server.close()
 

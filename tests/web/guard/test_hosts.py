@@ -32,7 +32,7 @@ async def test_a_page_of_another_site_cannot_cancel_by_going(server: Server, hea
     async with server.events("r", "?on_disconnect=cancel", **headers) as stream:
         assert stream.status == 403
     async with server.events("r", **headers) as stream:
-        assert stream.status == 200
+        assert stream.status == (403 if "Host" in headers else 200)  # a name that is not ours is nobody's
         stream.response.close()
     await wait_until(lambda: not server.streams)
     run = await server.engine.get("r")

@@ -67,7 +67,7 @@ server {
 ```
 
 `proxy_buffering` may be on or off, since each stream says `X-Accel-Buffering: no`. [deploy.md](deploy.md) has a
-sample with a password.
+sample with TLS and keys.
 """
 
 SEEN = """\

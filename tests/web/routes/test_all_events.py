@@ -167,7 +167,7 @@ async def test_a_poll_for_some_runs_ends_with_their_next_event(server: Server) -
     await ended(server, "a")
     _, page = await server.get("/events?runs=a,g", Accept=JSON)
     poll = asyncio.ensure_future(server.get(f"/events?runs=a,g&after={page['cursor']}&wait=300", Accept=JSON))
-    await wait_until(lambda: server.engine._runs.windows.observers)  # type: ignore[reportPrivateUsage]
+    await wait_until(lambda: server.engine.tenant("").runs.windows.observers)  # type: ignore[reportPrivateUsage]
     await ended(server, "c")
     assert not poll.done()
     await server.start("gated", run_id="g")
@@ -213,7 +213,7 @@ async def test_pages_and_long_polls_of_all_runs(server: Server) -> None:
         assert seen == [json.loads(frame.data) for frame in frames]
     assert (await server.get(f"/events?after={cursor}&wait=0.01", Accept=JSON))[1]["events"] == []
     poll = asyncio.ensure_future(server.get(f"/events?after={cursor}&wait=300&workflow=gated", Accept=JSON))
-    await wait_until(lambda: server.engine._runs.windows.observers)  # type: ignore[reportPrivateUsage]
+    await wait_until(lambda: server.engine.tenant("").runs.windows.observers)  # type: ignore[reportPrivateUsage]
     await ended(server, "c")
     assert not poll.done()
     await server.start("gated", run_id="g")
@@ -259,7 +259,7 @@ async def test_the_stream_has_heartbeats_and_closes_with_the_server(server: Serv
         while b":\n:\n" not in stream.raw:
             stream.raw += await stream.response.content.readany()
         poll = asyncio.ensure_future(server.get("/events?wait=300", Accept=JSON))
-        await wait_until(lambda: len(server.engine._runs.windows.observers) == 2)  # type: ignore[reportPrivateUsage]
+        await wait_until(lambda: len(server.engine.tenant("").runs.windows.observers) == 2)  # type: ignore[reportPrivateUsage]
         stopping = asyncio.ensure_future(server.stop())
         closing = await stream.until("stream.closing")
         assert (json.loads(closing.data)["data"]["reason"], closing.id) == ("shutdown", "")

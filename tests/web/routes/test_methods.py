@@ -11,7 +11,7 @@ from reactor import Engine
 from reactor_web.routes.methods import _CHOOSING  # type: ignore[reportPrivateUsage]
 from tests.helpers.server import Server
 
-PATHS = {"id": "r", "name": "small", "task": "b", "file": "reactor.js"}
+PATHS = {"id": "r", "name": "small", "task": "b", "file": "reactor.js", "code": "too-many-streams"}
 
 
 def all_routes() -> dict[str, set[str]]:
@@ -27,7 +27,7 @@ def all_routes() -> dict[str, set[str]]:
 
 
 ROUTES = all_routes()
-NO_JSON = {"/docs", "/client/reactor.js"}
+NO_JSON = {"/docs", "/client/reactor.js", "/problems", "/problems/too-many-streams"}
 
 
 async def ended(server: Server) -> None:

@@ -16,7 +16,7 @@ class Bearer:
 
     def __init__(self, source: Token) -> None:
         self._source = source
-        self._now = source if isinstance(source, str) else None
+        self._now = source.strip() if isinstance(source, str) else None  # a file has a newline at its end
         self._asking = asyncio.Lock()
 
     async def get(self) -> str | None:
@@ -33,5 +33,6 @@ class Bearer:
         async with self._asking:
             if self._now == refused:
                 given = source()
-                self._now = await given if inspect.isawaitable(given) else given
+                now = await given if inspect.isawaitable(given) else given
+                self._now = now and now.strip()
         return None if self._now == refused else self._now

@@ -37,6 +37,8 @@ HEARTBEAT_SECONDS: Final = 15
 """What every stream asks for, whatever the server was mounted with: silence must mean the same here."""
 FIRST_WAIT_SECONDS: Final = 0.25
 LONGEST_WAIT_SECONDS: Final = 30.0
+_CLIENT: Final = {"Reactor-Client": "python"}
+"""Says that a refusal can have a status: this client sees it, and ``Retry-After``."""
 _ASK_AGAIN: Final = frozenset({408, 425, 429, 502, 503, 504})
 
 
@@ -65,7 +67,7 @@ class Connection:
         self.base = api_url(url)
         self.settings = settings
         self._token = Bearer(token)
-        self._headers = dict(headers)
+        self._headers = {**_CLIENT, **headers}
         self._session = session
         self._owns_session = session is None
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -45,6 +45,7 @@ OF_THE_ENGINE: Final[dict[str, type[ReactorError]]] = {
         errors.PlanError,
         errors.EngineClosed,
         errors.TooManyWaiting,
+        errors.TooManyTickets,
         errors.LogUnavailable,
         errors.LogLost,
     )
@@ -60,21 +61,22 @@ _OF_THE_DOCUMENT: Final = frozenset({"type", "title", "status", "detail", "error
 class RequestRefused(ReactorError):
     """The server refuses a request, for a reason that has no error in ``reactor``: it is no use to repeat it.
 
-    ``status``: of the answer, None if there was none; ``detail``: a sentence that says why.
+    ``status``: of the answer, None if there was none; ``detail``: why; ``code``: of docs/problems.md
     """
 
     url: str
     status: int | None
     detail: str
+    code: str | None
 
-    def __init__(self, url: str, status: int | None, detail: str) -> None:
+    def __init__(self, url: str, status: int | None, detail: str, code: str | None = None) -> None:
         answers = self._cannot if status is None else f"answers {status}"
-        super().__init__(f"{detail} ({url} {answers})", url=url, status=status, detail=detail)
+        super().__init__(f"{detail} ({url} {answers})", url=url, status=status, detail=detail, code=code)
 
     _cannot = "cannot be asked"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (type(self), (self.url, self.status, self.detail))
+        return (type(self), (self.url, self.status, self.detail, self.code))
 
 
 class StreamRefused(RequestRefused):
@@ -130,7 +132,8 @@ def error_of(url: str, status: int, body: bytes, reason: str | None) -> ReactorE
     detail = one_line(str(problem.get("detail") or problem.get("title") or reason or "no reason given"))
     kind = OF_THE_ENGINE.get(str(problem.get("error")))
     if kind is None:
-        return RequestRefused(url, status, detail)
+        code = problem.get("code")
+        return RequestRefused(url, status, detail, code if isinstance(code, str) else None)
     ids = {name: value for name, value in problem.items() if name not in _OF_THE_DOCUMENT and name[:1] != "_"}
     if "run_status" in problem:  # ``status`` of a problem document is HTTP's
         ids["status"] = problem["run_status"]

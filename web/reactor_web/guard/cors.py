@@ -10,12 +10,14 @@ from yarl import URL
 
 from reactor.events.values import named
 from reactor_web.http.body import NoBody
-from reactor_web.http.keys import ORIGINS
+from reactor_web.http.keys import CREDENTIALS, ORIGINS
 from reactor_web.http.middleware import add_vary
 from reactor_web.http.problems import Problem
 
-_ALLOW_HEADERS: Final = "Accept, Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Prefer"
-_EXPOSE_HEADERS: Final = "Link, Location, Preference-Applied, Retry-After, X-Workflow-Run-Id"
+_ALLOW_HEADERS: Final = (
+    "Accept, Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Prefer, Reactor-Client, traceparent"
+)
+_EXPOSE_HEADERS: Final = "Link, Location, Preference-Applied, Retry-After, WWW-Authenticate, X-Workflow-Run-Id"
 _MAX_AGE: Final = "600"
 """Seconds for which a browser need not ask again."""
 
@@ -56,7 +58,8 @@ async def allow_origin(request: web.Request, response: web.StreamResponse) -> No
     add_vary(response.headers, "Origin")
     if is_allowed_origin(request):
         response.headers["Access-Control-Allow-Origin"] = request.headers["Origin"]
-        response.headers["Access-Control-Allow-Credentials"] = "true"
+        if request.config_dict.get(CREDENTIALS):
+            response.headers["Access-Control-Allow-Credentials"] = "true"
         response.headers["Access-Control-Expose-Headers"] = _EXPOSE_HEADERS
 
 
@@ -67,7 +70,11 @@ def answer_options(request: web.Request, methods: Iterable[str]) -> web.Response
     if "Access-Control-Request-Method" in request.headers:
         if not is_allowed_origin(request):
             origin = request.headers.get("Origin", "")
-            raise Problem(403, f"pages of {origin[:100]!r} may not ask here; its operator can allow them: mount(cors=)")
+            raise Problem(
+                403,
+                f"pages of {origin[:100]!r} may not ask here; its operator can allow them: mount(cors=)",
+                code="forbidden-origin",
+            )
         headers |= {
             "Access-Control-Allow-Methods": allow,
             "Access-Control-Allow-Headers": _ALLOW_HEADERS,

@@ -10,8 +10,11 @@ settings      what a handler of the application sets of a stream
 body          the JSON of a request, and of a response
 agent_input   AgentInput: what an AG-UI client sends
 command       a command goes on when its client leaves
+passing       headers by which a stream passes caches, proxies and browsers
 middleware    only_looks: a middleware that need not see the end of a stream
 idempotency   a request with a key is carried out once
+prefix        where the routes are mounted
+codes         why a request is refused: a code for programs, a page for people
 problems      errors -> application/problem+json
 result        a run -> JSON
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
@@ -10,6 +11,7 @@ from aiohttp import web
 
 from reactor.definition.names import did_you_mean
 from reactor.events.values import json_kind
+from reactor_web import bounds
 from reactor_web.http.problems import Problem
 
 Kind = type | tuple[type, ...]
@@ -46,9 +48,18 @@ def json_response(body: Any, status: int = 200, headers: Mapping[str, str] | Non
     )
 
 
+async def read_body(request: web.Request) -> bytes:
+    """The bytes of the body, as many as the application allows. Raises Problem 408 where they do not come in time."""
+    try:
+        async with asyncio.timeout(bounds.BODY_SECONDS):
+            return await request.read()
+    except TimeoutError:
+        raise Problem(408, f"the body of the request has not come within {bounds.BODY_SECONDS:g} seconds") from None
+
+
 async def any_body(request: web.Request) -> object:
     """The body as JSON of any kind; an empty one is an empty object. Raises Problem 400."""
-    raw = await request.read()
+    raw = await read_body(request)
     try:
         return orjson.loads(raw) if raw.strip() else {}
     except orjson.JSONDecodeError as error:

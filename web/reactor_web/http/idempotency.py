@@ -20,6 +20,7 @@ from reactor.errors import LogLost, LogUnavailable, ReactorError
 from reactor.ports.stores import Idempotency
 from reactor.requests import check_key
 from reactor.runs.run import Run
+from reactor_web.http.body import read_body
 from reactor_web.http.problems import Problem
 from reactor_web.http.result import summary
 
@@ -46,6 +47,9 @@ class Claim:
 Act = Callable[[Claim, bool], Awaitable[Run]]
 """Carries the request out: ``act(claim, again)``. ``again``: perhaps that was done before a crash."""
 
+First = Callable[[], Awaitable[object]]
+"""Raises where a request cannot be carried out."""
+
 
 def idempotency_key(request: web.Request) -> str | None:
     """The key of a request; raises Problem 400 for one that cannot be a key."""
@@ -60,7 +64,7 @@ def idempotency_key(request: web.Request) -> str | None:
 async def digest_of(request: web.Request, key: bytes) -> str:
     """By this two requests are told apart: method, path, body. ``key``: of the log, since a body may hold secrets."""
     head = f"{request.method} {request.path}\n".encode()
-    return hmac.digest(key, head + await request.read(), "sha256").hex()
+    return hmac.digest(key, head + await read_body(request), "sha256").hex()
 
 
 class Repeats:
@@ -71,22 +75,25 @@ class Repeats:
         self._busy: dict[tuple[str, str], asyncio.Future[None]] = {}
         """By scope and key: requests that are being carried out."""
 
-    async def once(self, key: str, claim: Claim, act: Act, *, scope: str = "") -> Claim:
+    async def once(self, key: str, claim: Claim, act: Act, *, scope: str = "", first: First | None = None) -> Claim:
         """Carries a request out unless that was done before; returns its claim with the answer.
 
-        ``scope``: the id of the run that the key belongs to, if it does. Two requests with one key go one after the
-        other. Raises Problem 422 for a key that was used for another request, and what ``act`` raises.
+        ``scope``: the id of the run that the key belongs to, if it does. ``first`` is awaited before anything is kept
+        of a request that was not carried out before: after what it raises the key is as it was.
+
+        Two requests with one key go one after the other. Raises Problem 422 for a key that was used for another
+        request, and what ``act`` raises.
         """
         while (other := self._busy.get((scope, key))) is not None:
             await asyncio.wait({other})
         mine = self._busy[scope, key] = asyncio.get_running_loop().create_future()
         try:
-            return await self._once(key, claim, act, scope)
+            return await self._once(key, claim, act, scope, first)
         finally:
             del self._busy[scope, key]
             mine.set_result(None)
 
-    async def _once(self, key: str, claim: Claim, act: Act, scope: str) -> Claim:
+    async def _once(self, key: str, claim: Claim, act: Act, scope: str, first: First | None) -> Claim:
         kept = await self._store.answer(key, run_id=scope)
         before = None if kept is None else Claim(**orjson.loads(kept))
         if before is not None and before.state == _FAILED:
@@ -98,12 +105,14 @@ class Repeats:
         again = before is not None and before.state == _BEGUN
         claim = before if before is not None and again else claim
         if not again:
+            if first is not None:
+                await first()
             await self._keep(key, claim, scope)
         try:
             run = await act(claim, again)
         except (LogLost, LogUnavailable):
             raise  # nobody knows what was done: the key stays ``begun``
-        except (ReactorError, ValueError):
+        except (ReactorError, ValueError, Problem):
             await self._keep(key, replace(claim, state=_FAILED), scope)
             raise
         done = replace(claim, state=_DONE, body=orjson.dumps(summary(run)).decode())

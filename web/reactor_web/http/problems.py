@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from math import ceil
 from typing import Any, Final
 
 from aiohttp import web
@@ -11,7 +12,9 @@ from reactor import errors
 from reactor.events.shown import display_json
 from reactor.logger import get_logger
 from reactor.operators.select import InvalidPattern
+from reactor_web.http.codes import CODES
 from reactor_web.http.middleware import only_looks
+from reactor_web.http.prefix import page_of
 
 logger = get_logger("reactor.web")
 
@@ -40,18 +43,26 @@ STATUS: Final[dict[type[Exception], int]] = {
     errors.WorkflowError: 422,
     errors.PlanError: 422,
     errors.EngineClosed: 503,
+    errors.TooManyTickets: 503,
     errors.TooManyWaiting: 503,
     errors.LogUnavailable: 503,
     errors.LogLost: 503,
     InvalidPattern: 400,
 }
 
+CODE_OF: Final[dict[type[Exception], str]] = {
+    errors.TooManyTickets: "too-many-tickets",
+    errors.TooManyWaiting: "too-many-waiting",
+}
+
 TITLES: Final = {
     400: "Bad request",
+    401: "Unauthorized",
     403: "Forbidden",
     404: "Not found",
     405: "Method not allowed",
     406: "Not acceptable",
+    408: "Request timeout",
     409: "Conflict",
     410: "Gone",
     413: "Too large",
@@ -64,12 +75,21 @@ TITLES: Final = {
 }
 
 
+_ENDS: Final = ("too-many-connects",)
+"""After this refusal, and after 401, the connection ends: thousands may be refused, and each that stays open keeps a
+handler that waits for another request."""
+LOG_FAILS: Final = "the log of this server fails; its own log has the details"
+"""What a client is told in place of the words of a disk or a database."""
 BROKEN: Final = "something is broken here; the server's log has the details"
 """What a client is told of a bug."""
 
 
 class Problem(Exception):
-    """A request that cannot be answered: ``detail`` is one sentence that names what and where."""
+    """A request that cannot be answered: ``detail`` is one sentence that names what and where.
+
+    - ``code``: one of ``http.codes``, which has a page; any other is a member like all others.
+    - ``retry_after``: seconds after which to ask again.
+    """
 
     def __init__(self, status: int, detail: str, **members: Any) -> None:
         super().__init__(detail)
@@ -80,7 +100,9 @@ class Problem(Exception):
 def problem_document(status: int, detail: str, **members: Any) -> dict[str, Any]:
     """A problem document. ``members`` are added to it."""
     detail = detail.encode("utf-8", "replace").decode()  # may quote a header, whose bytes need not be text
-    return {"type": "about:blank", "title": TITLES.get(status, "Error"), "status": status, "detail": detail, **members}
+    code = _code_in(members)
+    title = TITLES.get(status, "Error") if code is None else CODES[code].title
+    return {"type": "about:blank", "title": title, "status": status, "detail": detail, **members}
 
 
 def document_of(error: Exception) -> dict[str, Any] | None:
@@ -90,24 +112,67 @@ def document_of(error: Exception) -> dict[str, Any] | None:
     known = next((kind for kind in type(error).__mro__ if kind in STATUS), None)
     if known is None:
         return None
+    if _is_of_log(error):
+        return problem_document(STATUS[known], LOG_FAILS, error=known.__name__)
     ids = {"error": known.__name__} | {name: value for name, value in vars(error).items() if value is not None}
     if "status" in ids:  # the run's status; in a problem document ``status`` is HTTP's
         ids["run_status"] = ids.pop("status")
+    if (code := CODE_OF.get(type(error))) is not None:
+        ids["code"] = code
     return problem_document(STATUS[known], str(error), **ids)
 
 
-def problem_response(status: int, detail: str, **members: Any) -> web.Response:
-    """A problem document as a response. ``members`` are added to it."""
-    return _respond(problem_document(status, detail, **members))
+def _is_of_log(error: Exception) -> bool:
+    """Whether an error has the words of a log: paths, SQL, whatever an adapter says."""
+    return isinstance(error, errors.LogUnavailable) or (isinstance(error, errors.LogLost) and bool(error.__cause__))
 
 
-def _respond(document: dict[str, Any]) -> web.Response:
-    """``display_json``: the members are a host's own, or what a client has sent, and may be no JSON."""
-    status = document["status"]
-    headers = {"Retry-After": "1"} if status == 503 else None
-    return web.Response(
-        status=status, body=display_json(document), content_type="application/problem+json", headers=headers
+def problem_response(status: int, detail: str, *, request: web.Request | None = None, **members: Any) -> web.Response:
+    """A problem document as a response. ``members`` are added to it.
+
+    ``request``: the one that is answered, by which a ``code`` is given the address of its page.
+    """
+    return respond_with(problem_document(status, detail, **members), request)
+
+
+def respond_with(document: dict[str, Any], request: web.Request | None = None) -> web.Response:
+    """A problem document as a response to ``request``."""
+    if request is not None:
+        document = with_type(document, request)
+    # ``display_json``: the members are a host's own, or what a client has sent, and may be no JSON
+    response = web.Response(
+        status=document["status"], body=display_json(document), content_type="application/problem+json"
     )
+    response.headers.update(_headers_of(document))
+    if document["status"] == 401 or document.get("code") in _ENDS:
+        response.force_close()
+    return response
+
+
+def with_type(document: dict[str, Any], request: web.Request) -> dict[str, Any]:
+    """The document, whose type is the page of its code where it has one."""
+    code = _code_in(document)
+    page = None if code is None else page_of(request, code)
+    return document if page is None else {**document, "type": page}
+
+
+def _headers_of(document: dict[str, Any]) -> dict[str, str]:
+    status, after = document["status"], document.get("retry_after")
+    headers: dict[str, str] = {}
+    if isinstance(after, int | float) and not isinstance(after, bool) and 0 <= after < 1e9:
+        headers["Retry-After"] = str(ceil(after))
+    elif status == 503:
+        headers["Retry-After"] = "1"
+    code = _code_in(document)
+    challenge = None if code is None else CODES[code].challenge
+    if status == 401 or (status == 403 and challenge is not None):
+        headers["WWW-Authenticate"] = challenge or "Bearer"
+    return headers
+
+
+def _code_in(members: dict[str, Any]) -> str | None:
+    code = members.get("code")
+    return code if isinstance(code, str) and code in CODES else None
 
 
 @only_looks
@@ -128,10 +193,12 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         raise  # the client has gone: there is nobody to answer
     except Exception as error:
         document = document_of(error)
+        if _is_of_log(error):
+            logger.warning("a request met a log that fails", method=request.method, path=request.path, exc_info=error)
         if document is None:
             logger.error("bug in a handler", method=request.method, path=request.path, exc_info=error)
             document = problem_document(500, BROKEN)
-        return _respond(document)
+        return respond_with(document, request)
 
 
 def _of_http_error(request: web.Request, error: web.HTTPException) -> web.StreamResponse:
@@ -143,7 +210,8 @@ def _of_http_error(request: web.Request, error: web.HTTPException) -> web.Stream
         410: "Gone",
         413: f"the body is above {request.client_max_size:,} bytes",
     }
-    response = problem_response(error.status, details.get(error.status, error.reason))
+    members = {"code": "body-too-large"} if error.status == 413 else {}
+    response = problem_response(error.status, details.get(error.status, error.reason), request=request, **members)
     for name in ("Allow",):
         if name in error.headers:
             response.headers[name] = error.headers[name]

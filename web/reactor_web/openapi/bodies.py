@@ -20,6 +20,10 @@ class Problem(TypedDict):
     """One sentence that says what is wrong and where."""
     error: NotRequired[str]
     """The class of ``reactor.errors`` that it is, where it is one: ``UnknownRun``."""
+    code: NotRequired[str]
+    """Why, for programs; `type` then leads to a page for people."""
+    retry_after: NotRequired[float]
+    """Seconds after which to ask again, as in `Retry-After`."""
 
 
 class Summary(TypedDict):
@@ -178,6 +182,25 @@ class Emitted(TypedDict):
 
     run_id: str
     seqs: list[int]
+
+
+class Ticket(TypedDict):
+    """What opens one stream."""
+
+    ticket: str
+    """As `?ticket=` of the stream."""
+    expires_in: float
+    """Seconds within which it is used for the first time."""
+
+
+class TicketBody(TypedDict):
+    """What a ticket is for: one run, or a stream of several."""
+
+    run_id: NotRequired[str]
+    filter: NotRequired[dict[str, Any]]
+    """Of `GET /events`: `runs` (a list), `workflow`, `parent`, `meta.<key>`. Empty: all runs."""
+    ttl: NotRequired[float]
+    """Seconds, at most 300; 60 if it is missing."""
 
 
 class StartBody(TypedDict):

@@ -15,7 +15,7 @@ from reactor.bounds import EVENT_TYPE
 from reactor.events.vocabulary import NOTICES, VOCABULARY
 from reactor_web.http.problems import TITLES
 from reactor_web.openapi.bodies import Problem
-from reactor_web.openapi.operations import EVENT_STREAM, OPERATIONS, Contents, Operation
+from reactor_web.openapi.operations import EVENT_STREAM, OPERATIONS, REFUSED, Contents, Operation
 from reactor_web.openapi.parameters import PARAMETERS
 
 Schema = dict[str, Any]
@@ -25,6 +25,8 @@ _PROBLEM: Final = "application/problem+json"
 _HEADERS: Final[dict[str, Schema]] = {
     "Location": {"description": "Where the run is.", "schema": {"type": "string"}},
     "Allow": {"description": "The methods that are possible here.", "schema": {"type": "string"}},
+    "Retry-After": {"description": "Seconds after which to ask again.", "schema": {"type": "integer", "minimum": 0}},
+    "WWW-Authenticate": {"description": "What says who asks.", "schema": {"type": "string"}},
 }
 
 
@@ -98,12 +100,16 @@ def _responses(operation: Operation, schemas: _Schemas) -> Schema:
             answer["headers"] = {"Location": _HEADERS["Location"]}
         responses[str(status)] = answer
     problem = {_PROBLEM: {"schema": schemas.of(Problem)}}
-    for status in (*operation.problems, 405, *(() if operation.method == "delete" else (406,))):
-        responses[str(status)] = {"description": TITLES.get(status, "Error"), "content": problem}
-    responses["405"]["headers"] = {"Allow": _HEADERS["Allow"]}
+    common = (*(() if operation.is_public else REFUSED), 405, *(() if operation.method == "delete" else (406,)))
+    for status in (*operation.problems, *common):
+        answer = responses[str(status)] = {"description": TITLES.get(status, "Error"), "content": problem}
+        if (header := _HEADER_OF.get(status)) is not None:
+            answer["headers"] = {header: _HEADERS[header]}
     return dict(sorted(responses.items()))
 
 
+_HEADER_OF: Final = {401: "WWW-Authenticate", 405: "Allow", 429: "Retry-After", 503: "Retry-After"}
+"""Status of a problem -> the header that it has besides."""
 _MEANINGS: Final = {
     101: "The connection is a WebSocket now.",
     200: "The answer.",

@@ -18,6 +18,8 @@ Contents = Mapping[str, Any]
 
 CHANGE: Final = (403, 415)
 """Of every request that changes something: its host name is not allowed, its content type is not JSON."""
+REFUSED: Final = (401, 403, 429)
+"""Of every operation that is not public: who asks is not known, may not do this, or does it too often."""
 CLOSED: Final = (503,)
 """The engine drains, or its log does not answer."""
 
@@ -37,7 +39,9 @@ class Operation:
     parameters: tuple[str, ...] = ()
     body: Contents = field(default_factory=dict[str, Any])
     problems: tuple[int, ...] = ()
-    """The status of each error, told by a problem document."""
+    """The status of each error, told by a problem document; those of ``REFUSED`` need not be named."""
+    is_public: bool = False
+    """Whether it is the same for everybody, so that nobody is asked who they are."""
 
 
 def _json(type: Any) -> Contents:
@@ -120,6 +124,11 @@ OPERATIONS: Final = (
         (*POSITIONS, "workflow", "parent", "runs", "limit.events", "wait"), problems=(400, 403, 406, 503),
     ),
     Operation(
+        "post", "/stream-tickets", "issueTicket", "events",
+        "A ticket for `?ticket=` of a stream whose client can send no header.",
+        {201: _json(bodies.Ticket)}, (), _json(bodies.TicketBody), (400, 413, 422, *CHANGE, *CLOSED),
+    ),
+    Operation(
         "post", "/runs/{id}/events", "emit", "events", "Says something in an open run.",
         {202: _json(bodies.Emitted)}, ("id", "Idempotency-Key"), _json(bodies.EmitBody | list[bodies.EmitBody]),
         _COMMAND_PROBLEMS,
@@ -136,13 +145,29 @@ OPERATIONS: Final = (
     _command("close", "closeSession", "Ends a session.", bodies.CloseBody, "Idempotency-Key"),
     Operation(
         "get", "/client/{file}", "getClientFile", "service", "A module of the JavaScript client, or its types.",
-        {200: {"text/javascript": str}, 304: None}, ("file",), problems=(404,),
+        {200: {"text/javascript": str}, 304: None}, ("file",), problems=(404,), is_public=True,
     ),
-    Operation("get", "/healthz", "getHealth", "service", "Whether the process answers.", {200: _json(bodies.Health)}),
+    Operation(
+        "get", "/healthz", "getHealth", "service", "Whether the process answers.", {200: _json(bodies.Health)},
+        is_public=True,
+    ),
     Operation(
         "get", "/readyz", "getReadiness", "service", "Whether the engine takes runs.",
-        {200: _json(bodies.Readiness)}, problems=CLOSED,
+        {200: _json(bodies.Readiness)}, problems=CLOSED, is_public=True,
     ),
-    Operation("get", "/openapi.json", "getOpenApi", "service", "This document.", {200: _json(dict[str, Any])}),
-    Operation("get", "/docs", "getDocs", "service", "A page that shows this document.", {200: {"text/html": str}}),
+    Operation(
+        "get", "/problems", "listProblems", "service", "The codes of refusals.",
+        {200: {"text/plain": str, "text/html": str}}, is_public=True,
+    ),
+    Operation(
+        "get", "/problems/{code}", "getProblem", "service", "What the code of a refusal means, and what to do.",
+        {200: {"text/plain": str, "text/html": str}}, ("code",), problems=(404,), is_public=True,
+    ),
+    Operation(
+        "get", "/openapi.json", "getOpenApi", "service", "This document.", {200: _json(dict[str, Any])}, is_public=True,
+    ),
+    Operation(
+        "get", "/docs", "getDocs", "service", "A page that shows this document.", {200: {"text/html": str}},
+        is_public=True,
+    ),
 )  # fmt: skip

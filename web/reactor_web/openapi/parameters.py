@@ -46,6 +46,7 @@ _IN_PATH: Final[_Parameters] = {
     "id": ({"type": "string", "pattern": RUN_ID.pattern}, "The id of a run."),
     "name": (_TEXT, "The name of a workflow."),
     "task": (_TEXT, "The id of a task."),
+    "code": ({"type": "string", "examples": ["too-many-streams"]}, "The `code` of a problem document."),
     "file": ({"type": "string", "examples": ["reactor.js"]}, "The name of a file."),
 }
 _IN_QUERY: Final[_Parameters] = {

@@ -15,13 +15,15 @@ from reactor.errors import RunExists
 from reactor.runs.run import Run
 from reactor_web.dialects.ag_ui.meta import Request, meta_of, request_of
 from reactor_web.dialects.ag_ui.quiet import is_quiet
+from reactor_web.guard.admission import author_of, count_stream
 from reactor_web.guard.hosts import guard_change
+from reactor_web.guard.seen import Seen, engine_of
 from reactor_web.http.agent_input import AgentInput, agent_input
 from reactor_web.http.command import carry_out
 from reactor_web.http.query import StreamOptions
 from reactor_web.http.settings import check_settings
 from reactor_web.own.resuming import Refused, answer
-from reactor_web.own.route import add_route, value_of
+from reactor_web.own.route import TALKS, add_route, value_of
 from reactor_web.own.start import Start, check_start, start_run
 from reactor_web.own.starts import json_of
 from reactor_web.own.threads import find, remember
@@ -70,19 +72,18 @@ def add_agent(
         begin.validate()
     elif not isinstance(begin, str) and not callable(begin):  # pyright: ignore[reportUnnecessaryIsInstance]  # users without a type checker
         raise TypeError(f"{path}: begin must be a workflow, its name, or a function(request, input)")
-    add_route(app, "POST", path, engine, partial(_post, engine, begin, StreamOptions(**settings)))
+    add_route(app, "POST", path, engine, partial(_post, begin, StreamOptions(**settings)), TALKS)
     if isinstance(begin, Workflow):
         engine.register(begin)
 
 
-async def _post(
-    engine: Engine, begin: Workflow | str | BeginAgent, options: StreamOptions, request: web.Request
-) -> web.StreamResponse:
+async def _post(begin: Workflow | str | BeginAgent, options: StreamOptions, request: web.Request) -> web.StreamResponse:
     guard_change(request)
     given = agent_input(await json_of(request))
     ids = Ids(given.thread_id, given.run_id)
+    await count_stream(request)
     try:
-        run, after = await _run_of(engine, begin, options, request, given)
+        run, after = await _run_of(engine_of(request), begin, options, request, given)
     except Refused as refused:
         return await stream_refusal(request, options, ids, str(refused), refused.code)
     location = location_of(request, run.id)
@@ -92,7 +93,7 @@ async def _post(
 
 
 async def _run_of(
-    engine: Engine,
+    engine: Seen,
     begin: Workflow | str | BeginAgent,
     options: StreamOptions,
     request: web.Request,
@@ -104,7 +105,7 @@ async def _run_of(
         if run is None:
             raise Refused("this thread has no run, so it has no interrupts", "unknown_interrupt")
         before = run.feed.last_seq if is_quiet(run.feed.state) else None
-        if await answer(run, given.resume, request.remote) and before is not None:
+        if await answer(run, given.resume, author_of(request)) and before is not None:
             return run, before
         return run, await began(request, run, options)
     if run is not None and _is_repeat(run, given):
@@ -127,7 +128,7 @@ def _is_repeat(run: Run, given: AgentInput) -> bool:
 
 
 async def _start(
-    engine: Engine, begin: Workflow | str | BeginAgent, request: web.Request, given: AgentInput, run_id: str
+    engine: Seen, begin: Workflow | str | BeginAgent, request: web.Request, given: AgentInput, run_id: str
 ) -> Run:
     start = await _begin(engine, begin, request, given)
     meta: Mapping[str, Any] = start.meta or {}
@@ -143,7 +144,7 @@ async def _start(
     return run
 
 
-async def _begin(engine: Engine, begin: Workflow | str | BeginAgent, request: web.Request, given: AgentInput) -> Start:
+async def _begin(engine: Seen, begin: Workflow | str | BeginAgent, request: web.Request, given: AgentInput) -> Start:
     if not isinstance(begin, Workflow | str):
         start = check_start(await value_of(begin(request, given)), "begin(request, input)")
         if isinstance(start, Start):

@@ -15,14 +15,16 @@ from reactor.errors import InvalidRunId, RunEnded, UnknownRun
 from reactor.events.state import RUN_ENDED
 from reactor.runs.run import Run
 from reactor_web.bounds import DEFAULT_HEARTBEAT_SECONDS
+from reactor_web.guard.admission import author_of, count_stream
 from reactor_web.guard.hosts import guard_change, guard_site
+from reactor_web.guard.seen import Seen, engine_of
 from reactor_web.http.body import ANYTHING, OBJECT, STRING, NoBody, json_body, json_response
 from reactor_web.http.command import carry_out
 from reactor_web.http.problems import Problem
 from reactor_web.http.query import StreamOptions, stream_options
 from reactor_web.http.result import summary
 from reactor_web.http.settings import check_settings
-from reactor_web.own.route import add_route, own_query, value_of
+from reactor_web.own.route import COMMANDS, FOLLOWS, STARTS_AND_SHOWS, add_route, own_query, value_of
 from reactor_web.own.start import Begin, Start, check_start, start_run
 from reactor_web.own.starts import json_of
 from reactor_web.own.turns import CHAT, Turn, read_turn
@@ -40,7 +42,6 @@ class _Chat:
     """What ``add_chat`` was given."""
 
     path: str
-    engine: Engine
     begin: Begin
     settings: Mapping[str, Any]
 
@@ -73,11 +74,11 @@ def add_chat(
         raise TypeError(f"{path}: begin must be a function(request, body) that returns a Start")
     if path.endswith("/"):
         raise ValueError(f"{path!r} is not the path of a chat: it must not end with /")
-    chat = _Chat(path, engine, begin, check_settings({"dialect": "ai-sdk", "heartbeat": heartbeat}))
-    add_route(app, "POST", path, engine, partial(_send, chat))
-    add_route(app, "GET", path + "/{id}/stream", engine, partial(_resume, chat))
-    add_route(app, "POST", path + "/{id}/stop", engine, partial(_stop, chat))
-    add_route(app, "POST", path + "/{id}/input", engine, partial(_answer, chat))
+    chat = _Chat(path, begin, check_settings({"dialect": "ai-sdk", "heartbeat": heartbeat}))
+    add_route(app, "POST", path, engine, partial(_send, chat), STARTS_AND_SHOWS)
+    add_route(app, "GET", path + "/{id}/stream", engine, partial(_resume, chat), FOLLOWS)
+    add_route(app, "POST", path + "/{id}/stop", engine, partial(_stop, chat), COMMANDS)
+    add_route(app, "POST", path + "/{id}/input", engine, partial(_answer, chat), COMMANDS)
 
 
 # --- a message ----------------------------------------------------------------------------------------------------
@@ -90,9 +91,12 @@ async def _send(chat: _Chat, request: web.Request) -> web.StreamResponse:
     body = await json_of(request)
     turn = read_turn(chat.path, body)
     options = StreamOptions(**chat.settings)
-    run_id, run = await _find_run(chat.engine, turn)
+    run_id, run = await _find_run(engine_of(request), turn)
     if run is None:
-        run = await carry_out(start_run(chat.engine, await _begun(chat, request, body, turn, run_id), again=True))
+        await count_stream(request)
+        run = await carry_out(
+            start_run(engine_of(request), await _begun(chat, request, body, turn, run_id), again=True)
+        )
     return await stream_to(request, run, options, may_hand_over=True)
 
 
@@ -103,7 +107,7 @@ async def _begun(chat: _Chat, request: web.Request, body: Any, turn: Turn, run_i
     return replace(begun, run_id=begun.run_id or run_id, meta={**(begun.meta or {}), **turn.meta})
 
 
-async def _find_run(engine: Engine, turn: Turn) -> tuple[str | None, Run | None]:
+async def _find_run(engine: Seen, turn: Turn) -> tuple[str | None, Run | None]:
     """The id for the run of a turn, and the run that answers it already."""
     attempt = 1
     while (run_id := turn.run_id(attempt)) is not None:
@@ -123,11 +127,11 @@ async def _find_run(engine: Engine, turn: Turn) -> tuple[str | None, Run | None]
 async def _run_of(chat: _Chat, request: web.Request) -> Run | None:
     """The newest run that goes on in the chat of the path, or the run of this id that a chat has started."""
     id = request.match_info["id"]
-    for run in reversed(chat.engine.running()):
+    for run in reversed(engine_of(request).running()):
         if (run.state.meta or {}).get(CHAT) == id:
             return run
     try:
-        run = await chat.engine.get(id)
+        run = await engine_of(request).get(id)
     except (UnknownRun, InvalidRunId):
         return None
     return run if CHAT in (run.state.meta or {}) else None
@@ -154,7 +158,7 @@ async def _stop(chat: _Chat, request: web.Request) -> web.Response:
     run = await _run_of(chat, request)
     if run is not None and body.get("activeStreamId") in (None, run.id):
         try:
-            await carry_out(run.request_cancel(reason="stopped", by=request.remote))
+            await carry_out(run.request_cancel(reason="stopped", by=author_of(request)))
         except RunEnded:
             pass
     return json_response({"success": True})
@@ -170,5 +174,5 @@ async def _answer(chat: _Chat, request: web.Request) -> web.Response:
     if run is None:
         id = request.match_info["id"][:100]
         raise UnknownRun(f"nothing goes on in the chat {id!r}, and no chat has started a run {id!r}", run_id=id)
-    await carry_out(run.send(body["task"], body["value"], key=body.get("key"), by=request.remote))
+    await carry_out(run.send(body["task"], body["value"], key=body.get("key"), by=author_of(request)))
     return json_response(summary(run), 202)

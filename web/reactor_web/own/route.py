@@ -11,8 +11,13 @@ from aiohttp import web
 
 from reactor.engine import Engine
 from reactor.events.values import named
+from reactor.runs.run import Run
+from reactor_web.guard.access import Need, guard_of, let_in, let_out
+from reactor_web.guard.caps import Limited
+from reactor_web.guard.limited import answer_limited
+from reactor_web.guard.principal import Scope
 from reactor_web.hosting import run_engine, streams_in
-from reactor_web.http.keys import OWN_ENGINE
+from reactor_web.http.keys import OWN_ROUTE
 from reactor_web.http.problems import Problem, problems
 
 IdFrom: TypeAlias = str | Callable[[web.Request], str | Awaitable[str]]
@@ -25,8 +30,19 @@ _ENGINES: Final = web.AppKey("reactor_own_engines", list[Engine])
 _IN_PATH: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)")
 
 
-def add_route(app: web.Application, method: str, path: str, engine: Engine, handle: Handler) -> None:
+READS: Final = Need((Scope.READ,))
+FOLLOWS: Final = Need((Scope.READ,), takes_ticket=True)
+STARTS: Final = Need((Scope.RUN,))
+STARTS_AND_SHOWS: Final = Need((Scope.READ, Scope.RUN))
+COMMANDS: Final = Need((Scope.CONTROL,))
+TALKS: Final = Need((Scope.READ, Scope.RUN, Scope.CONTROL))
+"""Of an agent: its requests start runs, and answer their questions."""
+
+
+def add_route(app: web.Application, method: str, path: str, engine: Engine, handle: Handler, need: Need) -> None:
     """Adds a route whose errors are problem documents, and whose engine lives with the application.
+
+    Who may ask is said by the guard of ``mount`` or ``protect`` in the same application.
 
     Raises TypeError for an ``app`` or ``engine`` that is none, and what aiohttp raises for a path.
     """
@@ -35,9 +51,18 @@ def add_route(app: web.Application, method: str, path: str, engine: Engine, hand
     if not isinstance(engine, Engine):  # pyright: ignore[reportUnnecessaryIsInstance]  # users without a type checker
         raise TypeError(f"the engine must be an Engine, not {named(engine)}")
 
+    async def guarded(request: web.Request) -> web.StreamResponse:
+        request[OWN_ROUTE] = True
+        try:
+            await let_in(request, need, guard_of(request), engine)
+            return await handle(request)
+        except Limited as limited:
+            return answer_limited(request, limited)
+        finally:
+            let_out(request)
+
     async def handler(request: web.Request) -> web.StreamResponse:
-        request[OWN_ENGINE] = engine
-        return await problems(request, handle)
+        return await problems(request, guarded)
 
     app.router.add_route(method, path, handler)
     if method == "GET":
@@ -90,5 +115,5 @@ def names_in(path: str) -> tuple[str, ...]:
 
 
 async def value_of(result: Any) -> Any:
-    """What a function of the host returns, which may be async."""
-    return await result if isawaitable(result) else result
+    """What a function of the host returns, which may be async. A run can be awaited, too, but then for its end."""
+    return await result if isawaitable(result) and not isinstance(result, Run) else result

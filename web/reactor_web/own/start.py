@@ -10,10 +10,10 @@ from aiohttp import web
 
 from reactor.definition.policy import Budget
 from reactor.definition.workflow import Workflow
-from reactor.engine import Engine
 from reactor.errors import RunExists
 from reactor.events.values import named
 from reactor.runs.run import Run
+from reactor_web.guard.seen import Seen
 
 AnswerKind: TypeAlias = Literal["auto", "stream", "batch", "created"]
 """``stream``: the run as it happens. ``batch``: its result, once it has ended. ``created``: its id, at once.
@@ -60,7 +60,7 @@ def check_answer(answer: object) -> None:
         raise ValueError(f"answer= must be {', '.join(ANSWERS[:-1])} or {ANSWERS[-1]}, not {answer!r}")
 
 
-async def start_run(engine: Engine, start: Start, *, again: bool = False) -> Run:
+async def start_run(engine: Seen, start: Start, *, again: bool = False) -> Run:
     """Starts a run. One with an id may have been started before: the same start gives the same run.
 
     Raises RunExists where it was started differently; with ``again`` that run is the answer, too.

@@ -13,8 +13,11 @@ from aiohttp import web
 from reactor.engine import Engine
 from reactor.runs.run import Run
 from reactor_web.dialects import find
+from reactor_web.guard.access import check_shows
+from reactor_web.guard.admission import count_stream
 from reactor_web.guard.hosts import guard_change
-from reactor_web.http.body import json_response
+from reactor_web.guard.seen import engine_of
+from reactor_web.http.body import json_response, read_body
 from reactor_web.http.command import carry_out
 from reactor_web.http.idempotency import idempotency_key
 from reactor_web.http.negotiation import asks_for
@@ -24,7 +27,7 @@ from reactor_web.http.result import summary
 from reactor_web.http.settings import StreamSettings, check_settings
 from reactor_web.own.batch import batch_response
 from reactor_web.own.refusal import REFUSED, refuse
-from reactor_web.own.route import add_route, value_of
+from reactor_web.own.route import STARTS, add_route, value_of
 from reactor_web.own.start import AnswerKind, Begin, Start, check_answer, check_start, start_run
 from reactor_web.routes.starting import ends_within, location_of, start_once
 from reactor_web.streaming.stream import stream_to
@@ -64,15 +67,14 @@ def add_start(
     check_answer(answer)
     fixed = {"dialect": "native", **options}
     check_settings(fixed)  # now, not with the first request
-    route = _Route(engine, begin, answer, fixed)
-    add_route(app, "POST", path, engine, partial(_start, route))
+    route = _Route(begin, answer, fixed)
+    add_route(app, "POST", path, engine, partial(_start, route), STARTS)
 
 
 class _Route:
     """What ``add_start`` was given."""
 
-    def __init__(self, engine: Engine, begin: Begin, answer: AnswerKind, settings: dict[str, Any]) -> None:
-        self.engine = engine
+    def __init__(self, begin: Begin, answer: AnswerKind, settings: dict[str, Any]) -> None:
         self.begin = begin
         self.answer: AnswerKind = answer
         self.settings = settings
@@ -94,14 +96,20 @@ class _Route:
 async def _start(route: _Route, request: web.Request) -> web.StreamResponse:
     guard_change(request)
     options, kind = route.options(request), route.kind(request)
+    if kind != "created":
+        check_shows(request)
+        await count_stream(request)
     body = await json_of(request)
     try:
         begun = check_start(await value_of(route.begin(request, body)), "begin(request, body)")
         if isinstance(begun, Start):  # what it says of the answer is checked before anything starts
             options, kind = route.options(request, begun.dialect), route.kind(request, begun.answer)
+            if kind != "created":
+                check_shows(request)
+                await count_stream(request)
             run = await _started(route, request, begun)
         else:
-            run = begun
+            run = engine_of(request).check_given(begun, "begin(request, body)")
     except REFUSED as error:
         if kind != "stream":
             raise
@@ -119,19 +127,20 @@ async def _start(route: _Route, request: web.Request) -> web.StreamResponse:
 
 async def _started(route: _Route, request: web.Request, start: Start) -> Run:
     key = idempotency_key(request)
+    engine_of(request).check_new(start.run_id, start.workflow)
     if key is None:
-        return await carry_out(start_run(route.engine, start))
+        return await carry_out(start_run(engine_of(request), start))
 
     def again(run_id: str | None, again: bool) -> Any:
-        return start_run(route.engine, replace(start, run_id=run_id), again=again)
+        return start_run(engine_of(request), replace(start, run_id=run_id), again=again)
 
     done = await start_once(request, key, again, start.run_id)
-    return await route.engine.get(done.run_id)
+    return await engine_of(request).get(done.run_id)
 
 
 async def json_of(request: web.Request) -> Any:
     """The JSON of a request, whatever it is; ``{}`` for none. In a thread where it is large."""
-    raw = await request.read()
+    raw = await read_body(request)
     try:
         load = asyncio.to_thread(orjson.loads, raw) if len(raw) > 100_000 else None
         return orjson.loads(raw or b"{}") if load is None else await load

@@ -9,11 +9,12 @@ from aiohttp import web
 
 from reactor.engine import Engine
 from reactor_web.dialects import Shows, find
+from reactor_web.guard.seen import engine_of
 from reactor_web.http.body import json_response
 from reactor_web.http.query import StreamOptions
 from reactor_web.http.result import full
 from reactor_web.http.settings import check_settings
-from reactor_web.own.route import IdFrom, add_route, check_id_from, id_of
+from reactor_web.own.route import READS, IdFrom, add_route, check_id_from, id_of
 from reactor_web.streaming.streams import streams_of
 
 
@@ -36,12 +37,11 @@ def add_state(
     found = find(stream.dialect, stream.own)
     if dialect != "native" and not isinstance(found, Shows):
         raise ValueError(f"{path}: the dialect {dialect} has no form for clients that ask for the state")
-    add_route(app, "GET", path, engine, partial(_show, engine, id_from, stream, found))
+    add_route(app, "GET", path, engine, partial(_show, id_from, stream, found), READS)
 
 
-async def _show(
-    engine: Engine, id_from: IdFrom, options: StreamOptions, dialect: object, request: web.Request
-) -> web.Response:
+async def _show(id_from: IdFrom, options: StreamOptions, dialect: object, request: web.Request) -> web.Response:
+    engine = engine_of(request)
     run = await engine.get(await id_of(request, id_from))
     if not isinstance(dialect, Shows):
         return json_response(await full(run, engine.not_recovered.get(run.id)))

@@ -14,7 +14,9 @@ from reactor.engine import Engine
 from reactor.errors import UnknownRun
 from reactor.runs.run import Run
 from reactor_web.dialects import find
+from reactor_web.guard.admission import count_stream, count_waiting
 from reactor_web.guard.hosts import guard_site
+from reactor_web.guard.seen import engine_of
 from reactor_web.http.command import carry_out
 from reactor_web.http.negotiation import accepts
 from reactor_web.http.problems import Problem
@@ -22,7 +24,18 @@ from reactor_web.http.query import Others, StreamOptions, stream_options
 from reactor_web.http.serving import View, check_view
 from reactor_web.http.settings import StreamSettings, check_settings
 from reactor_web.own.refusal import REFUSED, refuse
-from reactor_web.own.route import IdFrom, add_route, check_id_from, id_of, id_or_none, names_in, own_query, value_of
+from reactor_web.own.route import (
+    FOLLOWS,
+    STARTS_AND_SHOWS,
+    IdFrom,
+    add_route,
+    check_id_from,
+    id_of,
+    id_or_none,
+    names_in,
+    own_query,
+    value_of,
+)
 from reactor_web.own.start import BeginGet, check_start, start_run
 from reactor_web.streaming.pipeline.kept import run_started
 from reactor_web.streaming.stream import stream_to
@@ -65,8 +78,8 @@ def add_stream(
         raise ValueError(f"{path}: match= names {', '.join(sorted(unknown))}, which the path does not have")
     fixed = {"dialect": "native", **options}
     check_settings(fixed, has_view=view is not None)  # now, not with the first request
-    route = _Route(engine, id_from, start, tuple(match), view, fixed)
-    add_route(app, "GET", path, engine, partial(_follow, route))
+    route = _Route(id_from, start, tuple(match), view, fixed)
+    add_route(app, "GET", path, engine, partial(_follow, route), FOLLOWS if start is None else STARTS_AND_SHOWS)
 
 
 class _Route:
@@ -74,14 +87,12 @@ class _Route:
 
     def __init__(
         self,
-        engine: Engine,
         id_from: IdFrom,
         start: BeginGet | None,
         match: tuple[str, ...],
         view: View | None,
         settings: dict[str, Any],
     ) -> None:
-        self.engine = engine
         self.id_from = id_from
         self.start = start
         self.match = match
@@ -125,10 +136,11 @@ async def _follow(route: _Route, request: web.Request) -> web.StreamResponse:
     run_id = await id_of(request, route.id_from)
     if not options.await_run:
         return await _follow_run(route, request, run_id)
-    pending = route.engine.wait_for(run_id)  # before asking for the run, which may start in between
+    pending = engine_of(request).wait_for(run_id)  # before asking for the run, which may start in between
     try:
         return await _follow_run(route, request, run_id)
     except UnknownRun:
+        await count_waiting(request, pending)
         matching = asyncio.ensure_future(_matching(route, request, pending))
         try:
             return await stream_to(request, matching, options, may_hand_over=True, run_id=run_id)
@@ -139,7 +151,7 @@ async def _follow(route: _Route, request: web.Request) -> web.StreamResponse:
 
 
 async def _follow_run(route: _Route, request: web.Request, run_id: str) -> web.StreamResponse:
-    run = await route.check_match(request, await route.engine.get(run_id))
+    run = await route.check_match(request, await engine_of(request).get(run_id))
     return await stream_to(request, run, route.options(request, run), may_hand_over=True)
 
 
@@ -153,14 +165,15 @@ async def _started(route: _Route, start: BeginGet, request: web.Request) -> Run:
     comes_back = bool(request.headers.get("Last-Event-ID") or request.query.get("after"))
     if run_id is not None:
         try:
-            return await route.check_match(request, await route.engine.get(run_id))
+            return await route.check_match(request, await engine_of(request).get(run_id))
         except UnknownRun:
             if comes_back:
                 raise  # it has followed a run that is gone: nobody asked for another one
     guard_site(request)
+    await count_stream(request, run_id or "")
     begun = check_start(await value_of(start(request)), "start(request)")
     if isinstance(begun, Run):
-        return begun
+        return engine_of(request).check_given(begun, "start(request)")
     if comes_back and run_id is None and begun.run_id is None:
         raise Problem(400, "the stream cannot go on where it broke off: its URL names no run; this would start another")
-    return await carry_out(start_run(route.engine, replace(begun, run_id=run_id or begun.run_id), again=True))
+    return await carry_out(start_run(engine_of(request), replace(begun, run_id=run_id or begun.run_id), again=True))

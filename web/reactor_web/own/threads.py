@@ -10,9 +10,9 @@ import hashlib
 from typing import Final, NamedTuple
 
 from reactor.bounds import RUN_ID
-from reactor.engine import Engine
 from reactor.errors import UnknownRun
 from reactor.runs.run import Run
+from reactor_web.guard.seen import Seen
 
 _MAX_CHARS: Final = 56
 """A run id has at most 64, and its number in the thread needs some of them."""
@@ -35,7 +35,7 @@ def first_id(thread_id: str) -> str:
     return f"thread-{hashlib.blake2b(thread_id.encode(), digest_size=16).hexdigest()}"
 
 
-async def find(engine: Engine, thread_id: str) -> Place:
+async def find(engine: Seen, thread_id: str) -> Place:
     """The newest run of a thread. It is looked for from the one that was remembered last."""
     first = first_id(thread_id)
     kept = await engine.answers.answer(_key(first))
@@ -47,7 +47,7 @@ async def find(engine: Engine, thread_id: str) -> Place:
     return Place(run, _id(first, newest + 1))
 
 
-async def remember(engine: Engine, thread_id: str, run_id: str) -> None:
+async def remember(engine: Seen, thread_id: str, run_id: str) -> None:
     """This run of the thread is its newest one. Without it the search begins with an older one, and finds it too."""
     first = first_id(thread_id)
     number = run_id.removeprefix(f"{first}{_NUMBER}") if run_id != first else "1"
@@ -62,7 +62,7 @@ def _key(first: str) -> str:
     return f"\nag-ui {first}"  # no ``Idempotency-Key`` can be this, because no header has a line end
 
 
-async def _get(engine: Engine, run_id: str) -> Run | None:
+async def _get(engine: Seen, run_id: str) -> Run | None:
     try:
         return await engine.get(run_id)
     except UnknownRun:

@@ -8,10 +8,12 @@ commands     what can be asked of an open run: cancel, pause, resume, input, emi
 events       ``/runs/{id}/events``: follow a run, or read pages of its events
 all_events   ``/events``: the events of all runs
 socket       ``/runs/{id}/ws``: its events and commands on one WebSocket
+tickets      ``/stream-tickets``: what opens a stream whose client can send no header
 sessions     what is said in a run: events, and the close of a session
 methods      what holds for all of them: OPTIONS, and 406
 starting     what the routes that start a run share
 client       ``/client/{file}``: the modules of the JavaScript client
 health       ``/healthz`` and ``/readyz``
+problem_pages  ``/problems``: what the codes of refusals mean
 openapi      ``/openapi.json``, and a page that shows it
 """

@@ -12,12 +12,14 @@ from multidict import MultiDict, MultiMapping
 
 from reactor.runs.all_events import AllEvents, check_runs
 from reactor.runs.positions import TreeCursor
-from reactor_web.http.keys import ENGINE
+from reactor_web.guard.access import needs
+from reactor_web.guard.principal import Scope
+from reactor_web.guard.seen import engine_of
 from reactor_web.http.negotiation import must_choose
 from reactor_web.http.parameters import one
 from reactor_web.http.problems import Problem
 from reactor_web.http.query import OF_A_POSITION_PAGE, OF_POSITIONS, StreamOptions, page_options
-from reactor_web.routes.events import FORMS, answer_page, options_of, wait_of
+from reactor_web.routes.events import FORMS, answer_page, count_page, options_of, wait_of
 from reactor_web.routes.methods import chooses_form
 from reactor_web.streaming.forms.page import PAGES
 from reactor_web.streaming.forms.position_page import PositionPageReader
@@ -32,12 +34,13 @@ def routes() -> list[web.RouteDef]:
     return [web.get("/events", follow_all)]
 
 
+@needs(Scope.READ, ticket=True)
 @chooses_form
 async def follow_all(request: web.Request) -> web.StreamResponse:
     """The events of all runs after the cursor: first what the log has, then live; or one page of them."""
     form = must_choose(request.headers.get("Accept"), FORMS)
     selected = _select(request.query)
-    if not request.app[ENGINE].has_all_events:
+    if not engine_of(request).has_all_events:
         raise Problem(400, "the log of this server does not keep the order of all runs: follow them one by one")
     if form not in PAGES:
         options = options_of(request, form, selected.rest, (*OF_POSITIONS, *_OF_A_SELECTION))
@@ -47,6 +50,7 @@ async def follow_all(request: web.Request) -> web.StreamResponse:
         return await stream_positions(request, options, _events(request, selected, options))
     names = (*OF_A_POSITION_PAGE, *_OF_A_SELECTION)
     wanted = page_options(selected.rest, request.headers.get("Last-Event-ID"), names)
+    await count_page(request, wanted)
     events = _events(request, selected, wanted.stream)
     page = await PositionPageReader(events, wanted, streams_of(request).closing).read(wait_of(request, wanted))
     return answer_page(request, form, page)
@@ -86,4 +90,4 @@ def _is_of_selection(name: str) -> bool:
 def _events(request: web.Request, selected: _Selected, options: StreamOptions) -> AllEvents:
     after = TreeCursor(options.after or 0, options.part)
     workflow, parent, meta, runs, _ = selected
-    return request.app[ENGINE].all_events(after, workflow=workflow, parent=parent, meta=meta, runs=runs)
+    return engine_of(request).all_events(after, workflow=workflow, parent=parent, meta=meta, runs=runs)

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 from aiohttp import web
 
+from reactor_web.guard.access import public
 from reactor_web.http.body import NoBody
 from reactor_web.http.negotiation import encoding, must_choose
 from reactor_web.http.problems import Problem
@@ -84,6 +85,7 @@ def _is_served(entry: Traversable) -> bool:
     return entry.name.endswith(SERVED) and entry.is_file()
 
 
+@public
 @chooses_form
 async def get_file(request: web.Request) -> web.Response:
     """A file, or 304 where the client has it."""

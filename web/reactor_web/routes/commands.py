@@ -9,16 +9,19 @@ from aiohttp import web
 
 from reactor.bounds import CANCEL_GRACE_SECONDS
 from reactor.definition.names import known_names
-from reactor.engine import Engine
 from reactor.errors import RunExists, UnknownTask
 from reactor.events.exact import is_same_json
 from reactor.runs.run import Run
 from reactor_web.bounds import MAX_GRACE_SECONDS
+from reactor_web.guard.access import needs
+from reactor_web.guard.admission import author_of
 from reactor_web.guard.hosts import guard_change
+from reactor_web.guard.principal import Scope
+from reactor_web.guard.repeated import repeats_of
+from reactor_web.guard.seen import Seen, engine_of
 from reactor_web.http.body import ANYTHING, NUMBER, OBJECT, STRING, Kind, json_body, json_response
 from reactor_web.http.command import carry_out
 from reactor_web.http.idempotency import Claim, digest_of, idempotency_key
-from reactor_web.http.keys import ENGINE, repeats_of
 from reactor_web.http.problems import Problem
 from reactor_web.http.result import summary
 from reactor_web.routes.starting import location_of, start_once
@@ -42,12 +45,12 @@ def routes() -> list[web.RouteDef]:
 class Given(NamedTuple):
     """A command as it came."""
 
-    engine: Engine
+    engine: Seen
     run_id: str
     members: dict[str, Any]
     """Of kinds that are checked."""
     by: str | None
-    """The address it came from."""
+    """Who asks, for the log."""
 
 
 async def cancel(given: Given) -> dict[str, Any]:
@@ -57,7 +60,7 @@ async def cancel(given: Given) -> dict[str, Any]:
     if not 0 <= grace <= MAX_GRACE_SECONDS:
         raise Problem(422, f"grace must be 0 to {MAX_GRACE_SECONDS} seconds")
     reason = members.get("reason", "requested")
-    command = given.engine.cancel(given.run_id, float(grace), task=members.get("task"), reason=reason, by=given.by)
+    command = given.engine.cancel(given.run_id, float(grace), task=members.get("task"), reason=reason)
     return summary(await carry_out(command))
 
 
@@ -95,6 +98,7 @@ async def emit(given: Given) -> dict[str, Any]:
         raise Problem(422, "an event must have a type: {type, data?, task?}")
     run = await given.engine.get(given.run_id)
     event = {name: members[name] for name in ("type", "data", "task") if name in members}
+    await given.engine.allow_emit(1)
     return {**summary(run), "seqs": await carry_out(run.emit_all([event], key=members.get("key")))}
 
 
@@ -124,7 +128,7 @@ async def asked_run(given: Given) -> Run:
     return await given.engine.descendant(given.run_id, given.members.get("run", given.run_id))
 
 
-async def carry_out_send(engine: Engine, run: Run, command: Coroutine[Any, Any, T]) -> T:
+async def carry_out_send(engine: Seen, run: Run, command: Coroutine[Any, Any, T]) -> T:
     """Where the run has no such task, the error names the runs below in which a task of this name asks."""
     try:
         return await carry_out(command)
@@ -146,21 +150,25 @@ async def carry_out_send(engine: Engine, run: Run, command: Coroutine[Any, Any, 
 # --- over HTTP --------------------------------------------------------------------------------------------------
 
 
+@needs(Scope.CONTROL)
 async def cancel_run(request: web.Request) -> web.Response:
     """``cancel``."""
     return json_response(await cancel(await _given(request, "cancel")), 202)
 
 
+@needs(Scope.CONTROL)
 async def pause_run(request: web.Request) -> web.Response:
     """``pause``."""
     return json_response(await pause(await _given(request, "pause")), 202)
 
 
+@needs(Scope.CONTROL)
 async def resume_run(request: web.Request) -> web.Response:
     """``resume``."""
     return json_response(await resume(await _given(request, "resume")), 202)
 
 
+@needs(Scope.CONTROL)
 async def send_input(request: web.Request) -> web.Response:
     """``send``; with an ``Idempotency-Key`` once."""
     given = await _given(request, "input")
@@ -192,11 +200,12 @@ async def _was_received(run: Run, task: str, value: Any, key: str | None, after:
     return False
 
 
+@needs(Scope.CONTROL)
 async def retry_run(request: web.Request) -> web.Response:
     """Starts a new run with the same input, which takes over what completed in this one. ``Location`` names it."""
     guard_change(request)
     body = await json_body(request, {"run_id": STRING})
-    engine, old, wanted = request.app[ENGINE], request.match_info["id"], body.get("run_id")
+    engine, old, wanted = engine_of(request), request.match_info["id"], body.get("run_id")
     key = idempotency_key(request)
     if key is None:
         run = await carry_out(engine.retry(old, new_run_id=wanted))
@@ -210,7 +219,7 @@ async def retry_run(request: web.Request) -> web.Response:
                 raise
             return await engine.get(run_id)  # it was started before a crash
 
-    done = await start_once(request, key, start, wanted)
+    done = await start_once(request, key, start, wanted, lambda: engine.get(old))
     location = {"Location": location_of(request, done.run_id)}
     return web.Response(status=202, text=done.body, content_type="application/json", headers=location)
 
@@ -219,4 +228,4 @@ async def _given(request: web.Request, name: str) -> Given:
     """A command as it came; raises Problem 403 or 415 for a request that another site could have sent."""
     guard_change(request)
     members = await json_body(request, COMMANDS[name].members)
-    return Given(request.app[ENGINE], request.match_info["id"], members, request.remote)
+    return Given(engine_of(request), request.match_info["id"], members, author_of(request))

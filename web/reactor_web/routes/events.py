@@ -20,7 +20,11 @@ from reactor.errors import UnknownRun
 from reactor.runs.positions import TreeCursor
 from reactor.runs.run import Run
 from reactor_web.dialects import EVENT_STREAM, NDJSON, find_named
-from reactor_web.http.keys import ENGINE, SERVING
+from reactor_web.guard.access import needs
+from reactor_web.guard.admission import admission_of, count_stream, count_waiting, tenant_query
+from reactor_web.guard.principal import Scope
+from reactor_web.guard.seen import engine_of
+from reactor_web.http.keys import SERVING
 from reactor_web.http.negotiation import must_choose
 from reactor_web.http.parameters import Query, flag, one
 from reactor_web.http.problems import Problem
@@ -47,10 +51,11 @@ def routes() -> list[web.RouteDef]:
     return [web.get("/runs/{id}/events", follow_run)]
 
 
+@needs(Scope.READ, ticket=True)
 @chooses_form
 async def follow_run(request: web.Request) -> web.StreamResponse:
     """The events after the cursor: first what the log has, then live, then ``stream.end``; or one page of them."""
-    engine, run_id = request.app[ENGINE], request.match_info["id"]
+    engine, run_id = engine_of(request), request.match_info["id"]
     try:
         form = must_choose(request.headers.get("Accept"), FORMS)
     except Problem:
@@ -69,7 +74,7 @@ async def with_run(
 ) -> web.StreamResponse:
     """Answers with the run of the path; where ``answer`` may wait for it, with one that has not started. Raises
     UnknownRun."""
-    engine, run_id = request.app[ENGINE], request.match_info["id"]
+    engine, run_id = engine_of(request), request.match_info["id"]
     if not seconds:
         return await answer(await engine.get(run_id))
     # wait before asking for the run, which may start in between
@@ -78,6 +83,7 @@ async def with_run(
         try:
             run: Run | Awaitable[Run] = await engine.get(run_id)
         except UnknownRun:
+            await count_waiting(request, pending)
             run = pending
         return await answer(run)
     finally:
@@ -111,17 +117,19 @@ def _is_of_several(query: Query, names: Sequence[str]) -> bool:
 
 
 async def send_page(request: web.Request, form: str) -> web.Response:
-    """Some events after the cursor."""
+    """Some events after the cursor. One that may wait for them counts as a stream."""
     cursor, closing = request.headers.get("Last-Event-ID"), streams_of(request).closing
     if flag(request.query, "children", False):
         rest = MultiDict((name, value) for name, value in request.query.items() if name != "children")
         wanted = page_options(rest, cursor, OF_A_TREE_PAGE)
         check_tree(request)
+        await count_page(request, wanted)
         run = await _run_for_page(request, wanted.stream.await_run)
         after = TreeCursor(wanted.stream.after or 0, wanted.stream.part)
-        reader = PositionPageReader(await request.app[ENGINE].tree_events(run.id, after), wanted, closing)
+        reader = PositionPageReader(await engine_of(request).tree_events(run.id, after), wanted, closing)
     else:
         wanted = page_options(request.query, cursor)
+        await count_page(request, wanted)
         run = await _run_for_page(request, wanted.stream.await_run)
         reader = PageReader(run.feed, wanted.stream, wanted.limit, closing)
     return answer_page(request, form, await reader.read(wait_of(request, wanted)))
@@ -132,11 +140,20 @@ def wait_of(request: web.Request, wanted: PageOptions) -> float:
     return 0.0 if request.method == "HEAD" else wanted.wait
 
 
+async def count_page(request: web.Request, wanted: PageOptions) -> None:
+    """Counts a page that may wait as what it is instead of, a stream. Raises Limited."""
+    if wait_of(request, wanted):
+        await count_stream(request, request.match_info.get("id", ""))
+
+
 def answer_page(request: web.Request, form: str, page: Page) -> web.Response:
     """A page as a response. ``Link`` has the URL of what follows; where nothing does there is none."""
+    if (admission := admission_of(request)) is not None:
+        admission.has_cursor = True
     headers = {"Cache-Control": "no-store"}
     if not page.ended:
         following = [(name, value) for name, value in request.query.items() if name not in _ONCE]
+        following += tenant_query(request).items()
         url = request.rel_url.with_query([*following, ("after", str(page.cursor))])
         headers["Link"] = f'<{url}>; rel="next"'
     return web.Response(body=PAGES[form](page), content_type=form, headers=headers)
@@ -148,7 +165,7 @@ _ONCE: Final = ("after", "tail", "snapshot", "await_run")
 
 async def _run_for_page(request: web.Request, seconds: float) -> Run:
     """The run, or the one that starts within so many seconds. Raises UnknownRun."""
-    engine, run_id = request.app[ENGINE], request.match_info["id"]
+    engine, run_id = engine_of(request), request.match_info["id"]
     if not seconds:
         return await engine.get(run_id)
     pending = engine.wait_for(run_id)
@@ -156,6 +173,7 @@ async def _run_for_page(request: web.Request, seconds: float) -> Run:
     try:
         return await engine.get(run_id)
     except UnknownRun:
+        await count_waiting(request, pending)
         await asyncio.wait({pending, closing}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if pending.done():
             return pending.result()

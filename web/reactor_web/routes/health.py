@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from reactor_web.guard.access import GUARD, public
 from reactor_web.http.body import json_response
 from reactor_web.http.keys import ENGINE
-from reactor_web.http.problems import problem_response
+from reactor_web.http.problems import LOG_FAILS, problem_response
 from reactor_web.streaming.streams import STREAMS
 
 
@@ -14,14 +15,19 @@ def routes() -> list[web.RouteDef]:
     return [web.get("/healthz", healthz), web.get("/readyz", readyz)]
 
 
+@public
 async def healthz(request: web.Request) -> web.Response:
     return json_response({"status": "ok"})
 
 
+@public
 async def readyz(request: web.Request) -> web.Response:
     engine = request.app[ENGINE]
     if not engine.is_accepting:
         return problem_response(503, "the engine is draining")
+    is_guarded = request.app[GUARD].is_configured  # then what goes on is for nobody who has not said who they are
     if engine.log_problem is not None:
-        return problem_response(503, engine.log_problem)
+        return problem_response(503, LOG_FAILS)
+    if is_guarded:
+        return json_response({"status": "ok"})
     return json_response({"status": "ok", "open_runs": engine.open_runs, "streams": len(request.app[STREAMS])})

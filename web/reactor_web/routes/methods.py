@@ -7,6 +7,7 @@ from typing import Final
 
 from aiohttp import web
 
+from reactor_web.guard.access import take_ticket
 from reactor_web.guard.cors import answer_options
 from reactor_web.http.middleware import only_looks
 from reactor_web.http.negotiation import must_choose
@@ -28,6 +29,7 @@ def chooses_form(handler: Handler) -> Handler:
 @web.middleware
 async def methods(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Middleware: answers OPTIONS, and 406 where ``Accept`` refuses JSON."""
+    take_ticket(request)  # before anything is answered, and logged
     refused = request.match_info.http_exception
     if request.method == "OPTIONS" and isinstance(refused, web.HTTPMethodNotAllowed):
         return answer_options(request, refused.allowed_methods)

@@ -10,17 +10,18 @@ from aiohttp import web
 
 from reactor.definition.names import did_you_mean
 from reactor.definition.workflow import Workflow
-from reactor.engine import Engine
 from reactor.errors import PlanError
 from reactor.events.state import RUN_ENDED
 from reactor.events.vocabulary import RunStatus
 from reactor.plans.load import load_plan, parse_plan
 from reactor.runs.run import Run
 from reactor_web.dialects import Shows, UnknownDialect, find
+from reactor_web.guard.access import needs
 from reactor_web.guard.hosts import guard_change
-from reactor_web.http.body import ANYTHING, BOOLEAN, NUMBER, OBJECT, STRING, NoBody, json_body, json_response
+from reactor_web.guard.principal import Scope
+from reactor_web.guard.seen import Seen, engine_of
+from reactor_web.http.body import ANYTHING, BOOLEAN, NUMBER, OBJECT, STRING, NoBody, json_body, json_response, read_body
 from reactor_web.http.command import carry_out
-from reactor_web.http.keys import ENGINE
 from reactor_web.http.parameters import one
 from reactor_web.http.problems import Problem
 from reactor_web.http.query import StreamOptions, page_size
@@ -47,6 +48,7 @@ def routes() -> list[web.RouteDef]:
 # --- read -------------------------------------------------------------------------------------------------------
 
 
+@needs(Scope.READ)
 async def list_runs(request: web.Request) -> web.Response:
     """A page, newest run first. ``cursor`` asks for the next page; it is null on the last one.
 
@@ -61,9 +63,9 @@ async def list_runs(request: web.Request) -> web.Response:
     status = query.get("status")
     if status is not None and status not in STATUSES:
         raise Problem(400, f"status is {status[:50]!r}, but must be one of {', '.join(STATUSES)}")
-    limit, engine = page_size(query), request.app[ENGINE]
-    newest = await engine.list(limit=1)  # before the page: nothing up to its position may be newer than the page
-    records = await engine.list(
+    limit, engine = page_size(query), engine_of(request)
+    newest = await engine.newest_position()  # before the page: nothing up to it may be newer than the page
+    records, cursor = await engine.page(
         status=cast("RunStatus | None", status),
         workflow=query.get("workflow"),
         parent=query.get("parent"),
@@ -71,14 +73,14 @@ async def list_runs(request: web.Request) -> web.Response:
         before=query.get("cursor"),
         limit=limit,
     )
-    cursor = records[-1].run_id if len(records) == limit else None
-    position = max([record.position for record in (*newest, *records)], default=0)
+    position = max([newest, *(record.position for record in records)])
     return json_response({"runs": [listed(record) for record in records], "cursor": cursor, "position": position})
 
 
+@needs(Scope.READ)
 async def get_run(request: web.Request) -> web.Response:
     """The state of a run, and the runs below it with their open questions; or what a dialect shows of its state."""
-    engine = request.app[ENGINE]
+    engine = engine_of(request)
     dialect = one(request.query, "dialect") or "native"
     if dialect != "native":
         return await _shown(request, dialect)
@@ -100,6 +102,7 @@ async def _shown(request: web.Request, name: str) -> web.Response:
     return json_response(dialect.shown(now.state, run.id))
 
 
+@needs(Scope.READ)
 async def get_output(request: web.Request) -> web.Response:
     """The output of one task in full."""
     run = await _run(request)
@@ -107,18 +110,19 @@ async def get_output(request: web.Request) -> web.Response:
 
 
 async def _run(request: web.Request) -> Run:
-    return await request.app[ENGINE].get(request.match_info["id"])
+    return await engine_of(request).get(request.match_info["id"])
 
 
 # --- start ------------------------------------------------------------------------------------------------------
 
 
+@needs(Scope.RUN)
 @chooses_form
 async def start_plan(request: web.Request) -> web.StreamResponse:
     """Starts a run of the plan in the body, under the ``run_id`` of the body or a new id."""
-    engine = request.app[ENGINE]
+    engine = engine_of(request)
     answer = check_start(request)
-    raw = await request.read()
+    raw = await read_body(request)
     try:
         # in a thread: a large document takes half a second, and checks of a tool's own types take what they take
         document, workflow = await asyncio.to_thread(_load_plan, raw, engine)
@@ -131,13 +135,14 @@ async def start_plan(request: web.Request) -> web.StreamResponse:
     return await answer_start(request, answer, start, document.get("run_id"))
 
 
-def _load_plan(raw: bytes, engine: Engine) -> tuple[dict[str, Any], Workflow]:
+def _load_plan(raw: bytes, engine: Seen) -> tuple[dict[str, Any], Workflow]:
     """From the text, because only the text tells of duplicate members and of integers beyond 64 bits."""
     document = parse_plan(raw if raw.strip() else b"{}")
     workflow = load_plan(document, engine.tools)
     return cast("dict[str, Any]", document), workflow
 
 
+@needs(Scope.RUN)
 @chooses_form
 async def put_run(request: web.Request) -> web.StreamResponse:
     """Starts a run, or opens a session, under the client's id.
@@ -148,11 +153,11 @@ async def put_run(request: web.Request) -> web.StreamResponse:
     members = {"workflow": STRING, "input": ANYTHING, "meta": OBJECT, "budget": OBJECT}
     body = await json_body(request, {**members, "session": BOOLEAN, "idle": NUMBER})
     if body.get("session"):
-        start = session_starter(request.app[ENGINE], body)
+        start = session_starter(engine_of(request), body)
     elif "idle" in body:
         raise Problem(422, "idle is for a session: {session: true, idle}")
     elif "workflow" in body:
-        start = starter(request.app[ENGINE], body["workflow"], body)
+        start = starter(engine_of(request), body["workflow"], body)
     else:
         raise Problem(422, "the body must name the workflow, {workflow, input}, or say {session: true}")
     return await answer_start(request, answer, lambda run_id, _: start(run_id, True), request.match_info["id"])
@@ -161,8 +166,9 @@ async def put_run(request: web.Request) -> web.StreamResponse:
 # --- remove -----------------------------------------------------------------------------------------------------
 
 
+@needs(Scope.ADMIN)
 async def delete_run(request: web.Request) -> web.Response:
     """Removes a run that has ended, with all its events: 204; 409 while it is open."""
     guard_change(request)
-    await carry_out(request.app[ENGINE].delete(request.match_info["id"]))
+    await carry_out(engine_of(request).delete(request.match_info["id"]))
     return NoBody(status=204)

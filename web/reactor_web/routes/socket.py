@@ -11,9 +11,12 @@ from aiohttp import web
 from reactor.definition.names import did_you_mean
 from reactor.runs.run import Run
 from reactor_web.dialects.ndjson import LINES
+from reactor_web.guard.access import check_scopes, needs
+from reactor_web.guard.admission import author_of, principal_of
 from reactor_web.guard.hosts import guard_site
+from reactor_web.guard.principal import Scope
+from reactor_web.guard.seen import engine_of
 from reactor_web.http.body import STRING, check_members
-from reactor_web.http.keys import ENGINE
 from reactor_web.http.problems import Problem, problem_response
 from reactor_web.routes.commands import COMMANDS, Given
 from reactor_web.routes.events import options_of, with_run
@@ -27,6 +30,7 @@ def routes() -> list[web.RouteDef]:
     return [web.get("/runs/{id}/ws", open_socket)]
 
 
+@needs(Scope.READ, ticket=True)
 @chooses_form
 async def open_socket(request: web.Request) -> web.StreamResponse:
     """Opens the socket. Raises Problem 400, 403 and 404 before the handshake is answered."""
@@ -59,6 +63,7 @@ async def _carry_out(request: web.Request, command: dict[str, Any]) -> dict[str,
     if found is None:
         hint = did_you_mean(str(name), COMMANDS) or f"; there are {', '.join(COMMANDS)}"
         raise Problem(422, f"there is no command {str(name)[:50]!r}{hint}")
+    check_scopes(principal_of(request), (Scope.CONTROL,))  # who may only read has opened the socket to read
     members = check_members(command, {**found.members, "command": STRING}, "the command")
     del members["command"]
-    return await found.act(Given(request.app[ENGINE], request.match_info["id"], members, request.remote))
+    return await found.act(Given(engine_of(request), request.match_info["id"], members, author_of(request)))

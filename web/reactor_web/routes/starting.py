@@ -10,18 +10,23 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
 from aiohttp import web
+from yarl import URL
 
 from reactor.definition.workflow import Workflow
-from reactor.engine import Engine
 from reactor.errors import UnknownRun
 from reactor.requests import make_run_id
 from reactor.runs.run import Run
+from reactor_web.guard.access import check_shows
+from reactor_web.guard.admission import count_stream, tenant_query
 from reactor_web.guard.hosts import guard_change
+from reactor_web.guard.repeated import repeats_of
+from reactor_web.guard.seen import Seen, engine_of
 from reactor_web.http.body import json_response
 from reactor_web.http.command import carry_out
 from reactor_web.http.idempotency import Claim, digest_of, idempotency_key
-from reactor_web.http.keys import API_PREFIX, OWN_ENGINE, engine_of, repeats_of
+from reactor_web.http.keys import OWN_ROUTE
 from reactor_web.http.negotiation import asks_for, must_choose, prefer_wait
+from reactor_web.http.prefix import API_PREFIX
 from reactor_web.http.problems import Problem
 from reactor_web.http.query import StreamOptions
 from reactor_web.http.result import full, summary
@@ -42,8 +47,10 @@ class Answer(NamedTuple):
     """Answer with the stream of the run; None: with JSON."""
 
 
-def starter(engine: Engine, workflow: Workflow | str, body: Mapping[str, Any]) -> Start:
+def starter(engine: Seen, workflow: Workflow | str, body: Mapping[str, Any]) -> Start:
     """Starts a workflow with ``input``, ``meta`` and ``budget`` of a body; ``again``: or finds the run of that id."""
+
+    engine.check_workflow(workflow if isinstance(workflow, str) else workflow.name)  # before a key is kept
 
     def start(run_id: str | None, again: bool) -> Awaitable[Run | tuple[Run, bool]]:
         given = {"meta": body.get("meta"), "budget": body.get("budget")}
@@ -54,7 +61,7 @@ def starter(engine: Engine, workflow: Workflow | str, body: Mapping[str, Any]) -
     return start
 
 
-def session_starter(engine: Engine, body: Mapping[str, Any]) -> Start:
+def session_starter(engine: Seen, body: Mapping[str, Any]) -> Start:
     """Opens a session with ``meta``, ``budget`` and ``idle`` of a body, or finds it; raises Problem 422."""
     for name in ("workflow", "input"):
         if name in body:
@@ -75,6 +82,8 @@ def check_start(request: web.Request) -> Answer:
     accept = request.headers.get("Accept")
     must_choose(accept, ("application/json", *STREAM_FORMS))
     form = next((form for form in STREAM_FORMS if asks_for(accept, form)), None)
+    if form is not None or wait is not None:
+        check_shows(request)
     return Answer(wait, None if form is None else options_of(request, form))
 
 
@@ -85,6 +94,8 @@ async def answer_start(request: web.Request, answer: Answer, start: Start, run_i
     run does not end in time; or the stream. With an ``Idempotency-Key`` the run is started once: the same request again
     has the same answer, or waits for the same run.
     """
+    if answer.wait is not None or answer.stream is not None:
+        await count_stream(request)
     key = None if request.method == "PUT" else idempotency_key(request)  # the id of a PUT is its key
     if key is None:
         started = await carry_out(start(run_id, False))
@@ -106,15 +117,22 @@ async def answer_start(request: web.Request, answer: Answer, start: Start, run_i
     return json_response(await full(run), status, headers)
 
 
-async def start_once(request: web.Request, key: str, start: Start, run_id: str | None) -> Claim:
-    """The claim of the key, once the run was started by this request or by one before."""
+async def start_once(
+    request: web.Request,
+    key: str,
+    start: Start,
+    run_id: str | None,
+    first: Callable[[], Awaitable[object]] | None = None,
+) -> Claim:
+    """The claim of the key, once the run was started by this request or by one before. ``first``: as in ``once``."""
+    engine_of(request).check_new(run_id)  # before the key is looked up: it says nothing to who may not start this
 
     async def act(claim: Claim, again: bool) -> Run:
         started = await start(claim.run_id, again)
         return started[0] if isinstance(started, tuple) else started
 
     claim = Claim(await digest_of(request, engine_of(request).digest_key), run_id or make_run_id())
-    done = await carry_out(repeats_of(engine_of(request)).once(key, claim, act))
+    done = await carry_out(repeats_of(engine_of(request)).once(key, claim, act, first=first))
     try:
         await engine_of(request).get(done.run_id)
     except UnknownRun:
@@ -130,10 +148,10 @@ def _of_claim(request: web.Request, done: Claim) -> web.Response:
 def location_of(request: web.Request, run_id: str) -> str:
     """The path of a run; empty where the routes that show it are not mounted."""
     routes = request.match_info.apps[-1].router  # of the mounted application, which knows its own prefix
-    if "run" in routes and OWN_ENGINE not in request:
-        return str(routes["run"].url_for(id=run_id))
+    if "run" in routes and OWN_ROUTE not in request:
+        return str(routes["run"].url_for(id=run_id).with_query(tenant_query(request)))
     prefix = request.config_dict.get(API_PREFIX)
-    return "" if prefix is None else f"{prefix}/runs/{run_id}"
+    return "" if prefix is None else str(URL(f"{prefix}/runs/{run_id}").with_query(tenant_query(request)))
 
 
 async def ends_within(run: Run, seconds: float | None, closing: asyncio.Event) -> bool:

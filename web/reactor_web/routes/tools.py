@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from reactor_web.guard.access import needs
+from reactor_web.guard.principal import Scope
+from reactor_web.guard.seen import engine_of
 from reactor_web.http.body import json_response
-from reactor_web.http.keys import ENGINE
 
 
 def routes() -> list[web.RouteDef]:
     return [web.get("/tools", list_tools)]
 
 
+@needs(Scope.READ)
 async def list_tools(request: web.Request) -> web.Response:
-    return json_response({"tools": [tool.describe() for tool in request.app[ENGINE].tools.values()]})
+    return json_response({"tools": [tool.describe() for tool in engine_of(request).tools.values()]})

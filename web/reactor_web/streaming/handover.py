@@ -112,6 +112,7 @@ class _Detached(asyncio.Protocol):
         if not data:
             return  # an empty chunk would end the body
         self._transport.write(chunk_of(data))
+        del data
         if self._drained is not None:
             await self._drained
             self._check()

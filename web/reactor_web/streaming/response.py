@@ -9,18 +9,19 @@ from typing import Final
 from aiohttp import web
 
 from reactor.logger import get_logger
+from reactor_web.guard.admission import count_stream
 from reactor_web.http.body import NoBody
+from reactor_web.http.passing import HEADERS, OWN
 from reactor_web.http.query import StreamOptions
 from reactor_web.streaming.connection.client import GONE, Client
 from reactor_web.streaming.connection.compress import coding_for
 from reactor_web.streaming.connection.direct import transport_of
-from reactor_web.streaming.connection.event_stream import OWN, EventStream
+from reactor_web.streaming.connection.event_stream import EventStream
 from reactor_web.streaming.connection.wire import Wire
 from reactor_web.streaming.streams import STREAMS, streams_of
 
 logger = get_logger("reactor.web")
 
-HEADERS: Final = {"X-Content-Type-Options": "nosniff"}
 NO_HEADERS: Final[Mapping[str, str]] = {}
 
 
@@ -41,9 +42,10 @@ async def respond(
     """Answers with what ``deliver`` writes. ``deliver`` returns False if the stream goes on without its handler.
 
     ``keeps_alive``: the connection takes another request after this one. Then a client can tell a connection that broke
-    from the end of the response: some take what ``Connection: close`` announced for complete, wherever it breaks.
+    from the end: some take what ``Connection: close`` announced for complete. Raises Limited before anything is sent.
     """
     response = _response(request, client, more_headers, keeps_alive=keeps_alive)
+    await count_stream(request, client.run_id)
     streams = streams_of(request)
     if STREAMS not in request.config_dict:
         client.server = request.protocol
@@ -66,15 +68,25 @@ async def respond(
         await _end_cancelled(client, response)
         raise
     except Exception as error:
-        if not request.writer.output_size:
-            raise  # a hook of the application raised before anything was sent: this can still be answered with an error
-        # the answer has begun: the client would read a problem document as part of the stream
+        if _may_still_be_answered(request):
+            raise
         logger.error("stream broke off", path=request.path, exc_info=error)
-        client.abort("error")
+        client.abort("error")  # not a problem document, which the client would read as part of the stream
     finally:
         if client.on_wake is None:
             streams.remove(client)
     return response
+
+
+def _may_still_be_answered(request: web.Request) -> bool:
+    """Whether nothing was sent, because a hook of the application has raised: then with an error.
+
+    That has a length, and no chunks.
+    """
+    if request.writer.output_size:
+        return False
+    setattr(request.writer, "chunked", False)  # noqa: B010  # no public way back from ``enable_chunking``
+    return True
 
 
 def _response(

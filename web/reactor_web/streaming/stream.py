@@ -28,9 +28,10 @@ from reactor.runs.tree_events import TreeEvents
 from reactor.stream.feed import Feed
 from reactor_web.bounds import RETRY_MS
 from reactor_web.dialects import Dialect, End, Opens, Waits
+from reactor_web.guard.admission import author_of
 from reactor_web.guard.hosts import guard_site
+from reactor_web.guard.seen import engine_of
 from reactor_web.http.body import NoBody
-from reactor_web.http.keys import ENGINE
 from reactor_web.http.problems import Problem
 from reactor_web.http.query import OF_A_SOURCE, StreamOptions, stream_options
 from reactor_web.http.serving import View, check_view
@@ -152,8 +153,9 @@ def check_stream(request: web.Request, options: StreamOptions) -> None:
 
 
 def check_tree(request: web.Request) -> None:
-    """Raises Problem 400 where the events of a tree cannot be had."""
-    if not request.app[ENGINE].has_tree_events:
+    """Raises Problem 400 where the events of a tree cannot be had, 403 for who may not see all of them."""
+    engine_of(request).check_tree()
+    if not engine_of(request).has_tree_events:
         raise Problem(400, "the log of this server does not keep the order of several runs: leave out children=1")
 
 
@@ -206,7 +208,7 @@ async def _has_seen_all(request: web.Request, run: Run, options: StreamOptions) 
 
 
 async def _tree_of(request: web.Request, run: Run, options: StreamOptions) -> TreeEvents:
-    return await request.app[ENGINE].tree_events(run.id, TreeCursor(options.after or 0, options.part))
+    return await engine_of(request).tree_events(run.id, TreeCursor(options.after or 0, options.part))
 
 
 async def _deliver_tree(request: web.Request, run: Run | Awaitable[Run], client: Client, wire: Wire) -> bool:
@@ -224,7 +226,7 @@ async def _deliver_tree(request: web.Request, run: Run | Awaitable[Run], client:
 async def _cancel(run: Run, request: web.Request) -> None:
     """Cancels a run whose client has gone before the end, as the client asked for."""
     try:
-        await run.request_cancel(reason="disconnected", by=request.remote)
+        await run.request_cancel(reason="disconnected", by=author_of(request))
     except ReactorError as problem:  # the run may have ended meanwhile
         logger.info("not cancelled by a disconnect", run_id=run.id, reason=str(problem))
 

@@ -1,10 +1,15 @@
 """The command ``reactor``. Only this room imports typer and rich.
 
 cli         the commands and their options
+guarding    who may ask a server: the guard that the flags of `reactor serve` say
 given       what was given: files, inputs and values, or a sentence that refuses them
+keys        `reactor keys`: adds, lists and revokes keys
 load        finds the workflow of FILE[:WORKFLOW], or of a plan
 remote      asks a server for something
 serve       one server process from start to drain
+arrivals    connections that have asked nothing yet
+memory      what is given back to the system after many streams
+turns       the loop of a server, which does a little at a time
 watch       shows a run of a server
 views       shows a run while it happens: a live tree, plain lines or JSON lines
 family      the states of a run and of those below it

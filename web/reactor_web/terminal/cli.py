@@ -1,4 +1,4 @@
-"""The command ``reactor``: run, serve, watch, send, graph.
+"""The command ``reactor``: run, serve, watch, send, graph, keys.
 
 Exit codes: 0 the run completed, 1 it failed, 3 it was cancelled (also by Ctrl-C or SIGTERM), 4 its stream ended before
 it did; 2 the command could not be carried out. 130 and 143: SIGINT or SIGTERM ended the process at once, because it was
@@ -11,7 +11,7 @@ import asyncio
 import errno
 import os
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager
 from importlib.metadata import version as distribution_version
 from typing import Annotated, Any, NoReturn, TextIO
@@ -29,8 +29,25 @@ from reactor.events.values import short_repr
 from reactor.logs.schemes import SCHEMES
 from reactor.runs.run import Run
 from reactor_web.client.errors import StreamRefused, StreamUnavailable, scheme_hint
-from reactor_web.guard.hosts import is_loopback
+from reactor_web.terminal import keys
 from reactor_web.terminal.given import Sent, load, load_all, make_engine, parse_input, parse_value, parse_values, refuse
+from reactor_web.terminal.guarding import (
+    AllowHost,
+    Audience,
+    Cors,
+    Exposure,
+    Insecure,
+    Issuer,
+    Jwks,
+    KeysFile,
+    MaxAge,
+    MaxStreams,
+    Proxy,
+    TenantClaim,
+    check_allowed,
+    check_cors,
+    make_guard,
+)
 from reactor_web.terminal.lines import printable
 from reactor_web.terminal.load import workflows_beside
 from reactor_web.terminal.log_lines import Format, Level, log_others_to_stderr, log_to_stderr
@@ -38,10 +55,17 @@ from reactor_web.terminal.remote import CommandRefused, post_command
 from reactor_web.terminal.serve import serve
 from reactor_web.terminal.signals import cancel_on_signals
 from reactor_web.terminal.stdout import take_stdout
+from reactor_web.terminal.turns import make_loop
 from reactor_web.terminal.views import View, exit_code, open_view, print_outputs
 from reactor_web.terminal.watch import watch_run
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_show_locals=False,  # a local may be a key; earlier versions of typer show them
+)
+app.add_typer(keys.commands, name="keys")
 
 Store = Annotated[str, typer.Option(help=f"Event log: {' or '.join(scheme.form for scheme in SCHEMES.values())}")]
 Json = Annotated[bool, typer.Option("--json", help="One event a line, as JSON.")]
@@ -112,41 +136,31 @@ def serve_command(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8080,
     store: Store = "sqlite:///reactor.db",
     grace: Annotated[float, typer.Option(min=0, max=3600, help="Seconds open runs get at the end.")] = 2.0,
-    allow_host: Annotated[
-        list[str] | None, typer.Option(help="A name under which runs may be started here; repeatable.")
-    ] = None,
-    insecure: Annotated[
-        bool, typer.Option("--insecure", help="Listen beyond loopback, where anybody who reaches it can start runs.")
-    ] = False,
+    keys: KeysFile = None,
+    jwks: Jwks = None,
+    jwt_audience: Audience = None,
+    jwt_issuer: Issuer = None,
+    jwt_tenant_claim: TenantClaim = None,
+    allow_host: AllowHost = None,
+    cors: Cors = None,
+    trusted_proxy: Proxy = None,
+    max_streams: MaxStreams = None,
+    max_stream_age: MaxAge = None,
+    insecure: Insecure = False,
     log_level: LogLevel = Level.INFO,
     log_format: LogFormat = Format.TEXT,
 ) -> None:
     """Serves the workflows of the files over HTTP, under /api/v1."""
     log_to_stderr(log_level, log_format)
-    if not is_loopback(host) and not insecure:
-        refuse(
-            f"--host {host} is reachable from other machines and there is no authentication; --insecure accepts that"
-        )
+    exposure = Exposure(
+        keys, jwks, jwt_audience, jwt_issuer, jwt_tenant_claim,
+        trusted_proxy or (), max_stream_age, max_streams, insecure,
+    )  # fmt: skip
+    guard, hosts, origins = make_guard(exposure, host), check_allowed(allow_host or ()), check_cors(cors or ())
     workflows = [workflow for target in targets for workflow in load_all(target)]
     log_others_to_stderr(log_format)
     engine = make_engine(store, workflows, grace=grace)
-    hosts = [*(allow_host or ()), *(() if is_loopback(host) else (host,))]
-
-    def ready(url: str) -> None:
-        names = ", ".join([*(workflow.name for workflow in workflows), *(f"tool {name}" for name in engine.tools)])
-        start = f"workflows/{workflows[0].name}/runs" if workflows else "runs"
-        print(f"reactor: serving on {url}", flush=True)
-        print(f"         {names}; start one: POST {url}/api/v1/{start}", flush=True)
-
-    async def main() -> int:
-        try:
-            await serve(engine, workflows, host, port, allowed_hosts=hosts, ready=ready)
-        except OSError as error:
-            flag = "--port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "--host"
-            refuse(f"cannot listen on {host}:{port}: {error.strerror or error}; choose another {flag}")
-        return 0
-
-    _exit(main())
+    _exit(_serve(engine, workflows, host, port, guard=guard, allowed_hosts=hosts, cors=origins), make_loop)
 
 
 @app.command()
@@ -240,6 +254,21 @@ async def _show(engine: Engine, run: Run, view: View) -> None:
             view.show(message)
 
 
+async def _serve(engine: Engine, workflows: Sequence[Workflow], host: str, port: int, **options: Any) -> int:
+    def ready(url: str) -> None:
+        names = ", ".join([*(workflow.name for workflow in workflows), *(f"tool {name}" for name in engine.tools)])
+        start = f"workflows/{workflows[0].name}/runs" if workflows else "runs"
+        print(f"reactor: serving on {url}", flush=True)
+        print(f"         {names}; start one: POST {url}/api/v1/{start}", flush=True)
+
+    try:
+        await serve(engine, workflows, host, port, ready=ready, **options)
+    except OSError as error:
+        flag = "--port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "--host"
+        refuse(f"cannot listen on {host}:{port}: {error.strerror or error}; choose another {flag}")
+    return 0
+
+
 async def _messages(engine: Engine, run: Run, *, only_own: bool) -> AsyncIterator[Message]:
     """The events of a run, with those of the runs below it where the log keeps their order."""
     if only_own or not engine.has_tree_events:
@@ -272,9 +301,12 @@ def _view(*, json: bool, lines: bool, out: TextIO | None = None, run_id: str = "
     return open_view(Console(file=out), json=json, lines=lines, run_id=run_id)
 
 
-def _exit(main: Coroutine[Any, Any, int]) -> NoReturn:
+def _exit(
+    main: Coroutine[Any, Any, int], loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+) -> NoReturn:
     try:
-        code = asyncio.run(main)
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            code = runner.run(main)
     except KeyboardInterrupt:
         code = 130
     except BrokenPipeError:  # ``reactor run … | head``: the run has been cancelled, and there is nobody to tell

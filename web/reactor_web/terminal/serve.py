@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Sequence
 
@@ -14,12 +16,19 @@ from reactor.definition.workflow import Workflow
 from reactor.engine import Engine
 from reactor.logger import get_logger
 from reactor_web.app import create_app
+from reactor_web.guard.guard import Guard
 from reactor_web.streaming.streams import STREAMS
+from reactor_web.terminal.arrivals import Arrivals
+from reactor_web.terminal.memory import give_memory_back, trimmer
 
 logger = get_logger("reactor.web")
 
 BACKLOG = 4096
 """Connections that may wait to be accepted: when a server restarts, all of its clients come back at once."""
+ACCEPTS = 4
+"""Connections that are accepted in one turn of the loop."""
+IDLE_SECONDS = 75.0
+"""How long a connection may be open without a whole request: longer than a proxy keeps it for the next one."""
 LAST_CANCEL_SECONDS = 1.0
 """How long bodies that still run after the drain may take to answer a last cancel."""
 STREAMS_CLOSE_SECONDS = 2.0
@@ -32,7 +41,9 @@ async def serve(
     host: str,
     port: int,
     *,
+    guard: Guard | None = None,
     allowed_hosts: Sequence[str] = (),
+    cors: Sequence[str] = (),
     ready: Callable[[str], None],
 ) -> None:
     """Serves until SIGINT or SIGTERM, then drains; a second signal ends the process at once.
@@ -40,18 +51,41 @@ async def serve(
     ``ready(url)`` is called when connections are accepted; ``port`` 0 takes a free one. Raises OSError if the server
     cannot listen there.
     """
-    app = create_app(engine, workflows, allowed_hosts=allowed_hosts)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=STREAMS_CLOSE_SECONDS)
+    app = create_app(engine, workflows, guard=guard, allowed_hosts=allowed_hosts, cors=cors)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=STREAMS_CLOSE_SECONDS, keepalive_timeout=IDLE_SECONDS)
     stop = asyncio.Event()
     _on_signals(stop, lambda signum: _say_stop(signum, app, engine))
     await runner.setup()
+    assert runner.server is not None, "it is set up"
+    arrivals = Arrivals(runner.server, IDLE_SECONDS)
+    server = trimming = None
     try:
-        await web.TCPSite(runner, host, port, backlog=BACKLOG).start()
-        ready(_url(runner))
+        server = await _listen(arrivals, host, port)
+        # what is there now stays: to look through it again for garbage would hold everybody for 70 ms each time
+        gc.collect()
+        gc.freeze()
+        trimming = asyncio.create_task(give_memory_back(app[STREAMS], trimmer()))
+        ready(_url(server))
         await stop.wait()
     finally:
+        if trimming is not None:
+            trimming.cancel()
+        if server is not None:
+            server.close()
+        arrivals.close()
         await runner.cleanup()
         await _end_despite_bodies()
+
+
+async def _listen(arrivals: Arrivals, host: str, port: int) -> asyncio.Server:
+    """Accepts connections, but not all that wait at once: asyncio takes as many in one turn of the loop as its backlog
+    says, and 4,000 of them hold everybody else for 70 ms. The system keeps the others waiting. What a turn reads of
+    those that are accepted is bounded by ``turns``."""
+    server = await asyncio.get_running_loop().create_server(arrivals, host, port, backlog=ACCEPTS)
+    for listening in server.sockets:
+        with socket.socket(fileno=os.dup(listening.fileno())) as copy:
+            copy.listen(BACKLOG)
+    return server
 
 
 async def _end_despite_bodies() -> None:
@@ -66,8 +100,8 @@ async def _end_despite_bodies() -> None:
         os._exit(0)
 
 
-def _url(runner: web.AppRunner) -> str:
-    host, port = runner.addresses[0][:2]
+def _url(server: asyncio.Server) -> str:
+    host, port = server.sockets[0].getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 

@@ -9,6 +9,7 @@ from typing import Final, Literal
 from aiohttp import web
 
 from reactor.listeners import StreamInfo
+from reactor_web.guard.admission import admission_of
 from reactor_web.http.query import StreamOptions
 
 GONE: Final = "gone"
@@ -19,13 +20,15 @@ class Client:
     """One open stream: what the client asked for, why its stream closes, since when a write to it has lasted."""
 
     __slots__ = (
-        "_waiter", "_was_woken", "aborted", "closing", "has_ended", "on_wake", "opened", "options", "path", "peer",
-        "run_id", "server", "transport", "writing_since",
+        "_waiter", "_was_woken", "aborted", "admission", "closing", "has_ended", "on_wake", "opened", "options", "path",
+        "peer", "run_id", "server", "transport", "writing_since",
     )  # fmt: skip
 
     def __init__(self, request: web.Request, options: StreamOptions, run_id: str = "") -> None:
         self.transport = request.transport
         self.run_id = run_id
+        self.admission = admission_of(request)
+        """None of a request to a handler that nothing guards."""
         self.peer = request.remote
         self.path = request.path
         self.options = options
@@ -64,6 +67,11 @@ class Client:
             finally:
                 self._waiter = None
         self._was_woken = False
+
+    def has_cursor(self, has_one: bool) -> None:
+        """Whether the client is told what it can go on from."""
+        if self.admission is not None:
+            self.admission.has_cursor = has_one
 
     def close(self, reason: str) -> None:
         """Asks the stream to close. The first reason counts."""

@@ -12,26 +12,22 @@ they have changed.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aiohttp import ClientConnectionResetError, web
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import StreamWriter
 from aiohttp_sse import EventSourceResponse
 
 from reactor.logger import get_logger
 from reactor_web.bounds import SEND_TIMEOUT_SECONDS
 from reactor_web.dialects import EVENT_STREAM
 from reactor_web.http.middleware import add_vary
+from reactor_web.http.passing import OWN
 from reactor_web.streaming.connection.compress import compressor
 from reactor_web.streaming.connection.direct import NO_CHUNK
 
 logger = get_logger("reactor.web")
-
-OWN: Final = {
-    "Cache-Control": "no-cache, no-store, no-transform",
-    "X-Accel-Buffering": "no",
-}
-"""What a stream needs, so that neither caches nor proxies nor clients take it for something else."""
 
 _FALSE: Final = ("Content-Encoding", "Content-Length")
 """Whatever others say of a stream in these is not true."""
@@ -103,8 +99,13 @@ class EventStream(EventSourceResponse):
         return super().body_length if writer is None else writer.output_size
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Sends data, compressed where that was asked for."""
-        await super().write(data if self._compressor is None else self._compressor.compress(bytes(data)))
+        """Sends data, compressed where that was asked for. While it waits for its client, only the transport has it."""
+        if self._eof_sent or self._payload_writer is None:
+            raise RuntimeError("a stream is written to before its head, or behind its end")
+        writer = cast("StreamWriter", self._payload_writer)
+        await writer.write(data if self._compressor is None else self._compressor.compress(bytes(data)), drain=False)
+        del data
+        await writer.drain()
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Ends the stream. Another response to this request, of a middleware that replaces this one, is not sent."""

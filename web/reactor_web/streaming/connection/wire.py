@@ -29,19 +29,25 @@ class Wire:
         self.comment = info.comment
         """What may be written before the first frame, and while there is nothing to say."""
         self.can_wait = info.media_type != EVENT_STREAM
+        if self.can_wait:
+            client.has_cursor(True)
         """Whether a channel may write the next frames. Not the first ones where they carry ``retry:``."""
 
     async def write(self, data: bytes) -> None:
         """Writes frames; the first of server-sent events carries ``retry:``.
 
-        Raises ConnectionResetError when the client is gone.
+        Who writes much lets go of it before this is awaited, and so does all that is below: a client that does not read
+        keeps only what the transport has of it. Raises ConnectionResetError when the client is gone.
         """
         if not self.can_wait and not is_comment(data):
             self.can_wait = True
+            self._client.has_cursor(b"id: " in data)
             data = with_retry(data, RETRY_MS)
         self._client.writing_since = asyncio.get_running_loop().time()
+        sending = self.send(data)
+        del data
         try:
-            await self.send(data)
+            await sending
         finally:
             self._client.writing_since = None
         # a write only suspends when the transport is full: a long replay leaves the loop to others in between

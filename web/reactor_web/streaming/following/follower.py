@@ -73,7 +73,9 @@ class Follower:
         frames = channel.ring.read(place.offset)
         if frames:
             if data := _take_frames(channel.ring, place, frames):
-                await self.wire.write(data)
+                writing = self.wire.write(data)
+                del data, frames
+                await writing
             return False
         if frames is None or channel.completed:  # the ring has moved on, or nothing more comes: read the log
             self.leave()
@@ -91,7 +93,9 @@ class Follower:
                 data = await _with_state(feed, messages[0], data, self._dialect)
             self._position = cursor_after(messages, self._position)
             if data:
-                await self.wire.write(data)
+                writing = self.wire.write(data)
+                del data, messages
+                await writing
             else:
                 await asyncio.sleep(0)  # a filter that nothing passes must not block the loop
             return True

@@ -124,7 +124,9 @@ class ViewFollower(Follower):
             if opening:
                 place.floor = place.position
         if data := opening + self._bytes(frames):
-            await self.wire.write(data)
+            writing = self.wire.write(data)
+            del data, frames, opening
+            await writing
 
     def _show(self, view: ViewPipeline, frames: list[NumberedFrame]) -> tuple[bytes, list[NumberedFrame]]:
         """The opening, once, and those of the ``frames`` that come behind it."""
@@ -146,7 +148,9 @@ class ViewFollower(Follower):
         messages: Sequence[Message] = () if view.is_over else await self._read(view)
         view.push(messages)
         if data := self._take_pending(view, is_last=not messages):
-            await self.wire.write(data)
+            writing = self.wire.write(data)
+            del data, messages
+            await writing
         elif messages:
             await asyncio.sleep(0)  # a view that gives nothing must not block the loop
         elif self._count:

@@ -20,7 +20,7 @@ from reactor.events.values import json_kind
 from reactor.logger import get_logger
 from reactor_web.bounds import CLOSING_SECONDS, SOCKET_COMMANDS, SOCKET_MESSAGE_BYTES
 from reactor_web.http.body import NoBody
-from reactor_web.http.problems import BROKEN, Problem, document_of, problem_document
+from reactor_web.http.problems import BROKEN, Problem, document_of, problem_document, with_type
 from reactor_web.streaming.connection.client import GONE, Client
 from reactor_web.streaming.connection.wire import Wire
 from reactor_web.streaming.streams import STREAMS, Streams, streams_of
@@ -60,10 +60,12 @@ async def serve_socket(
     socket = Socket()
     if not socket.can_prepare(request).ok:
         raise Problem(400, "this is no handshake of a WebSocket, version 13")
+    if client.admission is not None:
+        await client.admission.take(client.run_id)
     streams = streams_of(request)
     if STREAMS not in request.config_dict:
         client.server = request.protocol
-    session = _Session(socket, client, carry_out, streams)
+    session = _Session(request, socket, client, carry_out, streams)
     streams.add(client)
     is_open = False
     try:
@@ -88,7 +90,10 @@ async def serve_socket(
 class _Session:
     """Both directions of one connection."""
 
-    def __init__(self, socket: Socket, client: Client, carry_out: CarryOut, streams: Streams) -> None:
+    def __init__(
+        self, request: web.Request, socket: Socket, client: Client, carry_out: CarryOut, streams: Streams
+    ) -> None:
+        self._request = request
         self._socket = socket
         self._client = client
         self._carry_out = carry_out
@@ -117,6 +122,9 @@ class _Session:
 
     async def _reply(self, id: str | int | None, members: dict[str, Any]) -> None:
         await self._socket.send_frame(display_json({"reply": id, **members}), WSMsgType.TEXT)
+
+    def _typed(self, document: dict[str, Any] | None) -> dict[str, Any] | None:
+        return None if document is None else with_type(document, self._request)
 
     async def finish(self) -> None:
         """Waits until the commands that came are answered, but not for long."""
@@ -147,10 +155,13 @@ class _Session:
         try:
             command = _parse(message)
             id = _id_of(command)
+            if self._client.closing is not None:  # a client that reads nothing keeps its stream from ending
+                raise Problem(409, "this socket is closing: no command is carried out on it any more")
             if len(self._running) >= SOCKET_COMMANDS:
-                raise Problem(429, f"{SOCKET_COMMANDS} commands of this socket are being carried out: wait for replies")
+                sentence = f"{SOCKET_COMMANDS} commands of this socket are being carried out: wait for replies"
+                raise Problem(429, sentence, code="too-many-commands")
         except Problem as problem:
-            await self._reply(id, {"problem": document_of(problem)})
+            await self._reply(id, {"problem": self._typed(document_of(problem))})
             return
         task = self._streams.spawn(self._answer(id, command))
         self._running.add(task)
@@ -163,7 +174,7 @@ class _Session:
             document = document_of(error)
             if document is None:
                 logger.error("bug in a handler", method="WS", path=self._client.path, exc_info=error)
-            members = {"problem": document or problem_document(500, BROKEN)}
+            members = {"problem": self._typed(document or problem_document(500, BROKEN))}
         try:
             await self._reply(id, members)
         except ConnectionError:

@@ -1,0 +1,7 @@
+"""Whose runs: an engine has the runs of several tenants, who see nothing of each other.
+
+common    what all tenants of an engine share: workflows, log, clock, workers
+tenant    ``Tenant``: starts and finds the runs of one tenant
+methods   the methods of ``Engine`` about runs, which take a tenant
+tenants   all tenants of an engine, made when they are named
+"""

@@ -1,0 +1,1 @@
+"""Whose runs: several tenants of one engine."""

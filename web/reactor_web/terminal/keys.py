@@ -1,0 +1,255 @@
+"""The commands ``reactor keys``: add, list and revoke the keys of a key file.
+
+A key itself is shown once, on stdout, and is nowhere else. All that they refuse is one sentence and exit code 2.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sys
+from collections.abc import Coroutine
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeVar
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from reactor.clock import SystemClock
+from reactor.definition.names import did_you_mean
+from reactor.ports.access import KeyRecord
+from reactor_web.bounds import KEY_PATTERNS
+from reactor_web.guard.key_file import KeyFile, KeyFileError
+from reactor_web.guard.key_records import check_name, check_pattern, check_scope
+from reactor_web.guard.keys import PRINCIPAL, NewKey, expires_at, make_key, split_key
+from reactor_web.guard.principal import Scope
+from reactor_web.terminal.given import refuse
+from reactor_web.terminal.lines import printable
+
+T = TypeVar("T")
+
+commands = typer.Typer(
+    no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="API keys: who may ask a server."
+)
+
+Keys = Annotated[
+    str | None, typer.Option("--keys", metavar="FILE", envvar="REACTOR_KEYS", help="The key file of the server.")
+]
+Json = Annotated[bool, typer.Option("--json", help="One key a line, as JSON.")]
+
+_DURATION: Final = re.compile(r"([1-9][0-9]{0,8})([mhdw])")
+_UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_TITLES: Final = ("ID", "NAME", "STATUS", "SCOPES", "TENANT", "RUNS", "WORKFLOWS", "EXPIRES", "CREATED")
+_MOST: Final = timedelta(days=3653)
+"""Ten years."""
+
+
+@commands.command()
+def add(
+    name: Annotated[str, typer.Argument(help="What it is for: shown in `reactor keys ls`.")],
+    scopes: Annotated[
+        str | None, typer.Option(metavar="SCOPE,...", help=f"What it may do: {', '.join(Scope)}.")
+    ] = None,
+    expires: Annotated[str, typer.Option(metavar="TIME", help="90d, 12h, 30m, 2w, or never.")] = "90d",
+    runs: Annotated[list[str] | None, typer.Option(metavar="GLOB", help="Only runs whose id fits; repeatable.")] = None,
+    workflows: Annotated[
+        list[str] | None, typer.Option(metavar="GLOB", help="Only workflows whose name fits; repeatable.")
+    ] = None,
+    tenant: Annotated[str | None, typer.Option(help="Only the runs of this tenant.")] = None,
+    all_tenants: Annotated[bool, typer.Option("--all-tenants", help="The runs of every tenant.")] = False,
+    keys: Keys = None,
+    json: Json = False,
+) -> None:
+    """Makes a key and prints it, once. The file is made where there is none."""
+    file = KeyFile(_path(keys))
+    now = datetime.fromisoformat(SystemClock().now().decode())
+    made = make_key()
+    record = KeyRecord(
+        id=made.id,
+        digest=made.digest,
+        name=_checked(check_name, name, "NAME"),
+        scopes=parse_scopes(scopes),
+        tenant=_tenant(tenant, all_tenants),
+        expires=parse_expiry(expires, now),
+        runs=_patterns(runs, "--runs"),
+        workflows=_patterns(workflows, "--workflows"),
+        created=_text(now),
+    )
+    _carry_out(file.add(record))
+    _show_once(made, record, file, json)
+
+
+@commands.command("ls")
+def list_keys(keys: Keys = None, json: Json = False) -> None:
+    """Lists the keys, also those that have expired or were revoked. Never what a client sends."""
+    records = _carry_out(KeyFile(_path(keys)).all())
+    now = datetime.now(UTC)
+    try:
+        if not json and sys.stdout.isatty():
+            Console().print(_table(records, now))
+        else:
+            for record in records:
+                print(orjson.dumps(_shown(record, now)).decode() if json else "\t".join(_cells(record, now)))
+        sys.stdout.flush()
+    except BrokenPipeError:  # ``reactor keys ls | head``
+        os._exit(128 + 13)  # without another flush, which would fail, too
+
+
+@commands.command()
+def revoke(
+    id: Annotated[str, typer.Argument(metavar="ID", help="The id of a key, as `reactor keys ls` shows it.")],
+    keys: Keys = None,
+) -> None:
+    """Revokes a key, for ever: its requests are refused and its streams end, within seconds."""
+    path = _path(keys)
+    file = KeyFile(path)
+    # who has found a key somewhere may give all of it; logs name it as a principal
+    given = split_key(id)
+    wanted = given[0] if given else id.removeprefix(PRINCIPAL)
+    records = {record.id: record for record in _carry_out(file.all())}
+    if wanted not in records:
+        refuse(f"there is no key {wanted[:50]!r} in {path}{did_you_mean(wanted, records)}")
+    _carry_out(file.revoke(wanted))
+    again = " was revoked before" if records[wanted].revoked else " is revoked"
+    _tell(f"key {wanted} ({printable(records[wanted].name)}){again}")
+
+
+# --- what was given ---
+
+
+def parse_scopes(text: str | None) -> frozenset[str]:
+    """``read,run`` as scopes."""
+    if text is None:
+        refuse(f"say with --scopes what the key may do: {', '.join(Scope)}, with commas between them")
+    return frozenset(_checked(check_scope, scope.strip(), "--scopes") for scope in text.split(","))
+
+
+def parse_expiry(text: str, now: datetime) -> str | None:
+    """``90d`` as the time when a key expires; None for ``never``."""
+    if text == "never":
+        return None
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        refuse(f"--expires {text[:50]!r} is no time from now: write 90d, 12h, 30m or 2w, or never")
+    lasting = timedelta(**{_UNITS[match[2]]: int(match[1])})
+    if lasting > _MOST:
+        refuse(f"--expires {text} is more than ten years: write never for a key that does not expire")
+    return _text(now + lasting)
+
+
+def _path(keys: str | None) -> Path:
+    if not keys:
+        refuse("name the key file with --keys FILE, or with REACTOR_KEYS")
+    return Path(keys)
+
+
+def _tenant(tenant: str | None, all_tenants: bool) -> str | None:
+    if all_tenants and tenant is not None:
+        refuse("--tenant and --all-tenants are two answers to one question: give one of them")
+    if all_tenants:
+        return None
+    return "" if tenant is None else _checked(check_name, tenant, "--tenant")
+
+
+def _patterns(given: list[str] | None, option: str) -> tuple[str, ...] | None:
+    if not given:
+        return None
+    if len(given) > KEY_PATTERNS:
+        refuse(f"{option} is given {len(given)} times, and a key has at most {KEY_PATTERNS} patterns")
+    return tuple(_checked(check_pattern, pattern, option) for pattern in given)
+
+
+def _checked(check: Any, text: str, place: str) -> str:
+    try:
+        return check(text)
+    except ValueError as error:
+        refuse(f"{place}: {error}")
+
+
+def _carry_out(work: Coroutine[Any, Any, T]) -> T:
+    try:
+        return asyncio.run(work)
+    except (KeyFileError, ValueError) as error:
+        refuse(str(error))
+
+
+# --- what is shown ---
+
+
+def _show_once(made: NewKey, record: KeyRecord, file: KeyFile, json: bool) -> None:
+    """Prints the key. One that cannot be shown is revoked: nobody would have it."""
+    shown = {"key": made.token, **_shown(record, datetime.now(UTC))}
+    try:
+        print(orjson.dumps(shown).decode() if json else made.token, flush=True)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what could not be written is not tried again at the exit
+        _carry_out(file.revoke(made.id))
+        refuse(f"the key {made.id} could not be printed, so it was revoked: {error.strerror}")
+    until = "and never expires" if record.expires is None else f"until {record.expires}"
+    _tell(f"this key is shown once, so keep it now; its id is {made.id}, and it is valid {until}")
+
+
+def _tell(sentence: str) -> None:
+    print(f"reactor: {sentence}", file=sys.stderr)
+
+
+def _shown(record: KeyRecord, now: datetime) -> dict[str, Any]:
+    """A key as JSON. The digest stays in the file."""
+    return {
+        "id": record.id,
+        "name": record.name,
+        "scopes": _in_order(record.scopes),
+        "tenant": record.tenant,
+        "runs": record.runs,
+        "workflows": record.workflows,
+        "created": record.created,
+        "expires": record.expires,
+        "status": _status(record, now),
+    }
+
+
+def _table(records: list[KeyRecord], now: datetime) -> Table:
+    """A table for people: without columns in which no key says anything."""
+    rows = [_cells(record, now) for record in records]
+    table = Table(box=None, pad_edge=False)
+    shown = [i for i in range(len(_TITLES)) if i == 0 or any(row[i] not in ("-", "*") for row in rows)]
+    for i in shown:
+        table.add_column(_TITLES[i], overflow="fold", no_wrap=_TITLES[i] in ("ID", "STATUS"))
+    for record, row in zip(records, rows, strict=True):
+        style = "" if _status(record, now) == "valid" else "dim"
+        table.add_row(*(Text(row[i]) for i in shown), style=style)
+    return table
+
+
+def _cells(record: KeyRecord, now: datetime) -> list[str]:
+    return [
+        record.id,
+        printable(record.name),
+        _status(record, now),
+        ",".join(_in_order(record.scopes)),
+        "(all)" if record.tenant is None else printable(record.tenant) or "-",
+        " ".join(record.runs or ("*",)),
+        " ".join(record.workflows or ("*",)),
+        record.expires or "never",
+        record.created or "-",
+    ]
+
+
+def _status(record: KeyRecord, now: datetime) -> str:
+    if record.revoked:
+        return "revoked"
+    end = expires_at(record)
+    return "valid" if end is None or now.timestamp() < end else "expired"
+
+
+def _in_order(scopes: frozenset[str]) -> list[str]:
+    return [scope.value for scope in Scope if scope in scopes]
+
+
+def _text(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

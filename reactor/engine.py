@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterable, Mapping
 from importlib import import_module
 from types import TracebackType
@@ -102,7 +103,7 @@ class Engine(EngineMethods):
         await open_timed(self.log, self.clock, self._append_timeout)
         try:
             self._common.digest_key = await take_over(self.log, self._stores)
-            if self._registry.asks:
+            if self._registry.asks and _OF_QUESTIONS not in sys.modules:
                 await asyncio.to_thread(import_module, _OF_QUESTIONS)
             self._common.workers = self._make_workers(asyncio.get_running_loop())
             await self._tenants.recover(await self._stores.index.unfinished())

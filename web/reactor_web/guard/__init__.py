@@ -18,6 +18,7 @@ watch        ends streams whose credential has ended
 caps         how much somebody may ask for; what was taken of caps is given back
 counting     ``MemoryCaps``: counts what is capped
 limited      the answer of a cap, also to an EventSource, which sees no status
+visible      what a principal may name, and what is shown to it
 seen         ``Seen``: an engine as one principal sees it
 repeated     the ``Idempotency-Key``s of each tenant
 looking      pages of runs for somebody who sees only some

@@ -16,27 +16,24 @@ from reactor.definition.task import Task
 from reactor.definition.workflow import Workflow
 from reactor.errors import TooManyWaiting, UnknownRun
 from reactor.events.vocabulary import RunStatus
-from reactor.plans.tools import Tool
 from reactor.ports.stores import Idempotency
-from reactor.registry import find_workflow
 from reactor.runs.all_events import AllEvents
 from reactor.runs.positions import START, TreeCursor
 from reactor.runs.run import Run
 from reactor.runs.session import Session
 from reactor.runs.tree import TreeRun, no_child
 from reactor.runs.tree_events import TreeEvents
-from reactor.tenants.tenant import Tenant
 from reactor_web.guard.caps import Limited, Take
 from reactor_web.guard.cursors import MARK, unseal
 from reactor_web.guard.looking import RunPage, read_page, workflow_of
-from reactor_web.guard.principal import Principal
+from reactor_web.guard.visible import Visible
 from reactor_web.http.problems import Problem
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Visible):
     """The runs of the principal's tenant, without those that are not among its patterns. The methods are those of
     ``Engine``.
 
@@ -44,73 +41,12 @@ class Seen:
     them is as if it were not there.
     """
 
-    tenant: Tenant
-    principal: Principal
     by: str | None
     """Who is written to the log as the author of what is done."""
     starting: Callable[[], AbstractAsyncContextManager[None]]
     """``async with starting():`` a run is started. Raises Limited where no more runs may be started now."""
     allow_emit: Callable[[int], Awaitable[None]]
     """Raises Problem where so many more events may not be said now."""
-
-    # --- what may be named ---
-
-    def check_run(self, run_id: str) -> str:
-        """The id; raises Problem 403 for one that is not among the patterns."""
-        if not self.principal.sees_run(run_id):
-            raise Problem(403, "this credential is not for runs of this id", code="forbidden-run")
-        return run_id
-
-    def check_workflow(self, name: str) -> None:
-        """Raises Problem 403 for a workflow that is not among the patterns."""
-        if not self.principal.sees_workflow(name):
-            raise Problem(403, "this credential is not for this workflow", code="forbidden-workflow")
-
-    def check_new(self, run_id: str | None, workflow: Workflow | str | None = None) -> None:
-        """Raises Problem 403 or UnknownWorkflow for a run that may not be started. ``workflow``: None: it is seen."""
-        if isinstance(workflow, str):
-            self.workflow(workflow)
-        elif workflow is not None:
-            self.check_workflow(workflow.name)
-        if run_id is not None:
-            self.check_run(run_id)
-        elif self.principal.runs is not None:
-            raise Problem(
-                403,
-                "this credential is for runs of certain ids only: give a run_id that is one of them",
-                code="forbidden-run",
-            )
-
-    def _shown(self, run: Run) -> Run:
-        if not self.principal.sees_workflow(run.state.workflow or ""):
-            raise UnknownRun.of(run.id)
-        return run
-
-    def check_given(self, run: Run, where: str) -> Run:
-        """A run that a function of the host has returned. Raises ValueError for one of another tenant, which is a bug
-        of the host, and what ``get`` raises for one that is not seen."""
-        if run.tenant != self.tenant.name:
-            raise ValueError(
-                f"{where} returned the run {run.id!r} of the tenant {run.tenant!r}, but who asks is of the tenant "
-                f"{self.tenant.name!r}: start it with tenant=, or return a Start"
-            )
-        self.check_run(run.id)
-        return self._shown(run)
-
-    # --- definitions ---
-
-    @property
-    def workflows(self) -> Mapping[str, Workflow]:
-        sees = self.principal.sees_workflow
-        return {name: workflow for name, workflow in self.tenant.workflows.items() if sees(name)}
-
-    @property
-    def tools(self) -> Mapping[str, Tool[..., Any]]:
-        return self.tenant.tools
-
-    def workflow(self, name: str) -> Workflow:
-        self.check_workflow(name)
-        return find_workflow(self.workflows, name)
 
     # --- starting ---
 
@@ -142,7 +78,7 @@ class Seen:
             return await self.tenant.ensure(workflow, input, run_id=run_id, meta=meta, budget=budget, by=self.by)
 
         run, is_new = await self._new_or_found(run_id, ensure)
-        return self._shown(run), is_new
+        return self.check_shown(run), is_new
 
     async def ensure_session(
         self,
@@ -186,7 +122,7 @@ class Seen:
         self.check_run(run_id)
         if self.principal.workflows is not None:
             await self._look_up(run_id)
-        return self._shown(await self.tenant.get(run_id))
+        return self.check_shown(await self.tenant.get(run_id))
 
     async def _look_up(self, run_id: str) -> None:
         """Raises UnknownRun for a run of a hidden workflow, after the one read that an unknown id takes, too."""

@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# one process a core takes file after file
+SHARED := -n auto --dist loadfile
 
 .PHONY: demo test test-fast serve bench check lint format clean
 
@@ -12,11 +14,11 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m tests.node.install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SHARED)
 
 test-fast: $(READY)
 	$(BIN)/python -m tests.node.install
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest $(SHARED) -m "not slow"
 
 serve: $(READY)
 	$(BIN)/reactor serve examples/hello.py examples/features.py examples/census.py

@@ -18,12 +18,31 @@ idle            S4: memory per idle stream
 stalled         S5: clients that do not read
 replay          S6: a run read from the log
 reconnect       S7: all clients come back at once
+secure          S8: memory per idle stream over TLS
 
 A server that is exposed, alone and in absolute figures (``python -m benchmarks.exposed``):
 
 exposed             storms of clients that ask too much, and what the others notice
 exposed_clients     the programs of both kinds of clients
 exposed_flows       the workflows of that server
+
+Large values, in absolute figures (``python -m benchmarks.large``):
+
+large           what holds the loop, and what grows with the square of a size
+
+The longest that a single request holds the loop, in absolute figures (``python -m benchmarks holds``):
+
+holds               sends the worst requests to each route, and prints how long each held the loop
+holds_inputs        those requests
+holds_values        the values in their bodies
+holds_asked         questions, and the worst answers to them
+holds_flows         workflows and runs of that server
+holds_server        that server
+holds_probe         measures a loop
+
+A server under mixed load for minutes (``python -m benchmarks --soak 600``):
+
+soak            each stream is held against the log, and everything comes back to idle
 
 Dialects, against the native one:
 

@@ -1,6 +1,9 @@
 """``python -m benchmarks [--only E1,S1] [--quick] [--json FILE] [--svg FILE] [--markdown FILE] [--peers]``.
 
+``python -m benchmarks holds`` is a program of its own.
 Runs everything that is installed and prints the table. A missed target is not an error: the exit code is 0.
+
+``python -m benchmarks --soak SECONDS`` soaks a server instead: see ``soak``. There the exit code says whether all held.
 """
 
 from __future__ import annotations
@@ -10,9 +13,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import orjson
 from rich.console import Console
+from rich.markup import escape
 
 from benchmarks import (
     engine,
@@ -20,6 +25,7 @@ from benchmarks import (
     followed,
     frames,
     growth,
+    holds,
     idle,
     latency,
     memory,
@@ -30,11 +36,14 @@ from benchmarks import (
     reconnect,
     replay,
     runs,
+    secure,
     sharing,
     stalled,
     table,
 )
 from benchmarks.figure import Figure
+from benchmarks.soak import measure as measure_soak
+from benchmarks.soak import picture as picture_soak
 
 MEASURES: dict[str, Callable[[bool], Figure]] = {
     "E1": engine.e1,
@@ -51,6 +60,7 @@ MEASURES: dict[str, Callable[[bool], Figure]] = {
     "S5": stalled.s5,
     "S6": replay.s6,
     "S7": reconnect.s7,
+    "S8": secure.s8,
     "D1": frames.d1,
     "D2": sharing.d2,
 }
@@ -66,6 +76,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     parser.add_argument("--svg", type=Path, help="write the picture to this file")
     parser.add_argument("--markdown", type=Path, help="write the table to this file")
+    parser.add_argument("--soak", type=float, metavar="SECONDS", help="a server under mixed load for so long, instead")
     parser.add_argument("--peers", action="store_true", help="also other systems, where they are installed")
     arguments = parser.parse_args()
     arguments.only = arguments.only.upper().split(",")
@@ -91,11 +102,15 @@ def measure(ids: list[str], quick: bool, console: Console) -> list[Figure]:
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["holds"]:
+        return holds.main(sys.argv[2:])
     arguments = parse()
     console = Console()
     if not console.is_terminal:
         console = Console(width=PIPE_WIDTH)
     where = table.machine()
+    if arguments.soak:
+        return soak(arguments, console, where)
     if not nchan.is_installed():
         console.print("nginx + nchan is not installed (Debian: nginx libnginx-mod-nchan): S1 and S2 have no verdict")
     figures = measure(arguments.only, arguments.quick, console)
@@ -108,11 +123,32 @@ def main() -> int:
         result = {"machine": where, "quick": arguments.quick, "figures": [figure.to_dict() for figure in figures]}
         arguments.json.write_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2))
     if arguments.svg:
-        about = f"CPython {where['python']}, {where['processor']}, {where['cores']} cores, {where['date']}"
-        arguments.svg.write_text(picture.svg(figures, about))
+        arguments.svg.write_text(picture.svg(figures, _about(where)))
     if arguments.markdown:
         arguments.markdown.write_text(table.markdown(figures) + "\n")
     return 0 if len(figures) >= len(arguments.only) else 1
+
+
+def soak(arguments: argparse.Namespace, console: Console, where: dict[str, Any]) -> int:
+    """The soak, with the files that were asked for."""
+    soaked = measure_soak.measure(arguments.soak, lambda line: console.print(line, highlight=False))
+    problems = measure_soak.problems(soaked)
+    console.print(dict(soaked.done), f"{soaked.streams:,} streams, {soaked.events:,} events", highlight=False)
+    console.print(f"memory at rest grows by {soaked.growth:.2f} MB a round", highlight=False)
+    for problem in problems:
+        console.print(f"[red]{escape(problem)}[/]", highlight=False)
+    if arguments.json:
+        result = {"machine": where, **soaked.to_dict()}
+        arguments.json.write_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2))
+    if arguments.svg:
+        arguments.svg.write_text(picture_soak.svg(soaked, _about(where)))
+    if arguments.markdown:
+        arguments.markdown.write_text(measure_soak.markdown(soaked) + "\n")
+    return min(len(problems), 1)
+
+
+def _about(where: dict[str, Any]) -> str:
+    return f"CPython {where['python']}, {where['processor']}, {where['cores']} cores, {where['date']}"
 
 
 if __name__ == "__main__":

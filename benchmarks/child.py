@@ -128,13 +128,13 @@ class Child:
         self.close()
 
 
-def ask(port: int, method: str, path: str, body: Any = None) -> Any:
+def ask(port: int, method: str, path: str, body: Any = None, **headers: str) -> Any:
     """Sends one HTTP request; returns the JSON of the answer."""
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}{path}",
         method=method,
         data=None if body is None else orjson.dumps(body),
-        headers={"Content-Type": "application/json"},
+        headers={"Content-Type": "application/json", **headers},
     )
     with urllib.request.urlopen(request, timeout=120) as answer:
         return orjson.loads(answer.read())

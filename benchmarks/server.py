@@ -2,6 +2,8 @@
 
 - ``reactor``: the package as ``reactor serve`` runs it, with the workflows of ``workloads``.
 - ``counted``: the same, and counts how often each dialect makes frames (``steps``).
+- ``secure FOLDER``: the package in an application that has TLS, with the certificate in that folder, and one open run.
+- ``stock FOLDER``: the same, but asyncio keeps its read buffers.
 - ``send``: what people write with aiohttp-sse: a queue per client and ``send()`` per event.
 - ``made``: only writes bytes that were made before, one write per event and client: the limit of the kernel, of
   Python's ``socket.send`` and of the load program.
@@ -17,14 +19,21 @@ import cProfile
 import gc
 import os
 import signal
+import ssl
 import sys
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any
 
+from aiohttp import web
+
 from benchmarks import baseline
+from benchmarks.messages import RUN_ID
 from benchmarks.steps import count_steps
 from benchmarks.workloads import graph, speaking, telling, ticking
 from reactor import Engine, Workflow
+from reactor_web import create_app
+from reactor_web.http import read_buffer
 from reactor_web.terminal.serve import serve
 
 
@@ -38,6 +47,19 @@ async def reactor(log: str, *more: Workflow) -> None:
     await serve(Engine(log), [speaking(), ticking(), telling(), graph(), *more], "127.0.0.1", 0, ready=ready)
 
 
+async def secure(folder: str) -> None:
+    """An open run in an application of somebody's that has TLS."""
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(Path(folder) / "cert.pem", Path(folder) / "key.pem")
+    engine = Engine("memory://")
+    runner = web.AppRunner(create_app(engine, [speaking()]), access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls, backlog=1_024).start()
+    await engine.start("speaking", {"events": 1, "burst": 1, "pause": 0.0}, run_id=RUN_ID)
+    ready(f":{runner.addresses[0][1]}")
+    await asyncio.Event().wait()
+
+
 def job_of(kind: str, log: str = "memory://") -> Coroutine[Any, Any, None]:
     """What the program does."""
     match kind:
@@ -45,6 +67,11 @@ def job_of(kind: str, log: str = "memory://") -> Coroutine[Any, Any, None]:
             return reactor(log)
         case "counted":
             return reactor(log, count_steps())
+        case "secure":
+            return secure(log)
+        case "stock":
+            read_buffer.is_known = lambda: False
+            return secure(log)
         case "send":
             return baseline.send(ready)
         case _:

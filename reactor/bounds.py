@@ -53,6 +53,8 @@ REMOVED_RUNS: Final = 10_000
 """How many deleted runs a log remembers, to tell readers of all runs that something is gone."""
 READ_EVENTS: Final = 1_000
 """Events that one read of a log returns; the reader asks again for more."""
+PIECE_EVENTS: Final = 100
+"""Events that a reader is given at once of what was read: in between, others may have their turn."""
 READ_BYTES: Final = 256 * KIB
 """Bytes that one read returns beyond its first event, and that a stream writes at once."""
 TENANTS: Final = 1_000
@@ -70,6 +72,10 @@ THREADS: Final = 32
 """Bodies that run in threads at once, in one engine; further ones wait."""
 ABANDONED_THREADS: Final = 32
 """Threads of cancelled or late bodies that do not stop; from here on, bodies that need a thread wait until some end."""
+IDLE_THREADS: Final = 4
+"""Threads of bodies that are kept although no body needs them."""
+IDLE_THREAD_SECONDS: Final = 30.0
+"""Time after which other threads that no body has needed end; it may take twice as long."""
 PROGRESS_PER_SECOND: Final = 20
 """Progress events of one attempt a second; of those between, only the latest is recorded."""
 CHUNKS_PER_SECOND: Final = 20
@@ -80,6 +86,9 @@ SLOW_CALLBACK_SECONDS: Final = 0.1
 """Time a subscriber may hold the event loop; the second time beyond it, the subscriber is detached."""
 BLOCKED_LOOP_SECONDS: Final = 0.1
 """Time a body may hold the event loop; beyond it, a warning in the logs names the body."""
+
+TURN_SECONDS: Final = 0.003
+"""Time that bodies which wait for nothing may run on at the calls of their Context; then others on the loop run."""
 
 # --- supervision ------------------------------------------------------------------------------------------------
 
@@ -116,9 +125,15 @@ RUN_ANSWERS: Final = 1_000
 CHILD_DEPTH: Final = 10
 """Levels of child runs within child runs; beyond it, TooDeep."""
 CRASH_LOOP: Final = 50
-"""Times a run is recovered in a row without one task completing; then it fails."""
+"""Times in a row that a process is killed while a body runs and says nothing; then the run of that body fails."""
 APPEND_TIMEOUT_SECONDS: Final = 10.0
 """Time a log has to commit one window; beyond it, the log counts as lost."""
+LOG_PROBE_SECONDS: Final = 1.0
+"""How often a log that has failed is asked whether it can be written again."""
+LOG_PROBE_BYTES: Final = 128 * KIB
+"""How much is written for that."""
+LOG_LOOK_SECONDS: Final = 1.0
+"""How often a log that nothing is written to looks whether its file is still there."""
 RETAKE_FIRST_SECONDS: Final = 0.5
 """Pause before a run that was lost, because its log failed, is taken up again; each further loss doubles it."""
 RETAKE_MOST_SECONDS: Final = 30.0
@@ -142,6 +157,8 @@ SERVICE_STOP_SECONDS: Final = 10.0
 """What a service gets to stop. After that the engine drains without it."""
 DRAIN_GRACE_SECONDS: Final = 2.0
 """Time runs and their bodies have to stop when an engine closes, by default."""
+LAST_CANCEL_SECONDS: Final = 1.0
+"""Time that bodies which are left at the end of their loop have to answer a last cancel."""
 BEHIND_SECONDS: Final = 10.0
 """Time subscribers that still read have to catch up when an engine closes; then they are cut off."""
 

@@ -2,6 +2,12 @@
 
 An engine waits by its ``Clock``: for delays, timeouts, rates, pauses, graces. Only what lives outside of its loop has
 the machine's time: worker processes that end, threads that read, sockets.
+
+What waits for others has **patience**: it counts the time in which this process could have heard them. A process may
+stand still: stopped by a signal, in a container that is paused, under a debugger, or because a body holds the loop.
+What others did meanwhile is there when it goes on, and must be looked at before anybody is given up. So by how much a
+timer rings late does not count. What somebody has promised about the time that passes (a task's ``timeout``, a budget
+of seconds, the ``timeout`` of a question, a retry's delay, the life of a ticket) is no patience: ``call_later``.
 """
 
 from __future__ import annotations
@@ -9,10 +15,11 @@ from __future__ import annotations
 import asyncio
 import time
 from asyncio import AbstractEventLoop, get_running_loop
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
 from contextvars import copy_context
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from reactivex import abc, typing
 from reactivex.disposable import Disposable, SerialDisposable
@@ -66,28 +73,116 @@ async def sleep(clock: Clock, seconds: float) -> None:
         timer.cancel()
 
 
+def _ring(rung: asyncio.Future[None]) -> None:
+    if not rung.done():
+        rung.set_result(None)
+
+
+PARTS: Final = 4
+"""A time limit is waited for in at least so many parts, and in parts of a second at most. What is counted of a
+standstill is less than one part."""
+
+
+def part_of(seconds: float) -> float:
+    """How long one part of a time limit is."""
+    return min(1.0, seconds / PARTS)
+
+
+def without_standstill(since: float, due: float, now: float) -> float:
+    """``since``, put forward by the part of it in which nobody could be heard.
+
+    For timers that look at many: the timer was ``due`` then, and rings ``now``.
+    """
+    return since + max(0.0, now - max(due, since))
+
+
+class Patience:
+    """Calls ``callback(*args)`` once ``seconds`` have passed on ``clock`` in which the loop could run."""
+
+    __slots__ = ("_args", "_callback", "_clock", "_left", "_part", "_timer", "_waits")
+
+    def __init__(self, clock: Clock, seconds: float, callback: Callable[..., object], *args: Any) -> None:
+        self._clock = clock
+        self._callback = callback
+        self._args = args
+        self._left = seconds
+        self._part = part_of(seconds)
+        self._wait()
+
+    def _wait(self) -> None:
+        self._waits = min(self._part, self._left)
+        self._timer: Timer | None = self._clock.call_later(self._waits, self._ring)
+
+    def _ring(self) -> None:
+        self._left -= self._waits  # and not what has passed: the rest is what it rang late
+        if self._left > 1e-9:
+            self._wait()
+            return
+        self._timer = None
+        self._callback(*self._args)
+
+    def cancel(self) -> None:
+        """It does not call any more. Nothing happens where it has called."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
 async def wait_at_most(
     clock: Clock, futures: Iterable[asyncio.Future[T]], seconds: float
 ) -> tuple[set[asyncio.Future[T]], set[asyncio.Future[T]]]:
-    """As ``asyncio.wait(futures, timeout=seconds)``, on ``clock``: returns (done, pending) and cancels nothing."""
+    """As ``asyncio.wait(futures, timeout=seconds)``, with patience: returns (done, pending) and cancels nothing."""
     awaited = set(futures)
     if not awaited:
         return set(), set()
     if seconds <= 0:  # only what is done by now, also on a clock that stands still
         return await asyncio.wait(awaited, timeout=0)
-    late: asyncio.Future[None] = get_running_loop().create_future()
-    timer = clock.call_later(seconds, _ring, late)
+    over: asyncio.Future[None] = get_running_loop().create_future()
+    left = len(awaited)
+
+    def count(_: asyncio.Future[T]) -> None:  # and nobody looks at the others: 10,000 runs may end one after the other
+        nonlocal left
+        left -= 1
+        if not left:
+            _ring(over)
+
+    for future in awaited:
+        future.add_done_callback(count)
+    timer = Patience(clock, seconds, _ring, over)
     try:
-        while (pending := {future for future in awaited if not future.done()}) and not late.done():
-            await asyncio.wait({late, *pending}, return_when=asyncio.FIRST_COMPLETED)
+        await over
     finally:
         timer.cancel()
+        for future in awaited:
+            future.remove_done_callback(count)
+    pending = {future for future in awaited if not future.done()}
     return awaited - pending, pending
 
 
-def _ring(rung: asyncio.Future[None]) -> None:
-    if not rung.done():
-        rung.set_result(None)
+@contextmanager
+def patiently(seconds: float, clock: Clock | None = None) -> Generator[None]:
+    """As ``async with asyncio.timeout(seconds)``, with patience. Raises TimeoutError."""
+    task = asyncio.current_task()
+    assert task is not None, "there is a task where a body awaits"
+    is_late, before = False, task.cancelling()
+
+    def interrupt() -> None:
+        nonlocal is_late
+        is_late = True
+        task.cancel()
+
+    timer = Patience(clock or SystemClock(), seconds, interrupt)
+    try:
+        yield
+    except BaseException as error:
+        if is_late and task.uncancel() <= before and isinstance(error, asyncio.CancelledError):
+            raise TimeoutError from None
+        raise
+    else:
+        if is_late:  # what was awaited has swallowed the cancel: the task is not one that was cancelled
+            task.uncancel()
+    finally:
+        timer.cancel()
 
 
 class LoopScheduler(AsyncIOScheduler):

@@ -24,7 +24,7 @@ from reactor.logs.stops import mark_stop
 from reactor.logs.stores import open_timed, stores_of, take_over
 from reactor.plans.tools import Tool
 from reactor.ports.clock import Clock
-from reactor.ports.stores import Log
+from reactor.ports.stores import Log, TellsTrouble
 from reactor.registry import Registry
 from reactor.runs.host import HostSettings, Workers
 from reactor.services import Service, Services
@@ -100,9 +100,11 @@ class Engine(EngineMethods):
                 "an engine is entered while its module is being imported for a body in a process; "
                 'put what starts it under if __name__ == "__main__":'
             )
+        if isinstance(self.log, TellsTrouble):
+            self.log.when_troubled(self._tenants.change_health)
         await open_timed(self.log, self.clock, self._append_timeout)
         try:
-            self._common.digest_key = await take_over(self.log, self._stores)
+            self._common.digest_key, self._common.after_crash = await take_over(self.log, self._stores)
             if self._registry.asks and _OF_QUESTIONS not in sys.modules:
                 await asyncio.to_thread(import_module, _OF_QUESTIONS)
             self._common.workers = self._make_workers(asyncio.get_running_loop())

@@ -277,9 +277,13 @@ class TooDeep(BodyError):
 
 
 class LogUnavailable(ReactorError):
-    """Raised when the event log cannot be opened: in use, read-only, corrupt, of a newer version, or another format."""
+    """Raised when the event log cannot be opened: in use, read-only, corrupt, of a newer version, or another format.
+
+    Also while an open log cannot be used, because its file was moved, say. Then ``reason`` is one word for it.
+    """
 
     path: str
+    reason: str | None = None
 
 
 # --- how a run ends ---------------------------------------------------------------------------------------------

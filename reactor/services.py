@@ -8,6 +8,7 @@ from inspect import iscoroutinefunction
 from typing import Any, Protocol
 
 from reactor.bounds import SERVICE_STOP_SECONDS
+from reactor.clock import patiently
 from reactor.logger import get_logger
 
 logger = get_logger()
@@ -60,7 +61,8 @@ class Services:
         while self._started:
             service = self._started.pop()
             try:
-                await asyncio.wait_for(service.stop(), SERVICE_STOP_SECONDS)
+                with patiently(SERVICE_STOP_SECONDS):
+                    await service.stop()
             except (Exception, asyncio.CancelledError) as error:
                 current = asyncio.current_task()
                 if isinstance(error, asyncio.CancelledError) and current is not None and current.cancelling():

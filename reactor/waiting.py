@@ -1,17 +1,23 @@
-"""Awaitables: one that is always ready, one that many can share, and a call that must be awaited."""
+"""Awaitables: always ready, lets others run, shared by many; and a call that must be awaited."""
 
 from __future__ import annotations
 
+import asyncio
 import warnings
-from asyncio import Future
-from collections.abc import Callable, Coroutine, Generator
+from asyncio import AbstractEventLoop, Future, get_running_loop
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from functools import wraps
-from inspect import iscoroutinefunction
-from typing import Any, NoReturn, TypeVar
+from inspect import iscoroutine, iscoroutinefunction
+from time import perf_counter
+from typing import Any, Final, Generic, NoReturn, TypeVar, cast
+from weakref import WeakKeyDictionary
 
+from reactor.bounds import TURN_SECONDS
 from reactor.errors import NotAwaited, UnawaitedAttribute
 
 C = TypeVar("C")
+K = TypeVar("K")
+T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
@@ -26,6 +32,124 @@ class Ready:
 
 
 READY = Ready()
+
+
+class NextTurn:
+    """An awaitable that lets others run, always. A cancel that was asked for arrives there."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
+
+NEXT_TURN: Final = NextTurn()
+
+
+class Turn:
+    """The present turn of one event loop. Awaited, it lets others run if the turn has lasted ``TURN_SECONDS``.
+
+    There is one for each loop (``turn_of``), which all bodies share: where a thousand of them run on without waiting
+    for anything, the first that awaits it too late ends the turn for all. Else each would have its milliseconds, and
+    together they would hold the loop for seconds.
+    """
+
+    __slots__ = ("__weakref__", "_began", "_called", "_is_ending", "_refused")
+
+    def __init__(self) -> None:
+        self._began = perf_counter()
+        self._is_ending = False
+        """Somebody has let others run: from now on everybody does, until the next turn begins."""
+        self._refused = 0
+        """How often somebody was refused in this turn."""
+        self._called = 0
+        """How many calls that may have their answer at once have begun in this turn."""
+
+    def step(self, now: float) -> None:
+        """A body goes on, after a wait. ``now``: ``time.perf_counter()``."""
+        if not self._is_ending:
+            self._began = now
+
+    @property
+    def is_over(self) -> bool:
+        return perf_counter() - self._began > TURN_SECONDS
+
+    def __await__(self) -> Generator[None, None, None]:
+        if perf_counter() - self._began < TURN_SECONDS:
+            return cast("Generator[None, None, None]", iter(()))
+        return self._end()
+
+    def _end(self) -> Generator[None, None, None]:
+        if not self._is_ending:
+            self._is_ending = True
+            get_running_loop().call_soon(self._begin)  # before all those who let others run now
+        yield
+
+    def _begin(self) -> None:
+        self._began = perf_counter()
+        self._is_ending = False
+        self._refused = 0
+
+    def call(self) -> bool:
+        """Counts a call that may have its answer at once. True where it has to let others run before it begins."""
+        self._called += 1
+        if self._called == 1:
+            get_running_loop().call_soon(self._count_anew)
+        return self._called > CALLS
+
+    def _count_anew(self) -> None:
+        self._called = 0
+
+    def refuse(self, error: Exception) -> Awaitable[Any]:
+        """Raises an error. Who calls on and on in the same turn is given an awaitable: it lets others run, then raises.
+
+        So a loop that goes on after each error does not hold the event loop, and a call that nobody awaits raises too.
+        """
+        self._refused += 1
+        if self._refused == 1:
+            get_running_loop().call_soon(self._begin)
+        if self._refused <= REFUSALS:
+            raise error
+        return _Refused(error)
+
+
+class _Refused:
+    __slots__ = ("_error",)
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def __await__(self) -> Generator[None, None, NoReturn]:
+        yield
+        raise self._error
+
+
+REFUSALS: Final = 100
+"""Calls that raise at once in one turn."""
+
+CALLS: Final = 100
+"""Calls that begin at once in one turn."""
+
+_TURNS: Final[WeakKeyDictionary[AbstractEventLoop, Turn]] = WeakKeyDictionary()
+
+
+def turn_of(loop: AbstractEventLoop) -> Turn:
+    """The turn of a loop: one object, as long as there is the loop."""
+    turn = _TURNS.get(loop)
+    if turn is None:
+        turn = _TURNS[loop] = Turn()
+    return turn
+
+
+async def after_turn(turn: Awaitable[None], answer: Awaitable[T_co]) -> T_co:
+    """Lets others run before it waits for an answer."""
+    try:
+        await turn
+    except BaseException:
+        if iscoroutine(answer):
+            answer.close()
+        raise
+    return await answer
 
 
 class Shared:
@@ -48,6 +172,64 @@ class Shared:
             yield from mine
         finally:
             self._future.remove_done_callback(wake)
+
+
+class Flights(Generic[K, T]):
+    """Makes a value once for all who ask for it at the same time: the first one begins, the others wait for it too.
+
+    Who is cancelled cancels no other; when nobody waits any more, the making is cancelled. An error is told to all who
+    wait, and is not kept: who asks after the end begins anew.
+    """
+
+    __slots__ = ("_flights",)
+
+    def __init__(self) -> None:
+        self._flights: dict[K, _Flight[T]] = {}
+
+    async def join(self, key: K, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """The value that ``make`` gives, of this call or of one that is under way."""
+        flight = self._flights.get(key)
+        if flight is None:
+            flight = self._flights[key] = _Flight()
+            flight.making = asyncio.get_running_loop().create_task(self._make(key, flight, make))
+        mine: Future[T] = asyncio.get_running_loop().create_future()
+        flight.waiters[mine] = None
+        try:
+            return await mine
+        finally:
+            del flight.waiters[mine]
+            if not flight.waiters and self._flights.get(key) is flight and flight.making is not None:
+                del self._flights[key]
+                flight.making.cancel()
+
+    async def _make(self, key: K, flight: _Flight[T], make: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        try:
+            made = await make()
+        except BaseException as error:
+            for mine in self._end(key, flight):
+                mine.set_exception(error)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            # in this very step: whoever asks next may change what was made, and must not be before those who wait
+            for mine in self._end(key, flight):
+                mine.set_result(made)
+
+    def _end(self, key: K, flight: _Flight[T]) -> list[Future[T]]:
+        """Who still waits."""
+        if self._flights.get(key) is flight:
+            del self._flights[key]
+        return [mine for mine in flight.waiters if not mine.done()]
+
+
+class _Flight(Generic[T]):
+    """What is being made, and who waits for it."""
+
+    __slots__ = ("making", "waiters")
+
+    def __init__(self) -> None:
+        self.making: asyncio.Task[None] | None = None
+        self.waiters: dict[Future[T], None] = {}
 
 
 class PendingCall(Coroutine[Any, Any, T_co]):
@@ -145,6 +327,15 @@ def methods_must_be_awaited(owner: str) -> Callable[[type[C]], type[C]]:
 def _pending(what: str, function: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., PendingCall[Any]]:
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> PendingCall[Any]:
-        return PendingCall(what, lambda: function(*args, **kwargs))
+        return PendingCall(what, lambda: _begin(function(*args, **kwargs)))
 
     return call
+
+
+def _begin(call: Coroutine[Any, Any, T_co]) -> Coroutine[Any, Any, T_co]:
+    """Who calls on and on, and always has the answer at once, lets others run: they may be what it looks for."""
+    try:
+        loop = get_running_loop()
+    except RuntimeError:  # somebody steps through it by hand
+        return call
+    return after_turn(NEXT_TURN, call) if turn_of(loop).call() else call

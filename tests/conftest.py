@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,23 @@ from tests.helpers.server import serve as serve
 from tests.helpers.server import server as server
 
 install()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    """Processes that share the tests send reports as UTF-8, which half a character in a log line does not fit into."""
+    return _in_utf8((yield))
+
+
+def _in_utf8(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode(errors="backslashreplace").decode()
+        case list() | tuple():
+            return [_in_utf8(one) for one in value]
+        case dict():
+            return {name: _in_utf8(one) for name, one in value.items()}
+    return value
 
 
 @pytest.fixture(autouse=True)

@@ -84,7 +84,10 @@ class _Call:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end(error)
+        if error is None:
+            self._end(error)
+        else:
+            self._end_cut_off(error)  # a cancel must not take the place of the error
 
     async def __aenter__(self) -> Self:
         try:
@@ -135,7 +138,12 @@ class LlmCall(_Call):
     def _end(self, error: BaseException | None) -> Awaitable[None]:
         check_tokens(self.tokens)
         cost, _ = self._spent(_status(error))
-        ended = super()._end(error)
+        try:
+            ended = super()._end(error)
+        except ContextClosed:  # a thread is told of a cancel here: what the call has cost counts all the same
+            if cost or self.tokens:
+                self._context.count_spending(str(cost), self.tokens, "llm")
+            raise
         return self._context.count_spending(str(cost), self.tokens, "llm") if cost or self.tokens else ended
 
 

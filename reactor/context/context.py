@@ -79,7 +79,10 @@ class Context:
 
         Raises InvalidEvent, EventTooLarge (48 KiB), Backpressure (far too many without ``await``), ContextClosed.
         """
-        check_type(type, self._error)
+        try:
+            check_type(type, self._error)
+        except InvalidEvent as error:
+            return self._line.refuse(error)
         return self.write(type, {} if data is None else data)
 
     def progress(self, fraction: float, message: str | None = None) -> Awaitable[None]:
@@ -88,19 +91,25 @@ class Context:
         A number below 0 counts as 0 and one above 1 as 1; the first one of an attempt is a warning in the log. What is
         no number, or NaN, raises InvalidEvent.
         """
-        if type(fraction) is not float or not 0.0 <= fraction <= 1.0:
-            fraction = self._clamped(fraction)
-        data = {"fraction": fraction, "message": message, "level": "info"}
-        return self._line.progress(self._encode("task.progress", data))
+        try:
+            if type(fraction) is not float or not 0.0 <= fraction <= 1.0:
+                fraction = self._clamped(fraction)
+            data = self._encode("task.progress", {"fraction": fraction, "message": message, "level": "info"})
+        except Exception as error:
+            return self._line.refuse(error)
+        return self._line.progress(data)
 
     def chunk(self, text: str) -> Awaitable[None]:
         """A piece of text, for example a token of a language model: ``task.chunk``.
 
         The pieces are joined, in order and without loss, into at most 20 events a second.
         """
-        if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # users without a type checker
-            raise self._error(InvalidEvent, f"a chunk is text, not {text!r}")
-        self._encode("task.chunk", {"text": text})  # raises where it is too large, or cannot be JSON
+        try:
+            if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # users without a type checker
+                raise self._error(InvalidEvent, f"a chunk is text, not {text!r}")
+            self._encode("task.chunk", {"text": text})  # raises where it is too large, or cannot be JSON
+        except Exception as error:
+            return self._line.refuse(error)
         return self._line.say(speech.chunk, (text,))
 
     def spend(self, *, cost: Any = 0, tokens: int = 0) -> Awaitable[None]:
@@ -108,8 +117,12 @@ class Context:
 
         ``cost`` is a number or a decimal as text; raises ValueError for a negative or infinite one.
         """
-        check_tokens(tokens)
-        return self._line.say(speech.spend, (str(money(cost)), tokens, "spend"))
+        try:
+            check_tokens(tokens)
+            spent = str(money(cost)), tokens, "spend"
+        except Exception as error:
+            return self._line.refuse(error)
+        return self._line.say(speech.spend, spent)
 
     def llm_call(self, model: str, *, estimated_cost: Any = None) -> LlmCall:
         """A call of a language model, as events: ``async with ctx.llm_call("gpt-x") as call: ...; call.cost = 0.01``.
@@ -154,6 +167,15 @@ class Context:
         InvalidEvent for a schema, a key or a timeout that cannot be used.
         """
         try:
+            ask, form = self._question(prompt, schema, key, timeout)
+        except Exception as error:
+            return self._line.refuse(error)
+        if self._line.blocks:
+            return self._received_here(ask, form)
+        return PendingCall("ctx.receive", lambda: self._received(ask, form))
+
+    def _question(self, prompt: Any, schema: Any, key: str | None, timeout: float | None) -> tuple[speech.Ask, Form]:
+        try:
             form = Form.of(schema)
         except (TypeError, ValueError) as error:
             raise self._error(InvalidEvent, f"the schema of its receive cannot be used: {error}") from error
@@ -162,10 +184,7 @@ class Context:
             raise self._error(InvalidEvent, f"the timeout of its receive {problem}")
         shown = None if prompt is None else str(prompt)
         self._encode("task.waiting", {"prompt": shown, "schema": form.schema, "room": _ROOM_FOR_PROBLEM})
-        ask = speech.Ask(next(self._places), shown, form.schema, key, timeout)
-        if self._line.blocks:
-            return self._received_here(ask, form)
-        return PendingCall("ctx.receive", lambda: self._received(ask, form))
+        return speech.Ask(next(self._places), shown, form.schema, key, timeout), form
 
     async def _received(self, ask: speech.Ask, form: Form) -> Any:
         while True:
@@ -201,15 +220,22 @@ class Context:
         Raises what awaiting a run raises, and RunExists for a key that this attempt has used with another input, or
         any attempt with another workflow.
         """
-        self._check_key(key, "a child run")
-        checked = None if budget is None else Budget.of(budget)
-        return self._ask("ctx.run", speech.run, (workflow, dict(input or {}), key, checked))
+        try:
+            self._check_key(key, "a child run")
+            request = workflow, dict(input or {}), key, None if budget is None else Budget.of(budget)
+        except Exception as error:
+            return self._line.refuse(error)
+        return self._ask("ctx.run", speech.run, request)
 
     # --- what calls and logs are written with ---
 
     def write(self, type: str, data: Any) -> Awaitable[None]:
         """Writes an event of any type; a body uses ``emit``, which refuses the types of the engine."""
-        return self._line.say(speech.emit, (type, self._encode(type, data)))
+        try:
+            encoded = self._encode(type, data)
+        except Exception as error:
+            return self._line.refuse(error)
+        return self._line.say(speech.emit, (type, encoded))
 
     def count_spending(self, cost: str, tokens: int, source: str) -> Awaitable[None]:
         """Counts what a call of a language model has cost."""
@@ -275,8 +301,8 @@ class Context:
     if not TYPE_CHECKING:  # else type checkers would take any attribute
 
         def __getattr__(self, name: str) -> Any:
-            known = [one for one in (*vars(self), *vars(Context)) if one not in _FOR_CALLS]
-            raise missing_attribute("ctx", name, known)
+            known = dict.fromkeys((*vars(self), *vars(Context), *vars(type(self))))  # in a process it is a subclass
+            raise missing_attribute("ctx", name, [one for one in known if one not in _FOR_CALLS])
 
 
 _FOR_CALLS: Final = ("write", "count_spending", "next_call")

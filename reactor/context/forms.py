@@ -69,13 +69,3 @@ class Form(NamedTuple):
         except Exception as error:  # a user's validator may raise anything; another answer may please it
             described = describe_error(error)
             return clip(f"{described['type']}: {described['message']}", MAX_PROBLEM_CHARS), None
-
-
-def problem_of(schema: Mapping[str, Any] | None, value: Any) -> str | None:
-    """What is wrong with a value, and where in it, as one sentence; None where it fits."""
-    if schema is None:
-        return None
-    from reactor.context.schemas import problem_in
-
-    problem = problem_in(schema, value)
-    return None if problem is None else clip(problem, MAX_PROBLEM_CHARS)

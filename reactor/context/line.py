@@ -7,16 +7,26 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from threading import get_ident
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from reactor.errors import Backpressure, ContextClosed
 from reactor.interrupts import is_from_signal
+from reactor.logger import get_logger
 from reactor.ports.speech import Method, Voice
-from reactor.waiting import READY
+from reactor.waiting import NEXT_TURN, READY, after_turn, turn_of
+
+logger = get_logger()
 
 A = TypeVar("A")
+
+REFUSED_SECONDS: Final = 0.01
+"""Pause of a thread that goes on speaking after the end of its body, since it would hold the interpreter."""
+TELLS_AT: Final = 2
+"""Which of the calls that return in a thread after the cancel tells it, by raising."""
+_ENDED: Final = "its attempt has ended, what it says now is not recorded"
 
 
 class LocalLine:
@@ -26,6 +36,7 @@ class LocalLine:
         self._voice = voice
         self._ids = {"run_id": run_id, "task_id": task_id}
         self._loop_thread = get_ident()
+        self._turn = turn_of(voice.loop)
         self._cancelled = False
         self._blocked: dict[concurrent.futures.Future[Any], bool] = {}
         """The calls that hold a thread -> whether a cancel may stand for the answer."""
@@ -38,6 +49,9 @@ class LocalLine:
         self._passed_on: bytes | None = None
         """The latest progress that was passed on to the loop."""
         self._is_posted = False
+        self._told: dict[int, int] = {}
+        """By thread: how many of its calls have returned since the cancel."""
+        self._was_refused = False
         self.saw_cancel = False
 
     @property
@@ -52,26 +66,39 @@ class LocalLine:
     def say(self, method: Method[A], arguments: A) -> Awaitable[None]:
         if get_ident() != self._loop_thread:
             self._block(method, arguments, may_be_cut=True)
+            self._tell_cancel()
             return READY
+        if self._voice.is_closed:
+            return self._refuse()
         if self._unawaited is not None and self._voice.is_crowded:
             raise self._error(Backpressure, "it emits faster than the log takes events; await ctx.emit(...)")
         room = method(self._voice, arguments)
         if room is READY:
             self._unawaited = None
-            return room
+            return NEXT_TURN if self._cancelled else self._turn
         self._unawaited = _Awaited(self, room)
         return self._unawaited
 
     def ask(self, method: Method[A], arguments: A) -> Any:
         if get_ident() != self._loop_thread:
             return self._block(method, arguments, may_be_cut=False)
-        return method(self._voice, arguments)
+        if self._voice.is_closed:
+            return self._refuse()
+        answer = method(self._voice, arguments)
+        if answer is READY:
+            return NEXT_TURN if self._cancelled else self._turn
+        if self._cancelled or self._turn.is_over:
+            return after_turn(NEXT_TURN if self._cancelled else self._turn, answer)
+        return answer
 
     def progress(self, data: bytes) -> Awaitable[None]:
         if get_ident() == self._loop_thread:
-            return self._voice.progress(data)
-        if self._voice.is_closed:
-            raise self._error(ContextClosed, "its attempt has ended, what it says now is not recorded")
+            if self._voice.is_closed:
+                return self._refuse()
+            room = self._voice.progress(data)
+            return room if room is not READY else NEXT_TURN if self._cancelled else self._turn
+        self._check_open()
+        self._tell_cancel()
         self._latest = data
         if not self._is_posted:  # one post for all the calls until it runs: a busy thread must not flood the loop
             self._is_posted = True
@@ -84,6 +111,11 @@ class LocalLine:
         if latest is not self._passed_on and not self._voice.is_closed:
             self._passed_on = latest
             self._voice.progress(latest or b"")
+
+    def refuse(self, error: Exception) -> Awaitable[Any]:
+        if get_ident() != self._loop_thread:
+            raise error
+        return self._turn.refuse(error)
 
     # --- the engine's side ---
 
@@ -102,18 +134,55 @@ class LocalLine:
         if self._unawaited is awaited:
             self._unawaited = None
 
+    # --- after the end ---
+
+    def _refuse(self) -> Awaitable[Any]:
+        """Refuses what a task that the body has left behind says on the loop, and lets others run."""
+        self._log_refusal()
+        return self._turn.refuse(self._error(ContextClosed, _ENDED))
+
+    def _check_open(self) -> None:
+        """Refuses what a thread that the body has left behind says: there, without asking the loop."""
+        if self._voice.is_closed:
+            if self._was_refused:
+                time.sleep(REFUSED_SECONDS)
+            self._log_refusal()
+            raise self._error(ContextClosed, _ENDED)
+
+    def _log_refusal(self) -> None:
+        if not self._was_refused:
+            self._was_refused = True
+            run_id, task_id = self._ids["run_id"], self._ids["task_id"]
+            logger.warning("a body speaks after its end, and is not heard", run_id=run_id, task_id=task_id)
+
     # --- threads ---
+
+    def _tell_cancel(self) -> None:
+        """Raises ContextClosed after a cancel, once in each thread: as an ``async def`` body is interrupted, once.
+
+        Not at the first call that returns after the cancel: a body that looks at ``ctx.cancelled`` before each call
+        ends by itself then. Not where it has looked: it knows, and may have more to say.
+        """
+        if self._cancelled and not self.saw_cancel:
+            thread = get_ident()
+            told = self._told[thread] = self._told.get(thread, 0) + 1
+            if told == TELLS_AT:
+                raise self._error(ContextClosed, "it was stopped")
 
     def _block(self, method: Method[A], arguments: A, *, may_be_cut: bool) -> Any:
         """Calls the method on the loop and blocks until there is an answer; raises what the method raises.
 
         ``may_be_cut``: a cancel ends the wait, as if the answer were None.
         """
+        self._check_open()
         future: concurrent.futures.Future[Any] = concurrent.futures.Future()
         self._blocked[future] = may_be_cut
         try:
             self._voice.loop.call_soon_threadsafe(self._call_on_loop, future, method, arguments, may_be_cut)
             return future.result()
+        except ContextClosed:  # this has told it: what it says while it cleans up is heard
+            self._told[get_ident()] = TELLS_AT
+            raise
         finally:
             self._blocked.pop(future, None)
 

@@ -11,6 +11,7 @@ executors     the executors a task can name, and what each asks of a body
 address       how another process finds a function
 references    references to outputs in the values of a plan: ``$task.path``
 binding       what a function takes, where each value comes from, and its type
+strangers     values of strangers, checked against types in a time that they cannot make long
 node          one task in its graph
 resolve       where each parameter of a task gets its value
 order         upstreams first; cycles

@@ -16,6 +16,8 @@ from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, Val
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 from pydantic_core import SchemaError
 
+from reactor.definition.strangers import Checker
+
 MISSING: Final = inspect.Parameter.empty
 """Stands for a default or an annotation that is not there."""
 UNRESOLVED: Final = "unresolved"
@@ -133,6 +135,17 @@ def adapter_for(annotation: Any) -> TypeAdapter[Any] | None:
         return TypeAdapter(annotation)
     except PydanticSchemaGenerationError:
         return None
+
+
+def checker_for(annotation: Any) -> Checker | None:
+    """The same for values of strangers."""
+    adapter = adapter_for(annotation)
+    return None if adapter is None else _checker(adapter)
+
+
+@lru_cache(maxsize=4096)
+def _checker(adapter: TypeAdapter[Any]) -> Checker:
+    return Checker(adapter)
 
 
 def type_name(annotation: Any) -> str:

@@ -10,12 +10,13 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticInvalidForJsonSchema
 
-from reactor.definition.binding import MISSING, UNRESOLVED, Parameter, adapter_for, problems_in, type_name
+from reactor.definition.binding import MISSING, UNRESOLVED, Parameter, adapter_for, checker_for, problems_in, type_name
 from reactor.definition.names import did_you_mean, is_near
+from reactor.definition.strangers import python_pattern
 from reactor.errors import InputError, WorkflowError
 from reactor.events.plain import depth_of
 from reactor.events.shown import dumps
-from reactor.events.values import json_kind
+from reactor.events.values import describe_error, json_kind
 
 MAX_INPUT_DEPTH: Final = 100
 """Levels of lists and objects in the input of a run; a deeper one is refused."""
@@ -78,6 +79,14 @@ def _collect_input(
                 "define its type at module level, and import it outside of TYPE_CHECKING",
             )
     annotation = next((a for _, a in annotated.values()), Any)
+    adapter = adapter_for(annotation)
+    if adapter is not None and (pattern := python_pattern(adapter)) is not None:
+        _fail(
+            workflow,
+            uses[0][0],
+            f"the input {name!r} has the pattern {pattern[:100]!r}, which Python's re would check, and a value can "
+            "hold that up for ever; write it as text, without look-around, backreferences and regex_engine='python-re'",
+        )
     required = any(p.default is MISSING for _, p in uses)
     default = MISSING if required else uses[0][1].default
     tasks = tuple(dict.fromkeys(task for task, _ in uses))
@@ -127,7 +136,7 @@ def validate_input(workflow: str, inputs: Mapping[str, RunInput], given: object)
         if spec.name in mapping:
             try:
                 values[spec.name] = _validate(spec, mapping[spec.name])
-            except ValidationError as error:
+            except Exception as error:  # a validator that a user wrote may raise anything
                 problems.append(_invalid_input(spec, error))
         elif spec.required:
             expected = type_name(spec.annotation)
@@ -144,8 +153,8 @@ def _example(inputs: Iterable[str]) -> str:
 
 
 def _validate(spec: RunInput, value: Any) -> Any:
-    adapter = adapter_for(spec.annotation)
-    return value if adapter is None else adapter.validate_python(value)
+    checker = checker_for(spec.annotation)
+    return value if checker is None else checker.check(value)
 
 
 def _unknown_input(name: Any, inputs: Mapping[str, RunInput]) -> dict[str, Any]:
@@ -158,9 +167,14 @@ def _more_unknown(count: int) -> dict[str, Any]:
     return {"input": "", "tasks": [], "expected": "nothing", "message": f"{count:,} more {what} not of this workflow"}
 
 
-def _invalid_input(spec: RunInput, error: ValidationError) -> dict[str, Any]:
+def _invalid_input(spec: RunInput, error: Exception) -> dict[str, Any]:
     expected = type_name(spec.annotation)
-    return _problem(spec.name, spec.tasks, f"does not fit (expected {expected}): {problems_in(error)}", expected)
+    why = (
+        problems_in(error)
+        if isinstance(error, ValidationError)
+        else "{type}: {message}".format(**describe_error(error))
+    )
+    return _problem(spec.name, spec.tasks, f"does not fit (expected {expected}): {why}", expected)
 
 
 def _problem(name: str, tasks: tuple[str, ...], what: str, expected: str) -> dict[str, Any]:
@@ -188,7 +202,7 @@ def _parse(spec: RunInput, text: str) -> Any:
     try:
         value = orjson.loads(text)
         _validate(spec, value)
-    except (orjson.JSONDecodeError, ValidationError):
+    except Exception:  # it is no JSON, or not of the type; or whatever a user's validator raises
         return text
     return value
 

@@ -128,7 +128,8 @@ class Cache:
     """Keeps a task's output in the store of the engine: ``@flow.task(cache=Cache(key=lambda url: url, ttl=3600))``.
 
     - ``key``: a function that returns, as JSON, what the output depends on; its parameters bind like those of the body.
-      Without one, the output depends on all arguments of the body.
+      Without one, the output depends on all arguments of the body; where it takes a Context, also on the input and the
+      meta of the run and on how the task's upstreams ended.
     - ``ttl``: for how many seconds an output may be used; None: until the store drops it.
 
     Outputs are shared by all runs of the same workflow, version and task. Only outputs that survive a restart

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple, cast
 
+import orjson
+
 from reactor.bounds import PLAN_TASK_ID
 from reactor.events.values import json_kind
 
@@ -39,16 +41,22 @@ def parse_reference(text: str) -> Reference | None:
 
 def references(value: Any) -> Iterator[Reference]:
     """All references in a JSON value, in order; raises ValueError for one that is malformed."""
+    if isinstance(value, (list, dict)) and b'"$' not in orjson.dumps(value):
+        return
+    yield from _references(value)
+
+
+def _references(value: Any) -> Iterator[Reference]:
     if isinstance(value, str):
         found = parse_reference(value)
         if found is not None:
             yield found
     elif isinstance(value, list):
         for item in cast("list[Any]", value):
-            yield from references(item)
+            yield from _references(item)
     elif isinstance(value, dict):
         for item in cast("dict[str, Any]", value).values():
-            yield from references(item)
+            yield from _references(item)
 
 
 def referenced_tasks(given: Mapping[str, Any]) -> tuple[str, ...]:
@@ -61,15 +69,21 @@ def fill_references(value: Any, outputs: Mapping[str, Any]) -> Any:
 
     Raises LookupError that names the part that does not exist.
     """
+    if isinstance(value, (list, dict)) and b'"$' not in (json := orjson.dumps(value)):
+        return orjson.loads(json)  # a copy without any reference, at the speed of C
+    return _filled(value, outputs)
+
+
+def _filled(value: Any, outputs: Mapping[str, Any]) -> Any:
     if isinstance(value, str):
         found = parse_reference(value)
         if found is None:
             return value[1:] if value.startswith("$$") else value
         return _part(found, outputs[found.task])
     if isinstance(value, list):
-        return [fill_references(item, outputs) for item in cast("list[Any]", value)]
+        return [_filled(item, outputs) for item in cast("list[Any]", value)]
     if isinstance(value, dict):
-        return {name: fill_references(item, outputs) for name, item in cast("dict[str, Any]", value).items()}
+        return {name: _filled(item, outputs) for name, item in cast("dict[str, Any]", value).items()}
     return value
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -64,10 +64,18 @@ def started(executor: str, index: int, total: int, given: Mapping[str, bytes]) -
     data = b'{"executor":"%b","index":%d,"total":%d' % (executor.encode(), index, total)
     if not given:
         return data + b"}"
+    if sum(map(len, given.values())) > bounds.MAX_INPUT_PREVIEW_BYTES:  # each child of a map may be given all of it
+        given = {name: json[:_PREVIEW_BYTES] for name, json in given.items()}
+        beginning = json_object(given)[:_PREVIEW_BYTES].decode("utf-8", "replace")
+        return b'%b,"input_preview":%b}' % (data, orjson.dumps(preview(beginning)))
     bound = json_object(given)
     if len(bound) > bounds.MAX_INPUT_PREVIEW_BYTES:
         return b'%b,"input_preview":%b}' % (data, orjson.dumps(preview(bound.decode("utf-8", "replace"))))
     return b'%b,"input":%b}' % (data, bound)
+
+
+_PREVIEW_BYTES: Final = 4 * (bounds.PREVIEW_CHARS + 2)
+"""These have more characters than a preview shows."""
 
 
 def completed(
@@ -172,7 +180,7 @@ def child_ended(
     - ``errors``: of its failed tasks, by task id.
     """
     data: dict[str, Any] = {"engine": True, "child_run": child_run, "status": status}
-    data |= {name: last[name] for name in ("outputs", "size", "error", "reason") if name in last}
+    data |= {name: last[name] for name in ("outputs", "size", "typed_outputs", "error", "reason") if name in last}
     beside: dict[str, bytes] = {}
     if outputs is not None:
         beside["outputs"] = outputs
@@ -209,6 +217,8 @@ def _mapped(mapped: bool) -> dict[str, bool]:
 
 def json_object(members: Mapping[str, bytes | None]) -> bytes:
     """A JSON object from members that are JSON already; a member that is None is left out."""
-    return b"{%b}" % b",".join(
-        b"%b:%b" % (orjson.dumps(name), json) for name, json in members.items() if json is not None
-    )
+    parts: list[bytes] = []
+    for name, json in members.items():
+        if json is not None:
+            parts += (b"," if parts else b"{", orjson.dumps(name), b":", json)
+    return b"".join((*parts, b"}")) if parts else b"{}"  # copied once: a member may be large

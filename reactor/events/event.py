@@ -14,11 +14,16 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import orjson
 
+from reactor.errors import LogUnavailable
 from reactor.events.one_line import one_line
 from reactor.events.vocabulary.tables import EventType
 
 _TO_TASK: Final = len('","time":"2026-11-21T02:51:00.123456Z",')
 """The length of the JSON from the end of an event's type to what follows its time."""
+
+
+DAMAGED: Final = "damaged"
+"""The ``reason`` of a LogUnavailable for one event."""
 
 
 class Draft(NamedTuple):
@@ -96,14 +101,17 @@ class Event:
 
         ``numbered`` puts them before anything a user wrote, and they need no unescaping.
         """
-        start = json.index(b'"type":"') + 8
-        type_end = json.index(b'"', start)
-        task_start = type_end + _TO_TASK
-        task_id = None
-        if json.startswith(b'"task_id":"', task_start):
-            task_start += 11
-            task_id = json[task_start : json.index(b'"', task_start)].decode()
-        return cls(seq, run_id, json[start:type_end].decode(), task_id, json)
+        try:
+            start = json.index(b'"type":"') + 8
+            type_end = json.index(b'"', start)
+            task_start = type_end + _TO_TASK
+            task_id = None
+            if json.startswith(b'"task_id":"', task_start):
+                task_start += 11
+                task_id = json[task_start : json.index(b'"', task_start)].decode()
+            return cls(seq, run_id, json[start:type_end].decode(), task_id, json)
+        except ValueError:
+            raise damaged(run_id, seq) from None
 
     def view(self) -> Event:
         """The same event for one subscriber. It shares the bytes and decodes ``data`` for itself."""
@@ -159,6 +167,13 @@ class Event:
     def __repr__(self) -> str:
         subject = f" {self.task_id}" if self.task_id else ""
         return f"<Event {self.seq} {self.type}{subject} of {self.run_id}>"
+
+
+def damaged(run_id: str, seq: int) -> LogUnavailable:
+    """Of an event whose bytes are not what was written: only what its run is asked for fails, and other runs go on."""
+    why = f"event {seq} of run {run_id} is damaged in the log"
+    what_to_do = "`reactor recover` copies what can be read of the log into a new file"
+    return LogUnavailable(f"{why}; {what_to_do}", path="", reason=DAMAGED)
 
 
 class Notice:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from reactor.events.event import Event
+from reactor.events.fold_crashes import body_spoke, crashes_after
 from reactor.events.fold_spending import budget_event, child_run_ended, child_run_started, task_spent
 from reactor.events.keyed import KEYED_END, remember
 from reactor.events.state import (
@@ -31,6 +32,8 @@ from reactor.events.vocabulary import TaskStatus
 def evolve(state: RunState, event: Event) -> RunState:
     """Changes ``state`` to what it is after ``event``, and returns it. An unknown type only sets ``seq``."""
     state.seq = event.seq
+    if state.crashes is not None:
+        body_spoke(state, event)
     fold = _FOLDS.get(event.type)
     if fold is not None:
         fold(state, event.decode())
@@ -103,6 +106,8 @@ def _run_resumed(state: RunState, body: dict[str, Any]) -> None:
         state.recoveries = body["data"]["recovery"]
     else:  # written before there was this key
         state.recoveries += 1
+    if body["data"].get("crashed"):
+        state.crashes = crashes_after(state) or None
     state.running = 0
     if state.paused_at is None and "downtime_ms" in body["data"]:
         downtime = whole_microseconds(body["data"]["downtime_ms"])
@@ -145,15 +150,18 @@ def _task_waiting(state: RunState, body: dict[str, Any]) -> None:
         task.received = [sent for sent in task.received or [] if sent[0] not in data["rejected"]]
     if task.asked is None:
         task.asked = {}
+    before = task.asked.get(_name_of(key))
+    if before is not None and before[1] is None:  # it is open: it is asked again
+        task.waiting = _without(task.waiting or [], key)
     task.asked[_name_of(key)] = [body["seq"], answered]
-    others = [other for other in task.waiting or [] if other["key"] != key]
     if answered is None:
         _set_status(state, task, "waiting")
         question = {"prompt": data.get("prompt"), "schema": data.get("schema"), "key": key}
         if "expires" in data:
             question["expires"] = data["expires"]
-        others.append(question)
-    task.waiting = others or None
+        if task.waiting is None:
+            task.waiting = []
+        task.waiting.append(question)
 
 
 def _name_of(key: str | None) -> str:
@@ -163,7 +171,9 @@ def _name_of(key: str | None) -> str:
 
 def _task_received(state: RunState, body: dict[str, Any]) -> None:
     task, key = state.task_of(body), body["data"].get("key")
-    task.received = [*(task.received or []), [body["seq"], key]]
+    if task.received is None:
+        task.received = []
+    task.received.append([body["seq"], key])
     _close_question(state, task, key, body["seq"])
 
 
@@ -177,9 +187,18 @@ def _close_question(state: RunState, task: TaskState, key: str | None, outcome: 
     if asked is not None and (asked[1] is None or outcome == WITHDRAWN):
         asked[1] = outcome  # a body may give up a question whose answer has just come
     if task.waiting is not None:
-        task.waiting = [question for question in task.waiting if question["key"] != key] or None
+        task.waiting = _without(task.waiting, key)
         if task.waiting is None and task.status == "waiting":
             _set_status(state, task, "running")
+
+
+def _without(questions: list[dict[str, Any]], key: str | None) -> list[dict[str, Any]] | None:
+    """The open questions without one of them; the same list, since a task may have thousands of them."""
+    for index, question in enumerate(questions):
+        if question["key"] == key:
+            del questions[index]
+            break
+    return questions or None
 
 
 def _task_cancelling(state: RunState, body: dict[str, Any]) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import chain
-from typing import Any, Final, cast
+from typing import Any, Final, cast, overload
 
 import orjson
 
@@ -14,6 +14,9 @@ MAX_DEPTH: Final = 200
 
 INT64: Final = range(-(2**63), 2**63)
 """The integers that orjson reads and writes exactly."""
+
+CHARS_A_VALUE: Final = 4
+"""2 to this power: so many characters take as long as one value."""
 
 _ALWAYS_PLAIN: Final[frozenset[object]] = frozenset({type(None), bool, str})
 _HOLDERS = cast("tuple[type[Any], ...]", (list, tuple, dict))
@@ -35,20 +38,44 @@ def depth_of(value: Any) -> int:
     return depth
 
 
-def is_plain(value: Any) -> bool:
+def values_in(json: bytes, enough: int = 0) -> int:
+    """How many values a JSON text has, counted by the signs between them, before any of them is made.
+
+    A list or object counts as two more, since it takes more than twice the time of a number. ``enough``: what is
+    below it need not be exact. Each step is one of C over the whole text: a megabyte takes some milliseconds.
+    """
+    count = _signs_in(json)
+    if count <= enough:
+        return count
+    # signs in strings do not count: without the quotes that are escaped, each second piece between quotes is a string
+    return _signs_in(b"".join(json.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2]))
+
+
+def _signs_in(json: bytes) -> int:
+    return 1 + json.count(b",") + 2 * (json.count(b"[") + json.count(b"{"))
+
+
+@overload
+def is_plain(value: Any) -> bool: ...
+@overload
+def is_plain(value: Any, most: int) -> bool | None: ...
+def is_plain(value: Any, most: int | None = None) -> bool | None:
     """True for None, bool, 64-bit int, finite float, str, and lists and str-keyed dicts of these, by exact type.
 
-    False for a value that is nested deeper than ``MAX_DEPTH``, such as a list that contains itself.
+    False for a value that is nested deeper than ``MAX_DEPTH``, such as a list that contains itself. None where it holds
+    more than ``most`` values, so that it would take long to find out; 16 characters count as one.
     """
     if type(value) in _ALWAYS_PLAIN:
-        return True
+        return True if most is None or type(value) is not str or len(value) >> CHARS_A_VALUE <= most else None
     stack: list[tuple[Any, int]] = [(value, 0)]
     for _ in range(_FEW):
         if not stack:
-            return True
+            return True if most is None or most >= 0 else None
         item, depth = stack.pop()
         kind = cast(object, type(item))  # exact types: a subclass (an enum, a named tuple) would not come back
         if kind in _ALWAYS_PLAIN:
+            if most is not None and kind is str:
+                most -= len(item) >> CHARS_A_VALUE
             continue
         if kind is int:
             if item not in INT64:
@@ -59,7 +86,7 @@ def is_plain(value: Any) -> bool:
         elif depth >= MAX_DEPTH:
             return False
         elif (kind is list or kind is dict) and len(item) > _FEW:
-            return _is_plain_level_by_level(value)
+            return _is_plain_level_by_level(value, 0, most)
         elif kind is list:
             stack.extend((member, depth + 1) for member in item)
         elif kind is dict:
@@ -68,7 +95,7 @@ def is_plain(value: Any) -> bool:
             stack.extend((member, depth + 1) for member in item.values())
         else:
             return False
-    return _is_plain_level_by_level(value)
+    return _is_plain_level_by_level(value, 0, most)
 
 
 _FEW: Final = 200
@@ -77,10 +104,18 @@ _MANY: Final = 100_000
 _PLAIN: Final[frozenset[object]] = frozenset({type(None), bool, int, float, str, list, dict})
 
 
-def _is_plain_level_by_level(value: Any) -> bool:
+def is_plain_part(value: Any, above: int, most: int) -> bool | None:
+    """Whether a part of a value is plain, with ``above`` levels around it.
+
+    None where it holds more than ``most`` values, as ``is_plain`` counts them.
+    """
+    return _is_plain_level_by_level(value, above, most)
+
+
+def _is_plain_level_by_level(value: Any, above: int = 0, most: int | None = None) -> bool | None:
     """The same for many values: what is done for a whole level is done at the speed of C."""
     level: list[Any] = [value]
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(MAX_DEPTH + 1 - above):
         kinds: set[object] = set(map(type, level))
         if not kinds <= _PLAIN:
             return False
@@ -88,12 +123,18 @@ def _is_plain_level_by_level(value: Any) -> bool:
             return False
         if float in kinds and not all(map(math.isfinite, [item for item in level if type(item) is float])):
             return False
+        if most is not None and str in kinds:
+            most -= sum(map(len, [item for item in level if type(item) is str])) >> CHARS_A_VALUE
         if list not in kinds and dict not in kinds:
-            return True
+            return True if most is None or most >= 0 else None
         holders: list[Any] = [item for item in level if item and (_type_of(item) is list or _type_of(item) is dict)]
         keys = chain.from_iterable(item for item in holders if _type_of(item) is dict)
         if dict in kinds and not set(map(type, keys)) <= {str}:
             return False
+        if most is not None:
+            most -= sum(map(len, holders))
+            if most < 0:
+                return None
         level = _members(holders)
     return False
 
@@ -113,17 +154,15 @@ def _members(holders: list[Any]) -> list[Any]:
 
 def is_larger(value: Any, values: int) -> bool:
     """Whether a JSON value holds more than so many values. An object that occurs in two places counts twice."""
-    stack: list[Any] = [value]
-    while stack:
-        item = stack.pop()
-        values -= 1
-        if values < 0:
+    level: list[Any] = [value]
+    while level:
+        values -= len(level)
+        holders: list[Any] = [item for item in level if isinstance(item, _HOLDERS)]
+        if sum(map(len, holders)) > values:  # before they are listed: in Python, one list may occur in very many places
             return True
-        if isinstance(item, dict):
-            stack.extend(cast(dict[Any, Any], item).values())
-        elif isinstance(item, (list, tuple)):
-            stack.extend(cast(Sequence[Any], item))
-    return False
+        # level by level, since what is done for a whole level is done at the speed of C
+        level = list(chain.from_iterable(item.values() if isinstance(item, _DICT) else item for item in holders))
+    return values < 0
 
 
 def plain_copy_of_json(json: bytes) -> Any:

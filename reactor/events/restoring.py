@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime, time, timezone
+from functools import lru_cache
 from itertools import groupby
 from typing import Any, Final, NamedTuple, cast
 from zoneinfo import ZoneInfo
@@ -53,38 +54,91 @@ def encode_output(value: Any, returns: TypeAdapter[Any] | None) -> Encoded:
         if is_plain(value):
             return Encoded(one_line(orjson.dumps(value)), True)
         if returns is not None:
-            return _encode_typed(value, returns)
+            found = Noted()
+            text = encode_part(value, returns, found)
+            hints = found.hints()
+            if text is not None and fit(hints):
+                return Encoded(text, True, True, hints)
     except KeyboardInterrupt:
         raise  # it may be the user's Ctrl-C
     except BaseException as error:  # from a validator, serialiser or __eq__ that a user wrote
-        logger.debug("output cannot be restored", type=type(value).__name__, error=describe_error(error))
+        log_not_restored(value, error)
     return Encoded(display_json(value), False)
 
 
-def _encode_typed(value: Any, returns: TypeAdapter[Any]) -> Encoded:
+def log_not_restored(value: Any, error: BaseException) -> None:
+    logger.debug("output cannot be restored", type=type(value).__name__, error=describe_error(error))
+
+
+def encode_part(value: Any, returns: TypeAdapter[Any], found: Noted) -> bytes | None:
+    """The JSON that restores a value, or some members of one; None where that would not be equal.
+
+    What it needs besides its JSON is added to ``found``. Raises what a user's validator or ``__eq__`` raises.
+    """
     # pydantic warns where the annotation does not describe the value; it would then not restore it either
     text = one_line(orjson.dumps(plain_copy_of_json(returns.dump_json(value, warnings="error"))))
     form = exact_form(value)
     restored = returns.validate_json(text, by_name=True)
-    hints = _hints_of(value)
-    if hints is not None:
+    mine = Noted()
+    mine.note(value)
+    found.add(mine)
+    if (hints := mine.hints()) is not None:
         restored = _give_hints(restored, hints)
-        if len(orjson.dumps(hints)) > _HINT_BYTES:
-            return Encoded(display_json(value), False)
     if exact_form(restored) != form or restored != value:  # a value may have an __eq__ of its own
-        return Encoded(display_json(value), False)
-    return Encoded(text, True, True, hints)
+        return None
+    return text
+
+
+def fit(hints: Hints | None) -> bool:
+    return hints is None or len(orjson.dumps(hints)) <= _HINT_BYTES
 
 
 def restore_output(json: bytes, returns: TypeAdapter[Any] | None, hints: Hints | None = None) -> Any:
     """The output of a task, from its JSON, as downstream tasks receive it after a restart.
 
-    Raises ValueError where the annotation no longer accepts it.
+    Raises ValueError where the annotation no longer accepts it, or makes another value of it than the one that was
+    encoded: its validators may have changed since, or depend on a setting that has. They may also raise anything else.
     """
     if returns is None:
         return orjson.loads(json)
     restored = returns.validate_json(json, by_name=True)
-    return restored if hints is None else _give_hints(restored, hints)
+    if hints is not None:
+        restored = _give_hints(restored, hints)
+    if not _shows_more(returns) and not _is_shown_as(restored, returns, json):
+        raise ValueError("it becomes another value when its validators see it again")
+    return restored
+
+
+@lru_cache(maxsize=4096)
+def _shows_more(returns: TypeAdapter[Any]) -> bool:
+    """Whether its JSON has computed fields, which need not be the same tomorrow."""
+    return "'computed_fields': [{" in repr(returns.core_schema)
+
+
+def _is_shown_as(restored: Any, returns: TypeAdapter[Any], json: bytes) -> bool:
+    return _agree(plain_copy_of_json(returns.dump_json(restored, warnings="error")), orjson.loads(json))
+
+
+def _agree(now: Any, logged: Any) -> bool:
+    """Whether JSON says the same as it did. Only what both have counts: a release may have added or dropped a field."""
+    if isinstance(now, dict) and isinstance(logged, dict):
+        members = cast(dict[str, Any], logged)
+        return all(_agree(value, members[name]) for name, value in cast(dict[str, Any], now).items() if name in members)
+    if isinstance(now, list) and isinstance(logged, list):
+        left, right = cast(list[Any], now), cast(list[Any], logged)
+        in_order = len(left) == len(right) and all(map(_agree, left, right))
+        return in_order or _unordered(left) == _unordered(right)
+    return now == logged and isinstance(now, bool) == isinstance(logged, bool)
+
+
+def _unordered(value: Any) -> bytes:
+    """JSON without the order in lists: that of the members of a set is another in each process."""
+    if isinstance(value, list):
+        return b"[%b]" % b",".join(sorted(map(_unordered, cast(list[Any], value))))
+    if isinstance(value, dict):
+        members = sorted(cast(dict[str, Any], value).items())
+        return b"{%b}" % b",".join(orjson.dumps(name) + _unordered(member) for name, member in members)
+    return orjson.dumps(value)
 
 
 def input_digest(key: bytes, values: Mapping[str, Any], encoded: Mapping[str, Encoded]) -> str | None:
@@ -100,22 +154,49 @@ def input_digest(key: bytes, values: Mapping[str, Any], encoded: Mapping[str, En
         return None
 
 
+def given_digest(key: bytes, given: Mapping[str, Any], values: Mapping[str, Any]) -> str | None:
+    """An HMAC of an input before it was validated: ``default_factory`` makes another value of the same input each time.
+
+    None where all values are plain JSON, and where the input cannot be told from others.
+    """
+    if is_plain(values):
+        return None
+    try:
+        return keyed_digest(key, dict(given))
+    except NoExactForm:
+        return None
+
+
 # --- hints ---
 
 
-def _hints_of(value: Any) -> Hints | None:
-    """None where none of its parts needs one."""
-    found: dict[str, list[Any]] = {}
+class Noted:
+    """The hints of the parts of a value, in the order of its parts."""
 
-    def note(part: Any) -> Any:
+    __slots__ = ("_found",)
+
+    def __init__(self) -> None:
+        self._found: dict[str, list[Any]] = {}
+
+    def note(self, value: Any) -> None:
+        """Adds those of all parts of a value."""
+        _walk(value, self._note)
+
+    def _note(self, part: Any) -> Any:
         kind, hint = _hint_of(part)
-        found.setdefault(kind, []).append(hint)
+        self._found.setdefault(kind, []).append(hint)
         return part
 
-    _walk(value, note)
-    if not any(map(any, found.values())):
-        return None
-    return {kind: [[len(list(same)), hint] for hint, same in groupby(hints)] for kind, hints in found.items()}
+    def add(self, others: Noted) -> None:
+        for kind, hints in others._found.items():
+            self._found.setdefault(kind, []).extend(hints)
+
+    def hints(self) -> Hints | None:
+        """None where no part needs one."""
+        if not any(map(any, self._found.values())):
+            return None
+        found = self._found.items()
+        return {kind: [[len(list(same)), hint] for hint, same in groupby(hints)] for kind, hints in found}
 
 
 def _hint_of(part: Any) -> tuple[str, Any]:

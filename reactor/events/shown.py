@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import Field, fields, is_dataclass
 from enum import Enum
+from itertools import islice
 from typing import Any, Final, cast
 
 import orjson
@@ -38,6 +39,47 @@ def display_json(value: Any) -> bytes:
     except TypeError:
         pass  # text with a lone surrogate
     return orjson.dumps(_Showing(is_strict=False).show(value, 0))
+
+
+class SameNames(ValueError):
+    """A dict has two keys that look the same, so only the later one is shown."""
+
+
+def display_pieces(value: Any, members: int) -> Iterator[bytes]:
+    """The same in pieces, so many members of a list, a tuple or a dict at once. Joined they are what it returns.
+
+    A value that is none of these is one piece. Raises SameNames.
+    """
+    kind = cast("object", type(value))
+    if kind is not list and kind is not tuple and kind is not dict:
+        yield display_json(value)
+        return
+    showing, names, before = _Showing(is_strict=False, inside={id(value)}), set[str](), b""
+    yield b"{" if kind is dict else b"["
+    for part in parts_of(value, members):
+        if kind is dict:
+            some = {showing.name(key): showing.show(member, 1) for key, member in part.items()}
+            if len(some) < len(part) or not names.isdisjoint(some):
+                raise SameNames
+            names.update(some)
+        else:
+            some = [showing.show(member, 1) for member in part]
+        yield before + orjson.dumps(some)[1:-1]
+        before = b","
+    yield b"}" if kind is dict else b"]"
+
+
+def parts_of(value: Any, members: int) -> Iterator[Any]:
+    """A list, tuple or dict in parts of its own kind, each with so many members; one that is empty has one part."""
+    if not isinstance(value, dict):
+        for start in range(0, max(1, len(value)), members):
+            yield value[start : start + members]
+        return
+    pairs = iter(cast("dict[Any, Any]", value).items())
+    part = dict(islice(pairs, members))
+    yield part
+    while part := dict(islice(pairs, members)):
+        yield part
 
 
 def dumps(value: Any) -> bytes:
@@ -72,9 +114,9 @@ _HOLDERS: Final = (Mapping, list, tuple, set, frozenset, deque, BaseModel)
 class _Showing:
     """``is_strict``: raises TypeError instead of showing anything as ``{"$repr": …}``."""
 
-    def __init__(self, *, is_strict: bool) -> None:
+    def __init__(self, *, is_strict: bool, inside: Iterable[int] = ()) -> None:
         self._is_strict = is_strict
-        self._inside: set[int] = set()
+        self._inside = set(inside)
         """The ids of what is being shown around a value: who meets one of them again is in a cycle."""
 
     def show(self, value: Any, depth: int) -> Any:
@@ -116,7 +158,7 @@ class _Showing:
         try:
             kind = cast(Any, type(value))
             if issubclass(kind, Mapping):
-                return {self._key(key): self.show(member, depth + 1) for key, member in value.items()}
+                return {self.name(key): self.show(member, depth + 1) for key, member in value.items()}
             if issubclass(kind, BaseModel) or is_dataclass(kind):
                 return self._fields(value, depth)
             return [self.show(member, depth + 1) for member in value]
@@ -138,7 +180,8 @@ class _Showing:
         """What pydantic made of a value, with what JSON has no word for replaced."""
         return jsonable if is_plain(jsonable) and _is_utf8(jsonable) else self._show(jsonable, depth)
 
-    def _key(self, key: Any) -> str:
+    def name(self, key: Any) -> str:
+        """A key of a dict as the name of a member."""
         if self._is_strict and not isinstance(key, str):
             raise TypeError(f"the keys of an object must be text, not {type(key).__name__}")
         try:

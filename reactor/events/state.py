@@ -136,6 +136,9 @@ class RunState:
     """How many times it was recovered; in a log whose events do not count them: since a task has completed."""
     recoveries_in_a_row: int | None = None
     """How many times it was recovered since a task has completed; None where ``recoveries`` says that."""
+    crashes: dict[str, int] | None = None
+    """Task id -> how often in a row the process was killed while its body ran, since the body last said something. Not
+    shown."""
     parent: dict[str, Any] | None = None
     """For a child run: ``{run_id, task_id}`` of the task that started it."""
     budget: dict[str, Any] | None = None
@@ -239,7 +242,7 @@ class RunState:
 
 TASK_FIELDS: Final[tuple[str, ...]] = tuple(TaskState.__slots__)
 RUN_FIELDS: Final[tuple[str, ...]] = tuple(RunState.__slots__)
-_HIDDEN: Final = frozenset({"tasks", "graph_tasks", "ended_units", "remembered"})
+_HIDDEN: Final = frozenset({"tasks", "graph_tasks", "ended_units", "remembered", "crashes"})
 _SHOWN: Final = tuple(name for name in RUN_FIELDS if name not in _HIDDEN)
 
 
@@ -262,7 +265,11 @@ def own_copy(value: Any) -> Any:
 def _from_plain(name: str, value: Any) -> Any:
     """A field from its JSON."""
     if name == "children":
-        return {child: {**spent, "cost": decimal_of(spent["cost"])} for child, spent in value.items()}
+        # without a cost where the rest of it is in the next part of a ``run.state``
+        return {
+            child: {**spent, "cost": decimal_of(spent["cost"])} if "cost" in spent else spent
+            for child, spent in value.items()
+        }
     if name == "depends_on":
         return tuple(value)
     return decimal_of(value) if name == "cost" else own_copy(value)

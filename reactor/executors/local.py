@@ -8,16 +8,19 @@ from collections.abc import Callable, Coroutine, Generator
 from types import FrameType
 from typing import Any, Final
 
-from reactor.bounds import BLOCKED_LOOP_SECONDS
+from reactor.bounds import BLOCKED_LOOP_SECONDS, LAST_CANCEL_SECONDS
 from reactor.context.context import Context
 from reactor.context.line import LocalLine
 from reactor.interrupts import is_from_signal
 from reactor.logger import get_logger
 from reactor.operators.guarded import collector
 from reactor.ports.executor import Done, Work
+from reactor.waiting import Turn, turn_of
 
 logger = get_logger()
 
+_left: Final[list[object]] = []
+"""Bodies that were left behind. Were one collected, its code would run once more, to be told of that."""
 LATE_SECONDS: Final = 1.0
 """A body that ends within so many seconds of its cancel has done what it was asked, also where nobody waited for it."""
 
@@ -28,11 +31,12 @@ class LocalExecutor:
     def __init__(self, loop: asyncio.AbstractEventLoop, blocked: Callable[[Work, float], None]) -> None:
         self._loop = loop
         self._blocked = blocked
+        self._turn = turn_of(loop)
         self._jobs: set[LocalJob] = set()
         """Strong references, because the loop keeps only weak ones."""
 
     def submit(self, work: Work, done: Done) -> LocalJob:
-        job = LocalJob(work, done, self._blocked, self._jobs)
+        job = LocalJob(work, done, self._blocked, self._jobs, self._turn)
         self._jobs.add(job)
         # not ``loop.create_task``: an eager task factory would run the first step inside ``submit``
         job.task = asyncio.Task(job, loop=self._loop)
@@ -51,14 +55,18 @@ class LocalJob(Coroutine[Any, None, None]):
     """
 
     __slots__ = (
-        "_asked", "_blocked", "_body", "_done", "_is_abandoned", "_jobs", "_line", "_longest", "_work", "task",
+        "_asked", "_asks", "_blocked", "_body", "_done", "_is_abandoned", "_is_left", "_jobs", "_line", "_longest",
+        "_turn", "_work", "task",
     )  # fmt: skip
 
-    def __init__(self, work: Work, done: Done, blocked: Callable[[Work, float], None], jobs: set[LocalJob]) -> None:
+    def __init__(
+        self, work: Work, done: Done, blocked: Callable[[Work, float], None], jobs: set[LocalJob], turn: Turn
+    ) -> None:
         self._work = work
         self._done = done
         self._blocked = blocked
         self._jobs = jobs
+        self._turn = turn
         self._line: LocalLine | None = None
         self._body: Coroutine[Any, Any, Any] | None = None
         """None until its first step."""
@@ -66,7 +74,15 @@ class LocalJob(Coroutine[Any, None, None]):
         self._is_abandoned = False
         self._asked: float | None = None
         """When it was first cancelled, in seconds of ``time.monotonic``."""
+        self._asks = 0
+        """How often it was cancelled as a job."""
+        self._is_left = False
         self.task: asyncio.Task[None]
+
+    @property
+    def name(self) -> str:
+        """Which body it is, for log lines."""
+        return f"task {self._work.task_id} of run {self._work.run_id}"
 
     # --- as a job ---
 
@@ -78,6 +94,7 @@ class LocalJob(Coroutine[Any, None, None]):
         if self._line is not None:
             self._line.cancel()
         self._asked = self._asked or time.monotonic()
+        self._asks += 1
         self.task.cancel()
 
     def abandon(self) -> bool:
@@ -92,7 +109,25 @@ class LocalJob(Coroutine[Any, None, None]):
         return self._step(None)
 
     def throw(self, kind: Any, value: Any = None, traceback: Any = None, /) -> Any:
-        return self._step(kind if isinstance(kind, BaseException) else value or kind())
+        thrown = kind if isinstance(kind, BaseException) else value or kind()
+        if self._is_left and not isinstance(thrown, GeneratorExit):
+            self._jobs.discard(self)
+            raise StopIteration  # the body stays where it is
+        if self._is_abandoned and self.task.cancelling() > self._asks:
+            self.task.get_loop().call_later(LAST_CANCEL_SECONDS, self._leave)
+        return self._step(thrown)
+
+    def _leave(self) -> None:
+        """Ends the asyncio task of an abandoned body which has swallowed the last cancel, that of the end of its loop.
+
+        ``asyncio.run`` waits for all tasks. A body that goes on for ever must not keep the process.
+        """
+        if not self.task.done() and self.task.cancelling() > self._asks:  # else it was a timeout of the body's own
+            run_id, task_id = self._work.run_id, self._work.task_id
+            logger.error("a body does not stop and is left behind", run_id=run_id, task_id=task_id)
+            self._is_left = True
+            _left.append(self._body)
+            self.task.cancel()
 
     def close(self) -> None:
         if self._body is not None:
@@ -104,6 +139,7 @@ class LocalJob(Coroutine[Any, None, None]):
     def _step(self, thrown: BaseException | None) -> Any:
         """Runs one step; returns what the body waits for, raises StopIteration once it has ended, in whatever way."""
         began, collected = time.perf_counter(), collector.seconds
+        self._turn.step(began)
         output = failed = None
         try:
             body = self._body

@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextvars
 import threading
 import time
-from asyncio import AbstractEventLoop
+from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Callable
+from itertools import count
 from queue import SimpleQueue
 from typing import Any, Final
 
@@ -30,13 +31,21 @@ class ThreadExecutor:
 
     A thread cannot be stopped from outside. An abandoned one is counted, and a new one takes its place. While there are
     ``bounds.ABANDONED_THREADS`` of them, further bodies have to wait.
+
+    Threads that were not needed for ``bounds.IDLE_THREAD_SECONDS`` end, but for ``bounds.IDLE_THREADS`` of them. The
+    loop decides that, which also gives them bodies: so no thread ends for which a body was meant.
     """
 
     def __init__(self, loop: AbstractEventLoop) -> None:
         self._loop = loop
         self._work: SimpleQueue[ThreadJob | None] = SimpleQueue()
         self._idle = 0
+        self._least_idle = 0
+        """The fewest since the last look: so many were not needed in all that time."""
+        self._looking: TimerHandle | None = None
+        """While more threads are idle than are kept."""
         self._threads = 0
+        self._numbers = count(1)
         self._without_thread = 0
         """Bodies for which the system gave no thread. They wait for one that becomes idle."""
         self._stuck: dict[ThreadJob, None] = {}
@@ -47,6 +56,11 @@ class ThreadExecutor:
     def abandoned(self) -> int:
         """How many threads still run an abandoned body."""
         return len(self._stuck)
+
+    @property
+    def threads(self) -> int:
+        """How many threads there are, idle ones too."""
+        return self._threads
 
     def watch(self, on_change: Callable[[bool], None]) -> None:
         self._on_change = on_change
@@ -59,13 +73,14 @@ class ThreadExecutor:
         job = ThreadJob(self, work, done, contextvars.copy_context())
         if self._idle > 0:
             self._idle -= 1
+            self._least_idle = min(self._least_idle, self._idle)
         else:
             self._start_thread()
         self._work.put(job)
         return job
 
     def _start_thread(self) -> None:
-        thread = threading.Thread(target=self._serve, name=f"reactor-{self._threads + 1}", daemon=True)
+        thread = threading.Thread(target=self._serve, name=f"reactor-{next(self._numbers)}", daemon=True)
         try:
             thread.start()
         except RuntimeError as error:  # the system has no more
@@ -80,6 +95,8 @@ class ThreadExecutor:
 
     async def close(self) -> None:
         """Lets idle threads go; busy ones end with their body."""
+        if self._looking is not None:
+            self._looking.cancel()
         for _ in range(self._threads):
             self._work.put(None)
 
@@ -97,12 +114,28 @@ class ThreadExecutor:
             self._without_thread -= 1
         else:
             self._idle += 1
+            self._look_later()
         job.close()
         if job.is_abandoned:
             self._on_stuck_ended(job)
             log_late(job.work, job.asked, error)
         else:
             job.done(output, error)
+
+    # --- threads that are not needed ---
+
+    def _look_later(self) -> None:
+        if self._looking is None and self._idle > bounds.IDLE_THREADS:
+            self._least_idle = self._idle
+            self._looking = self._loop.call_later(bounds.IDLE_THREAD_SECONDS, self._let_idle_go)
+
+    def _let_idle_go(self) -> None:
+        self._looking = None
+        for _ in range(min(self._least_idle, self._idle) - bounds.IDLE_THREADS):
+            self._idle -= 1  # now, and not when it ends: the next body must not count on it
+            self._threads -= 1
+            self._work.put(None)
+        self._look_later()
 
     # --- threads that do not come back ---
 

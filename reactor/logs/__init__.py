@@ -6,8 +6,10 @@ stored_run   one run in memory
 removed_runs   which runs the log in memory has deleted
 embedded     the small ports in memory, for logs that are not all of them
 stores       a log, taken apart into its ports
+probing      whether a log that has failed takes windows again
 holder       the lease of a log that one process owns
 of_tenant    the stores of one tenant: who holds them can name no run of another
+health       whether a log can be used at the moment
 stops        the mark of a clean stop
 digest_key   the key of its digests
 records      what logs of every kind read from events

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from array import array
+from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from heapq import merge
@@ -47,6 +49,9 @@ class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops, Me
         self._max_ended = max_ended
         self._runs: OrderedDict[_Key, StoredRun] = OrderedDict()
         """By tenant and run id."""
+        self._begun = array("q")
+        """Their numbers, in the order in which they began: a page of them need not walk over those before."""
+        self._by_number: dict[int, StoredRun] = {}
         self._ended: OrderedDict[_Key, None] = OrderedDict()
         """Ended runs without a parent, the oldest first."""
         self._ended_children: OrderedDict[_Key, None] = OrderedDict()
@@ -138,12 +143,10 @@ class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops, Me
         root: str | None = None,
         tenant: str = "",
     ) -> list[RunRecord]:
-        newest_first = (run for run in reversed(self._runs.values()) if run.tenant == tenant)
-        if before is not None:
-            self._run(before, tenant)
-            for run in newest_first:
-                if run.run_id == before:
-                    break
+        end = len(self._begun) if before is None else bisect_left(self._begun, self._run(before, tenant).number)
+        newest_first = (
+            run for i in range(end - 1, -1, -1) if (run := self._by_number[self._begun[i]]).tenant == tenant
+        )
         found = (
             run.record()
             for run in newest_first
@@ -153,6 +156,9 @@ class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops, Me
             and root in (None, run.root)
         )
         return list(islice(found, limit))
+
+    async def probe(self) -> None:
+        """Nothing to try: it is memory."""
 
     async def unfinished(self) -> list[RunRecord]:
         return [run.record() for run in self._runs.values() if run.status not in RUN_ENDED]
@@ -179,6 +185,9 @@ class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops, Me
                 self._needed.setdefault((run.tenant, run.parent), {})[run.tenant, run.run_id] = None
             self._trees.setdefault((run.tenant, run.root), set()).add((run.tenant, run.run_id))
         self._runs[run.tenant, run.run_id] = run
+        run.number = self._begun[-1] + 1 if self._begun else 1
+        self._begun.append(run.number)
+        self._by_number[run.number] = run
 
     def _release(self, parent: _Key, child: _Key) -> None:
         """The log of an open parent has the end of a child run: it may go."""
@@ -209,6 +218,7 @@ class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops, Me
     def _forget(self, key: _Key) -> None:
         tenant, run_id = key
         run = self._runs.pop(key)
+        del self._begun[bisect_left(self._begun, run.number)], self._by_number[run.number]
         self._removed.add(Removed(run.position, run_id, run.last, run.workflow, run.parent), tenant)
         self._ended.pop(key, None)
         self._ended_children.pop(key, None)

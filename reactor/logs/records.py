@@ -25,11 +25,13 @@ def settled_child(event: Event) -> str | None:
     """The child run whose end a ``child.ended`` of the engine says; None for an event of any other kind.
 
     From then on the child run is not needed any more: a body that runs again gets its end from the log of its parent.
+    None also where that does not say how to restore the outputs from their JSON.
     """
     if event.type != "child.ended":
         return None
     data = event.decode()["data"]
-    return str(data["child_run"]) if is_of_engine(data) else None
+    is_whole = data.get("typed_outputs", {}) is not None
+    return str(data["child_run"]) if is_whole and is_of_engine(data) else None
 
 
 def still_open(run_id: str, status: str) -> RunOpen:

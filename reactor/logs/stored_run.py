@@ -28,6 +28,7 @@ class StoredRun:
         "created",
         "first",
         "json",
+        "number",
         "parent",
         "position",
         "positions",
@@ -48,6 +49,8 @@ class StoredRun:
         self.tenant = tenant
         self.parent: str | None = None
         self.root = run_id
+        self.number = 0
+        """Of the run in its log: which one it was to begin."""
         self.position = 0
         self.positions = array("q")
         """Of each window that is kept, at least in part."""

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from reactor.logger import get_logger
 from reactor.logs.digest_key import load_digest_key
 from reactor.logs.embedded import MemoryAnswers, MemoryCheckpoints, MemoryDigestKey, MemoryOutputs, MemoryStops
+from reactor.logs.health import LogHealth
 from reactor.logs.holder import AlwaysHolder
+from reactor.logs.probing import Probing
 from reactor.logs.stops import take_stop
 from reactor.ports.clock import Clock
 from reactor.ports.index import RunIndex
@@ -15,7 +17,7 @@ from reactor.ports.log import EventLog
 from reactor.ports.order import CommitOrder, RunsOrder, WholeOrder
 from reactor.ports.outputs import OutputStore
 from reactor.ports.sharing import Lease
-from reactor.ports.stores import Checkpoints, CleanStops, DigestKey, Idempotency, KeepsTime, Log
+from reactor.ports.stores import Checkpoints, CleanStops, DigestKey, Idempotency, KeepsTime, Log, Probed
 
 logger = get_logger()
 
@@ -32,12 +34,15 @@ class Stores:
     stops: CleanStops
     key: DigestKey
     lease: Lease
+    health: LogHealth
     order: CommitOrder | None
     """None where the log does not have it: then the stream of a tree cannot be had."""
     whole: WholeOrder | None
     """None where the log does not have it: then the events of all runs cannot be had."""
     of_runs: RunsOrder | None
     """None where the log does not have it: then those of some runs are looked for among those of all."""
+    probing: Probing
+    """Of the whole log, for all tenants."""
     embedded: tuple[str, ...]
     """What the log does not implement. It is kept in memory, and lost when the process ends."""
 
@@ -67,19 +72,23 @@ def stores_of(log: Log) -> Stores:
         log if isinstance(log, CleanStops) else MemoryStops(),
         log if isinstance(log, DigestKey) else MemoryDigestKey(),
         log if isinstance(log, Lease) else AlwaysHolder(),
+        LogHealth(),
         log if isinstance(log, CommitOrder) else None,
         log if isinstance(log, WholeOrder) else None,
         log if isinstance(log, RunsOrder) else None,
+        Probing(log if isinstance(log, Probed) else None),
         tuple(name for name, is_there in found.items() if not is_there),
     )
 
 
-async def take_over(log: Log, stores: Stores) -> bytes:
-    """What an engine does first with the log it has opened. Returns the key of its digests.
+async def take_over(log: Log, stores: Stores) -> tuple[bytes, bool]:
+    """What an engine does first with the log it has opened.
+
+    Returns the key of its digests, and whether the engine before may have been killed: it has not left its mark.
 
     Says whether the engine before was killed, and what a restart will lose although the log itself survives it.
     """
-    await take_stop(stores.stops)
+    was_clean = await take_stop(stores.stops)
     if log.durable and stores.embedded:
         logger.warning("the log does not keep everything; it is kept in memory", what=stores.embedded)
-    return await load_digest_key(stores.key)
+    return await load_digest_key(stores.key), was_clean is not True

@@ -21,7 +21,7 @@ from reactor.definition.names import PLAN_TASK_ID_RULE, WORKFLOW_NAME_RULE
 from reactor.definition.policy import Budget, Retry
 from reactor.definition.task import OnUpstreamFailure
 from reactor.errors import PlanError
-from reactor.events.plain import INT64, depth_of
+from reactor.events.plain import INT64, depth_of, values_in
 from reactor.events.values import clip, json_kind, short_repr
 from reactor.requests import check_run_id, is_text, meta_size_problem, seconds_problem
 
@@ -82,6 +82,8 @@ def parse_plan(text: str | bytes) -> object:
     raw = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     if len(raw) > bounds.PLAN_BYTES:
         fail(Problem((), f"has {len(raw):,} bytes, the limit is {bounds.PLAN_BYTES:,}"))
+    if values_in(raw, bounds.PLAN_VALUES) > bounds.PLAN_VALUES:  # before they are made
+        fail(_too_many_values())
     try:
         depth = depth_of(orjson.loads(raw))
     except orjson.JSONDecodeError as error:
@@ -123,9 +125,13 @@ def _json_problems(document: object) -> Iterator[Problem]:
         members = _members_of(value)
         # counted before they are put on the stack: in Python, one list may occur in very many places
         if seen + len(stack) + len(members) > bounds.PLAN_VALUES:
-            yield Problem((), f"has more than {bounds.PLAN_VALUES:,} values")
+            yield _too_many_values()
             return
         stack.extend((member, (*where, step)) for step, member in reversed(members))
+
+
+def _too_many_values() -> Problem:
+    return Problem((), f"has more than {bounds.PLAN_VALUES:,} values")
 
 
 def _members_of(value: Any) -> list[tuple[str | int, Any]]:

@@ -20,7 +20,7 @@ import orjson
 from pydantic import ValidationError
 
 from reactor.bounds import REFERENCE_CHARS
-from reactor.definition.binding import MISSING, adapter_for
+from reactor.definition.binding import MISSING, checker_for
 from reactor.definition.names import did_you_mean
 from reactor.definition.references import fill_references, parse_reference
 from reactor.definition.workflow import Workflow
@@ -187,24 +187,25 @@ def _strings(where: Location, value: Any) -> Iterator[tuple[Location, str]]:
 
 
 def _reference_problem(text: str, task: TaskShape, ids: Mapping[str, int]) -> str | None:
+    # before it is parsed: a regular expression keeps all threads waiting
+    if len(text) > REFERENCE_CHARS and text.startswith("$") and not text.startswith("$$"):
+        return f"is a reference of {len(text):,} characters, the limit is {REFERENCE_CHARS}"
     try:
         reference = parse_reference(text)
     except ValueError as error:
         return f"is not allowed: {error}"
     if reference is None:
         return None
-    if len(text) > REFERENCE_CHARS:
-        return f"is a reference of {len(text):,} characters, the limit is {REFERENCE_CHARS}"
     problem = _upstream_problem(reference.task, task, ids)
     return None if problem is None else f"refers to {reference.task!r}, {problem}"
 
 
 def _type_problems(where: Location, value: Any, annotation: Any, tool: str) -> Iterator[Problem]:
-    adapter = adapter_for(annotation)
-    if adapter is None:
+    checker = checker_for(annotation)
+    if checker is None:
         return
     try:
-        adapter.validate_python(value)
+        checker.check(value)
     except ValidationError as error:
         for one in error.errors(include_url=False)[:_TYPE_PROBLEMS]:
             message = one["msg"][:1].lower() + one["msg"][1:]

@@ -4,7 +4,8 @@ log         EventLog: stores the windows of runs and reads them back; RunRecord
 index       RunIndex: the list of runs, and deleting one
 order       CommitOrder, WholeOrder, RunsOrder: the windows of a tree, of all runs, of some, in the order of commits
 outputs     OutputStore: the outputs that ``cache=`` keeps
-stores      Checkpoints, Idempotency, CleanStops, DigestKey; Lifecycle; KeepsTime; Log: what an engine needs at least
+stores      Checkpoints, Idempotency, CleanStops, DigestKey; Lifecycle, KeepsTime, Probed, TellsTrouble; Log: what
+            engines need
 sharing     Lease, LiveFeed, Slots: what several processes share
 access      KeyStore, TicketStore, CapCounter: who may ask, and how much; an engine uses none of them
 schedules   ScheduleStore; not used yet
@@ -29,7 +30,17 @@ from reactor.ports.outputs import OutputStore
 from reactor.ports.schedules import ScheduleRecord, ScheduleStore
 from reactor.ports.sharing import Lease, LiveFeed, Slots, SlotWaiter, Stop
 from reactor.ports.speech import Line, Voice
-from reactor.ports.stores import Checkpoints, CleanStops, DigestKey, Idempotency, KeepsTime, Lifecycle, Log
+from reactor.ports.stores import (
+    Checkpoints,
+    CleanStops,
+    DigestKey,
+    Idempotency,
+    KeepsTime,
+    Lifecycle,
+    Log,
+    Probed,
+    TellsTrouble,
+)
 
 __all__ = [
     "Attempt",
@@ -54,6 +65,7 @@ __all__ = [
     "LiveFeed",
     "Log",
     "OutputStore",
+    "Probed",
     "Removed",
     "RunIndex",
     "RunRecord",
@@ -63,6 +75,7 @@ __all__ = [
     "SlotWaiter",
     "Slots",
     "Stop",
+    "TellsTrouble",
     "TicketRecord",
     "TicketStore",
     "Timer",

@@ -17,8 +17,8 @@ class Timer(Protocol):
 class Clock(Protocol):
     """Wall time for events, monotonic time for durations, and timers for everything an engine waits for.
 
-    Used on the engine's loop only. ``reactor.clock`` has ``SystemClock``, which reads the machine; ``sleep`` and
-    ``wait_at_most`` there wait by any clock. ``reactor.testing.VirtualClock`` goes forward when a test says so.
+    Used on the engine's loop only. ``reactor.clock`` has ``SystemClock``, which reads the machine; ``sleep`` there and
+    ``Patience`` wait by any clock. ``reactor.testing.VirtualClock`` goes forward when a test says so.
     """
 
     def now(self) -> bytes:

@@ -147,3 +147,10 @@ class Line(Protocol):
     def progress(self, data: bytes) -> Awaitable[None]:
         """Tells the latest progress; never blocks."""
         ...
+
+    def refuse(self, error: Exception) -> Awaitable[Any]:
+        """Raises the error of a call that cannot be; on the loop, after many of them, when it is awaited.
+
+        A body that catches it and calls again, on and on, must let others run.
+        """
+        ...

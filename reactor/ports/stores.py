@@ -6,8 +6,10 @@ A log may implement any of them. What it does not implement, an engine keeps in 
 from __future__ import annotations
 
 from asyncio import Future
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
+from reactor.errors import LogUnavailable
 from reactor.ports.clock import Clock
 from reactor.ports.index import RunIndex
 from reactor.ports.log import EventLog
@@ -39,6 +41,32 @@ class KeepsTime(Protocol):
 
         ``append_timeout``: the seconds after which the engine gives up an append. A log that waits for others, such as
         for a lock on its file, waits so long and no less.
+        """
+        ...
+
+
+@runtime_checkable
+class Probed(Protocol):
+    """For a log that can be asked whether it would take a window now."""
+
+    async def probe(self) -> None:
+        """Writes something that nobody reads, as durably as a window, and as large as many are; raises where it cannot.
+
+        The engine asks while its log fails, at most once in ``bounds.LOG_PROBE_SECONDS``: nobody else may come and try.
+        """
+        ...
+
+
+@runtime_checkable
+class TellsTrouble(Protocol):
+    """For a log that can tell, also while nothing is appended, that it cannot be used: its file is gone, say."""
+
+    def when_troubled(self, told: Callable[[LogUnavailable | None], None]) -> None:
+        """Called by an engine before ``open``.
+
+        ``told`` is to be called on the loop: with the error when the log cannot be used any more, with None when it can
+        again. In between each append fails. The engine takes no new runs then, and its open runs are lost in this
+        process, until they can be taken up again.
         """
         ...
 

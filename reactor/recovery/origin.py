@@ -12,7 +12,8 @@ from reactor.definition.policy import Budget
 from reactor.errors import ReactorError
 from reactor.events.drafts import json_object
 from reactor.events.exact import is_same_json
-from reactor.events.restoring import input_digest
+from reactor.events.restoring import given_digest, input_digest
+from reactor.events.values import describe_error
 from reactor.plans.load import load_plan
 from reactor.ports.log import RunRecord
 from reactor.registry import Registry
@@ -74,10 +75,15 @@ def _graph_of_plan(registry: Registry, plan: object) -> Graph:
 def is_same_input(started: Mapping[str, Any], graph: Graph, input: Mapping[str, Any], digest_key: bytes) -> bool:
     """Whether a run was started with this input: the whole of it, with secrets and excluded fields, types told apart.
 
+    It was where the input is the same before it is validated, or after.
+
     ``started``: ``data`` of its ``run.started``. False also where that cannot be told. Raises InputError where the
     input does not fit the graph.
     """
     values = graph.validate_input(input)
+    recorded_digest = started.get("given_digest")
+    if recorded_digest is not None and recorded_digest == given_digest(digest_key, input, values):
+        return True
     encoded = graph.encode_input(values)
     if all(value.recoverable for value in encoded.values()):
         if "not_recoverable" in started:
@@ -130,5 +136,5 @@ def input_of(beginning: dict[str, Any], graph: Graph) -> dict[str, Any]:
         )
     try:
         return graph.restore_input(beginning["input"], beginning.get("typed_inputs"))
-    except ValueError as error:
-        raise NotRecoverable(f"its input cannot be read back: {error}") from error
+    except Exception as error:  # a user's validator may raise anything
+        raise NotRecoverable(f"its input cannot be read back: {describe_error(error)['message']}") from error

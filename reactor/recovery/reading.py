@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import orjson
@@ -14,6 +15,7 @@ from reactor.definition.names import child_task_id
 from reactor.definition.policy import Budget
 from reactor.definition.references import referenced_tasks
 from reactor.events.event import Event
+from reactor.events.fold_crashes import crashes_after
 from reactor.events.restoring import restore_output
 from reactor.events.state import ENDED, RunState, TaskState
 from reactor.events.timing import milliseconds
@@ -21,33 +23,28 @@ from reactor.logger import get_logger
 from reactor.ports.log import EventLog
 from reactor.recovery.asked import read_mailboxes
 from reactor.runs.run import Run
+from reactor.stream.picked import pick
 from reactor.supervision.ending import Ending, EndReason
 from reactor.supervision.ledger import Ledger
 from reactor.tasks.past import Output, Past
 
 logger = get_logger()
 
+NAMED_TASKS = 10
+"""How many tasks an error names."""
 
-async def load_past(log: EventLog, graph: Graph, state: RunState, last: Event | None, now: str) -> Past:
+
+async def load_past(
+    log: EventLog, graph: Graph, state: RunState, last: Event | None, now: str, *, crashed: bool
+) -> Past:
     """The past of a run that goes on; reads the outputs that are still needed. ``last``: its last event.
 
-    The time between the last event and ``now`` does not count for the run.
+    ``crashed``: its process did not stop cleanly. The time between the last event and ``now`` does not count for the
+    run.
     """
-    lost: set[str] = set()
-    ending = _ending_of(state)
-    while True:
-        # in a run that is ending nothing runs again, and no body needs an output
-        runs_again, needed = _plan(graph, state, lost, is_ending=ending is not None)
-        outputs: dict[str, Output] = {}
-        found = len(lost)
-        for node, seen in needed:
-            output = await _read_output(log, state.run_id, node, seen, is_shown=node.is_leaf)
-            if output is None:
-                lost.add(seen.id)
-            else:
-                outputs[seen.id] = output
-        if len(lost) == found:
-            break  # else plan anew: a task whose output is lost must run again, and needs the outputs of its upstreams
+    ending = _ending_of(state, crashed=crashed)
+    # in a run that is ending nothing runs again, and no body needs an output
+    runs_again, outputs = await _read_needed(log, graph, state, is_ending=ending is not None)
     bodies = [task for task in state.tasks.values() if task.count is None]
     last_time = last.time if last else ""
     elapsed_ms = milliseconds(state.started, last_time) - (state.downtime_ms or 0.0)
@@ -71,7 +68,28 @@ async def load_past(log: EventLog, graph: Graph, state: RunState, last: Event | 
         mailboxes=await read_mailboxes(log, state, runs_again),
         ledger=Ledger.restored(None if state.budget is None else Budget.of(state.budget), state),
         silent_ms=await _silent_ms(log, state, last, now),
+        crashed=crashed,
+        is_stuck=crashed and state.fruitless_recoveries >= 2,
     )
+
+
+async def _read_needed(
+    log: EventLog, graph: Graph, state: RunState, *, is_ending: bool
+) -> tuple[set[str], dict[str, Output]]:
+    """What must run again, and the outputs that are needed."""
+    lost: set[str] = set()
+    while True:
+        runs_again, needed = _plan(graph, state, lost, is_ending=is_ending)
+        events = await _completions(log, state.run_id, [seen for _, seen in needed])
+        read = {
+            seen.id: await _read_output(log, node, seen, events.get(seen.seq), is_shown=node.is_leaf)
+            for node, seen in needed
+        }
+        outputs = {id: output for id, output in read.items() if output is not None}
+        if outputs.keys() | lost >= read.keys():
+            return runs_again, outputs
+        # else plan anew: a task whose output is lost must run again, and needs the outputs of its upstreams
+        lost |= read.keys() - outputs.keys()
 
 
 async def _silent_ms(log: EventLog, state: RunState, last: Event | None, now: str) -> float:
@@ -84,18 +102,25 @@ async def _silent_ms(log: EventLog, state: RunState, last: Event | None, now: st
     return 0.0 if last is None else milliseconds(last.time, now)
 
 
-def _ending_of(state: RunState) -> Ending | None:
+def _ending_of(state: RunState, *, crashed: bool) -> Ending | None:
     """Why the run was ending before the restart, or must end now; None where it goes on."""
     if state.status == "cancelling":
         return Ending(state.reason or "", state.error)
-    if state.fruitless_recoveries >= bounds.CRASH_LOOP and not state.session:  # nothing of a session runs here
-        message = f"recovered {bounds.CRASH_LOOP} times without a task completing"
-        return Ending(EndReason.CRASH_LOOP, {"type": "crash_loop", "message": message})
+    if crashed and (suspects := _suspects(state)):
+        tasks = f"task {suspects[0]}" if len(suspects) == 1 else f"tasks {', '.join(suspects[:NAMED_TASKS])}"
+        more = f" and {len(suspects) - NAMED_TASKS} more" if len(suspects) > NAMED_TASKS else ""
+        message = f"the process was killed {bounds.CRASH_LOOP} times in a row while {tasks}{more} ran and said nothing"
+        return Ending(EndReason.CRASH_LOOP, {"type": "crash_loop", "message": message}, suspects[0])
     if state.exceeded and state.budget is not None and state.budget.get("on_exceeded") == "fail":
         # the crash came between budget.exceeded and run.cancelling
         message = f"the budget is exceeded: {', '.join(state.exceeded)}"
         return Ending(EndReason.BUDGET, {"type": "BudgetExceeded", "message": message})
     return None
+
+
+def _suspects(state: RunState) -> list[str]:
+    """The tasks that may have killed their process so often that they are not begun again."""
+    return [task_id for task_id, times in crashes_after(state).items() if times >= bounds.CRASH_LOOP]
 
 
 def _owes_pause(state: RunState, last: Event | None) -> bool:
@@ -175,15 +200,23 @@ def _bodies(node: Node, state: RunState) -> Iterator[TaskState]:
             yield child
 
 
-async def _read_output(log: EventLog, run_id: str, node: Node, seen: TaskState, *, is_shown: bool) -> Output | None:
+async def _completions(log: EventLog, run_id: str, bodies: Iterable[TaskState]) -> dict[int, Event]:
+    """The ``task.completed`` of completed bodies, by seq; without those that the log does not have."""
+    picked = pick(partial(log.read, run_id), (body.seq for body in bodies))
+    return {event.seq: event async for event in picked if event.type == "task.completed"}
+
+
+async def _read_output(
+    log: EventLog, node: Node, seen: TaskState, event: Event | None, *, is_shown: bool
+) -> Output | None:
     """The output of a completed body; None where the log does not have it, or it no longer fits the annotation.
 
-    ``is_shown``: it is only shown, not passed to a body, so its plain JSON will do.
+    - ``event``: its ``task.completed``.
+    - ``is_shown``: it is only shown, not passed to a body, so its plain JSON will do.
     """
-    events = await log.read(run_id, seen.seq - 1, 1)
-    if not events or events[0].seq != seen.seq or events[0].type != "task.completed":
+    if event is None:
         return None
-    data = events[0].data
+    run_id, data = event.run_id, event.decode()["data"]
     json = orjson.dumps(data["output"]) if "output" in data else await log.blob(run_id, seen.seq)
     if json is None:
         return None
@@ -206,7 +239,8 @@ async def load_outputs(log: EventLog, graph: Graph, run: Run) -> dict[str, Any]:
         bodies = [body for body in _bodies(node, run.state) if body.status == "completed"]
         if adapter_for(node.returns) is None and all(body.recoverable is not False for body in bodies):
             continue  # plain JSON is shown as it is: no need to read thousands of events
-        read = [await _read_output(log, run.id, node, body, is_shown=True) for body in bodies]
+        events = await _completions(log, run.id, bodies)
+        read = [await _read_output(log, node, body, events.get(body.seq), is_shown=True) for body in bodies]
         values = [output.value for output in read if output is not None]
         if any(body.recoverable is False for body in bodies) or len(values) < len(bodies):
             logger.warning("output cannot be restored, it is given as it was shown", run_id=run.id, task_id=node.name)
@@ -223,6 +257,8 @@ async def load_reusable(log: EventLog, graph: Graph, state: RunState) -> dict[st
     reused: dict[str, Output] = {}
     whole: set[str] = set()
     """Tasks whose whole output is reused."""
+    completed = [task for task in state.tasks.values() if task.status == "completed" and task.count is None]
+    events = await _completions(log, state.run_id, [task for task in completed if task.recoverable is not False])
     for node in graph.nodes:
         pairs = node.pairs
         if not all(upstream in whole for upstream in node.upstreams if not (pairs and upstream == node.map_source)):
@@ -232,7 +268,7 @@ async def load_reusable(log: EventLog, graph: Graph, state: RunState) -> dict[st
             pair = _pair_of(node, seen)
             if seen.status != "completed" or seen.recoverable is False or (pair is not None and pair not in reused):
                 continue
-            output = await _read_output(log, state.run_id, node, seen, is_shown=False)
+            output = await _read_output(log, node, seen, events.get(seen.seq), is_shown=False)
             if output is not None:
                 reused[seen.id] = output
         if node.name in state.tasks and not _is_open(node, state) and all(body.id in reused for body in bodies):

@@ -66,12 +66,14 @@ class Retaking:
             del self._tasks[run_id]
 
     async def wait(self, run_id: str) -> None:
-        """Returns when a lost run may be tried: its last append is answered, and its pause is over."""
+        """Returns when a lost run may be tried: its last append is answered, the log says of itself that it can be
+        used, and its pause is over."""
         lost = self._runs.lost.get(run_id)
         if lost is None:
             return
         if not lost.answered.done():
             await asyncio.wait({lost.answered})
+        await self._runs.health.well()
         await sleep(self._clock, self._next_pause(run_id))
 
     def _next_pause(self, run_id: str) -> float:
@@ -108,5 +110,5 @@ class Retaking:
             runs.found_ended(feed)
             return
         last = await feed.event(feed.last_seq)
-        past = await load_past(runs.log, lost.graph, feed.state, last, self._clock.now().decode())
+        past = await load_past(runs.log, lost.graph, feed.state, last, self._clock.now().decode(), crashed=False)
         await runs.take_up_lost(host, lost, feed, past)

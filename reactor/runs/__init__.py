@@ -14,6 +14,7 @@ leases        which runs this process may execute, where several share a log
 limits        slots and rates of its bodies
 spending      money, tokens and its budget
 children      its child runs
+claims        ids of child runs that have not begun
 child_records  what its log says of its child runs
 tree          the runs below a run, with their open questions
 positions     a reader's place in the log, and what it is told is gone
@@ -28,7 +29,9 @@ run           the handle: follow it, await it, control it
 session       the handle on a session, which can also be closed
 lost          a run whose log failed, and what is needed to go on with it
 ended_graphs  which graph an ended run had
+awaited       who waits for runs that have not started
 open_runs     all runs that are open, and the last that ended
 sessions      opens sessions
+dormant       child runs that wait, after a restart, until their parents ask for them
 draining      the end of an engine: what becomes of open runs
 """

@@ -26,10 +26,12 @@ class Beginning(NamedTuple):
     """Who started it, if known."""
     tenant: str = ""
     """Whose run it is."""
+    given_digest: str | None = None
+    """Of the input before it was validated, where validating it again may give another one."""
 
     @property
     def origin(self) -> dict[str, Any]:
-        """The budget, the parent, ``retry_of``, ``session``, ``idle``, ``by`` and ``tenant``, those there are."""
+        """Budget, parent, ``retry_of``, ``session``, ``idle``, ``by``, tenant and ``given_digest``, those there are."""
         origin: dict[str, Any] = {}
         if self.budget is not None:
             origin["budget"] = self.budget.to_dict()
@@ -45,4 +47,6 @@ class Beginning(NamedTuple):
             origin["by"] = self.by
         if self.tenant:
             origin["tenant"] = self.tenant
+        if self.given_digest is not None:
+            origin["given_digest"] = self.given_digest
         return origin

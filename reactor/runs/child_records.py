@@ -69,7 +69,16 @@ class ChildRecords:
         recorded = journal.feed.state.children or {}
         self._begun = {id: child["task_id"] for id, child in recorded.items() if "task_id" in child}
         """Child run -> the task that asked for it."""
+        self._ids = {(child["task_id"], child["key"]): id for id, child in recorded.items() if "task_id" in child}
+        """By task, and key or number."""
         self._ended = {id for id, child in recorded.items() if child.get("status") in RUN_ENDED}
+
+    def id_of(self, task_id: str, key: str) -> str | None:
+        """The id of the child run that the task has asked for by this key; None where it has not."""
+        return self._ids.get((task_id, key))
+
+    def has_begun(self, child_id: str) -> bool:
+        return child_id in self._begun
 
     def has_ended(self, child_id: str) -> bool:
         return child_id in self._ended
@@ -78,10 +87,15 @@ class ChildRecords:
         """(task id, child run) of those whose end is not in the log."""
         return ((task_id, id) for id, task_id in self._begun.items() if id not in self._ended)
 
+    def names(self) -> Iterator[tuple[str, str, str]]:
+        """(task id, key, child run) of those whose end is not in the log."""
+        return ((task_id, key, id) for (task_id, key), id in self._ids.items() if id not in self._ended)
+
     async def begin(self, task_id: str, child_id: str, workflow: str, key: str) -> None:
         """Writes ``child.started``, unless that was done before; returns once it is in the log."""
         if child_id not in self._begun:
             self._begun[child_id] = task_id
+            self._ids[task_id, key] = child_id
             self._write(task_id, "child.started", drafts.child_started(child_id, workflow, key))
         await self._journal.committed()
 
@@ -107,19 +121,32 @@ class RecordedEnd:
     """The end of a child run, read from the log of its parent."""
 
     def __init__(self, child_id: str, data: Mapping[str, Any]) -> None:
-        self._id = child_id
+        self.child_id = child_id
         self._data = data
 
+    @property
+    def typed(self) -> Mapping[str, Any] | None:
+        """What restores outputs from their JSON, as ``run.completed`` of the child says it; None where nobody said.
+
+        A version before 0.2 said nothing, and so does a child whose outputs are all plain JSON.
+        """
+        return self._data.get("typed_outputs")
+
+    @property
+    def is_whole(self) -> bool:
+        """False where the child had typed outputs, and more to say of them than there is room for here."""
+        return self._data.get("typed_outputs", {}) is not None
+
     def outputs(self) -> dict[str, Any]:
-        """The outputs of the child run; raises what awaiting it would raise."""
+        """The outputs of the child run as JSON; raises what awaiting it would raise."""
         data = self._data
         if data["status"] == "completed":
             return data["outputs"]
         if data["status"] == "cancelled":
-            raise cancelled(self._id, data.get("reason"))
+            raise cancelled(self.child_id, data.get("reason"))
         error: dict[str, Any] = data["error"]
         known = {error["task_id"]: {name: error[name] for name in ("type", "message")}} if "task_id" in error else {}
-        raise failure_of(self._id, error, data.get("errors", known))
+        raise failure_of(self.child_id, error, data.get("errors", known))
 
 
 async def recorded_end(feed: Feed, task_id: str, child_id: str, workflow: str | None) -> RecordedEnd | None:

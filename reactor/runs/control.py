@@ -9,6 +9,8 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from reactor import bounds
+from reactor.clock import Patience
+from reactor.context.checking import problem_of
 from reactor.definition.names import did_you_mean, known_names
 from reactor.errors import EventTooLarge, InvalidValue, MailboxFull, RunEnding, TaskEnded, UnknownTask, WrongQuestion
 from reactor.events import drafts
@@ -23,7 +25,7 @@ from reactor.supervision.ending import Ending
 from reactor.supervision.stopwatch import Stopwatch
 from reactor.tasks.actor import Actor
 from reactor.tasks.body import TaskActor
-from reactor.tasks.mailbox import Letter, Misdirected, problem_with
+from reactor.tasks.mailbox import Letter, Misdirected, Question
 from reactor.waiting import READY
 
 KILL_AT: Final = 0.8
@@ -155,8 +157,8 @@ class Control:
             if at >= earlier.at:
                 return earlier
             earlier.cancel()
-        call_later = self._clock.call_later
-        return Deadline(at, (call_later(KILL_AT * grace, abandon, True), call_later(grace, abandon, False)))
+        clock = self._clock
+        return Deadline(at, (Patience(clock, KILL_AT * grace, abandon, True), Patience(clock, grace, abandon, False)))
 
     def _abandon_all(self, only_killed: bool) -> None:
         for actor in self._crew.actors.values():
@@ -184,30 +186,41 @@ class Control:
             grace, self._task_deadlines.get(task_id), lambda only: actor.abandon(only_killed=only)
         )
 
-    def send(self, task_id: str, value: Any, key: str | None, *, by: str | None) -> None:
+    async def send(self, task_id: str, value: Any, key: str | None, *, by: str | None) -> None:
         """Answers a question of a task, the one of this key if one is given; what nobody asks yet waits in its mailbox.
 
         Raises EventTooLarge, WrongQuestion, InvalidValue, MailboxFull, and what ``_open_task`` raises.
         """
+        published = self._journal.feed.last_seq  # what the sender may have seen
+        checked: tuple[Question, Any] | None = None
+        while True:
+            actor, question = self._addressee(task_id, key, published)
+            name = key if question is None or question.key == UNNAMED else question.key
+            data = drafts.received(value, name, by)
+            ids = {"run_id": self._run_id, "task_id": task_id}
+            if len(data) > bounds.MAX_INLINE_BYTES:  # before its schema is looked at: large values take long to check
+                raise EventTooLarge(f"the value for task {task_id} is above {bounds.MAX_INLINE_BYTES:,} bytes", **ids)
+            if question is None or (checked is not None and _is_same(checked, question)):
+                break
+            checked = question, question.schema
+            if (problem := await problem_of(question.schema, value)) is not None:
+                raise InvalidValue(f"the value for task {task_id} of run {self._run_id} does not fit: {problem}", **ids)
+            # where that took long others went on: the question may be answered, or another one
+        if question is None and actor.mailbox.waiting >= bounds.MAILBOX:
+            raise MailboxFull(f"{bounds.MAILBOX} values wait for task {task_id} of run {self._run_id} already", **ids)
+        actor.emit(actor.draft("task.received", data))
+        actor.mailbox.deliver(Letter(self._journal.last_written, name, value), question)
+
+    def _addressee(self, task_id: str, key: str | None, published: int) -> tuple[TaskActor, Question | None]:
+        """The task and its question that a value is for."""
         actor = self._open_task(task_id)
         where, ids = f"task {task_id} of run {self._run_id}", {"run_id": self._run_id, "task_id": task_id}
         if not isinstance(actor, TaskActor):
             raise TaskEnded(f"{where} is mapped; send to a child, {task_id}[0]", **ids)
-        mailbox = actor.mailbox
         try:
-            question = mailbox.addressee(key, self._journal.feed.last_seq)
+            return actor, actor.mailbox.addressee(key, published)
         except Misdirected as error:
-            raise WrongQuestion(f"{where}: {error}", **ids, keys=mailbox.open_keys()) from None
-        name = key if question is None or question.key == UNNAMED else question.key
-        data = drafts.received(value, name, by)
-        if len(data) > bounds.MAX_INLINE_BYTES:  # before its schema is looked at: large values take long to check
-            raise EventTooLarge(f"the value for task {task_id} is above {bounds.MAX_INLINE_BYTES:,} bytes", **ids)
-        if (problem := problem_with(question, value)) is not None:
-            raise InvalidValue(f"the value for {where} does not fit: {problem}", **ids)
-        if question is None and mailbox.waiting >= bounds.MAILBOX:
-            raise MailboxFull(f"{bounds.MAILBOX} values wait for {where} already", **ids)
-        actor.emit(actor.draft("task.received", data))
-        mailbox.deliver(Letter(self._journal.last_written, name, value), question)
+            raise WrongQuestion(f"{where}: {error}", **ids, keys=actor.mailbox.open_keys()) from None
 
     def _open_task(self, task_id: str) -> Actor:
         ids = {"run_id": self._run_id, "task_id": task_id}
@@ -220,3 +233,7 @@ class Control:
         if actor.has_ended:
             raise TaskEnded(f"task {task_id} of run {self._run_id} has ended: {actor.status}", **ids)
         return actor
+
+
+def _is_same(checked: tuple[Question, Any], question: Question) -> bool:
+    return checked[0] is question and checked[1] == question.schema

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import AbstractEventLoop
 from collections.abc import Callable
 
 from reactor.definition.graph import Graph
@@ -20,9 +21,9 @@ from reactor.tasks.scope import Scope
 class Crew:
     """One actor a task of the graph. Loop thread only."""
 
-    def __init__(self, graph: Graph, room: Room, *, is_session: bool = False) -> None:
+    def __init__(self, graph: Graph, room: Room, loop: AbstractEventLoop, *, is_session: bool = False) -> None:
         self._graph = graph
-        self.ready = ReadyQueue(room)
+        self.ready = ReadyQueue(room, loop.call_soon)
         self.actors: dict[str, Actor] = {}
         """By name, upstreams first."""
         self.outside = Inlet[Draft]() if is_session else None

@@ -8,6 +8,7 @@ from typing import Final
 
 from reactor import bounds
 from reactor.clock import wait_at_most
+from reactor.errors import LogLost, LogUnavailable
 from reactor.events.state import RunState
 from reactor.logger import get_logger
 from reactor.ports.clock import Clock
@@ -53,8 +54,9 @@ async def drain_runs(runs: OpenRuns, durable: bool, grace: float, append_timeout
     for execution in late:
         logger.error("run did not end in time", run_id=execution.run_id)
         execution.journal.suspend()
+    runs.dormant.close()
     runs.windows.on_completed()
-    await wait_for_readers(runs.log, bounds.BEHIND_SECONDS)
+    await wait_for_readers(runs.log, bounds.BEHIND_SECONDS, runs.clock)
     return not late
 
 
@@ -75,6 +77,16 @@ def _names(runs: Collection[str]) -> str:
     """The ids of runs, of many the first."""
     ids = list(runs)
     return ", ".join(ids[:NAMED_RUNS]) + (f" and {len(ids) - NAMED_RUNS} more" if len(ids) > NAMED_RUNS else "")
+
+
+def lose_all(runs: OpenRuns, error: LogUnavailable) -> int:
+    """Ends all open runs in this process, as where the log has failed each of them; returns how many there were."""
+    executions = [execution for execution in runs.executions.values() if not execution.is_closed]
+    for execution in executions:
+        lost = LogLost(f"run {execution.run_id} is lost here: {error}", run_id=execution.run_id)
+        lost.__cause__ = error
+        execution.journal.lose(lost, is_told=True)
+    return len(executions)
 
 
 def suspend_all(runs: OpenRuns) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from abc import abstractmethod
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Final, cast
 
 from reactor import bounds
+from reactor.clock import is_in_loop
 from reactor.context.task_log import LEVELS, TaskLog
 from reactor.definition.names import did_you_mean, known_names
 from reactor.definition.policy import check_tokens, money
 from reactor.definition.task import Task, task_id_of
-from reactor.errors import InvalidEvent, KeyReused, ReactorError, RunEnded, RunNotHere
+from reactor.errors import Backpressure, InvalidEvent, KeyReused, ReactorError, RunEnded, RunNotHere
 from reactor.events.emitted import check_type, encode_data
 from reactor.events.keyed import Emitted, Remembered, digest_of, seqs_of, tail_of
 from reactor.events.values import json_kind
@@ -18,7 +21,7 @@ from reactor.requests import check_key
 from reactor.runs.execution import Execution
 from reactor.stream.feed import Closed, Feed
 from reactor.stream.follow import closing_error
-from reactor.waiting import READY, methods_must_be_awaited
+from reactor.waiting import READY, methods_must_be_awaited, turn_of
 
 _MEMBERS: Final = ("type", "data", "task")
 
@@ -35,7 +38,11 @@ class Emitting:
     """
 
     feed: Feed
-    _execution: Execution | None
+
+    @property
+    @abstractmethod
+    def _execution(self) -> Execution | None:
+        """None of a run that is not open here."""
 
     def emit(
         self,
@@ -51,7 +58,11 @@ class Emitting:
         the last 1,000 keys of a run are remembered. Raises KeyReused for a key that was used for another event;
         InvalidEvent, EventTooLarge (48 KiB), Backpressure (far too many without ``await``), UnknownTask, RunEnded.
         """
-        return self._say("run.emit", [self._checked(type, data, task, key, "")], key)[1]
+        try:
+            event = self._checked(type, data, task, key, "")
+        except ReactorError as error:
+            return _refused(error)
+        return self._say_now("run.emit", [event], key)
 
     async def emit_all(self, events: Sequence[Mapping[str, Any]], *, key: str | None = None) -> list[int]:
         """Emits events ``{type, data?, task?}``, all or none, and returns their seqs once they are in the log.
@@ -59,6 +70,13 @@ class Emitting:
         At most 1,000; no other event comes between them. ``key`` is of all together, and the errors are those of
         ``emit``, with the place of the event; also LogLost.
         """
+        try:
+            return await self._emit_all(events, key)
+        except ReactorError as error:
+            await _refused(error)
+            raise
+
+    async def _emit_all(self, events: Sequence[Mapping[str, Any]], key: str | None) -> list[int]:
         if not 1 <= len(events) <= bounds.EMITTED_AT_ONCE:
             most = f"1 to {bounds.EMITTED_AT_ONCE:,}"
             raise InvalidEvent(f"run {self.feed.run_id}: {most} events are emitted at once, not {len(events):,}")
@@ -81,18 +99,29 @@ class Emitting:
 
         ``cost`` is a number or a decimal as text; raises ValueError for a negative or infinite one.
         """
-        check_tokens(tokens)
-        amount, task_id = money(cost), _task_id_of(task)
-        execution = self._open_now("run.spend")
-        execution.outside.spend(task_id, amount, tokens)
+        try:
+            check_tokens(tokens)
+            amount, task_id = money(cost), _task_id_of(task)
+            execution = self._open_now("run.spend")
+            execution.outside.spend(task_id, amount, tokens)
+        except (ReactorError, ValueError) as error:
+            return _refused(error)
         return execution.outside.room()
 
     async def committed(self) -> None:
         """Done when all that was said in the run so far is in the log. Raises LogLost where it never will be."""
         if self._execution is not None:
             await self._upto(self._execution.journal.last_written)
+        await _turn()
 
     # --- how ---
+
+    def _say_now(self, what: str, events: list[Emitted], key: str | None) -> Awaitable[None]:
+        """Appends what is not in the log yet. Returns the wait for room."""
+        try:
+            return self._say(what, events, key)[1]
+        except ReactorError as error:
+            return _refused(error)
 
     def _say(self, what: str, events: list[Emitted], key: str | None) -> tuple[list[int], Awaitable[None]]:
         """Appends what is not in the log yet. Returns the seqs of all, and the wait for room."""
@@ -110,7 +139,7 @@ class Emitting:
                 )
             seqs = [] if known is None else seqs_of(known)
         if len(seqs) >= len(events):
-            return seqs, READY
+            return seqs, _turn()
         outside = self._open_now(what).outside
         return seqs + outside.emit(events[len(seqs) :], key, digest), outside.room()
 
@@ -148,10 +177,13 @@ class Emitting:
         def failure(kind: type[Exception], sentence: str) -> Exception:
             return cast(Any, kind)(f"run {self.feed.run_id}: {sentence}", run_id=self.feed.run_id)
 
-        if level not in LEVELS:
-            raise failure(InvalidEvent, f"{level!r:.50} is no level of a log line; there are {known_names(LEVELS)}")
-        data = encode_data("log.created", {"level": level, "message": message, "fields": fields}, failure)
-        return self._say("run.log", [("log.created", _task_id_of(task), data)], None)[1]
+        try:
+            if level not in LEVELS:
+                raise failure(InvalidEvent, f"{level!r:.50} is no level of a log line; there are {known_names(LEVELS)}")
+            data = encode_data("log.created", {"level": level, "message": message, "fields": fields}, failure)
+        except ReactorError as error:
+            return _refused(error)
+        return self._say_now("run.log", [("log.created", _task_id_of(task), data)], None)
 
     def _open_now(self, what: str) -> Execution:
         """The open run. Raises RunEnded once its terminal event is written, and what says why it is not open here."""
@@ -170,6 +202,12 @@ class Emitting:
             return lost
         if self.feed.closed not in (None, Closed.END):
             return RunNotHere(f"run {run_id} is {status}, and nobody in this process goes on with it", run_id=run_id)
+        if self.feed.closed is None:
+            return RunNotHere(
+                f"run {run_id} goes on when its parent asks for it again, and that has not happened yet; "
+                "resume the parent if it is paused, then try again",
+                run_id=run_id,
+            )
         return _ended(run_id, status)
 
     async def _upto(self, seq: int) -> None:
@@ -188,6 +226,18 @@ class RunLog(TaskLog):
 
     def __call__(self, level: str, message: str, /, *, task: Any = None, **fields: Any) -> Awaitable[None]:
         return cast(Any, self._write)(level, message, fields, task)
+
+
+def _turn() -> Awaitable[None]:
+    """Where others may run before the next call."""
+    return turn_of(asyncio.get_running_loop()) if is_in_loop() else READY
+
+
+def _refused(error: Exception) -> Awaitable[None]:
+    """Raises the error; lets others run, where the caller goes on all the same."""
+    if isinstance(error, Backpressure) or not is_in_loop():  # who is told of it awaits nothing
+        raise error
+    return turn_of(asyncio.get_running_loop()).refuse(error)
 
 
 def _ended(run_id: str, status: str) -> RunEnded:

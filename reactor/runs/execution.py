@@ -12,7 +12,9 @@ from reactor.events.drafts import json_object, run_started
 from reactor.events.event import Draft, Window
 from reactor.events.restoring import input_digest
 from reactor.events.state import RUN_STATUS
+from reactor.executors.careful import CarefulExecutor
 from reactor.logger import get_logger
+from reactor.ports.executor import Executor
 from reactor.runs.beginning import Beginning
 from reactor.runs.child_records import ChildEnd, ChildRecords, end_of
 from reactor.runs.children import Children
@@ -29,7 +31,7 @@ from reactor.runs.time_limits import time_limits
 from reactor.stream.feed import Closed, Feed
 from reactor.supervision.ending import Ending, EndReason
 from reactor.supervision.isolation import Isolation
-from reactor.supervision.ledger import Ledger
+from reactor.supervision.ledger import Ledger, Spent, spent_in
 from reactor.supervision.progress import Progress
 from reactor.supervision.stopwatch import Stopwatch
 from reactor.supervision.totals import Totals
@@ -69,18 +71,18 @@ class Execution:
         self.ledger = past.ledger if past else Ledger(beginning.budget)
         self.beginning = beginning
         self.reused: Mapping[str, Output] = reused or {}
-        self._clock = host.clock
-        self._digest_key = host.digest_key
+        self._clock, self._digest_key = host.clock, host.digest_key
         self._ended = ended
         self._encoded_inputs = graph.encode_input(beginning.inputs)
         self._started_at = host.clock.monotonic() - (past.elapsed_ms / 1000 if past else 0.0)
         self._is_waiting_for_children = False  # all tasks have ended, and child runs are still open
         self._terminal: Draft | None = None
 
+        self._published = published
         self.journal = Journal(
-            host, feed, published=published, stop_bodies=lambda: self.crew.stop(), closed=self._close
+            host, feed, published=self._on_published, stop_bodies=lambda: self.crew.stop(), closed=self._close
         )
-        self.crew = Crew(graph, self.journal.room, is_session=beginning.session)
+        self.crew = Crew(graph, self.journal.room, host.loop, is_session=beginning.session)
         self.children = Children(self, host.child_runs)
         self.control = Control(self.journal, self.crew, self.children, self._stopwatch(host, past), host)
         self.child_records = ChildRecords(self.journal, self.crew)
@@ -90,7 +92,7 @@ class Execution:
         self.limits = Limits(self.run_id, host, graph)
         self._progress = _progress(graph, past)
         self.totals = Totals(past.total_tasks, past.started_bodies, past.task_time_ms) if past else Totals(graph.bodies)
-        self.crew.assemble(self._scope(host, self.reused), past)
+        self.crew.assemble(self._scope(host, self.reused, self._executors(host, past)), past)
 
     def _stopwatch(self, host: Host, past: Past | None) -> Stopwatch:
         alarms = time_limits(
@@ -101,7 +103,15 @@ class Execution:
         )
         return Stopwatch(host.clock, alarms, past.active_ms / 1000 if past else 0.0)
 
-    def _scope(self, host: Host, reused: Mapping[str, Output]) -> Scope:
+    def _executors(self, host: Host, past: Past | None) -> Mapping[str, Executor]:
+        """After a crash bodies wait until the log says that the run goes on; where it is stuck, that they begin."""
+        if past is None or not past.crashed:
+            return host.executors
+        resumed = self.feed.last_seq + 1
+        logged = self.journal.committed if past.is_stuck else lambda: self.journal.commits.upto(resumed)
+        return {name: CarefulExecutor(host.loop, executor, logged) for name, executor in host.executors.items()}
+
+    def _scope(self, host: Host, reused: Mapping[str, Output], executors: Mapping[str, Executor]) -> Scope:
         """What its actors see of it."""
         return Scope(
             run_id=self.run_id,
@@ -115,7 +125,7 @@ class Execution:
             loop=host.loop,
             scheduler=host.scheduler,
             clock=host.clock,
-            executors=host.executors,
+            executors=executors,
             cache=OutputCache(host.outputs, host.clock, self.graph, host.loop, host.digest_key),
             isolation=Isolation(),
             actors=self.crew.actors,
@@ -156,6 +166,7 @@ class Execution:
         if not self.crew.has_ended:
             number = self.feed.state.recoveries + 1
             data = {"reason": "recovered", "by": None, "downtime_ms": past.downtime_ms, "recovery": number}
+            data |= {"crashed": True} if past.crashed else {}
             self.journal.write(Draft("run.resumed", orjson.dumps(data)))
 
     def recover(self, past: Past) -> None:
@@ -165,7 +176,8 @@ class Execution:
             self.control.pause(EndReason.BUDGET, by=None)
         if past.is_paused:
             self.control.hold(self.feed.state.reason)
-        self._connect()
+        with self.crew.ready.held():  # before all are connected, what one writes would be lost
+            self._connect()
         if past.ending is not None:
             self.control.cancel_all(EndReason.CRASH)
         elif not self.control.is_paused:
@@ -174,9 +186,7 @@ class Execution:
             self._pause_with_parent()
         with self.crew.ready.held():  # the end of one must not begin the next
             for task_id, reason in past.cancelling.items():
-                if (
-                    actor := self.crew.actor(task_id)
-                ).task_id == task_id:  # else its map does, once it has its children
+                if (actor := self.crew.find(task_id)) is not None:
                     actor.cancel(reason)
         self.crew.ready.pump()
 
@@ -187,6 +197,10 @@ class Execution:
 
     def _connect(self) -> None:
         self.crew.connect(self.journal.write, self._fail_on_bug, self._seal)
+
+    def _on_published(self, window: Window) -> None:
+        self._published(window)
+        self.spending.committed(window[-1].seq)
 
     # --- its end ---
 
@@ -213,6 +227,7 @@ class Execution:
                 duration_ms=(self._clock.monotonic() - self._started_at) * 1000,
                 task_time_ms=self.totals.task_time_ms,
                 closing=self.outside.closing,
+                is_child=self.parent is not None,
             )
             self.journal.seal(self._terminal)
         except Exception as bug:  # the run must not stay open without a word
@@ -225,6 +240,7 @@ class Execution:
     def _close(self) -> None:
         self.control.close()
         self.outside.leave()
+        self.spending.leave()
         self._ended(self)
         self._terminal = None  # its parent has it: who keeps this run need not keep the outputs twice
 
@@ -266,14 +282,14 @@ class Execution:
         is_over = self.is_closed or self.is_sealed or self.ending is not None
         return is_over or self.crew.actor(task_id).has_ended
 
-    def add_child(self, child: ChildRun) -> None:
-        self.children.open[child.run_id] = child
+    def add_child(self, child: ChildRun, task_id: str) -> None:
+        self.children.add(child, task_id)
 
     def remove_child(self, child: ChildRun, task_id: str) -> None:
         """A child run has ended: counts what it has spent that is not in this run's log."""
-        self.children.open.pop(child.run_id, None)
+        self.children.remove(child, task_id)
         if not self.is_closed:
-            self.spending.settle(task_id, child.run_id, child.ledger, is_counted=True)
+            self.spending.settle(task_id, child.run_id, child.spent, is_counted=True)
             if (end := child.end) is not None:
                 self.child_records.end(task_id, child.run_id, end)
             if self._is_waiting_for_children and not self.children.open:
@@ -296,6 +312,12 @@ class Execution:
     @property
     def is_sealed(self) -> bool:
         return self.journal.is_sealed
+
+    @property
+    def spent(self) -> Spent:
+        spent = spent_in(self.feed.state)
+        # a body that started and was stopped at once has no event
+        return spent._replace(tasks=self.ledger.tasks) if self.feed.closed == Closed.END else spent
 
     @property
     def end(self) -> ChildEnd | None:

@@ -128,6 +128,7 @@ class Host:
         *,
         limits: Mapping[str, Limit],
         digest_key: bytes,
+        after_crash: bool,
         child_runs: ChildRuns,
         tenant: str = "",
     ) -> None:
@@ -143,6 +144,8 @@ class Host:
         self.window = settings.window
         self.listeners = settings.listeners
         self.digest_key = digest_key
+        self.after_crash = after_crash
+        """The engine that had the log before may have been killed."""
         self.child_runs = child_runs
         self.executors = workers.executors
         self.is_limited = settings.concurrency is not None

@@ -112,11 +112,15 @@ class Journal:
         """Nothing more is written or published here."""
         return self.feed.closed is not None
 
-    def lose(self, error: Exception) -> None:
-        """The log lost a window: this execution ends. Nothing that is not in the log is published."""
+    def lose(self, error: Exception, *, is_told: bool = False) -> None:
+        """The log lost a window: this execution ends. Nothing that is not in the log is published.
+
+        ``is_told``: whoever calls has said so of all runs in one line.
+        """
         if self.feed.closed:
             return
-        logger.error("run lost, its log failed", run_id=self.run_id, error=str(error))
+        if not is_told:
+            logger.error("run lost, its log failed", run_id=self.run_id, error=str(error))
         self.lost_with = error
         self._leave(Closed.LOG)
 

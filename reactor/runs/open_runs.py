@@ -12,16 +12,19 @@ from reactivex.subject import Subject
 
 from reactor import bounds
 from reactor.definition.graph import Graph
-from reactor.errors import LogLost, RunExists, RunOpen, TooManyWaiting, UnknownRun
+from reactor.errors import LogLost, RunExists, RunOpen, UnknownRun
 from reactor.events.event import Window
-from reactor.events.state import RUN_ENDED, RunState
+from reactor.events.state import RUN_ENDED
 from reactor.listeners import Listeners, Stall
 from reactor.logger import get_logger
 from reactor.logs.stores import Stores
 from reactor.ports.clock import Clock
 from reactor.ports.executor import Work
 from reactor.requests import check_run_id
+from reactor.runs.awaited import AwaitedRuns
 from reactor.runs.beginning import Beginning
+from reactor.runs.claims import ChildName, Claims
+from reactor.runs.dormant import Dormant
 from reactor.runs.ended_graphs import EndedGraphs
 from reactor.runs.execution import Execution
 from reactor.runs.host import Host
@@ -29,9 +32,11 @@ from reactor.runs.leases import Leases
 from reactor.runs.lost import LostRun
 from reactor.runs.run import RestoreOutputs, Run
 from reactor.runs.session import Session
+from reactor.runs.summary import log_end
 from reactor.runs.tree_watchers import TreeWatchers
 from reactor.stream.feed import Closed, Feed
 from reactor.tasks.past import Output, Past
+from reactor.waiting import Flights
 
 logger = get_logger()
 
@@ -47,15 +52,17 @@ class OpenRuns:
         self.order = stores.order
         self.whole = stores.whole
         self.of_runs = stores.of_runs
+        self.health = stores.health
         self.leases = Leases(stores.lease, self.check_new)
         stores.lease.when_lost(self._on_lease_lost)
         self.clock = clock
         self._listeners = listeners
         self.windows: Subject[Window] = Subject()
         """The committed windows of all runs. Hot."""
-        self.log_problem: str | None = None
-        """Why the log last lost a run; None again as soon as it takes a window."""
+        self.probing = stores.probing
         self.watchers = TreeWatchers()
+        self.claims = Claims()
+        self.dormant = Dormant()
         self.open: dict[str, Run] = {}
         self.executions: dict[str, Execution] = {}
         self.over: Callable[[str], None] = lambda run_id: None
@@ -67,10 +74,12 @@ class OpenRuns:
         self.restore: RestoreOutputs | None = None
         """Reads the outputs of a run that has ended; from whoever knows its graph."""
         self._recent: OrderedDict[str, Feed] = OrderedDict()
+        self._loading: Flights[tuple[str, Closed | None], Feed] = Flights()
+        """Whose log is being folded: many may ask for a run at once."""
         self.graphs = EndedGraphs()
         self._feeds: WeakSet[Feed] = WeakSet()
         """All that somebody still reads: they are told when their run is deleted."""
-        self._awaited: dict[str, list[asyncio.Future[Run]]] = {}
+        self.awaited = AwaitedRuns()
 
     async def start(
         self,
@@ -85,6 +94,8 @@ class OpenRuns:
         if self.tenant:
             beginning = beginning._replace(tenant=self.tenant)
         async with self.leases.reserve(run_id):
+            if beginning.parent is None:
+                self.claims.check_free(run_id)  # a parent may have claimed it since ``check_new``
             feed = self._new_feed(run_id)
             execution = self._adopt(
                 Execution(host, graph, feed, beginning, published=self._published, ended=self._ended, reused=reused)
@@ -109,16 +120,20 @@ class OpenRuns:
 
     def take_up(self, host: Host, graph: Graph, feed: Feed, beginning: Beginning, past: Past) -> None:
         """Goes on with a run that a crash or a restart has left open."""
-        execution = self._adopt(
-            Execution(host, graph, feed, beginning, published=self._published, ended=self._ended, past=past)
-        )
+        feed = self.dormant.wake(feed)
+        try:
+            execution = Execution(host, graph, feed, beginning, published=self._published, ended=self._ended, past=past)
+        except BaseException:
+            feed.close(Closed.NOT_RECOVERED)  # a bug in the engine; whoever reads it must not wait for ever
+            raise
+        self._adopt(execution)
         execution.write_resumed(past)
         self._go_on(execution, past)
 
     def _go_on(self, execution: Execution, past: Past) -> None:
         if execution.parent is not None:  # before the child starts anything
             parent = execution.parent
-            parent.run.spending.settle(parent.task_id, execution.run_id, execution.ledger, is_counted=False)
+            parent.run.spending.settle(parent.task_id, execution.run_id, execution.spent, is_counted=False)
         workflow = execution.graph.name
         logger.info("run recovered", run_id=execution.run_id, workflow=workflow, parent=execution.parent_id)
         try:
@@ -151,11 +166,12 @@ class OpenRuns:
         self.open[feed.run_id] = Session(feed, execution) if execution.beginning.session else Run(feed, execution)
         self.executions[feed.run_id] = execution
         self._feeds.add(feed)
+        names = execution.child_records.names()  # of a run that goes on: its children may not have begun
+        self.claims.take_all((id, ChildName(feed.run_id, task_id, key)) for task_id, key, id in names)
         if execution.parent is not None:
-            execution.parent.run.add_child(execution)
-        for waiter in self._awaited.pop(feed.run_id, ()):
-            if not waiter.done():
-                waiter.set_result(self.open[feed.run_id])
+            self.claims.drop(feed.run_id)
+            execution.parent.run.add_child(execution, execution.parent.task_id)
+        self.awaited.tell(self.open[feed.run_id])
         return execution
 
     def _on_lease_lost(self, run_id: str, tenant: str) -> None:
@@ -168,7 +184,7 @@ class OpenRuns:
             execution.journal.suspend()
 
     def _published(self, window: Window) -> None:
-        self.log_problem = None
+        self.probing.works()
         if self.windows.observers:
             self.windows.on_next(window)
         if self.watchers:
@@ -177,6 +193,7 @@ class OpenRuns:
     def _ended(self, execution: Execution) -> None:
         self.open.pop(execution.run_id, None)
         self.executions.pop(execution.run_id, None)
+        self.claims.drop_all(execution.run_id)
         if isinstance(execution.journal.lost_with, LogLost):
             self._lose(execution)  # its lease stays ours: it is taken up again here
         else:
@@ -184,7 +201,7 @@ class OpenRuns:
         if execution.parent is not None:
             execution.parent.run.remove_child(execution, execution.parent.task_id)
         if execution.feed.closed == Closed.END:
-            _log_end(execution.feed.state)
+            log_end(execution.feed.state)
             execution.feed.forget_ring()
             self._keep(execution.feed)
             self.graphs.keep(execution.run_id, execution.graph)
@@ -194,9 +211,10 @@ class OpenRuns:
 
     def _lose(self, execution: Execution) -> None:
         """The log of a run failed. Its child runs wait for it, as after a crash."""
-        self.log_problem = str(execution.journal.lost_with)
+        answered = execution.journal.answered()
+        self.probing.failed(str(execution.journal.lost_with), answered, self.clock)
         self.lost[execution.run_id] = LostRun(
-            execution.run_id, execution.graph, execution.beginning, execution.reused, execution.journal.answered()
+            execution.run_id, execution.graph, execution.beginning, execution.reused, answered
         )
         for child_id in list(execution.children.open):
             if child_id in self.executions:
@@ -229,7 +247,7 @@ class OpenRuns:
     @property
     def is_idle(self) -> bool:
         """Whether nothing would be missed if this object were made anew: no run is open, and nobody reads or waits."""
-        is_watched = bool(self.windows.observers) or bool(self.watchers) or any(self._awaited.values())
+        is_watched = bool(self.windows.observers) or bool(self.watchers) or bool(self.awaited)
         return not (self.open or self.lost or len(self._feeds) > len(self._recent) or is_watched)
 
     async def check_new(self, run_id: str) -> None:
@@ -237,6 +255,7 @@ class OpenRuns:
         lost = self.lost.get(run_id)
         if lost is not None and not lost.answered.done():
             raise lost.error
+        self.claims.check_free(run_id)
         if run_id not in self.open:
             try:
                 await self.index.record(run_id)
@@ -283,14 +302,14 @@ class OpenRuns:
     def wait_for(self, run_id: str) -> asyncio.Future[Run]:
         """Done when a run of this id starts here. Cancel the future to stop waiting. Raises TooManyWaiting."""
         check_run_id(run_id)
-        self._awaited = {
-            id: left for id, waiters in self._awaited.items() if (left := [w for w in waiters if not w.done()])
-        }
-        if sum(map(len, self._awaited.values())) >= bounds.AWAITED_RUNS:
-            raise TooManyWaiting(f"{bounds.AWAITED_RUNS} streams wait for runs that have not started", run_id=run_id)
-        future: asyncio.Future[Run] = asyncio.get_running_loop().create_future()
-        self._awaited.setdefault(run_id, []).append(future)
-        return future
+        return self.awaited.wait(run_id)
+
+    async def get_existing(self, run_id: str, exists: RunExists) -> Run:
+        """The run that kept another from starting; raises ``exists`` where it has not begun: a claimed child."""
+        try:
+            return await self.get(run_id)
+        except UnknownRun:
+            raise exists from None
 
     async def get(self, run_id: str) -> Run:
         """The run of this id, open or ended; raises UnknownRun."""
@@ -307,25 +326,21 @@ class OpenRuns:
             if lost is not None:  # its start may still come into the log
                 raise lost.error from None
             raise
-        feed = self._recent.get(run_id)
+        feed = self._recent.get(run_id) or self.dormant.get(run_id)
         if feed is None:
-            closed = Closed.NOT_RECOVERED if lost is None else Closed.LOG
-            feed = await self.load_feed(run_id, closed=closed)
+            waits = lost is None and self.dormant.waits(run_id)
+            closed = None if waits else Closed.NOT_RECOVERED if lost is None else Closed.LOG
+            feed = await self._loading.join((run_id, closed), lambda: self.load_feed(run_id, closed=closed))
+            if feed.closed is None and (feed := self.dormant.keep(feed)) is None:
+                return await self.get(run_id)  # it goes on meanwhile, or has ended
         self._feeds.add(feed)
         if feed.closed == Closed.END:
             self._keep(feed)
-        return Session(feed, None) if feed.state.session else Run(feed, None, restore=self.restore)
+        if feed.state.session:
+            return Session(feed, None)
+        return Run(feed, None, restore=self.restore, find=self.executions.get)
 
-
-def _log_end(state: RunState) -> None:
-    if logger.isEnabledFor(logging.INFO):
-        error = state.error or {}
-        logger.info(
-            "run ended",
-            run_id=state.run_id,
-            workflow=state.workflow,
-            status=state.status,
-            duration_ms=state.duration_ms,
-            reason=None if state.status == "completed" else state.reason,  # a pause had one, too
-            error=f"{error.get('type')}: {error.get('message')}" if error else None,
-        )
+    def is_left(self, run: Run) -> bool:
+        """Whether a run that has not ended is one that nobody goes on with now."""
+        closed = run.feed.closed
+        return closed == Closed.NOT_RECOVERED or (closed is None and run.id not in self.open)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Generator, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from reactor.definition.names import TASK_NAME_RULE, did_you_mean, known_names, task_id_parts
 from reactor.errors import Backpressure, InvalidEvent, UnknownTask
@@ -19,7 +19,7 @@ from reactor.runs.journal import Journal
 from reactor.runs.spending import Spending
 from reactor.supervision.ending import Closing, EndReason
 from reactor.tasks.actor import Actor
-from reactor.waiting import READY
+from reactor.waiting import READY, turn_of
 
 
 class Named(NamedTuple):
@@ -43,6 +43,7 @@ class Outside:
 
     def __init__(self, host: Host, journal: Journal, crew: Crew, spending: Spending, idle: float | None) -> None:
         self._loop = host.loop
+        self._turn = turn_of(host.loop)
         self._journal = journal
         self._crew = crew
         self._spending = spending
@@ -157,13 +158,14 @@ class Outside:
     # --- backpressure ---
 
     def room(self) -> Awaitable[None]:
-        """An awaitable that is done once the window has room."""
+        """An awaitable that is done once the window has room, and where others may run before the next call."""
         room = self._journal.wait_for_room()
         if room is READY:
             if self._owing:
                 self._owing.pop(self._caller, None)
-            return room
-        owed = self._owing[self._caller] = _Owed(self, room)
+            return self._turn
+        caller = self._caller
+        owed = self._owing[caller] = _Owed(self, room, ref(caller))
         return owed
 
     @property
@@ -172,17 +174,18 @@ class Outside:
 
     def paid(self, owed: _Owed) -> None:
         """Somebody awaits it."""
-        for caller, last in list(self._owing.items()):
-            if last is owed:
-                del self._owing[caller]
+        caller = owed.caller()
+        if caller is not None and self._owing.get(caller) is owed:
+            del self._owing[caller]
 
 
 class _Owed:
     """The wait for room of one call, which remembers whether it is awaited."""
 
-    __slots__ = ("__weakref__", "_outside", "_room")
+    __slots__ = ("__weakref__", "_outside", "_room", "caller")
 
-    def __init__(self, outside: Outside, room: Awaitable[None]) -> None:
+    def __init__(self, outside: Outside, room: Awaitable[None], caller: ref[object]) -> None:
+        self.caller = caller
         self._outside = outside
         self._room = room
 

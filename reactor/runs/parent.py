@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 from reactor.runs.child_records import ChildEnd, ChildRecords
 from reactor.runs.spending import Spending
 from reactor.supervision.ending import Ending
-from reactor.supervision.ledger import Ledger
+from reactor.supervision.ledger import Spent
 
 
 class ParentRun(Protocol):
@@ -43,7 +43,7 @@ class ParentRun(Protocol):
         """What its log says of its child runs."""
         ...
 
-    def add_child(self, child: ChildRun) -> None: ...
+    def add_child(self, child: ChildRun, task_id: str) -> None: ...
     def remove_child(self, child: ChildRun, task_id: str) -> None: ...
     def children_ended(self) -> None:
         """The log has the end of each of its child runs."""
@@ -70,7 +70,10 @@ class ChildRun(Protocol):
     @property
     def parent(self) -> Parent | None: ...
     @property
-    def ledger(self) -> Ledger: ...
+    def spent(self) -> Spent:
+        """What its log says that it has spent."""
+        ...
+
     @property
     def ending(self) -> Ending | None: ...
     @property

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
 from typing import Any, NoReturn, cast
 
 import orjson
@@ -13,7 +14,7 @@ from reactor.definition.task import Task, task_id_of
 from reactor.errors import LogLost, NotAwaited, RunFailed, UnknownTask
 from reactor.events.event import Event
 from reactor.events.read_only import RunStateView
-from reactor.events.state import ENDED, RunState
+from reactor.events.state import ENDED, RunState, TaskState
 from reactor.events.vocabulary import RunStatus
 from reactor.requests import check_by, check_cursor, check_grace, check_key, check_reason, check_value
 from reactor.runs.emitting import Emitting
@@ -23,7 +24,7 @@ from reactor.stream.feed import Feed
 from reactor.stream.follow import Follow, RunEvents, closing_error, iterate
 from reactor.stream.live import Live
 from reactor.stream.task_events import TaskEvents, check_task
-from reactor.waiting import methods_must_be_awaited
+from reactor.waiting import methods_must_be_awaited, turn_of
 
 RestoreOutputs = Callable[["Run"], Awaitable[dict[str, Any]]]
 """Gives the outputs of a completed run as they were where it ran, from its log; for a run that is not open here."""
@@ -41,11 +42,27 @@ class Run(Emitting):
       RunFailed, RunCancelled or LogLost.
     """
 
-    def __init__(self, feed: Feed, execution: Execution | None, *, restore: RestoreOutputs | None = None) -> None:
+    def __init__(
+        self,
+        feed: Feed,
+        execution: Execution | None,
+        *,
+        restore: RestoreOutputs | None = None,
+        find: Callable[[str], Execution | None] | None = None,
+    ) -> None:
+        """``find``: where to look for the execution of a run that goes on later, in this feed."""
         self.feed = feed
-        self._execution = execution
+        self._known = execution
+        self._find = find
         self._restore = restore
         self._restored: dict[str, Any] | None = None
+
+    @property
+    def _execution(self) -> Execution | None:
+        if self._known is None and self._find is not None and self.feed.closed is None:
+            found = self._find(self.feed.run_id)
+            self._known = found if found is not None and found.feed is self.feed else None
+        return self._known
 
     @property
     def id(self) -> str:
@@ -110,8 +127,10 @@ class Run(Emitting):
         return task in self.feed.state.tasks and self.feed.state.tasks[task].status in ENDED
 
     async def __aiter__(self) -> AsyncIterator[Event]:
+        turn = turn_of(asyncio.get_running_loop())
         async for window in iterate(self.feed):
             for message in window:
+                await turn
                 yield cast(Event, message.view())  # see ``events``
 
     def __await__(self) -> Generator[Any, None, dict[str, Any]]:
@@ -163,10 +182,14 @@ class Run(Emitting):
 
     async def shown_outputs(self) -> dict[str, Any]:
         """The same as plain JSON, as the log, HTTP and the terminal show them: models as objects, sets as lists …"""
+        return orjson.loads(await self.outputs_json())
+
+    async def outputs_json(self) -> bytes:
+        """The same, as the log has it."""
         event = await self.feed.event(self.feed.last_seq) if self.status == "completed" else None
         if event is None or "outputs" in event.data:
-            return {} if event is None else event.data["outputs"]
-        return orjson.loads(await self.feed.blob(event.seq) or b"{}")
+            return b"{}" if event is None else orjson.dumps(event.data["outputs"])
+        return await self.feed.blob(event.seq) or b"{}"
 
     async def beginning(self) -> dict[str, Any]:
         """``data`` of ``run.started`` with the parts stored beside it. Empty where the log no longer has it."""
@@ -178,18 +201,33 @@ class Run(Emitting):
     async def output(self, task_id: str | Task[..., Any]) -> bytes:
         """The JSON of a task's output, however large. Raises UnknownTask where there is none yet."""
         task_id = task_id_of(task_id)
-        task = self.feed.state.tasks.get(task_id)
+        tasks = self.feed.state.tasks
+        task = tasks.get(task_id)
         if task is not None and task.status == "completed" and task.count is not None:
-            children = (self.feed.state.tasks[child_task_id(task_id, index)] for index in range(task.count))
-            return b"[%b]" % b",".join([await self.output(c.id) for c in children if c.status == "completed"])
-        event = await self.feed.event(task.seq) if task is not None and task.status == "completed" else None
-        if event is None or event.type != "task.completed":
-            hint = did_you_mean(task_id, self.state.tasks) or f"; its tasks are {known_names(self.state.tasks)}"
+            children = (tasks[child_task_id(task_id, index)] for index in range(task.count))
+            return b"[%b]" % b",".join(await self._logged_outputs([c for c in children if c.status == "completed"]))
+        if task is None or task.status != "completed":
+            hint = did_you_mean(task_id, tasks) or f"; its tasks are {known_names(tasks)}"
             what = f"no such task{hint}" if task is None else f"its status is {task.status}, there is no output"
-            raise UnknownTask(f"task {task_id!r} of run {self.id}: {what}", run_id=self.id, task_id=task_id)
-        if "output" in event.data:
-            return orjson.dumps(event.data["output"])
-        return await self.feed.blob(event.seq) or b"null"
+            raise self._no_output(task_id, what)
+        (output,) = await self._logged_outputs([task])
+        return output
+
+    async def _logged_outputs(self, completed: Sequence[TaskState]) -> list[bytes]:
+        """The JSON of the outputs of completed bodies, in their order."""
+        found: dict[int, bytes] = {}
+        async for event in self.feed.events_at(body.seq for body in completed):
+            if event.type == "task.completed":
+                is_inline = "output" in event.data
+                blob = None if is_inline else await self.feed.blob(event.seq)
+                found[event.seq] = orjson.dumps(event.data["output"]) if is_inline else blob or b"null"
+        for body in completed:
+            if body.seq not in found:
+                raise self._no_output(body.id, "the log does not have its output any more")
+        return [found[body.seq] for body in completed]
+
+    def _no_output(self, task_id: str, what: str) -> UnknownTask:
+        return UnknownTask(f"task {task_id!r} of run {self.id}: {what}", run_id=self.id, task_id=task_id)
 
     # --- commands; each returns once its event is in the log ---
 
@@ -269,7 +307,7 @@ class Run(Emitting):
         plain = check_value(value)
         task = task_id_of(task)
         execution = await self._open()
-        execution.control.send(task, plain, key, by=by)
+        await execution.control.send(task, plain, key, by=by)
         await self._committed(execution)
 
     async def _open(self) -> Execution:

@@ -66,8 +66,8 @@ class SessionStarts:
         try:
             await self._runs.check_new(check_run_id(run_id))
             run, is_new = await self._runs.start(host, SESSION_GRAPH, run_id, beginning), True
-        except RunExists:
-            run, is_new = await self._runs.get(run_id), False
+        except RunExists as exists:
+            run, is_new = await self._runs.get_existing(run_id, exists), False
         if not isinstance(run, Session) or not (is_new or _is_same(run, beginning)):
             what = "of another kind" if not isinstance(run, Session) else "opened with another meta, budget or idle"
             hint = "" if not isinstance(run, Session) else "; engine.get gives it as it is"

@@ -1,7 +1,12 @@
-"""What a run and its child runs spend, as events, and what its budget says to that."""
+"""What a run and its child runs spend, as events, and what its budget says to that.
+
+The budgets of all runs above count at once. The logs do so in order: that of a run above gets what a child has spent
+once the child's own log has it. So no crash, and no log that fails, leaves money above that nobody has spent below.
+"""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Protocol
@@ -12,7 +17,7 @@ from reactor.events import drafts
 from reactor.events.event import Draft
 from reactor.events.values import json_number
 from reactor.supervision.ending import Ending, EndReason
-from reactor.supervision.ledger import Crossing, Ledger
+from reactor.supervision.ledger import Crossing, Ledger, Spent
 
 
 class Speaker(Protocol):
@@ -32,6 +37,8 @@ class Tasks(Protocol):
 class Journal(Protocol):
     """Where the run writes."""
 
+    @property
+    def last_written(self) -> int: ...
     def write(self, draft: Draft) -> None: ...
 
 
@@ -68,18 +75,46 @@ class Spending:
         self._above = above
         self.ledger = ledger
         self.spent_by = ledger.spent_by
+        self._uncommitted: deque[tuple[int, Decimal, int]] = deque()
+        """(seq, cost, tokens) of what the log of the run above gets once this run's log has it."""
 
     def spend(self, body: Speaker, cost: Decimal, tokens: int, source: str) -> None:
-        """Writes ``task.spent`` here and in the log of each run above, and acts on the budgets."""
-        self._add(body, cost, tokens, source, {})
+        """Writes ``task.spent`` here, and acts on the budgets of this run and of each run above."""
+        self._write(body, cost, tokens, source, {})
+        self._count(cost, tokens, body.task_id)
 
-    def child_spent(self, task_id: str, child_run: str, cost: Decimal, tokens: int, tasks: int = 0) -> None:
-        """Writes what a child run has spent. ``tasks``: the starts of its bodies, counted when they happened."""
+    def child_spent(self, task_id: str, child_run: str, spent: Spent) -> None:
+        """Writes what a child run has spent, which its log has. Its bodies were counted when they started."""
+        cost, tokens, tasks = spent
         self.ledger.note_child(child_run, cost, tokens, tasks)
         child = {"child_run": child_run, **({"tasks": tasks} if tasks else {})}
-        self._add(self._tasks.actor(task_id), cost, tokens, "child", child)
+        self._write(self._tasks.actor(task_id), cost, tokens, "child", child)
 
-    def _add(self, body: Speaker, cost: Decimal, tokens: int, source: str, child: Mapping[str, Any]) -> None:
+    def committed(self, last_seq: int) -> None:
+        """This run's log has its events up to ``last_seq``: now the run above may say what they have spent."""
+        while self._uncommitted and self._uncommitted[0][0] <= last_seq:
+            _, cost, tokens = self._uncommitted.popleft()
+            if self._above is not None:
+                spending, task_id = self._above
+                spending.ledger.expect(-cost, -tokens)
+                spending.child_spent(task_id, self._run_id, Spent(cost, tokens, 0))
+
+    def leave(self) -> None:
+        """The run is written here no more: what its log does not have was not spent, for the runs above."""
+        for _, cost, tokens in self._uncommitted:
+            for spending in self._runs_above():
+                spending.ledger.expect(-cost, -tokens)
+        self._uncommitted.clear()
+
+    def _count(self, cost: Decimal, tokens: int, task_id: str | None) -> None:
+        """Acts on the budgets from the top down; the runs above have in their logs later what they count now."""
+        if self._above is not None:
+            spending, above_id = self._above
+            spending.ledger.expect(cost, tokens)
+            spending._count(cost, tokens, above_id)
+        self._act_on(self.ledger.crossings(), task_id)
+
+    def _write(self, body: Speaker, cost: Decimal, tokens: int, source: str, child: Mapping[str, Any]) -> None:
         ledger = self.ledger
         ledger.spend(cost, tokens)
         if body.task_id is not None:
@@ -88,21 +123,20 @@ class Spending:
         # not through the task's observer: a child run may end after the task that asked for it
         self._journal.write(body.draft("task.spent", data))
         if self._above is not None:
-            spending, task_id = self._above
-            spending.child_spent(task_id, self._run_id, cost, tokens)
-        self._act_on(ledger.crossings(), body.task_id)
+            self._uncommitted.append((self._journal.last_written, cost, tokens))
 
-    def settle(self, task_id: str, child_run: str, child: Ledger, *, is_counted: bool) -> None:
+    def settle(self, task_id: str, child_run: str, child: Spent, *, is_counted: bool) -> None:
         """Writes what a child has spent that this log does not have: after a crash, and the starts of its bodies.
 
         ``is_counted``: the starts were counted when they happened, in this process.
         """
-        cost, tokens, tasks = self.ledger.missing_of(child_run, child)
-        if tasks and not is_counted:
-            self._count_tasks(tasks)
+        missing = self.ledger.missing_of(child_run, child)
+        if missing.tasks and not is_counted:
+            self._count_tasks(missing.tasks)
         counts_tasks = any(spending.ledger.limit_of("tasks") is not None for spending in self._line())
-        if cost or tokens or (tasks and counts_tasks):
-            self.child_spent(task_id, child_run, cost, tokens, tasks)
+        if missing.cost or missing.tokens or (missing.tasks and counts_tasks):
+            self.child_spent(task_id, child_run, missing)
+            self._count(missing.cost, missing.tokens, task_id)
 
     def may_start(self, body: Speaker) -> bool:
         """Counts the start of a body here and in the runs above; False where a budget stops it."""
@@ -137,6 +171,11 @@ class Spending:
         while spending is not None:
             yield spending
             spending = None if spending._above is None else spending._above[0]
+
+    def _runs_above(self) -> Iterator[Spending]:
+        line = self._line()
+        next(line)
+        return line
 
     def _act_on(self, crossings: Iterable[Crossing], task_id: str | None) -> None:
         """Writes that budgets are nearly used or exceeded, then does what their policy says.

@@ -1,10 +1,12 @@
-"""The terminal event of a run: how it ended, its outputs or its error, its totals."""
+"""The terminal event of a run: how it ended, its outputs or its error, its totals; and the line in the log."""
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from itertools import groupby
+from typing import Any, Final
 
 import orjson
 
@@ -12,12 +14,19 @@ from reactor import bounds
 from reactor.definition.graph import Graph
 from reactor.events.drafts import json_object
 from reactor.events.event import Draft
+from reactor.events.state import RunState
 from reactor.events.values import json_number
+from reactor.logger import get_logger
 from reactor.supervision.ending import Closing, Ending
 from reactor.supervision.ledger import Ledger
 from reactor.tasks.actor import Actor
 from reactor.tasks.body import TaskActor
 from reactor.tasks.mapped import MappedActor
+
+logger = get_logger()
+
+_TYPED_BYTES: Final = 4_096
+"""How much a terminal event says of what restores its outputs."""
 
 
 def terminal_draft(
@@ -30,10 +39,11 @@ def terminal_draft(
     duration_ms: float,
     task_time_ms: float,
     closing: Closing | None = None,
+    is_child: bool = False,
 ) -> Draft:
     """``run.completed``, ``run.failed`` or ``run.cancelled``: the outputs or the error, and the totals.
 
-    ``closing``: of a session that was closed.
+    ``closing``: of a session that was closed. ``is_child``: another run has started it, and takes its outputs.
     """
     bodies = list(bodies_of(actors.values()))
     failure = first_unhandled(graph, actors)
@@ -57,6 +67,8 @@ def terminal_draft(
     if closing is not None and closing.status != "completed":
         return _closed_draft(closing, data)
     outputs = json_object({name: actors[name].encoded for name in graph.leaves}) if closing is None else closing.outputs
+    if is_child and closing is None:
+        data |= _typed_outputs({name: actors[name] for name in graph.leaves})
     if len(outputs) <= bounds.MAX_INLINE_BYTES:
         return Draft("run.completed", orjson.dumps({"outputs": orjson.Fragment(outputs), **data}))
     reference = {"outputs_ref": f"runs/{run_id}", "size": len(outputs), **data}
@@ -69,6 +81,21 @@ def _closed_draft(closing: Closing, totals: Mapping[str, Any]) -> Draft:
     if closing.status == "failed":
         return Draft("run.failed", orjson.dumps({"error": closing.error, **reason, **totals}))
     return Draft("run.cancelled", orjson.dumps({**reason, "abandoned": 0, **totals}))
+
+
+def _typed_outputs(leaves: Mapping[str, Actor]) -> dict[str, Any]:
+    """``typed_outputs`` of ``run.completed``, if there are any."""
+    typed: dict[str, Any] = {}
+    for name, leaf in leaves.items():
+        if isinstance(leaf, MappedActor):
+            hints = [child.hints for child in leaf.children if child.status == "completed"]
+            if any(hint is not False for hint in hints):
+                typed[name] = [[len(list(same)), hint] for hint, same in groupby(hints)]
+        elif leaf.hints is not False:
+            typed[name] = leaf.hints
+    if not typed:
+        return {}
+    return {"typed_outputs": typed if len(orjson.dumps(typed)) <= _TYPED_BYTES else None}
 
 
 def bodies_of(actors: Iterable[Actor]) -> Iterator[TaskActor]:
@@ -100,3 +127,18 @@ def _error_of(actor: Actor) -> dict[str, Any]:
     error = actor.error or {"type": "Exception", "message": ""}
     where = actor.because or actor.task_id
     return {"type": error["type"], "message": error["message"], "task_id": where}
+
+
+def log_end(state: RunState) -> None:
+    """Logs that a run has ended, and how."""
+    if logger.isEnabledFor(logging.INFO):
+        error = state.error or {}
+        logger.info(
+            "run ended",
+            run_id=state.run_id,
+            workflow=state.workflow,
+            status=state.status,
+            duration_ms=state.duration_ms,
+            reason=None if state.status == "completed" else state.reason,  # a pause had one, too
+            error=f"{error.get('type')}: {error.get('message')}" if error else None,
+        )

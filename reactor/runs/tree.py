@@ -15,7 +15,6 @@ from reactor.runs.open_runs import OpenRuns
 from reactor.runs.positions import START, TreeCursor
 from reactor.runs.run import Run
 from reactor.runs.tree_events import TreeEvents
-from reactor.stream.feed import Closed
 
 _OPEN: Final = ("pending", "running", "paused", "cancelling")
 
@@ -125,7 +124,7 @@ class Trees:
         starting = self._runs.wait_for(descendant_id)
         try:
             run = await self._runs.get(descendant_id)
-            if run.feed.closed != Closed.NOT_RECOVERED:
+            if not self._runs.is_left(run):
                 return run
             return await asyncio.wait_for(starting, bounds.CHILD_WAIT_SECONDS)
         except TimeoutError:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from weakref import WeakKeyDictionary
 
+from reactor.clock import wait_at_most
 from reactor.logger import get_logger
+from reactor.ports.clock import Clock
 from reactor.ports.log import EventLog
 
 logger = get_logger()
@@ -21,10 +23,10 @@ def track(log: EventLog, reading: asyncio.Future[None]) -> None:
     reading.add_done_callback(futures.discard)
 
 
-async def wait_for_readers(log: EventLog, seconds: float) -> None:
+async def wait_for_readers(log: EventLog, seconds: float, clock: Clock) -> None:
     """Waits until no subscriber of this log is behind; after ``seconds`` it logs how many still are."""
     futures = _reading.get(log)
     if futures:
-        _, late = await asyncio.wait(set(futures), timeout=seconds)
+        _, late = await wait_at_most(clock, futures, seconds)
         if late:
             logger.warning("subscribers left behind", subscribers=len(late), seconds=seconds)

@@ -17,7 +17,7 @@ from typing import Any, Final, cast
 import orjson
 
 from reactor import bounds
-from reactor.events.event import Event
+from reactor.events.event import Event, damaged
 from reactor.events.fold import evolve
 from reactor.events.state import RunState, TaskState
 from reactor.logger import get_logger
@@ -31,6 +31,8 @@ _EVENTS_A_LOOK: Final = 50
 """Events that are folded between two looks at the clock."""
 _HOLD_SECONDS: Final = 0.004
 """How long the loop is held before others get a turn; reading and encoding come on top."""
+_NOT_SHOWN: Final = frozenset({"remembered", "crashes"})
+"""Fields of a run that are kept although ``to_dict`` does not have them: each is a line."""
 _FORM: Final = hashlib.sha256(repr((RunState.__slots__, TaskState.__slots__)).encode()).hexdigest()[:16]
 """Of the state, as this version knows it: a version that folds more makes its own checkpoints."""
 
@@ -70,7 +72,10 @@ _NO_END: Final = 2**63 - 1
 async def _fold(state: RunState, events: Sequence[Event]) -> None:
     began = perf_counter()
     for at, event in enumerate(events, 1):
-        evolve(state, event)
+        try:
+            evolve(state, event)
+        except orjson.JSONDecodeError:
+            raise damaged(event.run_id, event.seq) from None
         if at % _EVENTS_A_LOOK == 0 and perf_counter() - began > _HOLD_SECONDS:
             await asyncio.sleep(0)
             began = perf_counter()
@@ -94,8 +99,7 @@ async def _keep(checkpoints: Checkpoints, state: RunState) -> None:
 async def encode_state(state: RunState) -> bytes:
     """A state as it is kept."""
     lines = [orjson.dumps({"form": _FORM, **replace(state, tasks={}, children=None).to_dict()})]
-    if state.remembered:
-        lines.append(orjson.dumps({"remembered": state.remembered}))
+    lines += [orjson.dumps({name: value}) for name in sorted(_NOT_SHOWN) if (value := getattr(state, name))]
     tasks = iter(state.tasks.values())
     while some := list(islice(tasks, _TASKS_A_LINE)):
         lines.append(orjson.dumps([task.to_dict() for task in some]))
@@ -115,8 +119,9 @@ async def decode_state(kept: bytes) -> RunState | None:
         return None
     state = RunState.from_dict(head)
     for line in map(orjson.loads, rest):
-        if isinstance(line, dict) and "remembered" in line:
-            state.remembered = cast("dict[str, Any]", line)["remembered"]
+        if isinstance(line, dict) and (names := _NOT_SHOWN & cast("dict[str, Any]", line).keys()):
+            for name in names:
+                setattr(state, name, line[name])
         elif isinstance(line, dict):
             state.children = state.children or {}
             state.children.update(RunState.from_dict(cast("dict[str, Any]", line)).children or {})

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_right
 from collections import deque
+from collections.abc import AsyncIterator, Iterable
 from enum import StrEnum
 from typing import Final
 
@@ -24,7 +25,8 @@ from reactor.ports.clock import Clock
 from reactor.ports.log import EventLog
 from reactor.ports.stores import Checkpoints
 from reactor.stream.checkpoints import load_state
-from reactor.waiting import Shared
+from reactor.stream.picked import pick
+from reactor.waiting import Flights, Shared
 
 
 class Closed(StrEnum):
@@ -65,6 +67,8 @@ class Feed:
         self._ring: deque[Window] = deque()
         self._ring_events = 0
         self._ring_bytes = 0
+        self._states: Flights[int, RunState] | None = None
+        """States at a seq that are being folded; made when one is asked for."""
 
     @classmethod
     async def load(
@@ -189,6 +193,10 @@ class Feed:
         events = await self._read_log(seq - 1, 1)
         return events[0] if events and events[0].seq == seq else None
 
+    def events_at(self, seqs: Iterable[int]) -> AsyncIterator[Event]:
+        """The events with these seqs, in their order, without those that the log does not have any more."""
+        return pick(self._read_log, seqs)
+
     async def logged(self, after: int, until: int) -> list[Event]:
         """The events in the log with ``after < seq <= until``; at most ``READ_EVENTS`` of them."""
         events = await self._read_log(after, min(READ_EVENTS, until - after))
@@ -205,8 +213,10 @@ class Feed:
             raise UnknownRun.of(self.run_id)
 
     async def state_at(self, seq: int) -> RunState:
-        """The state after event ``seq``, folded from the log; the caller owns it."""
-        return await load_state(self.log, self._checkpoints, self.run_id, seq)
+        """The state after event ``seq``, folded from the log, for all who ask for it now. Do not change it."""
+        if self._states is None:
+            self._states = Flights()
+        return await self._states.join(seq, lambda: load_state(self.log, self._checkpoints, self.run_id, seq))
 
     def gap(self, start: int, end: int, reason: str) -> Notice:
         """``stream.gap``: in place of events that cannot be had, or (``ahead``) for a cursor beyond the last event."""

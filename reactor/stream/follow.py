@@ -13,6 +13,7 @@ from typing import Any
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable
 
+from reactor.bounds import PIECE_EVENTS
 from reactor.errors import LogLost
 from reactor.events.event import Event, Message, Window
 from reactor.logger import get_logger
@@ -20,6 +21,7 @@ from reactor.operators.guarded import guarded
 from reactor.stream.behind import track
 from reactor.stream.feed import Closed, Feed
 from reactor.stream.views import views
+from reactor.waiting import turn_of
 
 logger = get_logger()
 
@@ -106,12 +108,16 @@ class _Follower:
         track(self.feed.log, self.reading)
 
     async def catch_up(self) -> None:
+        turn = turn_of(asyncio.get_running_loop())
         try:
             while messages := await self.feed.read(self.cursor):
-                self.cursor = cursor_after(messages, self.cursor)
-                self.observer.on_next(messages)
-                if self.disposed:
-                    return
+                for start in range(0, len(messages), PIECE_EVENTS):
+                    piece = messages[start : start + PIECE_EVENTS]
+                    self.cursor = cursor_after(piece, self.cursor)
+                    self.observer.on_next(piece)
+                    if self.disposed:
+                        return
+                    await turn  # an observer may take a tenth of a millisecond for each event
                 await asyncio.sleep(0)  # lets others use the loop during a long replay
         except Exception as error:
             self.observer.on_error(error)

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from reactivex import Observable
 
 from reactor.bounds import APPEND_TIMEOUT_SECONDS
-from reactor.clock import LoopScheduler
+from reactor.clock import LoopScheduler, part_of, without_standstill
 from reactor.errors import LogLost
 from reactor.events.event import Draft, Event, Window
 from reactor.events.vocabulary import TERMINAL
@@ -179,7 +179,7 @@ class _Appending(Stage[list[Event], list[Event]]):
         self.run_id = run_id
         self.log = log
         self.timeout = timeout
-        self.piece = min(1.0, timeout / 4)
+        self.piece = part_of(timeout)
         self.clock = clock
         self.listeners = listeners
         self.window: list[Event] | None = None
@@ -240,7 +240,7 @@ class _Appending(Stage[list[Event], list[Event]]):
         self.timer = None
         if self.window is not None:
             now = self.clock.monotonic()
-            self.began += max(0.0, now - self.due)
+            self.began = without_standstill(self.began, self.due, now)
             rest = self.began + self.timeout - now
             if rest > 0:
                 self.watch(min(self.piece, rest))

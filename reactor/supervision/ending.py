@@ -14,7 +14,7 @@ class EndReason(StrEnum):
     BUDGET = "budget"
     """It spent more than its budget."""
     CRASH_LOOP = "crash_loop"
-    """It was recovered ``bounds.CRASH_LOOP`` times without a task completing."""
+    """Its process was killed ``bounds.CRASH_LOOP`` times in a row while one of its bodies ran."""
     IDLE = "idle"
     """Nothing was said in a session for too long."""
     PARENT = "parent"
@@ -36,7 +36,7 @@ class Ending(NamedTuple):
     error: dict[str, Any] | None = None
     """``{type, message}`` of a run that will fail; None for one that will be cancelled."""
     because: str | None = None
-    """The id of the task that exceeded the budget."""
+    """The id of the task that exceeded the budget, or that may have killed its process."""
 
     @property
     def skips(self) -> bool:

@@ -34,6 +34,15 @@ class Crossing(NamedTuple):
         }
 
 
+class Spent(NamedTuple):
+    """What the log of a run says that it has spent, with its own child runs."""
+
+    cost: Decimal
+    tokens: int
+    tasks: int
+    """Starts of bodies."""
+
+
 class Ledger:
     """The sums of one run and its child runs. Each resource gives at most one warning, and is exceeded once."""
 
@@ -41,6 +50,9 @@ class Ledger:
         self.budget = budget
         self.cost = Decimal(0)
         self.tokens = 0
+        self._expected_cost = Decimal(0)
+        self._expected_tokens = 0
+        """What child runs have spent and this run's log gets once theirs have it. Budgets count it at once."""
         self.tasks = 0
         self.spent_by: dict[str, tuple[Decimal, int]] = {}
         """Task id -> (cost, tokens), of the tasks that have spent something."""
@@ -50,7 +62,7 @@ class Ledger:
 
     @classmethod
     def restored(cls, budget: Budget | None, state: RunState) -> Ledger:
-        """The ledger of a run that goes on. The starts of its bodies are the attempts of its tasks."""
+        """The ledger of a run that goes on."""
         ledger = cls(budget)
         ledger.cost = state.cost or Decimal(0)
         ledger.tokens = state.tokens or 0
@@ -58,8 +70,7 @@ class Ledger:
             task.id: (task.cost, task.tokens or 0) for task in state.tasks.values() if task.cost is not None
         }
         ledger.children = {child: dict(spent) for child, spent in (state.children or {}).items()}
-        own = sum(task.attempt for task in state.tasks.values())
-        ledger.tasks = own + sum(spent["tasks"] for spent in ledger.children.values())
+        ledger.tasks = spent_in(state).tasks
         ledger._crossed = {("budget.warning", resource) for resource in state.warned or ()}
         ledger._crossed |= {("budget.exceeded", resource) for resource in state.exceeded or ()}
         return ledger
@@ -67,6 +78,11 @@ class Ledger:
     def spend(self, cost: Decimal, tokens: int) -> None:
         self.cost += cost
         self.tokens += tokens
+
+    def expect(self, cost: Decimal, tokens: int) -> None:
+        """A run below has spent it, or (negative) what was expected has come, or will not come."""
+        self._expected_cost += cost
+        self._expected_tokens += tokens
 
     def note_task(self, task_id: str, cost: Decimal, tokens: int) -> None:
         """Which task has spent it, itself or with a child run."""
@@ -80,10 +96,10 @@ class Ledger:
         noted["tokens"] += tokens
         noted["tasks"] += tasks
 
-    def missing_of(self, child_run: str, child: Ledger) -> tuple[Decimal, int, int]:
-        """A child's (cost, tokens, tasks) that are not in this run's log yet."""
+    def missing_of(self, child_run: str, child: Spent) -> Spent:
+        """What of a child's spending is not in this run's log yet."""
         noted = self.children.get(child_run, {"cost": Decimal(0), "tokens": 0, "tasks": 0})
-        return (
+        return Spent(
             max(Decimal(0), child.cost - noted["cost"]),
             max(0, child.tokens - noted["tokens"]),
             max(0, child.tasks - noted["tasks"]),
@@ -91,7 +107,8 @@ class Ledger:
 
     def crossings(self) -> Iterator[Crossing]:
         """The budgets of money and tokens that are crossed now, each reported once."""
-        for resource, used in (("cost", self.cost), ("tokens", Decimal(self.tokens))):
+        cost, tokens = self.cost + self._expected_cost, self.tokens + self._expected_tokens
+        for resource, used in (("cost", cost), ("tokens", Decimal(tokens))):
             yield from self.crossings_of(resource, used)
 
     def crossings_of(self, resource: str, used: Decimal, *, is_reached: bool = False) -> Iterator[Crossing]:
@@ -118,3 +135,10 @@ class Ledger:
         if (type, resource) not in self._crossed:
             self._crossed.add((type, resource))
             yield Crossing(type, resource, used, limit)
+
+
+def spent_in(state: RunState) -> Spent:
+    """What a run has spent by its state. The starts of its bodies are the attempts of its tasks."""
+    own = sum(task.attempt for task in state.tasks.values())
+    below = sum(spent["tasks"] for spent in (state.children or {}).values())
+    return Spent(state.cost or Decimal(0), state.tokens or 0, own + below)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from time import perf_counter
+from typing import Final, Protocol
 
+from reactor.bounds import TURN_SECONDS
 from reactor.interrupts import is_from_signal
 from reactor.operators.buffer_window import Room
 from reactor.ports.sharing import Slots, SlotWaiter
@@ -224,16 +226,22 @@ class Startable(Protocol):
         ...
 
 
+_BEGUN_AT_ONCE: Final = 16
+"""Tasks that begin before somebody looks at the time."""
+
+
 class ReadyQueue:
     """Starts the tasks that are ready, in order, while the window has room and the run is not paused.
 
-    The end of a task only appends its dependents here: 10,000 tasks in a chain are a loop, not a recursion.
+    The end of a task only appends its dependents here: 10,000 tasks in a chain are a loop, not a recursion. Where they
+    take long, the others begin ``later``: in the next turn of the event loop.
     """
 
-    __slots__ = ("_pumping", "_queue", "_room", "_waiting", "is_paused")
+    __slots__ = ("_later", "_pumping", "_queue", "_room", "_waiting", "is_paused")
 
-    def __init__(self, room: Room) -> None:
+    def __init__(self, room: Room, later: Callable[[Callable[[], None]], object]) -> None:
         self._room = room
+        self._later = later
         self._queue: deque[Startable] = deque()
         self._pumping = False
         self._waiting = False
@@ -249,9 +257,14 @@ class ReadyQueue:
         self._pumping = True
         try:
             queue, room = self._queue, self._room
+            until, begun = perf_counter() + TURN_SECONDS, 0
             while queue and not self.is_paused:
                 if room.full:
-                    self._wait()
+                    self._wait(room.when_free)
+                    return
+                begun += 1
+                if not begun % _BEGUN_AT_ONCE and perf_counter() > until:
+                    self._wait(self._later)
                     return
                 task = queue.popleft()
                 try:
@@ -272,10 +285,10 @@ class ReadyQueue:
         finally:
             self._pumping = was_pumping
 
-    def _wait(self) -> None:
+    def _wait(self, call: Callable[[Callable[[], None]], object]) -> None:
         if not self._waiting:
             self._waiting = True
-            self._room.when_free(self._resume)
+            call(self._resume)
 
     def _resume(self) -> None:
         self._waiting = False

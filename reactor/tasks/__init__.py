@@ -19,4 +19,5 @@ sampling     progress and text, written at a pace
 asking       the questions of one attempt: asked, answered, expired, withdrawn
 mailbox      the questions of the task, and the values that were sent to it
 outputs      what a completed task hands on
+turns        long work on the loop, a few milliseconds at a time
 """

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from reactivex.abc import SchedulerBase
 
@@ -21,6 +21,7 @@ from reactor.definition.graph import Node
 from reactor.events import drafts
 from reactor.events.event import Draft, task_head
 from reactor.events.progress import WHOLE_TASK
+from reactor.events.restoring import Hints
 from reactor.events.state import ENDED, TASK_STATUS
 from reactor.events.vocabulary import TASK_ENDS
 from reactor.operators.attached import Attachable, Disposing, Sink
@@ -44,6 +45,7 @@ class Actor(Attachable[Draft]):
         "because",
         "encoded",
         "error",
+        "hints",
         "node",
         "output",
         "reason",
@@ -64,6 +66,9 @@ class Actor(Attachable[Draft]):
         self.output: Any = None
         self.encoded: bytes | None = None
         """The JSON of the output, kept where the run's terminal event needs it."""
+        self.hints: Hints | Literal[False, "lost"] | None = False
+        """What the return annotation needs to restore the output from that JSON. False: nothing, it is plain JSON;
+        ``"lost"``: that JSON only shows it."""
         self.error: dict[str, Any] | None = None
         self.reason: str | None = None
         self.because: str | None = None
@@ -97,6 +102,7 @@ class Actor(Attachable[Draft]):
             output = past.outputs.get(self.task_id)
             if output is not None:
                 self.output, self.encoded = output.value, output.json
+                self.hints = "lost" if seen.recoverable is False else output.hints if output.typed else False
 
     # --- waiting ---
 

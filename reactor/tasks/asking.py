@@ -8,14 +8,18 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Protocol
 
+from reactor.context.checking import problem_of
 from reactor.errors import QuestionExpired
 from reactor.events import drafts
 from reactor.events.state import EXPIRED, WITHDRAWN
 from reactor.events.timing import milliseconds
 from reactor.ports.clock import Timer
 from reactor.ports.speech import Answer, Ask
-from reactor.tasks.mailbox import ANSWERED, OPEN, Question, problem_with
+from reactor.tasks.mailbox import ANSWERED, OPEN, Letter, Question
 from reactor.tasks.scope import Body
+
+Problems = dict[int, str | None]
+"""The seq of a sent value -> what is wrong with it."""
 
 
 class Waiting(Protocol):
@@ -39,13 +43,19 @@ class Asking:
         self._write = write
         self._places: dict[int, Question] = {}
         """By place: what this attempt has asked."""
+        self._uses: dict[Question, int] = {}
+        """In how many places it has asked it."""
         self._told: set[str] = set()
         """The questions that this attempt knows to be expired or withdrawn: asked again they are new ones."""
         self._timers: dict[Question, Timer] = {}
 
     async def receive(self, ask: Ask) -> Answer:
         """The answer to a question; raises QuestionExpired where there will be none."""
-        question = self._places[ask.place] = self._asked(ask)
+        problems = await self._check_sent(ask)
+        question = self._asked(ask, problems)
+        self._leave(ask.place)
+        self._places[ask.place] = question
+        self._uses[question] = self._uses.get(question, 0) + 1
         if question.status == OPEN:
             await self._wait(question, ask)
         if question.answer is not None:
@@ -56,16 +66,25 @@ class Asking:
 
     def withdraw(self, place: int) -> None:
         """The body has given up the question it asked at this place, while it goes on itself."""
-        question = self._places.pop(place, None)
+        question = self._leave(place)
         if question is None:
             return
         question.waiters.pop(place, None)
-        if self._running is None or not self._running.is_going or question in self._places.values():
+        if self._running is None or not self._running.is_going or question in self._uses:
             return  # not its doing, or it still waits elsewhere
         if question.status in (OPEN, ANSWERED):
             self._body.mailbox.give_back(question)
             self._close(question, WITHDRAWN)
             self._told.add(question.key)
+
+    def _leave(self, place: int) -> Question | None:
+        """The question that was asked at a place, which is of that place no more."""
+        question = self._places.pop(place, None)
+        if question is not None:
+            left = self._uses.pop(question) - 1
+            if left:
+                self._uses[question] = left
+        return question
 
     def close(self) -> None:
         """The attempt has ended. Its open questions stay as they are: the next attempt asks them again."""
@@ -75,12 +94,39 @@ class Asking:
 
     # --- asking ---
 
-    def _asked(self, ask: Ask) -> Question:
-        """The question, which is open now, or was answered or closed before."""
+    async def _check_sent(self, ask: Ask) -> Problems:
+        """What is wrong with each value that was sent before it is asked for, by its seq.
+
+        Until the last is checked more may come; when this returns, nothing has come that is not checked.
+        """
+        found: Problems = {}
+        while unchecked := [letter for letter in self._sent(ask) if letter.seq not in found]:
+            for letter in unchecked:
+                if found:
+                    await asyncio.sleep(0)  # a hundred of them would hold the loop
+                found[letter.seq] = await problem_of(ask.schema, letter.value)
+        return found
+
+    def _sent(self, ask: Ask) -> list[Letter]:
+        question = self._recorded(ask)
+        if question is None:
+            return self._body.mailbox.early(ask)
+        is_checked = question.schema == ask.schema  # it was checked when it came
+        return [] if question.answer is None or is_checked else [question.answer]
+
+    def _recorded(self, ask: Ask) -> Question | None:
+        """The question that this one repeats; None for a new one."""
         question = self._body.mailbox.recorded(ask)
-        if question is None or (question.status in (EXPIRED, WITHDRAWN) and question.key in self._told):
-            return self._open(ask)
-        problem = self._problem_of_answer(question, ask)
+        if question is not None and question.status in (EXPIRED, WITHDRAWN) and question.key in self._told:
+            return None
+        return question
+
+    def _asked(self, ask: Ask, problems: Problems) -> Question:
+        """The question, which is open now, or was answered or closed before."""
+        question = self._recorded(ask)
+        if question is None:
+            return self._open(ask, problems)
+        problem = self._problem_of_answer(question, ask, problems)
         if problem is not None and question.answer is not None:
             self._reopen(question, ask, question.answer.seq, problem)
         elif question.status == OPEN and not question.is_live:  # asked by an attempt before this one
@@ -90,23 +136,22 @@ class Asking:
             self._write("task.waiting", drafts.waiting(question.asked()))
         return question
 
-    def _problem_of_answer(self, question: Question, ask: Ask) -> str | None:
+    def _problem_of_answer(self, question: Question, ask: Ask, problems: Problems) -> str | None:
         if question.answer is None:
             return None
         if ask.rejected is not None and ask.rejected[0] == question.answer.seq:
             return ask.rejected[1]
-        fits = question.schema == ask.schema  # it was checked when it came
-        return None if fits else problem_with(Question(ask.name, ask.prompt, ask.schema), question.answer.value)
+        return problems.get(question.answer.seq)
 
-    def _open(self, ask: Ask) -> Question:
+    def _open(self, ask: Ask, problems: Problems) -> Question:
         mailbox = self._body.mailbox
         question = mailbox.add(ask, self._expiry(ask))
-        question.is_live = True
         rejected: list[int] = []
         problem: str | None = None
         answered: int | None = None
-        while (letter := mailbox.take_early(question, ask)) is not None:
-            found = problem_with(question, letter.value)
+        for letter in mailbox.early(ask):
+            mailbox.take(letter)
+            found = problems[letter.seq]
             if found is None:
                 question.settle(ANSWERED, letter)
                 answered = letter.seq
@@ -127,7 +172,7 @@ class Asking:
     def _renew(self, question: Question, ask: Ask) -> bool:
         """Takes over what is asked now; whether that is anything new. An expiry that was told can only come nearer."""
         before = question.asked()
-        question.is_live = True
+        self._body.mailbox.ask(question)
         question.prompt, question.schema = ask.prompt, ask.schema
         expiry = self._expiry(ask)
         if question.expires is None or (expiry is not None and expiry < question.expires and question.waiters):

@@ -17,7 +17,8 @@ from reactor.definition.returns import OutputCheck
 from reactor.errors import ContextClosed, TaskTimeout, WorkerDied
 from reactor.events import drafts
 from reactor.events.event import Draft, task_head
-from reactor.events.restoring import Encoded, encode_output
+from reactor.events.in_pieces import encode_in_pieces, encode_small
+from reactor.events.restoring import Encoded
 from reactor.events.values import describe_error
 from reactor.executors.kinds import KINDS
 from reactor.interrupts import is_from_signal
@@ -27,6 +28,7 @@ from reactor.tasks.outputs import Output, output_problem
 from reactor.tasks.running import Running
 from reactor.tasks.scope import Scope
 from reactor.tasks.starting import StartingActor
+from reactor.tasks.turns import Turns
 
 logger = get_logger()
 
@@ -42,7 +44,7 @@ class Asked(NamedTuple):
 class TaskActor(StartingActor):
     """A task that runs a body. ``child.ChildActor`` is the same for one item of a mapped task."""
 
-    __slots__ = ("_asked_to_stop", "_head", "_running", "exception", "was_abandoned")
+    __slots__ = ("_asked_to_stop", "_encoding", "_head", "_running", "exception", "was_abandoned")
 
     def __init__(self, scope: Scope, node: Node, task_id: str) -> None:
         super().__init__(scope, node, task_id)
@@ -53,6 +55,8 @@ class TaskActor(StartingActor):
         """The task's part of the envelope, made once an attempt."""
         self._running: Running | None = None
         self._asked_to_stop: Asked | None = None
+        self._encoding: Turns[Encoded] | None = None
+        """Of a large output."""
 
     # --- running ---
 
@@ -76,10 +80,13 @@ class TaskActor(StartingActor):
         try:
             self._judge(running, output, error, saw_cancel=saw_cancel)
         except BaseException as broken:  # raised by a user's value: its repr, a lazy attribute, a predicate
-            if not self.has_ended:
-                self._end_failed(broken)
-            if is_from_signal(broken):
-                raise
+            self._break(broken)
+
+    def _break(self, broken: BaseException) -> None:
+        if not self.has_ended:
+            self._end_failed(broken)
+        if is_from_signal(broken):
+            raise broken
 
     def _judge(self, running: Running, output: Any, error: BaseException | None, *, saw_cancel: bool) -> None:
         if error is None:
@@ -93,7 +100,7 @@ class TaskActor(StartingActor):
         elif error is not None:
             self._retry_or_fail(error)
         else:
-            self._end_completed(output)
+            self._encode(running, output)
 
     def give_up(self, *, is_gone: bool) -> None:
         """The body did not stop after its timeout. ``is_gone``: its process was killed."""
@@ -105,13 +112,35 @@ class TaskActor(StartingActor):
 
     # --- completing ---
 
-    def _end_completed(self, output: Any) -> None:
-        encoded = encode_output(output, None if self.node.returns is MISSING else adapter_for(self.node.returns))
+    def _encode(self, running: Running, output: Any) -> None:
+        """Makes the JSON of the output, and completes. A large one holds the loop for some milliseconds at a time.
+
+        Meanwhile the task is still running. A cancel waits for it, as for a body that has nearly ended.
+        """
+        annotation = self.node.returns
+        adapter = None if annotation is MISSING else adapter_for(annotation)
+        encoded = encode_small(output, adapter)
+        if encoded is not None:
+            self._end_completed(output, encoded)
+            return
+        running.body_ended()
+
+        def done(encoded: Encoded) -> None:
+            try:
+                self._end_completed(output, encoded)
+            except BaseException as broken:  # of a user's value
+                self._break(broken)
+
+        self._encoding = Turns(encode_in_pieces(output, adapter, annotation), done, self._break)
+        self._encoding.begin()
+
+    def _end_completed(self, output: Any, encoded: Encoded) -> None:
         self.output = output
         if self.node.output_check is not None and type(output) is not self.node.returns:
             self._compare_with_annotation(self.node.output_check, output)
         if self.node.is_leaf:
             self.encoded = encoded.json
+            self.hints = encoded.hints if encoded.typed else False if encoded.recoverable else "lost"
         if self._digest is not None and encoded.recoverable:
             kept = Output(output, encoded.json, encoded.typed, encoded.hints)
             self.scope.cache.remember(self.node, self._digest, kept)
@@ -127,6 +156,7 @@ class TaskActor(StartingActor):
         """Completes with an output from the cache, or of the run that this one retries."""
         self.output = reused.value
         self.encoded = reused.json if self.node.is_leaf else None
+        self.hints = reused.hints if reused.typed else False
         self._write_completed(Encoded(reused.json, True, reused.typed, reused.hints), 0.0, cached=True)
 
     def _write_completed(self, encoded: Encoded, duration_ms: float, *, cached: bool = False) -> None:
@@ -247,6 +277,9 @@ class TaskActor(StartingActor):
     def _end_attempt(self) -> float:
         """Closes the attempt, so that nothing of it reaches the run any more. Returns the milliseconds it took."""
         running, self._running = self._running, None
+        if self._encoding is not None:
+            self._encoding.stop()
+            self._encoding = None
         if running is None:
             return 0.0
         duration_ms = running.elapsed_ms

@@ -51,6 +51,20 @@ class ChildActor(TaskActor):
     def blockers(self) -> Sequence[ChildActor]:
         return (self.pair,) if self.pair is not None else ()
 
+    def await_item(self) -> None:
+        """Before ``attach``: it had begun before a restart, and does not go on before it has its item again."""
+        self._waiting += 1
+
+    def give(self, item: Any, pair: ChildActor | None) -> None:
+        """Its item, or its pair, is there again: now it waits for the pair only."""
+        if self.has_ended:
+            return
+        self.item, self.pair = item, pair
+        if pair is not None and not pair.has_ended:
+            self._waiting += 1
+            pair.observe_completion(self)
+        self.on_completed()
+
     def release(self) -> None:
         super().release()
         self.item = self.pair = None

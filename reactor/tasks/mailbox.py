@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from asyncio import Future
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
-from reactor.context.forms import problem_of
 from reactor.events.state import EXPIRED, UNNAMED, WITHDRAWN
 from reactor.ports.speech import Ask
 
@@ -16,6 +16,8 @@ ANSWERED: Final = "answered"
 _SAID: Final = {ANSWERED: "is already answered", EXPIRED: "has expired", WITHDRAWN: "was withdrawn"}
 """What became of a question, for messages."""
 _PROMPT_CHARS: Final = 60
+_LISTED: Final = 10
+"""Questions that a message names."""
 
 
 class Letter(NamedTuple):
@@ -44,6 +46,8 @@ class Question:
     """The present attempt has asked it, or it was open when the run stopped before a restart."""
     waiters: dict[int, Future[None]] = field(default_factory=dict[int, "Future[None]"])
     """By place: the calls of ``ctx.receive`` that wait for it. A future is done when the question is not open."""
+    among: dict[str, Question] | None = None
+    """The open questions of its mailbox that it is one of, by key: so that nobody has to look for the open ones."""
 
     def asked(self) -> dict[str, Any]:
         """What its ``task.waiting`` says."""
@@ -53,9 +57,23 @@ class Question:
     def settle(self, status: str, answer: Letter | None = None) -> None:
         """Closes it and wakes who waits for it."""
         self.status, self.answer = status, answer
+        self.leave()
         for waiter in self.waiters.values():
             if not waiter.done():
                 waiter.set_result(None)
+
+    def join(self, among: dict[str, Question]) -> None:
+        """It is one of these, as long as it is open; and of no others."""
+        self.leave()
+        if self.status == OPEN:
+            among[self.key] = self
+            self.among = among
+
+    def leave(self) -> None:
+        """It is one of none."""
+        if self.among is not None and self.among.get(self.key) is self:
+            del self.among[self.key]
+        self.among = None
 
     def __str__(self) -> str:
         prompt = "" if self.prompt is None else f" ({self.prompt[:_PROMPT_CHARS]!r})"
@@ -76,6 +94,12 @@ class Mailbox:
     def __init__(self) -> None:
         self.questions: dict[str, Question] = {}
         """By key, in the order they were asked."""
+        self._live: dict[str, Question] = {}
+        """The open ones of the present attempt."""
+        self._earlier: dict[str, Question] = {}
+        """Those that are open from an attempt before it."""
+        self._has_asked = False
+        """Whether the present attempt has asked anything."""
         self._early: list[Letter] = []
         """Values that wait for their question, in the order they came."""
         self._is_of_before = False
@@ -87,6 +111,9 @@ class Mailbox:
         unnamed = self.questions.get(UNNAMED)
         if unnamed is not None and not (unnamed.is_live and unnamed.status == OPEN):
             del self.questions[UNNAMED]
+        for question in self.questions.values():
+            question.join(self._live if question.is_live else self._earlier)
+            self._has_asked = self._has_asked or question.is_live
         taken = {question.answer.seq for question in self.questions.values() if question.answer is not None}
         self._early = [letter for letter in letters if letter.seq not in taken and not self._is_spent(letter)]
         without_key = sum(letter.key is None for letter in self._early)
@@ -98,9 +125,11 @@ class Mailbox:
 
     def begin_attempt(self) -> None:
         """Another attempt begins: it has asked nothing yet."""
-        self.questions.pop(UNNAMED, None)  # asked again, it has a key
+        self._drop(UNNAMED)  # asked again, it has a key
+        self._has_asked = False
         for question in self.questions.values():
             question.is_live = False
+            question.join(self._earlier)
             for waiter in question.waiters.values():
                 waiter.cancel()
             question.waiters.clear()
@@ -117,17 +146,29 @@ class Mailbox:
     def add(self, ask: Ask, expires: str | None) -> Question:
         """A new question, in place of what was asked under its name before."""
         question = Question(ask.name, ask.prompt, ask.schema, expires)
-        self.questions.pop(ask.name, None)
+        self._drop(ask.name)
         self.questions[ask.name] = question
+        self.ask(question)
         return question
 
-    def take_early(self, question: Question, ask: Ask) -> Letter | None:
-        """The value that was sent for a question before it was asked."""
-        for letter in self._early:
-            if letter.key == question.key or (letter.key is None and self._is_for_unnamed(ask)):
-                self._early.remove(letter)
-                return letter
-        return None
+    def ask(self, question: Question) -> None:
+        """The present attempt asks it."""
+        question.is_live = self._has_asked = True
+        question.join(self._live)
+
+    def _drop(self, key: str) -> None:
+        question = self.questions.pop(key, None)
+        if question is not None:
+            question.leave()
+
+    def early(self, ask: Ask) -> list[Letter]:
+        """The values that were sent for a question before it was asked."""
+        is_for_it = self._is_for_unnamed(ask)
+        return [letter for letter in self._early if letter.key == ask.name or (letter.key is None and is_for_it)]
+
+    def take(self, letter: Letter) -> None:
+        """An early value has found its question."""
+        self._early.remove(letter)
 
     def _is_for_unnamed(self, ask: Ask) -> bool:
         return ask.key is None if self._is_of_before else ask.place == 1
@@ -160,35 +201,36 @@ class Mailbox:
         return question
 
     def _only_open(self, published: int) -> Question | None:
-        found = self._open()
+        found = self._open
         if len(found) > 1:
             raise Misdirected(f"{len(found)} of its questions are open, say which one with key=: {_listed(found)}")
-        if found:
-            if found[0].seq > published and len(self.questions) > 1:  # it was sent before anybody could see it
-                raise Misdirected(f"its question {found[0]} has just been asked, answer it with key=")
-            return found[0]
+        for question in found.values():
+            if question.seq > published and len(self.questions) > 1:  # it was sent before anybody could see it
+                raise Misdirected(f"its question {question} has just been asked, answer it with key=")
+            return question
         if self._early and not self._is_of_before:
             raise Misdirected("a value waits for its next question already, send others with key=")
         if self.questions and not self._early:
-            last = self._asked()[-1]
+            last = self._last_asked()
             raise Misdirected(f"it asks nothing now, and its question {last} {_SAID[last.status]}")
         return None
 
-    def _open(self) -> list[Question]:
+    @property
+    def _open(self) -> dict[str, Question]:
         """The open questions of this attempt; where it has asked nothing yet, those that the one before left open."""
-        return [question for question in self._asked() if question.status == OPEN]
+        return self._live if self._has_asked else self._earlier
 
-    def _asked(self) -> list[Question]:
-        """The questions of this attempt; where it has asked nothing yet, those of the one before."""
-        questions = list(self.questions.values())
-        return [question for question in questions if question.is_live] or questions
+    def _last_asked(self) -> Question:
+        """The last question of this attempt; where it has asked nothing yet, that of the one before."""
+        newest_first = reversed(self.questions.values())
+        return next(question for question in newest_first if question.is_live or not self._has_asked)
 
     def open_keys(self) -> list[str]:
         """The names of the open questions."""
-        return [question.key for question in self._open() if question.key != UNNAMED]
+        return [key for key in self._open if key != UNNAMED]
 
     def _others(self) -> str:
-        found = self._open()
+        found = self._open
         return f"; open: {_listed(found)}" if found else ""
 
     def deliver(self, letter: Letter, question: Question | None) -> None:
@@ -197,14 +239,11 @@ class Mailbox:
             question.settle(ANSWERED, letter)
             return
         if question is not None:
-            del self.questions[UNNAMED]
+            self._drop(UNNAMED)
         self._early.append(letter)
 
 
-def problem_with(question: Question | None, value: Any) -> str | None:
-    """Why a value does not fit its question; None where it fits, or where nobody has asked yet."""
-    return None if question is None else problem_of(question.schema, value)
-
-
-def _listed(questions: Iterable[Question]) -> str:
-    return ", ".join(str(question) for question in questions)
+def _listed(questions: Mapping[str, Question]) -> str:
+    """The first of them: a task may have thousands."""
+    named = [str(question) for question in islice(questions.values(), _LISTED)]
+    return ", ".join(named if len(questions) <= _LISTED else [*named, f"and {len(questions) - _LISTED:,} more"])

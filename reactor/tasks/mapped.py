@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from reactivex.abc import SchedulerBase
+
 from reactor.definition.graph import Node
 from reactor.events import drafts
+from reactor.events.event import Draft
 from reactor.events.state import ENDED, mapped_status, outcome_of
 from reactor.events.values import describe_error
 from reactor.logger import get_logger
-from reactor.operators.attached import Callbacks
+from reactor.operators.attached import Callbacks, Disposing, Sink
 from reactor.stream.merge_tasks import merge_tasks
 from reactor.tasks.actor import Actor
 from reactor.tasks.child import ChildActor
@@ -25,6 +28,9 @@ class MappedActor(Actor):
 
     Over another mapped task it pairs by index: it fans out when its source does, and child i waits for child i of it.
     Its output is the list of the children's outputs, in order, without those skipped by their own condition.
+
+    One that had fanned out before a restart has its children at once, also while its run is paused or its source runs
+    again: they can be sent values and be cancelled. They go on once it fans out again, which gives them their items.
     """
 
     __slots__ = ("_fan_out_observers", "_past", "children", "has_fanned_out", "pairs_with", "source")
@@ -46,14 +52,26 @@ class MappedActor(Actor):
             super().restore(past)
             return
         self._past = past
+        self.children = self._children(seen.count)
+        for child in self.children:
+            child.restore(past)
         if seen.status in ENDED and self.task_id not in past.runs_again:
             # every child has ended, so the items are no longer needed
-            self.children = self._children(seen.count)
             self.has_fanned_out = True
-            for child in self.children:
-                child.restore(past)
             self._conclude()
             self.status = seen.status
+
+    def attach(self, sink: Sink[Draft], scheduler: SchedulerBase | None = None) -> Disposing:
+        attached = super().attach(sink, scheduler)
+        if self._past is not None and not self.has_ended:
+            for child in self.children:
+                child.await_item()
+            self._merge(self.children)
+        return attached
+
+    def _merge(self, children: list[ChildActor]) -> None:
+        if self._observer is not None:
+            merge_tasks(children).attach(Callbacks(self._observer.on_next, self._child_broke, self._all_ended))
 
     def wait_for(self, upstreams: Iterable[UpstreamTask]) -> None:
         source = self.pairs_with
@@ -77,15 +95,14 @@ class MappedActor(Actor):
             if self._past is None:
                 self.skip_after(blocker)
             else:
-                self._end_restored(self._past, lambda child: child.skip_after(blocker))
+                self._end_restored(lambda child: child.skip_after(blocker))
             return
         if self.pairs_with is not None:
-            self._fan_out(self._children(len(self.pairs_with.children), pairs=self.pairs_with.children))
+            self._fan_out(pairs=self.pairs_with.children)
             return
         items = self.source.output
         if isinstance(items, (list, tuple)):
-            listed: list[Any] = list(items)  # pyright: ignore[reportUnknownArgumentType]  # a body's output
-            self._fan_out(self._children(len(listed), items=listed))
+            self._fan_out(items=list(items))  # pyright: ignore[reportUnknownArgumentType]  # a body's output
         else:
             self.fail(TypeError(f"map over {self.source.task_id!r} needs a list, not {type(items).__name__}"))
 
@@ -100,7 +117,7 @@ class MappedActor(Actor):
     def _children(
         self, count: int, *, items: Sequence[Any] | None = None, pairs: Sequence[ChildActor] | None = None
     ) -> list[ChildActor]:
-        """New children: each with its item, with its pair, or with neither if their bodies will not run."""
+        """New children: each with its item, with its pair, or with neither if they get that later, or never."""
         return [
             ChildActor(
                 self.scope, self.node, i, count, item=items[i] if items else None, pair=pairs[i] if pairs else None
@@ -108,36 +125,42 @@ class MappedActor(Actor):
             for i in range(count)
         ]
 
-    def _fan_out(self, children: list[ChildActor]) -> None:
-        if self._past is None:
-            self.scope.totals.tasks += len(children)
-            data = drafts.mapped(len(children))
-            self.emit(self.draft("task.mapped", data if children else self.ended_data(data)))
-        elif (before := self._past.tasks[self.task_id].count) != len(children):
-            error = ValueError(f"the list it maps over had {before} items before the restart, now {len(children)}")
-            self._end_restored(self._past, lambda child: child.fail(error))
+    def _fan_out(self, *, items: Sequence[Any] | None = None, pairs: Sequence[ChildActor] | None = None) -> None:
+        """One child for each item, or each pair."""
+        count = len(items or pairs or ())
+        if self._past is not None:
+            self._fan_out_again(count, items, pairs)
             return
-        else:
-            for child in children:
-                child.restore(self._past)
+        children = self._children(count, items=items, pairs=pairs)
+        self.scope.totals.tasks += count
+        data = drafts.mapped(count)
+        self.emit(self.draft("task.mapped", data if children else self.ended_data(data)))
         self.children = children
         self.has_fanned_out = True
         self.status = "running"
-        if self._observer is not None:
-            merge_tasks(children).attach(Callbacks(self._observer.on_next, self._child_broke, self._all_ended))
-        if self._past is not None:
-            for child in children:
-                if (reason := self._past.cancelling.get(child.task_id)) is not None:  # a cancel from before the restart
-                    child.cancel(reason)
+        self._merge(children)
         self._complete_fan_out()
 
-    def _end_restored(self, past: Past, end: Callable[[ChildActor], None]) -> None:
+    def _fan_out_again(self, count: int, items: Sequence[Any] | None, pairs: Sequence[ChildActor] | None) -> None:
+        """Gives the children that there are since before a restart what they need to go on."""
+        if (before := len(self.children)) != count:
+            error = ValueError(f"the list it maps over had {before} items before the restart, now {count}")
+            self._end_restored(lambda child: child.fail(error))
+            return
+        self.has_fanned_out = True
+        self.status = "running"
+        for i, child in enumerate(self.children):
+            child.give(items[i] if items else None, pairs[i] if pairs else None)
+        self._complete_fan_out()
+
+    def _end_restored(self, end: Callable[[ChildActor], None]) -> None:
         """It had fanned out before the restart and cannot do so again: ends the children that had not ended."""
         with self.scope.ready.held():
-            self._fan_out(self._children(past.tasks[self.task_id].count or 0))
+            self.has_fanned_out = True
             for child in self.children:
                 if not child.has_ended:
                     end(child)
+            self._complete_fan_out()
 
     def _complete_fan_out(self) -> None:
         observers, self._fan_out_observers = self._fan_out_observers, []
@@ -192,7 +215,7 @@ class MappedActor(Actor):
                 child.cancel(reason)
             return
         if self._past is not None:
-            self._end_restored(self._past, lambda child: child.cancel(reason))
+            self._end_restored(lambda child: child.cancel(reason))
             return
         ending = self.scope.control.ending
         if ending is not None and ending.skips:

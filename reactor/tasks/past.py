@@ -46,3 +46,7 @@ class Past(NamedTuple):
     ledger: Ledger
     silent_ms: float = 0.0
     """Of a session that is closed when it is idle: since something was said in it."""
+    crashed: bool = False
+    """Its process was killed, or may have been: it did not stop cleanly."""
+    is_stuck: bool = False
+    """It was killed before, and no task has completed since."""

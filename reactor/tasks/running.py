@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar, cast
 from reactivex import Observable
 
 from reactor import bounds
+from reactor.clock import Patience
 from reactor.ports.clock import Timer
 from reactor.ports.executor import Job, Timed, Work
 from reactor.supervision.slots import Claim
@@ -131,12 +132,19 @@ class Running:
 
     def _time_out(self) -> None:
         self.timed_out = True
-        self._grace = self._scope.clock.call_later(bounds.TIMEOUT_GRACE_SECONDS, self._give_up)
+        self._grace = Patience(self._scope.clock, bounds.TIMEOUT_GRACE_SECONDS, self._give_up)
         self.stop()
 
     def _give_up(self) -> None:
         if self._job is not None:
             self._body.give_up(is_gone=self.abandon())
+
+    def body_ended(self) -> None:
+        """The body has ended, and the attempt has not: what is left of it takes time, in which it says nothing."""
+        if self._stopwatch is not None:
+            self._stopwatch.stop()
+        if self._voice is not None:
+            self._voice.close()
 
     def close(self) -> None:
         """Ends the attempt: frees its slots, stops its timers, closes its voice."""

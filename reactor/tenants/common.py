@@ -25,13 +25,17 @@ class Common:
         self.settings = settings
         self.digest_key = b""
         """Of the log, for digests of what must not stand in it."""
+        self.after_crash = False
+        """The engine that had the log before may have been killed."""
         self.workers: Workers | None = None
         """None before the engine is entered."""
         self.is_draining = False
 
     def check_open(self) -> None:
-        """For a new run; raises EngineClosed before the engine is entered, and once it drains."""
+        """For a new run; raises EngineClosed before the engine is entered, and once it drains, and LogUnavailable
+        while the log says that it cannot be used."""
         if self.workers is None:
             raise EngineClosed("enter the engine first: async with Engine(...)")
         if self.is_draining:
             raise EngineClosed("the engine is closed, or closing; make a new one: async with Engine(...)")
+        self.stores.health.check()

@@ -17,6 +17,7 @@ from reactor.definition.names import names_options
 from reactor.definition.policy import Budget
 from reactor.definition.task import Task
 from reactor.definition.workflow import Workflow
+from reactor.errors import LogUnavailable
 from reactor.events.event import Event
 from reactor.events.vocabulary import RunStatus
 from reactor.ports.log import RunRecord
@@ -270,8 +271,13 @@ class EngineMethods:
 
     @property
     def log_problem(self) -> str | None:
-        """Why the log last lost a run; None after it has taken a window again."""
-        return next((tenant.log_problem for tenant in self._tenants if tenant.log_problem is not None), None)
+        """Why the log last lost a run, or cannot be used; None once it takes windows again."""
+        return self._tenants.default.log_problem
+
+    @property
+    def log_trouble(self) -> LogUnavailable | None:
+        """What the log says of itself while it cannot be used: its file was moved, say. Then no run is started."""
+        return self._tenants.default.log_trouble
 
     @property
     def answers(self) -> Idempotency:

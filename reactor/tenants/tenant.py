@@ -13,8 +13,9 @@ from reactor.definition.graph import Graph
 from reactor.definition.policy import Budget
 from reactor.definition.task import Task
 from reactor.definition.workflow import Workflow
-from reactor.errors import RunExists
+from reactor.errors import LogUnavailable, RunExists
 from reactor.events.event import Event
+from reactor.events.restoring import given_digest
 from reactor.events.vocabulary import RunStatus
 from reactor.logs.of_tenant import stores_of_tenant
 from reactor.plans.tools import Tool
@@ -30,7 +31,6 @@ from reactor.runs.open_runs import OpenRuns
 from reactor.runs.run import Run
 from reactor.runs.sessions import SessionStarts
 from reactor.runs.tree import TreeQueries
-from reactor.stream.feed import Closed
 from reactor.stream.live import live_of_all
 from reactor.tasks.past import Output
 from reactor.tenants.common import Common
@@ -76,7 +76,7 @@ class Tenant(SessionStarts, TreeQueries):
         return self._stores.answers
 
     def _open_host(self) -> Host:
-        """For a new run; raises EngineClosed before the engine is entered, and once it drains."""
+        """For a new run; raises what ``Common.check_open`` raises."""
         self._common.check_open()
         self._keep(self)
         return self.enter()
@@ -94,6 +94,7 @@ class Tenant(SessionStarts, TreeQueries):
                 common.settings,
                 limits=self._registry.limits,
                 digest_key=common.digest_key,
+                after_crash=common.after_crash,
                 child_runs=self._recovery,
                 tenant=self.name,
             )
@@ -114,11 +115,14 @@ class Tenant(SessionStarts, TreeQueries):
     ) -> Run:
         self._common.check_open()
         graph = self._registry.graph_of(workflow)
-        inputs = graph.validate_input({} if input is None else input)
+        given: Mapping[str, Any] = {} if input is None else input
+        inputs = graph.validate_input(given)
         run_id = make_run_id() if run_id is None else check_run_id(run_id)
         allowed = None if budget is None else Budget.of(budget)
         check_by(by)
-        return await self._begin(graph, run_id, Beginning(inputs, check_meta(meta or {}), allowed, by=by))
+        digest = given_digest(self.digest_key, given, inputs)
+        beginning = Beginning(inputs, check_meta(meta or {}), allowed, by=by, given_digest=digest)
+        return await self._begin(graph, run_id, beginning)
 
     async def _begin(
         self, graph: Graph, run_id: str, beginning: Beginning, *, reused: Mapping[str, Output] | None = None
@@ -139,8 +143,8 @@ class Tenant(SessionStarts, TreeQueries):
     ) -> tuple[Run, bool]:
         try:
             return await self.start(workflow, input, run_id=run_id, meta=meta, budget=budget, by=by), True
-        except RunExists:
-            run = await self.get(run_id)
+        except RunExists as exists:
+            run = await self._runs.get_existing(run_id, exists)
             graph, started = self._registry.graph_of(workflow), await run.beginning()
             if not is_same_start(self._registry, started, graph, input or {}, meta, budget, self.digest_key):
                 raise RunExists(f"there is a run {run_id!r} already, started differently", run_id=run_id) from None
@@ -156,7 +160,7 @@ class Tenant(SessionStarts, TreeQueries):
         by: str | None = None,
     ) -> Run:
         run = await self.get(run_id)
-        if run.feed.closed != Closed.NOT_RECOVERED or task is not None:
+        if not self._runs.is_left(run) or task is not None:
             await run.request_cancel(grace, task=task, reason=reason, by=by)
             return run
         check_reason(reason, by)
@@ -203,7 +207,11 @@ class Tenant(SessionStarts, TreeQueries):
 
     @property
     def log_problem(self) -> str | None:
-        return self._runs.log_problem
+        return self._stores.probing.problem if self.log_trouble is None else str(self.log_trouble)
+
+    @property
+    def log_trouble(self) -> LogUnavailable | None:
+        return self._stores.health.error
 
     @property
     def open_runs(self) -> int:

@@ -8,12 +8,16 @@ from collections.abc import Iterable, Iterator
 from weakref import WeakValueDictionary
 
 from reactor import bounds
+from reactor.errors import LogUnavailable
+from reactor.logger import get_logger
 from reactor.ports.executor import Work
 from reactor.ports.log import RunRecord
 from reactor.requests import check_tenant
-from reactor.runs.draining import drain_runs, suspend_all
+from reactor.runs.draining import drain_runs, lose_all, suspend_all
 from reactor.tenants.common import Common
 from reactor.tenants.tenant import Tenant
+
+logger = get_logger()
 
 
 class Tenants:
@@ -71,10 +75,22 @@ class Tenants:
         """A body held the event loop."""
         self.of(work.tenant).runs.warn_blocked(work, seconds)
 
+    def change_health(self, error: LogUnavailable | None) -> None:
+        """The log cannot be used any more, or it can again."""
+        if self._common.is_draining:
+            return
+        self._common.stores.health.change(error)
+        if error is None:
+            logger.info("the log can be used again")
+            return
+        lost = sum(lose_all(tenant.runs, error) for tenant in self)
+        logger.error("the log cannot be used", error=str(error), lost_runs=lost)
+
     # --- the end ---
 
     async def stop_retaking(self) -> None:
-        """Takes up no lost runs any more."""
+        """Takes up no lost runs any more, and asks the log nothing."""
+        await self._common.stores.probing.close()
         await asyncio.gather(*(tenant.recovery.retaking.close() for tenant in self))
 
     async def drain(self, grace: float) -> bool:

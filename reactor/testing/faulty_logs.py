@@ -13,7 +13,7 @@ from reactor.logs.stores import stores_of
 from reactor.ports.clock import Clock
 from reactor.ports.log import RunRecord
 from reactor.ports.order import Committed, Removed
-from reactor.ports.stores import KeepsTime, Log
+from reactor.ports.stores import KeepsTime, Log, Probed
 
 
 class LogAround:
@@ -114,6 +114,10 @@ class LogAround:
 
     async def digest_key(self) -> bytes:
         return await self._stores.key.digest_key()
+
+    async def probe(self) -> None:
+        if isinstance(self.inner, Probed):
+            await self.inner.probe()
 
     @property
     def durable(self) -> bool:

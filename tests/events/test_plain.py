@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from reactor.events.plain import MAX_DEPTH, depth_of, is_plain
+from tests.helpers.ids import repr_without_address
 
 MANY = 1_000
 """Above what is looked at value by value."""
@@ -35,7 +36,7 @@ OTHERS: list[Any] = [
 
 
 @pytest.mark.parametrize("more", [0, MANY])
-@pytest.mark.parametrize("filler", PLAIN, ids=repr)
+@pytest.mark.parametrize("filler", PLAIN, ids=repr_without_address)
 def test_plain_values_are_plain_beside_any_others(filler: Any, more: int) -> None:
     """In a list and in a dict, few and many."""
     values = [*PLAIN, *[filler] * more]
@@ -45,7 +46,7 @@ def test_plain_values_are_plain_beside_any_others(filler: Any, more: int) -> Non
 
 
 @pytest.mark.parametrize("more", [0, MANY])
-@pytest.mark.parametrize("other", OTHERS, ids=repr)
+@pytest.mark.parametrize("other", OTHERS, ids=repr_without_address)
 def test_one_other_value_is_enough(other: Any, more: int) -> None:
     """Wherever it stands among the plain ones."""
     filler: list[Any] = [*PLAIN, *[1] * more]

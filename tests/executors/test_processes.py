@@ -240,6 +240,36 @@ async def test_a_death_is_noticed_where_a_child_keeps_the_pipe_open(
         os.kill(voice.heard[0][2]["child"], signal.SIGKILL)
 
 
+@pytest.mark.parametrize("then", ["hang", "crash"])
+async def test_what_a_body_has_started_ends_with_a_body_that_is_killed(
+    executor: ProcessExecutor, voice: RecordedVoice, then: str
+) -> None:
+    """It may be tried again, and would run twice: abandoned, because it did not answer a cancel, or crashed."""
+    running = Submitted(executor, work_for(bodies.start_a_process, voice, then=then))
+    await voice.until(lambda: "demo.began" in voice.types())
+    child = os.pidfd_open(voice.heard[0][2]["child"])
+    if then == "hang":
+        running.job.abandon()
+    else:
+        await voice.until(lambda: voice.questions)
+        voice.questions[0][1].set_result("crash now")
+        assert isinstance(await running.error(), WorkerDied)
+    try:
+        ended, _, _ = await asyncio.to_thread(select.select, [child], [], [], PATIENCE)
+        assert ended, "it has outlived the body"
+    finally:
+        os.close(child)
+
+
+async def test_what_a_body_leaves_behind_goes_on(fresh: ProcessExecutor, voice: RecordedVoice) -> None:
+    """A body that returns has started it on purpose: it outlives the worker, too."""
+    await Submitted(fresh, work_for(bodies.start_a_process, voice, then="return")).output()
+    child = voice.heard[0][2]["child"]
+    await fresh.close()
+    assert is_alive(child)
+    os.kill(child, signal.SIGKILL)
+
+
 async def test_an_idle_worker_that_was_killed_costs_nobody_anything(executor: ProcessExecutor) -> None:
     """A body that was given to a dead worker, before its death was known, runs in another one."""
     pid = await Submitted(executor, work_for(bodies.pid)).output()

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from reactor import bounds
+from reactor import Engine, Workflow, bounds
 from reactor.executors.threads import ThreadExecutor
 from reactor.testing import Submitted, work_for
 from tests.helpers.log_lines import log_lines
+from tests.helpers.runs import PATIENCE
 
 
 @pytest.fixture
@@ -126,3 +127,83 @@ async def test_a_body_that_has_ended_meanwhile_holds_no_thread() -> None:
     assert await Submitted(executor, work_for(quick)).output() == "quick"
     assert not body.has_ended
     await executor.close()
+
+
+# --- threads that nobody needs ------------------------------------------------------------------------------------
+
+
+async def busy(executor: ThreadExecutor, bodies: int) -> None:
+    """So many bodies at once."""
+    gate = threading.Event()
+    jobs = [Submitted(executor, work_for(hold, gate=gate)) for _ in range(bodies)]
+    gate.set()
+    for job in jobs:
+        assert await job.output() == "held"
+
+
+async def test_threads_that_were_not_needed_end_but_for_a_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that a body has needed since the last look stay; the few that are kept stay for good."""
+    monkeypatch.setattr(bounds, "IDLE_THREAD_SECONDS", 3600.0)
+    executor: Any = ThreadExecutor(asyncio.get_running_loop())
+    await busy(executor, 20)
+    assert executor.threads == 20
+    executor._let_idle_go()  # what the timer does; until now most of them were needed
+    await busy(executor, 12)
+    executor._let_idle_go()
+    assert executor.threads >= 12, "they were needed since the last look"
+    executor._let_idle_go()
+    assert executor.threads == bounds.IDLE_THREADS
+    executor._let_idle_go()
+    assert executor.threads == bounds.IDLE_THREADS
+    await executor.close()
+
+
+async def test_a_body_that_comes_as_threads_end_has_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However the two meet: none waits for a thread that has ended."""
+    monkeypatch.setattr(bounds, "IDLE_THREAD_SECONDS", 3600.0)
+    executor: Any = ThreadExecutor(asyncio.get_running_loop())
+    for _ in range(20):
+        await busy(executor, 12)
+        executor._let_idle_go()
+        executor._let_idle_go()
+        await busy(executor, 12)  # at once: the threads that end have not yet seen it
+    await executor.close()
+
+
+async def test_idle_threads_really_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The timer runs while more are idle than are kept, and no longer."""
+    monkeypatch.setattr(bounds, "IDLE_THREAD_SECONDS", 0.01)
+    before = threading.active_count()
+    executor: Any = ThreadExecutor(asyncio.get_running_loop())
+    await busy(executor, 20)
+    async with asyncio.timeout(PATIENCE):
+        while threading.active_count() > before + bounds.IDLE_THREADS or executor._looking is not None:
+            await asyncio.sleep(0.001)
+    assert executor.threads == bounds.IDLE_THREADS
+    await executor.close()
+
+
+# --- what one run does to the bodies of another -------------------------------------------------------------------
+
+
+async def test_40_cancels_of_bodies_that_do_not_stop_fail_no_other_body(gate: threading.Event) -> None:
+    """Those wait until threads are free again, and the log says who holds them."""
+    slow, other = Workflow("slow"), Workflow("other")
+    slow.task(name="held")(lambda: gate.wait())
+    other.task(name="quick")(lambda: quick())
+    async with Engine() as engine:
+        with log_lines() as lines:
+            for _ in range(40):
+                run = await engine.start(slow)
+                if run.state.tasks["held"].status != "running":
+                    break
+                await run.cancel(grace=0.0)
+            waiting = [await engine.start(other) for _ in range(5)]
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert [run.status for run in waiting] == ["running"] * 5
+        said = [line for line in lines if line["event"].startswith("no thread is left")]
+        assert len(said) == 1
+        assert "task held of run" in said[0]["held_by"]
+        gate.set()
+        assert [await asyncio.wait_for(run, PATIENCE) for run in waiting] == [{"quick": "quick"}] * 5

@@ -160,6 +160,8 @@ class AnyLog:
             data["downtime_ms"] = self._ms()
         if self._chance.random() < 0.4:
             data["recovery"] = self._chance.randint(1, 9)
+        if self._chance.random() < 0.5:
+            data["crashed"] = True
         self._say("run.resumed", data)
         self._running = []
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
+import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -222,12 +224,23 @@ def hang_in_c(ctx: Context) -> None:
 
 
 def leave_a_child(ctx: Context) -> None:
-    """Forks: the child has the pipe too, and lives on when its parent is dead."""
+    """Forks: the child has the pipe too, and, in a session of its own, lives on when its parent is dead."""
     child = os.fork()
     if child == 0:
+        os.setsid()
         time.sleep(3600)
     ctx.emit("demo.began", {"pid": os.getpid(), "child": child})
     time.sleep(3600)
+
+
+def start_a_process(ctx: Context, then: str) -> None:
+    """Says which process it has started, and hangs, crashes or returns."""
+    ctx.emit("demo.began", {"pid": os.getpid(), "child": subprocess.Popen(["sleep", "600"]).pid})
+    if then == "hang":
+        ctypes.PyDLL(None).sleep(3600)
+    if then == "crash":
+        ctx.receive("?")
+        os.kill(os.getpid(), signal.SIGSEGV)
 
 
 def meet(name: str, ctx: Context) -> str:

@@ -266,7 +266,7 @@ BAD_ARGUMENTS = [
 BAD_REFERENCES = [
     *(with_value(text, "is not a reference: write $task or $task.path") for text in (
         "$", "$ a", "$.", "$.a", "$1", "$5.00", "$a.", "$a..b", "$a.b.", "$a[0]", "$a b", "$(a)", "${a}", "${a.b}",
-        "$a/b", "$-a", "$ä", "$a\n", "$" + "a" * 65, "$" + "." * 500, "$\0", "$a$b", "$a|b", "$a()", "$ $a",
+        "$a/b", "$-a", "$ä", "$a\n", "$" + "a" * 65, "$" + "." * 499, "$\0", "$a$b", "$a|b", "$a()", "$ $a",
     )),
     *(with_value(text, "refers to 'a', the task itself") for text in ("$a", "$a.b", "$a.b.0", "$a.__class__", "$a.$a")),
     *(with_value(text, "which is not a task of this plan") for text in (
@@ -275,6 +275,7 @@ BAD_REFERENCES = [
     with_value(["x", {"deep": ["$b"]}], "refers to 'b'", "[1].deep[0]"),
     with_value({"a b": "$b"}, "refers to 'b'", "['a b']"),
     with_value("$a." + "b." * 300 + "b", "is a reference of 604 characters, the limit is 500"),
+    with_value("$" + "." * 500, "is a reference of 501 characters, the limit is 500"),
     Bad(plan(task("first"), task("b", "echo", {"value": "$frist"})), "tasks[1].input.value", "did you mean 'first'?"),
     Bad(plan(task("a", "fetsch", {"url": "$b"})), "tasks[0].tool", "did you mean"),
 ]  # fmt: skip

@@ -593,6 +593,98 @@ async def test_a_killed_owner_frees_the_log_with_all_it_committed(path: Path) ->
         assert await log.read("r", 0, 10) == [started()]
 
 
+async def not_opened(path: Path) -> str:
+    """Why a second owner is refused."""
+    with pytest.raises(LogUnavailable) as caught:
+        await SqliteLog(path).open()
+    assert_one_sentence(caught.value, path)
+    return str(caught.value)
+
+
+async def test_a_file_with_two_names_is_refused(path: Path) -> None:
+    """Each name of a hard link has a write-ahead log of its own: two owners would spoil the file, and one after the
+    other would miss commits."""
+    other = path.with_name("other.db")
+    async with opened(path) as log:
+        await log.append("r", [started()])
+        other.hardlink_to(path)
+        assert "in use by process" in await not_opened(other)
+    for name in (path, other):
+        assert "2 names" in await not_opened(name)
+    other.unlink()
+    async with opened(path) as log:
+        assert await log.read("r", 0, 10) == [started()]
+
+
+@pytest.mark.parametrize("how", ["deleted", "replaced"])
+async def test_a_log_without_its_lock_file_is_not_opened_twice(path: Path, how: str) -> None:
+    """The log itself is locked, too: for other processes, and within one."""
+    process = owner(path)
+    beside = path.with_name(path.name + ".lock")
+    try:
+        beside.unlink()
+        if how == "replaced":
+            beside.touch()
+        assert "in use by another process" in await not_opened(path)
+    finally:
+        process.kill()
+        process.communicate()
+    async with opened(path):
+        beside.unlink()
+        assert f"in use by process {os.getpid()};" in await not_opened(path)
+        assert rows(path, "SELECT run_id FROM runs") == [("r",)]
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounts as Linux does")
+async def test_a_log_at_two_mount_points_is_not_opened_twice(path: Path, tmp_path: Path) -> None:
+    """A file that is mounted by itself, as containers do it, has another folder, and so another lock file."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "log.db").touch()
+    process = owner(path)
+    mount = ["mount", "--bind", path, elsewhere / "log.db"]
+    is_mounted = (await asyncio.to_thread(subprocess.run, mount, stderr=subprocess.DEVNULL)).returncode == 0
+    try:
+        if not is_mounted:
+            pytest.skip("needs to mount a file")
+        assert "in use by another process" in await not_opened(elsewhere / "log.db")
+    finally:
+        process.kill()
+        process.communicate()
+        if is_mounted:
+            await asyncio.to_thread(subprocess.run, ["umount", elsewhere / "log.db"], check=True)
+
+
+VISIT = "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('SELECT run_id FROM runs').fetchall())"
+
+
+async def test_a_refused_second_log_leaves_the_locks_of_sqlite(path: Path) -> None:
+    """POSIX locks go when any descriptor of a file is closed in their process. Without its lock SQLite would let a
+    visitor delete the write-ahead log that it writes to."""
+    async with opened(path) as log:
+        await log.append("r", [started()])
+        path.with_name(path.name + ".lock").unlink()
+        await not_opened(path)
+        visit = [sys.executable, "-c", VISIT, path]
+        visited = await asyncio.to_thread(subprocess.run, visit, capture_output=True, check=True)
+        assert visited.stdout == b"[('r',)]\n"
+        assert path.with_name(path.name + "-wal").exists()
+        await log.append("r", [event(2)])
+        assert rows(path, "SELECT max(last_seq) FROM windows") == [(2,)]
+
+
+async def test_a_copy_made_beside_its_owner_is_a_log_of_its_own(path: Path) -> None:
+    """As ``VACUUM INTO`` and ``.backup`` make it, which are told what stands in the write-ahead log."""
+    copy = path.with_name("copy.db")
+    async with opened(path) as log:
+        await log.append("r", [started()])
+        rows(path, f"VACUUM INTO '{copy}'")
+        async with opened(copy) as second:
+            assert await second.read("r", 0, 10) == [started()]
+            await log.append("r", [event(2)])
+            assert (await second.record("r")).last_seq == 1
+
+
 async def test_a_second_log_in_the_same_process_is_refused(path: Path) -> None:
     """One owner means one: also within a process, and under another name of the same file."""
     alias = path.with_name("alias.db")

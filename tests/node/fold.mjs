@@ -1,5 +1,5 @@
 // Folds runs with the client: each line of stdin is `{"run_id", "events": [text, …]}`, or `{"state", "events"}`,
-// which goes on from a snapshot. Prints, for each line, the canonical state after each event, and what is shown at
+// which goes on from a snapshot, or has its `parts` in place of `state`. Prints, for each line, the canonical state after each event, and what is shown at
 // last. Fails where the fold changes an event, or a task or child run in place, or replaces a task that an event is
 // not about.
 import { createInterface } from "node:readline";
@@ -29,7 +29,8 @@ function step(state, text) {
 
 for await (const line of createInterface({ input: process.stdin, crlfDelay: Infinity })) {
   const given = parse(line);
-  const state = given.state ? addSnapshot(undefined, given.state) : initialState(given.run_id);
+  const parts = given.parts ?? (given.state ? [given.state] : []);
+  const state = parts.length ? parts.reduce(addSnapshot, undefined) : initialState(given.run_id);
   canonical(state); // whoever looks at a state before its events changes nothing
   const states = given.events.map((text) => step(state, text));
   console.log(`{"states":[${states.join(",")}],"shown":${stringify(state)}}`);

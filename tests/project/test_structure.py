@@ -104,6 +104,12 @@ def test_functions_are_short() -> None:
     assert not found, "\n".join(found)
 
 
+def test_every_answer_leaves_as_fast_as_its_client_reads() -> None:
+    """No route answers a plain ``web.Response`` with a body: that hands all of it to the connection at once."""
+    folder = Path(reactor_web.__file__).parent
+    assert [str(path) for path in folder.rglob("*.py") if "web.Response(" in path.read_text()] == []
+
+
 def test_modules_are_short() -> None:
     """No module above 350 lines: it would be two things."""
     lengths = {path: len(path.read_text().splitlines()) for path in source_files()}

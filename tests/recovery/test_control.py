@@ -29,7 +29,6 @@ from tests.helpers.events import of_type, only
 from tests.helpers.inside import recovery_done
 from tests.helpers.runs import open_run, open_runs, turns, wait_for_event, wait_until
 from tests.helpers.warm import start_python
-from tests.recovery.test_kill import kill
 
 CHILD_ID = f"{RUN_ID}.delegate.1"
 SOON = 60
@@ -206,7 +205,8 @@ async def test_a_run_goes_on_as_it_was_when_its_log_ended(scenario: str, tmp_pat
 def live_and_die(store: str, scenario: str) -> None:
     with start_python("-m", "tests.helpers.controlled", store, scenario) as process:
         line = process.stdout.readline()
-        kill(process)
+        process.kill()
+        process.wait()
         assert line == "ready\n", process.stderr.read()
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -16,11 +17,13 @@ from hypothesis import strategies as st
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr
 
 from reactor import Engine, InputError, RunExists, Workflow
+from reactor.errors import WorkflowChanged
 from reactor.events.event import Draft, Event
 from reactor.logs.memory import MemoryLog
 from reactor.testing import read_all
 from tests.events.test_restoring import LEAVES, looks_the_same
 from tests.helpers.crash import RUN_ID, crashed_log, record
+from tests.helpers.ids import repr_without_address
 from tests.helpers.server import Serve
 from tests.recovery.test_semantics import up_to
 
@@ -74,7 +77,7 @@ async def after_restart(events: list[Event], flow: Workflow) -> str | None:
         (tuple[int, ...], [1, 2]),
         (set[float], [1, 2]),
     ],
-    ids=repr,
+    ids=repr_without_address,
 )
 async def test_a_body_is_given_the_same_input_after_a_restart_and_in_a_retry(annotation: Any, given: Any) -> None:
     """No validator sees its own result: 50 % is 0.5, also the second time."""
@@ -134,6 +137,84 @@ async def test_an_old_log_whose_input_would_change_is_left_as_it_is(
     assert why is None if is_restored else "becomes another value when it is validated a second time" in (why or "")
 
 
+LIMIT = [100]
+"""A setting that a release changes."""
+
+
+def limited(value: Any) -> Any:
+    if LIMIT[0] == 0:
+        raise RuntimeError("no setting")
+    return min(value, type(value)(LIMIT[0]))
+
+
+class Order(BaseModel):
+    amount: Annotated[int, AfterValidator(limited)]
+    tags: set[str] = set()
+
+
+@pytest.mark.parametrize(
+    ("annotation", "given"),
+    [(Annotated[Decimal, AfterValidator(limited)], "50"), (Order, {"amount": 50, "tags": ["b", "a", "c"]})],
+    ids=["value", "model"],
+)
+@pytest.mark.parametrize("limit", [100, 10, 0], ids=["same", "changed", "raises"])
+async def test_a_validator_that_has_changed_makes_no_other_input_of_a_logged_one(
+    annotation: Any, given: Any, limit: int, tmp_path: Path
+) -> None:
+    """After a restart with another setting the run is left as it is, and its retry is refused with a reason."""
+    received: list[Any] = []
+    flow = taking(annotation, received)
+    prefix = up_to(await record(flow, {"given": given}), "task.completed", "first")
+    LIMIT[0] = limit
+    try:
+        why = await after_restart(prefix, flow)
+        log = MemoryLog()
+        await log.append(RUN_ID, prefix)
+        async with Engine(log) as engine:
+            await engine.cancel(RUN_ID)
+            engine.register(flow)
+            if limit == 100:
+                await (await engine.retry(RUN_ID)).ended()
+            else:
+                with pytest.raises(WorkflowChanged, match="its input cannot be read back"):
+                    await engine.retry(RUN_ID)
+    finally:
+        LIMIT[0] = 100
+    assert (why is None) == (limit == 100)
+    assert limit == 100 or "its input cannot be read back" in (why or "")
+    assert all(looks_the_same(value, received[0]) for value in received)
+
+
+class Before(BaseModel):
+    amount: int
+    old: str = "old"
+    tags: set[str] = {"a", "b", "c"}
+
+
+class After(BaseModel):
+    amount: float
+    tags: set[str] = set()
+    new: str = "new"
+
+
+async def test_a_release_may_add_a_field_with_a_default_and_drop_one() -> None:
+    """What both versions of the class know is the same: the run goes on."""
+    received: list[Any] = []
+    prefix = up_to(await record(taking(Before, []), {"given": {"amount": 1}}), "task.completed", "first")
+    assert await after_restart(prefix, taking(After, received)) is None
+    assert received == [After(amount=1, tags={"a", "b", "c"})]
+
+
+async def test_whatever_a_validator_raises_is_a_problem_of_the_input(serve: Serve) -> None:
+    """422 that names the input, and not an error of the server."""
+    flow = taking(Annotated[Any, AfterValidator(lambda v: 1 / 0)], [])
+    server = await serve(Engine(), flow)
+    status, problem = await server.put("/runs/r", {"workflow": "taking", "input": {"given": 1}})
+    assert status == 422
+    assert "'given'" in problem["detail"]
+    assert "ZeroDivisionError: division by zero" in problem["detail"]
+
+
 # --- the same start -------------------------------------------------------------------------------------------------
 
 
@@ -176,7 +257,7 @@ async def test_a_put_with_another_secret_is_another_start(serve: Serve, tmp_path
 @pytest.mark.parametrize(
     ("first", "again"),
     [(1, 1.0), (1, True), ("1", 1), (None, False), (0.0, -0.0), ({"a": 1}, {"a": 1.0}), ([1], ["1"])],
-    ids=repr,
+    ids=repr_without_address,
 )
 async def test_a_repeated_start_tells_types_apart(first: Any, again: Any) -> None:
     """In input and in meta; the order of members does not count."""
@@ -220,3 +301,22 @@ async def test_a_crashed_log_of_today_says_which_inputs_are_typed(tmp_path: Path
     async with Engine(log, workflows=[flow]) as engine:  # type: ignore[arg-type]
         await (await engine.get(RUN_ID)).ended()
     assert received == [0.5, 0.5, 0.5]
+
+
+class Ticket(BaseModel):
+    number: UUID = Field(default_factory=uuid4)
+    pin: SecretStr = Field(default_factory=lambda: SecretStr(str(uuid4())))
+
+
+async def test_the_same_request_is_the_same_start_although_it_is_validated_into_another_value(
+    serve: Serve, tmp_path: Path
+) -> None:
+    """A ``default_factory`` makes another value each time; a client that repeats its PUT is given its run."""
+    start: dict[str, Any] = {"workflow": "taking", "input": {"given": {}}}
+    other = {"workflow": "taking", "input": {"given": {"pin": "1"}}}
+    for first in (201, 200):
+        server = await serve(Engine(f"sqlite:///{tmp_path}/runs.db"), taking(Ticket, []))
+        assert (await server.put("/runs/r", start))[0] == first
+        assert (await server.put("/runs/r", start))[0] == 200
+        assert (await server.put("/runs/r", other))[0] == 409
+        await server.engine.drain()

@@ -19,8 +19,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 import reactor_web
-from reactor import Context, Engine, Event, LogLost, RunCancelled, RunFailed, Workflow
-from reactor.bounds import CRASH_LOOP
+from reactor import Context, Engine, Event, LogLost, RunCancelled, Workflow
 from reactor.events.fold import replay
 from reactor.events.state import RunState
 from reactor.logs.memory import MemoryLog
@@ -322,19 +321,11 @@ async def test_attempt_counts_every_start(kind: str, tmp_path: Path) -> None:
     assert seen == [2, 3, 4]
 
 
-def dies(
-    events: list[Event], times: int, *task_events: tuple[str, str, dict[str, Any]], counts: bool = True
-) -> list[Event]:
-    """``events``, then so many recoveries in which nothing but these events came about before the next crash.
-
-    ``counts``: whether each says which recovery it is, as all do since 0.2.
-    """
+def dies(events: list[Event], times: int) -> list[Event]:
+    """``events``, then so many recoveries in which nothing came about before the next crash."""
     for _ in range(times):
-        number = {"recovery": 1 + sum(event.type == "run.resumed" for event in events)} if counts else {}
-        events = [*events, said(events, "run.resumed", reason="recovered", by=None, **number)]
-        for type, task, data in task_events:
-            attempt = 1 + sum(e.task_id == task and e.type == "task.started" for e in events)
-            events = [*events, of_task(events, type, task, attempt - (type != "task.started"), data)]
+        number = 1 + sum(event.type == "run.resumed" for event in events)
+        events = [*events, said(events, "run.resumed", reason="recovered", by=None, recovery=number)]
     return events
 
 
@@ -348,39 +339,6 @@ def started(events: list[Event]) -> dict[str, Any]:
     return {"executor": "loop", "index": sum(e.type == "task.started" for e in events), "total": 2}
 
 
-@KINDS
-async def test_a_run_recovered_50_times_without_a_completion_fails_as_a_crash_loop(kind: str, tmp_path: Path) -> None:
-    """49 recoveries in a row are no loop yet; at the 50th nothing is started any more and the run fails."""
-    begun = up_to(await record(chain([])), "task.started", "b")
-    for recoveries, ends, bodies in ((CRASH_LOOP - 1, "run.completed", ["b"]), (CRASH_LOOP, "run.failed", [])):
-        ran: list[str] = []
-        log = await crashed_log(kind, dies(begun, recoveries), tmp_path)
-        async with Engine(log, workflows=[chain(ran)]) as engine:
-            run = await engine.get(RUN_ID)
-            await asyncio.wait_for(run.ended(), PATIENCE)
-            events = await read_with_blobs(engine.log)
-            if ends == "run.failed":
-                with pytest.raises(RunFailed, match="crash_loop"):
-                    await run
-        assert ran == bodies
-        assert events[-1].type == ends
-        state = check_laws(events)
-        if ends == "run.failed":
-            assert (state.reason, state.tasks["b"].status) == ("crash_loop", "cancelled")
-            assert state.tasks["a"].status == "completed"
-
-
-@pytest.mark.parametrize("counts", [True, False], ids=["counted", "of 0.1"])
-async def test_a_completion_ends_the_count_of_recoveries(counts: bool, tmp_path: Path) -> None:
-    """50 recoveries in all are no loop when something new completed in between."""
-    whole = await record(chain([]))
-    events = up_to(whole, "task.started", "a")
-    events = dies(events, CRASH_LOOP - 1, counts=counts)
-    events = [*events, of_task(events, "task.completed", "a", 1, {"output": 1, "duration_ms": 1.0, "cached": False})]
-    events = dies(events, CRASH_LOOP - 1, counts=counts)
-    assert (await after_restart(await crashed_log("sqlite", events, tmp_path), chain([])))[-1].type == "run.completed"
-
-
 async def test_the_state_says_how_often_a_run_was_recovered(tmp_path: Path) -> None:
     """Also after it went on and completed: ``recoveries`` counts all, and those without a completion apart."""
     begun = up_to(await record(chain([])), "task.started", "b")
@@ -389,21 +347,6 @@ async def test_the_state_says_how_often_a_run_was_recovered(tmp_path: Path) -> N
     assert (state.status, state.recoveries, state.recoveries_in_a_row) == ("completed", 3, 0)
     assert RunState.from_dict(state.to_dict()).recoveries == 3
     assert [event.data["recovery"] for event in events if event.type == "run.resumed"] == [1, 2, 3]
-
-
-async def test_a_task_that_completes_again_and_again_does_not_hide_a_crash_loop(tmp_path: Path) -> None:
-    """What ran again because its output was lost is no new completion: the task after it kills the process for ever."""
-    ran: list[str] = []
-    whole = await record(opaque([]))
-    events = up_to(whole, "task.started", "late")
-    again = {"output": [1, 2], "duration_ms": 1.0, "cached": False, "recoverable": False}
-    for _ in range(CRASH_LOOP):
-        events = dies(events, 1, ("task.started", "source", started(events)))
-        events = [*events, of_task(events, "task.completed", "source", 1, again)]
-    events = await after_restart(await crashed_log("sqlite", events, tmp_path), opaque(ran))
-    assert events[-1].type == "run.failed"
-    assert events[-1].data["reason"] == "crash_loop"
-    assert ran == []
 
 
 # --- 28: an orderly end -------------------------------------------------------------------------------------------

@@ -12,9 +12,10 @@ import pytest
 from reactor import Context, Engine, Retry, RunCancelled, RunEnded, RunExists, RunFailed, UnknownRun, Workflow
 from reactor.bounds import CHILD_DEPTH, RUN_ID
 from reactor.logs.memory import MemoryLog
-from reactor.runs.children import child_id
+from reactor.runs.children import child_ids
 from reactor.testing import FaultyLog, read_all
 from tests.helpers.events import of_type, only
+from tests.helpers.jittered_log import JitteredLog
 from tests.helpers.log_lines import log_lines
 from tests.helpers.runs import PATIENCE, full_log, open_run, result, run_to_end, wait_for_event, wait_until
 
@@ -196,13 +197,28 @@ async def test_a_mapped_task_has_children_of_its_own(engine: Engine) -> None:
 
 def test_an_id_too_long_for_a_run_is_shortened_always_the_same_way() -> None:
     """The run it belongs to stays readable, and different children have different ids."""
-    assert child_id("r", "ask", "1") == "r.ask.1"
+
+    def first(run_id: str, task_id: str, name: str, key: bytes = b"key of the log") -> str:
+        return next(child_ids(run_id, task_id, name, key))
+
+    assert first("r", "ask", "1") == "r.ask.1"
     run_id = "r" * 60
-    ids = {child_id(run_id, task, name) for task in ("ask", "ask[1]") for name in ("1", "2", "key", "k/ey", "\ud800")}
+    ids = {first(run_id, task, name) for task in ("ask", "ask[1]") for name in ("1", "2", "key", "k/ey", "\ud800")}
     assert len(ids) == 10
     assert all(RUN_ID.fullmatch(id) and id.startswith("r" * 31) for id in ids)
-    assert child_id("r", "ask", "a/b") == child_id("r", "ask", "a/b") != child_id("r", "ask", "a-b")
-    assert child_id("r" * 60, "ask", "1") == f"{'r' * 31}.a97c280ecac5570e66508f4adfeeb6e0"
+    assert first("r", "ask", "a/b") == first("r", "ask", "a/b", b"other") != first("r", "ask", "a-b")
+    assert first("r" * 60, "ask", "1") == f"{'r' * 31}.a97c280ecac5570e66508f4adfeeb6e0"
+
+
+def test_the_second_id_is_nobodys_who_does_not_have_the_key_of_the_log() -> None:
+    """Always the same with one key, another with another, and never that of another child."""
+    children = [("r", "a[0]", "1"), ("r", "a~0", "1"), ("r", "a", "b.1"), ("r", "a.b", "1"), ("r.a", "b", "1")]
+    children += [("r" * 64, "a", "1"), ("r" * 64, "b", "1")]
+    last = {child: list(child_ids(*child, b"key"))[-1] for child in children}
+    assert len(set(last.values())) == len(children)
+    assert all(RUN_ID.fullmatch(id) for id in last.values())
+    assert last == {child: list(child_ids(*child, b"key"))[-1] for child in children}
+    assert not {*last.values()} & {list(child_ids(*child, b"other"))[-1] for child in children}
 
 
 async def test_a_child_with_a_long_id_is_found_again(engine: Engine) -> None:
@@ -311,16 +327,92 @@ async def test_a_child_that_cannot_start_raises_in_the_body_and_no_run_is_left(
     assert [record.run_id for record in await engine.list()] == [run.id]
 
 
-async def test_an_id_that_is_somebody_elses_run_is_not_taken_for_the_child(engine: Engine) -> None:
-    """A run that was started under this id by hand is no child, open or ended; it is left alone."""
-    flow = parent_of(doubling())
-    await result(await engine.start(doubling(), {"n": 1}, run_id="r.ask.1"))
-    with pytest.raises(RunFailed, match=r"RunExists: there is a run 'r\.ask\.1' already, which is no child"):
-        await result(await engine.start(flow, run_id="r"))
-    open_one = await engine.start(endless(), run_id="s.ask.1")
-    with pytest.raises(RunFailed, match="RunExists"):
-        await result(await engine.start(flow, run_id="s"))
-    assert open_one.status == "running"
+def doubling_two() -> Workflow:
+    flow = Workflow("parent")
+
+    @flow.task
+    async def ask(ctx: Context) -> Any:
+        return await ctx.run(doubling(), {"n": 2})
+
+    return flow
+
+
+@pytest.mark.parametrize("theirs", ["open", "ended", "a session"])
+async def test_a_run_under_the_id_of_a_child_keeps_no_parent_from_it(engine: Engine, theirs: str) -> None:
+    """Whoever has started it: it is left alone, and the child has an id that nobody could have guessed."""
+    if theirs == "ended":
+        await result(await engine.start(doubling(), {"n": 1}, run_id="r.ask.1"))
+    elif theirs == "open":
+        await wait_for_event(await engine.start(endless(), run_id="r.ask.1"), "body.waits")
+    else:
+        await engine.session("r.ask.1")
+    before = (await engine.get("r.ask.1")).state.copy()
+    run = await engine.start(doubling_two(), run_id="r")
+    assert await result(run) == {"ask": {"double": 4}}
+    [(child_id, child)] = (run.state.children or {}).items()
+    assert child["status"] == "completed"
+    assert child_id != "r.ask.1"
+    assert (await engine.get(child_id)).state.parent == {"run_id": "r", "task_id": "ask"}
+    assert (await engine.get("r.ask.1")).state == before
+    assert [below.run_id for below in await engine.tree("r")] == [child_id]
+
+
+async def test_children_whose_readable_ids_are_the_same_are_different_runs(engine: Engine) -> None:
+    """``a[0]`` and ``a~0``; task ``b`` with the key ``c.1`` and task ``b.c``: each finds its own again."""
+    flow = Workflow("parent")
+
+    @flow.task
+    async def items() -> list[int]:
+        return [1]
+
+    async def ask(ctx: Context, key: str | None, n: int) -> Any:
+        found = await ctx.run(doubling(), {"n": n}, key=key)
+        if ctx.attempt == 1:
+            raise ValueError("again")
+        return found
+
+    again = Retry(attempts=2, delay=0)
+
+    @flow.task(map="items", retry=again)
+    async def a(items: int, ctx: Context) -> Any:
+        return await ask(ctx, None, 1)
+
+    @flow.task(name="a~0", retry=again)
+    async def a_0(ctx: Context) -> Any:
+        return await ask(ctx, None, 2)
+
+    @flow.task(retry=again)
+    async def b(ctx: Context) -> Any:
+        return await ask(ctx, "c.1", 3)
+
+    @flow.task(name="b.c", retry=again)
+    async def b_c(ctx: Context) -> Any:
+        return await ask(ctx, None, 4)
+
+    run = await engine.start(flow, run_id="r")
+    doubles = {"a": [{"double": 2}], "a~0": {"double": 4}, "b": {"double": 6}, "b.c": {"double": 8}}
+    assert await result(run) == doubles
+    assert len(run.state.children or {}) == 4
+
+
+async def test_nobody_gets_the_id_of_a_child_that_its_parent_is_about_to_start() -> None:
+    """However the commits fall: a start of that id is refused, or is there before the parent chooses another one."""
+    for turns in range(12):
+        log = JitteredLog(MemoryLog(), [(2, 1, 1, 0), (0, 0, 0, 1)])
+        async with Engine(log, workflows=[doubling(), endless()]) as engine:
+            run = await engine.start(doubling_two(), run_id="r")
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            try:
+                await engine.start(endless(), run_id="r.ask.1")
+            except RunExists:
+                expected = "r.ask.1"
+            else:
+                expected = ""
+            assert await result(run) == {"ask": {"double": 4}}
+            [child_id] = run.state.children or {}
+            assert child_id == expected or (not expected and child_id.startswith("r."))
+            assert (await engine.get(child_id)).state.workflow == "doubling"
 
 
 async def test_children_within_children_end_somewhere(engine: Engine) -> None:

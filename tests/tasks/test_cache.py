@@ -339,6 +339,29 @@ async def test_the_context_of_a_body_is_no_part_of_the_default_key() -> None:
         assert of_type(events, "number.said") == []
 
 
+async def test_what_the_context_shows_of_the_run_is_part_of_the_default_key() -> None:
+    """Input and meta of the run, and outputs of upstreams: a body may answer one caller by them and not another."""
+    ran: list[tuple[Any, Any, Any]] = []
+    flow = Workflow("private")
+
+    @flow.task
+    async def look_up(user: str, password: str) -> str:
+        return user.upper()
+
+    @flow.task(after=["look_up"], cache=True)
+    async def body(ctx: Context) -> str:
+        ran.append((ctx.input["password"], ctx.meta.get("by"), ctx.upstreams["look_up"].output))
+        return "".join(map(str, ran[-1]))
+
+    callers = [("a", "p", "x"), ("b", "p", "x"), ("a", "q", "x"), ("a", "p", "y")]
+    async with Engine() as engine:
+        for _ in range(2):
+            for user, password, by in callers:
+                run = await engine.start(flow, {"user": user, "password": password}, meta={"by": by})
+                assert await run == {"body": f"{password}{by}{user.upper()}"}
+    assert len(ran) == 4
+
+
 async def test_a_given_parameter_is_part_of_the_default_key_by_its_name() -> None:
     """Equal values under exchanged names make another key."""
     flow = Workflow("pairs")

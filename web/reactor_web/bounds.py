@@ -19,6 +19,9 @@ MAX_PAGE: Final = 1_000
 DEFAULT_PAGE: Final = 100
 BODY_SECONDS: Final = 30.0
 """How long the body of a request may take to come."""
+BYTES_PER_VALUE: Final = 25
+"""A body may have one JSON value for each so many bytes that it may have: 41,943 at 1 MiB; a list or object counts as
+two more. Beyond it, 413."""
 MAX_GRACE_SECONDS: Final = 3_600
 """The longest ``grace`` of a cancel."""
 
@@ -38,14 +41,23 @@ remembers of one run. The oldest go first."""
 OBSERVABLE_ITEMS: Final = 10_000
 OBSERVABLE_BYTES: Final = 1 * MIB
 """What is kept of an Observable that is no run until its one client reads it; beyond it the client is cut off."""
-STATE_PART_BYTES: Final = 36 * KIB
-"""Tasks in one part of ``run.state``; with the rest of the state the part stays below the 48 KiB of an event."""
+STATE_PART_BYTES: Final = 32 * KIB
+"""Of what is only in one part of ``run.state``."""
+STATE_HEAD_BYTES: Final = 512
+"""Of a member of the state that each part has, of which there are some twenty: with them the part stays below the
+48 KiB of an event."""
 
 # What clients are told, and how long they are waited for.
 RETRY_MS: Final = 2_000
 """How long a client should wait before it reconnects."""
 SEND_TIMEOUT_SECONDS: Final = 30.0
 """A client that takes longer to read one write is stalled: its connection is aborted, and it resumes by its cursor."""
+UNREAD_BYTES: Final = 256 * MIB
+"""Of all large answers that clients have not read yet. One that is more is refused with 503, unless it is alone."""
+PATIENT_SECONDS: Final = 2.0
+SLOW_BYTES: Final = 64 * KIB
+"""Where these are too many, a client that has read nothing for so long, or less than this a second since it asked, is
+cut off before somebody else is refused."""
 CHECK_SECONDS: Final = 0.5
 """How often all connections are checked for stalled clients and for clients that have gone."""
 CLOSING_SECONDS: Final = 1.5

@@ -41,6 +41,8 @@ class ChildEnded(TypedDict):
     """In place of larger outputs: ``GET /runs/{id}`` of the child has them."""
     size: NotRequired[int]
     """The size of larger outputs, in bytes."""
+    typed_outputs: NotRequired[dict[str, Any] | None]
+    """As in the child's ``run.completed``. If it is null, the child run is kept until its parent has ended."""
     error: NotRequired[ErrorData]
     """Of a child that failed."""
     errors: NotRequired[dict[str, ErrorData]]

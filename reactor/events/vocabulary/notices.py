@@ -13,7 +13,8 @@ from reactor.events.vocabulary.tables import notice
 class RunStateShown(TypedDict):
     """The state of the run, folded from all events up to ``seq``: the fields of ``RunState`` that are not None.
 
-    A large state comes as consecutive messages, each with a part of the tasks; only the last has an id.
+    A large state comes as consecutive messages, each of which is laid onto those before (``events.parts``); only the
+    last has an id.
     """
 
     seq: int

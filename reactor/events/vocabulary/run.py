@@ -104,6 +104,8 @@ class RunStarted(TypedDict):
     taken from ``input`` as they are. Without this key every input is restored by its annotation. Since 0.2."""
     input_digest: NotRequired[str]
     """An HMAC of the whole input under the key of the log, where ``input`` does not show all of it. Since 0.2."""
+    given_digest: NotRequired[str]
+    """The same of the input as it was given, before it was validated. Only if that made more than plain JSON of it."""
     not_recoverable: NotRequired[list[str]]
     """Names of inputs that no log can give back: the run cannot go on after a restart."""
     session: NotRequired[Literal[True]]
@@ -141,6 +143,8 @@ class RunResumed(TypedDict):
     """After a restart: the time since the event before."""
     recovery: NotRequired[int]
     """After a restart: which recovery of this run it is, from 1."""
+    crashed: NotRequired[bool]
+    """After a restart: true if the process before was killed, or may have been; it did not stop cleanly."""
 
 
 @event("run.cancelling", run="cancelling")
@@ -151,9 +155,9 @@ class RunCancelling(TypedDict):
     """As given, or ``requested``, ``timeout``, ``budget``, ``parent``, ``shutdown``, ``disconnected``."""
     by: str | None
     error: NotRequired[ErrorData]
-    """If the run will fail and not be cancelled: a timeout, a budget."""
+    """If the run will fail and not be cancelled: a timeout, a budget, a crash loop."""
     because: NotRequired[str | None]
-    """The task that exceeded the budget."""
+    """The task that exceeded the budget, or that may have killed its process again and again."""
 
 
 class Totals(TypedDict):
@@ -185,6 +189,10 @@ class RunCompleted(Totals):
     """In place of larger outputs: ``GET /runs/{id}`` has them."""
     size: NotRequired[int]
     """The size of larger outputs, in bytes."""
+    typed_outputs: NotRequired[dict[str, Any] | None]
+    """Of a child run: the outputs that return annotations restore from JSON, with the hints as in ``task.completed``;
+    of a mapped task a list of ``[count, hints]``, where hints are ``false`` for plain JSON. ``"lost"`` in place of
+    hints: it is only shown. Null if that is more than 4 KiB. Since 0.2."""
 
 
 @event("run.failed", run="failed")

@@ -14,5 +14,7 @@ exceptions   how an exception gets to the other end
 In the worker's process:
 
 worker     runs bodies, and interrupts one that is cancelled
+bound      it ends with its engine
 pipe       its end of the pipe, and the line between a Context and its run
+seen       what a Context there shows of the run: it is sent when the body looks at it
 """

@@ -107,7 +107,7 @@ class ProcessJob:
         worker.send(("body", self.body_id, self._parcel))
 
     def on_message(self, kind: str, *rest: Any) -> None:
-        """Handles a message of the running body: ``begun``, ``progress``, ``say``, ``ask`` or ``drop``."""
+        """Handles a message of the running body: ``begun``, ``progress``, ``say``, ``ask``, ``drop`` or ``look``."""
         if kind == "begun":
             self._has_begun = True
             self._parcel = None  # it may be large
@@ -116,6 +116,8 @@ class ProcessJob:
                 self._pass_on_progress(*rest)
             elif kind == "drop":
                 self._drop(*rest)
+            elif kind == "look":
+                self._show(*rest)
             else:
                 self._call_voice(kind, *rest)
 
@@ -204,6 +206,22 @@ class ProcessJob:
         else:
             self._reply(question, None, ContextClosed(f"{self._who}: it was stopped before its answer", **self._ids))
 
+    def _show(self, question: int, part: str, name: str | None) -> None:
+        """The body looks at what its Context shows of the run: at one upstream, or at the whole input."""
+        attempt = self._work.attempt
+        if attempt is None:
+            return  # only a body with a Context can look
+        shown: Any = dict(attempt.input) if name is None else attempt.upstreams[name]
+        try:
+            packed, error = pickle.dumps(shown, pickle.HIGHEST_PROTOCOL), None
+        except BaseException as broken:  # any: it may come from a user's __reduce__
+            named = {f"ctx.{part}[{key!r}]": value for key, value in (shown if name is None else {name: shown}).items()}
+            packed, error = b"", pack_error(_not_sent(self._work, named, broken))
+            if is_from_signal(broken):
+                raise
+        if self._worker is not None:
+            self._worker.send(("answer", self.body_id, question, packed, error))
+
     def _reply(self, question: int, value: Any, error: BaseException | None) -> None:
         if self._worker is None or self._is_over:
             return
@@ -230,23 +248,29 @@ class ProcessJob:
 
 
 def _pickled(work: Work) -> bytes:
-    """The arguments and, for a body with a Context, its attempt; raises TypeError, which names the value."""
+    """The arguments and, for a body with a Context, its attempt; raises TypeError, which names the value.
+
+    Without the input of the run and the outputs of its upstreams, which are sent if the body looks at them (``seen``):
+    each child of a map would be sent the whole list.
+    """
     given, attempt = dict(work.arguments), work.attempt
-    seen: dict[str, dict[str, Any]] = {}
+    meta: dict[str, Any] = {}
+    upstreams: tuple[str, ...] = ()
     if attempt is not None:
-        seen = {part: dict(getattr(attempt, part)) for part in ("input", "meta", "upstreams")}
-        attempt = replace(attempt, **seen, resources={})
+        meta, upstreams = dict(attempt.meta), tuple(attempt.upstreams)
+        attempt = replace(attempt, input={}, meta=meta, upstreams={}, resources={})
     try:
-        return pickle.dumps((given, attempt), pickle.HIGHEST_PROTOCOL)
+        return pickle.dumps((given, attempt, upstreams), pickle.HIGHEST_PROTOCOL)
     except BaseException as error:  # any: it may come from a user's __reduce__
         if is_from_signal(error):
             raise
         named = {f"argument {name!r}": value for name, value in given.items()}
-        for part, values in seen.items():
-            named |= {f"ctx.{part}[{name!r}]": value for name, value in values.items()}
-        raise TypeError(
-            f"{_unpicklable(named)} of task {work.task_id} cannot be sent to a process: {text_of(error)}"
-        ) from error
+        named |= {f"ctx.meta[{name!r}]": value for name, value in meta.items()}
+        raise _not_sent(work, named, error) from error
+
+
+def _not_sent(work: Work, named: Mapping[str, Any], error: BaseException) -> TypeError:
+    return TypeError(f"{_unpicklable(named)} of task {work.task_id} cannot be sent to a process: {text_of(error)}")
 
 
 def _unpicklable(named: Mapping[str, Any]) -> str:

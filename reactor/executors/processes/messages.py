@@ -38,7 +38,7 @@ class Parcel:
     context: str | None
     """The parameter that takes the Context; None for a body without one."""
     values: bytes
-    """The pickled arguments and, for a body with a Context, its attempt."""
+    """The pickled arguments and, for a body with a Context, its attempt and the names of its upstreams."""
 
 
 def pack_message(message: PipeMessage) -> bytes:

@@ -23,7 +23,7 @@ from reactor.errors import ContextClosed
 from reactor.executors.processes.exceptions import text_of, unpack_error
 from reactor.executors.processes.messages import HEAD, PipeMessage, pack_message
 from reactor.ports.speech import Ask, Method
-from reactor.waiting import READY
+from reactor.waiting import NEXT_TURN, READY, turn_of
 
 A = TypeVar("A")
 
@@ -120,6 +120,8 @@ class PipeLine:
         self._questions = count()
         self._waiting: dict[int, tuple[_Answer, bool]] = {}
         """By question: where its answer goes, and whether a cancel may stand for the answer."""
+        self._looking: dict[int, _Held] = {}
+        """The same for looks at the run, which a cancel does not end: a body may look while it cleans up."""
         self._cancelled = False
         self._closed = False
         self.saw_cancel = False
@@ -135,7 +137,7 @@ class PipeLine:
 
     def say(self, method: Method[A], arguments: A) -> Awaitable[None]:
         self._block("say", method, arguments, may_be_cut=True)
-        return READY
+        return self._turn()
 
     def ask(self, method: Method[A], arguments: A) -> Any:
         loop = _running_loop()
@@ -154,11 +156,33 @@ class PipeLine:
         if not self._closed and not self._cancelled:
             self._pipe.send(("drop", self._body_id, question, place))
 
+    def look(self, part: str, name: str | None = None) -> Any:
+        """What the Context shows of the run and is not sent before: one upstream, or without a name the input."""
+        answer, question = _Held(), next(self._questions)
+        self._looking[question] = answer
+        try:
+            if self._closed:  # checked after it is registered, as in ``_expect``
+                raise self._error("its attempt has ended, what it looks at is not sent any more")
+            self._pipe.send(("look", self._body_id, question, part, name))
+            return answer.wait()
+        finally:
+            self._looking.pop(question, None)
+
     def progress(self, data: bytes) -> Awaitable[None]:
         if self._closed:
             raise self._error(_ENDED)
         self._pipe.progress(("progress", self._body_id, data))
-        return READY
+        return self._turn()
+
+    def refuse(self, error: Exception) -> Awaitable[Any]:
+        raise error  # it holds no loop but its own; the process of one that does not stop is ended
+
+    def _turn(self) -> Awaitable[None]:
+        """Lets the other tasks of an ``async def`` body run, and a cancel arrive."""
+        loop = _running_loop()
+        if loop is None:
+            return READY
+        return NEXT_TURN if self._cancelled else turn_of(loop)
 
     def _send(self, kind: str, question: int, method: Method[A], arguments: A) -> None:
         name = method.__name__
@@ -195,18 +219,17 @@ class PipeLine:
 
     def answer(self, question: int, value: bytes, error: bytes | None) -> None:
         """Passes on an answer of the engine; ``value`` and ``error`` are pickled."""
-        waiting = self._waiting.pop(question, None)
+        looking = self._looking.pop(question, None)
+        waiting, _ = self._waiting.pop(question, (looking, True))
         if waiting is None:
             return  # ``wake`` has answered it
         if error is not None:
-            waiting[0].settle(None, unpack_error(error))
+            waiting.settle(None, unpack_error(error))
             return
         try:
-            waiting[0].settle(pickle.loads(value), None)
+            waiting.settle(pickle.loads(value), None)
         except BaseException as broken:  # its class cannot be imported here, or its __setstate__ raises a SystemExit
-            waiting[0].settle(
-                None, TypeError(f"{self._who}: the answer cannot be read in its process: {text_of(broken)}")
-            )
+            waiting.settle(None, TypeError(f"{self._who}: the answer cannot be read in its process: {text_of(broken)}"))
 
     def cancel(self) -> None:
         """Makes ``cancelled`` true; ``wake`` wakes the threads."""
@@ -225,6 +248,9 @@ class PipeLine:
         self._closed = True
         self._pipe.flush_progress()
         self.wake("its attempt has ended")
+        for question in tuple(self._looking):
+            if (looking := self._looking.pop(question, None)) is not None:
+                looking.settle(None, self._error("its attempt has ended"))
 
     @property
     def _who(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import threading
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, Protocol, cast
 
 from reactor.executors.processes.job import ProcessJob
@@ -100,10 +102,17 @@ class SpawnedWorker(asyncio.Protocol):
         self._loop.call_later(LEAVE_SECONDS, self.kill)
 
     def kill(self) -> None:
-        """Ends it now."""
+        """Ends it now; in the middle of a body also what that has started."""
         self._is_leaving = self._is_to_be_killed = True
         if self.pid is not None and self._process is not None:
+            self._kill_group()
             self._process.kill()
+
+    def _kill_group(self) -> None:
+        """Ends what the body has started. What a body leaves behind at its end goes on."""
+        if self.job is not None and self._process is not None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def _end(self) -> None:
         """Ends this worker once the process has exited and its pipe is read to the end."""
@@ -164,6 +173,7 @@ class SpawnedWorker(asyncio.Protocol):
 
     def _exited(self, code: int) -> None:
         self._code = code
+        self._kill_group()  # the body may be tried again
         if not self._is_read_to_end:  # a process that the body started may hold the pipe open
             self._loop.call_later(LEAVE_SECONDS, self._stop_reading)
         self._end()
@@ -193,5 +203,11 @@ class SpawnedWorker(asyncio.Protocol):
 def _spawn(fd: int) -> subprocess.Popen[bytes]:
     """Starts a fresh interpreter. A fork would copy locks and file descriptors."""
     # -P, and sys.path inside the code: else a random.py in the working directory would be imported
-    code = f"import sys; sys.path[:] = {sys.path!r}; from reactor.executors.processes.worker import main; main({fd})"
-    return subprocess.Popen([sys.executable, "-P", "-c", code], pass_fds=[fd], close_fds=True, stdin=subprocess.DEVNULL)
+    begin = f"from reactor.executors.processes.worker import main; main({fd}, {os.getpid()})"
+    return subprocess.Popen(
+        [sys.executable, "-P", "-c", f"import sys; sys.path[:] = {sys.path!r}; {begin}"],
+        pass_fds=[fd],
+        close_fds=True,
+        stdin=subprocess.DEVNULL,
+        process_group=0,  # what a body starts is in it, unless it asks for a session of its own
+    )

@@ -24,13 +24,13 @@ from dataclasses import replace
 from queue import SimpleQueue
 from typing import Any
 
-from reactor.context.context import Context
 from reactor.definition.address import importing, load_file, resolve
 from reactor.errors import BodyCancelled
+from reactor.executors.processes.bound import end_with
 from reactor.executors.processes.exceptions import pack_error, text_of
 from reactor.executors.processes.messages import Parcel, PipeMessage
 from reactor.executors.processes.pipe import Pipe, PipeLine
-from reactor.ports.attempt import Attempt
+from reactor.executors.processes.seen import ProcessContext
 
 
 class Body:
@@ -85,11 +85,9 @@ class Body:
         parcel = self._parcel
         sys.path[:] = parcel.path
         function = resolve(parcel.address)
-        values = _Unpickler(parcel.values, parcel.main).load()
-        arguments: dict[str, Any] = values[0]
+        arguments, attempt, upstreams = _Unpickler(parcel.values, parcel.main).load()
         if parcel.context is not None:
-            attempt: Attempt = values[1]
-            arguments[parcel.context] = Context(attempt, self.line)
+            arguments[parcel.context] = ProcessContext(attempt, self.line, upstreams)
         if inspect.iscoroutinefunction(function):
             return self._run_async(function(**arguments))
         return function(**arguments)
@@ -157,7 +155,7 @@ class Worker:
             self._body.line.answer(*rest)
 
     def _on_signal(self, *_: object) -> None:
-        """Interrupts a cancelled body. Without a cancel the SIGTERM went to the whole process group: it is ignored."""
+        """Interrupts a cancelled body. Without a cancel the SIGTERM came from somebody else: it is ignored."""
         if self._body is not None:
             self._body.stop()
 
@@ -205,6 +203,7 @@ class _Unpickler(pickle.Unpickler):
         return super().find_class(module_name, global_name)
 
 
-def main(fd: int) -> None:
-    """What a new process runs. ``fd``: its end of the pipe."""
+def main(fd: int, engine: int) -> None:
+    """What a new process runs. ``fd``: its end of the pipe. ``engine``: the process id of its engine."""
+    end_with(engine)
     Worker(socket.socket(fileno=fd)).serve()

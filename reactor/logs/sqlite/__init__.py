@@ -3,6 +3,7 @@
 url          the options of a ``sqlite:`` URL
 log          ``SqliteLog``, which puts the other parts together
 lock         one process owns the file
+place        whether the file is still where its name says
 schema       its tables, and bringing an older file to this version
 connection   opening it, and a thread that works on one connection
 writer       commits windows, several runs in one transaction
@@ -11,4 +12,5 @@ whole        reads the windows of all runs, and which runs were deleted between 
 some         the same of some runs, whatever the log has of others
 beside       what is kept beside the events: cached outputs, checkpoints, answers
 retention    deletes runs and old events
+salvage/     copies what can be read of a damaged file into a new one
 """

@@ -116,3 +116,14 @@ def digest_key(connection: sqlite3.Connection) -> bytes:
     connection.execute("INSERT OR IGNORE INTO meta (name, value) VALUES (?, ?)", (_DIGEST_KEY, new))
     (kept,) = connection.execute("SELECT value FROM meta WHERE name = ?", (_DIGEST_KEY,)).fetchone()
     return bytes.fromhex(kept)
+
+
+# --- whether it can be written ---
+
+_PROBE: Final = "probe"
+
+
+def probe(connection: sqlite3.Connection) -> None:
+    """Writes as much as a window may have. A full disk often has room for a row."""
+    connection.execute("REPLACE INTO meta (name, value) VALUES (?, zeroblob(?))", (_PROBE, bounds.LOG_PROBE_BYTES))
+    connection.execute("DELETE FROM meta WHERE name = ?", (_PROBE,))

@@ -103,4 +103,27 @@ class ConnectionThread:
             job(connection)
 
     def _unavailable(self, error: sqlite3.Error) -> LogUnavailable:
-        return LogUnavailable(f"{self._path} cannot be read: {error}", path=str(self._path))
+        hint = recover_hint(error, self._path)
+        return LogUnavailable(f"{self._path} cannot be read: {error}{hint}", path=str(self._path))
+
+
+def cannot_be_used(error: sqlite3.Error, path: Path) -> str:
+    """Why a file cannot be opened, and what to do."""
+    return f"cannot be used as an event log: {error}{recover_hint(error, path)}"
+
+
+def recover_hint(error: sqlite3.Error, path: Path) -> str:
+    """What to do about a file that is damaged; nothing for another error."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return ""
+    return f"; `reactor recover {path}` copies what can be read of it into a new file"
+
+
+def with_hint(error: Exception, path: Path) -> Exception:
+    """An error of an append; where the file is damaged it names the file, and says what to do."""
+    if not isinstance(error, sqlite3.Error) or not (hint := recover_hint(error, path)):
+        return error
+    told = sqlite3.DatabaseError(f"{path}: {error}{hint}")
+    told.__cause__ = error
+    return told

@@ -1,57 +1,197 @@
-"""One process owns a log file: a lock beside it, which the operating system releases when the process ends."""
+"""One process owns a log file. The operating system releases the locks when the process ends, however it ends.
+
+Two locks, because each alone can be got round:
+
+- ``flock`` on ``<file>.lock``, which also holds the name of the owner. Whoever deletes that file, or reaches the log by
+  another path (a bind mount of the file), would lock another file.
+- A lock on one byte of the log itself, far behind the bytes that SQLite locks. It is a lock of an open file (``OFD``):
+  a POSIX lock would be dropped as soon as anybody in this process closes the log, and would not keep out a second log
+  in this process. Closing this descriptor drops the POSIX locks of SQLite, for the same reason: so it is opened before
+  SQLite opens the file, closed after SQLite has closed it, and not opened at all where this process owns the file.
+
+Both belong to the open file, which a forked child would share, and so keep when its parent is killed. So each child
+closes its copies first of all.
+"""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import struct
+import threading
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from reactor.errors import LogUnavailable
 
+_BYTE: Final = (2**62, 1)
+"""Where the byte is: its offset, and how many there are. A file grows to 2**48 bytes."""
+_BYTES_OF_SQLITE: Final = (2**30 + 2, 510)
+"""Those that SQLite locks as the last one that has the file open."""
+_NO_OPEN_FILE_LOCKS: Final = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+_TAKEN: Final = (errno.EAGAIN, errno.EACCES)
+
 
 class FileLock:
-    """An advisory lock on ``<file>.lock``. The file holds the owner's process id, for the error of the next process.
+    """The locks on a log, or with ``shared`` those of somebody who only reads it and keeps owners out meanwhile."""
 
-    Its descriptor is close-on-exec, so that a child process does not keep the lock.
-    """
-
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, shared: bool = False) -> None:
         self._path = path
-        real = path.resolve()  # links to one file share its lock
-        self._file = real.with_name(real.name + ".lock")
-        self._descriptor: int | None = None
+        self._name = path.absolute()  # stays the same file when the process changes its directory
+        self._shared = shared
+        self.file = self._name
+        """The log itself, behind all links, once the lock is held."""
+        self._beside: int | None = None
+        """The descriptor of ``<file>.lock``."""
+        self._inside: int | None = None
+        """The descriptor of the log."""
+
+    @property
+    def descriptor(self) -> int:
+        """Of the log, while the lock is held. Must not be closed: see above."""
+        assert self._inside is not None, "the lock is held"
+        return self._inside
 
     def acquire(self) -> None:
-        """Takes the lock; raises LogUnavailable, which names the owner, where another process has it."""
+        """Takes both locks, and makes the file where there is none.
+
+        Raises LogUnavailable where another process owns the log, with its name; and for a file with several names.
+        """
+        with _CHANGING:
+            self.file = self._name.resolve()  # links to one file share its lock
+            try:
+                self._take_beside()
+                self._take_inside()
+            except BaseException:
+                self._close()
+                raise
+            _HELD.add(self)
+
+    def release(self) -> None:
+        """Lets go of both. ``<file>.lock`` stays: without it two processes could lock two files of the same name."""
+        with _CHANGING:
+            _HELD.discard(self)
+            if self._beside is not None:
+                fcntl.flock(self._beside, fcntl.LOCK_UN)  # explicitly: a child that C code has forked keeps a copy
+            if self._inside is not None:
+                _lock_bytes(self._inside, fcntl.F_UNLCK, _BYTE)
+            self._close()
+
+    # --- beside the log ---
+
+    def _take_beside(self) -> None:
+        beside = self.file.with_name(self.file.name + ".lock")
+        if self._shared and not beside.exists():
+            return  # whoever only reads leaves nothing behind
+        self._beside = self._open(beside, os.O_RDONLY if self._shared else os.O_RDWR | os.O_CREAT)
         try:
-            descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        except OSError as error:
-            hint = "" if self._file.parent.is_dir() else "; create its folder first"
-            raise self._unavailable(f"cannot be opened: {error.strerror}{hint}") from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._beside, (fcntl.LOCK_SH if self._shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
-            owner = os.read(descriptor, 100).decode(errors="replace").strip() or "another process"
-            os.close(descriptor)
-            raise self._unavailable(
-                f"is in use by {owner}; one process owns a log: end that one, or use another file"
-            ) from None
+            raise self._in_use(os.pread(self._beside, 100, 0).decode(errors="replace").strip()) from None
         except OSError as error:  # a file system without locks
-            os.close(descriptor)
             raise self._unavailable(f"cannot be locked: {error.strerror}") from error
-        self._descriptor = descriptor
+        if self._shared:
+            return
         try:
-            os.ftruncate(descriptor, 0)
-            os.write(descriptor, f"process {os.getpid()}".encode())
+            os.ftruncate(self._beside, 0)
+            os.pwrite(self._beside, f"process {os.getpid()}".encode(), 0)
         except OSError:
             pass  # the disk is full: the lock holds, without the name of its owner
 
-    def release(self) -> None:
-        """Releases the lock. The file stays: without it two processes could lock two files of the same name."""
-        descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
-            fcntl.flock(descriptor, fcntl.LOCK_UN)  # explicitly: a child forked meanwhile has the descriptor too
-            os.close(descriptor)
+    # --- the log itself ---
+
+    def _take_inside(self) -> None:
+        try:
+            there = self.file.stat()
+        except FileNotFoundError:
+            there = None
+        if there is not None and any(lock.is_of(there) for lock in _HELD):
+            raise self._in_use(f"process {os.getpid()}")
+        self._inside = self._open(self.file, os.O_RDONLY if self._shared else os.O_RDWR | os.O_CREAT)
+        opened = os.fstat(self._inside)
+        if opened.st_nlink > 1:  # each name has write-ahead files of its own, and two owners would spoil the log
+            raise self._unavailable(
+                f"has {opened.st_nlink} names (hard links), and a log has one: delete the others, or make a copy"
+            )
+        try:
+            _lock_bytes(self._inside, fcntl.F_RDLCK if self._shared else fcntl.F_WRLCK, _BYTE)
+        except OSError as error:
+            if error.errno in _TAKEN:
+                raise self._in_use("") from None
+            raise self._unavailable(f"cannot be locked: {error.strerror}") from error
+        if not os.path.samestat(opened, self.file.stat()):
+            raise self._unavailable("was replaced while it was opened; try again")
+
+    def hold_back_sqlite(self) -> None:
+        """Keeps SQLite from tidying up when it closes the file: it would delete the write-ahead log by its name, and
+        where the file was moved, another log may have that name. Best effort: without locks of open files it does."""
+        if self._inside is not None and hasattr(fcntl, "F_OFD_SETLK"):
+            with suppress(OSError):
+                _lock_bytes(self._inside, fcntl.F_RDLCK, _BYTES_OF_SQLITE)
+
+    def is_of(self, there: os.stat_result) -> bool:
+        """Whether this lock is held on that file."""
+        return self._inside is not None and os.path.samestat(there, os.fstat(self._inside))
+
+    # --- both ---
+
+    def _open(self, file: Path, flags: int) -> int:
+        try:
+            return os.open(file, flags | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            hint = "" if file.parent.is_dir() else "; create its folder first"
+            raise self._unavailable(f"cannot be opened: {error.strerror}{hint}") from error
+
+    def _close(self) -> None:
+        for descriptor in (self._beside, self._inside):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._beside = self._inside = None
+
+    def close_in_child(self) -> None:
+        """In a process that was forked: the locks are its parent's."""
+        self._close()
+
+    def _in_use(self, owner: str) -> LogUnavailable:
+        return self._unavailable(
+            f"is in use by {owner or 'another process'}; one process owns a log: end that one, or use another file"
+        )
 
     def _unavailable(self, why: str) -> LogUnavailable:
         return LogUnavailable(f"{self._path} {why}", path=str(self._path))
+
+
+def _lock_bytes(descriptor: int, kind: int, bytes: tuple[int, int]) -> None:
+    """Sets or clears a lock on bytes of a file; raises OSError."""
+    start, length = bytes
+    command = getattr(fcntl, "F_OFD_SETLK", None)
+    try:
+        if command is not None:
+            # l_type, l_whence, l_start, l_len, l_pid
+            fcntl.fcntl(descriptor, command, struct.pack("hhqqi0q", kind, os.SEEK_SET, start, length, 0))
+            return
+    except OSError as error:
+        if error.errno not in _NO_OPEN_FILE_LOCKS:
+            raise
+    modes = {fcntl.F_RDLCK: fcntl.LOCK_SH, fcntl.F_WRLCK: fcntl.LOCK_EX, fcntl.F_UNLCK: fcntl.LOCK_UN}
+    fcntl.lockf(descriptor, modes[kind] | (0 if kind == fcntl.F_UNLCK else fcntl.LOCK_NB), length, start)
+
+
+# --- forks ---
+
+_HELD: Final[set[FileLock]] = set()
+"""The locks that this process holds."""
+_CHANGING: Final = threading.Lock()
+"""Held while a lock is taken or let go of, so that no child is forked in the middle of it."""
+
+
+def _after_fork_in_child() -> None:
+    for lock in _HELD:
+        lock.close_in_child()
+    _HELD.clear()
+    _CHANGING.release()
+
+
+os.register_at_fork(before=_CHANGING.acquire, after_in_parent=_CHANGING.release, after_in_child=_after_fork_in_child)

@@ -9,18 +9,19 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from reactor.bounds import APPEND_TIMEOUT_SECONDS
+from reactor.bounds import APPEND_TIMEOUT_SECONDS, LOG_LOOK_SECONDS
 from reactor.clock import SystemClock
 from reactor.errors import LogUnavailable
 from reactor.events.event import Event, Window
 from reactor.events.state import RunState
 from reactor.logs.sqlite import beside, queries, retention, some, whole
-from reactor.logs.sqlite.connection import ConnectionThread, connect
+from reactor.logs.sqlite.connection import ConnectionThread, cannot_be_used, connect
 from reactor.logs.sqlite.lock import FileLock
+from reactor.logs.sqlite.place import Place
 from reactor.logs.sqlite.retention import Retention
 from reactor.logs.sqlite.writer import Writer
 from reactor.ports.clock import Clock
@@ -62,6 +63,10 @@ class SqliteLog:
         self._was_opened = False
         self._clock: Clock = SystemClock()
         self._busy_seconds = APPEND_TIMEOUT_SECONDS
+        self._place: Place | None = None
+        self._looking: asyncio.TimerHandle | None = None
+        self._trouble: str | None = None
+        self._told: Callable[[LogUnavailable | None], None] = lambda error: None
 
     # --- life ---
 
@@ -69,6 +74,11 @@ class SqliteLog:
         """Runs grow old by this clock. A foreign lock on the file is waited for ``append_timeout`` seconds."""
         self._clock = clock
         self._busy_seconds = append_timeout
+
+    def when_troubled(self, told: Callable[[LogUnavailable | None], None]) -> None:
+        """``told(error)`` is called when the open file is found to be moved, deleted or replaced, and ``told(None)``
+        when it is back. It is looked at before each commit, and once in ``bounds.LOG_LOOK_SECONDS``."""
+        self._told = told
 
     async def open(self) -> None:
         loop = asyncio.get_running_loop()
@@ -80,15 +90,17 @@ class SqliteLog:
         try:
             writing = self._connect()
             reading = self._connect()
+            self._place = Place(self.path, self._lock)
         except BaseException as error:
             self._lock.release()
             if isinstance(error, sqlite3.Error):
-                raise self._unavailable(f"cannot be used as an event log: {error}") from error
+                raise self._unavailable(cannot_be_used(error, self.path)) from error
             raise
         reading.execute("PRAGMA query_only = ON")
-        self._writer = Writer(loop, writing, self.path)
+        self._writer = Writer(loop, writing, self.path, self._place, self._on_trouble)
         self._reader = ConnectionThread(loop, reading, "reader", self.path)
         self._was_opened = True
+        self._look_later()
         if self._retention.is_limited:
             await self.expire()
 
@@ -98,13 +110,40 @@ class SqliteLog:
         if writer is None or reader is None:
             return
         self._writer = self._reader = None
+        if self._looking is not None:
+            self._looking.cancel()
         # one after the other: the last connection that closes moves everything into the one file
         await reader.stop()
+        if self._place is not None and not self._place.is_ours:
+            self._lock.hold_back_sqlite()
         await writer.stop()
         self._lock.release()
 
     def _connect(self) -> sqlite3.Connection:
-        return connect(self._file, synchronous=self._synchronous, path=self.path, busy_seconds=self._busy_seconds)
+        file = self._lock.file
+        return connect(file, synchronous=self._synchronous, path=self.path, busy_seconds=self._busy_seconds)
+
+    # --- whether the file is still there ---
+
+    def _look_later(self) -> None:
+        # by the loop, and not by the clock of the engine: a file is in no virtual time
+        self._looking = asyncio.get_running_loop().call_later(LOG_LOOK_SECONDS, self._look)
+
+    def _look(self) -> None:
+        if self._writer is not None:
+            self._writer.look().add_done_callback(self._on_look)
+
+    def _on_look(self, looked: asyncio.Future[None]) -> None:
+        error = looked.exception() if not looked.cancelled() else None
+        if error is None or isinstance(error, LogUnavailable):
+            self._on_trouble(error)
+        if self._writer is not None:
+            self._look_later()
+
+    def _on_trouble(self, error: LogUnavailable | None) -> None:
+        before, self._trouble = self._trouble, None if error is None else str(error)
+        if self._trouble != before:
+            self._told(error)
 
     @property
     def _writing(self) -> Writer:
@@ -214,6 +253,10 @@ class SqliteLog:
 
     async def digest_key(self) -> bytes:
         return await self._writing.ask(beside.digest_key)
+
+    async def probe(self) -> None:
+        """Writes ``bounds.LOG_PROBE_BYTES`` into the file, and takes them away. Raises LogUnavailable."""
+        await self._writing.probe()
 
     # --- retention ---
 

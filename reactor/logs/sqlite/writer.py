@@ -10,13 +10,17 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from reactor.errors import LogUnavailable
 from reactor.events.event import Event, Window
 from reactor.events.state import RUN_ENDED, RUN_STATUS, run_status
 from reactor.logs.records import INDEXED, parent_of, settled_child
-from reactor.logs.sqlite.connection import ConnectionThread
+from reactor.logs.sqlite import beside
+from reactor.logs.sqlite.connection import ConnectionThread, with_hint
+from reactor.logs.sqlite.place import Place
 
 
 class _Append(NamedTuple):
@@ -41,9 +45,21 @@ class _Tail(NamedTuple):
 class Writer(ConnectionThread):
     """The only thread that changes the file. It batches the appends that wait, and does other jobs between batches."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, connection: sqlite3.Connection, path: Path) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        connection: sqlite3.Connection,
+        path: Path,
+        place: Place,
+        troubled: Callable[[LogUnavailable], None],
+    ) -> None:
+        self._place = place
+        self._troubled = troubled
+        """Called on the loop where a window was refused because the file has gone."""
         self._tails: dict[tuple[str, str], _Tail] = {}
         """Of open runs, by tenant and run id. Used by the thread only."""
+        self._damage: Exception | None = None
+        """What the last window met, where that was a damaged page. Used by the thread only."""
         super().__init__(loop, connection, "writer", path)
 
     def append(self, run_id: str, window: Window, tenant: str) -> asyncio.Future[int]:
@@ -56,12 +72,34 @@ class Writer(ConnectionThread):
             if isinstance(outcome, int):
                 future.set_result(outcome)
             else:
-                future.set_exception(outcome)
+                future.set_exception(with_hint(outcome, self._path))
 
         self._queue.put(_Append(run_id, tenant, window, settle))
         return future
 
+    def look(self) -> asyncio.Future[None]:
+        """Fails with LogUnavailable where the file is not where it was."""
+        return self.ask(self._look)
+
+    def probe(self) -> asyncio.Future[None]:
+        """Writes something that nobody reads. Fails where that fails, and after a window that met a damaged page."""
+        return self.ask(self._probe)
+
     # --- in the thread ---
+
+    def _probe(self, connection: sqlite3.Connection) -> None:
+        if self._damage is not None:  # what is written elsewhere in the file says nothing of that page
+            raise self._damage
+        beside.probe(connection)
+
+    def _look(self, connection: sqlite3.Connection) -> None:
+        try:
+            self._place.check()
+        except LogUnavailable:
+            if not self._place.is_cut:  # whoever opens a file that was moved finds no write-ahead log beside it
+                with suppress(sqlite3.Error):  # of a file system that is read-only: the trouble is told anyway
+                    connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            raise
 
     def _work(self, connection: sqlite3.Connection) -> None:
         batch: list[_Append] = []
@@ -84,8 +122,10 @@ class Writer(ConnectionThread):
         done = self._transaction(connection, batch)
         if isinstance(done, list):
             outcomes: list[int | Exception] = [*done]
-        elif len(batch) == 1 or _is_busy(done):
+        elif len(batch) == 1 or _is_busy(done) or isinstance(done, LogUnavailable):
             outcomes = [done] * len(batch)
+            if isinstance(done, LogUnavailable):
+                self.call_on_loop(lambda: self._troubled(done))
         else:
             alone = (self._transaction(connection, [append]) for append in batch)
             outcomes = [done if isinstance(done, Exception) else done[0] for done in alone]
@@ -96,17 +136,21 @@ class Writer(ConnectionThread):
         try:
             if connection.in_transaction:  # an earlier rollback failed as well
                 connection.execute("ROLLBACK")
+            self._place.check_again()
             connection.execute("BEGIN IMMEDIATE")
             positions = [self._insert(connection, append) for append in batch]
             connection.execute("COMMIT")
         except Exception as error:
             self._tails.clear()  # it may hold what was not committed
+            if with_hint(error, self._path) is not error:
+                self._damage = error
             try:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
             except sqlite3.Error:
                 pass  # for the same reason as the commit; the next BEGIN tells whether the connection works again
             return error
+        self._damage = None
         return positions
 
     def _insert(self, connection: sqlite3.Connection, append: _Append) -> int:

@@ -187,7 +187,7 @@ async def test_odd_bytes_in_a_header_are_refused_or_mean_nothing(target: Target,
     [
         ("Host: evil.example", 400),
         ("Host: localhost", 400),
-        (AUTHORIZATION, 401),
+        pytest.param(AUTHORIZATION, 401, id="a key"),
         ("Authorization: Basic eDp5", 401),
         ("Last-Event-ID: 2", 400),
         ("Idempotency-Key: b", 400),
@@ -290,13 +290,26 @@ async def test_a_body_over_the_limit_is_refused_before_it_is_read(target: Target
 
 
 @pytest.mark.parametrize(
-    "body", [b"{", b"\x00", b"\xff", b"[" * 100_000, b'{"a":' * 50_000, b"1e999", b'"\\ud800"', b"NaN"]
+    "body",
+    [
+        b"{",
+        b"\x00",
+        b"\xff",
+        b"[" * 10_000,
+        b'{"a":' * 10_000,
+        b"[" * 100_000,
+        b'{"a":' * 50_000,
+        b"1e999",
+        b'"\\ud800"',
+        b"NaN",
+    ],
 )
 @pytest.mark.parametrize(("method", "path"), BODIES)
 async def test_a_body_that_is_no_json_is_refused(target: Target, method: str, path: str, body: bytes) -> None:
     before = await target.runs()
     answer = await target.send(method, path, "Content-Type: application/json", body=body)
-    assert answer.status in (400, 422)
+    # so many values are not even decoded
+    assert answer.status in ((413,) if len(body) >= 100_000 else (400, 422))
     assert INTERNAL.search(answer.body) is None, answer.body
     assert await target.runs() == before
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -249,7 +249,7 @@ def own_routes(app: web.Application, engine: Engine) -> None:
 
 
 @asynccontextmanager
-async def world() -> AsyncGenerator[World]:
+async def world(allowed_hosts: Sequence[str] = ()) -> AsyncGenerator[World]:
     """The server, while it runs."""
     log = CountingLog()
     engine = Engine(log, grace=0.0, tools=[upper])
@@ -265,7 +265,7 @@ async def world() -> AsyncGenerator[World]:
         caps=Caps(connects_per_second=None, starts_per_second_per_principal=None, emits_per_second=None),
     )  # fmt: skip
     app = web.Application(middlewares=[reactor_web.problems])
-    reactor_web.mount(app, engine, [small_workflow(), asking, nested], guard=guard)
+    reactor_web.mount(app, engine, [small_workflow(), asking, nested], guard=guard, allowed_hosts=allowed_hosts)
     own_routes(app, engine)
     listening = TestServer(app, host="127.0.0.1")
     await listening.start_server(shutdown_timeout=CLOSE_SECONDS)

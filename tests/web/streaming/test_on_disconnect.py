@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web as aiohttp_web
+from aiohttp.test_utils import TestServer
+from reactivex import operators as ops
 
 import reactor_web
 from reactor import Engine, Event, Run
 from reactor.testing import read_all
-from tests.helpers.runs import full_log, wait_until
+from reactor_web.streaming.streams import STREAMS
+from tests.helpers.runs import full_log, wait_for_event, wait_until
 from tests.helpers.server import Gates, Serve, Server, Stream, gated_workflow
 
 
@@ -63,6 +67,56 @@ async def test_a_client_that_goes_cancels_the_run_where_it_asked_for_that(
     assert cancelling.data == {"reason": "disconnected", "by": "127.0.0.1"}
     assert events[-1].data["reason"] == "disconnected"
     await runner.cleanup()
+
+
+WAITING = {
+    "get": "/api/v1/runs/r/events?await_run=60&on_disconnect=cancel",
+    "lines": "/api/v1/runs/r/events?await_run=60&on_disconnect=cancel",
+    "tree": "/api/v1/runs/r/events?await_run=60&on_disconnect=cancel&children=1",
+    "folding": "/api/v1/runs/r/events?await_run=60&on_disconnect=cancel&dialect=agents",
+    "view": "/api/v1/runs/r/events?await_run=60&on_disconnect=cancel&view=types",
+    "socket": "/api/v1/runs/r/ws?await_run=60&on_disconnect=cancel",
+    "route": "/own/r",
+    "matching route": "/own/r/of/me",
+}
+"""Streams that are opened before their run has started."""
+
+
+@pytest.mark.parametrize("way", WAITING)
+async def test_a_client_that_waited_for_its_run_cancels_it_when_it_goes(
+    server: Server, client: aiohttp.ClientSession, way: str
+) -> None:
+    """``await_run`` with ``on_disconnect=cancel``, in every form of the stream: the run that came is the client's."""
+    views = {"types": lambda events: events.pipe(ops.map(lambda event: (event.seq, event.type, {})))}
+    app = reactor_web.create_app(server.engine, views=views)
+    own: dict[str, Any] = {"await_run": 60, "on_disconnect": "cancel"}
+    reactor_web.add_stream(app, "/own/{id}", server.engine, **own)
+    reactor_web.add_stream(app, "/own/{id}/of/{user}", server.engine, match=["user"], **own)
+    async with TestServer(app) as site:
+        url = site.make_url(WAITING[way])
+        accept = "application/x-ndjson" if way == "lines" else "text/event-stream"
+        asked = client.ws_connect(url) if way == "socket" else client.get(url, headers={"Accept": accept})
+        async with asked:
+            await wait_until(lambda: len(app[STREAMS]) == 1)
+            run = await server.engine.start("gated", run_id="r", meta={"user": "me"})
+            await wait_for_event(run, "task.started")
+        await client.close()
+        events = await full_log(server.engine, run)
+    assert events[-1].type == "run.cancelled"
+    assert events[-1].data["reason"] == "disconnected"
+
+
+async def test_a_client_that_goes_before_its_run_comes_cancels_nothing(
+    server: Server, client: aiohttp.ClientSession
+) -> None:
+    """The run that somebody starts later is not this client's."""
+    async with Stream(client.get(f"{server.url}/runs/r/events?await_run=60&on_disconnect=cancel")) as stream:
+        await stream.response.content.readany()
+    await client.close()
+    await wait_until(lambda: not len(server.streams))
+    await server.start("gated", run_id="r")
+    server.gates.open()
+    assert (await full_log(server.engine, await server.engine.get("r")))[-1].type == "run.completed"
 
 
 @pytest.mark.parametrize("how", ["get", "post"])

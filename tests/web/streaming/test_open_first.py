@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 
+import pytest
+
 from reactor import Context, Workflow
 from tests.helpers.server import Server, event_ids
 
@@ -77,3 +79,27 @@ async def test_tail_begins_near_the_end_and_logs_stand_before_a_snapshot(server:
     assert ids == sorted(ids)
     async with server.events(run_id, "?tail=1&logs=4&snapshot=1&after=60") as stream:
         assert (await stream.all())[:-1] == everything[60:]
+
+
+@pytest.mark.parametrize(("lines", "size"), [(3, 10), (60, 40_000)])
+async def test_logs_are_the_last_ones_however_large_the_events_are(server: Server, lines: int, size: int) -> None:
+    """One read of the log ends at so many bytes: ``logs=n`` reads on, before a snapshot as before a tail."""
+    flow = Workflow("talky")
+
+    @flow.task
+    async def talky(ctx: Context) -> None:
+        for number in range(lines):
+            await ctx.log.info(f"line {number}", text="x" * size)
+            await ctx.emit("step.made", {"text": "y" * size})
+
+    server.engine.register(flow)
+    run_id = (await server.start("talky"))["run_id"]
+    await (await server.engine.get(run_id)).ended()
+    names = [f"line {number}" for number in range(lines)]
+    for wanted in (1, 7, 50, 5_000):
+        # the last five events: a step.made, the last line, its step.made, the ends of task and run
+        for query, expected in (("snapshot=1", names[-wanted:]), ("tail=5", names[:-1][-wanted:] + names[-1:])):
+            async with server.events(run_id, f"?{query}&logs={wanted}") as stream:
+                frames = [frame for frame in await stream.all() if frame.event == "log.created"]
+            assert [json.loads(frame.data)["data"]["message"] for frame in frames] == expected, (query, wanted)
+            assert [int(frame.id) for frame in frames] == sorted({int(frame.id) for frame in frames})

@@ -197,6 +197,35 @@ def test_a_second_signal_ends_the_command_although_a_thread_is_stuck(tmp_path: P
     end(process)
 
 
+HOLDS = """
+import time
+from pathlib import Path
+from reactor import Workflow
+
+flow = Workflow("holds")
+
+
+@flow.task
+async def hold(folder: str):
+    (Path(folder) / "begun").touch()
+    while True: time.sleep(0.1)
+"""
+
+
+def test_a_second_signal_ends_the_command_although_a_body_holds_the_loop(tmp_path: Path) -> None:
+    """Nobody could be told of the first one; the second one says where the loop is held."""
+    file = tmp_path / "holds.py"
+    file.write_text(HOLDS)
+    process = start_reactor("run", file, f"folder={tmp_path}", "--json")
+    wait_for(tmp_path / "begun")
+    process.send_signal(signal.SIGINT)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=9)
+    assert process.returncode == 130
+    assert err == f"reactor: ended at once; the event loop was held by hold ({file}, line 12)\n"
+
+
 def test_watch_follows_a_served_run_and_exits_with_its_result(server: tuple[str, Started], tmp_path: Path) -> None:
     """Live over HTTP, from the first event; a run that failed is exit code 1; a run that was seen is seen again."""
     url, _ = server

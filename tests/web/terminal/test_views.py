@@ -543,7 +543,7 @@ def test_a_run_with_very_many_child_runs_keeps_no_tasks_of_those_that_ended():
     assert open_one.state.tasks.keys() == {"ask"}
 
 
-def test_the_state_of_very_many_child_runs_comes_in_parts_that_a_view_puts_together():
+async def test_the_state_of_very_many_child_runs_comes_in_parts_that_a_view_puts_together():
     """No part is larger than an event may be, and none of the child runs is lost."""
     events = a_family()[:2]
     for n in range(2_000):
@@ -551,7 +551,7 @@ def test_the_state_of_very_many_child_runs_comes_in_parts_that_a_view_puts_toget
         events.append(of_run("r", n + 3, "child.started", data, "ask"))
     state = replay("r", events)
     feed = Feed("r", MemoryLog(), SystemClock())
-    frames = Parser().feed(encode_state(feed, state, find("native")))
+    frames = Parser().feed(await encode_state(feed, state, find("native")))
     assert len(frames) > 5
     assert max(len(frame.data) for frame in frames) <= MAX_EVENT_BYTES
     family = Family("r")

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from reactor.errors import UnknownRun
 from reactor.events.event import Message, Notice
 from reactor.events.fold import evolve
+from reactor.events.parts import put_together
 from reactor.events.state import RunState
 from reactor.events.vocabulary import RunStatus
 from reactor.requests import RUN_STATUSES
@@ -174,17 +175,8 @@ class _Reading:
 
     def _take_state(self, data: dict[str, Any]) -> None:
         part, parts = data.get("part", 1), data.get("parts", 1)
-        if part == 1:
-            self._parts = {"tasks": {}, "children": {}}
-        held = self._parts
-        self._parts = {
-            **data,
-            "tasks": {**held["tasks"], **data.get("tasks", {})},
-            "children": {**held["children"], **data.get("children", {})},
-        }
+        self._parts = data if part == 1 else put_together(self._parts, data)
         if part == parts:
-            if not self._parts["children"]:
-                del self._parts["children"]
             self._run.adopt(self._parts)
             self._position = max(self._position, self._parts["seq"])
             self._parts = {}

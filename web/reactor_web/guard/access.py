@@ -28,6 +28,7 @@ from reactor_web.guard.seen import SEEN, Seen
 from reactor_web.http.keys import ENGINE
 from reactor_web.http.middleware import only_looks
 from reactor_web.http.problems import Problem
+from reactor_web.http.read_buffer import release_read_buffer
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 H = TypeVar("H", bound=Callable[..., Any])
@@ -109,6 +110,7 @@ async def let_in(request: web.Request, need: Need, guard: Guard, engine: Engine)
 
     Afterwards the request has its admission, and what its principal sees.
     """
+    release_read_buffer(request.transport)  # now, not with the stream: a large body makes the buffers behind it large
     ticket = take_ticket(request)
     check_host(request)
     _check_once(request)

@@ -21,6 +21,7 @@ from reactor_web.guard.caps import Limited
 from reactor_web.http.keys import SERVING
 from reactor_web.http.negotiation import asks_for
 from reactor_web.http.passing import HEADERS, OWN
+from reactor_web.http.sending import PacedResponse
 
 CLIENT_HEADER: Final = "Reactor-Client"
 """Sent by the clients of this project, which see a status and ``Retry-After``."""
@@ -64,7 +65,7 @@ def limited_stream(
     else:
         # no blank line: ``retry`` counts as soon as it is read, and some clients report an event without data
         body = b": %b\nretry: %d\n" % (code.encode(), retry_ms)
-    response = web.Response(body=body, headers={**HEADERS, **OWN, "Content-Type": EVENT_STREAM})
+    response = PacedResponse(body=body, headers={**HEADERS, **OWN, "Content-Type": EVENT_STREAM})
     response.force_close()
     return response
 

@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 
 from aiohttp import web
 
-from reactor.clock import sleep
+from reactor.clock import patiently, sleep
 from reactor.events.timing import unix_seconds
 from reactor.logger import get_logger
 from reactor.ports.clock import Clock
@@ -131,7 +131,7 @@ class Watch:
             return
         admission.reviewed = self._now()
         try:
-            async with asyncio.timeout(REVIEW_PATIENCE_SECONDS):
+            with patiently(REVIEW_PATIENCE_SECONDS):
                 answer = ask(copy_of(asked))
                 principal = await answer if isawaitable(answer) else answer
                 is_same = principal is not None and _is_same(principal, admission.principal)

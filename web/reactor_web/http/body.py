@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
 import orjson
 from aiohttp import web
 
+from reactor.clock import patiently
 from reactor.definition.names import did_you_mean
 from reactor.events.values import json_kind
 from reactor_web import bounds
+from reactor_web.http.decoding import decode_body
 from reactor_web.http.problems import Problem
+from reactor_web.http.sending import PacedResponse
 
 Kind = type | tuple[type, ...]
 
@@ -31,7 +33,7 @@ _NAMES: Final[Mapping[Kind, str]] = {
 }
 
 
-class NoBody(web.Response):
+class NoBody(PacedResponse):
     """A response that has no body: 204, or the answer to a HEAD.
 
     aiohttp fails when a middleware of the host asks it to compress nothing.
@@ -41,9 +43,9 @@ class NoBody(web.Response):
         """Does nothing."""
 
 
-def json_response(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+def json_response(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> PacedResponse:
     """A response with ``body`` as JSON."""
-    return web.Response(
+    return PacedResponse(
         status=status, body=orjson.dumps(body), content_type="application/json", headers=dict(headers or {})
     )
 
@@ -51,19 +53,16 @@ def json_response(body: Any, status: int = 200, headers: Mapping[str, str] | Non
 async def read_body(request: web.Request) -> bytes:
     """The bytes of the body, as many as the application allows. Raises Problem 408 where they do not come in time."""
     try:
-        async with asyncio.timeout(bounds.BODY_SECONDS):
+        with patiently(bounds.BODY_SECONDS):
             return await request.read()
     except TimeoutError:
         raise Problem(408, f"the body of the request has not come within {bounds.BODY_SECONDS:g} seconds") from None
 
 
 async def any_body(request: web.Request) -> object:
-    """The body as JSON of any kind; an empty one is an empty object. Raises Problem 400."""
+    """The body as JSON of any kind; an empty one is an empty object. Raises Problem 400 and 413."""
     raw = await read_body(request)
-    try:
-        return orjson.loads(raw) if raw.strip() else {}
-    except orjson.JSONDecodeError as error:
-        raise Problem(400, f"the body is not JSON: {error}") from error
+    return await decode_body(raw, request.client_max_size) if raw.strip() else {}
 
 
 async def json_body(request: web.Request, members: Mapping[str, Kind]) -> dict[str, Any]:

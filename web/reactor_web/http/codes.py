@@ -151,7 +151,7 @@ _OTHER_LIMITS: Final[Mapping[str, Code]] = {
         "send the next one when a reply has come.", "nothing: the bound is no setting.",
     ),
     "body-too-large": Code(
-        "The body is too large", 413, "The body of this request is above what the server reads.",
+        "The body is too large", 413, "The body of this request has more bytes or JSON values than the server reads.",
         "send less: give a large input as a reference, and split lists of events.",
         "`client_max_size` of the application.",
     ),
@@ -162,6 +162,21 @@ _OTHER_LIMITS: Final[Mapping[str, Code]] = {
         "come back when `Retry-After` says, with `Last-Event-ID`. Ask for a ticket for each stream.",
         "nothing, unless it is often so: then somebody may have copied an URL with a ticket in it.",
         "the stream that this ticket has opened is still open",
+    ),
+}  # fmt: skip
+
+_OF_THE_LOG: Final[Mapping[str, Code]] = {
+    "log-unavailable": Code(
+        "The log is unavailable", 503,
+        "The event log of this server fails: its disk is full, its file is damaged, or was moved or deleted while the "
+        "server ran. Runs that were open are lost in this process; what was published of them is in the log, and they "
+        "go on from there as soon as the log answers again.",
+        "wait as long as `Retry-After` says, then ask again. A start with an `Idempotency-Key`, or with `PUT`, may be "
+        "sent again as it was.",
+        "the log lines of the server say which file and what is wrong; `reason` in the answer of `/readyz` is one word "
+        "for it where there is one: `moved`, `replaced`, `cut`, `incomplete` (a file beside it is gone) or "
+        "`read-only`. Move the file back, or start the server again. Of a damaged file `reactor recover` copies what "
+        "can be read.",
     ),
 }  # fmt: skip
 
@@ -243,6 +258,7 @@ CODES: Final[Mapping[str, Code]] = {
     **_CAPS_OF_STREAMS,
     **_CAPS_OF_RUNS,
     **_OTHER_LIMITS,
+    **_OF_THE_LOG,
     **_WHO_ASKS,
     **_FROM_WHERE,
 }

@@ -19,5 +19,15 @@ CREDENTIALS: Final = web.AppKey("reactor_credentials", bool)
 SERVING: Final = web.AppKey("reactor_serving", Serving)
 """What the mount has set for its streams."""
 
+
+class Room:
+    """Whether a server has room for more connections."""
+
+    is_full = False
+
+
+ROOM: Final = web.AppKey("reactor_room", Room)
+"""Of an application that ``reactor serve`` serves."""
+
 OWN_ROUTE: Final[Any] = web.RequestKey("reactor_own_route", bool) if hasattr(web, "RequestKey") else "reactor_own_route"
 """The member that a request to a route of one's own has."""

@@ -15,6 +15,7 @@ from reactor.operators.select import InvalidPattern
 from reactor_web.http.codes import CODES
 from reactor_web.http.middleware import only_looks
 from reactor_web.http.prefix import page_of
+from reactor_web.http.sending import PacedResponse, may_be_sent
 
 logger = get_logger("reactor.web")
 
@@ -78,6 +79,8 @@ TITLES: Final = {
 _ENDS: Final = ("too-many-connects",)
 """After this refusal, and after 401, the connection ends: thousands may be refused, and each that stays open keeps a
 handler that waits for another request."""
+LOG_UNAVAILABLE: Final = "log-unavailable"
+TOO_MUCH_UNREAD: Final = "clients have not read yet what this server has sent them, and it keeps no more: ask again"
 LOG_FAILS: Final = "the log of this server fails; its own log has the details"
 """What a client is told in place of the words of a disk or a database."""
 BROKEN: Final = "something is broken here; the server's log has the details"
@@ -113,7 +116,7 @@ def document_of(error: Exception) -> dict[str, Any] | None:
     if known is None:
         return None
     if _is_of_log(error):
-        return problem_document(STATUS[known], LOG_FAILS, error=known.__name__)
+        return problem_document(STATUS[known], LOG_FAILS, error=known.__name__, code=LOG_UNAVAILABLE)
     ids = {"error": known.__name__} | {name: value for name, value in vars(error).items() if value is not None}
     if "status" in ids:  # the run's status; in a problem document ``status`` is HTTP's
         ids["run_status"] = ids.pop("status")
@@ -140,7 +143,7 @@ def respond_with(document: dict[str, Any], request: web.Request | None = None) -
     if request is not None:
         document = with_type(document, request)
     # ``display_json``: the members are a host's own, or what a client has sent, and may be no JSON
-    response = web.Response(
+    response = PacedResponse(
         status=document["status"], body=display_json(document), content_type="application/problem+json"
     )
     response.headers.update(_headers_of(document))
@@ -183,8 +186,20 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     ``mount`` adds it to the routes, unless the application has it for all of its handlers. An error that is a bug is
     logged with its traceback; the client gets status 500 without it.
     """
+    response = await _answered(request, handler)
+    if "Content-Encoding" in request.headers and not request.content.is_eof():
+        # aiohttp would read the rest of the body to throw it away, and of 1 MiB a gigabyte may come out, in one go
+        response.force_close()
+        request.content.feed_eof()
+    return response
+
+
+async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
-        return await handler(request)
+        response = await handler(request)
+        if may_be_sent(request, response):
+            return response
+        return problem_response(503, TOO_MUCH_UNREAD)
     except web.RequestPayloadError as error:
         return problem_response(400, f"the body cannot be read: {error}")
     except web.HTTPException as error:
@@ -194,7 +209,11 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     except Exception as error:
         document = document_of(error)
         if _is_of_log(error):
-            logger.warning("a request met a log that fails", method=request.method, path=request.path, exc_info=error)
+            known = isinstance(error, errors.LogUnavailable)  # its sentence is enough
+            logger.warning(
+                "a request met a log that fails", method=request.method, path=request.path,
+                error=str(error) if known else None, exc_info=None if known else error,
+            )  # fmt: skip
         if document is None:
             logger.error("bug in a handler", method=request.method, path=request.path, exc_info=error)
             document = problem_document(500, BROKEN)

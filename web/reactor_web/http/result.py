@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
+
 from reactor.ports.log import RunRecord
 from reactor.runs.run import Run
+from reactor.stream.moment import moment_of
 
 
 def summary(run: Run) -> dict[str, Any]:
@@ -26,7 +29,7 @@ async def full(run: Run, not_recovered: str | None = None) -> dict[str, Any]:
 
     ``not_recovered`` says why nobody in this process goes on with an open run.
     """
-    body = run.state.to_dict()
+    body = await moment_of(run.feed)
     started = await run.beginning()
     if started:
         body |= {"input": started["input"], "graph": started["tasks"]}
@@ -37,7 +40,7 @@ async def full(run: Run, not_recovered: str | None = None) -> dict[str, Any]:
         if last is not None:
             body |= {name: value for name, value in last.data.items() if name not in ("outputs_ref", "size")}
         if run.status == "completed":
-            body["outputs"] = await run.shown_outputs()
+            body["outputs"] = orjson.Fragment(await run.outputs_json())  # it may be large, and is JSON already
     return body
 
 

@@ -5,8 +5,7 @@
  */
 export function initialState(runId: string): RunState;
 /**
- * The state that a `run.state` describes; it may come in several parts, of which the first says all but the tasks and
- * children of the others.
+ * The state that a `run.state` describes. It may come in several parts, each of which is laid onto those before.
  * @param {RunState | undefined} state that of the parts before; changed
  * @param {any} data of the next part
  * @returns {RunState}

@@ -26,17 +26,35 @@ export function initialState(runId) {
 }
 
 /**
- * The state that a `run.state` describes; it may come in several parts, of which the first says all but the tasks and
- * children of the others.
+ * The state that a `run.state` describes. It may come in several parts, each of which is laid onto those before.
  * @param {RunState | undefined} state that of the parts before; changed
  * @param {any} data of the next part
  * @returns {RunState}
  */
 export function addSnapshot(state, { part = 1, parts, progress, tasks, children, ...data }) {
-  const whole = state && part > 1 ? state : { ...initialState(data.run_id), ...data };
-  Object.assign(whole.tasks, tasks);
-  if (children) whole.children = Object.assign(whole.children ?? { __proto__: null }, children);
+  const whole = state && part > 1 ? putTogether(state, data) : { ...initialState(data.run_id), ...data };
+  putTogether(whole.tasks, tasks ?? {});
+  if (children) whole.children = putTogether(whole.children ?? { __proto__: null }, children);
   return whole;
+}
+
+/**
+ * What there is, with the next part laid onto it: an object member by member, `{"3": …}` onto item 3 of a list or as
+ * the next one, `{"+": …}` at the end of a text; anything else takes its place.
+ * @param {any} held changed
+ * @param {any} part
+ * @returns {any}
+ */
+function putTogether(held, part) {
+  if (Object(part) !== part || Array.isArray(part)) return part;
+  if (typeof held === "string" && part["+"] !== undefined) return held + part["+"];
+  if (Object(held) !== held) return part;
+  for (const name of Object.keys(part)) {
+    const value = Object.hasOwn(held, name) ? putTogether(held[name], part[name]) : part[name];
+    // set like any other member, whatever its name
+    Object.defineProperty(held, name, { value, writable: true, enumerable: true, configurable: true });
+  }
+  return held;
 }
 
 /**

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -90,6 +91,7 @@ async def _send(chat: _Chat, request: web.Request) -> web.StreamResponse:
     (guard_site if request.content_type == "text/plain" else guard_change)(request)
     body = await json_of(request)
     turn = read_turn(chat.path, body)
+    await asyncio.sleep(0)  # its digest of a large body has taken long enough
     options = StreamOptions(**chat.settings)
     run_id, run = await _find_run(engine_of(request), turn)
     if run is None:

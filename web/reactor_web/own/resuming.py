@@ -9,7 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from reactor.context.forms import problem_of
+import orjson
+
+from reactor.bounds import MAX_INLINE_BYTES
+from reactor.context.checking import problem_of
 from reactor.errors import EventTooLarge, InvalidValue, ReactorError, RunEnded, RunEnding, TaskEnded, WrongQuestion
 from reactor.events.exact import is_same_json
 from reactor.events.state import TaskState
@@ -38,11 +41,20 @@ async def answer(run: Run, resumes: Sequence[Resume], by: str | None) -> bool:
     for id, resume in wanted.items():
         if id not in asked:
             await _check_repeat(run, resume)
-        elif resume.status == "resolved" and (problem := problem_of(asked[id].schema, resume.payload)) is not None:
-            raise Refused(f"the payload for interrupt {id} does not fit: {problem}", "invalid_payload")
+        elif resume.status == "resolved":
+            await _check_payload(asked[id], resume)
     # all at once: between two answers nothing else is written to the log
     await asyncio.gather(*[_carry_out(run, asked[id], resume, by) for id, resume in fresh.items()])
     return bool(fresh)
+
+
+async def _check_payload(question: Question, resume: Resume) -> None:
+    """Raises Refused for a payload that is too large, which is seen at once, and for one that does not fit."""
+    id = resume.interrupt_id
+    if len(orjson.dumps(resume.payload)) > MAX_INLINE_BYTES:
+        raise Refused(f"the payload for interrupt {id} is above {MAX_INLINE_BYTES:,} bytes", "payload_too_large")
+    if (problem := await problem_of(question.schema, resume.payload)) is not None:
+        raise Refused(f"the payload for interrupt {id} does not fit: {problem}", "invalid_payload")
 
 
 def _by_id(resumes: Sequence[Resume]) -> dict[str, Resume]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from functools import partial
 from typing import Any, Unpack
 
-import orjson
 from aiohttp import web
 
 from reactor.engine import Engine
@@ -19,6 +17,7 @@ from reactor_web.guard.hosts import guard_change
 from reactor_web.guard.seen import engine_of
 from reactor_web.http.body import json_response, read_body
 from reactor_web.http.command import carry_out
+from reactor_web.http.decoding import decode_body
 from reactor_web.http.idempotency import idempotency_key
 from reactor_web.http.negotiation import asks_for
 from reactor_web.http.problems import Problem
@@ -31,7 +30,6 @@ from reactor_web.own.route import STARTS, add_route, value_of
 from reactor_web.own.start import AnswerKind, Begin, Start, check_answer, check_start, start_run
 from reactor_web.routes.starting import ends_within, location_of, start_once
 from reactor_web.streaming.stream import stream_to
-from reactor_web.streaming.streams import streams_of
 
 
 def add_start(
@@ -120,7 +118,7 @@ async def _start(route: _Route, request: web.Request) -> web.StreamResponse:
         return await stream_to(request, run, options, may_hand_over=True, headers=headers)
     if kind == "created":
         return json_response(summary(run), 201, headers)
-    if not await ends_within(run, None, streams_of(request).closing):
+    if not await ends_within(request, run, None):
         raise Problem(503, f"the server is closing; the run {run.id} goes on when it is back", run_id=run.id)
     return await batch_response(run, find(options.dialect, options.own), headers)
 
@@ -139,10 +137,5 @@ async def _started(route: _Route, request: web.Request, start: Start) -> Run:
 
 
 async def json_of(request: web.Request) -> Any:
-    """The JSON of a request, whatever it is; ``{}`` for none. In a thread where it is large."""
-    raw = await read_body(request)
-    try:
-        load = asyncio.to_thread(orjson.loads, raw) if len(raw) > 100_000 else None
-        return orjson.loads(raw or b"{}") if load is None else await load
-    except orjson.JSONDecodeError as error:
-        raise Problem(400, f"the body is not JSON: {error}") from error
+    """The JSON of a request, whatever it is; ``{}`` for none. Raises Problem 400 and 413."""
+    return await decode_body(await read_body(request) or b"{}", request.client_max_size)

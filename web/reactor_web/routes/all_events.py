@@ -19,7 +19,7 @@ from reactor_web.http.negotiation import must_choose
 from reactor_web.http.parameters import one
 from reactor_web.http.problems import Problem
 from reactor_web.http.query import OF_A_POSITION_PAGE, OF_POSITIONS, StreamOptions, page_options
-from reactor_web.routes.events import FORMS, answer_page, count_page, options_of, wait_of
+from reactor_web.routes.events import FORMS, answer_page, count_page, options_of, read_page
 from reactor_web.routes.methods import chooses_form
 from reactor_web.streaming.forms.page import PAGES
 from reactor_web.streaming.forms.position_page import PositionPageReader
@@ -52,8 +52,8 @@ async def follow_all(request: web.Request) -> web.StreamResponse:
     wanted = page_options(selected.rest, request.headers.get("Last-Event-ID"), names)
     await count_page(request, wanted)
     events = _events(request, selected, wanted.stream)
-    page = await PositionPageReader(events, wanted, streams_of(request).closing).read(wait_of(request, wanted))
-    return answer_page(request, form, page)
+    reader = PositionPageReader(events, wanted, streams_of(request).closing)
+    return answer_page(request, form, await read_page(request, reader, wanted))
 
 
 class _Selected(NamedTuple):

@@ -20,6 +20,7 @@ from reactor_web.guard.access import public
 from reactor_web.http.body import NoBody
 from reactor_web.http.negotiation import encoding, must_choose
 from reactor_web.http.problems import Problem
+from reactor_web.http.sending import PacedResponse
 from reactor_web.routes.methods import chooses_form
 
 FOLDER: Final = "javascript"
@@ -48,7 +49,7 @@ class ClientFile(NamedTuple):
     """Of its content."""
 
 
-class _Sent(web.Response):
+class _Sent(PacedResponse):
     """A response whose coding is chosen already."""
 
     def enable_compression(self, force: object = None, strategy: int | None = None) -> None:

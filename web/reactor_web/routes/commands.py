@@ -24,6 +24,7 @@ from reactor_web.http.command import carry_out
 from reactor_web.http.idempotency import Claim, digest_of, idempotency_key
 from reactor_web.http.problems import Problem
 from reactor_web.http.result import summary
+from reactor_web.http.sending import PacedResponse
 from reactor_web.routes.starting import location_of, start_once
 
 T = TypeVar("T")
@@ -186,7 +187,7 @@ async def send_input(request: web.Request) -> web.Response:
     claim = Claim(await digest_of(request, given.engine.digest_key), run.id, run.feed.last_seq)
     once = repeats_of(given.engine).once(idempotency, claim, act, scope=given.run_id)
     done = await carry_out_send(given.engine, run, once)
-    return web.Response(status=202, text=done.body, content_type="application/json")
+    return PacedResponse(status=202, text=done.body, content_type="application/json")
 
 
 async def _was_received(run: Run, task: str, value: Any, key: str | None, after: int) -> bool:
@@ -221,7 +222,7 @@ async def retry_run(request: web.Request) -> web.Response:
 
     done = await start_once(request, key, start, wanted, lambda: engine.get(old))
     location = {"Location": location_of(request, done.run_id)}
-    return web.Response(status=202, text=done.body, content_type="application/json", headers=location)
+    return PacedResponse(status=202, text=done.body, content_type="application/json", headers=location)
 
 
 async def _given(request: web.Request, name: str) -> Given:

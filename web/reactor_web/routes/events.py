@@ -25,6 +25,7 @@ from reactor_web.guard.admission import admission_of, count_stream, count_waitin
 from reactor_web.guard.principal import Scope
 from reactor_web.guard.seen import engine_of
 from reactor_web.http.keys import SERVING
+from reactor_web.http.leaving import leaving
 from reactor_web.http.negotiation import must_choose
 from reactor_web.http.parameters import Query, flag, one
 from reactor_web.http.problems import Problem
@@ -36,6 +37,7 @@ from reactor_web.http.query import (
     page_options,
     stream_options,
 )
+from reactor_web.http.sending import PacedResponse
 from reactor_web.routes.methods import chooses_form
 from reactor_web.streaming.forms.page import PAGES, Page, PageReader
 from reactor_web.streaming.forms.position_page import PositionPageReader
@@ -132,17 +134,26 @@ async def send_page(request: web.Request, form: str) -> web.Response:
         await count_page(request, wanted)
         run = await _run_for_page(request, wanted.stream.await_run)
         reader = PageReader(run.feed, wanted.stream, wanted.limit, closing)
-    return answer_page(request, form, await reader.read(wait_of(request, wanted)))
+    return answer_page(request, form, await read_page(request, reader, wanted))
 
 
-def wait_of(request: web.Request, wanted: PageOptions) -> float:
+async def read_page(request: web.Request, reader: PageReader | PositionPageReader, wanted: PageOptions) -> Page:
+    """The page that a request asks for. One that waits, waits no longer than its client."""
+    wait = _wait_of(request, wanted)
+    if not wait:
+        return await reader.read(0.0)
+    with leaving(request) as gone:
+        return await reader.read(wait, gone)
+
+
+def _wait_of(request: web.Request, wanted: PageOptions) -> float:
     """How long a page may wait for something. A HEAD never waits."""
     return 0.0 if request.method == "HEAD" else wanted.wait
 
 
 async def count_page(request: web.Request, wanted: PageOptions) -> None:
     """Counts a page that may wait as what it is instead of, a stream. Raises Limited."""
-    if wait_of(request, wanted):
+    if _wait_of(request, wanted):
         await count_stream(request, request.match_info.get("id", ""))
 
 
@@ -156,7 +167,7 @@ def answer_page(request: web.Request, form: str, page: Page) -> web.Response:
         following += tenant_query(request).items()
         url = request.rel_url.with_query([*following, ("after", str(page.cursor))])
         headers["Link"] = f'<{url}>; rel="next"'
-    return web.Response(body=PAGES[form](page), content_type=form, headers=headers)
+    return PacedResponse(body=PAGES[form](page), content_type=form, headers=headers)
 
 
 _ONCE: Final = ("after", "tail", "snapshot", "await_run")
@@ -174,7 +185,8 @@ async def _run_for_page(request: web.Request, seconds: float) -> Run:
         return await engine.get(run_id)
     except UnknownRun:
         await count_waiting(request, pending)
-        await asyncio.wait({pending, closing}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        with leaving(request) as gone:
+            await asyncio.wait({pending, closing, gone}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if pending.done():
             return pending.result()
         raise

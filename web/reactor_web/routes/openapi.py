@@ -6,6 +6,7 @@ from aiohttp import web
 
 from reactor_web.guard.access import public
 from reactor_web.http.body import json_response
+from reactor_web.http.sending import PacedResponse
 from reactor_web.openapi.document import document
 from reactor_web.openapi.page import PAGE
 from reactor_web.routes.methods import chooses_form
@@ -28,4 +29,4 @@ async def get_page(request: web.Request) -> web.Response:
     """A page that shows the document."""
     policy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'"
     headers = {"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
-    return web.Response(text=PAGE, content_type="text/html", headers=headers)
+    return PacedResponse(text=PAGE, content_type="text/html", headers=headers)

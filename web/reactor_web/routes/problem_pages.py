@@ -14,6 +14,7 @@ from reactor_web.http.codes import CODES, Code
 from reactor_web.http.negotiation import must_choose
 from reactor_web.http.prefix import PROBLEM_ROUTE
 from reactor_web.http.problems import Problem
+from reactor_web.http.sending import PacedResponse
 from reactor_web.routes.methods import chooses_form
 
 _PLAIN: Final = "text/plain"
@@ -80,4 +81,4 @@ def _page(title: str, body: str) -> web.Response:
 
 
 def _respond(media_type: str, text: str) -> web.Response:
-    return web.Response(text=text, content_type=media_type, charset="utf-8", headers=_HEADERS)
+    return PacedResponse(text=text, content_type=media_type, charset="utf-8", headers=_HEADERS)

@@ -22,10 +22,12 @@ from reactor_web.guard.principal import Scope
 from reactor_web.guard.seen import Seen, engine_of
 from reactor_web.http.body import ANYTHING, BOOLEAN, NUMBER, OBJECT, STRING, NoBody, json_body, json_response, read_body
 from reactor_web.http.command import carry_out
+from reactor_web.http.decoding import check_values
 from reactor_web.http.parameters import one
 from reactor_web.http.problems import Problem
 from reactor_web.http.query import StreamOptions, page_size
 from reactor_web.http.result import full, listed
+from reactor_web.http.sending import PacedResponse
 from reactor_web.routes.methods import chooses_form
 from reactor_web.routes.starting import answer_start, check_start, session_starter, starter
 from reactor_web.streaming.streams import streams_of
@@ -85,8 +87,9 @@ async def get_run(request: web.Request) -> web.Response:
     if dialect != "native":
         return await _shown(request, dialect)
     run = await _run(request)
-    body = await full(run, engine.not_recovered.get(run.id))
-    return json_response({**body, "tree": [below.to_dict() for below in await engine.tree(run.id)]})
+    tree = [below.to_dict() for below in await engine.tree(run.id)]
+    # the outputs last: as objects they take several times their bytes, and nobody must wait while they are there
+    return json_response({**await full(run, engine.not_recovered.get(run.id)), "tree": tree})
 
 
 async def _shown(request: web.Request, name: str) -> web.Response:
@@ -106,7 +109,7 @@ async def _shown(request: web.Request, name: str) -> web.Response:
 async def get_output(request: web.Request) -> web.Response:
     """The output of one task in full."""
     run = await _run(request)
-    return web.Response(body=await run.output(request.match_info["task"]), content_type="application/json")
+    return PacedResponse(body=await run.output(request.match_info["task"]), content_type="application/json")
 
 
 async def _run(request: web.Request) -> Run:
@@ -123,6 +126,7 @@ async def start_plan(request: web.Request) -> web.StreamResponse:
     engine = engine_of(request)
     answer = check_start(request)
     raw = await read_body(request)
+    check_values(raw, request.client_max_size)
     try:
         # in a thread: a large document takes half a second, and checks of a tool's own types take what they take
         document, workflow = await asyncio.to_thread(_load_plan, raw, engine)

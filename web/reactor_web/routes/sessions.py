@@ -19,6 +19,7 @@ from reactor_web.http.command import carry_out
 from reactor_web.http.idempotency import Claim, digest_of, idempotency_key
 from reactor_web.http.problems import Problem
 from reactor_web.http.result import summary
+from reactor_web.http.sending import PacedResponse
 
 
 def routes() -> list[web.RouteDef]:
@@ -64,4 +65,4 @@ async def close(request: web.Request) -> web.Response:
         return json_response(summary(await carry_out(act(None, False))), 202)
     claim = Claim(await digest_of(request, engine_of(request).digest_key), run.id, run.feed.last_seq)
     done = await carry_out(repeats_of(engine_of(request)).once(key, claim, act, scope=run.id))
-    return web.Response(status=202, text=done.body, content_type="application/json")
+    return PacedResponse(status=202, text=done.body, content_type="application/json")

@@ -46,12 +46,13 @@ async def open_socket(request: web.Request) -> web.StreamResponse:
     client = Client(request, options, request.match_info["id"])
 
     async def serve(run: Run | Awaitable[Run]) -> web.StreamResponse:
+        client.run = run if isinstance(run, Run) else None
         try:
             return await serve_socket(
                 request, client, partial(deliver_to, request, run, client), partial(_carry_out, request)
             )
         finally:
-            cancel_if_gone(request, run, client)
+            cancel_if_gone(request, client)
 
     return await with_run(request, options.await_run, serve)
 

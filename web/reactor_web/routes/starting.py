@@ -25,11 +25,13 @@ from reactor_web.http.body import json_response
 from reactor_web.http.command import carry_out
 from reactor_web.http.idempotency import Claim, digest_of, idempotency_key
 from reactor_web.http.keys import OWN_ROUTE
+from reactor_web.http.leaving import leaving
 from reactor_web.http.negotiation import asks_for, must_choose, prefer_wait
 from reactor_web.http.prefix import API_PREFIX
 from reactor_web.http.problems import Problem
 from reactor_web.http.query import StreamOptions
 from reactor_web.http.result import full, summary
+from reactor_web.http.sending import PacedResponse
 from reactor_web.routes.events import STREAM_FORMS, options_of
 from reactor_web.streaming.stream import stream_to
 from reactor_web.streaming.streams import streams_of
@@ -112,7 +114,7 @@ async def answer_start(request: web.Request, answer: Answer, start: Start, run_i
     if answer.wait is None:
         return json_response(summary(run), status, headers)
     headers["Preference-Applied"] = f"wait={answer.wait:g}"
-    if not await ends_within(run, answer.wait, streams_of(request).closing):
+    if not await ends_within(request, run, answer.wait):
         status = 202
     return json_response(await full(run), status, headers)
 
@@ -142,7 +144,7 @@ async def start_once(
 
 def _of_claim(request: web.Request, done: Claim) -> web.Response:
     headers = {"Location": location_of(request, done.run_id)}
-    return web.Response(status=201, text=done.body, content_type="application/json", headers=headers)
+    return PacedResponse(status=201, text=done.body, content_type="application/json", headers=headers)
 
 
 def location_of(request: web.Request, run_id: str) -> str:
@@ -154,11 +156,16 @@ def location_of(request: web.Request, run_id: str) -> str:
     return "" if prefix is None else str(URL(f"{prefix}/runs/{run_id}").with_query(tenant_query(request)))
 
 
-async def ends_within(run: Run, seconds: float | None, closing: asyncio.Event) -> bool:
-    """Whether the run ends in time (None: however long it takes). Waits no longer when the server closes."""
-    ended, closes = asyncio.ensure_future(run.ended()), asyncio.ensure_future(closing.wait())
+async def ends_within(request: web.Request, run: Run, seconds: float | None) -> bool:
+    """Whether the run ends in time (None: however long it takes).
+
+    Waits no longer when the server closes, or when the client has gone.
+    """
+    ended = asyncio.ensure_future(run.ended())
+    closes = asyncio.ensure_future(streams_of(request).closing.wait())
     try:
-        await asyncio.wait({ended, closes}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        with leaving(request) as gone:
+            await asyncio.wait({ended, closes, gone}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         return ended.done() and ended.exception() is None
     finally:
         ended.cancel()

@@ -13,12 +13,13 @@ from reactor_web.guard.admission import count_stream
 from reactor_web.http.body import NoBody
 from reactor_web.http.passing import HEADERS, OWN
 from reactor_web.http.query import StreamOptions
+from reactor_web.http.sending import unread_of_loop
 from reactor_web.streaming.connection.client import GONE, Client
 from reactor_web.streaming.connection.compress import coding_for
 from reactor_web.streaming.connection.direct import transport_of
 from reactor_web.streaming.connection.event_stream import EventStream
 from reactor_web.streaming.connection.wire import Wire
-from reactor_web.streaming.streams import STREAMS, streams_of
+from reactor_web.streaming.streams import STREAMS, Streams, streams_of
 
 logger = get_logger("reactor.web")
 
@@ -74,8 +75,14 @@ async def respond(
         client.abort("error")  # not a problem document, which the client would read as part of the stream
     finally:
         if client.on_wake is None:
-            streams.remove(client)
+            _leave(client, streams)
     return response
+
+
+def _leave(client: Client, streams: Streams) -> None:
+    """The stream is written, but its client must read the rest, too."""
+    streams.remove(client)
+    unread_of_loop().touch(client.transport)
 
 
 def _may_still_be_answered(request: web.Request) -> bool:

@@ -11,13 +11,13 @@ import asyncio
 from collections.abc import Awaitable, Mapping
 from functools import partial
 from inspect import isawaitable
-from math import inf
 from typing import Any, Unpack, overload
 
 from aiohttp import web
 from reactivex import Observable
 
-from reactor.clock import SystemClock
+from reactor.bounds import READ_BYTES
+from reactor.clock import Patience, SystemClock
 from reactor.errors import ReactorError, UnknownRun
 from reactor.events.event import Notice
 from reactor.events.values import named
@@ -134,6 +134,7 @@ async def stream_to(
     cancels = options.on_disconnect == "cancel"
     run_id = run.id if isinstance(run, Run) else run_id or request.match_info.get("id", "")
     client = Client(request, options, run_id)
+    client.run = run if isinstance(run, Run) else None
     if options.children:
         deliver = partial(_deliver_tree, request, run, client)
     else:
@@ -141,7 +142,7 @@ async def stream_to(
     try:
         return await respond(request, client, deliver, headers)
     finally:
-        cancel_if_gone(request, run, client)
+        cancel_if_gone(request, client)
 
 
 def check_stream(request: web.Request, options: StreamOptions) -> None:
@@ -159,10 +160,10 @@ def check_tree(request: web.Request) -> None:
         raise Problem(400, "the log of this server does not keep the order of several runs: leave out children=1")
 
 
-def cancel_if_gone(request: web.Request, run: Run | Awaitable[Run], client: Client) -> None:
+def cancel_if_gone(request: web.Request, client: Client) -> None:
     """Cancels the run if its client has gone before the end, and asked for that."""
-    if client.options.on_disconnect == "cancel" and client.closing == GONE and isinstance(run, Run):
-        streams_of(request).spawn(_cancel(run, request))
+    if client.options.on_disconnect == "cancel" and client.closing == GONE and client.run is not None:
+        streams_of(request).spawn(_cancel(client.run, request))
 
 
 def deliver_to(request: web.Request, run: Run | Awaitable[Run], client: Client, wire: Wire) -> Awaitable[bool]:
@@ -241,7 +242,7 @@ async def _open(
     await wire.write(dialect.connected(client.run_id) if isinstance(dialect, Opens) else wire.comment)
     if isinstance(run, Run):
         feed = run.feed
-        position, opening = await _opening(feed, options, dialect)
+        position = await _write_opening(feed, options, dialect, wire)
     else:
         if isinstance(dialect, Opens) and options.after is None:
             await wire.write(dialect.opening(dialect.begin(None, "fresh")[0], client.run_id, 0))
@@ -250,11 +251,9 @@ async def _open(
             return None
         feed = started.feed
         # the run is younger than the cursor, which therefore is not one of this run
-        position, opening = 0, b""
+        position = 0
         if options.after:
-            opening = _ahead(feed, options.after, dialect)
-    if opening:
-        await wire.write(opening)
+            await wire.write(_ahead(feed, options.after, dialect))
     if options.view is None and not dialect.info.folds:
         return Follower(feed, client, wire, channels, position)
     follower = ViewFollower(feed, client, wire, channels, position)
@@ -275,18 +274,18 @@ async def _wait_for_start(pending: Awaitable[Run], run_id: str, client: Client, 
     waiting.add_done_callback(lambda _: client.wake())
     loop, beats, dialect = asyncio.get_running_loop(), 0, options.find_dialect()
     state = dialect.waiting(run_id) if isinstance(dialect, Waits) else dialect.begin(None, "resume")[0]
-    until = loop.time() + options.await_run
+    until, over = loop.time() + options.heartbeat, asyncio.Event()
+    patience = Patience(SystemClock(), options.await_run, _wake_over, over, client)
     try:
-        while not waiting.done() and client.closing is None and loop.time() < until:
-            left, period = until - loop.time(), options.heartbeat or inf
+        while not waiting.done() and client.closing is None and not over.is_set():
             try:
-                await asyncio.wait_for(client.wait(), min(left, period))
+                await asyncio.wait_for(client.wait(), max(0.0, until - loop.time()) if options.heartbeat else None)
             except TimeoutError:
-                if period < left:
-                    beats += 1
-                    await wire.write(dialect.heartbeat(state, beats, SystemClock().now().decode()))
+                until, beats = loop.time() + options.heartbeat, beats + 1
+                await wire.write(dialect.heartbeat(state, beats, SystemClock().now().decode()))
         if waiting.done():
-            return waiting.result()
+            client.run = waiting.result()
+            return client.run
     except UnknownRun:
         pass  # it has started, but is not the one that the request is about
     except asyncio.CancelledError:
@@ -295,8 +294,14 @@ async def _wait_for_start(pending: Awaitable[Run], run_id: str, client: Client, 
         raise
     finally:
         waiting.cancel()
+        patience.cancel()
     await _close_unstarted(run_id, client, wire)
     return None
+
+
+def _wake_over(over: asyncio.Event, client: Client) -> None:
+    over.set()
+    client.wake()
 
 
 async def _close_unstarted(run_id: str, client: Client, wire: Wire) -> None:
@@ -311,22 +316,32 @@ async def _close_unstarted(run_id: str, client: Client, wire: Wire) -> None:
         await wire.write(dialect.end(state, End(closing)))
 
 
-async def _opening(feed: Feed, options: StreamOptions, dialect: Dialect) -> tuple[int, bytes]:
-    """The position the stream begins at, and the frames before its first event: none of them for a resume."""
+async def _write_opening(feed: Feed, options: StreamOptions, dialect: Dialect, wire: Wire) -> int:
+    """Writes the frames before the first event, for a resume none; returns the position the stream begins at."""
     if options.after is not None:
         if dialect.info.counted:
-            return 0, b""  # its follower finds the event that so many frames end in
-        return (0, _ahead(feed, options.after, dialect)) if options.after > feed.last_seq else (options.after, b"")
+            return 0  # its follower finds the event that so many frames end in
+        if options.after <= feed.last_seq:
+            return options.after
+        await wire.write(_ahead(feed, options.after, dialect))
+        return 0
     _, opening = dialect.begin(await run_started(feed) if dialect.info.folds else None, "fresh")
     position, state = 0, b""
     if options.snapshot:
-        position, state = state_frames(feed, dialect)
+        position, state = await state_frames(feed, dialect)
     elif options.tail is not None:
         # the last event tells the end in a dialect that folds: whoever comes later than it must see it
         least = int(dialect.info.folds and feed.closed == "end")
         position = max(0, feed.last_seq - max(options.tail, least))
     # ids only grow: the log lines come before the state, which is newer
-    return position, opening + await last_logs(feed, options.logs, position, dialect) + state
+    async for lines in last_logs(feed, options.logs, position, dialect):
+        opening += lines
+        if len(opening) > READ_BYTES:
+            await wire.write(opening)
+            opening = b""
+    if opening + state:
+        await wire.write(opening + state)
+    return position
 
 
 def _ahead(feed: Feed, cursor: int, dialect: Dialect) -> bytes:

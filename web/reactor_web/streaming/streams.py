@@ -10,9 +10,12 @@ from weakref import WeakKeyDictionary
 
 from aiohttp import web
 
+from reactor.clock import Patience, SystemClock, without_standstill
 from reactor.listeners import Listeners, Stall
 from reactor.logger import get_logger
 from reactor_web.bounds import CHECK_SECONDS, CLOSING_SECONDS, SEND_TIMEOUT_SECONDS
+from reactor_web.http.leaving import hung_up
+from reactor_web.http.read_buffer import release_read_buffer
 from reactor_web.streaming.connection.client import GONE, Client
 from reactor_web.streaming.pipeline.channels import Channels
 
@@ -33,6 +36,8 @@ class Streams:
         self.closing = asyncio.Event()
         self._clients: set[Client] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+        """When the timer rings, by the loop's time."""
         self._emptied: asyncio.Future[None] | None = None
         self._spawned: set[asyncio.Task[None]] = set()
         """The loop itself holds tasks by weak references only."""
@@ -50,13 +55,19 @@ class Streams:
 
     def add(self, client: Client) -> None:
         self._clients.add(client)
+        release_read_buffer(client.transport)
         if client.admission is not None:
             client.admission.opened(client.close)
         self._note_opened(client)
         if self.closing.is_set():
             client.close("shutdown")
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(CHECK_SECONDS, self._check)
+            self._check_in(CHECK_SECONDS)
+
+    def _check_in(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._due = loop.time() + seconds
+        self._timer = loop.call_later(seconds, self._check)
 
     def _note_opened(self, client: Client) -> None:
         if logger.isEnabledFor(logging.INFO):  # there may be thousands at once, after a restart
@@ -114,7 +125,7 @@ class Streams:
         if self._clients:
             loop = asyncio.get_running_loop()
             self._emptied = loop.create_future()
-            aborting = loop.call_later(CLOSING_SECONDS, self._abort_all)
+            aborting = Patience(SystemClock(), CLOSING_SECONDS, self._abort_all)
             try:
                 await self._emptied
             finally:
@@ -132,6 +143,10 @@ class Streams:
         """
         now, aborted = asyncio.get_running_loop().time(), 0
         for client in self:
+            if client.writing_since is not None:
+                client.writing_since = without_standstill(client.writing_since, self._due, now)
+        deaf = hung_up(client.transport for client in self if client.on_wake is None)
+        for client in self:
             if aborted == ABORTS_AT_ONCE:
                 break
             if client.writing_since is not None and now - client.writing_since > SEND_TIMEOUT_SECONDS:
@@ -139,12 +154,11 @@ class Streams:
                 client.abort("stalled")
                 for listeners in self._listeners:
                     listeners.stalled(Stall("client", now - client.writing_since, client.run_id))
-            elif client.is_gone:
+            elif client.is_gone or client.transport in deaf:
                 client.close(GONE)
             elif client.is_server_closing:
                 client.close("shutdown")
-        wait = CHECK_SECONDS if aborted < ABORTS_AT_ONCE else NEXT_ABORTS_SECONDS
-        self._timer = asyncio.get_running_loop().call_later(wait, self._check)
+        self._check_in(CHECK_SECONDS if aborted < ABORTS_AT_ONCE else NEXT_ABORTS_SECONDS)
 
 
 STREAMS: Final = web.AppKey("reactor_streams", Streams)

@@ -4,9 +4,11 @@ cli         the commands and their options
 guarding    who may ask a server: the guard that the flags of `reactor serve` say
 given       what was given: files, inputs and values, or a sentence that refuses them
 keys        `reactor keys`: adds, lists and revokes keys
+recover     `reactor recover`: copies what can be read of a damaged log
 load        finds the workflow of FILE[:WORKFLOW], or of a plan
 remote      asks a server for something
 serve       one server process from start to drain
+accepting   accepts connections, as long as there are descriptors for them
 arrivals    connections that have asked nothing yet
 memory      what is given back to the system after many streams
 turns       the loop of a server, which does a little at a time
@@ -16,6 +18,7 @@ family      the states of a run and of those below it
 tree        a state as a tree of tasks
 lines       an event as one line
 log_lines   log lines go to stderr, for people or as JSON
+seldom      what strangers can cause is not written without end
 stdout      stdout is for what was asked for
 signals     Ctrl-C and SIGTERM cancel the run that is shown
 """

@@ -1,4 +1,4 @@
-"""The command ``reactor``: run, serve, watch, send, graph, keys.
+"""The command ``reactor``: run, serve, watch, send, graph, recover, keys.
 
 Exit codes: 0 the run completed, 1 it failed, 3 it was cancelled (also by Ctrl-C or SIGTERM), 4 its stream ended before
 it did; 2 the command could not be carried out. 130 and 143: SIGINT or SIGTERM ended the process at once, because it was
@@ -27,6 +27,7 @@ from reactor.errors import LogLost, LogUnavailable, ReactorError, RunEnded, Task
 from reactor.events.event import Event, Message
 from reactor.events.values import short_repr
 from reactor.logs.schemes import SCHEMES
+from reactor.run_once import run_on_own_loop
 from reactor.runs.run import Run
 from reactor_web.client.errors import StreamRefused, StreamUnavailable, scheme_hint
 from reactor_web.terminal import keys
@@ -51,6 +52,7 @@ from reactor_web.terminal.guarding import (
 from reactor_web.terminal.lines import printable
 from reactor_web.terminal.load import workflows_beside
 from reactor_web.terminal.log_lines import Format, Level, log_others_to_stderr, log_to_stderr
+from reactor_web.terminal.recover import recover_command
 from reactor_web.terminal.remote import CommandRefused, post_command
 from reactor_web.terminal.serve import serve
 from reactor_web.terminal.signals import cancel_on_signals
@@ -66,6 +68,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,  # a local may be a key; earlier versions of typer show them
 )
 app.add_typer(keys.commands, name="keys")
+app.command("recover")(recover_command)
 
 Store = Annotated[str, typer.Option(help=f"Event log: {' or '.join(scheme.form for scheme in SCHEMES.values())}")]
 Json = Annotated[bool, typer.Option("--json", help="One event a line, as JSON.")]
@@ -304,9 +307,9 @@ def _view(*, json: bool, lines: bool, out: TextIO | None = None, run_id: str = "
 def _exit(
     main: Coroutine[Any, Any, int], loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
 ) -> NoReturn:
+    code, left = 2, list[str]()
     try:
-        with asyncio.Runner(loop_factory=loop_factory) as runner:
-            code = runner.run(main)
+        code = run_on_own_loop(main, loop_factory, left=left.append)
     except KeyboardInterrupt:
         code = 130
     except BrokenPipeError:  # ``reactor run … | head``: the run has been cancelled, and there is nobody to tell
@@ -315,4 +318,9 @@ def _exit(
         refuse(f"--store: {error}")
     except (StreamRefused, StreamUnavailable, CommandRefused, LogLost, ReactorError) as error:
         refuse(str(error))
+    finally:
+        if left:  # a thread or a task that does not stop must not keep the process
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
     raise typer.Exit(code)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from reactor.events.event import Event, Message
 from reactor.events.fold import evolve
+from reactor.events.parts import put_together
 from reactor.events.state import RunState, TaskState
 
 
@@ -26,18 +27,31 @@ class Family:
     def __init__(self, run_id: str = "") -> None:
         self.top = RunState(run_id)
         self._below: dict[str, RunState] = {}
+        self._parts: dict[str, dict[str, Any]] = {}
+        """By run, the parts of a ``run.state`` of which the last has not come yet."""
 
     def fold(self, message: Message) -> None:
         """Takes the next message of the stream. The first one is of the top, unless its id was given."""
         if not self.top.run_id:
             self.top.run_id = message.run_id
         if message.run_id == self.top.run_id:
-            fold(self.top, message)
+            self._take(self.top, message)
             return
         state = self._below.setdefault(message.run_id, RunState(message.run_id))
-        fold(state, message)
+        self._take(state, message)
         if state.has_ended:
             state.tasks.clear()  # only its end is shown: a run may have very many child runs
+
+    def _take(self, state: RunState, message: Message) -> None:
+        if isinstance(message, Event):
+            _fold(state, message)
+        elif message.type == "run.state":  # after a trimmed gap, or with ``snapshot=1``
+            data, part = message.data, message.data.get("part", 1)
+            whole = data if part == 1 else put_together(self._parts.pop(message.run_id, {}), data)
+            if part < data.get("parts", 1):
+                self._parts[message.run_id] = whole
+            else:
+                _adopt(state, whole)
 
     def children_of(self, state: RunState) -> Mapping[str, list[ChildLine]]:
         """Task id -> the child runs that it has started, in that order."""
@@ -50,25 +64,17 @@ class Family:
         return found
 
 
-def fold(state: RunState, message: Message) -> None:
-    """Changes the state to what it is after a message; also one that begins in the middle of a run."""
-    if not isinstance(message, Event):
-        if message.type == "run.state":
-            _adopt(state, message.data)
-        return
-    state.run_id = message.run_id
-    if message.map_index is not None and message.task is not None:
+def _fold(state: RunState, event: Event) -> None:
+    """Changes the state to what it is after an event; also one that begins in the middle of a run."""
+    state.run_id = event.run_id
+    if event.map_index is not None and event.task is not None:
         # a view that begins in the middle, or after a gap, never saw the task of these children
-        state.tasks.setdefault(message.task, TaskState(message.task, message.task))
-    evolve(state, message)
+        state.tasks.setdefault(event.task, TaskState(event.task, event.task))
+    evolve(state, event)
 
 
 def _adopt(state: RunState, snapshot: dict[str, Any]) -> None:
-    """Takes over a ``run.state``, or the next part of it. It comes after a trimmed gap, or with ``snapshot=1``."""
+    """Takes over a whole ``run.state``."""
     adopted = RunState.from_dict(snapshot)
-    if snapshot.get("part", 1) > 1:
-        adopted.tasks = {**state.tasks, **adopted.tasks}
-        adopted.children = {**(state.children or {}), **(adopted.children or {})} or None
-        adopted.count_progress()
     for name in RunState.__slots__:
         setattr(state, name, getattr(adopted, name))

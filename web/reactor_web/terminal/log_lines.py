@@ -12,6 +12,7 @@ from typing import Any, Final, TextIO
 
 from reactor.logger import fields_of
 from reactor_web.terminal.lines import printable
+from reactor_web.terminal.seldom import Seldom, left_out_of
 
 
 class Level(StrEnum):
@@ -54,6 +55,8 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)  # of another library's record, too: the text may be anything
+        if left_out := left_out_of(record):
+            text = f"{text}\n\t({left_out} more lines like this were left out before it)"
         colour = _COLOURS.get(record.levelname)
         text = printable(text, keep=_TRACEBACK)
         if colour is None or not is_coloured(sys.stderr):
@@ -74,9 +77,20 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "event": fields.get("event", record.getMessage()),
         }
+        if left_out := left_out_of(record):
+            line["left_out"] = left_out
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)
+
+
+class _OfStrangers(Seldom):
+    """What happens to runs is always written; of what requests cause, warnings and errors are not without end."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name != "reactor.web" or record.levelno < logging.WARNING:
+            return True
+        return super().filter(record)
 
 
 def is_coloured(stream: TextIO) -> bool:
@@ -87,7 +101,9 @@ def is_coloured(stream: TextIO) -> bool:
 def log_to_stderr(level: Level, form: Format) -> None:
     """Shows the log lines of the library, from this level on. Call it before the files of the user are imported."""
     logger = logging.getLogger("reactor")
-    logger.handlers = [_handler(form)]
+    handler = _handler(form)
+    handler.addFilter(_OfStrangers())
+    logger.handlers = [handler]
     logger.setLevel(level.upper())
     logger.propagate = False
 
@@ -96,7 +112,9 @@ def log_others_to_stderr(form: Format) -> None:
     """Shows the warnings of other libraries alike. Call it after the import: a set-up of the user's own counts."""
     root = logging.getLogger()
     if not root.handlers:
-        root.addHandler(_handler(form))
+        handler = _handler(form)
+        handler.addFilter(Seldom())
+        root.addHandler(handler)
         logging.captureWarnings(form == Format.JSON)  # else they would stand between the JSON lines
 
 

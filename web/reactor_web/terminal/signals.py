@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while a run is shown: the first one cancels the run, the second one ends the process."""
+"""Ctrl-C and SIGTERM in a command: the first one ends what it does in order, the second one ends the process."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from time import monotonic
+from types import FrameType
 from typing import Final
 
-from reactor.bounds import CANCEL_GRACE_SECONDS
+from reactor.bounds import BLOCKED_LOOP_SECONDS, CANCEL_GRACE_SECONDS
 from reactor.errors import ReactorError
 from reactor.events.state import RunState
 from reactor.runs.run import Run
@@ -19,6 +21,44 @@ NAMED_TASKS: Final = 5
 """How many of the tasks that are waited for are named."""
 _BY: Final = {signal.SIGINT: ("interrupted", "keyboard"), signal.SIGTERM: ("terminated", "SIGTERM")}
 """Signal -> the reason of the cancel, and by whom."""
+
+
+def listen_for_signals(on_first: Callable[[int], object], leave: Callable[[], object] = lambda: None) -> None:
+    """The first SIGINT or SIGTERM is told to ``on_first`` on the loop; the next one ends the process at once.
+
+    That one does not wait for the loop, which a body may hold: then nothing else would end the process but SIGKILL.
+    ``leave`` is called before, and the exit code is 128 and the number of the signal.
+    """
+    loop = asyncio.get_running_loop()
+    arrived: float | None = None
+    told = False
+
+    def on_loop(signum: int) -> None:
+        nonlocal told
+        if not told:
+            told = True
+            on_first(signum)
+
+    def at_once(signum: int, frame: FrameType | None) -> None:
+        nonlocal arrived
+        if arrived is None:
+            arrived = monotonic()
+            return
+        if not told and frame is not None and monotonic() - arrived > BLOCKED_LOOP_SECONDS:
+            os.write(2, f"reactor: ended at once; the event loop was held by {_where(frame)}\n".encode())
+        with suppress(RuntimeError):  # it has interrupted somebody who writes there
+            leave()
+            sys.stdout.flush()
+        os._exit(128 + signum)
+
+    for signum in _BY:
+        loop.add_signal_handler(signum, on_loop, signum)  # wakes the loop; what runs in between is replaced:
+        signal.signal(signum, at_once)
+
+
+def _where(frame: FrameType) -> str:
+    code = frame.f_code
+    return f"{code.co_qualname} ({code.co_filename}, line {frame.f_lineno})"
 
 
 class _Signals:
@@ -38,10 +78,6 @@ class _Signals:
             self._begin(run, self._first)
 
     def on_signal(self, signum: int) -> None:
-        if self._first is not None:
-            self.leave()
-            sys.stdout.flush()
-            os._exit(128 + signum)
         self._first = signum
         if self._run is not None:
             self._begin(self._run, signum)
@@ -60,8 +96,7 @@ def cancel_on_signals() -> Generator[_Signals]:
     body may work already when ``start`` returns.
     """
     loop, signals = asyncio.get_running_loop(), _Signals()
-    for signum in _BY:
-        loop.add_signal_handler(signum, signals.on_signal, signum)
+    listen_for_signals(signals.on_signal, lambda: signals.leave())
     try:
         yield signals
     finally:

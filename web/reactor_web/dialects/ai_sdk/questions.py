@@ -11,6 +11,7 @@ from reactor_web.dialects.ai_sdk.chunks import Chunk, Chunks, owner_of
 from reactor_web.dialects.ai_sdk.names import INPUT
 
 _SHOWN: Final = ("prompt", "schema", "expires", "problem", "toolCallId")
+_CLOSING: Final = ("task.received", "task.expired", "task.withdrawn")
 
 
 class Before(NamedTuple):
@@ -21,7 +22,7 @@ class Before(NamedTuple):
     mapped: str | None = None
     """The status of the mapped task that it is a child of."""
     waiting: Sequence[Mapping[str, Any]] = ()
-    """The open questions of the task."""
+    """The open questions of the task that the event may close: a copy, for the state is changed in place."""
 
 
 def before(state: Chunks, event: Event) -> Before:
@@ -36,7 +37,13 @@ def before(state: Chunks, event: Event) -> Before:
         if name not in tasks:
             tasks[name] = TaskState(name, name)
         mapped = tasks[name].status
-    return Before(mapped=mapped) if task is None else Before(task.status, mapped, task.waiting or ())
+    if task is None:
+        return Before(mapped=mapped)
+    waiting: Sequence[Mapping[str, Any]] = task.waiting or ()
+    if event.type in _CLOSING:  # a task may have thousands
+        key = event.data.get("key")
+        return Before(task.status, mapped, [question for question in waiting if question["key"] == key])
+    return Before(task.status, mapped, tuple(waiting))
 
 
 def question_chunks(state: Chunks, event: Event, was: Before, out: list[Chunk]) -> None:

@@ -9,6 +9,7 @@ from typing import Final, Literal
 from aiohttp import web
 
 from reactor.listeners import StreamInfo
+from reactor.runs.run import Run
 from reactor_web.guard.admission import admission_of
 from reactor_web.http.query import StreamOptions
 
@@ -21,12 +22,14 @@ class Client:
 
     __slots__ = (
         "_waiter", "_was_woken", "aborted", "admission", "closing", "has_ended", "on_wake", "opened", "options", "path",
-        "peer", "run_id", "server", "transport", "writing_since",
+        "peer", "run", "run_id", "server", "transport", "writing_since",
     )  # fmt: skip
 
     def __init__(self, request: web.Request, options: StreamOptions, run_id: str = "") -> None:
         self.transport = request.transport
         self.run_id = run_id
+        self.run: Run | None = None
+        """The run that it follows, once that has started; None where it follows several, or something else."""
         self.admission = admission_of(request)
         """None of a request to a handler that nothing guards."""
         self.peer = request.remote

@@ -161,7 +161,7 @@ async def _with_state(feed: Feed, gap: Notice, data: bytes, dialect: Dialect) ->
     """``data``, which begins with the frame of a gap, with the state as of the end of the gap behind that frame."""
     frame = dialect.notice(None, gap)
     state = await feed.state_at(gap.data["to"])
-    return frame + encode_state(feed, state, dialect) + data[len(frame) :]
+    return frame + await encode_state(feed, state, dialect) + data[len(frame) :]
 
 
 def _take_frames(ring: Ring, place: Place, frames: list[NumberedFrame]) -> bytes:

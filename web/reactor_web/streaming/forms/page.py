@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -21,7 +21,7 @@ from reactor_web.bounds import PAGE_BYTES, PAGE_READS, RETRY_MS
 from reactor_web.dialects.cloudevents import BATCH_MEDIA_TYPE, CLOUDEVENTS
 from reactor_web.http.query import StreamOptions
 from reactor_web.streaming.following.replay import conflate
-from reactor_web.streaming.following.snapshot import state_notices
+from reactor_web.streaming.following.snapshot import snapshot_notices, state_notices
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +70,9 @@ class PageReader:
         self._messages: list[Message] = []
         self._bytes = 0
         self._reads = 0
-        self._position = self._begin()
+        self._position = 0
 
-    def _begin(self) -> int:
+    async def _begin(self) -> int:
         """The position to read from; what stands before the first event goes into the page."""
         feed, options = self._feed, self._options
         if options.after is not None:
@@ -80,19 +80,22 @@ class PageReader:
                 return options.after
             self._messages.append(feed.gap(feed.last_seq + 1, options.after, "ahead"))
         elif options.snapshot:
-            self._messages += state_notices(feed, feed.state)
-            return feed.last_seq
+            position, notices = await snapshot_notices(feed)
+            self._messages += notices
+            return position
         elif options.tail is not None:
             return max(0, feed.last_seq - options.tail)
         return 0
 
-    async def read(self, wait: float) -> Page:
-        """The page. If there is nothing to put into it, waits at most ``wait`` seconds for what comes."""
+    async def read(self, wait: float, gone: asyncio.Future[None] | None = None) -> Page:
+        """The page. If there is nothing to put into it, waits at most ``wait`` seconds for what comes, and no longer
+        than its client: ``gone``."""
         until = asyncio.get_running_loop().time() + wait
+        self._position = await self._begin()
         while not await self._fill():
             if self._messages or self._feed.closed or self._closing.is_set():
                 break
-            if not await self._wait_until(until):
+            if not await self._wait_until(until, gone):
                 break
         feed = self._feed
         ended = feed.closed == Closed.END and self._position >= feed.last_seq
@@ -127,28 +130,31 @@ class PageReader:
         self._bytes += len(message.json)
         if isinstance(message, Notice):  # trimmed: the state as of its end stands in for what is gone
             self._position = message.data["to"]
-            self._messages += state_notices(self._feed, await self._feed.state_at(self._position))
+            self._messages += await state_notices(self._feed, await self._feed.state_at(self._position))
 
     def _closing_reason(self) -> str | None:
         return "shutdown" if self._closing.is_set() else self._feed.closed
 
-    async def _wait_until(self, until: float) -> bool:
+    async def _wait_until(self, until: float, gone: asyncio.Future[None] | None) -> bool:
         """Waits for a window, the end of the feed or of the server; False if the time is over before."""
         woken = asyncio.Event()
         windows = self._feed.windows.subscribe(on_next=lambda _: woken.set(), on_completed=woken.set)
         try:
-            return await wait_for_any(woken, self._closing, until)
+            return await wait_for_any(woken, self._closing, until, gone)
         finally:
             windows.dispose()
 
 
-async def wait_for_any(one: asyncio.Event, other: asyncio.Event, until: float) -> bool:
-    """Waits until one of two is set; False if the loop's time ``until`` is over before."""
+async def wait_for_any(
+    one: asyncio.Event, other: asyncio.Event, until: float, gone: asyncio.Future[None] | None
+) -> bool:
+    """Waits until one of two is set; False if before that the loop's time ``until`` is over, or ``gone`` is done."""
     waiting = {asyncio.ensure_future(one.wait()), asyncio.ensure_future(other.wait())}
     left = max(0.0, until - asyncio.get_running_loop().time())
+    leaves = set[asyncio.Future[Any]]() if gone is None else {gone}
     try:
-        done, _ = await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-        return bool(done)
+        done, _ = await asyncio.wait({*waiting, *leaves}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        return bool(done - leaves)
     finally:
         for task in waiting:
             task.cancel()

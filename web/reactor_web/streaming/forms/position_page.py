@@ -29,8 +29,9 @@ class PositionPageReader:
         self._cursor = TreeCursor(options.stream.after or 0, options.stream.part)
         self._is_full = False
 
-    async def read(self, wait: float) -> Page:
-        """The page. If there is nothing to put into it, waits at most ``wait`` seconds for what comes."""
+    async def read(self, wait: float, gone: asyncio.Future[None] | None = None) -> Page:
+        """The page. If there is nothing to put into it, waits at most ``wait`` seconds for what comes, and no longer
+        than its client: ``gone``."""
         until = asyncio.get_running_loop().time() + wait
         if (ahead := await self._events.begin()) is not None:
             self._messages.append(ahead)
@@ -44,7 +45,7 @@ class PositionPageReader:
                 await self._fill()
                 if self._is_full or self._messages or self._events.is_over or closed or self._closing.is_set():
                     break
-                if not await wait_for_any(woken, self._closing, until):
+                if not await wait_for_any(woken, self._closing, until, gone):
                     break
         finally:
             stop()

@@ -12,15 +12,17 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, cast
 
-import orjson
 from aiohttp import WSMessage, WSMsgType, web
 
 from reactor.events.shown import display_json
 from reactor.events.values import json_kind
 from reactor.logger import get_logger
+from reactor.waiting import turn_of
 from reactor_web.bounds import CLOSING_SECONDS, SOCKET_COMMANDS, SOCKET_MESSAGE_BYTES
 from reactor_web.http.body import NoBody
+from reactor_web.http.decoding import decode
 from reactor_web.http.problems import BROKEN, Problem, document_of, problem_document, with_type
+from reactor_web.http.sending import unread_of_loop
 from reactor_web.streaming.connection.client import GONE, Client
 from reactor_web.streaming.connection.wire import Wire
 from reactor_web.streaming.streams import STREAMS, Streams, streams_of
@@ -77,6 +79,7 @@ async def serve_socket(
             await session.finish()
         finally:
             reading.cancel()
+        unread_of_loop().touch(client.transport)  # the end is written to it, and must be read
         code = END if client.has_ended else CODES.get(client.closing or "", AGAIN)
         await socket.close(code=code, message=(client.closing or "end").encode())
     except ConnectionError:
@@ -121,6 +124,7 @@ class _Session:
         await self._socket.ping()
 
     async def _reply(self, id: str | int | None, members: dict[str, Any]) -> None:
+        unread_of_loop().touch(self._client.transport)  # the stream may write nothing for an hour
         await self._socket.send_frame(display_json({"reply": id, **members}), WSMsgType.TEXT)
 
     def _typed(self, document: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -135,10 +139,13 @@ class _Session:
 
     async def read(self) -> None:
         """Reads commands until the client closes the connection, or breaks the protocol."""
+        turn = turn_of(asyncio.get_running_loop())
         try:
             while (message := await self._socket.receive()).type in _READ:
+                await turn  # thousands may have come at once
                 self._silent_pings = 0
                 if message.type == WSMsgType.PING:
+                    unread_of_loop().touch(self._client.transport)
                     await self._socket.pong(message.data)
                 elif message.type != WSMsgType.PONG:
                     await self._take(message)
@@ -188,10 +195,7 @@ def _parse(message: WSMessage) -> dict[str, Any]:
     """The JSON object of a text frame, without its id; raises Problem."""
     if message.type != WSMsgType.TEXT:
         raise Problem(415, "a command is a text frame of JSON, not a binary one")
-    try:
-        command: object = orjson.loads(message.data)
-    except orjson.JSONDecodeError as error:
-        raise Problem(400, f"the command is not JSON: {error}") from None
+    command = decode(message.data.encode(), SOCKET_MESSAGE_BYTES, "the command")
     if not isinstance(command, dict):
         raise Problem(422, f"the command must be a JSON object, not {json_kind(command)}")
     return cast(dict[str, Any], command)

@@ -19,6 +19,7 @@ from reactor.errors import LogLost
 from reactor.events.event import Event
 from reactor.stream.feed import Feed
 from reactor.stream.follow import cursor_after, iterate
+from reactor.waiting import Flights
 from reactor_web.bounds import KEPT_STATE_BYTES, KEPT_STATE_EVENTS
 from reactor_web.dialects import Dialect
 from reactor_web.http.own_options import OwnOptions
@@ -63,6 +64,7 @@ class KeptStates:
         self._bytes = 0
         self._latest: WeakKeyDictionary[Feed, dict[FoldKey, FoldStart]] = WeakKeyDictionary()
         """Of runs whose state was asked for: the state then, to go on from."""
+        self._folding: WeakKeyDictionary[Feed, Flights[FoldKey, FoldStart]] = WeakKeyDictionary()
 
     def keep(self, feed: Feed, options: StreamOptions, start: FoldStart) -> int:
         """Keeps a copy of a state; returns after how many more events to keep the next one."""
@@ -93,9 +95,16 @@ class KeptStates:
         return None
 
     async def now(self, feed: Feed, options: StreamOptions) -> FoldStart:
-        """The state of a run after its last event, for whoever asks without following. Do not change it."""
+        """The state of a run after its last event, for whoever asks without following. Do not change it.
+
+        Those who ask at the same time wait for one fold.
+        """
+        folding = self._folding.setdefault(feed, Flights())
+        return await folding.join(_key(options), lambda: self._fold(feed, options))
+
+    async def _fold(self, feed: Feed, options: StreamOptions) -> FoldStart:
         dialect, latest = options.find_dialect(), self._latest.setdefault(feed, {})
-        # taken out while it is folded on: who asks meanwhile begins with a copy
+        # taken out while it is folded on: where that fails it may be folded in part
         start = latest.pop(_key(options), None) or self.nearest(feed, options, seq=feed.last_seq)
         state, seq, _, frames = start or await first_state(feed, dialect)
         while messages := await feed.read(seq):

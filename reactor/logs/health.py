@@ -1,0 +1,36 @@
+"""Whether a log can be used at the moment, as far as it knows without being asked to commit something."""
+
+from __future__ import annotations
+
+import asyncio
+
+from reactor.errors import LogUnavailable
+
+
+class LogHealth:
+    """Of one log, for everybody who uses it."""
+
+    def __init__(self) -> None:
+        self.error: LogUnavailable | None = None
+        """Why it cannot be used now."""
+        self._waiting: list[asyncio.Future[None]] = []
+
+    def check(self) -> None:
+        """Raises LogUnavailable while it cannot be used."""
+        if self.error is not None:
+            raise LogUnavailable(str(self.error), **vars(self.error))
+
+    def change(self, error: LogUnavailable | None) -> None:
+        self.error = error
+        if error is None:
+            waiting, self._waiting = self._waiting, []
+            for waiter in waiting:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+    async def well(self) -> None:
+        """Returns when it can be used."""
+        while self.error is not None:
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(waiter)
+            await waiter

@@ -1,0 +1,126 @@
+"""A client that leaves while its answer is waited for takes with it what it held: no task, no connection, no place."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web as aiohttp_web
+
+from reactor import Engine
+from reactor_web import add_start, create_app
+from reactor_web.own import Start
+from tests.helpers.server import Gates, gated_workflow
+from tests.helpers.site import Raw, Site, poll, site_of
+
+CLIENTS = 4
+"""Of each kind."""
+AHEAD = 40
+"""Requests that are sent ahead: more than aiohttp reads while one is not answered."""
+SECONDS = 3
+"""They waited five minutes before, with four tasks each."""
+
+PAGE = "Accept: application/json\r\n"
+JSON = "Content-Type: application/json\r\n"
+WAITING = {
+    "a start that waits": ("POST", "/api/v1/workflows/gated/runs", f"{JSON}Prefer: wait=300\r\n"),
+    "a start of one's own": ("POST", "/own", JSON),
+    "a page": ("GET", "/api/v1/runs/open/events?wait=300&after={last}", PAGE),
+    "a page of a run to come": ("GET", "/api/v1/runs/later/events?await_run=300", PAGE),
+    "a page of a tree": ("GET", "/api/v1/runs/open/events?wait=300&children=1&after={position}", PAGE),
+    "a page of all runs": ("GET", "/api/v1/events?runs=open&wait=300&after={position}", PAGE),
+    "a stream of a run to come": ("GET", "/api/v1/runs/later/events?await_run=300&heartbeat=3600", ""),
+    "a stream that cancels": ("GET", "/api/v1/runs/other/events?on_disconnect=cancel&heartbeat=3600", ""),
+    "a stream of a tree": ("GET", "/api/v1/runs/open/events?children=1&heartbeat=3600", ""),
+    "a stream of all runs": ("GET", "/api/v1/events?heartbeat=3600", ""),
+}  # fmt: skip
+"""What waits: method, path and headers. Each would wait for 300 seconds, or write nothing for an hour."""
+
+
+@pytest.fixture
+def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is looked for clients that have gone more often than every half second: only for the speed of these tests."""
+    monkeypatch.setattr("reactor_web.http.leaving.CHECK_SECONDS", 0.02)
+    monkeypatch.setattr("reactor_web.streaming.streams.CHECK_SECONDS", 0.02)
+
+
+@pytest.fixture
+def gates() -> Gates:
+    return Gates()
+
+
+@pytest.fixture
+async def site(gates: Gates) -> AsyncIterator[Site]:
+    """Two runs that are open, and a route of one's own that answers at the end of the run it starts."""
+
+    async def begin(request: aiohttp_web.Request, body: object) -> Start:
+        return Start("gated")
+
+    async with Engine("memory://", grace=0.0) as engine:
+        app = create_app(engine, [gated_workflow(gates)])
+        add_start(app, "/own", engine, begin)
+        for run_id in ("open", "other"):
+            run = await engine.start("gated", run_id=run_id)
+            await poll(lambda run=run: run.state.tasks["slow"].status == "running", "it does not begin")
+        async with site_of(engine, app) as site:
+            yield site
+
+
+def tasks_of_clients(before: set[asyncio.Task[object]]) -> set[asyncio.Task[object]]:
+    """Tasks that are there for connections, and not for a run."""
+    return {task for task in asyncio.all_tasks() - before if "aiohttp" in repr(task) or "reactor_web" in repr(task)}
+
+
+async def ask_all(site: Site) -> list[Raw]:
+    """Some clients of each kind."""
+    run = await site.engine.get("open")
+    listing = await site.open("/api/v1/runs", headers="Connection: close\r\n")
+    await listing.rest()
+    places = {"last": run.feed.last_seq, "position": json.loads(listing.body)["position"]}
+    return [
+        await site.open(path.format(**places), method=method, headers=f"{headers}Content-Length: 0\r\n")
+        for method, path, headers in WAITING.values()
+        for _ in range(CLIENTS)
+    ]
+
+
+@pytest.mark.usefixtures("looks_often")
+@pytest.mark.parametrize("how", ["close", "reset", "half", "ahead"])
+async def test_whatever_waits_ends_with_its_client(site: Site, how: str) -> None:
+    """However clients go, also after requests ahead that nobody has read yet: soon all that waited for something is
+    gone, its tasks, its connections and its streams. On a quiet run nothing else would tell it for minutes."""
+    before = asyncio.all_tasks()
+    clients = await ask_all(site)
+    await poll(lambda: site.connections == len(clients), "they do not connect")
+    await poll(lambda: len(tasks_of_clients(before)) >= 2 * len(clients), "they do not wait")
+    if how == "ahead":
+        for client in clients:
+            client.writer.write(b"GET /api/v1/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" * AHEAD)
+        await poll(lambda: all(not transport.is_reading() for transport in served(site)), "aiohttp reads on")
+    for client in clients:
+        client.writer.close() if how == "ahead" else client.leave(how)
+    await poll(lambda: site.connections == 0, f"{site.connections} connections are left", SECONDS)
+    await poll(lambda: not tasks_of_clients(before), "tasks are left", SECONDS)
+    assert len(site.streams) == 0
+
+
+def served(site: Site) -> list[asyncio.Transport]:
+    """The connections of all clients, at the server."""
+    assert site.runner.server is not None
+    return [handler.transport for handler in site.runner.server.connections if handler.transport is not None]
+
+
+async def test_an_answer_that_is_waited_for_comes_as_before(site: Site, gates: Gates) -> None:
+    """A client that stays gets its result, its page and its stream when there is something to say."""
+    clients = await ask_all(site)
+    await poll(lambda: site.connections == len(clients), "they do not connect")
+    gates.open()
+    later = await site.engine.start("gated", run_id="later")
+    await later
+    kinds = list(WAITING)
+    for number, client in enumerate(clients):
+        kind = kinds[number // CLIENTS]
+        await client.until(b"201 Created" if kind == "a start that waits" else b"200 OK")
+        await client.until(b"event: run.completed" if "stream" in kind else b'"')

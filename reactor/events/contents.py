@@ -9,10 +9,12 @@ from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import PurePath
 from typing import Any, Final, cast
 
 _MADE_WELL: Final = sys.stdlib_module_names | {"pydantic", "pydantic_core"}
 """Whose classes say all of themselves to ``pickle``. Some have slots for what they have computed and may forget."""
+_OF_PATHS: Final = frozenset(name for kind in PurePath.__mro__ for name in kind.__dict__.get("__slots__", ()))
 
 _tuple, _list, _dict, _set, _frozenset, _deque, _ordered = cast(
     "tuple[Any, ...]", (tuple, list, dict, set, frozenset, deque, OrderedDict)
@@ -37,6 +39,7 @@ _CONTENTS: Final[tuple[tuple[Any, Callable[[Any], Any]], ...]] = (
     (timedelta, lambda value: timedelta.__reduce__(value)[1]),
     (Decimal, lambda value: Decimal.__reduce__(value)[1]),
     (Fraction, lambda value: (value._numerator, value._denominator)),
+    (PurePath, lambda value: PurePath.__reduce__(value)[1]),
 )
 """By the methods of the builtin class itself, because a subclass may have others."""
 
@@ -61,7 +64,18 @@ def attributes_of(value: Any, kind: Any, reduce: Any) -> Any:
         and kind.__reduce__ is object.__reduce__
         and kind.__getstate__ is cast(Any, object).__getstate__
     )
-    return None if is_usual else cast(Any, object).__getstate__(value)
+    if is_usual:
+        return None
+    state = cast(Any, object).__getstate__(value)
+    if isinstance(value, PurePath) and isinstance(state, tuple):
+        return _without_computed(cast("tuple[Any, ...]", state))
+    return state
+
+
+def _without_computed(state: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The attributes of a path without what its class has computed, such as its hash; its parts are its contents."""
+    attributes, slots = state
+    return attributes, {name: value for name, value in slots.items() if name not in _OF_PATHS}
 
 
 def adds_slots(kind: type, base: type) -> bool:

@@ -12,11 +12,11 @@ from reactor.ports.sharing import Lease
 
 
 class Leases:
-    """The leases of an engine's runs. ``check_new(run_id)`` raises RunExists where there is a run of this id."""
+    """The leases of an engine's runs. ``check_unknown(run_id)`` raises RunExists where there is a run of this id."""
 
-    def __init__(self, lease: Lease, check_new: Callable[[str], Awaitable[None]]) -> None:
+    def __init__(self, lease: Lease, check_unknown: Callable[[str], Awaitable[None]]) -> None:
         self._lease = lease
-        self._check_new = check_new
+        self._check_unknown = check_unknown
         self._is_shared = not isinstance(lease, AlwaysHolder)
         self._starting: dict[str, asyncio.Future[None]] = {}
         """By id: new runs whose lease is asked for. Done once they are open, or are not started."""
@@ -41,7 +41,7 @@ class Leases:
         try:
             if not await self._lease.acquire(run_id):
                 raise RunExists(f"run {run_id!r} was started by another process", run_id=run_id)
-            await self._check_new(run_id)  # somebody may have started it before the lease was ours
+            await self._check_unknown(run_id)  # somebody may have started it before the lease was ours
             yield
         finally:
             self._starting.pop(run_id).set_result(None)

@@ -53,7 +53,7 @@ class OpenRuns:
         self.whole = stores.whole
         self.of_runs = stores.of_runs
         self.health = stores.health
-        self.leases = Leases(stores.lease, self.check_new)
+        self.leases = Leases(stores.lease, self.check_unknown)
         stores.lease.when_lost(self._on_lease_lost)
         self.clock = clock
         self._listeners = listeners
@@ -251,11 +251,15 @@ class OpenRuns:
         return not (self.open or self.lost or len(self._feeds) > len(self._recent) or is_watched)
 
     async def check_new(self, run_id: str) -> None:
+        """As ``check_unknown``; raises RunExists also for an id that a run has for a child run."""
+        self.claims.check_free(run_id)
+        await self.check_unknown(run_id)
+
+    async def check_unknown(self, run_id: str) -> None:
         """Raises RunExists where there is a run of this id, and LogLost where that is not known yet."""
         lost = self.lost.get(run_id)
         if lost is not None and not lost.answered.done():
             raise lost.error
-        self.claims.check_free(run_id)
         if run_id not in self.open:
             try:
                 await self.index.record(run_id)

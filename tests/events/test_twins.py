@@ -81,6 +81,13 @@ def test_another_process_makes_the_same_digests() -> None:
     assert json.loads(there.stdout) == twins.all_digests()
 
 
+def test_what_a_path_has_computed_is_no_part_of_its_digest() -> None:
+    """Its hash is another one in each process, and is there only where somebody has asked for it."""
+    path, same = twins.Place("a/b"), twins.Place("a/b")
+    assert {path: str(path), path.parent: path.parts}
+    assert twins.digest(path) == twins.digest(same) != twins.digest(twins.Place("a/c"))
+
+
 # --- where digests are used -----------------------------------------------------------------------------------------
 
 HIDES = [hide for hide in twins.HIDING if twins.digest(hide("a")) is not None]

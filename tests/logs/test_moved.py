@@ -23,7 +23,7 @@ from reactor.logs.sqlite import log
 from reactor.testing import read_all
 from tests.helpers.crash import check_laws, in_log
 from tests.helpers.log_lines import log_lines
-from tests.helpers.runs import result, wait_for_event, wait_until
+from tests.helpers.runs import PATIENCE, result, wait_for_event, wait_until
 
 
 class Talk:
@@ -236,9 +236,13 @@ async def test_a_disk_that_is_full_loses_the_run_and_nothing_that_was_published(
                 await result(run)
             assert engine.log_problem is not None
             filler.unlink()
-            await wait_until(lambda: engine.open_runs == 2)
-            again = await engine.get("r")
-            await result(again)
+
+            async def taken_up() -> Run:  # it may have ended before anybody looks
+                while (again := await engine.get("r")).feed.closed == "log":
+                    await asyncio.sleep(0.01)
+                return again
+
+            await result(await asyncio.wait_for(taken_up(), PATIENCE))
             events = await read_all(engine.log, "r")
             assert events[: len(published)] == published
             check_laws(events)

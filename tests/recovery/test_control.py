@@ -252,7 +252,7 @@ async def test_a_value_can_be_sent_after_the_restart_before_anybody_asks(tmp_pat
     async with Engine(await crashed_log("sqlite", upto(events, "run.started"), tmp_path), workflows=controlled.ALL,
                       grace=0) as engine:  # fmt: skip
         run = await engine.get(RUN_ID)
-        for value, key in ((1, None), ("Ann", "name"), (3, None)):
+        for value, key in ((1, None), ("Ann", "name"), (3, "3")):
             await run.send("ask", value, key=key)
         await run.send("later", None)
         assert await asyncio.wait_for(run, SOON) == {"later": None}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import pytest
@@ -316,7 +316,7 @@ def check_folds(events: Sequence[Event]) -> None:
             found = {question["key"] for question in task.waiting or []}
             assert found == {name for name, known in model.questions.items() if known.outcome is None and known.is_live}
             assert (task.status == "waiting") == bool(found)
-        assert RunState.from_dict(state.to_dict()) == state
+        assert RunState.from_dict(state.to_dict()) == replace(state, crashes=None)  # not shown
 
 
 @pytest.mark.slow

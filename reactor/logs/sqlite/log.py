@@ -112,7 +112,9 @@ class SqliteLog:
         self._writer = self._reader = None
         if self._looking is not None:
             self._looking.cancel()
-        # one after the other: the last connection that closes moves everything into the one file
+        # one after the other: the last connection that closes moves everything into the one file, and takes the one
+        # beside it away. A writer that has not begun does not count, so it first commits what waits
+        await writer.ask(lambda connection: None)
         await reader.stop()
         if self._place is not None and not self._place.is_ours:
             self._lock.hold_back_sqlite()

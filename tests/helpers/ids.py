@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, cast
 
 
 def repr_without_address(value: Any) -> str:
-    """``repr``, less where the value stands in memory: processes that share the tests must agree on their names."""
+    """``repr``, less what differs between processes that share the tests: where the value stands, the order of a set."""
+    if isinstance(value, (set, frozenset)):
+        members = ", ".join(sorted(map(repr_without_address, cast("set[Any]", value))))
+        return f"{type(value).__name__}({members})"
     return re.sub(r" at 0x[0-9a-f]+", "", repr(value))

@@ -7,8 +7,8 @@ from typing import Any, cast
 
 
 def repr_without_address(value: Any) -> str:
-    """``repr``, less what differs between processes that share the tests: where the value stands, the order of a set."""
+    """``repr``, less what differs between processes that share the tests: where it stands, the order of a set."""
     if isinstance(value, (set, frozenset)):
-        members = ", ".join(sorted(map(repr_without_address, cast("set[Any]", value))))
+        members = ", ".join(sorted([repr_without_address(member) for member in cast("set[Any]", value)]))
         return f"{type(value).__name__}({members})"
     return re.sub(r" at 0x[0-9a-f]+", "", repr(value))

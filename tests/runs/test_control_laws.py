@@ -14,7 +14,18 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from reactor import Engine, Event, MailboxFull, Run, RunEnded, RunEnding, TaskEnded, UnknownTask, WrongQuestion
+from reactor import (
+    Engine,
+    Event,
+    MailboxFull,
+    Run,
+    RunEnded,
+    RunEnding,
+    RunNotHere,
+    TaskEnded,
+    UnknownTask,
+    WrongQuestion,
+)
 from reactor.events.event import Window
 from reactor.events.fold import replay
 from reactor.events.vocabulary import TASK_ENDS
@@ -26,7 +37,8 @@ from tests.helpers.inside import kill, recovery_done
 from tests.helpers.runs import open_runs
 
 RUN_ID = "r"
-REFUSED = (RunEnded, RunEnding, TaskEnded, UnknownTask, MailboxFull, WrongQuestion)
+REFUSED = (RunEnded, RunEnding, TaskEnded, UnknownTask, MailboxFull, WrongQuestion, RunNotHere)
+"""RunNotHere: right after a crash, a child run is open in the log, and its parent has not asked for it again yet."""
 PATIENCE = 60.0
 """Seconds an example may take: only one that hangs takes them."""
 

@@ -15,7 +15,7 @@ import pytest
 
 from reactor import Context, Engine, Event, InvalidValue, Retry, Run, RunFailed, TaskEnded, Workflow
 from reactor.clock import SystemClock
-from reactor.errors import RunEnded, RunEnding, UnknownRun, WrongQuestion
+from reactor.errors import RunEnded, RunEnding, RunNotHere, UnknownRun, WrongQuestion
 from reactor.events.event import Draft
 from reactor.events.fold import replay
 from reactor.events.state import RunState
@@ -779,7 +779,7 @@ async def lived(engine: Engine, run: Run) -> RunState:
 
     async def children() -> None:
         while not run.feed.closed:
-            with suppress(UnknownRun):  # before its parent has asked for it
+            with suppress(UnknownRun, RunNotHere):  # before its parent has asked for it
                 child = await engine.get(CHILD_ID)
                 if child.feed.closed != "not_recovered":
                     await drive(engine, child)

@@ -91,10 +91,7 @@ _AT: Final = ("position", "cursor", "ms", "seconds", "elapsed_ms", "duration_ms"
 def plain(value: Any, place: str = "") -> Any:
     """Without times, and without positions; a cursor stays where it is the id of a run."""
     if isinstance(value, dict):
-        members = cast("dict[str, Any]", value)
-        if {"run_id", "seq", "status", "events"} <= members.keys():  # a start: how far the run is by then is a race
-            members = {**members, "seq": "N", "status": "N"}
-        return {name: plain(one, name) for name, one in members.items()}
+        return {name: plain(one, name) for name, one in cast("dict[str, Any]", value).items()}
     if isinstance(value, list):
         return [plain(one, place) for one in cast("list[Any]", value)]
     if isinstance(value, str):
@@ -135,7 +132,12 @@ class Seen:
         async with self.here.session.request(method, url, headers={**self._who, **accept, **headers}, **options) as got:
             location = got.headers.get("Location", "")
             raw = b"" if "event-stream" in got.content_type else await got.read()
-            self.answers.append((given, got.status, plain(location), plain(json.loads(raw)) if raw else None))
+            answer = plain(json.loads(raw)) if raw else None
+            if (
+                got.status == 201 and "Prefer" not in headers
+            ):  # how far a new run is when its start is answered is a race
+                answer |= {name: "N" for name in ("seq", "status") if name in answer}
+            self.answers.append((given, got.status, plain(location), answer))
             if "event-stream" in got.content_type:
                 got.close()
         await self.settle()

@@ -7,7 +7,8 @@ growth          E3: how the cost of a task grows with the run
 memory          E4: what a finished task costs an open run
 runs            E5: many runs at once
 followed        E6: what a client costs the run it follows
-readers         E7: what subscribers in the same process cost that read the data of every event
+watched         E7: what it costs a run to be watched by many clients
+readers         E8: what subscribers in the same process cost that read the data of every event
 
 Streams, against a queue and ``send()`` per client and against nginx with nchan. Server and load program are processes
 of their own:

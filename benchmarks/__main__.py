@@ -40,6 +40,7 @@ from benchmarks import (
     sharing,
     stalled,
     table,
+    watched,
 )
 from benchmarks.figure import Figure
 from benchmarks.soak import measure as measure_soak
@@ -52,7 +53,8 @@ MEASURES: dict[str, Callable[[bool], Figure]] = {
     "E4": memory.e4,
     "E5": runs.e5,
     "E6": followed.e6,
-    "E7": readers.e7,
+    "E7": watched.e7,
+    "E8": readers.e8,
     "S1": fanout.s1,
     "S2": fanout.s2,
     "S3": latency.s3,

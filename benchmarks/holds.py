@@ -1,8 +1,10 @@
-"""``python -m benchmarks holds [--only TEXT] [--rounds N] [--quick] [--json FILE] [--markdown FILE]``.
+"""``python -m benchmarks holds [--only TEXT] [--rounds N] [--quick] [--json FILE [--resume]] [--markdown FILE]``.
 
 How long any single request of at most the allowed size holds the loop of a server: each route is sent the worst inputs
 of ``holds_inputs``. One round is enough where that is far below the limit; else the least of some rounds counts, since
 what the machine or a garbage collection of earlier requests adds is not of this one.
+
+The files are written as it goes, and ``--resume`` measures what is not in FILE.
 """
 
 from __future__ import annotations
@@ -10,7 +12,8 @@ from __future__ import annotations
 import argparse
 import socket
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import count
@@ -30,6 +33,10 @@ CLEAR_MS: Final = 20.0
 MORE_ROUNDS: Final = 5
 QUIET: Final = 0.15
 """Seconds without a byte after which a stream has said what it says."""
+SILENT: Final = 2.0
+"""The same, where it has said nothing but its head: it may have to read the whole run first."""
+HEAD: Final = 1_000
+"""Bytes."""
 LONGEST: Final = 30.0
 _NUMBERS: Final = count(1)
 
@@ -50,6 +57,8 @@ class Held:
     cpu: float
     """The longest single callback."""
     callback: str
+    collector: float = 0.0
+    """The longest pause of the interpreter's garbage collector."""
 
 
 # --- sending ----------------------------------------------------------------------------------------------------
@@ -85,8 +94,8 @@ def send(port: int, attack: Attack, key: str) -> tuple[int, int]:
         with suppress(TimeoutError, ConnectionError):
             while monotonic() < until and (data := connection.recv(1 << 20)):
                 answer += data
-                if b"text/event-stream" in answer[:2_000] or answer.startswith(b"HTTP/1.1 101"):
-                    connection.settimeout(QUIET)
+                if b"text/event-stream" in answer[:2_000] or attack.headers.get("Connection") == "Upgrade":
+                    connection.settimeout(QUIET if len(answer) > HEAD else SILENT)
     status = answer[9:12]
     return int(status) if status.isdigit() else 0, len(answer)
 
@@ -142,23 +151,24 @@ def worst_of_each(held: Sequence[Held]) -> list[Held]:
 
 
 def table_of(held: Sequence[Held]) -> Table:
-    table = Table("route", "worst input", "sent", "status", "answered", "held, ms", "callback, ms", "by")
+    table = Table("route", "worst input", "sent", "status", "answered", "held, ms", "callback, ms", "by", "gc, ms")
     for one in held:
         table.add_row(
             one.route, one.name, f"{one.sent:,}", str(one.status), f"{one.answered:,}", f"{one.gap:.1f}",
-            f"{one.cpu:.1f}", one.callback,
+            f"{one.cpu:.1f}", one.callback, f"{one.collector:.1f}",
         )  # fmt: skip
     return table
 
 
-def markdown(held: Sequence[Held], counts: dict[str, int]) -> str:
+def markdown(held: Sequence[Held], counts: Mapping[str, int]) -> str:
     """The table of docs/performance.md."""
     rows = [
         f"| `{one.route}` | {counts[one.route]} | {one.name.replace('|', '/')} | {one.sent:,} | {one.status} |"
-        f" {one.answered:,} | {one.gap:.1f} |\n"
+        f" {one.answered:,} | {one.gap:.1f} | {one.collector:.1f} |\n"
         for one in held
     ]
-    head = "| route | inputs | the worst | bytes | status | answered | held, ms |\n" + "|---" * 7 + "|\n"
+    names = ("route", "inputs", "the worst", "bytes", "status", "answered", "held, ms", "collector, ms")
+    head = f"| {' | '.join(names)} |\n" + "|---" * len(names) + "|\n"
     return head + "".join(rows)
 
 
@@ -168,31 +178,60 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="smaller runs behind the answers")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--resume", action="store_true", help="keep what is in the file of --json, measure the others")
     parser.add_argument("--markdown", type=Path)
     given = parser.parse_args(arguments)
     console = Console(width=200)
-    wanted = [attack for attack in attacks() if given.only in f"{attack.route} {attack.name}"]
-    server = Server(given.quick)
-    held: list[Held] = []
+    held = kept(given.json) if given.resume else []
+    chosen = [attack for attack in attacks() if given.only in f"{attack.route} {attack.name}"]
+    for number, one in enumerate(sweep(others(chosen, held), given.quick, given.rounds), start=1):
+        held.append(one)
+        if one.gap > LIMIT_MS:
+            console.print(table_of([one]))
+        if number % 20 == 0:
+            write(held, given.json, given.markdown)
+    console.print(table_of(worst_of_each(held)))
+    write(held, given.json, given.markdown)
+    return int(any(one.gap > LIMIT_MS for one in held))
+
+
+def kept(file: Path | None) -> list[Held]:
+    """What an earlier sweep has measured."""
+    if file is None or not file.exists():
+        return []
+    return [Held(**one) for one in orjson.loads(file.read_bytes())]
+
+
+def others(chosen: Sequence[Attack], held: Sequence[Held]) -> list[Attack]:
+    """Those that are not measured. Some have the same name, and are as many as they were."""
+    known = Counter((one.route, one.name) for one in held)
+    wanted: list[Attack] = []
+    for attack in chosen:
+        if known[attack.route, attack.name]:
+            known[attack.route, attack.name] -= 1
+        else:
+            wanted.append(attack)
+    return wanted
+
+
+def sweep(wanted: Sequence[Attack], quick: bool, rounds: int) -> Iterator[Held]:
+    """Measures one attack after the other."""
+    if not wanted:
+        return
+    server = Server(quick)
     try:
         for attack in wanted:
-            held.append(measure(server, attack, given.rounds))
-            if held[-1].gap > LIMIT_MS:
-                console.print(table_of(held[-1:]))
-            if given.json and len(held) % 20 == 0:
-                given.json.write_bytes(orjson.dumps([asdict(one) for one in held]))
+            yield measure(server, attack, rounds)
     finally:
         server.close()
-    counts: dict[str, int] = {}
-    for one in held:
-        counts[one.route] = counts.get(one.route, 0) + 1
-    worst = worst_of_each(held)
-    console.print(table_of(worst))
-    if given.json:
-        given.json.write_bytes(orjson.dumps([asdict(one) for one in held], option=orjson.OPT_INDENT_2))
-    if given.markdown:
-        given.markdown.write_text(markdown(worst, counts))
-    return int(any(one.gap > LIMIT_MS for one in held))
+
+
+def write(held: Sequence[Held], json: Path | None, table: Path | None) -> None:
+    """Writes the files that were asked for, with what is known until now."""
+    if json:
+        json.write_bytes(orjson.dumps([asdict(one) for one in held], option=orjson.OPT_INDENT_2))
+    if table:
+        table.write_text(markdown(worst_of_each(held), Counter(one.route for one in held)))
 
 
 if __name__ == "__main__":

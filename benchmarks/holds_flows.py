@@ -156,6 +156,10 @@ async def prepare(engine: Engine, *, quick: bool) -> None:
     part = 20 if quick else 1
     await engine.start(asking, {}, run_id="asking")
     await engine.start(waiting, {}, run_id="waiting", meta={"chat": "waiting"})
+    for first in range(0, LISTED, 100):  # first of all: the log in memory forgets the oldest of so many
+        started = [await engine.start(small, {}, run_id=f"listed-{n}") for n in range(first, first + 100)]
+        for run in started:
+            await run
     await engine.session("session")
     await engine.start(wide, {"count": 50_000 // part, "stays": True}, run_id="wide")
     ended = await engine.start(wide, {"count": 50_000 // part, "stays": False}, run_id="wide-ended")
@@ -166,10 +170,6 @@ async def prepare(engine: Engine, *, quick: bool) -> None:
     await engine.start(loud, {}, run_id="loud")
     parent = await engine.start(family, {}, run_id="family")
     await engine.start(curious, {}, run_id="curious")
-    for first in range(0, LISTED, 100):
-        started = [await engine.start(small, {}, run_id=f"listed-{n}") for n in range(first, first + 100)]
-        for run in started:
-            await run
     await _asked(parent)
 
 

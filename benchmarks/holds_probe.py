@@ -2,12 +2,14 @@
 
 All is told in processor time of this process, which does not depend on what else the machine does. ``gap`` is what the
 process has worked while a timer of the loop was due and did not come: by callbacks, and by threads that kept the GIL.
-``callback`` is the longest single callback, to find out whose doing it is.
+``callback`` is the longest single callback, to find out whose doing it is; ``collector`` the longest pause of the
+interpreter's garbage collector, which looks at all that lives and is a part of whatever it comes into.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 from asyncio import events
 from functools import partial
 from time import process_time, thread_time
@@ -25,22 +27,32 @@ class Probe:
         self._before = process_time()
         self.reset()
         self._look_at_callbacks()
+        self._collecting = 0.0
+        gc.callbacks.append(self._look_at_collector)
         self._tick()
 
     def reset(self) -> None:
         """A new round begins."""
-        self.cpu = self.gap = 0.0
+        self.cpu = self.gap = self.collector = 0.0
         self.callback = ""
 
     def taken(self) -> dict[str, Any]:
         """The longest hold of this round in milliseconds: and the longest callback."""
-        return {"gap": self.gap * 1e3, "cpu": self.cpu * 1e3, "callback": self.callback}
+        return {
+            "gap": self.gap * 1e3, "cpu": self.cpu * 1e3, "callback": self.callback, "collector": self.collector * 1e3,
+        }  # fmt: skip
 
     def _tick(self) -> None:
         now = process_time()
         self.gap = max(self.gap, now - self._before)
         self._before = now
         self._loop.call_later(TICK, self._tick)
+
+    def _look_at_collector(self, phase: str, info: dict[str, int]) -> None:
+        if phase == "start":
+            self._collecting = thread_time()
+        else:
+            self.collector = max(self.collector, thread_time() - self._collecting)
 
     def _look_at_callbacks(self) -> None:
         run = events.Handle._run  # pyright: ignore[reportPrivateUsage]  # the one place through which asyncio calls

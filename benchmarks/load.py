@@ -72,7 +72,10 @@ class Client:
 
 
 class Load:
-    """All clients of a plan, which has ``port path clients end latency stalled drop_after timeout publish``."""
+    """All clients of a plan, which has ``port path clients late end latency stalled drop_after timeout publish``.
+
+    ``late``: so many more clients, which come once the events have begun.
+    """
 
     def __init__(self, plan: dict[str, Any]) -> None:
         self.plan = plan
@@ -213,10 +216,13 @@ class Load:
         """Starts the events, and reads until every client that reads has the end of its stream."""
         readers = [client for client in self.clients.values() if not client.is_stalled]
         before = sum(client.count for client in readers)
-        self.reading = len(readers)
+        late = [Client() for _ in range(self.plan.get("late", 0))]
+        self.reading = len(readers) + len(late)
         began = monotonic()
         if "publish" in self.plan:
             self.attach(Publisher(self.plan["port"], self.plan["publish"]))
+        self.connect(late)
+        readers += late
         resumed, drop_at = None, began + self.plan.get("drop_after", 1e9)
         until = began + self.plan.get("timeout", 120.0)
         while self.reading and (now := monotonic()) < until:
@@ -227,6 +233,7 @@ class Load:
         return {
             "seconds": seconds,
             "delivered": sum(client.count for client in readers) - before,
+            "last": min((client.last for client in readers), default=0),
             "lost": self.lost,
             "repeated": self.repeated,
             "ended": sum(client.has_ended for client in readers),

@@ -1,4 +1,4 @@
-"""E7: what subscribers in the same process cost that read the data of every event.
+"""E8: what subscribers in the same process cost that read the data of every event.
 
 Layers of 2,000 no-op tasks on a memory log, with no subscriber, 1 and 10 of them, interleaved, each after a garbage
 collection. Each subscriber gets views of its own over the shared bytes and decodes them for itself, so the price of
@@ -21,7 +21,7 @@ TASKS = 2_000
 EVENTS = 2 * TASKS + 2
 
 
-def e7(quick: bool) -> Figure:
+def e8(quick: bool) -> Figure:
     """Microseconds an event and subscriber, from the median with 10 of them less that with none."""
     rounds = 3 if quick else 7
     flow = workflow_of(layers(TASKS))
@@ -33,7 +33,7 @@ def e7(quick: bool) -> Figure:
     alone, one, ten = (median(taken[1:]) for taken in seconds.values())  # the first round loads modules
     each = [(taken - alone) / EVENTS / 10 * 1e6 for taken in seconds[10][1:]]
     return Figure(
-        id="E7",
+        id="E8",
         what="a subscriber that reads the data of every event, 10 of them",
         unit="us/event",
         **spread(each),

@@ -30,7 +30,7 @@ from aiohttp import web
 from benchmarks import baseline
 from benchmarks.messages import RUN_ID
 from benchmarks.steps import count_steps
-from benchmarks.workloads import graph, speaking, telling, ticking
+from benchmarks.workloads import graph, lines, speaking, telling, ticking
 from reactor import Engine, Workflow
 from reactor_web import create_app
 from reactor_web.http import read_buffer
@@ -44,7 +44,7 @@ def ready(url: str) -> None:
 
 
 async def reactor(log: str, *more: Workflow) -> None:
-    await serve(Engine(log), [speaking(), ticking(), telling(), graph(), *more], "127.0.0.1", 0, ready=ready)
+    await serve(Engine(log), [speaking(), ticking(), telling(), graph(), *lines(), *more], "127.0.0.1", 0, ready=ready)
 
 
 async def secure(folder: str) -> None:

@@ -83,3 +83,29 @@ def graph(n: int = GRAPH_TASKS) -> Workflow:
     for i, upstreams in enumerate(layers(n)):
         flow.task(noop, name=f"t{i}", after=[f"t{upstream}" for upstream in upstreams])
     return flow
+
+
+def lines() -> list[Workflow]:
+    """The chains of no-op tasks that E7 watches, and the same behind a task that waits for a value."""
+    return [flow for tasks in (300, 1_000, 2_000, 20_000) for flow in (_line(f"chain-{tasks}", tasks), _gated(tasks))]
+
+
+def _gated(tasks: int) -> Workflow:
+    flow = Workflow(f"gated-{tasks}")
+
+    @flow.task(name="gate")
+    async def wait(ctx: Context) -> None:
+        await ctx.receive("go?")
+
+    return _add_line(flow, tasks, ["gate"])
+
+
+def _line(name: str, tasks: int) -> Workflow:
+    return _add_line(Workflow(name), tasks, [])
+
+
+def _add_line(flow: Workflow, tasks: int, after: list[str]) -> Workflow:
+    for index in range(tasks):
+        flow.task(noop, name=f"t{index}", after=after)
+        after = [f"t{index}"]
+    return flow

@@ -54,9 +54,10 @@ class Turn:
     together they would hold the loop for seconds.
     """
 
-    __slots__ = ("__weakref__", "_began", "_called", "_is_ending", "_refused")
+    __slots__ = ("__weakref__", "_began", "_called", "_clock", "_is_ending", "_refused")
 
     def __init__(self) -> None:
+        self._clock: Callable[[], float] = perf_counter
         self._began = perf_counter()
         self._is_ending = False
         """Somebody has let others run: from now on everybody does, until the next turn begins."""
@@ -68,14 +69,19 @@ class Turn:
     def step(self, now: float) -> None:
         """A body goes on, after a wait. ``now``: ``time.perf_counter()``."""
         if not self._is_ending:
-            self._began = now
+            self._began = now if self._clock is perf_counter else self._clock()
+
+    def keep_time(self, clock: Callable[[], float] = perf_counter) -> None:
+        """Goes by another clock from now on, in seconds: where everything is to be the same at each run."""
+        self._clock = clock
+        self._began = clock()
 
     @property
     def is_over(self) -> bool:
-        return perf_counter() - self._began > TURN_SECONDS
+        return self._clock() - self._began > TURN_SECONDS
 
     def __await__(self) -> Generator[None, None, None]:
-        if perf_counter() - self._began < TURN_SECONDS:
+        if self._clock() - self._began < TURN_SECONDS:
             return cast("Generator[None, None, None]", iter(()))
         return self._end()
 
@@ -86,7 +92,7 @@ class Turn:
         yield
 
     def _begin(self) -> None:
-        self._began = perf_counter()
+        self._began = self._clock()
         self._is_ending = False
         self._refused = 0
 

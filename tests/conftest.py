@@ -11,11 +11,13 @@ import pytest
 from reactor import Engine
 from reactor_web.bounds import HEARTBEAT_RANGE
 from reactor_web.http import query
+from tests.helpers import left_open
 from tests.helpers.planted import WATCH, install
 from tests.helpers.server import serve as serve
 from tests.helpers.server import server as server
 
 install()
+left_open.install()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -33,6 +35,13 @@ def _in_utf8(value: Any) -> Any:
         case dict():
             return {name: _in_utf8(one) for name, one in value.items()}
     return value
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    left_open.name_who_left_it(report)
+    return report
 
 
 @pytest.fixture(autouse=True)

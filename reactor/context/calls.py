@@ -39,13 +39,19 @@ class _Call:
     It has slots, so that a name written wrongly (``call.resutl = …``) is an error and not a result that nobody sees.
     """
 
-    __slots__ = ("_began", "_context", "_number")
+    __slots__ = ("_began", "_context", "_number", "_refusal")
     kind: str
 
     def __init__(self, context: Speaker) -> None:
         self._context = context
         self._number = 0
         self._began = 0.0
+        self._refusal: tuple[Exception, Awaitable[None]] | None = None
+
+    def refused(self, error: Exception, awaited: Awaitable[None]) -> Self:
+        """It cannot be made, and raises the error where it would begin: ``awaited`` lets others run before."""
+        self._refusal = error, awaited
+        return self
 
     def _about(self) -> dict[str, Any]:
         raise AssertionError("abstract")
@@ -54,6 +60,8 @@ class _Call:
         raise AssertionError("abstract")
 
     def _begin(self) -> Awaitable[None]:
+        if self._refusal is not None:
+            return self._refusal[1]
         self._number = self._context.next_call()
         self._began = time.monotonic()
         return self._context.write(f"{self.kind}.started", {"call": self._number, **self._about()})
@@ -70,6 +78,8 @@ class _Call:
         )
 
     def __enter__(self) -> Self:
+        if self._refusal is not None:
+            raise self._refusal[0]
         try:
             self._begin()
         except _CANCELS as error:  # while it waited for room: its start has been said

@@ -131,7 +131,10 @@ class Context:
         ``llm.call.completed``. Spends ``call.tokens`` and ``call.cost``; if that is not set and the call succeeds or is
         cancelled, ``estimated_cost``.
         """
-        return LlmCall(self, model, None if estimated_cost is None else money(estimated_cost))
+        try:
+            return LlmCall(self, model, None if estimated_cost is None else money(estimated_cost))
+        except Exception as error:
+            return LlmCall(self, model, None).refused(error, self._line.refuse(error))
 
     def tool_call(self, tool: str, arguments: Mapping[str, Any] | None = None) -> ToolCall:
         """A call of a tool, as events: ``async with ctx.tool_call("search", {"q": q}) as call: call.result = ...``.
@@ -139,7 +142,12 @@ class Context:
         Use ``with`` in a thread. Writes ``tool.call.started`` and, also after an error or a cancel,
         ``tool.call.completed``.
         """
-        return ToolCall(self, tool, dict(arguments or {}))
+        try:
+            return ToolCall(self, tool, dict({} if arguments is None else arguments))
+        except Exception as error:
+            wrong = TypeError(f"the arguments of a tool call are a dict, not {short_repr(arguments)}")
+            wrong.__cause__ = error
+            return ToolCall(self, tool, {}).refused(wrong, self._line.refuse(wrong))
 
     # --- asking ---
 

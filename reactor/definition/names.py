@@ -143,7 +143,13 @@ def is_near(name: str, other: str) -> bool:
 
 def is_one_edit(name: str, other: str) -> bool:
     """Whether one letter that is missing, added, replaced or swapped with its neighbour makes one name the other."""
-    return 0 < len(name) <= _COMPARED_CHARS and abs(len(name) - len(other)) <= 1 and _edits(name, other) == 1
+    if not 0 < len(name) <= _COMPARED_CHARS or abs(len(name) - len(other)) > 1 or name == other:
+        return False
+    same = next((i for i, (a, b) in enumerate(zip(name, other, strict=False)) if a != b), min(len(name), len(other)))
+    rest, its = name[same:], other[same:]
+    if len(rest) != len(its):
+        return rest[1:] == its or rest == its[1:]
+    return rest[1:] == its[1:] or (rest[:2] == its[1::-1] and rest[2:] == its[2:])
 
 
 def _edits(name: str, other: str) -> int:

@@ -16,6 +16,10 @@ from reactor.events.restoring import Encoded
 from reactor.events.values import json_number, preview
 from reactor.events.vocabulary.task import RetryReason
 
+_MANY: Final = 16
+_MANY_BYTES: Final = 1 << 20
+"""An object of more members than that, and of no more bytes, is put together by orjson."""
+
 
 def run_started(
     run_id: str,
@@ -217,6 +221,8 @@ def _mapped(mapped: bool) -> dict[str, bool]:
 
 def json_object(members: Mapping[str, bytes | None]) -> bytes:
     """A JSON object from members that are JSON already; a member that is None is left out."""
+    if len(members) > _MANY and sum(len(json) for json in members.values() if json) <= _MANY_BYTES:
+        return orjson.dumps({name: orjson.Fragment(json) for name, json in members.items() if json is not None})
     parts: list[bytes] = []
     for name, json in members.items():
         if json is not None:

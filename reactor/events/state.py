@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any, Final, cast
 
 from reactor.events.event import Event
@@ -105,7 +106,12 @@ class TaskState:
 
     def copy(self) -> TaskState:
         """An independent copy, which can be folded further."""
-        return TaskState(*[own_copy(getattr(self, name)) for name in TASK_FIELDS])
+        copied = TaskState(*_fields_of(self))
+        for name in _CHANGEABLE:  # nearly always all of them are None
+            value = getattr(copied, name)
+            if value is not None:
+                setattr(copied, name, own_copy(value))
+        return copied
 
 
 @dataclass(slots=True)
@@ -241,6 +247,9 @@ class RunState:
 
 
 TASK_FIELDS: Final[tuple[str, ...]] = tuple(TaskState.__slots__)
+_fields_of: Final = attrgetter(*TASK_FIELDS)
+_CHANGEABLE: Final = ("error", "tally", "retry", "waiting", "received", "asked")
+"""Fields of a task that are lists and dicts."""
 RUN_FIELDS: Final[tuple[str, ...]] = tuple(RunState.__slots__)
 _HIDDEN: Final = frozenset({"tasks", "graph_tasks", "ended_units", "remembered", "crashes"})
 _SHOWN: Final = tuple(name for name in RUN_FIELDS if name not in _HIDDEN)

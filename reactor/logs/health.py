@@ -11,18 +11,18 @@ class LogHealth:
     """Of one log, for everybody who uses it."""
 
     def __init__(self) -> None:
-        self.error: LogUnavailable | None = None
+        self.problem: LogUnavailable | None = None
         """Why it cannot be used now."""
         self._waiting: list[asyncio.Future[None]] = []
 
     def check(self) -> None:
         """Raises LogUnavailable while it cannot be used."""
-        if self.error is not None:
-            raise LogUnavailable(str(self.error), **vars(self.error))
+        if self.problem is not None:
+            raise LogUnavailable(str(self.problem), **vars(self.problem))
 
-    def change(self, error: LogUnavailable | None) -> None:
-        self.error = error
-        if error is None:
+    def change(self, problem: LogUnavailable | None) -> None:
+        self.problem = problem
+        if problem is None:
             waiting, self._waiting = self._waiting, []
             for waiter in waiting:
                 if not waiter.done():
@@ -30,7 +30,7 @@ class LogHealth:
 
     async def well(self) -> None:
         """Returns when it can be used."""
-        while self.error is not None:
+        while self.problem is not None:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append(waiter)
             await waiter

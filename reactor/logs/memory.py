@@ -94,7 +94,7 @@ class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops, Me
         return self._run(run_id, tenant).read(after, limit)
 
     async def base(self, run_id: str, *, tenant: str = "") -> RunState:
-        return self._run(run_id, tenant).copy_base()
+        return await self._run(run_id, tenant).copy_base()
 
     async def blob(self, run_id: str, seq: int, *, tenant: str = "") -> bytes | None:
         return self._run(run_id, tenant).blobs.get(seq)

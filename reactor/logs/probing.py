@@ -6,6 +6,7 @@ import asyncio
 
 from reactor.bounds import LOG_PROBE_SECONDS
 from reactor.clock import sleep
+from reactor.errors import LogUnavailable
 from reactor.logger import get_logger
 from reactor.ports.clock import Clock
 from reactor.ports.stores import Probed
@@ -22,14 +23,14 @@ class Probing:
 
     def __init__(self, probed: Probed | None) -> None:
         self._probed = probed
-        self.problem: str | None = None
+        self.problem: LogUnavailable | None = None
         """Why the log last lost a run; None again as soon as it takes a window, or what it is asked to write."""
         self._task: asyncio.Task[None] | None = None
         self._is_closed = False
 
-    def failed(self, problem: str, answered: asyncio.Future[int], clock: Clock) -> None:
-        """The log has lost a run. ``answered``: done when it has answered the last append of the run."""
-        self.problem = problem
+    def failed(self, lost: str, answered: asyncio.Future[int], clock: Clock) -> None:
+        """The log has lost a run: ``lost`` says how. ``answered``: done when it has answered the run's last append."""
+        self.problem = LogUnavailable(lost, path="")
         if not self._is_closed and (self._task is None or self._task.done()):
             self._task = asyncio.ensure_future(self._heal(answered, clock))
 

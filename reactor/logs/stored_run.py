@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+from typing import Final
 
 from reactor import bounds
 from reactor.events.event import Event, Window
 from reactor.events.fold import evolve
-from reactor.events.state import RunState, run_status
+from reactor.events.state import RunState, TaskState, run_status
 from reactor.logger import get_logger
 from reactor.logs.records import INDEXED, parent_of, settled_child
 from reactor.ports.log import RunRecord
 from reactor.ports.order import Committed
+from reactor.waiting import turn_of
 
 logger = get_logger()
+
+_AT_ONCE: Final = 500
+"""Tasks of a base that are copied before others may run: 4 us each."""
 
 
 class StoredRun:
@@ -25,6 +33,7 @@ class StoredRun:
         "base",
         "blobs",
         "bytes",
+        "copies",
         "created",
         "first",
         "json",
@@ -70,6 +79,8 @@ class StoredRun:
         """Child runs whose end came with the last window."""
         self.base: RunState | None = None
         """The state before the first event that is kept; None until something is trimmed."""
+        self.copies = 0
+        """Of the base, that are being made."""
 
     @property
     def count(self) -> int:
@@ -152,7 +163,12 @@ class StoredRun:
         return Event(self.first + index, self.run_id, self.types[index], self.task_ids[index], self.json[index])
 
     def trim(self, max_events: int, max_bytes: int) -> None:
-        """Folds the oldest events into the base until a tenth of the bounds is free, so that trims are rare."""
+        """Folds the oldest events into the base until a tenth of the bounds is free, so that trims are rare.
+
+        While somebody copies the base it stays as it is, up to twice the bounds.
+        """
+        if self.copies and self.count <= 2 * max_events and self.bytes <= 2 * max_bytes:
+            return
         base = self.base = self.base or RunState(self.run_id)
         cut = 0
         kept_bytes = self.bytes
@@ -168,8 +184,26 @@ class StoredRun:
         self.bytes = kept_bytes
         logger.warning("memory log trimmed", run_id=self.run_id, events=cut, first_kept=self.first)
 
-    def copy_base(self) -> RunState:
-        return RunState(self.run_id) if self.base is None else self.base.copy()
+    async def copy_base(self) -> RunState:
+        """A copy of the base, which the caller owns. It may have 50,000 tasks: others run meanwhile."""
+        base, first = self.base, self.first
+        if base is None:
+            return RunState(self.run_id)
+        turn = turn_of(asyncio.get_running_loop())
+        tasks = dict[str, TaskState]()
+        left = iter(base.tasks.items())
+        self.copies += 1
+        try:
+            while self.first == first and (some := list(islice(left, _AT_ONCE))):
+                tasks |= {id: task.copy() for id, task in some}
+                await turn
+        finally:
+            self.copies -= 1
+        if self.first != first:
+            return base.copy()  # so much was written meanwhile that it had to be trimmed
+        copied = replace(base, tasks={}).copy()
+        copied.tasks = tasks
+        return copied
 
     def record(self) -> RunRecord:
         return RunRecord(

@@ -3,6 +3,8 @@
 host          what the engine lends to all runs: log, clock, executors, limits
 beginning     what the run begins with
 execution     its parts, put together; how it starts, goes on after a restart, and ends
+kin           how its parent and its child runs see it
+outset        where its actors begin: afresh, or where the log says that they were
 crew          its actors, and the queue of those that are ready
 outside       what is said of it from outside its bodies; all that a session has
 idle          how long nothing was said in a session
@@ -30,6 +32,7 @@ session       the handle on a session, which can also be closed
 lost          a run whose log failed, and what is needed to go on with it
 ended_graphs  which graph an ended run had
 awaited       who waits for runs that have not started
+feeds         whose events somebody may read
 open_runs     all runs that are open, and the last that ended
 sessions      opens sessions
 dormant       child runs that wait, after a restart, until their parents ask for them

@@ -6,7 +6,8 @@ that was deleted is told by ``stream.gap {from, to, reason: deleted}`` in place 
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import asyncio
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -22,6 +23,7 @@ from reactor.requests import check_run_id
 from reactor.runs.open_runs import OpenRuns
 from reactor.runs.positions import START, WINDOWS, Place, TreeCursor, TreeEvent, placed
 from reactor.stream.feed import Closed
+from reactor.waiting import turn_of
 
 _REMEMBERED_RUNS: Final = 10_000
 """Of so many runs a reader remembers whether it wants them; of others it looks again."""
@@ -72,6 +74,8 @@ class AllEvents:
         """There is no run at the top whose status it could be."""
         self.is_behind = False
         """Whether the last read was empty although there is more: none of what it has read was wanted."""
+        self._found: deque[Committed | Removed] = deque()
+        """What was read from the log and comes next: a hundred windows may be a hundred thousand events."""
         self._wanted: OrderedDict[str, bool] = OrderedDict()
         """Run -> whether the selection has it, of the last runs that were read."""
 
@@ -115,14 +119,18 @@ class AllEvents:
 
     async def read(self) -> list[TreeEvent]:
         """What comes next; empty where there is nothing more yet, or where ``is_behind`` says so."""
-        found = await self._find()
+        found = self._found = self._found or deque(await self._find())
+        turn, has_more = turn_of(asyncio.get_running_loop()), bool(found)
         events: list[TreeEvent] = []
-        for entry in found:
+        while found and len(events) < bounds.READ_EVENTS:
+            await turn  # each may be of another run, whose first event has to be decoded for its meta
+            entry = found[0]
             self._place.come_to(entry.position)
             if self._may_be_of_it(entry.run_id):
                 events += await (self._removed(entry) if isinstance(entry, Removed) else self._events_of(entry))
             self._place.after = TreeCursor(entry.position)
-        self.is_behind = bool(found) and not events
+            found.popleft()
+        self.is_behind = has_more and not events
         return events
 
     async def _find(self) -> list[Committed | Removed]:

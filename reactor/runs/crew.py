@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from asyncio import AbstractEventLoop
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from typing import Final
 
 from reactor.definition.graph import Graph
 from reactor.events.event import Draft
@@ -17,6 +18,9 @@ from reactor.tasks.mapped import MappedActor
 from reactor.tasks.past import Past
 from reactor.tasks.scope import Scope
 
+_AT_ONCE: Final = 500
+"""Actors that are made, or merged, before others may have the loop."""
+
 
 class Crew:
     """One actor a task of the graph. Loop thread only."""
@@ -28,11 +32,16 @@ class Crew:
         """By name, upstreams first."""
         self.outside = Inlet[Draft]() if is_session else None
         """Of an open session: the one source of its drafts. It has no actors, and ends when this source does."""
-        self._bus: Disposing | None = None
+        self._merged: list[Disposing] = []
+        self._open = 0
+        """How many merged parts have not ended."""
 
-    def assemble(self, scope: Scope, past: Past | None) -> None:
-        """Makes the actors; after a restart they take over what the log says of them."""
-        for node in self._graph.nodes:  # upstreams first
+    def assemble(self, scope: Scope, past: Past | None) -> Generator[None]:
+        """Makes the actors; after a restart they take over what the log says of them. Others may have a turn at each
+        step."""
+        for number, node in enumerate(self._graph.nodes):  # upstreams first
+            if number and not number % _AT_ONCE:
+                yield
             make = TaskActor if node.map_source is None else MappedActor
             actor = self.actors[node.name] = make(scope, node, node.name)
             if past is not None:
@@ -40,9 +49,24 @@ class Crew:
 
     def connect(
         self, write: Callable[[Draft], None], failed: Callable[[Exception], None], all_ended: Callable[[], None]
-    ) -> None:
-        """Merges the actors into the run's bus: from now on they wait for their upstreams, and then run."""
-        self._bus = merge_tasks(self._sources()).attach(Callbacks(write, failed, all_ended))
+    ) -> Generator[None]:
+        """Merges the actors into the run's bus: from now on they wait for their upstreams, and then run.
+
+        Many are merged in parts, and others may have a turn at each step.
+        """
+        sources = self._sources()
+        starts = range(0, max(1, len(sources)), _AT_ONCE)
+        self._open = len(starts)
+
+        def part_ended() -> None:
+            self._open -= 1
+            if not self._open:
+                all_ended()
+
+        for start in starts:
+            part = merge_tasks(sources[start : start + _AT_ONCE])
+            self._merged.append(part.attach(Callbacks(write, failed, part_ended)))
+            yield
 
     def _sources(self) -> list[Attachable[Draft]]:
         return [*self.actors.values(), *([] if self.outside is None else [self.outside])]
@@ -55,8 +79,9 @@ class Crew:
 
     def stop(self) -> None:
         """Stops all bodies. They write nothing more."""
-        if self._bus is not None:
-            self._bus.dispose()
+        merged, self._merged = self._merged, []
+        for part in merged:
+            part.dispose()
 
     @property
     def has_ended(self) -> bool:

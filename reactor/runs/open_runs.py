@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from weakref import WeakSet
+from typing import Final
 
 from reactivex.subject import Subject
 
-from reactor import bounds
 from reactor.definition.graph import Graph
 from reactor.errors import LogLost, RunExists, RunOpen, UnknownRun
 from reactor.events.event import Window
@@ -27,6 +25,7 @@ from reactor.runs.claims import ChildName, Claims
 from reactor.runs.dormant import Dormant
 from reactor.runs.ended_graphs import EndedGraphs
 from reactor.runs.execution import Execution
+from reactor.runs.feeds import Feeds
 from reactor.runs.host import Host
 from reactor.runs.leases import Leases
 from reactor.runs.lost import LostRun
@@ -39,6 +38,9 @@ from reactor.tasks.past import Output, Past
 from reactor.waiting import Flights
 
 logger = get_logger()
+
+_AT_ONCE: Final = 1_000
+"""Tasks of a graph whose actors are made at once: in some milliseconds."""
 
 
 class OpenRuns:
@@ -73,12 +75,10 @@ class OpenRuns:
         """Called with a run whose log failed, or that a bug has ended."""
         self.restore: RestoreOutputs | None = None
         """Reads the outputs of a run that has ended; from whoever knows its graph."""
-        self._recent: OrderedDict[str, Feed] = OrderedDict()
+        self._feeds = Feeds()
         self._loading: Flights[tuple[str, Closed | None], Feed] = Flights()
         """Whose log is being folded: many may ask for a run at once."""
         self.graphs = EndedGraphs()
-        self._feeds: WeakSet[Feed] = WeakSet()
-        """All that somebody still reads: they are told when their run is deleted."""
         self.awaited = AwaitedRuns()
 
     async def start(
@@ -89,17 +89,27 @@ class OpenRuns:
         beginning: Beginning,
         *,
         reused: Mapping[str, Output] | None = None,
+        check_open: Callable[[], object] | None = None,
     ) -> Run:
-        """Starts a new run. Returns once its ``run.started`` is in the log. Raises RunExists: another has its lease."""
+        """Starts a new run. Returns once its ``run.started`` is in the log. Raises RunExists: another has its lease.
+
+        ``check_open`` raises where the engine has closed: with it a large graph is made in turns, while others go on.
+        """
         if self.tenant:
             beginning = beginning._replace(tenant=self.tenant)
+        in_turns = check_open is not None and len(graph.nodes) > _AT_ONCE
+        execution = Execution(
+            host, graph, self._new_feed(run_id), beginning,
+            published=self._published, ended=self._ended, reused=reused, in_turns=in_turns,
+        )  # fmt: skip
+        if in_turns and check_open is not None:
+            await execution.assemble()
+            await self.check_unknown(run_id)  # others had the loop meanwhile
+            check_open()
         async with self.leases.reserve(run_id):
             if beginning.parent is None:
                 self.claims.check_free(run_id)  # a parent may have claimed it since ``check_new``
-            feed = self._new_feed(run_id)
-            execution = self._adopt(
-                Execution(host, graph, feed, beginning, published=self._published, ended=self._ended, reused=reused)
-            )
+            self._adopt(execution)
         run = self.open[run_id]
         if logger.isEnabledFor(logging.INFO):  # to ask costs less than to make a line; and before it can have ended
             logger.info("run started", run_id=run_id, workflow=graph.name, parent=execution.parent_id)
@@ -203,7 +213,7 @@ class OpenRuns:
         if execution.feed.closed == Closed.END:
             log_end(execution.feed.state)
             execution.feed.forget_ring()
-            self._keep(execution.feed)
+            self._feeds.keep(execution.feed)
             self.graphs.keep(execution.run_id, execution.graph)
             self.over(execution.run_id)
         if execution.journal.lost_with is not None:
@@ -226,14 +236,8 @@ class OpenRuns:
     def found_ended(self, feed: Feed) -> None:
         """A lost run has ended: its last window came into the log after all."""
         self.lost.pop(feed.run_id, None)
-        self._keep(feed)
+        self._feeds.keep(feed)
         self.over(feed.run_id)
-
-    def _keep(self, feed: Feed) -> None:
-        self._recent[feed.run_id] = feed
-        self._recent.move_to_end(feed.run_id)
-        if len(self._recent) > bounds.RECENT_RUNS:
-            self._recent.popitem(last=False)
 
     def warn_blocked(self, work: Work, seconds: float) -> None:
         """A body held the loop: its author should know where."""
@@ -248,7 +252,7 @@ class OpenRuns:
     def is_idle(self) -> bool:
         """Whether nothing would be missed if this object were made anew: no run is open, and nobody reads or waits."""
         is_watched = bool(self.windows.observers) or bool(self.watchers) or bool(self.awaited)
-        return not (self.open or self.lost or len(self._feeds) > len(self._recent) or is_watched)
+        return not (self.open or self.lost or self._feeds.are_read or is_watched)
 
     async def check_new(self, run_id: str) -> None:
         """As ``check_unknown``; raises RunExists also for an id that a run has for a child run."""
@@ -283,16 +287,8 @@ class OpenRuns:
                 f"run {run_id} is a child of run {record.parent}, which is open: after a crash it would start again",
                 run_id=run_id,
             )
-        feeds = [feed for feed in self._feeds if feed.run_id == run_id]
-        for feed in feeds:  # first: as soon as it is gone a new run may have its id
-            feed.is_deleted = True
-        try:
+        with self._feeds.deleting(run_id):
             await self.index.delete(run_id)
-        except BaseException:
-            for feed in feeds:
-                feed.is_deleted = False
-            raise
-        self._recent.pop(run_id, None)
 
     async def _needs(self, parent_id: str, child_id: str) -> bool:
         """Whether a parent is open, and its log does not have the end of this child."""
@@ -330,7 +326,7 @@ class OpenRuns:
             if lost is not None:  # its start may still come into the log
                 raise lost.error from None
             raise
-        feed = self._recent.get(run_id) or self.dormant.get(run_id)
+        feed = self._feeds.of_ended(run_id) or self.dormant.get(run_id)
         if feed is None:
             waits = lost is None and self.dormant.waits(run_id)
             closed = None if waits else Closed.NOT_RECOVERED if lost is None else Closed.LOG
@@ -339,7 +335,7 @@ class OpenRuns:
                 return await self.get(run_id)  # it goes on meanwhile, or has ended
         self._feeds.add(feed)
         if feed.closed == Closed.END:
-            self._keep(feed)
+            self._feeds.keep(feed)
         if feed.state.session:
             return Session(feed, None)
         return Run(feed, None, restore=self.restore, find=self.executions.get)

@@ -21,6 +21,7 @@ from reactor.events.event import Event, Message, Notice, Window
 from reactor.events.fold import evolve
 from reactor.events.state import RunState
 from reactor.events.vocabulary import TERMINAL
+from reactor.operators.attached import HotSubject
 from reactor.ports.clock import Clock
 from reactor.ports.log import EventLog
 from reactor.ports.stores import Checkpoints
@@ -56,7 +57,7 @@ class Feed:
         self.state = RunState(run_id)
         self.closed: Closed | None = None
         """None while more events may come."""
-        self._windows: Subject[Window] | None = None
+        self._windows: HotSubject[Window] | None = None
         self.log = log
         self._checkpoints = checkpoints
         """Where the states of long runs are kept; None: nowhere."""
@@ -64,6 +65,8 @@ class Feed:
         self._closing: asyncio.Future[None] | None = None
         self.is_deleted = False
         """The run was removed: whoever still reads it must not get the events of a new run of this id."""
+        self._is_expecting = False
+        """Whether somebody will follow in a moment: the ring is kept for them."""
         self._ring: deque[Window] = deque()
         self._ring_events = 0
         self._ring_bytes = 0
@@ -94,7 +97,7 @@ class Feed:
     def windows(self) -> Subject[Window]:
         """Hot Observable of windows as they are committed; completes when the feed closes."""
         if self._windows is None:  # made when it is asked for: most runs have no follower most of the time
-            self._windows = Subject()
+            self._windows = HotSubject()
             if self.closed is not None:
                 self._windows.on_completed()
         return self._windows
@@ -111,8 +114,10 @@ class Feed:
         for event in window:
             evolve(state, event)
             size += len(event.json)
-        is_followed = self._windows is not None and bool(self._windows.observers)
-        if not is_followed:  # one window is enough then: later ones read the log
+        is_followed = self._windows is not None and self._windows.has_observers
+        if is_followed:
+            self._is_expecting = False
+        elif not self._is_expecting:  # one window is enough then: later ones read the log
             self.forget_ring()
         self._ring.append(window)
         self._ring_events += len(window)
@@ -127,6 +132,10 @@ class Feed:
             self._windows.on_next(window)
         if self.closed:
             self._complete()
+
+    def expect_readers(self) -> None:
+        """Streams wait for this run, and follow it as soon as they have their turn: what comes is kept for them."""
+        self._is_expecting = True
 
     def forget_ring(self) -> None:
         """Empties the ring: what was published is read from the log."""
@@ -164,6 +173,14 @@ class Feed:
             window = self._ring[at + 1]
         skip = after + 1 - window[0].seq
         return window[skip:] if skip > 0 else window
+
+    def recent_events(self, after: int) -> list[Event] | None:
+        """All events after a cursor; [] when caught up, None where some of them are only in the log."""
+        events: list[Event] = []
+        while recent := self.recent(after):
+            events += recent
+            after = recent[-1].seq
+        return None if recent is None else events
 
     async def read(self, after: int) -> list[Message]:
         """The next published messages after a cursor; a ``stream.gap`` first where the log was trimmed.

@@ -52,7 +52,7 @@ class ChildActor(TaskActor):
         return (self.pair,) if self.pair is not None else ()
 
     def await_item(self) -> None:
-        """Before ``attach``: it had begun before a restart, and does not go on before it has its item again."""
+        """Before ``attach``: it does not begin before its siblings are made too, or it has its item again."""
         self._waiting += 1
 
     def give(self, item: Any, pair: ChildActor | None) -> None:

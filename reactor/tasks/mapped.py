@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Generator, Iterable, Sequence
+from typing import Any, Final
 
 from reactivex.abc import SchedulerBase
 
@@ -12,6 +12,7 @@ from reactor.events import drafts
 from reactor.events.event import Draft
 from reactor.events.state import ENDED, mapped_status, outcome_of
 from reactor.events.values import describe_error
+from reactor.interrupts import is_from_signal
 from reactor.logger import get_logger
 from reactor.operators.attached import Callbacks, Disposing, Sink
 from reactor.stream.merge_tasks import merge_tasks
@@ -19,8 +20,12 @@ from reactor.tasks.actor import Actor
 from reactor.tasks.child import ChildActor
 from reactor.tasks.past import Past
 from reactor.tasks.scope import CompletionObserver, Ended, Scope, UpstreamTask
+from reactor.tasks.turns import Turns
 
 logger = get_logger()
+
+_AT_ONCE: Final = 200
+"""Children that are made in one step of a fan-out."""
 
 
 class MappedActor(Actor):
@@ -33,7 +38,9 @@ class MappedActor(Actor):
     again: they can be sent values and be cancelled. They go on once it fans out again, which gives them their items.
     """
 
-    __slots__ = ("_fan_out_observers", "_past", "children", "has_fanned_out", "pairs_with", "source")
+    __slots__ = (
+        "_fan_out_observers", "_fanning_out", "_open", "_past", "children", "has_fanned_out", "pairs_with", "source",
+    )  # fmt: skip
 
     def __init__(self, scope: Scope, node: Node, task_id: str) -> None:
         super().__init__(scope, node, task_id)
@@ -43,6 +50,9 @@ class MappedActor(Actor):
         self.children: list[ChildActor] = []
         self.has_fanned_out = False
         self._past: Past | None = None
+        self._open = 0
+        """How many merged parts of its children have not ended."""
+        self._fanning_out: Turns[list[ChildActor]] | None = None
         self._fan_out_observers: list[CompletionObserver] = []
         """The maps over this one."""
 
@@ -52,7 +62,7 @@ class MappedActor(Actor):
             super().restore(past)
             return
         self._past = past
-        self.children = self._children(seen.count)
+        self.children = [ChildActor(self.scope, self.node, i, seen.count) for i in range(seen.count)]
         for child in self.children:
             child.restore(past)
         if seen.status in ENDED and self.task_id not in past.runs_again:
@@ -66,12 +76,18 @@ class MappedActor(Actor):
         if self._past is not None and not self.has_ended:
             for child in self.children:
                 child.await_item()
+            self._open = 1
             self._merge(self.children)
         return attached
 
     def _merge(self, children: list[ChildActor]) -> None:
         if self._observer is not None:
-            merge_tasks(children).attach(Callbacks(self._observer.on_next, self._child_broke, self._all_ended))
+            merge_tasks(children).attach(Callbacks(self._observer.on_next, self._child_broke, self._part_ended))
+
+    def _part_ended(self) -> None:
+        self._open -= 1
+        if not self._open:
+            self.end(self._conclude(), None)
 
     def wait_for(self, upstreams: Iterable[UpstreamTask]) -> None:
         source = self.pairs_with
@@ -114,32 +130,58 @@ class MappedActor(Actor):
             return source
         return self.find_blocker(upstream for upstream in self.upstreams.values() if upstream is not source)
 
-    def _children(
-        self, count: int, *, items: Sequence[Any] | None = None, pairs: Sequence[ChildActor] | None = None
-    ) -> list[ChildActor]:
-        """New children: each with its item, with its pair, or with neither if they get that later, or never."""
-        return [
-            ChildActor(
-                self.scope, self.node, i, count, item=items[i] if items else None, pair=pairs[i] if pairs else None
-            )
-            for i in range(count)
-        ]
-
     def _fan_out(self, *, items: Sequence[Any] | None = None, pairs: Sequence[ChildActor] | None = None) -> None:
-        """One child for each item, or each pair."""
+        """One child for each item, or each pair. Many are made in turns of the loop, before anybody hears of them."""
         count = len(items or pairs or ())
         if self._past is not None:
             self._fan_out_again(count, items, pairs)
             return
-        children = self._children(count, items=items, pairs=pairs)
-        self.scope.totals.tasks += count
-        data = drafts.mapped(count)
+        self._fanning_out = Turns(self._make_children(count, items, pairs), self._has_children, self._break)
+        self._fanning_out.begin()
+
+    def _make_children(
+        self, count: int, items: Sequence[Any] | None, pairs: Sequence[ChildActor] | None
+    ) -> Generator[None, None, list[ChildActor]]:
+        """New children, each with its item or its pair, merged into the run. None of them begins yet."""
+        made: list[ChildActor] = []
+        starts = range(0, max(1, count), _AT_ONCE)
+        self._open = len(starts)
+        for start in starts:
+            part = [
+                ChildActor(
+                    self.scope, self.node, i, count, item=items[i] if items else None, pair=pairs[i] if pairs else None
+                )
+                for i in range(start, min(start + _AT_ONCE, count))
+            ]
+            for child in part:
+                child.await_item()
+            made += part
+            if part:
+                self._merge(part)
+            yield
+        return made
+
+    def _has_children(self, children: list[ChildActor]) -> None:
+        """All are made: says so, and lets them begin."""
+        self._fanning_out = None
+        self.scope.totals.tasks += len(children)
+        data = drafts.mapped(len(children))
         self.emit(self.draft("task.mapped", data if children else self.ended_data(data)))
         self.children = children
         self.has_fanned_out = True
         self.status = "running"
-        self._merge(children)
-        self._complete_fan_out()
+        with self.scope.ready.held():
+            for child in children:
+                child.on_completed()  # what it awaited besides its pair
+            if not children:
+                self._part_ended()
+            self._complete_fan_out()
+        self.scope.ready.pump()
+
+    def _break(self, broken: BaseException) -> None:
+        self.fail(broken)
+        if is_from_signal(broken):
+            raise broken
 
     def _fan_out_again(self, count: int, items: Sequence[Any] | None, pairs: Sequence[ChildActor] | None) -> None:
         """Gives the children that there are since before a restart what they need to go on."""
@@ -171,20 +213,14 @@ class MappedActor(Actor):
         """A bug in the engine, since a failing body is a value."""
         raise error
 
-    def _all_ended(self) -> None:
-        self.end(self._conclude(), None)
-
     def _conclude(self) -> str:
         """Derives output, error and status from those of the children."""
         tally: dict[str, int] = {}
         for child in self.children:
             outcome = outcome_of(child.status, child.reason)
             tally[outcome] = tally.get(outcome, 0) + 1
-        failed = (child for child in self.children if child.status == "failed")
-        blocked = (child for child in self.children if outcome_of(child.status, child.reason) != "completed")
-        first = next(failed, None) or next((child for child in blocked if child.reason != "condition"), None)
-        if first is not None:
-            self.because, self.error = first.because, first.error
+        if len(tally) > 1 or "completed" not in tally:
+            self._name_cause()
         status = mapped_status(tally)
         if status == "completed":
             completed = [child for child in self.children if child.status == "completed"]
@@ -192,6 +228,14 @@ class MappedActor(Actor):
             if self.node.is_leaf:
                 self.encoded = b"[%b]" % b",".join(child.encoded or b"null" for child in completed)
         return status
+
+    def _name_cause(self) -> None:
+        """Not all have completed: the first that failed is why, else the first that did not for a reason of others."""
+        failed = (child for child in self.children if child.status == "failed")
+        blocked = (child for child in self.children if outcome_of(child.status, child.reason) != "completed")
+        first = next(failed, None) or next((child for child in blocked if child.reason != "condition"), None)
+        if first is not None:
+            self.because, self.error = first.because, first.error
 
     def fail(self, error: BaseException) -> None:
         if self.has_ended:
@@ -205,6 +249,7 @@ class MappedActor(Actor):
         return drafts.skipped(self.reason, self.because, mapped=True)
 
     def release(self) -> None:
+        self._stop_fanning_out()
         self._complete_fan_out()  # it has ended without fanning out: maps over it are skipped too
 
     def cancel(self, reason: str) -> None:
@@ -234,8 +279,14 @@ class MappedActor(Actor):
         for child in self.children:
             child.release_claim()
 
+    def _stop_fanning_out(self) -> None:
+        fanning_out, self._fanning_out = self._fanning_out, None
+        if fanning_out is not None:
+            fanning_out.stop()
+
     def dispose(self) -> None:
         self._observer = None
+        self._stop_fanning_out()
         if not self.has_ended:
             self.status = "cancelled"
         for child in self.children:

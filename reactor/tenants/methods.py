@@ -270,14 +270,12 @@ class EngineMethods:
         return self._tenants.default.not_recovered
 
     @property
-    def log_problem(self) -> str | None:
-        """Why the log last lost a run, or cannot be used; None once it takes windows again."""
-        return self._tenants.default.log_problem
+    def log_problem(self) -> LogUnavailable | None:
+        """Why the log cannot be used, or has lost a run; None once it takes windows again.
 
-    @property
-    def log_trouble(self) -> LogUnavailable | None:
-        """What the log says of itself while it cannot be used: its file was moved, say. Then no run is started."""
-        return self._tenants.default.log_trouble
+        With a ``reason`` the log says so of itself, because its file was moved, say: then no run is started.
+        """
+        return self._tenants.default.log_problem
 
     @property
     def answers(self) -> Idempotency:

@@ -129,7 +129,8 @@ class Tenant(SessionStarts, TreeQueries):
     ) -> Run:
         """Starts a run whose parts are checked. ``reused``: the outputs that a retry takes over."""
         await self._runs.check_new(run_id)
-        return await self._runs.start(self._open_host(), graph, run_id, beginning, reused=reused)
+        host = self._open_host()
+        return await self._runs.start(host, graph, run_id, beginning, reused=reused, check_open=self._common.check_open)
 
     async def ensure(
         self,
@@ -206,12 +207,8 @@ class Tenant(SessionStarts, TreeQueries):
         return self._recovery.not_recovered
 
     @property
-    def log_problem(self) -> str | None:
-        return self._stores.probing.problem if self.log_trouble is None else str(self.log_trouble)
-
-    @property
-    def log_trouble(self) -> LogUnavailable | None:
-        return self._stores.health.error
+    def log_problem(self) -> LogUnavailable | None:
+        return self._stores.health.problem or self._stores.probing.problem
 
     @property
     def open_runs(self) -> int:

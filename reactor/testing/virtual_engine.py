@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from asyncio import AbstractEventLoop
+from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from functools import partial
+from itertools import count
+from typing import Any, Final, TypeVar
 
 from reactor.engine import Engine
 from reactor.events.event import Event, Window
@@ -19,6 +21,10 @@ from reactor.ports.stores import Log
 from reactor.runs.host import Workers
 from reactor.testing.faulty_logs import LogAround
 from reactor.testing.virtual_clock import VirtualClock
+from reactor.waiting import turn_of
+
+LOOK_SECONDS: Final = 0.000_01
+"""What a look at the turn of the loop takes in virtual time, and nothing else."""
 
 T = TypeVar("T")
 
@@ -41,11 +47,16 @@ async def virtual_engine(
     """
     clock = VirtualClock() if clock is None else clock
     engine = _VirtualEngine(open_log(log) if isinstance(log, str) else log, clock, options)
-    async with engine:
-        try:
-            yield engine, clock
-        finally:
-            clock.jumps = True  # the end of the engine waits by it, and nobody is left to advance it
+    turn = turn_of(get_running_loop())
+    turn.keep_time(partial(next, count(0.0, LOOK_SECONDS)))  # a turn has so many looks, however fast the machine is
+    try:
+        async with engine:
+            try:
+                yield engine, clock
+            finally:
+                clock.jumps = True  # the end of the engine waits by it, and nobody is left to advance it
+    finally:
+        turn.keep_time()
 
 
 class _VirtualEngine(Engine):

@@ -38,6 +38,16 @@ async def calls_model(ctx: Context) -> None:
         call.tokens = 1
 
 
+async def calls_tool_wrongly(ctx: Context) -> None:
+    async with ctx.tool_call("t", 5):  # type: ignore[arg-type]
+        raise AssertionError("it has begun")
+
+
+async def calls_model_wrongly(ctx: Context) -> None:
+    async with ctx.llm_call("m", estimated_cost=-1):
+        raise AssertionError("it has begun")
+
+
 CALLS: dict[str, Callable[[Context], Awaitable[Any]]] = {
     "checkpoint": lambda ctx: ctx.checkpoint(),
     "progress": lambda ctx: ctx.progress(0.5),
@@ -95,6 +105,8 @@ REFUSED: dict[str, Callable[[Context], Awaitable[Any]]] = {
     "receive, its schema": lambda ctx: ctx.receive(schema=5),
     "receive, its timeout": lambda ctx: ctx.receive(timeout=0),
     "receive, its size": lambda ctx: ctx.receive(TOO_LARGE),
+    "tool_call, its arguments": calls_tool_wrongly,
+    "llm_call, its estimate": calls_model_wrongly,
     "run, its key": lambda ctx: ctx.run("child", key=""),
     "run, its budget": lambda ctx: ctx.run("child", budget={"no": 1}),
     "run, its workflow": lambda ctx: ctx.run("nobody's"),

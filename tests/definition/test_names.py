@@ -6,9 +6,11 @@ import asyncio
 import inspect
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reactor import Retry, Workflow
-from reactor.definition.names import known_names, names_options
+from reactor.definition.names import is_one_edit, known_names, names_options
 
 
 @names_options("greet")
@@ -63,3 +65,22 @@ def test_names_are_listed_up_to_ten() -> None:
     assert known_names([]) == "none"
     assert known_names(["a", "b"]) == "a, b"
     assert known_names(map(str, range(11))) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ..."
+
+
+def edited(name: str) -> set[str]:
+    """All that one letter makes of a name of the letters a, b and c."""
+    cuts = [(name[:i], name[i:]) for i in range(len(name) + 1)]
+    return {
+        *(a + letter + b for a, b in cuts for letter in "abc"),
+        *(a + letter + b[1:] for a, b in cuts if b for letter in "abc"),
+        *(a + b[1:] for a, b in cuts if b),
+        *(a + b[1] + b[0] + b[2:] for a, b in cuts if len(b) > 1),
+    } - {name}
+
+
+@given(st.text("abc", min_size=1, max_size=6), st.text("abc", max_size=6))
+def test_one_edit_is_one_letter(name: str, other: str) -> None:
+    """That is missing, added, replaced or swapped with its neighbour; the same from both sides."""
+    assert is_one_edit(name, other) == (other in edited(name))
+    assert not other or is_one_edit(other, name) == is_one_edit(name, other)
+    assert all(is_one_edit(name, close) for close in edited(name))

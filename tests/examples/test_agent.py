@@ -443,7 +443,7 @@ async def test_tokens_and_the_question_to_a_person_pass_over_http() -> None:
         server = TestServer(reactor_web.create_app(engine, [flow]), host="127.0.0.1")
         await server.start_server(shutdown_timeout=1.0)
         url = f"http://127.0.0.1:{server.port}/api/v1"
-        async with aiohttp.ClientSession() as session:
+        async with server, aiohttp.ClientSession() as session:
             body = {"run_id": "r", "input": given(endpoint, unattended=False), "budget": {"cost": 1}}
             async with session.post(f"{url}/workflows/agent/runs", json=body) as response:
                 assert response.status == 201, await response.text()
@@ -461,7 +461,6 @@ async def test_tokens_and_the_question_to_a_person_pass_over_http() -> None:
             async with Stream(session.get(f"{url}/runs/r/events{query}", headers=headers)) as stream:
                 again = [frame for frame in await stream.all() if frame.event == "task.chunk"]
             assert [frame.data.encode() for frame in again] == [chunk.json for chunk in chunks[1:]]
-        await server.close()
 
 
 # --- the command ------------------------------------------------------------------------------------------------

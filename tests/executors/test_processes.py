@@ -183,7 +183,8 @@ async def test_no_more_idle_workers_are_kept_than_asked_for(voice: RecordedVoice
 async def test_33_bodies_are_in_flight_at_once(fresh: ProcessExecutor, voice: RecordedVoice) -> None:
     """More than any default pool of threads has (32), at the same time, and each gets its own answer."""
     running = {name: Submitted(fresh, work_for(bodies.meet, voice, name=name)) for name in map(str, range(33))}
-    await voice.until(lambda: len(voice.questions) == 33)
+    for there in range(1, 34):  # each has the patience of one, since a machine may begin them one after the other
+        await voice.until(lambda there=there: len(voice.questions) >= there)
     assert len(fresh.children) == 33
     for prompt, answer in voice.questions:
         answer.set_result(prompt)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
+import orjson
+
+from reactor_web.dialects import Shows
 from reactor_web.sse.parser import Frame, Parser
 
 LOGS_KEPT = 200
@@ -69,6 +72,13 @@ class Dashboard:
                 if agent.get("status") in ("completed", "failed"):
                     agents[name] |= {key: agent.get(key) or 0 for key in ("duration", "cost")}
         return {"workflow": workflow, "agents": agents, "ends": self.ends, "logs": self.logs[-50:]}
+
+
+def shown(dialect: Shows, state: Any, run_id: str) -> dict[str, Any]:
+    """What polling clients are sent, as they read it."""
+    body = dialect.shown(state, run_id)
+    whole = {name: list(value) if isinstance(value, Iterator) else value for name, value in body.items()}
+    return cast("dict[str, Any]", orjson.loads(orjson.dumps(whole)))
 
 
 def parsed(data: bytes) -> list[Frame]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
 
 from reactor import UnknownRun
 from reactor.events.fold import replay
-from reactor.logs import schemes
+from reactor.logs import schemes, stored_run
 from reactor.logs.memory import MemoryLog
 from reactor.logs.schemes import open_log
 from reactor.testing.log_laws import completed, event, started, task_event
+from reactor.waiting import NEXT_TURN
 
 
 async def test_above_its_events_a_run_is_trimmed_behind_a_base() -> None:
@@ -30,6 +32,33 @@ async def test_above_its_events_a_run_is_trimmed_behind_a_base() -> None:
     for e in kept:
         base.seq = e.seq
     assert base == replay("r", events)
+
+
+@pytest.mark.parametrize("at_once", [1, 100])
+async def test_a_large_base_is_copied_while_others_write(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others run meanwhile; the copy is the state before the first event that is kept, also where a hundred events come
+    in each turn, so that it has to be trimmed although somebody copies."""
+    monkeypatch.setattr(stored_run, "_AT_ONCE", 7)
+    monkeypatch.setattr(stored_run, "turn_of", lambda _: NEXT_TURN)
+    log, tasks = MemoryLog(max_events=200), 500
+    events = [started(), *(task_event(seq, task=f"t{seq}", executor="loop") for seq in range(2, tasks))]
+    await log.append("r", events)
+    while len(events) < 20_000 and len(events) - tasks < 300 * at_once:
+        copying = asyncio.create_task(log.base("r"))
+        turns = 0
+        while not copying.done():
+            more = [event(seq) for seq in range(len(events) + 1, len(events) + 1 + at_once)]
+            events += more
+            await log.append("r", more)
+            assert len(await log.read("r", 0, 1_000)) <= 400
+            await asyncio.sleep(0)
+            turns += 1
+        assert turns > 3
+        copied = await copying
+        expected = replay("r", events[: min(copied.seq, tasks)])
+        expected.seq = copied.seq
+        assert copied == expected
+        assert (await log.base("r")).seq >= copied.seq
 
 
 async def test_above_its_bytes_a_run_is_trimmed_payloads_included() -> None:

@@ -20,6 +20,7 @@ import pytest
 from reactor import Context, Engine, Event, LogLost, Run, Workflow
 from reactor.errors import LogUnavailable
 from reactor.logs.sqlite import log
+from reactor.logs.sqlite.place import Place
 from reactor.testing import read_all
 from tests.helpers.crash import check_laws, in_log
 from tests.helpers.log_lines import log_lines
@@ -59,9 +60,9 @@ async def talking(path: Path) -> AsyncIterator[tuple[Engine, Talk, Run]]:
 
 
 async def is_noticed(engine: Engine) -> LogUnavailable:
-    await wait_until(lambda: engine.log_trouble is not None)
-    assert engine.log_trouble is not None
-    return engine.log_trouble
+    await wait_until(lambda: engine.log_problem is not None and engine.log_problem.reason is not None)
+    assert engine.log_problem is not None
+    return engine.log_problem
 
 
 def move(path: Path) -> None:
@@ -126,7 +127,7 @@ async def test_a_log_whose_file_goes_is_noticed_and_takes_no_runs(path: Path, wa
             error = await is_noticed(engine)
         assert error.reason == reason
         assert str(path) in str(error)
-        assert str(error) == engine.log_problem
+        assert error is engine.log_problem
         with pytest.raises(LogLost):
             await result(run)
         assert engine.open_runs == 0
@@ -137,6 +138,31 @@ async def test_a_log_whose_file_goes_is_noticed_and_takes_no_runs(path: Path, wa
         assert line["lost_runs"] == 2
 
 
+async def test_a_look_that_fails_by_itself_is_told_once_and_changes_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the file is there is not known then: the log goes on, and the next look that succeeds counts."""
+    looks: list[Place] = []
+    check = Place.check
+
+    def fails(place: Place) -> None:
+        looks.append(place)
+        raise OSError(5, "Input/output error")
+
+    async with talking(path) as (engine, talk, run):
+        with log_lines() as lines:
+            monkeypatch.setattr(Place, "check", fails)
+            await wait_until(lambda: len(looks) > 3)
+            monkeypatch.setattr(Place, "check", check)
+            assert engine.log_problem is None
+            talk.go.set()
+            await result(run)
+            move(path)
+            assert (await is_noticed(engine)).reason == "moved"
+        told = [line["error"] for line in lines if line["event"] == "the file of the log could not be looked at"]
+        assert told == ["[Errno 5] Input/output error"]
+
+
 async def test_a_log_that_is_moved_back_goes_on_where_it_was(path: Path) -> None:
     """Nothing that was published is missing, the runs go on in this process, and new ones are taken."""
     async with talking(path) as (engine, talk, run):
@@ -144,7 +170,7 @@ async def test_a_log_that_is_moved_back_goes_on_where_it_was(path: Path) -> None
         move(path)
         await is_noticed(engine)
         path.with_name("moved.db").rename(path)
-        await wait_until(lambda: engine.log_trouble is None and engine.open_runs == 2)
+        await wait_until(lambda: engine.log_problem is None and engine.open_runs == 2)
         talk.go.set()
         again = await engine.get("r")
         assert await result(again) == {"talk": "said"}

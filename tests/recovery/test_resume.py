@@ -95,6 +95,13 @@ class Server:
         await self.runner.cleanup()
         await self.start()
 
+    async def __aenter__(self) -> Server:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.runner.cleanup()
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/api/v1"
@@ -112,10 +119,9 @@ async def test_200_drops_and_100_restarts_later_a_client_has_the_log_byte_for_by
     print(f"seed {SEED}")
     chance = random.Random(SEED)
     file = tmp_path / "runs.db"
-    server = Server(f"sqlite:///{file}")
-    await server.start()
     drops = restarts = while_open = 0
-    async with aiohttp.ClientSession() as session, asyncio.timeout(PATIENCE):
+    served = Server(f"sqlite:///{file}")
+    async with served as server, aiohttp.ClientSession() as session, asyncio.timeout(PATIENCE):
         await begin(session, server.url, 0.01)
         client = Client(server.url, session, chance)
         while drops < DROPS:
@@ -127,7 +133,6 @@ async def test_200_drops_and_100_restarts_later_a_client_has_the_log_byte_for_by
             if client.ended:
                 break
         await client.follow(None)
-        await server.runner.cleanup()
     log = in_log(file, RUN_ID)
     print(f"{drops} drops, {restarts} restarts, {while_open} while the run was open, {len(log)} events")
     client.check(log)

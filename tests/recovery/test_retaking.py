@@ -24,7 +24,7 @@ from reactor.errors import RunEnded
 from reactor.logs.memory import MemoryLog
 from reactor.logs.sqlite.log import SqliteLog
 from reactor.ports.stores import Log
-from reactor.testing import FaultyLog, LogAround, VirtualClock, read_all
+from reactor.testing import FaultyLog, LogAround, VirtualClock, read_all, virtual_engine
 from reactor_web.client.follow import follow_url
 from tests.helpers.crash import check_laws
 from tests.helpers.events import data_of, of_type, only, story
@@ -178,10 +178,9 @@ async def test_over_http_commands_are_503_and_a_client_follows_on_without_gap_or
     log = FaultyLog(SqliteLog(tmp_path / "runs.db"))
     engine = Engine(log, workflows=[steps.flow], append_timeout=0.1)
     server = TestServer(reactor_web.create_app(engine), host="127.0.0.1")
-    await server.start_server()
     seqs: list[int] = []
     sentences: list[str] = []
-    async with aiohttp.ClientSession() as session, asyncio.timeout(PATIENCE):
+    async with server, aiohttp.ClientSession() as session, asyncio.timeout(PATIENCE):
         run = await engine.start(steps.flow, run_id="r")
         url = f"http://127.0.0.1:{server.port}/api/v1/runs/r"
 
@@ -212,7 +211,6 @@ async def test_over_http_commands_are_503_and_a_client_follows_on_without_gap_or
         log.release()
         assert await reading == "completed"
         events = await log_of(engine, "r")
-    await server.close()
     assert seqs == [event.seq for event in events]
     assert len(of_type(events, "run.resumed")) == 1
 
@@ -222,9 +220,8 @@ async def test_over_http_commands_are_503_and_a_client_follows_on_without_gap_or
 
 async def test_a_run_waits_for_the_answer_to_its_last_append_however_late_it_is() -> None:
     """What hung may still be written: a run that went on before would number other events with the same seqs."""
-    steps, clock = Steps(), VirtualClock()
-    log = FaultyLog(MemoryLog())
-    async with Engine(log, workflows=[steps.flow], clock=clock) as engine:
+    steps, log = Steps(), FaultyLog(MemoryLog())
+    async with virtual_engine(log, workflows=[steps.flow]) as (engine, clock):  # its windows are the same at each run
         run = await engine.start(steps.flow, run_id="r")
         await wait_for_event(run, "word.said")
         log.hangs.add("r")

@@ -107,9 +107,8 @@ async def test_its_stream_gives_the_history_and_closes_with_the_reason(why: str,
     prefix = up_to(await record(chain([])), "task.completed", "a")
     engine = Engine(await crashed_log("sqlite", prefix, tmp_path), workflows=workflows)
     server = TestServer(reactor_web.create_app(engine, workflows), host="127.0.0.1")
-    await server.start_server()
-    url = f"http://127.0.0.1:{server.port}/api/v1/runs/{RUN_ID}"
-    async with aiohttp.ClientSession() as session:
+    async with server, aiohttp.ClientSession() as session:
+        url = f"http://127.0.0.1:{server.port}/api/v1/runs/{RUN_ID}"
         for after in (0, 2, len(prefix)):
             headers = {"Last-Event-ID": str(after)} if after else {}
             async with Stream(session.get(f"{url}/events", headers=headers)) as stream:
@@ -123,7 +122,6 @@ async def test_its_stream_gives_the_history_and_closes_with_the_reason(why: str,
             answer = await response.json()
         assert answer["recoverable"] is False
         assert answer["not_recovered"] == reason
-    await server.close()
 
 
 @KINDS

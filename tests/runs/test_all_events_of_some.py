@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import perf_counter
 from typing import Any, NamedTuple
 
 import pytest
@@ -221,6 +222,18 @@ def test_the_same_of_a_file_and_of_a_log_that_only_has_all(kind: str, examples: 
     law()
 
 
+def test_the_same_where_a_read_gives_only_a_part_of_what_it_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one read has found may be more than it gives: the next one goes on in the middle of it."""
+    monkeypatch.setattr(bounds, "READ_EVENTS", 2)
+
+    @given(STEPS, SELECTIONS)
+    @settings(max_examples=60, deadline=None)
+    def law(steps: list[Say | End | Delete | Read], selection: Selection) -> None:
+        asyncio.run(check("memory", steps, selection))
+
+    law()
+
+
 # --- the engine ---------------------------------------------------------------------------------------------------
 
 talk = Workflow("talk")
@@ -252,6 +265,33 @@ async def test_only_what_these_runs_say_wakes_a_reader(engine: Engine) -> None:
     assert before == 0
     assert next(calls) > 1
     assert [e.message for e in await events.read()] == await read_all(engine.log, "late")
+
+
+async def test_others_have_their_turn_between_the_runs_of_one_read() -> None:
+    """To decide whether a run is wanted its first event may have to be decoded, and one read is about a hundred runs:
+    where one takes its milliseconds, the next is decided in the next turn of the loop."""
+
+    def slow(run_id: str, workflow: str) -> bool:
+        until = perf_counter() + bounds.TURN_SECONDS
+        while perf_counter() < until:
+            pass
+        return True
+
+    async with open_log("memory") as log:
+        for n in range(20):
+            await log.append(f"r{n}", [started(f"r{n}", "w")])
+        loop, turns = asyncio.get_running_loop(), count()
+
+        def count_turn() -> None:
+            next(turns)
+            ticking[0] = loop.call_soon(count_turn)
+
+        ticking = [loop.call_soon(count_turn)]
+        reader = AllEvents(OpenRuns(stores_of(log), SystemClock(), Listeners(())), START, Selection(admits=slow))
+        found = await reader.read()
+        ticking[0].cancel()
+    assert len(found) == 20
+    assert next(turns) >= 19
 
 
 async def test_what_is_forgotten_is_told_only_if_one_of_the_runs_may_be_among_it(

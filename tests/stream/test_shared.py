@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 from reactivex import Observable
 from reactivex import operators as ops
 
@@ -145,20 +146,15 @@ async def test_a_view_of_a_stream_changes_the_events_of_no_other_stream(server: 
     app = web.Application()
     app.router.add_get("/spoilt", handle)
     reactor_web.mount(app, server.engine)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port = runner.addresses[0][1]
-    async with aiohttp.ClientSession() as session, asyncio.timeout(PATIENCE):
-        spoilt, events = f"http://127.0.0.1:{port}/spoilt", f"{server.url}/runs/r/events"
+    mounted = TestServer(app, host="127.0.0.1")
+    async with mounted, aiohttp.ClientSession() as session, asyncio.timeout(PATIENCE):
+        spoilt, events = mounted.make_url("/spoilt"), f"{server.url}/runs/r/events"
         async with session.get(spoilt) as one, session.get(events) as other:
             await run.send("talk", True)
             await one.read()
             frames = Parser(sticky_id=False).feed(await other.read())
     logged = await read_all(server.engine.log, "r")
     assert [frame.data.encode() for frame in frames if frame.event != "stream.end"] == [e.json for e in logged]
-    await runner.cleanup()
 
 
 # --- the state ----------------------------------------------------------------------------------------------------

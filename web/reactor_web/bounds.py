@@ -30,11 +30,15 @@ CHANNEL_FRAMES: Final = 2_000
 CHANNEL_BYTES: Final = 1 * MIB
 UNSHARED_CHANNEL_BYTES: Final = 64 * KIB
 """For a channel beyond ``MAX_SHARED_CHANNELS``, which has one client: it reads the log as soon as it is behind."""
+SHARED_REPLAY_BYTES: Final = 4 * MIB
+"""Of the parts of logs that were made into frames in the last second, for other clients that read the same."""
 MAX_SHARED_CHANNELS: Final = 64
 """Shared channels of one run."""
 KEPT_STATE_EVENTS: Final = 1_000
 KEPT_STATE_BYTES: Final = 16 * MIB
 """Every so many events a copy of what a dialect remembers of a run is kept, for clients that come back."""
+LARGEST_KEPT_STATE: Final = 512 * KIB
+"""Above it no more copies of a run are kept: making one, and reading one, holds the loop for 30 ms a megabyte."""
 MAX_SAID: Final = 1_000
 """Of an application that names its own agents, tasks, calls or texts in the words of a dialect: how many the dialect
 remembers of one run. The oldest go first."""
@@ -47,6 +51,12 @@ STATE_HEAD_BYTES: Final = 512
 """Of a member of the state that each part has, of which there are some twenty: with them the part stays below the
 48 KiB of an event."""
 
+# How much of the loop writing to clients may take.
+FAN_OUT_SLICE_SECONDS: Final = 0.002
+"""For so long it works at once, whatever the number of clients."""
+FAN_OUT_PAUSE_SECONDS: Final = 0.01
+"""The longest pause after it, in which runs and requests have the loop."""
+
 # What clients are told, and how long they are waited for.
 RETRY_MS: Final = 2_000
 """How long a client should wait before it reconnects."""
@@ -54,10 +64,12 @@ SEND_TIMEOUT_SECONDS: Final = 30.0
 """A client that takes longer to read one write is stalled: its connection is aborted, and it resumes by its cursor."""
 UNREAD_BYTES: Final = 256 * MIB
 """Of all large answers that clients have not read yet. One that is more is refused with 503, unless it is alone."""
+ARRIVING_BYTES: Final = 256 * MIB
+"""Of all large bodies that clients are sending. One that is more is refused with 503, unless it is alone."""
 PATIENT_SECONDS: Final = 2.0
 SLOW_BYTES: Final = 64 * KIB
 """Where these are too many, a client that has read nothing for so long, or less than this a second since it asked, is
-cut off before somebody else is refused."""
+cut off before somebody else is refused; so is one that has sent less."""
 CHECK_SECONDS: Final = 0.5
 """How often all connections are checked for stalled clients and for clients that have gone."""
 CLOSING_SECONDS: Final = 1.5

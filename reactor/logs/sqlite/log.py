@@ -18,6 +18,7 @@ from reactor.clock import SystemClock
 from reactor.errors import LogUnavailable
 from reactor.events.event import Event, Window
 from reactor.events.state import RunState
+from reactor.logger import get_logger
 from reactor.logs.sqlite import beside, queries, retention, some, whole
 from reactor.logs.sqlite.connection import ConnectionThread, cannot_be_used, connect
 from reactor.logs.sqlite.lock import FileLock
@@ -27,6 +28,8 @@ from reactor.logs.sqlite.writer import Writer
 from reactor.ports.clock import Clock
 from reactor.ports.log import RunRecord
 from reactor.ports.order import Committed, Removed
+
+logger = get_logger()
 
 
 def _may_write(file: Path) -> bool:
@@ -66,6 +69,8 @@ class SqliteLog:
         self._place: Place | None = None
         self._looking: asyncio.TimerHandle | None = None
         self._trouble: str | None = None
+        self._not_looked: str | None = None
+        """Why the file could not even be looked at, the last time."""
         self._told: Callable[[LogUnavailable | None], None] = lambda error: None
 
     # --- life ---
@@ -139,6 +144,10 @@ class SqliteLog:
         error = looked.exception() if not looked.cancelled() else None
         if error is None or isinstance(error, LogUnavailable):
             self._on_trouble(error)
+            self._not_looked = None
+        elif self._not_looked != (failed := str(error)):  # once, not every second
+            self._not_looked = failed
+            logger.warning("the file of the log could not be looked at", path=str(self.path), error=failed)
         if self._writer is not None:
             self._look_later()
 

@@ -40,7 +40,6 @@ ONLY_HERE: dict[str, dict[str, str]] = {
         "wait_for": "client.run(id, await_run=60)",
         "not_recovered": "of the server",
         "log_problem": "GET /readyz",
-        "log_trouble": "GET /readyz",
         "open_runs": "GET /readyz",
         "running": "client.list(status='running')",
         "live": "client.all_events",

@@ -18,7 +18,7 @@ from reactor_web.dialects.agents.state import AgentsState
 from reactor_web.sse.parser import Frame
 from tests.events.golden.record import FOLDER, read
 from tests.helpers.dags import Spec
-from tests.helpers.dashboard import Dashboard, parsed
+from tests.helpers.dashboard import Dashboard, parsed, shown
 from tests.helpers.recorded_runs import STOPS, record, small_dags
 from tests.helpers.runs import full_log, run_to_end
 
@@ -353,6 +353,22 @@ def check_latecomers(log: list[Event]) -> None:
     assert Dashboard().show(at_the_end).seen == first.seen, "who comes between the last event and the end"
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("ahead", [1, 7])
+def test_an_opening_that_was_prepared_is_what_it_is_without(name: str, ahead: int) -> None:
+    """Prepared in pieces while the state goes on by some events, it has what they have changed, too."""
+    log = read(name)[0]
+    state, _ = AGENTS.begin(log[0], "resume")
+    for start in range(0, len(log), ahead):
+        preparing = AGENTS.prepare(state)
+        for event in log[start : start + ahead]:
+            next(preparing, None)
+            AGENTS.step(state, event)
+        seq = log[min(start + ahead, len(log)) - 1].seq
+        alone = fold(log[: start + ahead])[0]
+        assert AGENTS.opening(state, "wf-1", seq) == AGENTS.opening(alone, "wf-1", seq)
+
+
 def test_what_polling_clients_read() -> None:
     """The same as the opening, in one body: the workflow, a list of agents, the log lines."""
     log = read("every_type_2")[0]
@@ -361,15 +377,15 @@ def test_what_polling_clients_read() -> None:
     by_event: dict[str, list[Any]] = {}
     for frame in opened:
         by_event.setdefault(frame.event, []).append(json.loads(frame.data))
-    shown = json.loads(orjson.dumps(AGENTS.shown(state, "wf-1")))
-    assert shown == {
+    body = shown(AGENTS, state, "wf-1")
+    assert body == {
         "workflow": by_event["workflow:state"][0], "agents": by_event["agent:state"], "logs": by_event["log:created"],
     }  # fmt: skip
-    assert shown["workflow"]["status"] == "failed"
-    assert shown["workflow"]["error"] == "the budget is exceeded: 1.15 of 1 cost"
-    assert shown["workflow"]["duration"] == 13.592
+    assert body["workflow"]["status"] == "failed"
+    assert body["workflow"]["error"] == "the budget is exceeded: 1.15 of 1 cost"
+    assert body["workflow"]["duration"] == 13.592
     empty, _ = AGENTS.begin(None, "fresh")
-    assert AGENTS.shown(empty, "wf-1")["agents"] == []
+    assert shown(AGENTS, empty, "wf-1")["agents"] == []
 
 
 # --- comments, notices, the end -----------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from reactor_web.dialects.agents import AGENTS
 from reactor_web.dialects.agents.emitted import ENDS, VOCABULARY
 from reactor_web.testing import DIALECT_LAWS
 from reactor_web.testing.dialect_laws import Law
-from tests.helpers.dashboard import Dashboard, parsed
+from tests.helpers.dashboard import Dashboard, parsed, shown
 from tests.helpers.odd_json import JSON_VALUES
 from tests.web.dialects.test_agents import STARTED, an_event, check_latecomers, fold, sent
 
@@ -123,7 +123,7 @@ def test_other_types_have_their_own_names() -> None:
     """A client without a listener for them does not notice; what would look like a failed connection is left out."""
     emitted = [an_event(2, "file.read", {"path": "a"}), an_event(3, "error", {"message": "b"}), an_event(4, "open", {})]
     assert sent([STARTED, *emitted])[1:] == [("file.read", {"path": "a"})]
-    assert fold([STARTED, *emitted])[0].shown_agents()[0]["agentName"] == "write"
+    assert next(fold([STARTED, *emitted])[0].shown_agents())["agentName"] == "write"
 
 
 def test_a_run_with_tasks_ends_when_it_ends() -> None:
@@ -186,4 +186,4 @@ def test_nonsense_breaks_no_stream(type: str, data: dict[str, Any]) -> None:
     assert len(frames) == 1
     opened = parsed(AGENTS.opening(state, "wf-1", 2))
     assert isinstance(json.loads(opened[0].data)["totalCost"], int | float)
-    assert isinstance(AGENTS.shown(state, "wf-1")["agents"], list)
+    assert isinstance(shown(AGENTS, state, "wf-1")["agents"], list)

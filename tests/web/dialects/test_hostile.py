@@ -14,6 +14,7 @@ from reactor_web.dialects import Answers, Dialect, End, Opens, Shows
 from reactor_web.sse.parser import Parser
 from tests.helpers.ag_ui_words import SAID, WRONG
 from tests.helpers.ai_sdk import ended
+from tests.helpers.dashboard import shown
 
 MAX_LINE = 65_536
 """Of clients in use: a longer line ends their stream."""
@@ -78,7 +79,7 @@ def check(dialect: Dialect, log: list[Event]) -> None:
     if isinstance(dialect, Opens):
         written.append(dialect.opening(state, log[0].run_id, log[-1].seq))
     if isinstance(dialect, Shows):
-        orjson.dumps(dialect.shown(state, log[0].run_id))
+        shown(dialect, state, log[0].run_id)
     written.append(dialect.end(state, End(Notice("stream.closing", "run-1", log[-1].time, {"reason": "shutdown"}))))
     for frames in written:
         assert not frames or frames.endswith(b"\n\n")

@@ -44,20 +44,23 @@ class Target:
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", self.client.port)
 
-    async def send(self, method: str, path: str, *lines: str | bytes, body: bytes = b"", key: bool = True) -> Answer:
+    async def send(
+        self, method: str, path: str, *lines: str | bytes, body: bytes = b"", key: bool = True, whole: bool = False
+    ) -> Answer:
         """The answer to a request with exactly these header lines behind ``Host``, ``Connection`` and the key."""
         head = [f"{method} {API}{path} HTTP/1.1", "Host: localhost", "Connection: close", *([AUTHORIZATION] * key)]
         if body:
             head += [f"Content-Length: {len(body)}"]
         raw = b"\r\n".join(line.encode() if isinstance(line, str) else line for line in [*head, *lines])
-        return await self.exchange(raw + b"\r\n\r\n" + body)
+        return await self.exchange(raw + b"\r\n\r\n" + body, whole=whole)
 
-    async def exchange(self, raw: bytes) -> Answer:
+    async def exchange(self, raw: bytes, *, whole: bool = False) -> Answer:
+        """``whole``: all of the answer, of which the connection ends."""
         reader, writer = await self.connect()
         try:
             writer.write(raw)
             async with asyncio.timeout(5):
-                return Answer(await reader.read(256 * 1024))
+                return Answer(await reader.read(-1 if whole else 256 * 1024))
         finally:
             writer.close()
 
@@ -222,7 +225,7 @@ async def test_a_request_without_a_host_is_refused(target: Target) -> None:
 async def test_capitals_of_headers_do_not_count(target: Target) -> None:
     """Nor do those of ``Bearer``; a key does."""
     lower = f"aUTHORIZATION: bEARER {MADE.token}"
-    answer = await target.send("GET", "/runs/ended/events", lower, "LAST-EVENT-id: 4", key=False)
+    answer = await target.send("GET", "/runs/ended/events", lower, "LAST-EVENT-id: 4", key=False, whole=True)
     assert (answer.status, b"id: 5" in answer.body, b"id: 4\n" in answer.body) == (200, True, False)
     assert (await target.send("GET", "/runs", AUTHORIZATION.swapcase(), key=False)).status == 401
 

@@ -91,7 +91,10 @@ _AT: Final = ("position", "cursor", "ms", "seconds", "elapsed_ms", "duration_ms"
 def plain(value: Any, place: str = "") -> Any:
     """Without times, and without positions; a cursor stays where it is the id of a run."""
     if isinstance(value, dict):
-        return {name: plain(one, name) for name, one in cast("dict[str, Any]", value).items()}
+        members = cast("dict[str, Any]", value)
+        if {"run_id", "seq", "status", "events"} <= members.keys():  # a start: how far the run is by then is a race
+            members = {**members, "seq": "N", "status": "N"}
+        return {name: plain(one, name) for name, one in members.items()}
     if isinstance(value, list):
         return [plain(one, place) for one in cast("list[Any]", value)]
     if isinstance(value, str):

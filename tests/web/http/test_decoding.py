@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 from typing import Any
 
 import orjson
@@ -40,12 +41,18 @@ def test_a_text_is_counted_as_its_values_are(value: Any) -> None:
     assert values_in(orjson.dumps(value)) == counted(value)
 
 
+@given(VALUES, st.integers(1, 12))
+def test_whether_there_are_more_is_exact(value: Any, enough: int) -> None:
+    """Also where many texts say so before all is counted."""
+    assert (values_in(orjson.dumps(value), enough) > enough) == (counted(value) > enough)
+
+
 @pytest.mark.parametrize(
     "body",
     [b"[" + b"0," * 400_000 + b"0]",
      b"[" + b"{}," * 300_000 + b"{}]", b"[" + b"[" * 90 + b"]" * 90 + b",[]" * 200_000 + b"]",
-     b"{" + b'"a":0,' * 150_000 + b'"a":0}'],
-    ids=["numbers", "objects", "lists", "members"],
+     b"{" + b'"a":0,' * 150_000 + b'"a":0}', b"[" + b'"",' * 340_000 + b'""]'],
+    ids=["numbers", "objects", "lists", "members", "texts"],
 )  # fmt: skip
 def test_a_body_of_too_many_values_is_refused_before_any_is_made(body: bytes) -> None:
     """413 with its code; a plan says so in its own words. Nothing is decoded: no list or object comes into being."""
@@ -75,3 +82,47 @@ def test_as_many_as_may_be_are_decoded_and_where_there_is_no_limit_all() -> None
     many = b"[" + b"0," * 400_000 + b"0]"
     assert len(decode(many, 0)) == len(decode(many, 16 * MIB)) == 400_001  # type: ignore[arg-type]
     assert gc.isenabled()
+
+
+NUMBERS = (
+    st.integers()
+    | st.integers(-(2**64) - 9, -(2**63) + 9)
+    | st.integers(2**63 - 9, 2**64 + 9)
+    | st.floats(allow_nan=False, allow_infinity=False)
+)
+
+
+@given(
+    st.recursive(
+        NUMBERS | st.text(alphabet='0123456789,[]{}"\\:-', max_size=30),
+        lambda below: st.lists(below, max_size=3) | st.dictionaries(st.text('12"\\', max_size=25), below, max_size=3),
+        max_leaves=8,
+    )
+)
+def test_integers_are_exact_or_refused(value: Any) -> None:
+    """Of 64 bits they are as they were sent; a larger one is refused in one sentence. Digits in texts, fractions and
+    exponents are none."""
+    raw = json.dumps(value).encode()
+    if all(number in range(-(2**63), 2**64) for number in integers_in(value)):
+        assert decode(raw, MIB) == value
+    else:
+        with pytest.raises(Problem, match="has an integer of more than 64 bits") as caught:
+            decode(raw, MIB)
+        assert caught.value.status == 400
+
+
+def integers_in(value: Any) -> list[int]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [n for one in value for n in integers_in(one)] if isinstance(value, list) else [value] * (type(value) is int)
+
+
+@pytest.mark.parametrize("number", ["12345678901234567890123e5", "1e30", "0.12345678901234567890123456", "1.5e+00123"])
+def test_what_is_a_float_by_its_form_is_taken(number: str) -> None:
+    """Who writes a fraction or an exponent knows that it is rounded."""
+    assert decode(number.encode(), MIB) == float(number)
+
+
+def test_a_very_long_integer_is_named_by_its_beginning() -> None:
+    with pytest.raises(Problem, match=r"more than 64 bits, 1{50}…: send it as a text$"):
+        decode(b'{"n": ' + b"1" * 100_000 + b"}", MIB)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import AsyncExitStack
 
 import pytest
 from aiohttp import web
@@ -24,15 +25,16 @@ async def test_a_client_that_leaves_in_its_handshake_is_no_error(caplog: pytest.
     engine = Engine("memory://", grace=0.0)
     app = reactor_web.create_app(engine, [])
     runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    port = runner.addresses[0][1]
-    await engine.session("s")
-    for _ in range(40):
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(HANDSHAKE.format(port=port).encode())
-        writer.transport.abort()
-        await turns(5)
-    await runner.cleanup()
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(runner.cleanup)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        port = runner.addresses[0][1]
+        await engine.session("s")
+        for _ in range(40):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(HANDSHAKE.format(port=port).encode())
+            writer.transport.abort()
+            await turns(5)
     assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == []
     assert not app[STREAMS]._clients  # pyright: ignore[reportPrivateUsage]  # there is no other way to ask

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import zlib
+from contextlib import suppress
 from typing import Any
 
 import aiohttp
@@ -15,6 +16,7 @@ from aiohttp.test_utils import TestClient, TestServer
 import reactor_web
 from reactor import Engine
 from reactor_web.streaming.connection.compress import codings, compressor
+from reactor_web.streaming.connection.event_stream import EventStream
 from tests.helpers.flows import one_task
 from tests.helpers.lines_client import NDJSON
 from tests.helpers.runs import wait_for_event
@@ -180,3 +182,32 @@ def test_what_was_compressed_can_be_read_at_once(coding: str) -> None:
     assert [unpacker.decompress(packer.compress(piece)) for piece in pieces] == pieces
     assert unpacker.decompress(packer.finish()) == b""
     assert unpacker.eof
+
+
+@pytest.mark.parametrize("coding", codings())
+async def test_a_stream_whose_client_leaves_at_the_end_is_ended_again(coding: str) -> None:
+    """aiohttp ends a response again whose client left while it was ended: the compressor has given all it had."""
+    raised: list[type[BaseException] | None] = []
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        response = EventStream({}, coding=coding)
+        await response.prepare(request)
+        response.stop_streaming()
+        await response.write(b"data: 1\n\n")
+        assert request.transport is not None
+        request.transport.close()
+        for _ in range(2):
+            try:
+                await response.write_eof()
+                raised.append(None)
+            except Exception as error:
+                raised.append(type(error))
+        return response
+
+    app = web.Application()
+    app.router.add_get("/", serve)
+    async with TestClient(TestServer(app), auto_decompress=False) as client:
+        with suppress(aiohttp.ClientError):
+            await (await client.get("/")).read()
+    assert raised[0] is aiohttp.ClientConnectionResetError
+    assert raised[1] in (None, aiohttp.ClientConnectionResetError)

@@ -6,8 +6,10 @@ import asyncio
 from importlib import import_module
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 
-from reactor_web.streaming.connection.direct import Place, chunk_of, transport_of
+from reactor_web.streaming.connection.direct import Place, chunk_of, text_frames, transport_of, transport_of_socket
 from tests.helpers.server import Server, Stream
 
 
@@ -97,3 +99,30 @@ def test_a_writer_that_is_not_as_expected_is_not_used() -> None:
 def test_a_chunk_is_as_http_has_it() -> None:
     """A chunk is its size in hexadecimal and its bytes, each with a line end."""
     assert chunk_of(b"x" * 26) == b"1a\r\n" + b"x" * 26 + b"\r\n"
+
+
+async def test_lines_are_text_frames_as_a_client_reads_them() -> None:
+    """A client of aiohttp gets every line that is framed here and written to the transport, whatever its length."""
+    lines = [b"x" * size for size in (1, 125, 126, 65_535, 65_536, 100_000)]
+
+    async def serve(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(compress=False)
+        await socket.prepare(request)
+        transport, frames = transport_of_socket(socket), text_frames(b"\n".join(lines) + b"\n")
+        assert transport is not None, "has aiohttp's writer changed?"
+        assert frames is not None
+        transport.write(frames)
+        await socket.close()
+        return socket
+
+    app = web.Application()
+    app.router.add_get("/", serve)
+    async with TestClient(TestServer(app)) as client, client.ws_connect("/") as socket:
+        assert [(await socket.receive_str()).encode() for _ in lines] == lines
+
+
+def test_a_heartbeat_of_a_socket_is_left_to_its_handler() -> None:
+    """An empty line is no message: nothing is framed that has one."""
+    assert text_frames(b"\n") is None
+    assert text_frames(b"x\n\ny\n") is None
+    assert transport_of_socket(object()) is None

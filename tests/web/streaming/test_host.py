@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -581,10 +581,12 @@ async def test_streams_and_commands_work_over_a_unix_socket(tmp_path: Path, capl
     gates = Gates()
     async with Engine("memory://", workflows=[gated_workflow(gates)], grace=0.0) as engine:
         runner = web.AppRunner(reactor_web.create_app(engine), access_log=None)
-        await runner.setup()
         path = str(tmp_path / "s")
-        await web.UnixSite(runner, path).start()
-        async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(path)) as session:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(runner.cleanup)
+            await runner.setup()
+            await web.UnixSite(runner, path).start()
+            session = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.UnixConnector(path)))
             url = "http://localhost/api/v1/runs/r"
             async with session.put(url, json={"workflow": "gated"}) as response:
                 assert response.status == 201
@@ -593,7 +595,6 @@ async def test_streams_and_commands_work_over_a_unix_socket(tmp_path: Path, capl
                 async with session.post(f"{url}/cancel", json={}) as answer:
                     assert answer.status == 202
                 assert frames_of(await response.read())[-1].event == "stream.end"
-        await runner.cleanup()
     assert errors_in(caplog) == []
 
 

@@ -21,6 +21,8 @@ from tests.helpers.server import Stream, serving
 QUERIES = {
     "": lambda event: True,
     "types=number.*,run.*": lambda event: event.type.startswith(("number.", "run.")),
+    "types=number.*": lambda event: event.type == "number.said",
+    "types=task.started&throttle=50": lambda event: event.type == "task.started",
     "tasks=left": lambda event: event.task_id in (None, "left"),
     "throttle=50": lambda event: event.type not in PROGRESS_LIKE,
     "throttle=10000&tasks=right": lambda event: event.task_id in (None, "right") and event.type not in PROGRESS_LIKE,

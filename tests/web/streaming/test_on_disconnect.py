@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -52,21 +53,22 @@ async def test_a_client_that_goes_cancels_the_run_where_it_asked_for_that(
 ) -> None:
     """``on_disconnect=cancel`` cancels the run (reason ``disconnected``), whether the host cancels handlers or not."""
     runner = aiohttp_web.AppRunner(reactor_web.create_app(server.engine), handler_cancellation=are_told)
-    await runner.setup()
-    site = aiohttp_web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}/api/v1"
-    await begin(server, how)
-    async with following(server, client, how, "?on_disconnect=cancel") as stream:
-        await stream.until("task.started")
-        run = await server.engine.get("r")
-        assert run.status == "running"
-    await client.close()
-    events = await full_log(server.engine, run)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(runner.cleanup)
+        await runner.setup()
+        site = aiohttp_web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        server.url = f"http://127.0.0.1:{runner.addresses[0][1]}/api/v1"
+        await begin(server, how)
+        async with following(server, client, how, "?on_disconnect=cancel") as stream:
+            await stream.until("task.started")
+            run = await server.engine.get("r")
+            assert run.status == "running"
+        await client.close()
+        events = await full_log(server.engine, run)
     cancelling = next(event for event in events if event.type == "run.cancelling")
     assert cancelling.data == {"reason": "disconnected", "by": "127.0.0.1"}
     assert events[-1].data["reason"] == "disconnected"
-    await runner.cleanup()
 
 
 WAITING = {

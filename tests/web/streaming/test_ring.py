@@ -35,36 +35,48 @@ def event(seq: int) -> Event:
     return Event.from_draft(seq, "r", b"2026-11-21T12:00:01.123456Z", Draft("task.progress", b"{}"))
 
 
-@given(st.lists(st.sampled_from([1, 10, 60, 200]) | st.none(), max_size=60))
-def test_a_ring_gives_all_frames_from_an_offset_or_says_that_some_are_gone(steps: list[int | None]) -> None:
-    """Offsets count all frames, and ``take_new`` gives each frame once. None in ``steps`` stands for a clear."""
-    rings, everything, new = list[int](), list[NumberedFrame](), 0
-    ring = Ring(a_feed().state, 100, lambda: rings.append(1))
-    for size in steps:
-        if size is None:
-            start, frames = ring.take_new()
-            assert start == new
-            assert frames is None or frames == everything[start:]
-            new = len(everything)
+@given(st.lists(st.tuples(st.sampled_from([1, 10, 60, 200]), st.integers(0, 8)) | st.none(), max_size=60))
+def test_a_ring_gives_all_frames_from_an_offset_or_says_that_some_are_gone(
+    steps: list[tuple[int, int] | None],
+) -> None:
+    """Offsets count all frames. Who has all events up to a seq finds its place, or hears that a frame is gone.
+
+    None stands for a clear. Of a frame: its size, and by how much its event is older than the last one (0: none).
+    """
+    called, everything, state = list[int](), list[NumberedFrame](), a_feed().state
+    cleared = 0
+    ring = Ring(state, 100, lambda: called.append(1))
+    for step in steps:
+        if step is None:
             ring.clear()
+            cleared = state.seq
             assert ring.read(ring.end) == []
         else:
-            everything.append((len(everything) + 1, b"x" * size))
-            ring.append(everything[-1])
+            size, age = step
+            state.seq += 1
+            everything.append((max(state.seq + 1 - age, 0) if age else 0, b"x" * size))
+            ring.extend([everything[-1]])
         assert ring.end == len(everything)
         kept = [offset for offset in range(ring.end) if ring.read(offset) is not None]
         for offset in kept:
             assert ring.read(offset) == everything[offset:]
         assert len(kept) <= 1 or sum(len(data) for _, data in everything[kept[0] :]) <= 100
-        assert (ring.end - 1 in kept) == (size is not None) or not everything
-    assert len(rings) <= steps.count(None) + 1, "one call for all new frames until they are taken"
+        assert (ring.end - 1 in kept) == (step is not None) or not everything
+        gone = [seq for seq, _ in everything[: kept[0] if kept else ring.end]]
+        for seq in range(state.seq + 1):
+            offset = ring.offset_after(seq)
+            if offset is None:
+                assert seq < max([cleared, *gone])
+            else:
+                assert [frame for frame in everything[:offset] if frame[0] > seq] == []
+    assert len(called) == len(everything), "each frame is told of"
 
 
 def test_a_ring_keeps_so_many_frames_however_small() -> None:
     """The number of frames is bounded, not only their bytes: a heartbeat has two bytes."""
     ring = Ring(a_feed().state, 1_000_000, lambda: None)
     for _ in range(CHANNEL_FRAMES + 5):
-        ring.append((0, b":\n"))
+        ring.extend([(0, b":\n")])
     assert ring.read(4) is None
     assert len(ring.read(5) or []) == CHANNEL_FRAMES
 
@@ -75,12 +87,12 @@ async def test_beyond_so_many_channels_of_a_run_a_client_has_one_of_its_own() ->
     joined: list[tuple[StreamOptions, Channel, Place]] = []
     for seconds in range(1, MAX_SHARED_CHANNELS + 1):
         options = StreamOptions(heartbeat=float(seconds))
-        channel, client = channels.of(feed, options), Place(None, 0, 0)
+        channel, client = channels.of(feed, options, 0), Place(None, 0, 0)
         channel.join(client, lambda: None)
         joined.append((options, channel, client))
-        assert channels.of(feed, replace(options, after=7)) is channel
+        assert channels.of(feed, replace(options, after=7), 7) is channel
     late = StreamOptions(heartbeat=3600.0)
-    assert channels.of(feed, late) is not channels.of(feed, late)
+    assert channels.of(feed, late, 0) is not channels.of(feed, late, 0)
     assert list(channels) == [channel for _, channel, _ in joined]
     for options, channel, client in joined:
         channels.leave(channel, options, client)

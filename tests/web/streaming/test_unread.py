@@ -227,6 +227,7 @@ async def test_time_in_which_the_server_itself_stood_still_does_not_count(
     await deaf(site, path, 1)
     stream = await site.follow(run, reads=False)
     stream.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    await poll(lambda: site.connections == 1, "the stream is not handed over")
     for number in range(200):
         await run.emit("block.made", {"number": number, "text": "x" * 40_000})
         if site.stalled:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import sys
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from typing import Any, Final, TypeVar, cast
@@ -69,6 +70,9 @@ class LoopThread:
 
     def forget(self, work: Coroutine[Any, Any, None]) -> None:
         """Carries something out on the loop, and waits for nothing: a generator may be collected on any thread."""
+        if sys.is_finalizing():  # the thread of the loop stands still by now, and would never begin it
+            work.close()
+            return
         try:
             self._submit(work)
         except ClientClosed:

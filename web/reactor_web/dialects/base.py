@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
@@ -141,6 +141,16 @@ class Opens(Protocol):
 
 
 @runtime_checkable
+class Prepares(Protocol):
+    """A dialect whose opening may be so large that it is made in pieces."""
+
+    def prepare(self, state: State) -> Generator[None]:
+        """Makes what the next ``opening`` of this state needs, a few milliseconds at a time. Others run in between, and
+        the state may go on: only what has changed since is then made by ``opening`` itself."""
+        ...
+
+
+@runtime_checkable
 class Waits(Protocol):
     """A dialect whose heartbeats say which run they are of."""
 
@@ -175,8 +185,9 @@ class Answers(Protocol):
 class Shows(Protocol):
     """A dialect that has a body for clients that ask again and again instead of following (``add_state``)."""
 
-    def shown(self, state: State, run_id: str) -> Any:
-        """The state as a value that is plain JSON."""
+    def shown(self, state: State, run_id: str) -> Mapping[str, Any]:
+        """The state as an object of plain JSON. A member that may be long can be an iterator of the items of an array:
+        they are made as they are written, while others run and the state stays as it is."""
         ...
 
 

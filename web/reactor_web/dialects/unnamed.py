@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from functools import lru_cache
 
 from reactor.events.event import Event, Notice
-from reactor_web.dialects.base import Dialect, DialectInfo, End, Opening, Opens, State
+from reactor_web.dialects.base import Dialect, DialectInfo, End, Opening, Opens, Prepares, State
 from reactor_web.dialects.framing import without_name
 
 
@@ -55,3 +56,7 @@ class _UnnamedOpens(_Unnamed):
 
     def opening(self, state: State, run_id: str, seq: int | None) -> bytes:
         return without_name(self._opens.opening(state, run_id, seq))
+
+    def prepare(self, state: State) -> Generator[None]:
+        if isinstance(self._opens, Prepares):
+            yield from self._opens.prepare(state)

@@ -28,8 +28,8 @@ class Admission:
     """Who asks, for which tenant, from where; and what is to be given back when the request, or its stream, is over."""
 
     __slots__ = (
-        "_address", "_door", "_find_address", "_is_counted", "_over", "asked", "close", "doubts", "ended", "expires",
-        "has_cursor", "is_of_host", "lives_until", "principal", "reviewed", "tenant",
+        "_address", "_door", "_find_address", "_is_counted", "_over", "_waiting", "asked", "close", "doubts", "ended",
+        "expires", "has_cursor", "is_of_host", "lives_until", "principal", "reviewed", "tenant",
     )  # fmt: skip
 
     def __init__(
@@ -45,6 +45,7 @@ class Admission:
         self.tenant = tenant
         self._find_address: Callable[[], str | None] | None = find_address
         self._address: str | None = None
+        self._waiting: asyncio.Future[Any] | None = None
         self.expires = expires
         """Unix seconds at which its stream ends; None: that is not known beforehand."""
         self.is_of_host = False
@@ -87,9 +88,17 @@ class Admission:
             await self._door.take(self, run_id)
             self._is_counted = True
 
-    async def wait(self, until: asyncio.Future[Any]) -> None:
-        """Counts that it waits for a run to start, until that is done. Raises Limited where too many wait."""
+    async def wait(self, until: asyncio.Future[Any] | None = None) -> None:
+        """Counts that it waits for a run to start, until ``until`` is done, or else until ``stop_waiting``. Raises
+        Limited where too many wait."""
+        if until is None:
+            until = self._waiting = asyncio.get_running_loop().create_future()
         await self._door.wait(self, until)
+
+    def stop_waiting(self) -> None:
+        """It waits no longer. Where a run starts, its thousand streams say so when they have their turn."""
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
 
     def opened(self, close: Callable[[str], None]) -> None:
         """Its stream is open: from now on it ends with the credential."""
@@ -118,6 +127,7 @@ class Admission:
     def over(self) -> None:
         """The stream is over, or the request has opened none."""
         over, self._over = self._over, []
+        self.stop_waiting()
         self.close = self.asked = self._find_address = None
         self._door.over(self)
         for give_back in over:
@@ -148,8 +158,9 @@ async def count_stream(request: web.Request, run_id: str = "") -> None:
         await admission.take(run_id)
 
 
-async def count_waiting(request: web.Request, until: asyncio.Future[Any]) -> None:
-    """Counts a request that waits for a run to start, until that is done. Raises Limited."""
+async def count_waiting(request: web.Request, until: asyncio.Future[Any] | None = None) -> None:
+    """Counts a request that waits for a run to start, until ``until`` is done, or its stream stops to wait. Raises
+    Limited."""
     admission = admission_of(request)
     if admission is not None:
         await admission.wait(until)

@@ -8,6 +8,7 @@ query         strings of a query or a header -> checked values
 serving       what a mount sets of the streams of its routes
 settings      what a handler of the application sets of a stream
 decoding      JSON of strangers, counted before it is decoded
+arriving      bodies while they come: all of them together are bounded
 leaving       tells a handler that waits that its client has gone
 body          the JSON of a request, and of a response
 agent_input   AgentInput: what an AG-UI client sends

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any, Final, cast
 
 import orjson
@@ -11,7 +13,9 @@ from aiohttp import web
 from reactor.clock import patiently
 from reactor.definition.names import did_you_mean
 from reactor.events.values import json_kind
+from reactor.waiting import turn_of
 from reactor_web import bounds
+from reactor_web.http.arriving import arriving_of_loop
 from reactor_web.http.decoding import decode_body
 from reactor_web.http.problems import Problem
 from reactor_web.http.sending import PacedResponse
@@ -32,6 +36,9 @@ _NAMES: Final[Mapping[Kind, str]] = {
     BOOLEAN: "true or false",
 }
 
+_AT_ONCE: Final = 500
+"""Members of a long array that are encoded in one piece."""
+
 
 class NoBody(PacedResponse):
     """A response that has no body: 204, or the answer to a HEAD.
@@ -50,11 +57,32 @@ def json_response(body: Any, status: int = 200, headers: Mapping[str, str] | Non
     )
 
 
+async def json_in_turns(body: Mapping[str, Any]) -> bytes:
+    """An object as JSON. Members that are iterators become arrays, and others run while they are read."""
+    turn = turn_of(asyncio.get_running_loop())
+    parts: list[bytes] = []
+    for name, value in body.items():
+        parts.append(b",%b:" % orjson.dumps(name))
+        if not isinstance(value, Iterator):
+            parts.append(orjson.dumps(value))
+            continue
+        items = cast(Iterator[Any], value)
+        batches: list[bytes] = []
+        while batch := list(islice(items, _AT_ONCE)):
+            batches.append(orjson.dumps(batch)[1:-1])
+            await turn
+        parts.append(b"[%b]" % b",".join(batches))
+    return b"{%b}" % b"".join(parts)[1:]
+
+
 async def read_body(request: web.Request) -> bytes:
-    """The bytes of the body, as many as the application allows. Raises Problem 408 where they do not come in time."""
+    """The bytes of the body, as many as the application allows.
+
+    Raises Problem 408 where they do not come in time, 503 where too many bodies come at once.
+    """
     try:
         with patiently(bounds.BODY_SECONDS):
-            return await request.read()
+            return await arriving_of_loop().read(request)
     except TimeoutError:
         raise Problem(408, f"the body of the request has not come within {bounds.BODY_SECONDS:g} seconds") from None
 

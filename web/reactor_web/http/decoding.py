@@ -12,7 +12,7 @@ from typing import Final
 
 import orjson
 
-from reactor.events.plain import values_in
+from reactor.events.plain import rounded_integer_in, values_in
 from reactor_web.bounds import BYTES_PER_VALUE
 from reactor_web.http.problems import Problem
 
@@ -39,10 +39,13 @@ async def decode_body(raw: bytes, limit: int) -> object:
 def decode(raw: bytes, limit: int, what: str = "the body") -> object:
     """The value of a JSON text of at most ``limit`` bytes. ``what`` names the text.
 
-    Raises Problem 400 where it is not JSON, 413 where it has more than a value for each ``BYTES_PER_VALUE`` of the
-    limit, 0 being no limit.
+    Raises Problem 400 where it is not JSON, or has an integer that would be rounded in silence, 413 where it has more
+    than a value for each ``BYTES_PER_VALUE`` of the limit, 0 being no limit.
     """
     check_values(raw, limit, what)
+    if (rounded := rounded_integer_in(raw)) is not None:
+        number = rounded if len(rounded) <= 50 else f"{rounded[:50]}…"
+        raise Problem(400, f"{what} has an integer of more than 64 bits, {number}: send it as a text")
     is_collected = len(raw) > _SMALL and gc.isenabled()
     if is_collected:
         gc.disable()  # it would look through all that is made here again and again, and find nothing to free

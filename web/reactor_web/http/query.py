@@ -115,22 +115,20 @@ class StreamOptions:
     @property
     def shared(self) -> StreamOptions:
         """These options without those that concern one client only."""
-        return replace(
-            self,
-            after=None,
-            part=0,
-            snapshot=False,
-            tail=None,
-            logs=0,
-            await_run=0.0,
-            on_disconnect="continue",
-            compress=False,
-        )
+        if all(getattr(self, name) == value for name, value in _OF_ONE_CLIENT.items()):
+            return self
+        return replace(self, **_OF_ONE_CLIENT)
 
     def find_dialect(self) -> Dialect:
         """The dialect that frames are in, as it is asked for."""
         dialect = find(self.dialect, self.own)
         return dialect if self.names else unnamed(dialect)
+
+
+_OF_ONE_CLIENT: Final[dict[str, Any]] = {
+    "after": None, "part": 0, "snapshot": False, "tail": None, "logs": 0, "await_run": 0.0,
+    "on_disconnect": "continue", "compress": False,
+}  # fmt: skip
 
 
 def stream_options(

@@ -60,6 +60,7 @@ class Many {
   add(run) {
     if (!this.#lanes.has(run)) this.#add(run);
     this.#want();
+    this.#lanes.get(run)?.hear(this.hub.report()); // the connection may have it already, and nothing more to report
   }
 
   /** @param {string} run */

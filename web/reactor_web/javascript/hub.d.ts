@@ -39,6 +39,13 @@ export class Hub {
     };
     /** A new connection from the same position, if some of these runs are new. @param {Iterable<string>} runs */
     want(runs: Iterable<string>): void;
+    /**
+     * Others were further on: it goes on from there, if it has nothing yet. Whoever was promised all from the first
+     * event on hears of another connection, and looks for what is before. A log that has lost its end is an exception:
+     * what they were at is not there any more.
+     * @param {string} position
+     */
+    moveTo(position: string): void;
     reconnect(): void;
     close(): void;
     #private;

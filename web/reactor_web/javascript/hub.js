@@ -23,6 +23,8 @@ export class Hub {
   /** Why there is no connection, and will be none. @type {Error | undefined} */
   refused;
   #id = newId();
+  /** The log has lost its end: a lane may have what is not there any more. */
+  #isAnew = false;
   /** Each run of this connection, and the last seq that came over it. @type {Map<string, number>} */
   #runs = new Map();
   /** @type {string[]} */
@@ -53,7 +55,7 @@ export class Hub {
       id: this.#id,
       runs: Object.fromEntries(this.#runs),
       /** Each run is sent from its first event on, and nothing was sent yet. */
-      isFresh: this.position === "0",
+      isFresh: this.position === "0" && !this.#isAnew,
       /** Runs that have no room. */
       left: this.#wanted.slice(MOST_RUNS),
       refused: this.refused?.message,
@@ -73,6 +75,19 @@ export class Hub {
     }
   }
 
+  /**
+   * Others were further on: it goes on from there, if it has nothing yet. Whoever was promised all from the first
+   * event on hears of another connection, and looks for what is before. A log that has lost its end is an exception:
+   * what they were at is not there any more.
+   * @param {string} position
+   */
+  moveTo(position) {
+    if (this.position !== "0" || this.#isAnew) return;
+    this.position = position;
+    this.#id = newId();
+    if (this.#connection) this.#open();
+  }
+
   reconnect() {
     this.#connection?.reconnect();
   }
@@ -86,10 +101,11 @@ export class Hub {
   }
 
   #open() {
+    const before = new Map(this.#runs);
     this.close();
     const runs = this.#wanted.slice(0, MOST_RUNS);
     // No event of these is missed from here on: what a page does not have yet is behind this position.
-    for (const run of runs) this.#runs.set(run, 0);
+    for (const run of runs) this.#runs.set(run, before.get(run) ?? 0);
     const url = (/** @type {any} */ more) => withQuery(`${this.base}/events`, { runs, ...more });
     const connection = (this.#connection = connect({
       options: this.options,
@@ -128,7 +144,7 @@ export class Hub {
       this.#out.push([run, seq, text]);
       this.#runs.set(run, seq);
     } else if (type === "stream.gap") {
-      if (reason === "ahead") this.position = "0";
+      if (reason === "ahead") [this.position, this.#isAnew] = ["0", true];
       this.#id = newId(); // all look for themselves what is missing of their runs
       this.#tell({});
     } else throw Object.assign(new ReactorError(`the server closes the stream: ${reason}`), { wait });

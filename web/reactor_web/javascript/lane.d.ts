@@ -13,6 +13,8 @@ export class Lane {
     clock: typeof globalThis | import("./types.js").Clock;
     /** Seconds for which the run need not be there. */
     awaits: number;
+    /** It comes back to a channel: it has not heard what was said there, of a connection that may still be the same. */
+    forget(): void;
     /** What is said of the connection. @param {import("./hub.js").Report} report */
     hear({ id, runs, isFresh, left, refused, status, detail }: import("./hub.js").Report): void;
     /** An event of the connection. @param {number} seq @param {string} data */

@@ -37,6 +37,11 @@ export class Lane {
     }
   }
 
+  /** It comes back to a channel: it has not heard what was said there, of a connection that may still be the same. */
+  forget() {
+    this.#hub = "";
+  }
+
   /** What is said of the connection. @param {import("./hub.js").Report} report */
   hear({ id, runs, isFresh, left, refused, status, detail }) {
     if (this.closed) return;
@@ -103,8 +108,8 @@ export class Lane {
     try {
       const { events, ended } = await this.#page(after, limit);
       for (const message of events) if (!this.closed) await this.stream.take(message);
-      if (events.length) this.#failures = 0;
-      else if (ended) return this.stream.end();
+      if (events.length || !this.#waiting.size) this.#failures = 0; // else it is too early to ask for what is ahead
+      if (!events.length && ended) return this.stream.end();
       if (events.length && limit > 1) this.#fill(LIMIT); // until a page is empty
       if (!events.length && this.#waiting.size) await this.#rest();
     } catch (error) {

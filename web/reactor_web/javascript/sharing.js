@@ -31,6 +31,7 @@ export class Sharing {
   /** @param {import("./lane.js").Lane} lane */
   add(lane) {
     this.lanes.add(lane);
+    lane.forget();
     this.election.ask();
     if (this.#hub) lane.hear(this.#hub.report());
   }
@@ -80,7 +81,7 @@ export class Sharing {
     if (!this.#hub) return;
     const members = [...this.election.members.values()].map(({ body }) => body);
     const heard = members.find(({ position }) => position !== "0");
-    if (this.#hub.position === "0" && heard) this.#hub.position = heard.position; // a worker that is new
+    if (heard) this.#hub.moveTo(heard.position); // the hub of a worker that is new, or of a tab
     this.#hub.want([...this.#runs(), ...members.flatMap(({ runs }) => runs)]);
   }
 

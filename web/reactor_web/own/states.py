@@ -13,6 +13,7 @@ from reactor_web.guard.seen import engine_of
 from reactor_web.http.body import json_response
 from reactor_web.http.query import StreamOptions
 from reactor_web.http.result import full
+from reactor_web.http.sending import PacedResponse
 from reactor_web.http.settings import check_settings
 from reactor_web.own.route import READS, IdFrom, add_route, check_id_from, id_of
 from reactor_web.streaming.streams import streams_of
@@ -45,5 +46,5 @@ async def _show(id_from: IdFrom, options: StreamOptions, dialect: object, reques
     run = await engine.get(await id_of(request, id_from))
     if not isinstance(dialect, Shows):
         return json_response(await full(run, engine.not_recovered.get(run.id)))
-    now = await streams_of(request).channels.kept.now(run.feed, options)
-    return json_response(dialect.shown(now.state, run.id))
+    body = await streams_of(request).channels.kept.shown(run.feed, options, dialect, run.id)
+    return PacedResponse(body=body, content_type="application/json")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final, Unpack
@@ -138,16 +138,20 @@ async def _follow(route: _Route, request: web.Request) -> web.StreamResponse:
         return await _follow_run(route, request, run_id)
     pending = engine_of(request).wait_for(run_id)  # before asking for the run, which may start in between
     try:
-        return await _follow_run(route, request, run_id)
+        response = await _follow_run(route, request, run_id)
     except UnknownRun:
-        await count_waiting(request, pending)
-        matching = asyncio.ensure_future(_matching(route, request, pending))
         try:
-            return await stream_to(request, matching, options, may_hand_over=True, run_id=run_id)
-        finally:
-            matching.cancel()
-    finally:
+            await count_waiting(request)
+        except BaseException:
+            pending.cancel()
+            raise
+        # the stream may outlast this handler: it cancels what it waits for
+        return await stream_to(request, _matching(route, request, pending), options, may_hand_over=True, run_id=run_id)
+    except BaseException:
         pending.cancel()
+        raise
+    pending.cancel()
+    return response
 
 
 async def _follow_run(route: _Route, request: web.Request, run_id: str) -> web.StreamResponse:
@@ -155,8 +159,11 @@ async def _follow_run(route: _Route, request: web.Request, run_id: str) -> web.S
     return await stream_to(request, run, route.options(request, run), may_hand_over=True)
 
 
-async def _matching(route: _Route, request: web.Request, pending: Awaitable[Run]) -> Run:
-    return await route.check_match(request, await pending)
+async def _matching(route: _Route, request: web.Request, pending: asyncio.Future[Run]) -> Run:
+    try:
+        return await route.check_match(request, await pending)
+    finally:
+        pending.cancel()
 
 
 async def _started(route: _Route, start: BeginGet, request: web.Request) -> Run:

@@ -85,11 +85,14 @@ async def with_run(
         try:
             run: Run | Awaitable[Run] = await engine.get(run_id)
         except UnknownRun:
-            await count_waiting(request, pending)
+            await count_waiting(request)
             run = pending
-        return await answer(run)
-    finally:
+    except BaseException:
         pending.cancel()
+        raise
+    if run is not pending:
+        pending.cancel()
+    return await answer(run)  # a stream that waits may outlast its handler: it cancels what it waits for
 
 
 def options_of(

@@ -26,9 +26,9 @@ async def readyz(request: web.Request) -> web.Response:
     if not engine.is_accepting:
         return problem_response(503, "the engine is draining")
     is_guarded = request.app[GUARD].is_configured  # then what goes on is for nobody who has not said who they are
-    if engine.log_problem is not None:
-        trouble = engine.log_trouble
-        reason = {} if trouble is None or trouble.reason is None else {"reason": trouble.reason}
+    problem = engine.log_problem
+    if problem is not None:
+        reason = {} if problem.reason is None else {"reason": problem.reason}
         return problem_response(503, LOG_FAILS, request=request, code=LOG_UNAVAILABLE, **reason)
     room = request.config_dict.get(ROOM)
     if room is not None and room.is_full:

@@ -101,8 +101,8 @@ async def _shown(request: web.Request, name: str) -> web.Response:
     if not isinstance(dialect, Shows):
         raise Problem(400, f"the dialect {name} has no form for clients that ask for the state")
     run = await _run(request)
-    now = await streams_of(request).channels.kept.now(run.feed, StreamOptions(dialect=name))
-    return json_response(dialect.shown(now.state, run.id))
+    body = await streams_of(request).channels.kept.shown(run.feed, StreamOptions(dialect=name), dialect, run.id)
+    return PacedResponse(body=body, content_type="application/json")
 
 
 @needs(Scope.READ)

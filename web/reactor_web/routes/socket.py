@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable
 from functools import partial
 from typing import Any
@@ -53,6 +54,8 @@ async def open_socket(request: web.Request) -> web.StreamResponse:
             )
         finally:
             cancel_if_gone(request, client)
+            if isinstance(run, asyncio.Future):
+                run.cancel()  # nobody waits for it any longer
 
     return await with_run(request, options.await_run, serve)
 

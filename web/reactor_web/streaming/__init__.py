@@ -1,5 +1,6 @@
 """One run to many clients, from the pipeline to the response.
 
+fan_out      the share of the loop that writing to clients may take
 pipeline/    the events of a run become frames, once for all clients that ask for the same
 connection/  one open stream on its connection
 streams      all open streams of an application

@@ -22,13 +22,13 @@ from reactor.logger import get_logger
 from reactor_web.http.middleware import must_see_the_end
 from reactor_web.streaming.connection.client import GONE
 from reactor_web.streaming.connection.direct import LAST_CHUNK, NO_CHUNK, chunk_of
-from reactor_web.streaming.following.follower import Follower
+from reactor_web.streaming.following.follower import Following
 from reactor_web.streaming.streams import Streams
 
 logger = get_logger("reactor.web")
 
 
-def hand_over(request: web.Request, follower: Follower, streams: Streams) -> bool:
+def hand_over(request: web.Request, follower: Following, streams: Streams) -> bool:
     """Takes the connection of a client that has caught up away from aiohttp; False if its handler has to go on."""
     transport = follower.wire.transport
     protocol = request.protocol
@@ -76,7 +76,7 @@ class _Detached(asyncio.Protocol):
 
     __slots__ = ("_drained", "_follower", "_is_over", "_is_writing", "_streams", "_transport")
 
-    def __init__(self, follower: Follower, streams: Streams, transport: asyncio.Transport) -> None:
+    def __init__(self, follower: Following, streams: Streams, transport: asyncio.Transport) -> None:
         self._follower = follower
         self._streams = streams
         self._transport = transport
@@ -133,9 +133,10 @@ class _Detached(asyncio.Protocol):
             if await follower.advance():
                 is_over = False
                 return
-            await follower.finish()
+            end = follower.wire.first(follower.last_frames())
             if not self._transport.is_closing():
-                self._transport.write(NO_CHUNK if follower.client.is_cut else LAST_CHUNK)
+                last = NO_CHUNK if follower.client.is_cut else LAST_CHUNK
+                self._transport.write(chunk_of(end) + last if end else last)
         except ConnectionError:
             follower.client.close(GONE)
         except Exception as error:

@@ -16,18 +16,13 @@ from typing import Any, Unpack, overload
 from aiohttp import web
 from reactivex import Observable
 
-from reactor.bounds import READ_BYTES
-from reactor.clock import Patience, SystemClock
-from reactor.errors import ReactorError, UnknownRun
-from reactor.events.event import Notice
+from reactor.errors import ReactorError
 from reactor.events.values import named
 from reactor.logger import get_logger
 from reactor.runs.positions import TreeCursor
 from reactor.runs.run import Run
 from reactor.runs.tree_events import TreeEvents
-from reactor.stream.feed import Feed
-from reactor_web.bounds import RETRY_MS
-from reactor_web.dialects import Dialect, End, Opens, Waits
+from reactor_web.dialects import Opens
 from reactor_web.guard.admission import author_of
 from reactor_web.guard.hosts import guard_site
 from reactor_web.guard.seen import engine_of
@@ -38,14 +33,13 @@ from reactor_web.http.serving import View, check_view
 from reactor_web.http.settings import StreamSettings, check_settings
 from reactor_web.streaming.connection.client import GONE, Client
 from reactor_web.streaming.connection.wire import Wire
-from reactor_web.streaming.following.follower import Follower
-from reactor_web.streaming.following.snapshot import last_logs, state_frames
-from reactor_web.streaming.following.view_follower import ViewFollower
+from reactor_web.streaming.following.coming import Coming
+from reactor_web.streaming.following.follower import Following
+from reactor_web.streaming.following.opening import open_run
 from reactor_web.streaming.forms.observable import stream_observable
 from reactor_web.streaming.forms.tree import follow_positions
 from reactor_web.streaming.handover import hand_over
 from reactor_web.streaming.pipeline.channels import Channels
-from reactor_web.streaming.pipeline.kept import run_started
 from reactor_web.streaming.response import NO_HEADERS, head_response, respond
 from reactor_web.streaming.streams import streams_of
 
@@ -126,23 +120,35 @@ async def stream_to(
     ``run_id``: of a run that has not started, where the path does not have it as ``id``.
     With ``may_hand_over`` it may return before the stream has ended; the stream then goes on without its handler.
     """
+    run = run if isinstance(run, Run) else asyncio.ensure_future(run)
+    client = Client(request, options, run.id if isinstance(run, Run) else run_id or request.match_info.get("id", ""))
+    client.run = run if isinstance(run, Run) else None
+    try:
+        return await _answer(request, run, client, may_hand_over=may_hand_over, headers=headers)
+    finally:
+        cancel_if_gone(request, client)
+        if not isinstance(run, Run) and client.on_wake is None:
+            run.cancel()  # nobody waits for it any longer
+
+
+async def _answer(
+    request: web.Request,
+    run: Run | Awaitable[Run],
+    client: Client,
+    *,
+    may_hand_over: bool,
+    headers: Mapping[str, str],
+) -> web.StreamResponse:
+    options = client.options
     check_stream(request, options)
     if isinstance(run, Run) and await _has_seen_all(request, run, options):
         return NoBody(status=204, headers=headers)
     if request.method == "HEAD":
         return head_response(options)
-    cancels = options.on_disconnect == "cancel"
-    run_id = run.id if isinstance(run, Run) else run_id or request.match_info.get("id", "")
-    client = Client(request, options, run_id)
-    client.run = run if isinstance(run, Run) else None
     if options.children:
-        deliver = partial(_deliver_tree, request, run, client)
-    else:
-        deliver = partial(_deliver, request, run, client, may_hand_over=may_hand_over and not cancels)
-    try:
-        return await respond(request, client, deliver, headers)
-    finally:
-        cancel_if_gone(request, client)
+        return await respond(request, client, partial(_deliver_tree, request, run, client), headers)
+    hands_over = may_hand_over and options.on_disconnect != "cancel"
+    return await respond(request, client, partial(_deliver, request, run, client, may_hand_over=hands_over), headers)
 
 
 def check_stream(request: web.Request, options: StreamOptions) -> None:
@@ -178,23 +184,35 @@ async def _deliver(
 ) -> bool:
     """Writes the stream to its end; False if it was handed over before."""
     streams = streams_of(request)
-    follower = await _open(request, run, client, wire, streams.channels)
-    if follower is not None:
-        try:
-            while await follower.advance():
-                if may_hand_over and hand_over(request, follower, streams):
-                    return False
-                await client.wait()
-        except asyncio.CancelledError:
-            if client.cut():
-                await follower.finish()
-            raise
-        else:
+    follower = await _open(run, client, wire, streams.channels)
+    try:
+        while await follower.advance():
+            if may_hand_over and hand_over(request, follower, streams):
+                return False
+            await client.wait()
+    except asyncio.CancelledError:
+        if client.cut():
             await follower.finish()
-        finally:
-            if client.on_wake is None:
-                follower.leave()
+        raise
+    else:
+        await follower.finish()
+    finally:
+        if client.on_wake is None:
+            follower.leave()
     return True
+
+
+async def _open(run: Run | Awaitable[Run], client: Client, wire: Wire, channels: Channels) -> Following:
+    """Writes what stands before the first event; returns who goes on."""
+    options = client.options
+    dialect = options.find_dialect()
+    # sends the headers: the client knows at once that it is connected
+    await wire.write(dialect.connected(client.run_id) if isinstance(dialect, Opens) else wire.comment)
+    if isinstance(run, Run):
+        return await open_run(run.feed, client, wire, channels)
+    if isinstance(dialect, Opens) and options.after is None:
+        await wire.write(dialect.opening(dialect.begin(None, "fresh")[0], client.run_id, 0))
+    return Coming(run, client, wire, channels)
 
 
 async def _has_seen_all(request: web.Request, run: Run, options: StreamOptions) -> bool:
@@ -216,12 +234,28 @@ async def _deliver_tree(request: web.Request, run: Run | Awaitable[Run], client:
     """Writes the stream of a tree of runs to its end."""
     await wire.write(wire.comment)
     if not isinstance(run, Run):
-        started = await _wait_for_start(run, client.run_id, client, wire)
+        started = await _wait_for_start(Coming(run, client, wire, streams_of(request).channels))
         if started is None:
             return True
         run = started
     await follow_positions(await _tree_of(request, run, client.options), client, wire)
     return True
+
+
+async def _wait_for_start(coming: Coming) -> Run | None:
+    """The run of a stream that was opened before its run; None, after ``stream.closing``, if the run does not start."""
+    try:
+        while (run := await coming.look()) is None and coming.waits:
+            await coming.client.wait()
+        if run is None:
+            await coming.finish()
+        return run
+    except asyncio.CancelledError:
+        if coming.client.cut():
+            await coming.finish()
+        raise
+    finally:
+        coming.leave()
 
 
 async def _cancel(run: Run, request: web.Request) -> None:
@@ -230,121 +264,3 @@ async def _cancel(run: Run, request: web.Request) -> None:
         await run.request_cancel(reason="disconnected", by=author_of(request))
     except ReactorError as problem:  # the run may have ended meanwhile
         logger.info("not cancelled by a disconnect", run_id=run.id, reason=str(problem))
-
-
-async def _open(
-    request: web.Request, run: Run | Awaitable[Run], client: Client, wire: Wire, channels: Channels
-) -> Follower | None:
-    """Writes what stands before the first event; None if there is no run to follow."""
-    options = client.options
-    dialect = options.find_dialect()
-    # sends the headers: the client knows at once that it is connected
-    await wire.write(dialect.connected(client.run_id) if isinstance(dialect, Opens) else wire.comment)
-    if isinstance(run, Run):
-        feed = run.feed
-        position = await _write_opening(feed, options, dialect, wire)
-    else:
-        if isinstance(dialect, Opens) and options.after is None:
-            await wire.write(dialect.opening(dialect.begin(None, "fresh")[0], client.run_id, 0))
-        started = await _wait_for_start(run, client.run_id, client, wire)
-        if started is None:
-            return None
-        feed = started.feed
-        # the run is younger than the cursor, which therefore is not one of this run
-        position = 0
-        if options.after:
-            await wire.write(_ahead(feed, options.after, dialect))
-    if options.view is None and not dialect.info.folds:
-        return Follower(feed, client, wire, channels, position)
-    follower = ViewFollower(feed, client, wire, channels, position)
-    if isinstance(dialect, Opens) and isinstance(run, Run) and _is_to_be_shown(feed, options):
-        follower.open(dialect)
-    return follower
-
-
-def _is_to_be_shown(feed: Feed, options: StreamOptions) -> bool:
-    """Whether a client is shown the state of the run first: it has no cursor, or one that is not of this run."""
-    return options.tail is None and (options.after is None or options.after > feed.last_seq)
-
-
-async def _wait_for_start(pending: Awaitable[Run], run_id: str, client: Client, wire: Wire) -> Run | None:
-    """The run of a stream that was opened before its run; None, after ``stream.closing``, if the run does not start."""
-    options = client.options
-    waiting = asyncio.ensure_future(pending)
-    waiting.add_done_callback(lambda _: client.wake())
-    loop, beats, dialect = asyncio.get_running_loop(), 0, options.find_dialect()
-    state = dialect.waiting(run_id) if isinstance(dialect, Waits) else dialect.begin(None, "resume")[0]
-    until, over = loop.time() + options.heartbeat, asyncio.Event()
-    patience = Patience(SystemClock(), options.await_run, _wake_over, over, client)
-    try:
-        while not waiting.done() and client.closing is None and not over.is_set():
-            try:
-                await asyncio.wait_for(client.wait(), max(0.0, until - loop.time()) if options.heartbeat else None)
-            except TimeoutError:
-                until, beats = loop.time() + options.heartbeat, beats + 1
-                await wire.write(dialect.heartbeat(state, beats, SystemClock().now().decode()))
-        if waiting.done():
-            client.run = waiting.result()
-            return client.run
-    except UnknownRun:
-        pass  # it has started, but is not the one that the request is about
-    except asyncio.CancelledError:
-        if client.cut():
-            await _close_unstarted(run_id, client, wire)
-        raise
-    finally:
-        waiting.cancel()
-        patience.cancel()
-    await _close_unstarted(run_id, client, wire)
-    return None
-
-
-def _wake_over(over: asyncio.Event, client: Client) -> None:
-    over.set()
-    client.wake()
-
-
-async def _close_unstarted(run_id: str, client: Client, wire: Wire) -> None:
-    """Writes why the stream of a run that has not started closes, unless the client has gone."""
-    client.close("not_found")  # unless it closes for another reason already
-    if client.closing != GONE:
-        dialect = client.options.find_dialect()
-        closing = Notice("stream.closing", run_id, SystemClock().now().decode(), {
-            "reason": client.closing, "retry_ms": RETRY_MS,
-        })  # fmt: skip
-        state, _ = dialect.begin(None, "resume")
-        await wire.write(dialect.end(state, End(closing)))
-
-
-async def _write_opening(feed: Feed, options: StreamOptions, dialect: Dialect, wire: Wire) -> int:
-    """Writes the frames before the first event, for a resume none; returns the position the stream begins at."""
-    if options.after is not None:
-        if dialect.info.counted:
-            return 0  # its follower finds the event that so many frames end in
-        if options.after <= feed.last_seq:
-            return options.after
-        await wire.write(_ahead(feed, options.after, dialect))
-        return 0
-    _, opening = dialect.begin(await run_started(feed) if dialect.info.folds else None, "fresh")
-    position, state = 0, b""
-    if options.snapshot:
-        position, state = await state_frames(feed, dialect)
-    elif options.tail is not None:
-        # the last event tells the end in a dialect that folds: whoever comes later than it must see it
-        least = int(dialect.info.folds and feed.closed == "end")
-        position = max(0, feed.last_seq - max(options.tail, least))
-    # ids only grow: the log lines come before the state, which is newer
-    async for lines in last_logs(feed, options.logs, position, dialect):
-        opening += lines
-        if len(opening) > READ_BYTES:
-            await wire.write(opening)
-            opening = b""
-    if opening + state:
-        await wire.write(opening + state)
-    return position
-
-
-def _ahead(feed: Feed, cursor: int, dialect: Dialect) -> bytes:
-    """Tells a client that its cursor is above the last event of the run, so that all events follow."""
-    state, _ = dialect.begin(None, "resume")
-    return dialect.notice(state, feed.gap(feed.last_seq + 1, cursor, "ahead"))

@@ -111,6 +111,7 @@ class Streams:
             client.admission.over()
         self._note_closed(client)
         if not self._clients:
+            self.channels.replays.forget()
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
@@ -142,6 +143,7 @@ class Streams:
         stalled at the same time some are aborted now, and the others in later turns.
         """
         now, aborted = asyncio.get_running_loop().time(), 0
+        self.channels.settle()
         for client in self:
             if client.writing_since is not None:
                 client.writing_since = without_standstill(client.writing_since, self._due, now)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from typing import Any, Final
 
 import orjson
@@ -68,14 +68,19 @@ class Agents:
         The last frame tells the end, where no frame of an event does that afterwards: the application has told it
         earlier, or ``seq`` is the run's last event.
         """
-        shown: list[Message] = [message("workflow:state", state.shown_workflow(run_id))]
-        shown += [("log:created", line) for line in state.logs]
-        shown += [message("agent:state", agent) for agent in state.shown_agents()]
+        head: list[Message] = [message("workflow:state", state.shown_workflow(run_id))]
+        head += [("log:created", line) for line in state.logs]
+        frames = [encode(json, event=type) for type, json in head] + state.agent_frames()
         end = state.own_end if seq is None else state.own_end or state.end
         if end is not None:
-            shown.append(end)
-        *before, (name, data) = shown
-        return b"".join([encode(json, event=type) for type, json in before]) + encode(data, event=name, id=seq)
+            frames.append(encode(end[1], event=end[0]))
+        if seq is not None:
+            frames[-1] = b"id: %d\n%b" % (seq, frames[-1])
+        return b"".join(frames)
+
+    def prepare(self, state: AgentsState) -> Generator[None]:
+        """Makes most of the opening, in pieces."""
+        return state.make_frames()
 
     def step(self, state: AgentsState, event: Event) -> bytes:
         """The frames of an event; one of the application's own is named by its type."""

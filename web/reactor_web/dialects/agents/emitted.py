@@ -75,8 +75,9 @@ def _agent(event: Event, state: AgentsState, data: dict[str, Any]) -> dict[str, 
 def _agent_named(name: str, event: Event, state: AgentsState) -> Agent:
     of_task = state.agents.get(event.task_id or "")
     if of_task is not None and of_task.name == name:
-        return of_task
+        return state.agent_of(event)
     key = event.task_id if event.task_id is not None and of_task is None else name
+    state.frames.pop(key, None)
     place = len(state.facts.tasks) + len(state.agents)  # behind those of the graph
     return state.agents.get(key) or state.add_said(key, Agent(name, order=(place, -1)))
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any, Final
 
 import orjson
@@ -13,6 +15,7 @@ from reactor.bounds import KIB
 from reactor.events.event import Event
 from reactor.events.one_line import one_line
 from reactor_web.bounds import MAX_SAID
+from reactor_web.dialects.framing import encode
 from reactor_web.dialects.reading import RunFacts, TaskFacts, milliseconds_between
 
 LOGS_SHOWN: Final = 50
@@ -21,6 +24,8 @@ MAX_TEXT_BYTES: Final = 32 * KIB
 """Of an output as JSON text: quotes and backslashes in it are escaped once more, and no line may reach 64 KiB."""
 MAX_NAME_CHARS: Final = 256
 """Of names and roles that meta gives."""
+_AT_ONCE: Final = 200
+"""Frames that are made before others may run: 5 us each."""
 
 Message = tuple[str, bytes]
 """The name and the JSON of one frame."""
@@ -94,10 +99,13 @@ class AgentsState:
     """What the application has said of the end, if it has."""
     end: Message | None = None
     """What was said of the end, once the run has ended."""
+    frames: dict[str, bytes] = field(default_factory=dict[str, bytes], compare=False)
+    """The ``agent:state`` of agents that have not changed since it was made, by the key of the agent."""
 
     def agent_of(self, event: Event) -> Agent:
         """The agent of an event of a task."""
         key = event.task_id or ""
+        self.frames.pop(key, None)  # whoever asks for an agent changes it
         agent = self.agents.get(key)
         if agent is not None:
             return agent
@@ -110,7 +118,9 @@ class AgentsState:
     def add_said(self, key: str, agent: Agent) -> Agent:
         """Remembers an agent that only the application knows; the oldest of these is forgotten where they are many."""
         if len(self.said) >= MAX_SAID:
-            self.agents.pop(self.said.popleft(), None)
+            oldest = self.said.popleft()
+            self.agents.pop(oldest, None)
+            self.frames.pop(oldest, None)
         self.said.append(key)
         self.agents[key] = agent
         return agent
@@ -128,9 +138,31 @@ class AgentsState:
         ended = {"duration": self.duration, "error": self.error}
         return shown | {name: value for name, value in ended.items() if value is not None}
 
-    def shown_agents(self) -> list[dict[str, Any]]:
+    def agent_frames(self) -> list[bytes]:
+        """``agent:state`` of each agent, in the same order; of those at work, made anew."""
+        agents = sorted(self.agents.items(), key=lambda item: item[1].order)
+        return [self.frames.get(key) or self._frame_of(key, agent) for key, agent in agents]
+
+    def make_frames(self) -> Generator[None]:
+        """Makes the frames that ``agent_frames`` needs, some at a time. The state may change in between."""
+        keys = list(self.agents)
+        for start in range(0, len(keys), _AT_ONCE):
+            for key in keys[start : start + _AT_ONCE]:
+                agent = self.agents.get(key)
+                if agent is not None and key not in self.frames:
+                    self._frame_of(key, agent)
+            yield
+
+    def _frame_of(self, key: str, agent: Agent) -> bytes:
+        name, data = message("agent:state", agent.to_dict(self.now))
+        frame = encode(data, event=name)
+        if agent.status != "running":
+            self.frames[key] = frame
+        return frame
+
+    def shown_agents(self) -> Iterator[dict[str, Any]]:
         """The data of ``agent:state`` of each agent, in the order of the graph, children by their index."""
-        return [agent.to_dict(self.now) for agent in sorted(self.agents.values(), key=lambda agent: agent.order)]
+        return (agent.to_dict(self.now) for agent in sorted(self.agents.values(), key=attrgetter("order")))
 
 
 WIRE_NAMES: Final = {

@@ -34,6 +34,7 @@ def _run_started(event: Event, state: AgentsState) -> list[Message]:
     state.max_iterations, state.budget_limit = budget.get("tasks"), budget.get("cost")
     # a mapped task has no body; its children are known later
     state.agents = {task.id: agent_from(task) for task in facts.tasks.values() if not task.is_map}
+    state.frames.clear()
     if facts.is_session:
         return []  # the application says that it has begun
     limits = {"maxIterations": state.max_iterations, "budgetLimit": state.budget_limit}
@@ -117,6 +118,7 @@ def _task_spent(event: Event, state: AgentsState) -> list[Message]:
     data = event.data
     agent = state.agents.get(event.task_id or "")
     if agent is not None:  # in a session the application may not have spoken of it
+        state.frames.pop(event.task_id or "", None)
         agent.cost += Decimal(str(data["cost"]))
     return _running(state, total_cost=data["total_cost"])
 

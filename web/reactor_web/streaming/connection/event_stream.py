@@ -41,6 +41,8 @@ class EventStream(EventSourceResponse):
 
     body: Any = None
     text: Any = None
+    _is_finished = False
+    """Whether the compressed bytes have their end."""
     is_cut = False
     """Whether its end is not to look like one: the connection closes without the last chunk, with a broken one."""
 
@@ -110,7 +112,8 @@ class EventStream(EventSourceResponse):
     async def write_eof(self, data: bytes = b"") -> None:
         """Ends the stream. Another response to this request, of a middleware that replaces this one, is not sent."""
         request = self._req
-        if self._compressor is not None and not self.is_cut and self.prepared and not self._eof_sent:
+        if self._compressor is not None and not self.is_cut and self.prepared and not self._is_finished:
+            self._is_finished = True  # aiohttp ends it again where its client has gone meanwhile
             data += self._compressor.finish()
         if self.is_cut and request is not None and request.transport is not None:
             if getattr(self._payload_writer, "chunked", False):

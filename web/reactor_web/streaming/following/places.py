@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reactor.stream.feed import Closed, Feed
-from reactor_web.dialects import Opens
+from reactor.waiting import turn_of
+from reactor_web.dialects import Opens, Prepares
 from reactor_web.dialects.framing import split
 from reactor_web.streaming.pipeline.compose import NumberedFrame
 from reactor_web.streaming.pipeline.view import ViewPipeline
@@ -65,6 +67,16 @@ class Opening:
         """The last event whose frames the client is not shown."""
         return self.seq - 1 if self.has_ended else self.seq
 
+    async def prepare(self, view: ViewPipeline) -> None:
+        """Makes most of what ``show`` gives, in turns. The view may go on meanwhile."""
+        if isinstance(self.dialect, Prepares) and (view.opening is None or view.opening[0] != view.seq):
+            turn = turn_of(asyncio.get_running_loop())
+            for _ in self.dialect.prepare(view.state):
+                await turn
+
     def show(self, view: ViewPipeline) -> bytes:
-        """The frames of the state as the view has folded it."""
-        return self.dialect.opening(view.state, self.run_id, None if self.has_ended else view.seq)
+        """The frames of the state as the view has folded it, made once for all who come at this event."""
+        at = None if self.has_ended else view.seq
+        if view.opening is None or view.opening[:2] != (view.seq, at):
+            view.opening = view.seq, at, self.dialect.opening(view.state, self.run_id, at)
+        return view.opening[2]

@@ -16,7 +16,7 @@ from reactor.events.parts import in_parts
 from reactor.events.state import RunState
 from reactor.stream.feed import Feed
 from reactor.stream.moment import moment_of
-from reactor.waiting import Flights
+from reactor.waiting import Flights, turn_of
 from reactor_web.bounds import STATE_HEAD_BYTES, STATE_PART_BYTES
 from reactor_web.dialects import Dialect
 
@@ -111,6 +111,8 @@ async def _first_of_last_logs(feed: Feed, count: int, position: int) -> int | No
 
 async def _between(feed: Feed, after: int, until: int) -> AsyncGenerator[list[Event]]:
     """The log lines with ``after < seq <= until``. Of large events one read gives fewer than it is asked for."""
+    turn = turn_of(asyncio.get_running_loop())
     while after < until and (batch := await feed.logged(after, until)):
+        await turn  # a log in memory answers at once, and ten thousand lines may lie far apart
         yield [event for event in batch if event.type == "log.created"]
         after = batch[-1].seq

@@ -23,12 +23,14 @@ from reactor_web.dialects.framing import after_part
 from reactor_web.streaming.connection.client import Client
 from reactor_web.streaming.connection.direct import Place
 from reactor_web.streaming.connection.wire import Wire
-from reactor_web.streaming.following.follower import Follower, read_next
+from reactor_web.streaming.fan_out import fan_out_of
+from reactor_web.streaming.following.follower import Follower
 from reactor_web.streaming.following.places import Count, Opening, behind
 from reactor_web.streaming.pipeline.channel import Channel
 from reactor_web.streaming.pipeline.channels import Channels
 from reactor_web.streaming.pipeline.compose import NumberedFrame
 from reactor_web.streaming.pipeline.kept import FoldStart, first_state
+from reactor_web.streaming.pipeline.replay import read_next
 from reactor_web.streaming.pipeline.view import ViewPipeline
 
 
@@ -60,7 +62,7 @@ class ViewFollower(Follower):
         self._position = self._opening.position
 
     async def _live(self, channel: Channel, place: Place) -> bool:
-        if channel.completed and channel.ring.read(place.offset) == []:
+        if channel.completed and place.offset == channel.ring.end:
             self._is_over = True
             self._see(channel)
             if channel.error is not None and self._feed.closed is None:
@@ -69,17 +71,24 @@ class ViewFollower(Follower):
         return await super()._live(channel, place)
 
     async def _catch_up(self) -> bool:
-        channel = self._channels.shared(self._feed, self.client.options)
-        if channel is not None and (frames := self._missing(channel)) is not None:
-            await self._join(channel, frames)
+        channel = self._channels.shared(self._feed, self._options)
+        if channel is not None and self._fits(channel) and await self._is_prepared(channel):
+            await self._join(channel, shares=True)
         elif self._view is None and self._start is None:
             self._start = await self._first_state()  # another client may make the shared view meanwhile: look again
         elif channel is None and not (self._has_joined or self._part or self._count or self._opening):
             # the first client: whoever comes while its view reads the log shares it
-            await self._join(self._channels.of_view(self._feed, self.client.options, self._new_view()), [])
+            await self._join(self._channels.of_view(self._feed, self._options, self._new_view()))
         else:
             return await self._replay()
         return True
+
+    async def _is_prepared(self, channel: Channel) -> bool:
+        """Whether this client still fits into a channel once most of its opening is made, which takes a while."""
+        if self._opening is None or channel.view is None:
+            return True
+        await self._opening.prepare(channel.view)
+        return self._channels.shared(self._feed, self._options) is channel and self._fits(channel)
 
     async def _first_state(self) -> FoldStart:
         """Where a replay begins: as near to the client's place as a state was kept."""
@@ -101,34 +110,42 @@ class ViewFollower(Follower):
             view.on_keep = partial(self._channels.kept.keep, self._feed, options)
         return view
 
-    def _missing(self, channel: Channel) -> list[NumberedFrame] | None:
-        """What the shared view has made behind the cursor; None if this client cannot go on with it."""
+    def _fits(self, channel: Channel) -> bool:
+        """Whether this client can go on with a shared view: that has made, and still has, all frames it needs."""
         shared, mine = channel.view, self._view
         if shared is None or self._count or (self._part and shared.seq < self._part_of):
-            return None
+            return False
         if self._opening is not None and shared.seq < self._opening.seq:
-            return None  # it is still reading what the client is not to be shown
+            return False  # it is still reading what the client is not to be shown
         has_clock = self.client.options.view is not None or self.client.options.throttle is not None
         if has_clock and mine is not None and mine.seq == shared.seq and mine.made != shared.made:
-            return None  # what one holds back for a time, the other may have sent
-        return shared.history.after(self._position)
+            return False  # what one holds back for a time, the other may have sent
+        return shared.history.has_after(self._position)
 
-    async def _join(self, channel: Channel, frames: list[NumberedFrame]) -> None:
+    async def _join(self, channel: Channel, *, shares: bool = False) -> None:
+        """Goes on with a channel. ``shares``: its view has frames that this client has not."""
         self._drop_view(channel)
-        self._has_joined = True
+        self._has_joined = self._is_in = True
         self._channel = channel
-        place = self._place = Place(self.wire.transport, self._position, channel.ring.end)
+        place = self._place = self.wire.place(self._position, channel.ring.end)
         channel.join(place, self.client.wake)
-        opening = b""
+        data, is_opened = b"", self._opening is not None
         if channel.view is not None:
-            opening, frames = self._show(channel.view, frames)
+            data = self._shared_frames(channel.view, shares=shares)
             place.position = max(self._position, channel.view.seq)
-            if opening:
+            if is_opened:
                 place.floor = place.position
-        if data := opening + self._bytes(frames):
+        if data:
             writing = self.wire.write(data)
-            del data, frames, opening
+            del data
             await writing
+
+    def _shared_frames(self, view: ViewPipeline, *, shares: bool) -> bytes:
+        """What a view that this client goes on with has made behind its cursor; first the opening, if it is to come."""
+        if self._opening is None and not self._part:
+            return view.history.joined(self._position) if shares else b""
+        opening, frames = self._show(view, (view.history.after(self._position) or []) if shares else [])
+        return opening + self._bytes(frames)
 
     def _show(self, view: ViewPipeline, frames: list[NumberedFrame]) -> tuple[bytes, list[NumberedFrame]]:
         """The opening, once, and those of the ``frames`` that come behind it."""
@@ -147,8 +164,11 @@ class ViewFollower(Follower):
             view.on_entry = self._pending.append
             if self._count:
                 self._count.seen = view.count
+        await fan_out_of(asyncio.get_running_loop()).turn()
         messages: Sequence[Message] = () if view.is_over else await self._read(view)
         await self._push(view, messages)
+        if self._opening is not None and (view.seq >= self._opening.seq or not messages):
+            await self._opening.prepare(view)
         if data := self._take_pending(view, is_last=not messages):
             writing = self.wire.write(data)
             del data, messages
@@ -209,11 +229,11 @@ class ViewFollower(Follower):
     async def _join_others(self, view: ViewPipeline) -> None:
         """Shares the view of others, or its own with those who come."""
         self._part = 0
-        channel = self._channels.shared(self._feed, self.client.options)
-        frames = None if channel is None else self._missing(channel)
-        if channel is None or frames is None:
-            channel, frames = self._channels.of_view(self._feed, self.client.options, view), []
-        await self._join(channel, frames)
+        channel = self._channels.shared(self._feed, self._options)
+        if channel is not None and self._fits(channel):
+            await self._join(channel, shares=True)
+        else:
+            await self._join(self._channels.of_view(self._feed, self._options, view))
 
     def _bytes(self, frames: Iterable[NumberedFrame]) -> bytes:
         seq, part = self._part_of, self._part

@@ -20,8 +20,8 @@ from reactor.stream.feed import Closed, Feed
 from reactor_web.bounds import PAGE_BYTES, PAGE_READS, RETRY_MS
 from reactor_web.dialects.cloudevents import BATCH_MEDIA_TYPE, CLOUDEVENTS
 from reactor_web.http.query import StreamOptions
-from reactor_web.streaming.following.replay import conflate
 from reactor_web.streaming.following.snapshot import snapshot_notices, state_notices
+from reactor_web.streaming.pipeline.replay import conflate
 
 
 @dataclass(frozen=True, slots=True)

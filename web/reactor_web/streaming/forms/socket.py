@@ -24,6 +24,7 @@ from reactor_web.http.decoding import decode
 from reactor_web.http.problems import BROKEN, Problem, document_of, problem_document, with_type
 from reactor_web.http.sending import unread_of_loop
 from reactor_web.streaming.connection.client import GONE, Client
+from reactor_web.streaming.connection.direct import text_frames, transport_of_socket
 from reactor_web.streaming.connection.wire import Wire
 from reactor_web.streaming.streams import STREAMS, Streams, streams_of
 
@@ -75,7 +76,7 @@ async def serve_socket(
         is_open = True
         reading = asyncio.ensure_future(session.read())
         try:
-            await deliver(Wire(client, session.send_lines, None))
+            await deliver(Wire(client, session.send_lines, transport_of_socket(socket), text_frames))
             await session.finish()
         finally:
             reading.cancel()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from reactivex import Observable
@@ -11,9 +11,10 @@ from reactivex.abc import SchedulerBase
 
 from reactor.clock import LoopScheduler
 from reactor.events.event import Event, Message
+from reactor.operators.attached import Sink, Stage, operator_of
 from reactor.operators.encode import encode
 from reactor.operators.heartbeat import heartbeat
-from reactor.operators.select import select
+from reactor.operators.select import matcher, select
 from reactor.operators.throttle_latest import event_flushes, event_key, throttle_latest
 from reactor.operators.unwindow import unwindow
 from reactor_web.dialects import Dialect
@@ -31,22 +32,30 @@ class Late(NamedTuple):
 
 
 def compose(
-    windows: Observable[Sequence[Event]], options: StreamOptions, dialect: Dialect, loop: asyncio.AbstractEventLoop
-) -> Observable[NumberedFrame]:
-    """The frames of what ``options`` ask for, in a dialect that does not fold, and a heartbeat after each silence."""
+    windows: Observable[Sequence[Message]], options: StreamOptions, dialect: Dialect, loop: asyncio.AbstractEventLoop
+) -> Observable[Sequence[NumberedFrame]]:
+    """The frames of what ``options`` ask for, in a dialect that does not fold, and a heartbeat after each silence.
+
+    Without a throttle a window goes through as a whole: what an event costs here is what it costs the run.
+    """
     scheduler = LoopScheduler(loop)
+    encoder = Encoder(dialect)
+    beat = beats(options.heartbeat, ((0, dialect.heartbeat(None, 0, "")),), scheduler, loop.time)
+    if options.throttle is None:
+        matches = None if options.types is options.tasks is None else matcher(options.types, options.tasks)
+        return windows.pipe(operator_of(lambda sink: _EncodingWindows(encoder, matches, sink)), beat)
     return windows.pipe(
         unwindow(),
         select(options.types, options.tasks),
         throttle(options.throttle, scheduler, loop.time),
-        encode(Encoder(dialect).encode),
-        beats(options.heartbeat, (0, dialect.heartbeat(None, 0, "")), scheduler, loop.time),
+        encode(encoder.encode_one),
+        beat,
     )
 
 
 def beats(
-    period: float, beat: NumberedFrame, scheduler: SchedulerBase, clock: Callable[[], float]
-) -> Callable[[Observable[NumberedFrame]], Observable[NumberedFrame]]:
+    period: float, beat: Sequence[NumberedFrame], scheduler: SchedulerBase, clock: Callable[[], float]
+) -> Callable[[Observable[Sequence[NumberedFrame]]], Observable[Sequence[NumberedFrame]]]:
     """``heartbeat``, or no operator at all for a period of 0."""
     if not period:
         return _pass_all
@@ -91,6 +100,17 @@ class Encoder:
         self._notice = dialect.notice
         self._last_id = 0
 
+    def encode_window(self, messages: Iterable[Message]) -> list[NumberedFrame]:
+        """The frames of messages in their order, none of them late."""
+        step, notice = self._step, self._notice
+        return [
+            (message.seq, step(None, message)) if isinstance(message, Event) else (0, notice(None, message))
+            for message in messages
+        ]
+
+    def encode_one(self, item: Message | Late) -> Sequence[NumberedFrame]:
+        return (self.encode(item),)
+
     def encode(self, item: Message | Late) -> NumberedFrame:
         if isinstance(item, Late):
             item = item.event
@@ -100,3 +120,28 @@ class Encoder:
             self._last_id = seq = item.seq
             return seq, self._step(None, item)
         return 0, self._notice(None, item)
+
+
+class _EncodingWindows(Stage[Sequence[Message], Sequence[NumberedFrame]]):
+    """The frames of what matches in each window. A window of which nothing does gives nothing."""
+
+    __slots__ = ("_encoder", "_matches")
+
+    def __init__(
+        self, encoder: Encoder, matches: Callable[[Message], bool] | None, sink: Sink[Sequence[NumberedFrame]]
+    ) -> None:
+        super().__init__(sink)
+        self._encoder = encoder
+        self._matches = matches
+
+    def on_next(self, window: Sequence[Message], /) -> None:
+        if self.is_disposed:
+            return
+        try:
+            frames = self._encoder.encode_window(window if self._matches is None else filter(self._matches, window))
+        except Exception as error:
+            self.dispose()
+            self.sink.on_error(error)
+            return
+        if frames:
+            self.sink.on_next(frames)

@@ -1,7 +1,8 @@
 """Where a fold over a run begins: with ``run.started``, or with a copy of a state that was kept on the way.
 
 A client that comes back to a long run would otherwise wait until its dialect has read the run from the first event on.
-Copies are made every 1,000 events, or less often where a state is large, and shared by all clients of a dialect.
+Copies are made every 1,000 events, or less often where a state is large, and shared by all clients of a dialect. Of a
+run whose state has grown above half a megabyte none is made any more: there the events since the last one are folded.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from reactor.events.event import Event
 from reactor.stream.feed import Feed
 from reactor.stream.follow import cursor_after, iterate
 from reactor.waiting import Flights
-from reactor_web.bounds import KEPT_STATE_BYTES, KEPT_STATE_EVENTS
-from reactor_web.dialects import Dialect
+from reactor_web.bounds import KEPT_STATE_BYTES, KEPT_STATE_EVENTS, LARGEST_KEPT_STATE
+from reactor_web.dialects import Dialect, Shows
+from reactor_web.http.body import json_in_turns
 from reactor_web.http.own_options import OwnOptions
 from reactor_web.http.query import StreamOptions
 
@@ -65,9 +67,10 @@ class KeptStates:
         self._latest: WeakKeyDictionary[Feed, dict[FoldKey, FoldStart]] = WeakKeyDictionary()
         """Of runs whose state was asked for: the state then, to go on from."""
         self._folding: WeakKeyDictionary[Feed, Flights[FoldKey, FoldStart]] = WeakKeyDictionary()
+        self._showing: WeakKeyDictionary[Feed, Flights[FoldKey, bytes]] = WeakKeyDictionary()
 
-    def keep(self, feed: Feed, options: StreamOptions, start: FoldStart) -> int:
-        """Keeps a copy of a state; returns after how many more events to keep the next one."""
+    def keep(self, feed: Feed, options: StreamOptions, start: FoldStart) -> int | None:
+        """Keeps a copy of a state; returns after how many more events to keep the next one, None for never."""
         state = pickle.dumps(start.state, pickle.HIGHEST_PROTOCOL)
         key = _key(options)
         copies = self._copies.setdefault(feed, {}).setdefault(key, [])
@@ -77,7 +80,7 @@ class KeptStates:
             self._bytes += len(state)
             while self._bytes > self._max_bytes:
                 self._drop_oldest()
-        return max(KEPT_STATE_EVENTS, len(state) // _BYTES_AN_EVENT)
+        return max(KEPT_STATE_EVENTS, len(state) // _BYTES_AN_EVENT) if len(state) <= LARGEST_KEPT_STATE else None
 
     def _drop_oldest(self) -> None:
         of, key, size = self._order.popleft()
@@ -101,6 +104,19 @@ class KeptStates:
         """
         folding = self._folding.setdefault(feed, Flights())
         return await folding.join(_key(options), lambda: self._fold(feed, options))
+
+    async def shown(self, feed: Feed, options: StreamOptions, dialect: Shows, run_id: str) -> bytes:
+        """What a dialect shows of the state of a run after its last event, as JSON; once for all who ask at a time."""
+
+        async def write() -> bytes:
+            now = await self.now(feed, options)
+            latest = self._latest.setdefault(feed, {})
+            latest.pop(_key(options), None)  # nobody goes on with it while it is written
+            body = await json_in_turns(dialect.shown(now.state, run_id))
+            latest.setdefault(_key(options), now)
+            return body
+
+        return await self._showing.setdefault(feed, Flights()).join(_key(options), write)
 
     async def _fold(self, feed: Feed, options: StreamOptions) -> FoldStart:
         dialect, latest = options.find_dialect(), self._latest.setdefault(feed, {})

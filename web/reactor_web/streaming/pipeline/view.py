@@ -41,7 +41,7 @@ from reactor_web.streaming.pipeline.kept import FoldStart
 
 logger = get_logger("reactor.web")
 
-_BEAT: NumberedFrame = (0, b"")
+_BEAT: Sequence[NumberedFrame] = ((0, b""),)
 """Stands for a heartbeat that is made when it leaves."""
 
 
@@ -66,10 +66,12 @@ class ViewPipeline:
         """How many frames there were, in a dialect that counts them."""
         self.error: Exception | None = None
         self.history = History(CHANNEL_BYTES, start.seq)
+        self.opening: tuple[int, int | None, bytes] | None = None
+        """The event that the last opening was made at, the id it has, and its frames."""
         self.on_entry: Callable[[NumberedFrame], None] = _nothing
         self.on_over: Callable[[], None] = _nothing
-        self.on_keep: Callable[[FoldStart], int] | None = None
-        """Called with the state now and then; returns after how many more events it is to be called again."""
+        self.on_keep: Callable[[FoldStart], int | None] | None = None
+        """Called with the state now and then; returns after how many more events it is to be called again, if it is."""
         self._keep_at = start.seq + KEPT_STATE_EVENTS
         self._is_plain = options.view is None
         self._run_id = run_id
@@ -135,7 +137,11 @@ class ViewPipeline:
             self._leave((self.seq, entry), self.seq)
         if self.on_keep is not None and self.seq >= self._keep_at:
             made = self.made[0], self.made[1]
-            self._keep_at = self.seq + self.on_keep(FoldStart(self.state, self.seq, made, self.count))
+            pause = self.on_keep(FoldStart(self.state, self.seq, made, self.count))
+            if pause is None:
+                self.on_keep = None
+            else:
+                self._keep_at = self.seq + pause
         if self._has_ended:
             self.on_over()
 
@@ -183,26 +189,28 @@ class ViewPipeline:
 
 def compose_view(
     windows: Observable[Sequence[Message]], view: ViewPipeline, period: float, loop: asyncio.AbstractEventLoop
-) -> Observable[NumberedFrame]:
+) -> Observable[Sequence[NumberedFrame]]:
     """The frames of a view that goes on with these windows, and a heartbeat after each silence."""
     scheduler = LoopScheduler(loop)
     frames = windows.pipe(operator_of(lambda sink: _Viewing(view, sink)))
     if not view.dialect.info.folds:
         beat = view.dialect.heartbeat(view.state, 0, "")
-        return frames.pipe(beats(period, (0, beat), scheduler, loop.time))
+        return frames.pipe(beats(period, ((0, beat),), scheduler, loop.time))
     return frames.pipe(beats(period, _BEAT, scheduler, loop.time), encode(_Beats(view).encode))
 
 
-class _Viewing(Stage[Sequence[Message], NumberedFrame]):
-    """Gives windows to a view and passes on its frames. It ends with the view, or with the windows."""
+class _Viewing(Stage[Sequence[Message], Sequence[NumberedFrame]]):
+    """Gives windows to a view and passes on its frames, those of a window together. It ends with the view, or with the
+    windows."""
 
-    __slots__ = ("view",)
+    __slots__ = ("_together", "view")
 
-    def __init__(self, view: ViewPipeline, sink: Sink[NumberedFrame]) -> None:
+    def __init__(self, view: ViewPipeline, sink: Sink[Sequence[NumberedFrame]]) -> None:
         super().__init__(sink)
         self.view = view
-        view.on_entry = sink.on_next
-        view.on_over = sink.on_completed
+        self._together: list[NumberedFrame] | None = None
+        view.on_entry = self._on_entry
+        view.on_over = self._end
 
     def attach_to(self, source: Observable[Sequence[Message]], scheduler: SchedulerBase | None) -> None:
         super().attach_to(source, scheduler)
@@ -210,7 +218,26 @@ class _Viewing(Stage[Sequence[Message], NumberedFrame]):
             self.sink.on_completed()
 
     def on_next(self, window: Sequence[Message], /) -> None:
-        self.view.push(window)
+        self._together = []
+        try:
+            self.view.push(window)
+        finally:
+            self._leave()
+
+    def _on_entry(self, frame: NumberedFrame) -> None:
+        if self._together is None:  # by a clock
+            self.sink.on_next((frame,))
+        else:
+            self._together.append(frame)
+
+    def _leave(self) -> None:
+        frames, self._together = self._together, None
+        if frames:
+            self.sink.on_next(frames)
+
+    def _end(self) -> None:
+        self._leave()
+        self.sink.on_completed()
 
     def on_completed(self) -> None:
         if not self.view.has_more:  # else ``on_over`` completes
@@ -231,11 +258,11 @@ class _Beats:
         self._clock = SystemClock()
         self._count = 0
 
-    def encode(self, frame: NumberedFrame) -> NumberedFrame:
-        if frame is not _BEAT:
-            return frame
+    def encode(self, frames: Sequence[NumberedFrame]) -> Sequence[NumberedFrame]:
+        if frames is not _BEAT:
+            return frames
         self._count += 1
-        return 0, self._view.dialect.heartbeat(self._view.state, self._count, self._clock.now().decode())
+        return ((0, self._view.dialect.heartbeat(self._view.state, self._count, self._clock.now().decode())),)
 
 
 def _on_loop(loop: asyncio.AbstractEventLoop, function: Callable[..., None]) -> Callable[..., None]:

@@ -2,7 +2,7 @@
 
 The engine, against bare asyncio:
 
-engine          E1, E2: microseconds a task
+engine          E1, E2, E9: microseconds a task
 growth          E3: how the cost of a task grows with the run
 memory          E4: what a finished task costs an open run
 runs            E5: many runs at once
@@ -26,6 +26,15 @@ A server that is exposed, alone and in absolute figures (``python -m benchmarks.
 exposed             storms of clients that ask too much, and what the others notice
 exposed_clients     the programs of both kinds of clients
 exposed_flows       the workflows of that server
+
+Several nodes on one Redis, in absolute figures (``python -m benchmarks.failover``):
+
+failover            seconds that runs stand still when their node is killed, or drains
+
+What many clients of such nodes are told, while nodes are killed, stopped and cut off (``python -m
+benchmarks.histories --rounds 20``). The exit code says whether all held:
+
+histories           rounds of faults, and a history of each that is held to one log
 
 Large values, in absolute figures (``python -m benchmarks.large``):
 
@@ -53,6 +62,7 @@ sharing         D2: what many clients of one run cost
 What they use:
 
 shapes          the graphs that are measured
+redis_log       a log in a redis-server of its own, for E9
 workloads       the workflows of the server
 messages        the events that the baselines send
 server          the server program

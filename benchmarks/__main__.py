@@ -55,6 +55,7 @@ MEASURES: dict[str, Callable[[bool], Figure]] = {
     "E6": followed.e6,
     "E7": watched.e7,
     "E8": readers.e8,
+    "E9": engine.e9,
     "S1": fanout.s1,
     "S2": fanout.s2,
     "S3": latency.s3,

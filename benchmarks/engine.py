@@ -1,4 +1,4 @@
-"""E1, E2: microseconds a task, against bare asyncio that counts down upstreams and makes no events.
+"""E1, E2, E9: microseconds a task, against bare asyncio that counts down upstreams and makes no events.
 
 For each shape it takes five interleaved pairs (bare, ours, bare, ours …), each after a garbage collection, and the
 medians; the verdict is on the geometric mean of the three ratios. After each run the log is read back, which is not
@@ -18,6 +18,7 @@ from time import perf_counter
 from typing import Any
 
 from benchmarks.figure import Figure
+from benchmarks.redis_log import redis_log
 from benchmarks.shapes import SHAPES, Shape
 from reactor import Engine, Workflow
 from reactor.bounds import MAX_EVENT_BYTES
@@ -83,9 +84,13 @@ def workflow_of(shape: Shape) -> Workflow:
 
 @contextmanager
 def log_of(kind: str) -> Generator[EventLog]:
-    """A new log: ``memory`` without bounds, or ``sqlite`` with its defaults (WAL, synchronous=NORMAL)."""
+    """A new log: ``memory`` without bounds, ``sqlite`` with its defaults (WAL, synchronous=NORMAL), or ``redis``."""
     if kind == "memory":
         yield MemoryLog(max_events=10**9, max_bytes=10**12)
+        return
+    if kind == "redis":
+        with redis_log() as log:
+            yield log
         return
     with tempfile.TemporaryDirectory() as folder:
         yield SqliteLog(Path(folder) / "runs.db")
@@ -149,6 +154,11 @@ def e1(quick: bool) -> Figure:
 def e2(quick: bool) -> Figure:
     """E2: with the SQLite log, where events are committed before they are published."""
     return overhead("E2", "sqlite", 14.0, quick)
+
+
+def e9(quick: bool) -> Figure:
+    """E9: with the log in Redis, in a process beside this one."""
+    return overhead("E9", "redis", 25.0, quick)
 
 
 def overhead(id: str, log: str, target: float, quick: bool) -> Figure:

@@ -1,6 +1,7 @@
 """Five systems with clients of their own, served under their own URLs by one application.
 
     python examples/seeds.py --port 8080 --store sqlite:///seeds.db
+    python examples/seeds.py --port 8081 --store redis://127.0.0.1:6379/0     # one of several nodes
 
 | system               | its routes here                                                                             |
 |----------------------|---------------------------------------------------------------------------------------------|
@@ -314,7 +315,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Five systems, each under its own URLs.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8080)
-    parser.add_argument("--store", default="memory://", help="memory:// or sqlite:///seeds.db")
+    parser.add_argument("--store", default="memory://", help="memory://, sqlite:///seeds.db or redis://host:6379/0")
     given = parser.parse_args()
     web.run_app(create_app(given.store), host=given.host, port=given.port, print=print, access_log=None)
 

@@ -20,6 +20,10 @@ MAX_ERROR_CHARS: Final = 4_000
 """An error message or traceback in an event; the rest is cut off."""
 MAX_REASON_CHARS: Final = 200
 """The reason of a command, and a key; a longer one raises ValueError."""
+COMMAND_SECONDS: Final = 10.0
+"""How long a command waits for the node that executes its run; then Unanswered is raised."""
+COMMANDS_OF_RUN: Final = 1_000
+"""Commands from other nodes that wait for one run; a further one raises LogUnavailable."""
 MAX_META_BYTES: Final = 8 * KIB
 """JSON of the meta of a run; beyond it, ValueError."""
 PREVIEW_CHARS: Final = 500
@@ -128,6 +132,8 @@ CRASH_LOOP: Final = 50
 """Times in a row that a process is killed while a body runs and says nothing; then the run of that body fails."""
 APPEND_TIMEOUT_SECONDS: Final = 10.0
 """Time a log has to commit one window; beyond it, the log counts as lost."""
+UPGRADE_SECONDS: Final = 60.0
+"""Time an open run is left to nodes that have its graph; then it goes on in a later one, on a node that has that."""
 LOG_PROBE_SECONDS: Final = 1.0
 """How often a log that has failed is asked whether it can be written again."""
 LOG_PROBE_BYTES: Final = 128 * KIB
@@ -161,6 +167,13 @@ LAST_CANCEL_SECONDS: Final = 1.0
 """Time that bodies which are left at the end of their loop have to answer a last cancel."""
 BEHIND_SECONDS: Final = 10.0
 """Time subscribers that still read have to catch up when an engine closes; then they are cut off."""
+
+# --- who may ask: what a store of keys or tickets holds ------------------------------------------------------------
+
+KEYS: Final = 10_000
+MAX_TICKETS: Final = 100_000
+MAX_TICKETS_OF_ONE: Final = 20_000
+"""Of one principal."""
 
 # --- names ------------------------------------------------------------------------------------------------------
 

@@ -32,6 +32,15 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 
+_BOOT: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Not all systems have one that goes on while the machine sleeps."""
+
+
+def boot_time() -> float:
+    """Seconds since the machine was started, in which it slept too. Leases are counted by it, whatever the clock."""
+    return time.clock_gettime(_BOOT)
+
+
 class SystemClock:
     """The clock of the machine. It formats each second once, which costs a third of ``datetime.isoformat``."""
 

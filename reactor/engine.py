@@ -24,10 +24,12 @@ from reactor.logs.stops import mark_stop
 from reactor.logs.stores import open_timed, stores_of, take_over
 from reactor.plans.tools import Tool
 from reactor.ports.clock import Clock
+from reactor.ports.log import Rewinds
 from reactor.ports.stores import Log, TellsTrouble
 from reactor.registry import Registry
 from reactor.runs.host import HostSettings, Workers
 from reactor.services import Service, Services
+from reactor.tenants.cluster import Cluster
 from reactor.tenants.common import Common
 from reactor.tenants.methods import EngineMethods
 from reactor.tenants.tenants import Tenants
@@ -88,6 +90,8 @@ class Engine(EngineMethods):
         self._stores = stores_of(self.log)
         self._common = Common(self.log, self._registry, self._stores, self.clock, self.listeners, settings)
         self._tenants = Tenants(self._common)
+        self._cluster: Cluster | None = None
+        """None where no other engine shares the log."""
         self._registry.register_all(workflows)
 
     # --- life ---
@@ -102,18 +106,31 @@ class Engine(EngineMethods):
             )
         if isinstance(self.log, TellsTrouble):
             self.log.when_troubled(self._tenants.change_health)
+        if isinstance(self.log, Rewinds):
+            self.log.when_rewound(self._tenants.rewound)
         await open_timed(self.log, self.clock, self._append_timeout)
         try:
             self._common.digest_key, self._common.after_crash = await take_over(self.log, self._stores)
             if self._registry.asks and _OF_QUESTIONS not in sys.modules:
                 await asyncio.to_thread(import_module, _OF_QUESTIONS)
             self._common.workers = self._make_workers(asyncio.get_running_loop())
-            await self._tenants.recover(await self._stores.index.unfinished())
+            await self._recover()
             await self._services.start(self)
         except BaseException:
             await (self.log.close() if self._common.workers is None else self.drain(0.0))
             raise
         return self
+
+    async def _recover(self) -> None:
+        """Goes on with the open runs of the log; of one that others share, with those that nobody holds."""
+        handover, inboxes = self._stores.handover, self._stores.inboxes
+        if handover is None or inboxes is None:
+            await self._tenants.recover(await self._stores.index.unfinished())
+            return
+        assert self._common.workers is not None, "they are made before"
+        handover.when_renewed(self._common.workers.keep_until)
+        self._cluster = Cluster(handover, inboxes, self._tenants)
+        await self._cluster.open()
 
     def _make_workers(self, loop: asyncio.AbstractEventLoop) -> Workers:
         return Workers(loop, self._common.settings.concurrency, self._tenants.warn_blocked)
@@ -136,6 +153,8 @@ class Engine(EngineMethods):
         grace = self._grace if grace is None else grace
         try:
             await self._services.stop()
+            if self._cluster is not None:
+                await self._cluster.close()
             await self._tenants.stop_retaking()
             in_time = await self._tenants.drain(grace)
         finally:  # whatever went wrong, or was cancelled: the log is let go of

@@ -102,7 +102,7 @@ class RunOpen(ReactorError):
 
 
 class WorkflowChanged(ReactorError):
-    """Raised by a retry of a run whose workflow is not registered here, or is no longer the same.
+    """Raised by a retry of a run whose workflow is not registered here, or takes another input by now.
 
     Register the workflow as it was when the run started, or start a new run.
     """
@@ -127,6 +127,24 @@ class RunNotHere(ReactorError):
     """Raised by a command for an unfinished run that no engine in this process executes. Only cancel is possible."""
 
     run_id: str
+
+
+class Unanswered(ReactorError):
+    """Raised by a command to a run that another node executes, or takes over just now, and that did not answer in time.
+
+    Nobody knows whether it was carried out. Repeat it: over HTTP with the same ``Idempotency-Key``.
+    """
+
+    run_id: str
+
+    @classmethod
+    def of(cls, run_id: str) -> Unanswered:
+        """With its sentence."""
+        return cls(
+            f"the node that executes run {run_id} did not answer in time: it is unknown whether this was done, repeat "
+            "it with the same Idempotency-Key",
+            run_id=run_id,
+        )
 
 
 class KeyReused(ReactorError):

@@ -84,10 +84,21 @@ class StreamListener(Protocol):
         ...
 
 
-Listener = WindowListener | WaitListener | StallListener | StreamListener
+class RewindListener(Protocol):
+    """Hears of runs whose acknowledged events a shared log has lost."""
+
+    def run_rewound(self, run_id: str, kept: int, lost: int) -> None:
+        """The events from ``kept + 1`` to ``lost`` are gone, and others get their numbers. Told once a loss, by the
+        process that executed the run."""
+        ...
+
+
+Listener = WindowListener | WaitListener | StallListener | StreamListener | RewindListener
 """What ``Engine(listeners=...)`` takes: an object with the methods of at least one of these."""
 
-TOGETHER: Final = (("window_appended",), ("body_waited",), ("stalled",), ("stream_opened", "stream_closed"))
+TOGETHER: Final = (
+    ("window_appended",), ("body_waited",), ("stalled",), ("stream_opened", "stream_closed"), ("run_rewound",),
+)  # fmt: skip
 """The methods of each Protocol."""
 
 
@@ -130,6 +141,7 @@ class Listeners:
         self.body_waited: Signal[str, str, float] = Signal("body_waited", self._drop)
         self.stalled: Signal[Stall] = Signal("stalled", self._drop)
         self.stream_opened: Signal[StreamInfo] = Signal("stream_opened", self._drop)
+        self.run_rewound: Signal[str, int, int] = Signal("run_rewound", self._drop)
         self.stream_closed: Signal[StreamInfo, str, float] = Signal("stream_closed", self._drop)
         if not isinstance(listeners, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]  # users without a type checker
             raise TypeError(f"listeners is a list of listeners, not {type(listeners).__name__}")

@@ -103,6 +103,11 @@ class Registry:
         """The registered graph that a run began with; None where there is none."""
         return self._graphs.get(identity)
 
+    def latest(self, name: str) -> Graph | None:
+        """The graph that was registered last under this name: where runs of an earlier one may go on."""
+        workflow = self.workflows.get(name)
+        return None if workflow is None else workflow.validate()
+
     def is_named(self, graph: Graph) -> bool:
         """Whether a name or a document stands for this graph: it is registered, or made from a plan."""
         return graph.plan is not None or graph.identity in self._graphs

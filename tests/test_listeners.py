@@ -107,6 +107,7 @@ async def test_a_body_that_waited_for_a_slot_is_told_when_it_starts() -> None:
     assert waits.waits == [(run.id, f"t{n}", pytest.approx(n)) for n in (1, 2, 3)]
 
 
+@pytest.mark.usefixtures("blames_bodies")
 async def test_a_body_that_holds_the_loop_and_a_log_that_hangs_are_stalls() -> None:
     """A stall names what it is, where, and how long it has lasted."""
     flow, stalls = Workflow("flow"), Stalls()

@@ -124,6 +124,21 @@ class Graph:
             for name, value in logged.items()
         }
 
+    def adapt_input(self, logged: Mapping[str, Any], typed: Mapping[str, Hints | None] | None) -> dict[str, Any]:
+        """The same for an input that another graph of this workflow was given: what this graph takes of it.
+
+        Raises ValueError also where something is missing, or would be another value here.
+        """
+        taken = {name: value for name, value in logged.items() if name in self.inputs}
+        values = self.restore_input(taken, typed)
+        validated = self.validate_input(values)
+        before, now = self.encode_input(values), self.encode_input(validated)
+        for name, value in values.items():
+            if before[name] != now[name] or type(value) is not type(validated[name]):
+                task = self.inputs[name].tasks[0]
+                raise ValueError(f"the input {name!r} of task {task!r} becomes another value when it is validated here")
+        return values
+
     def _restore_old_input(self, logged: Mapping[str, Any]) -> dict[str, Any]:
         restored: dict[str, Any] = {}
         for name, value in logged.items():

@@ -99,6 +99,8 @@ class Node:
             "depends_on": list(self.upstreams),
             "place": self.place,
         }
+        if self.map_source is not None and len(self.upstreams) > 1:
+            described["over"] = self.map_source
         if task.when is not None:
             described["when"] = True
         if task.group is not None:

@@ -106,7 +106,8 @@ class Limit:
     """A limit that tasks share by its name: ``Engine(limits=[Limit("openai", 60, per=60)])``, ``limits="openai"``.
 
     With ``per`` it is a rate: at most ``amount`` bodies start in any ``per`` seconds. Without ``per``, at most
-    ``amount`` bodies run at once. A limit holds across all runs of an engine; a restart of the engine begins anew.
+    ``amount`` bodies run at once. A limit holds across all runs of an engine, and a restart of the engine begins anew;
+    where engines share a log it holds across all of them, and goes on.
     Raises ValueError for a bad name or an amount out of range.
     """
 

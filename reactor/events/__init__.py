@@ -20,6 +20,7 @@ parts        one large JSON object in parts, and the object again
 read_only    the same as users see them: views that nobody can change
 fold         ``evolve`` makes the state after an event from the state before it
 fold_crashes   the part of it about bodies that may have killed their process
+fold_upgrade   the part of it about a run that goes on in another graph
 fold_spending  the part of it about money, tokens, budgets and child runs
 timing       times of events as numbers
 """

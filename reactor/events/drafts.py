@@ -63,6 +63,26 @@ def run_started(
     return Draft("run.started", orjson.dumps(data), blob=json_object(beside) if beside else None)
 
 
+def run_upgraded(run_id: str, facts: Mapping[str, Any], tasks: bytes, removed: Sequence[str], graph: bytes) -> Draft:
+    """``run.upgraded``.
+
+    - ``facts``: from, to, version, total_tasks and maps.
+    - ``tasks``, ``graph``: the entries that are new, and all of them, as JSON. ``graph`` is stored beside the event,
+      with whatever does not fit into it.
+    """
+    data, beside = dict(facts), {"graph": one_line(graph)}
+    room = bounds.MAX_INLINE_BYTES
+    large = {"removed": orjson.dumps(list(removed))} if removed else {}
+    for name, json in {**large, "tasks": one_line(tasks)}.items():
+        if len(json) <= room:
+            data[name] = orjson.Fragment(json)
+            room -= len(json)
+        else:
+            data[f"{name}_ref"] = f"runs/{run_id}"
+            beside[name] = json
+    return Draft("run.upgraded", orjson.dumps({**data, "graph_ref": f"runs/{run_id}"}), blob=json_object(beside))
+
+
 def started(executor: str, index: int, total: int, given: Mapping[str, bytes]) -> bytes:
     """``task.started``. ``given``: parameter -> JSON; above 4 KiB, only the beginning is written."""
     data = b'{"executor":"%b","index":%d,"total":%d' % (executor.encode(), index, total)

@@ -13,6 +13,7 @@ from typing import Any, Final
 from reactor.events.event import Event
 from reactor.events.fold_crashes import body_spoke, crashes_after
 from reactor.events.fold_spending import budget_event, child_run_ended, child_run_started, task_spent
+from reactor.events.fold_upgrade import add_downtime, run_upgraded
 from reactor.events.keyed import KEYED_END, remember
 from reactor.events.state import (
     ENDED,
@@ -109,9 +110,7 @@ def _run_resumed(state: RunState, body: dict[str, Any]) -> None:
     if body["data"].get("crashed"):
         state.crashes = crashes_after(state) or None
     state.running = 0
-    if state.paused_at is None and "downtime_ms" in body["data"]:
-        downtime = whole_microseconds(body["data"]["downtime_ms"])
-        state.downtime_ms = (whole_microseconds(state.downtime_ms) + downtime) / 1000
+    add_downtime(state, body["data"])
     for task in state.tasks.values():
         if task.status in ("running", "waiting") and task.count is None:
             task.status = "pending"  # its body died with the process; what it asked for stays in ``waiting``
@@ -300,6 +299,7 @@ _FOLDS: Final[dict[str, Callable[[RunState, dict[str, Any]], None]]] = {
     "run.paused": _run_paused,
     "run.resumed": _run_resumed,
     "run.cancelling": _run_changed,
+    "run.upgraded": run_upgraded,
     "run.completed": _run_ended,
     "run.failed": _run_ended,
     "run.cancelled": _run_ended,

@@ -170,6 +170,10 @@ class RunState:
     """The number of tasks in the graph."""
     ended_units: int = 0
     """What has ended, in units of ``progress``."""
+    upgraded: int | None = None
+    """The seq of its last ``run.upgraded``, if it goes on in another graph than it began with."""
+    least_progress: float | None = None
+    """What was shown before that; it does not fall because the graph has more tasks."""
     session: bool | None = None
     """True for a session: a run without tasks, whose events come from outside."""
     idle: float | None = None
@@ -186,14 +190,23 @@ class RunState:
     @property
     def progress(self) -> float:
         """How much of the run has ended, 0 to 1: the mean over the tasks of the graph. It never falls."""
-        return 1.0 if self.has_ended else fraction(self.ended_units, self.graph_tasks)
+        if self.has_ended:
+            return 1.0
+        reached = fraction(self.ended_units, self.graph_tasks)
+        return reached if self.least_progress is None else max(reached, self.least_progress)
+
+    @property
+    def least_units(self) -> int:
+        """``least_progress`` in millionths."""
+        return round((self.least_progress or 0.0) * WHOLE_TASK)
 
     def count_progress(self) -> None:
         """Makes ``graph_tasks`` and ``ended_units`` from the other fields."""
         tasks = self.tasks.values()
         listed = sum(task.depends_on is not None for task in tasks)  # 0 where run.started had no room for the tasks
         bodies = self.total_tasks - sum(task.count or 0 for task in tasks)
-        self.graph_tasks = listed or bodies + (self.maps or 0)
+        counted = bodies + (self.maps or 0)
+        self.graph_tasks = counted if self.upgraded else listed or counted
         self.ended_units = sum(self.units_of(task) for task in tasks if task.has_ended_before)
 
     def task_of(self, body: dict[str, Any]) -> TaskState:

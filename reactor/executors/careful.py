@@ -45,6 +45,8 @@ class _Waiting:
         self._done = done
         self._job: Job | None = None
         self._waiting = loop.create_task(self._begin(logged))
+        if asyncio.iscoroutine(logged):  # it may be cancelled before it has begun, and is waited for by nobody then
+            self._waiting.add_done_callback(lambda _: logged.close())
 
     async def _begin(self, logged: Awaitable[None]) -> None:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from types import FrameType
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from reactor.interrupts import is_from_signal
 from reactor.logger import get_logger
 from reactor.operators.guarded import collector
 from reactor.ports.executor import Done, Work
-from reactor.waiting import Turn, turn_of
+from reactor.waiting import READY, Turn, turn_of
 
 logger = get_logger()
 
@@ -32,11 +32,14 @@ class LocalExecutor:
         self._loop = loop
         self._blocked = blocked
         self._turn = turn_of(loop)
+        self.standing: Callable[[], Awaitable[None]] | None = None
+        """Where processes share a log: done at once while the runs of this one are still its own. It is asked again at
+        the first step of a body, for the process may have stood still since ``submit``."""
         self._jobs: set[LocalJob] = set()
         """Strong references, because the loop keeps only weak ones."""
 
     def submit(self, work: Work, done: Done) -> LocalJob:
-        job = LocalJob(work, done, self._blocked, self._jobs, self._turn)
+        job = LocalJob(work, done, self._blocked, self._jobs, self._turn, self.standing)
         self._jobs.add(job)
         # not ``loop.create_task``: an eager task factory would run the first step inside ``submit``
         job.task = asyncio.Task(job, loop=self._loop)
@@ -56,17 +59,19 @@ class LocalJob(Coroutine[Any, None, None]):
 
     __slots__ = (
         "_asked", "_asks", "_blocked", "_body", "_done", "_is_abandoned", "_is_left", "_jobs", "_line", "_longest",
-        "_turn", "_work", "task",
+        "_standing", "_turn", "_work", "task",
     )  # fmt: skip
 
     def __init__(
-        self, work: Work, done: Done, blocked: Callable[[Work, float], None], jobs: set[LocalJob], turn: Turn
-    ) -> None:
+        self, work: Work, done: Done, blocked: Callable[[Work, float], None], jobs: set[LocalJob], turn: Turn,
+        standing: Callable[[], Awaitable[None]] | None,
+    ) -> None:  # fmt: skip
         self._work = work
         self._done = done
         self._blocked = blocked
         self._jobs = jobs
         self._turn = turn
+        self._standing = standing
         self._line: LocalLine | None = None
         self._body: Coroutine[Any, Any, Any] | None = None
         """None until its first step."""
@@ -171,9 +176,11 @@ class LocalJob(Coroutine[Any, None, None]):
         if work.context is not None:
             self._line = local_line(work, arguments)
         try:
-            return work.task.function(**arguments)
+            body: Coroutine[Any, Any, Any] = work.task.function(**arguments)
         except StopIteration as stop:  # of a wrapper around the body; else it would count as the end of the body
             raise RuntimeError("the call of the body raised StopIteration") from stop
+        standing = READY if self._standing is None else self._standing()
+        return body if standing is READY else _behind(standing, body)
 
     def _end(self, output: Any, error: BaseException | None) -> None:
         self._jobs.discard(self)
@@ -193,6 +200,15 @@ class LocalJob(Coroutine[Any, None, None]):
     @property
     def cr_frame(self) -> FrameType | None:
         return getattr(self._body, "cr_frame", None)
+
+
+async def _behind(standing: Awaitable[None], body: Coroutine[Any, Any, Any]) -> Any:
+    try:
+        await standing
+    except BaseException:
+        body.close()
+        raise
+    return await body
 
 
 def local_line(work: Work, arguments: dict[str, Any]) -> LocalLine | None:

@@ -14,6 +14,7 @@ stops        the mark of a clean stop
 digest_key   the key of its digests
 records      what logs of every kind read from events
 sqlite/      ``sqlite:///path``: a file, one commit for all the windows that are ready
+redis/       ``redis://host/0``: a Redis that several processes share
 
-Both logs keep the law suites of ``reactor.testing``.
+All logs keep the law suites of ``reactor.testing``.
 """

@@ -7,18 +7,19 @@ run that does not exist are the same look-up with the same answer.
 from __future__ import annotations
 
 from asyncio import Future
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from reactor.events.event import Event, Window
 from reactor.events.state import RunState
 from reactor.logs.holder import AlwaysHolder
 from reactor.logs.stores import Stores
+from reactor.ports.handover import Inboxes
 from reactor.ports.index import RunIndex
-from reactor.ports.log import EventLog, RunRecord
+from reactor.ports.log import EventLog, Rewinds, Rewound, RunRecord
 from reactor.ports.order import CommitOrder, Committed, Removed, RunsOrder, WholeOrder
 from reactor.ports.outputs import OutputStore
-from reactor.ports.sharing import Lease
+from reactor.ports.sharing import Lease, LiveFeed, Stop
 from reactor.ports.stores import Checkpoints, Idempotency
 
 
@@ -28,12 +29,14 @@ def stores_of_tenant(stores: Stores, tenant: str) -> Stores:
         return stores  # the tenant of all who name none: nothing stands in between
     return replace(
         stores,
-        events=_Events(stores.events, tenant),
+        events=_events_of(stores.events, tenant),
         index=_Index(stores.index, tenant),
         outputs=_Outputs(stores.outputs, tenant),
         checkpoints=_Checkpoints(stores.checkpoints, tenant),
         answers=_Answers(stores.answers, tenant),
         lease=stores.lease if isinstance(stores.lease, AlwaysHolder) else _Lease(stores.lease, tenant),
+        live=None if stores.live is None else _Live(stores.live, tenant),
+        inboxes=None if stores.inboxes is None else _Inboxes(stores.inboxes, tenant),
         order=None if stores.order is None else _Order(stores.order, tenant),
         whole=None if stores.whole is None else _Whole(stores.whole, tenant),
         of_runs=None if stores.of_runs is None else _OfRuns(stores.of_runs, tenant),
@@ -58,6 +61,27 @@ class _Events:
 
     async def blob(self, run_id: str, seq: int, *, tenant: str = "") -> bytes | None:
         return await self._log.blob(run_id, seq, tenant=self._tenant)
+
+
+class _RewindingEvents(_Events):
+    """``EventLog`` and ``Rewinds``."""
+
+    def __init__(self, log: EventLog, rewinds: Rewinds, tenant: str) -> None:
+        super().__init__(log, tenant)
+        self._rewinds = rewinds
+
+    async def rewound(self, run_id: str, *, tenant: str = "") -> Rewound | None:
+        return await self._rewinds.rewound(run_id, tenant=self._tenant)
+
+    async def has_lost(self, position: int) -> bool:
+        return await self._rewinds.has_lost(position)
+
+    def when_rewound(self, told: Callable[[str, str, int, int], None]) -> None:
+        self._rewinds.when_rewound(told)
+
+
+def _events_of(log: EventLog, tenant: str) -> EventLog:
+    return _RewindingEvents(log, log, tenant) if isinstance(log, Rewinds) else _Events(log, tenant)
 
 
 class _Index:
@@ -149,6 +173,45 @@ class _Lease:
 
     def when_lost(self, lost: Callable[[str, str], None]) -> None:
         self._lease.when_lost(lost)
+
+
+class _Live:
+    """``LiveFeed``."""
+
+    def __init__(self, live: LiveFeed, tenant: str) -> None:
+        self._live = live
+        self._tenant = tenant
+
+    async def follow(self, run_id: str, take: Callable[[Window | None], None], *, tenant: str = "") -> Stop:
+        return await self._live.follow(run_id, take, tenant=self._tenant)
+
+    async def follow_all(self, take: Callable[[Window | None], None], *, tenant: str = "") -> Stop:
+        return await self._live.follow_all(take, tenant=self._tenant)
+
+
+class _Inboxes:
+    """``Inboxes``. Who listens hears of all tenants: the engine does, once."""
+
+    def __init__(self, inboxes: Inboxes, tenant: str) -> None:
+        self._inboxes = inboxes
+        self._tenant = tenant
+
+    async def ask(
+        self, run_id: str, id: str, command: bytes, free: Callable[[], Awaitable[None]], *, tenant: str = ""
+    ) -> bytes | None:
+        return await self._inboxes.ask(run_id, id, command, free, tenant=self._tenant)
+
+    async def withdraw(self, run_id: str, id: str, *, tenant: str = "") -> None:
+        await self._inboxes.withdraw(run_id, id, tenant=self._tenant)
+
+    async def commands(self, run_id: str, limit: int, *, tenant: str = "") -> list[tuple[str, bytes]]:
+        return await self._inboxes.commands(run_id, limit, tenant=self._tenant)
+
+    def answer_command(self, run_id: str, id: str, answer: bytes, seq: int | None, *, tenant: str = "") -> None:
+        self._inboxes.answer_command(run_id, id, answer, seq, tenant=self._tenant)
+
+    async def listen(self, asked: Callable[[str, str], None]) -> Stop:
+        return await self._inboxes.listen(asked)
 
 
 class _Order:

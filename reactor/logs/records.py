@@ -17,8 +17,13 @@ def parent_of(started: Mapping[str, Any]) -> str | None:
     return None if parent is None else parent["run_id"]
 
 
-INDEXED: Final[frozenset[str]] = frozenset({*RUN_STATUS, "child.ended"})
+INDEXED: Final[frozenset[str]] = frozenset({*RUN_STATUS, "child.ended", "run.upgraded"})
 """The types of events that the list of runs is kept up to date with."""
+
+
+def later_version(event: Event) -> str | None:
+    """The version of its workflow that a run has from this event on; None where it stays what it was."""
+    return event.decode()["data"]["version"] if event.type == "run.upgraded" else None
 
 
 def settled_child(event: Event) -> str | None:

@@ -15,7 +15,7 @@ from reactor.events.event import Event, Window
 from reactor.events.fold import evolve
 from reactor.events.state import RunState, TaskState, run_status
 from reactor.logger import get_logger
-from reactor.logs.records import INDEXED, parent_of, settled_child
+from reactor.logs.records import INDEXED, later_version, parent_of, settled_child
 from reactor.ports.log import RunRecord
 from reactor.ports.order import Committed
 from reactor.waiting import turn_of
@@ -141,6 +141,7 @@ class StoredRun:
         if (child := settled_child(event)) is not None:
             self.settled.append(child)
         self.status = run_status(event) or self.status
+        self.version = later_version(event) or self.version
         if event.type == "run.started":
             body = event.decode()
             self.workflow = body["data"]["workflow"]

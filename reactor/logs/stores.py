@@ -12,11 +12,12 @@ from reactor.logs.holder import AlwaysHolder
 from reactor.logs.probing import Probing
 from reactor.logs.stops import take_stop
 from reactor.ports.clock import Clock
+from reactor.ports.handover import Handover, Inboxes
 from reactor.ports.index import RunIndex
 from reactor.ports.log import EventLog
 from reactor.ports.order import CommitOrder, RunsOrder, WholeOrder
 from reactor.ports.outputs import OutputStore
-from reactor.ports.sharing import Lease
+from reactor.ports.sharing import Lease, LiveFeed, SharesLimits
 from reactor.ports.stores import Checkpoints, CleanStops, DigestKey, Idempotency, KeepsTime, Log, Probed
 
 logger = get_logger()
@@ -34,6 +35,14 @@ class Stores:
     stops: CleanStops
     key: DigestKey
     lease: Lease
+    live: LiveFeed | None
+    """None where no other process executes runs of this log."""
+    shared_limits: SharesLimits | None
+    """None where limits hold for this process only."""
+    handover: Handover | None
+    """The same, for runs that change hands."""
+    inboxes: Inboxes | None
+    """The same, for commands to runs."""
     health: LogHealth
     order: CommitOrder | None
     """None where the log does not have it: then the stream of a tree cannot be had."""
@@ -72,6 +81,10 @@ def stores_of(log: Log) -> Stores:
         log if isinstance(log, CleanStops) else MemoryStops(),
         log if isinstance(log, DigestKey) else MemoryDigestKey(),
         log if isinstance(log, Lease) else AlwaysHolder(),
+        log if isinstance(log, LiveFeed) else None,
+        log if isinstance(log, SharesLimits) else None,
+        log if isinstance(log, Handover) else None,
+        log if isinstance(log, Inboxes) else None,
         LogHealth(),
         log if isinstance(log, CommitOrder) else None,
         log if isinstance(log, WholeOrder) else None,

@@ -6,8 +6,10 @@ order       CommitOrder, WholeOrder, RunsOrder: the windows of a tree, of all ru
 outputs     OutputStore: the outputs that ``cache=`` keeps
 stores      Checkpoints, Idempotency, CleanStops, DigestKey; Lifecycle, KeepsTime, Probed, TellsTrouble; Log: what
             engines need
-sharing     Lease, LiveFeed, Slots: what several processes share
-access      KeyStore, TicketStore, CapCounter: who may ask, and how much; an engine uses none of them
+sharing     Lease, LiveFeed, Slots, Starts: what several processes share
+handover    Handover, Inboxes: how runs come from one process to another, and commands to who executes a run
+access      KeyStore, TicketStore, CapCounter, Revocations: who may ask, and how much; an engine uses none of them;
+            SharesAccess: a log that has them, as AccessStores
 schedules   ScheduleStore; not used yet
 clock       Clock: wall time, monotonic time and timers; Timer
 executor    Executor: runs the body of a task; it takes Work, returns a Job, and calls Done
@@ -19,16 +21,36 @@ Give a log and a clock of your own to ``Engine``, an executor to ``register_kind
 bodies and runs share.
 """
 
-from reactor.ports.access import CapCounter, KeyRecord, KeyStore, TicketRecord, TicketStore
+from reactor.ports.access import (
+    AccessStores,
+    CapCounter,
+    KeyRecord,
+    KeyStore,
+    Revocations,
+    SharesAccess,
+    TicketRecord,
+    TicketStore,
+)
 from reactor.ports.attempt import Attempt, Upstream
 from reactor.ports.clock import Clock, Timer
 from reactor.ports.executor import Done, Executor, Job, Work
+from reactor.ports.handover import Handover, Inboxes
 from reactor.ports.index import RunIndex
-from reactor.ports.log import EventLog, RunRecord
-from reactor.ports.order import CommitOrder, Committed, Removed, RunsOrder, WholeOrder
+from reactor.ports.log import EventLog, Rewinds, Rewound, RunRecord
+from reactor.ports.order import CommitOrder, Committed, PositionLost, Removed, RunsOrder, WholeOrder
 from reactor.ports.outputs import OutputStore
 from reactor.ports.schedules import ScheduleRecord, ScheduleStore
-from reactor.ports.sharing import Lease, LiveFeed, Slots, SlotWaiter, Stop
+from reactor.ports.sharing import (
+    Lease,
+    LiveFeed,
+    NamedRate,
+    SharesLimits,
+    Slots,
+    SlotWaiter,
+    Starts,
+    StartWaiter,
+    Stop,
+)
 from reactor.ports.speech import Line, Voice
 from reactor.ports.stores import (
     Checkpoints,
@@ -43,6 +65,7 @@ from reactor.ports.stores import (
 )
 
 __all__ = [
+    "AccessStores",
     "Attempt",
     "CapCounter",
     "Checkpoints",
@@ -54,7 +77,9 @@ __all__ = [
     "Done",
     "EventLog",
     "Executor",
+    "Handover",
     "Idempotency",
+    "Inboxes",
     "Job",
     "KeepsTime",
     "KeyRecord",
@@ -64,16 +89,25 @@ __all__ = [
     "Line",
     "LiveFeed",
     "Log",
+    "NamedRate",
     "OutputStore",
+    "PositionLost",
     "Probed",
     "Removed",
+    "Revocations",
+    "Rewinds",
+    "Rewound",
     "RunIndex",
     "RunRecord",
     "RunsOrder",
     "ScheduleRecord",
     "ScheduleStore",
+    "SharesAccess",
+    "SharesLimits",
     "SlotWaiter",
     "Slots",
+    "StartWaiter",
+    "Starts",
     "Stop",
     "TellsTrouble",
     "TicketRecord",

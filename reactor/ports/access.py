@@ -1,9 +1,9 @@
-"""The ports for who may ask, and how much: keys, tickets, caps. The server uses them, no engine does."""
+"""The ports for who may ask, and how much: keys, tickets, caps, revocations. The server uses them, no engine does."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,4 +122,39 @@ class CapCounter(Protocol):
 
     async def give_back(self, cap: str, who: str, *, count: int = 1) -> None:
         """Counts ``count`` less, but never fewer than nothing; of a cap with ``seconds`` the newest."""
+        ...
+
+
+class Revocations(Protocol):
+    """Whose streams are to end, told to all processes that share the store."""
+
+    async def revoke(self, principal: str) -> None:
+        """Tells all of them that the open streams of a principal end."""
+        ...
+
+    async def revoked(self, since: str) -> tuple[str, list[str]]:
+        """(the mark of now, the principals that were revoked since another one, the oldest first).
+
+        Since an empty mark nobody was. A store keeps the last thousand at least.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AccessStores:
+    """What the processes that share a log also share of who may ask."""
+
+    keys: KeyStore
+    tickets: TicketStore
+    caps: CapCounter
+    revocations: Revocations
+
+
+@runtime_checkable
+class SharesAccess(Protocol):
+    """For a log that several processes share: a server that has no other stores takes these."""
+
+    @property
+    def access(self) -> AccessStores:
+        """They can be used while the log is open."""
         ...

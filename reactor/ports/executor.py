@@ -64,6 +64,18 @@ class Exhaustible(Protocol):
         ...
 
 
+@runtime_checkable
+class Mortal(Protocol):
+    """What an ``Executor`` may have too: its bodies would go on while the process of the engine stands still."""
+
+    def keep_until(self, ends: float) -> None:
+        """Its bodies are ended at that time, as ``reactor.clock.boot_time`` tells it, unless it is put off before.
+
+        Another process may execute their runs from then on.
+        """
+        ...
+
+
 class Job(Protocol):
     """A body that was submitted. Use it only on the loop's thread."""
 

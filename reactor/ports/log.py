@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from asyncio import Future
-from typing import Final, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 from reactor.events.event import Event, Window
 from reactor.events.state import RunState
@@ -19,8 +20,9 @@ class EventLog(Protocol):
     def append(self, run_id: str, window: Window, *, tenant: str = "") -> Future[int]:
         """Commits a window. The future is done once it is committed, or has the error. Never blocks the loop.
 
-        Its result is the position of the window: the windows of all runs are numbered from 1 in the order in which they
-        were committed. A window that adds nothing gets the position of the run's last window.
+        Its result is the position of the window: the windows of all runs are numbered in the order in which they were
+        committed, from 1 on. A log that can lose its end (``Rewinds``) leaves numbers out, and gives none twice.
+        A window that adds nothing gets the position of the run's last window.
 
         What the future says is final: after an error the window is not committed later. A run whose log failed goes on
         when this future is done, and reads from the log where it ends.
@@ -43,6 +45,40 @@ class EventLog(Protocol):
 
     async def blob(self, run_id: str, seq: int, *, tenant: str = "") -> bytes | None:
         """The payload stored beside event ``seq``; None if there is none. Raises UnknownRun."""
+        ...
+
+
+class Rewound(NamedTuple):
+    """A run that has lost its end."""
+
+    kept: int
+    """The last event that was left. The numbers behind it were given anew."""
+    epoch: str
+    """Of the numbers that it has now. Whoever has seen events of this epoch has seen nothing that is lost."""
+
+
+@runtime_checkable
+class Rewinds(Protocol):
+    """For a log that can lose what it has acknowledged: a database that fails over to a replica."""
+
+    async def rewound(self, run_id: str, *, tenant: str = "") -> Rewound | None:
+        """What is left of a run that has lost the end that it had; of several losses, the least.
+
+        None where nothing was lost, and again when it was long ago: whoever saw what is lost has come back since. Also
+        for an unknown run.
+        """
+        ...
+
+    async def has_lost(self, position: int) -> bool:
+        """Whether a window of which somebody knows by its position was lost. No other window ever has this position.
+
+        What reads by positions raises PositionLost for such a one.
+        """
+        ...
+
+    def when_rewound(self, told: Callable[[str, str, int, int], None]) -> None:
+        """``told(tenant, run_id, kept, lost)`` is called when this process finds that a run which it executes has
+        lost the events from ``kept + 1`` to ``lost``: it ends here, and goes on from what is left."""
         ...
 
 

@@ -22,6 +22,10 @@ class Committed(NamedTuple):
     """The last seq of the run that is kept before this window; 0 if there is none."""
 
 
+class PositionLost(LookupError):
+    """Raised by a log that is asked for what stands behind a position whose window it has lost: see ``Rewinds``."""
+
+
 @runtime_checkable
 class CommitOrder(Protocol):
     """Reads the windows of a tree of runs by their positions. A log may have it; ``?children=1`` needs it."""

@@ -1,12 +1,13 @@
-"""The ports for what several processes share: who executes a run, its live windows, and slots.
+"""The ports for what several processes share: who executes a run, its live windows, slots and rates.
 
-One process needs none of them from outside: it executes all runs of its log, has their windows, and counts its slots.
+One process needs none of them from outside: it executes all runs of its log, has their windows, and counts its slots
+and starts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from reactor.events.event import Window
 
@@ -32,14 +33,19 @@ class Lease(Protocol):
         ...
 
 
+@runtime_checkable
 class LiveFeed(Protocol):
-    """The committed windows of a run that another process executes."""
+    """The committed windows of a run that another process executes. A log that several processes share has it."""
 
     async def follow(self, run_id: str, take: Callable[[Window | None], None], *, tenant: str = "") -> Stop:
         """Calls ``take`` on the loop with each window from now on, in order.
 
         ``take(None)``: windows may be missing here; the log has them. Returns what ends it. Raises UnknownRun.
         """
+        ...
+
+    async def follow_all(self, take: Callable[[Window | None], None], *, tenant: str = "") -> Stop:
+        """The same with the windows of all runs of the tenant, but not with those that this process commits."""
         ...
 
 
@@ -58,12 +64,20 @@ class SlotWaiter(Protocol):
         """Called on the loop, not inside of ``acquire``: one slot is its own now."""
         ...
 
+    def on_waiting(self) -> None:
+        """No slot is free: it may take long. Called inside of ``acquire`` or later, maybe again."""
+        ...
+
 
 class Slots(Protocol):
     """A number of places that bodies take while they run."""
 
     def acquire(self, waiter: SlotWaiter) -> bool:
-        """Takes a slot, or parks the waiter and returns False. Waiters are served in the order in which they came."""
+        """Takes a slot, or parks the waiter and returns False. Waiters are served in the order in which they came.
+
+        Where processes share the slots nobody knows at once whether one is free: the waiter is parked, and granted one
+        soon, or told that it waits.
+        """
         ...
 
     def release(self) -> None:
@@ -72,4 +86,58 @@ class Slots(Protocol):
 
     def withdraw(self, waiter: SlotWaiter) -> None:
         """Forgets a waiter that is parked; does nothing for any other."""
+        ...
+
+
+class StartWaiter(Protocol):
+    """Who waits for a start."""
+
+    def try_again(self) -> None:
+        """Called on the loop, not inside of ``park``: a start is promised to it, until it takes it or withdraws."""
+        ...
+
+    def let_go(self) -> None:
+        """No start is free: it may take long, so others shall have meanwhile what it holds. Called inside of ``park``
+        or later, maybe again."""
+        ...
+
+
+class Starts(Protocol):
+    """Starts of bodies, of which there are so many in a time."""
+
+    def is_free_for(self, waiter: StartWaiter) -> bool:
+        """Whether it may ``take`` one now. Where False it may ``park``."""
+        ...
+
+    def take(self, waiter: StartWaiter) -> None:
+        """Counts a start."""
+        ...
+
+    def park(self, waiter: StartWaiter) -> None:
+        """Waits for a start. Those that are parked are served in the order in which they came."""
+        ...
+
+    def withdraw(self, waiter: StartWaiter) -> None:
+        """Gives up what was promised, and waits no more. Does nothing for any other."""
+        ...
+
+
+class NamedRate(NamedTuple):
+    """At most ``amount`` starts in any ``per`` seconds."""
+
+    name: str
+    amount: int
+    per: float
+
+
+@runtime_checkable
+class SharesLimits(Protocol):
+    """For a log that several processes share: a limit holds for all of them together."""
+
+    def slots(self, name: str, limit: int) -> Slots:
+        """The slots of this name; ``limit`` of them are taken at once. Those of a process that is gone come back."""
+        ...
+
+    def starts(self, rates: Sequence[NamedRate]) -> Starts:
+        """Each start is one of all these rates. All who name several name them in the same order."""
         ...

@@ -4,6 +4,8 @@ recovery     finds unfinished runs in the log and goes on with them
 child_runs   opens child runs, which are in the log or not, when their parents ask for them
 child_ids    the id of a child run
 origin       what a run was started with, and whether this process can go on with it
+upgrade      whether a run can go on in another graph than its own
+upgrading    the same for one process: which graph that is, and when
 retaking     runs whose log failed, taken up in the same process
 reading      which of its tasks have ended, with which outputs, and which must run again
 asked        what a task has asked, and what it was sent

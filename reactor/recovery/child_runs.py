@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from functools import partial
-from typing import Any
+from typing import Any, Final
 from weakref import WeakValueDictionary
 
+from reactor.clock import sleep
 from reactor.definition.graph import Graph
 from reactor.errors import ContextClosed, RunExists, UnknownRun, UnknownWorkflow
 from reactor.events.restoring import given_digest
@@ -29,6 +30,9 @@ from reactor.runs.parent import Parent, ParentRun
 from reactor.runs.run import Run
 from reactor.supervision.ending import EndReason
 from reactor.supervision.ledger import spent_in
+
+CHILD_PAUSE_SECONDS: Final = 0.1
+"""Between two attempts to take up a child run that another process holds."""
 
 
 class ChildOpening:
@@ -166,6 +170,8 @@ class ChildOpening:
         """Goes on with a child that is in the log, and writes what its parent's log does not have of it."""
         if record.status not in RUN_ENDED:
             await self._recover(record, link, own)
+            if self._runs.elsewhere.is_shared:
+                await self._until_ours(record, link, own)
         run, child = await self._runs.get(record.run_id), self._runs.executions.get(record.run_id)
         if run.state.parent == link.data:
             # a version before 0.2 wrote none
@@ -175,6 +181,16 @@ class ChildOpening:
         was_paused_with_it = child is not None and child.is_paused and child.control.pause_reason == EndReason.PARENT
         if child is not None and was_paused_with_it and not link.run.is_paused:
             child.control.resume(EndReason.PARENT, by=None)
+
+    async def _until_ours(self, record: RunRecord, link: Parent, own: Graph) -> None:
+        """The process that had the parent may still hold the child: it lets go of it soon, or is late."""
+        while record.run_id not in self._runs.open and record.run_id not in self._runs.lost:
+            run = await self._runs.get(record.run_id)
+            if run.state.has_ended or run.state.parent != link.data or not self._runs.elsewhere.has(run.feed):
+                return
+            await sleep(self._runs.clock, CHILD_PAUSE_SECONDS)
+            _check_open(link)
+            await self._recover(record, link, own)
 
     async def _settle(self, link: Parent, run: Run) -> None:
         """Writes what the log of a parent does not have of a child that nobody goes on with: spending, and its end."""

@@ -68,9 +68,10 @@ def cancel_events(
 def _cancelled(state: RunState, task: TaskState, *, is_mapped: bool) -> bytes:
     """``data`` of ``task.cancelled``, with the progress of the run after it."""
     units = 0 if task.has_ended_before else state.units_of(task)
+    reached = millionths(state.ended_units + units, state.graph_tasks)
     spent = None if task.cost is None else (task.cost, task.tokens or 0)
     data = drafts.cancelled(EndReason.CRASH, 0.0, stopped=True, mapped=is_mapped)
-    return drafts.ended(data, millionths(state.ended_units + units, state.graph_tasks), spent)
+    return drafts.ended(data, max(reached, state.least_units), spent)
 
 
 def _unfinished(state: RunState, tasks: list[dict[str, Any]]) -> Iterator[TaskState]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from reactor.definition.graph import Graph, Identity
+from reactor.definition.graph import Graph
 from reactor.definition.policy import Budget
 from reactor.errors import ReactorError
 from reactor.events.drafts import json_object
@@ -15,9 +15,9 @@ from reactor.events.exact import is_same_json
 from reactor.events.restoring import given_digest, input_digest
 from reactor.events.values import describe_error
 from reactor.plans.load import load_plan
-from reactor.ports.log import RunRecord
 from reactor.registry import Registry
 from reactor.requests import check_meta
+from reactor.runs.present import PresentGraph, present_graph
 from reactor.runs.run import Run
 from reactor.runs.session import SESSION_GRAPH
 from reactor.stream.feed import Feed
@@ -25,6 +25,10 @@ from reactor.stream.feed import Feed
 
 class NotRecoverable(Exception):
     """Its text says why this process cannot go on with a run."""
+
+
+class UnknownGraph(NotRecoverable):
+    """This process does not have the graph of a run."""
 
 
 async def beginning_of(feed: Feed) -> dict[str, Any]:
@@ -35,34 +39,36 @@ async def beginning_of(feed: Feed) -> dict[str, Any]:
     return data
 
 
-def graph_of(registry: Registry, record: RunRecord, beginning: dict[str, Any], own: Graph | None = None) -> Graph:
-    """The graph that a run in the log began with; raises NotRecoverable where this process does not have it.
+async def known_graph(registry: Registry, feed: Feed, beginning: dict[str, Any], own: Graph | None = None) -> Graph:
+    """The graph in which a run of the log goes on; raises UnknownGraph where this process does not have it.
 
     ``own``: the graph that whoever asks has for this run, if any; it counts before a registered one like it, whose
     bodies may be others.
     """
     if beginning.get("session"):
         return SESSION_GRAPH
-    began_with = Identity(record.workflow, record.version, beginning["fingerprint"])
-    if own is not None and own.identity == began_with:
+    present = await present_graph(feed, beginning)
+    if not present.fingerprint:
+        raise NotRecoverable("its log does not say which graph it began with")
+    if own is not None and own.identity == present.identity:
         return own
     if "plan" in beginning:
         found = _graph_of_plan(registry, beginning["plan"])
-        graph = found if found.fingerprint == began_with.fingerprint else None
+        graph = found if found.fingerprint == present.fingerprint else None
     else:
-        graph = registry.find(began_with)
+        graph = registry.find(present.identity)
     if graph is None:
-        raise NotRecoverable(_what_is_here_instead(registry, record))
+        raise UnknownGraph(what_is_here_instead(registry.latest(present.workflow), present))
     return graph
 
 
-def _what_is_here_instead(registry: Registry, record: RunRecord) -> str:
-    name, workflow = record.workflow, registry.workflows.get(record.workflow)
-    if workflow is None:
-        return f"its workflow {name!r} is not registered here"
-    if workflow.version != record.version:
-        return f"it was started with version {record.version!r}, here is {workflow.version!r}"
-    return f"the graph of workflow {name!r} has changed since it was started"
+def what_is_here_instead(graph: Graph | None, present: PresentGraph) -> str:
+    """Of the graph of a run. ``graph``: the last one of its name."""
+    if graph is None:
+        return f"its workflow {present.workflow!r} is not registered here"
+    if graph.version != present.version:
+        return f"it was started with version {present.version!r}, here is {graph.version!r}"
+    return f"the graph of workflow {present.workflow!r} has changed since it was started"
 
 
 def _graph_of_plan(registry: Registry, plan: object) -> Graph:
@@ -129,12 +135,18 @@ def budget_of(beginning: dict[str, Any]) -> Budget | None:
 
 
 def input_of(beginning: dict[str, Any], graph: Graph) -> dict[str, Any]:
-    """The input of a run in the log, as its bodies receive it; raises NotRecoverable where it cannot be restored."""
+    """The input of a run in the log, as its bodies receive it; raises NotRecoverable where it cannot be restored.
+
+    Where the graph is not the one that the run began with, it may take less, and more that has a default.
+    """
+    is_own = (graph.version, graph.fingerprint) == (beginning["version"], beginning["fingerprint"])
     for name in beginning.get("not_recoverable", ()):
-        raise NotRecoverable(
-            f"its input {name!r} is a value that no log can give back (annotate it, or use plain JSON)"
-        )
+        if is_own or name in graph.inputs:
+            raise NotRecoverable(
+                f"its input {name!r} is a value that no log can give back (annotate it, or use plain JSON)"
+            )
+    restore = graph.restore_input if is_own else graph.adapt_input
     try:
-        return graph.restore_input(beginning["input"], beginning.get("typed_inputs"))
+        return restore(beginning["input"], beginning.get("typed_inputs"))
     except Exception as error:  # a user's validator may raise anything
         raise NotRecoverable(f"its input cannot be read back: {describe_error(error)['message']}") from error

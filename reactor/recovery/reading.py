@@ -22,6 +22,7 @@ from reactor.events.timing import milliseconds
 from reactor.logger import get_logger
 from reactor.ports.log import EventLog
 from reactor.recovery.asked import read_mailboxes
+from reactor.recovery.upgrade import is_same
 from reactor.runs.run import Run
 from reactor.stream.picked import pick
 from reactor.supervision.ending import Ending, EndReason
@@ -54,6 +55,7 @@ async def load_past(
         runs_again=frozenset(runs_again),
         graph_tasks=state.graph_tasks,
         ended_units=state.ended_units,
+        least_progress=state.least_units,
         total_tasks=state.total_tasks,
         started_bodies=sum(task.attempt for task in bodies),
         task_time_ms=sum(task.duration_ms or 0.0 for task in bodies),
@@ -62,7 +64,7 @@ async def load_past(
         downtime_ms=milliseconds(last_time, now),
         ending=ending,
         is_paused=state.status == "paused" and ending is None,
-        owes_pause=ending is None and _owes_pause(state, last),
+        owes_pause=ending is None and _owes_pause(state, await _before(log, last, "run.upgraded")),
         cancelling={task.id: task.cancelling for task in state.tasks.values() if task.cancelling is not None},
         retry_seconds={task.id: _retry_seconds(task.retry, now) for task in bodies if task.retry is not None},
         mailboxes=await read_mailboxes(log, state, runs_again),
@@ -96,10 +98,16 @@ async def _silent_ms(log: EventLog, state: RunState, last: Event | None, now: st
     """How long nothing was said in a session that is not to be idle. That it was recovered was said by nobody."""
     if state.idle is None:
         return 0.0
-    while last is not None and last.type == "run.resumed" and last.seq > 1:
-        events = await log.read(state.run_id, last.seq - 2, 1)
-        last = events[0] if events else None
+    last = await _before(log, last, "run.resumed")
     return 0.0 if last is None else milliseconds(last.time, now)
+
+
+async def _before(log: EventLog, last: Event | None, type: str) -> Event | None:
+    """The last event that is not of this type."""
+    while last is not None and last.type == type and last.seq > 1:
+        events = await log.read(last.run_id, last.seq - 2, 1)
+        last = events[0] if events else None
+    return last
 
 
 def _ending_of(state: RunState, *, crashed: bool) -> Ending | None:
@@ -220,6 +228,9 @@ async def _read_output(
     json = orjson.dumps(data["output"]) if "output" in data else await log.blob(run_id, seen.seq)
     if json is None:
         return None
+    if data.get("typed") and adapter_for(node.returns) is None and not is_shown:
+        logger.warning("output cannot be restored", run_id=run_id, task_id=seen.id, error="its annotation is gone")
+        return None
     returns, hints = (adapter_for(node.returns), data.get("hints")) if data.get("typed") else (None, None)
     try:
         return Output(restore_output(json, returns, hints), json, returns is not None, hints)
@@ -249,11 +260,15 @@ async def load_outputs(log: EventLog, graph: Graph, run: Run) -> dict[str, Any]:
     return outputs
 
 
-async def load_reusable(log: EventLog, graph: Graph, state: RunState) -> dict[str, Output]:
-    """The outputs that a retry of an ended run reuses, by task id: of completed bodies whose upstreams are reused too.
+async def load_reusable(
+    log: EventLog, graph: Graph, state: RunState, entries: Iterable[Mapping[str, Any]] | None = None
+) -> dict[str, Output]:
+    """The outputs that a retry of a run reuses, by task id: of completed bodies whose upstreams are reused too.
 
-    So every value that a reused body was given is the same in the new run.
+    So every value that a reused body was given is the same in the new run. ``entries``: of the graph that the run had,
+    where ``graph`` is another one; then a task must still be what it was.
     """
+    known = None if entries is None else {entry["id"]: entry for entry in entries}
     reused: dict[str, Output] = {}
     whole: set[str] = set()
     """Tasks whose whole output is reused."""
@@ -261,6 +276,8 @@ async def load_reusable(log: EventLog, graph: Graph, state: RunState) -> dict[st
     events = await _completions(log, state.run_id, [task for task in completed if task.recoverable is not False])
     for node in graph.nodes:
         pairs = node.pairs
+        if known is not None and not is_same(known.get(node.name), node):
+            continue
         if not all(upstream in whole for upstream in node.upstreams if not (pairs and upstream == node.map_source)):
             continue
         bodies = list(_bodies(node, state))

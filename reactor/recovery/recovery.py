@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Container, Coroutine, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from reactor.definition.graph import Graph
@@ -14,8 +15,9 @@ from reactor.logger import get_logger
 from reactor.ports.log import RunRecord
 from reactor.recovery.child_runs import ChildOpening, end_in_log
 from reactor.recovery.leftover import cancel_events
-from reactor.recovery.origin import NotRecoverable, beginning_of, budget_of, graph_of, input_of
+from reactor.recovery.origin import NotRecoverable, beginning_of, budget_of, input_of, known_graph
 from reactor.recovery.reading import load_outputs, load_past
+from reactor.recovery.upgrading import LeftToOthers, Upgrading
 from reactor.registry import Registry
 from reactor.runs.beginning import Beginning
 from reactor.runs.child_records import NEVER_BEGAN, ChildEnd
@@ -23,10 +25,12 @@ from reactor.runs.execution import Execution
 from reactor.runs.host import Host
 from reactor.runs.open_runs import OpenRuns
 from reactor.runs.parent import Parent, ParentRun
+from reactor.runs.present import present_graph
 from reactor.runs.run import Run
-from reactor.stream.feed import Feed
+from reactor.stream.feed import Closed, Feed
 from reactor.supervision.ending import EndReason
 from reactor.tasks.past import Past
+from reactor.waiting import Flights
 
 logger = get_logger()
 
@@ -44,6 +48,10 @@ class Recovery(ChildOpening):
         runs.over = self.on_run_ended
         runs.restore = self._restore
         runs.dormant.waits = self._waits_for_parent
+        runs.elsewhere.is_left = self.not_recovered.__contains__
+        self._upgrading = Upgrading(registry, runs)
+        self._taking: Flights[str, None] = Flights()
+        """Runs that are taken up just now, where several processes share the log."""
         self.upkeep: set[asyncio.Task[None]] = set()
         """What still runs in the background; the end of the engine waits for it."""
 
@@ -55,7 +63,7 @@ class Recovery(ChildOpening):
     @property
     def is_idle(self) -> bool:
         """Whether it knows of no run that somebody may ask about."""
-        return not (self.not_recovered or self._dormant or self.upkeep)
+        return not (self.not_recovered or self._dormant or self.upkeep) and self._upgrading.is_idle
 
     async def recover(self, records: Iterable[RunRecord]) -> None:
         """Goes on with the open runs of the tenant; called at the start of an engine, before it accepts new runs."""
@@ -68,20 +76,29 @@ class Recovery(ChildOpening):
 
         A child run waits until its parent asks for it, with the graph that is then its ``own``.
         """
+        if not self._runs.elsewhere.is_shared:
+            await self._go_on(record, parent, own)
+        elif record.run_id not in self._runs.open:  # several may ask for it here at once
+            await self._taking.join(record.run_id, lambda: self._go_on_or_release(record, parent, own))
+
+    async def _go_on_or_release(self, record: RunRecord, parent: Parent | None, own: Graph | None) -> None:
+        """Nobody waits for it any more where it is cancelled: then the run is for others."""
         try:
-            feed = await self._runs.load_feed(record.run_id, closed=None)
-            data = await beginning_of(feed)
-            if parent is None and "parent" in data:
-                self._dormant[record.run_id] = data["parent"]["run_id"]
-                return
-            if parent is not None and data.get("parent") != parent.data:
-                return  # it is not the child of who asks
-            graph = graph_of(self._registry, record, data, own)
-            past = await self._past_of(feed, graph)
-            session, idle = data.get("session", False), data.get("idle")
-            meta = data.get("meta", {})
-            beginning = Beginning(input_of(data, graph), meta, budget_of(data), parent, session=session, idle=idle)
+            await self._go_on(record, parent, own)
+        except asyncio.CancelledError:
+            if record.run_id not in self._runs.open:
+                self._runs.leases.release(record.run_id)
+            raise
+
+    async def _go_on(self, record: RunRecord, parent: Parent | None, own: Graph | None) -> None:
+        try:
+            found = await self._read(record, parent, own)
         except Exception as problem:  # in one run, from a bug or a changed log: the others go on
+            if record.run_id not in self._runs.open:
+                self._runs.leases.release(record.run_id)
+            if isinstance(problem, LeftToOthers):
+                logger.debug("run left to other nodes", run_id=record.run_id, reason=str(problem))
+                return
             is_damaged = isinstance(problem, LogUnavailable) and problem.reason == DAMAGED
             if isinstance(problem, LogUnavailable) and not is_damaged:
                 raise
@@ -90,25 +107,111 @@ class Recovery(ChildOpening):
             self._leave(record.run_id, reason)
             logger.warning("run not recovered", run_id=record.run_id, reason=reason, exc_info=bug)
             return
-        if not await self._runs.leases.take(record.run_id):
-            self._leave(record.run_id, "another process goes on with it")
-            return
-        if record.run_id in self._runs.open:
-            return  # its parent has asked for it twice at the same time
+        if found is None or record.run_id in self._runs.open:
+            return  # its parent may have asked for it twice at the same time
+        if not self._runs.leases.holds(record.run_id):
+            return  # it was lost while it was read: what was read may be less than what others have written
+        feed, graph, beginning, past = found
         self._dormant.pop(record.run_id, None)
         lost = self._runs.lost.get(record.run_id)
         try:
             if lost is None:
+                feed = await self._runs.elsewhere.wake(feed)
+                if not self._runs.leases.holds(record.run_id):  # it is lost now
+                    self._runs.elsewhere.adopt(feed)
+                    return
                 self._runs.take_up(self._host, graph, feed, beginning, past)
             else:
-                await self._runs.take_up_lost(self._host, lost._replace(beginning=beginning), feed, past)
+                known = lost.graph if lost.graph.identity == graph.identity else graph
+                await self._runs.take_up_lost(self._host, lost._replace(beginning=beginning, graph=known), feed, past)
         except Exception as bug:
+            self._runs.leases.release(record.run_id)
             self._leave(record.run_id, f"{type(bug).__name__}: {bug}")
             logger.critical("run not recovered", run_id=record.run_id, exc_info=bug)
+        if self._runs.inbox is not None:  # what was asked for while nobody held it
+            self._runs.inbox.drain(record.run_id)
+
+    # --- where several processes share the log ---
+
+    async def take_up(self, run_id: str) -> None:
+        """Goes on with an open run that nobody holds. A child run waits for its parent, or ends where that has ended.
+
+        Does nothing where another process was first.
+        """
+        try:
+            record = await self._index.record(run_id)
+            if record.status in RUN_ENDED or run_id in self._runs.open or run_id in self._runs.lost:
+                return
+            if record.parent is None:
+                await self._recover(record)
+            elif await self._is_over(record.parent):
+                await self._end_orphan(run_id)
+        except (UnknownRun, RunNotHere):
+            return
+
+    async def take_up_asked(self, run_id: str) -> str | None:
+        """The same, for who has a command for it; returns why it cannot go on here."""
+        self.not_recovered.pop(run_id, None)  # whoever registered its workflow meanwhile need not wait
+        await self.take_up(run_id)
+        return self.not_recovered.get(run_id, self._upgrading.why_not_yet(run_id))
+
+    def leaves(self, run_id: str) -> bool:
+        """Whether a run is one that this process does not take up, or not yet."""
+        return run_id in self.not_recovered or self._upgrading.why_not_yet(run_id) is not None
+
+    def forget_left(self, free: Container[str]) -> None:
+        """``free``: all runs that nobody holds. Of the others somebody takes care."""
+        for run_id in [run_id for run_id in self.not_recovered if run_id not in free]:
+            del self.not_recovered[run_id]
+        self._upgrading.forget(free)
+
+    async def _read(
+        self, record: RunRecord, parent: Parent | None, own: Graph | None
+    ) -> tuple[Feed, Graph, Beginning, Past] | None:
+        """What is needed to go on with an open run, once its lease is ours; None where nobody is to go on with it now.
+
+        Raises NotRecoverable.
+        """
+        is_shared = self._runs.elsewhere.is_shared
+        if parent is None and record.parent is not None:
+            if not is_shared:  # else whoever looks for runs that nobody holds finds it
+                self._dormant[record.run_id] = record.parent
+            return None
+        if parent is not None and not await self._is_child(record.run_id, parent):
+            return None
+        if not await self._take(record.run_id):  # before it is read: until then another process may write to it
+            return None
+        feed = await self._runs.load_feed(record.run_id, closed=None)
+        if feed.closed is not None:  # it has ended meanwhile
+            self._runs.leases.release(record.run_id)
+            return None
+        data = await beginning_of(feed)
+        graph = await self._upgrading.graph_for(feed, data, own)
+        past = await self._past_of(feed, graph)
+        session, idle = data.get("session", False), data.get("idle")
+        meta = data.get("meta", {})
+        beginning = Beginning(input_of(data, graph), meta, budget_of(data), parent, session=session, idle=idle)
+        return feed, graph, beginning, past
+
+    async def _is_child(self, run_id: str, parent: Parent) -> bool:
+        """Whether the run is the child of who asks for it."""
+        unread = Feed(run_id, self._log, self._runs.clock)  # of its events only the first one is needed
+        return (await beginning_of(unread)).get("parent") == parent.data
+
+    async def _take(self, run_id: str) -> bool:
+        """Whether this process may go on with an open run."""
+        is_ours = await self._runs.leases.take(run_id)
+        if not is_ours and not self._runs.elsewhere.is_shared:
+            self._leave(run_id, "another process goes on with it")
+        return is_ours
 
     async def _past_of(self, feed: Feed, graph: Graph) -> Past:
         last = await feed.event(feed.last_seq)
-        crashed = self._host.after_crash and feed.run_id not in self._runs.lost  # else this process lost it
+        handover = self._runs.handover
+        if handover is not None:
+            crashed = handover.was_crash(feed.run_id, tenant=self._runs.tenant)
+        else:
+            crashed = self._host.after_crash and feed.run_id not in self._runs.lost  # else this process lost it
         now = self._runs.clock.now().decode()
         return await load_past(self._log, graph, feed.state, last, now, crashed=crashed)
 
@@ -120,8 +223,8 @@ class Recovery(ChildOpening):
     async def _restore(self, run: Run) -> dict[str, Any]:
         """The outputs of a completed run, as ``await run`` gave them where it ran."""
         try:
-            record, own = await self._index.record(run.id), self._runs.graphs.get(run.id)
-            graph = graph_of(self._registry, record, await beginning_of(run.feed), own)
+            own = self._runs.graphs.get(run.id)
+            graph = await known_graph(self._registry, run.feed, await beginning_of(run.feed), own)
         except (NotRecoverable, UnknownRun) as problem:
             logger.info("outputs are given as they were shown", run_id=run.id, reason=str(problem))
             return await run.shown_outputs()
@@ -167,8 +270,11 @@ class Recovery(ChildOpening):
         if child.state.parent != parent:  # somebody else's run has its id
             return NEVER_BEGAN
         self._dormant.pop(child_id, None)
-        if self._runs.is_left(child):
-            return await self.end_left(child, reason=EndReason.PARENT, by=None)
+        if self._runs.is_left(child) or self._runs.elsewhere.has(child.feed):
+            try:
+                return await self.end_left(child, reason=EndReason.PARENT, by=None)
+            except RunNotHere:  # another process executes it; it is ended when nobody holds it any more
+                return child
         return child
 
     async def _end_orphans(self, parent_id: str | None = None) -> None:
@@ -176,9 +282,14 @@ class Recovery(ChildOpening):
         for child_id, parent in list(self._dormant.items()):
             if parent_id in (None, parent) and await self._is_over(parent) and self._dormant.pop(child_id, None):
                 await self.retaking.wait(child_id)
-                child = await self._runs.get(child_id)
-                if self._runs.is_left(child):  # else it has ended, or somebody goes on with it
-                    await self.end_left(child, reason=EndReason.PARENT, by=None)
+                with suppress(RunNotHere):  # another process goes on with it
+                    await self._end_orphan(child_id)
+
+    async def _end_orphan(self, child_id: str) -> None:
+        child = await self._runs.get(child_id)
+        if self._runs.is_left(child) or self._runs.elsewhere.has(child.feed):
+            # else it has ended, or somebody goes on with it
+            await self.end_left(child, reason=EndReason.PARENT, by=None)
 
     async def _is_over(self, run_id: str) -> bool:
         if run_id in self._runs.open:
@@ -218,19 +329,18 @@ class Recovery(ChildOpening):
         run_id = run.id
         if not await self._runs.leases.take(run_id):
             raise RunNotHere(f"another process goes on with run {run_id}; ask it there", run_id=run_id)
+        if self._runs.elsewhere.is_shared:  # before it was ours, another process may have written to it
+            run = Run(await self._runs.load_feed(run_id, closed=Closed.NOT_RECOVERED), None)
+            if run.state.has_ended:
+                self._runs.leases.release(run_id)
+                return run
         children = [
-            (
-                child["task_id"],
-                child_id,
-                await self._end_left_child(child_id, {"run_id": run_id, "task_id": child["task_id"]}),
-            )
-            for child_id, child in (run.state.children or {}).items()
-            if child.get("status") == "running"
-        ]
+            (task := child["task_id"], id, await self._end_left_child(id, {"run_id": run_id, "task_id": task}))
+            for id, child in (run.state.children or {}).items() if child.get("status") == "running"
+        ]  # fmt: skip
         started = await run.beginning()
-        events = cancel_events(
-            run.state.copy(), started.get("tasks", []), self._runs.clock, children, reason=reason, by=by
-        )
+        tasks = (await present_graph(run.feed, started)).tasks if started else []
+        events = cancel_events(run.state.copy(), tasks, self._runs.clock, children, reason=reason, by=by)
         await self._log.append(run_id, events)
         self._runs.dormant.end(run_id, events)
         self.not_recovered.pop(run_id, None)

@@ -18,6 +18,7 @@ from reactor.recovery.reading import load_past
 from reactor.runs.host import Host
 from reactor.runs.lost import LostRun
 from reactor.runs.open_runs import OpenRuns
+from reactor.runs.present import present_graph
 
 logger = get_logger()
 
@@ -101,6 +102,9 @@ class Retaking:
 
     async def _take_up(self, host: Host, lost: LostRun) -> None:
         runs = self._runs
+        if not await runs.leases.take(lost.run_id):  # another process goes on with it
+            runs.lost.pop(lost.run_id, None)
+            return
         try:
             feed = await runs.load_feed(lost.run_id, closed=None)
         except UnknownRun:  # not even its run.started came into the log: there is no such run
@@ -108,6 +112,10 @@ class Retaking:
             return
         if feed.closed is not None:  # its last window came into the log after all
             runs.found_ended(feed)
+            return
+        if feed.state.upgraded and (await present_graph(feed, {})).identity != lost.graph.identity:
+            runs.lost.pop(lost.run_id, None)  # another process went on with it in a later graph
+            runs.leases.release(lost.run_id)  # it is found like any run that nobody holds
             return
         last = await feed.event(feed.last_seq)
         past = await load_past(runs.log, lost.graph, feed.state, last, self._clock.now().decode(), crashed=False)

@@ -1,16 +1,22 @@
-"""Retry: a new run with the input of one that has ended, which reuses the outputs of its completed tasks."""
+"""Retry: a new run with the input of one that has ended, which reuses the outputs of its completed tasks.
+
+It runs in the graph of the old run, or in the last one of that name: then it reuses what is still the same.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from reactor.definition.graph import Graph
 from reactor.errors import IsSession, RunOpen, WorkflowChanged
-from reactor.recovery.origin import NotRecoverable, beginning_of, budget_of, graph_of, input_of
+from reactor.recovery.origin import NotRecoverable, UnknownGraph, beginning_of, budget_of, input_of, known_graph
 from reactor.recovery.reading import load_reusable
 from reactor.registry import Registry
 from reactor.runs.beginning import Beginning
 from reactor.runs.open_runs import OpenRuns
+from reactor.runs.present import present_graph
+from reactor.runs.run import Run
 from reactor.tasks.past import Output
 
 
@@ -19,11 +25,11 @@ async def prepare_retry(
 ) -> tuple[Graph, Beginning, Mapping[str, Output]]:
     """What the retry of a run starts with: its graph, its beginning, and the outputs that it reuses.
 
-    Raises UnknownRun; RunOpen where the run has not ended; IsSession for a session; WorkflowChanged where nobody has
-    its graph any more: it was not registered, or has changed.
+    Raises UnknownRun; RunOpen where the run has not ended, and is not left either; IsSession for a session;
+    WorkflowChanged where no graph of its workflow is registered, or its input does not fit the last one.
     """
-    record, old = await runs.index.record(run_id), await runs.get(run_id)
-    if not old.state.has_ended:
+    old = await runs.get(run_id)
+    if not old.state.has_ended and not runs.is_left(old):
         raise RunOpen(f"run {old.id} is {old.status}; only a run that has ended is retried", run_id=old.id)
     if old.state.session:
         raise IsSession(
@@ -34,8 +40,22 @@ async def prepare_retry(
     log = old.feed.log
     try:
         data = await beginning_of(old.feed)
-        graph = graph_of(registry, record, data, runs.graphs.get(run_id))
+        graph, entries = await _graph_for(registry, runs, old, data)
         beginning = Beginning(input_of(data, graph), data.get("meta", {}), budget_of(data), retry_of=old.id)
     except NotRecoverable as problem:
         raise WorkflowChanged(f"run {old.id} cannot be retried: {problem}", run_id=old.id) from None
-    return graph, beginning, await load_reusable(log, graph, old.state)
+    return graph, beginning, await load_reusable(log, graph, old.state, entries)
+
+
+async def _graph_for(
+    registry: Registry, runs: OpenRuns, old: Run, started: dict[str, Any]
+) -> tuple[Graph, list[dict[str, Any]] | None]:
+    """The graph that the new run has, and the entries of the old one where that is another."""
+    try:
+        return await known_graph(registry, old.feed, started, runs.graphs.get(old.id)), None
+    except UnknownGraph:
+        present = await present_graph(old.feed, started)
+        graph = None if "plan" in started else registry.latest(present.workflow)
+        if graph is None:
+            raise
+        return graph, present.tasks

@@ -30,11 +30,18 @@ emitting      the part of the handle that says something in the run
 run           the handle: follow it, await it, control it
 session       the handle on a session, which can also be closed
 lost          a run whose log failed, and what is needed to go on with it
+present       the graph in which it goes on, as its log has it
 ended_graphs  which graph an ended run had
 awaited       who waits for runs that have not started
 feeds         whose events somebody may read
 open_runs     all runs that are open, and the last that ended
 sessions      opens sessions
 dormant       child runs that wait, after a restart, until their parents ask for them
+others        what other processes commit
+blocked       what is said of a body that held the loop
+commands      commands as they travel between nodes, and what each does
+inbox         commands to runs of other nodes, and of other nodes to runs here
+deleting      taking ended runs out of the log
+elsewhere     runs that other processes execute
 draining      the end of an engine: what becomes of open runs
 """

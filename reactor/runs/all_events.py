@@ -18,10 +18,10 @@ from reactor.errors import LogUnavailable, UnknownRun
 from reactor.events.event import Notice, Window
 from reactor.events.values import named
 from reactor.events.vocabulary import TERMINAL
-from reactor.ports.order import Committed, Removed, WholeOrder
+from reactor.ports.order import Committed, PositionLost, Removed, WholeOrder
 from reactor.requests import check_run_id
 from reactor.runs.open_runs import OpenRuns
-from reactor.runs.positions import START, WINDOWS, Place, TreeCursor, TreeEvent, placed
+from reactor.runs.positions import START, WINDOWS, Place, TreeCursor, TreeEvent, is_lost, placed
 from reactor.stream.feed import Closed
 from reactor.waiting import turn_of
 
@@ -98,28 +98,42 @@ class AllEvents:
         ends that."""
         ids = self._runs_wanted
 
-        def published(window: Window) -> None:
-            if ids is None or window[0].run_id in ids:
+        def published(window: Window | None) -> None:
+            if ids is None or window is None or window[0].run_id in ids:
                 wake()
 
-        return self._runs.windows.subscribe(on_next=published, on_completed=wake).dispose
+        own = self._runs.windows.subscribe(on_next=published, on_completed=wake)
+        others = self._runs.others.listen(published)
+
+        def end() -> None:
+            own.dispose()
+            others()
+
+        return end
 
     async def is_deleted(self) -> bool:
         """False: a log is never deleted under its engine."""
         return False
 
     async def begin(self) -> Notice | None:
-        """To be called before the first ``read``. A cursor above all positions is no place in this log: everything is
-        read from the first event on, and this ``stream.gap`` says so."""
+        """To be called before the first ``read``. A cursor above all positions is no place in this log, nor is one
+        whose window it has lost: everything is read from the first event on, and this ``stream.gap`` says so."""
         at, part = self._place.after
+        if await is_lost(self._runs.log, self._place.after):
+            return self._place.begin_anew("", "rewound")
         if at + part == 0 or await self._whole.whole(max(0, at - (part == 0)), 1):
             return None
-        self._place.after = START
-        return self._place.notice("stream.gap", "", {"from": 1, "to": at + (part > 0), "reason": "ahead"})
+        return self._place.begin_anew("", "ahead")
 
     async def read(self) -> list[TreeEvent]:
-        """What comes next; empty where there is nothing more yet, or where ``is_behind`` says so."""
-        found = self._found = self._found or deque(await self._find())
+        """What comes next; empty where there is nothing more yet, or where ``is_behind`` says so.
+
+        ``stream.gap {reason: rewound}`` where the log has lost what was read last: everything follows once more.
+        """
+        try:
+            found = self._found = self._found or deque(await self._find())
+        except PositionLost:
+            return [TreeEvent(self._place.begin_anew("", "rewound"), *START)]
         turn, has_more = turn_of(asyncio.get_running_loop()), bool(found)
         events: list[TreeEvent] = []
         while found and len(events) < bounds.READ_EVENTS:

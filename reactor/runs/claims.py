@@ -36,6 +36,9 @@ class Claims:
         for run_id, child in children:
             self.take(run_id, child)
 
+    def __contains__(self, run_id: str) -> bool:
+        return run_id in self._by_id
+
     def drop(self, run_id: str) -> None:
         child = self._by_id.pop(run_id, None)
         if child is not None:

@@ -13,17 +13,18 @@ from reactor.waiting import READY
 class Commits:
     """The waiting callers of one open run."""
 
-    __slots__ = ("_feed", "_loop", "_waiting")
+    __slots__ = ("_feed", "_is_closed", "_loop", "_waiting")
 
     def __init__(self, feed: Feed, loop: AbstractEventLoop) -> None:
         self._feed = feed
         self._loop = loop
+        self._is_closed = False
         self._waiting: deque[tuple[int, Future[None]]] = deque()
         """(seq, future), the lowest seq first."""
 
     def upto(self, seq: int) -> Awaitable[None]:
         """Done when the event ``seq`` is in the log, or when nothing more will be committed."""
-        if seq <= self._feed.last_seq or self._feed.closed:
+        if seq <= self._feed.last_seq or self._feed.closed or self._is_closed:
             return READY
         done: Future[None] = self._loop.create_future()
         self._waiting.append((seq, done))
@@ -43,6 +44,7 @@ class Commits:
 
     def close(self) -> None:
         """Wakes all callers: nothing more will be committed here."""
+        self._is_closed = True
         while self._waiting:
             _settle(self._waiting.popleft()[1])
 

@@ -34,6 +34,12 @@ class Dormant:
         """The run goes on: in the feed that is being read, or in this one, which is as far."""
         return self._feeds.pop(feed.run_id, feed)
 
+    def tell(self, run_id: str, window: Window) -> None:
+        """The log of the run has more, though nobody goes on with it yet."""
+        feed = self._feeds.get(run_id)
+        if feed is not None:
+            feed.publish(window)
+
     def end(self, run_id: str, last: Window) -> None:
         """The run was cancelled, and the log has its last events."""
         feed = self._feeds.pop(run_id, None)

@@ -55,6 +55,8 @@ async def drain_runs(runs: OpenRuns, durable: bool, grace: float, append_timeout
         logger.error("run did not end in time", run_id=execution.run_id)
         execution.journal.suspend()
     runs.dormant.close()
+    runs.elsewhere.close()
+    runs.others.close()
     runs.windows.on_completed()
     await wait_for_readers(runs.log, bounds.BEHIND_SECONDS, runs.clock)
     return not late
@@ -87,6 +89,14 @@ def lose_all(runs: OpenRuns, error: LogUnavailable) -> int:
         lost.__cause__ = error
         execution.journal.lose(lost, is_told=True)
     return len(executions)
+
+
+def lose_rewound(runs: OpenRuns, run_id: str, kept: int) -> None:
+    """Ends a run in this process whose end the log has lost: it goes on from what is left."""
+    execution = runs.executions.get(run_id)
+    if execution is not None:
+        why = f"run {run_id} was lost: its log has lost the events behind {kept}, where it goes on: ask engine.get then"
+        execution.journal.lose(LogLost(why, run_id=run_id))
 
 
 def suspend_all(runs: OpenRuns) -> None:

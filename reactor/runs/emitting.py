@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 from reactor import bounds
 from reactor.clock import is_in_loop
@@ -26,6 +26,18 @@ from reactor.waiting import READY, methods_must_be_awaited, turn_of
 _MEMBERS: Final = ("type", "data", "task")
 
 
+class Asks(Protocol):
+    """Asks whoever executes a run for a command: its feed here, the name of the command, what it is given with."""
+
+    async def ask(self, feed: Feed, name: str, given: Mapping[str, Any]) -> Any:
+        """Returns what the command returns, once its event is seen here; raises what it raises."""
+        ...
+
+    def say(self, feed: Feed, name: str, given: Mapping[str, Any]) -> Awaitable[Any]:
+        """The same, asked for at once, also where nobody awaits it. Raises Backpressure."""
+        ...
+
+
 @methods_must_be_awaited("run")
 class Emitting:
     """What can be said in an open run, beside its tasks. In a session it is all that is said.
@@ -38,11 +50,20 @@ class Emitting:
     """
 
     feed: Feed
+    _ask: Asks | None = None
+    """Asks whoever executes the run, where other processes may."""
+    _left: Execution | None = None
+    """What the run was here before another process went on with it."""
 
     @property
     @abstractmethod
     def _execution(self) -> Execution | None:
         """None of a run that is not open here."""
+
+    @property
+    def _elsewhere(self) -> Asks | None:
+        """What asks another process for something; None of a run that is open here, or closed."""
+        return self._ask if self._execution is None and self.feed.closed is None else None
 
     def emit(
         self,
@@ -82,12 +103,18 @@ class Emitting:
             raise InvalidEvent(f"run {self.feed.run_id}: {most} events are emitted at once, not {len(events):,}")
         places = [f"events[{index}]: " for index in range(len(events))] if len(events) > 1 else [""]
         checked = [self._of_mapping(event, key, place) for event, place in zip(events, places, strict=True)]
-        while (execution := self._execution) is not None and execution.journal.room.full and not self.feed.closed:
+        if (ask := self._elsewhere) is not None:
+            return await ask.ask(self.feed, "emit", _given(checked, key))
+        execution, seqs = self._execution, await self._emit_checked(checked, key)
+        if execution is None or await self._upto(execution, seqs[-1]):
+            return seqs
+        return await self._emit_all(events, key)  # where the run goes on
+
+    async def _emit_checked(self, checked: list[Emitted], key: str | None) -> list[int]:
+        """For the engine: appends events to a run that is open here, once there is room. Returns their seqs."""
+        while (execution := self._execution) is not None and execution.journal.room.full and not execution.is_closed:
             await execution.journal.wait_for_room()
-        seqs, _ = self._say("run.emit_all", checked, key)
-        if seqs[-1] > self.feed.last_seq:
-            await self._upto(seqs[-1])
-        return seqs
+        return self._say("run.emit_all", checked, key)[0]
 
     @property
     def log(self) -> RunLog:
@@ -102,6 +129,8 @@ class Emitting:
         try:
             check_tokens(tokens)
             amount, task_id = money(cost), _task_id_of(task)
+            if (ask := self._elsewhere) is not None:
+                return ask.say(self.feed, "spend", {"cost": str(amount), "tokens": tokens, "task": task_id})
             execution = self._open_now("run.spend")
             execution.outside.spend(task_id, amount, tokens)
         except (ReactorError, ValueError) as error:
@@ -109,16 +138,23 @@ class Emitting:
         return execution.outside.room()
 
     async def committed(self) -> None:
-        """Done when all that was said in the run so far is in the log. Raises LogLost where it never will be."""
-        if self._execution is not None:
-            await self._upto(self._execution.journal.last_written)
+        """Done when all that was said in the run so far is in the log. Raises LogLost where it never will be, and
+        Unanswered where another process goes on with the run, and nobody knows.
+        """
+        execution = self._execution or self._left
+        if execution is not None:
+            journal = execution.journal
+            await journal.committed()
+            journal.check_kept()
         await _turn()
 
     # --- how ---
 
     def _say_now(self, what: str, events: list[Emitted], key: str | None) -> Awaitable[None]:
-        """Appends what is not in the log yet. Returns the wait for room."""
+        """Appends what is not in the log yet. Returns the wait for room; for the commit, if it is done elsewhere."""
         try:
+            if (ask := self._elsewhere) is not None:
+                return ask.say(self.feed, "emit", _given(events, key))
             return self._say(what, events, key)[1]
         except ReactorError as error:
             return _refused(error)
@@ -144,7 +180,7 @@ class Emitting:
         return seqs + outside.emit(events[len(seqs) :], key, digest), outside.room()
 
     def _remembered(self, key: str) -> Remembered | None:
-        if self._execution is not None and not self.feed.closed:
+        if self._execution is not None and not self._execution.is_closed:
             return self._execution.outside.remembered(key)
         return (self.feed.state.remembered or {}).get(key)
 
@@ -210,12 +246,22 @@ class Emitting:
             )
         return _ended(run_id, status)
 
-    async def _upto(self, seq: int) -> None:
-        """Done when an event that was written is in the log; raises LogLost where it never will be."""
-        if self._execution is not None:
-            await self._execution.journal.commits.upto(seq)
-            if self.feed.last_seq < seq and (lost := self._execution.journal.lost_with) is not None:
-                raise lost
+    async def _upto(self, execution: Execution, seq: int) -> bool:
+        """Done when an event that was written is in the log; False where it is not, and the run goes on elsewhere.
+
+        Raises what says that it never will be there, or that nobody knows.
+        """
+        journal = execution.journal
+        await journal.commits.upto(seq)
+        if journal.has_left:
+            return await journal.has_kept(seq)
+        if self.feed.last_seq < seq:
+            journal.check_kept()
+        return True
+
+
+def _given(events: list[Emitted], key: str | None) -> dict[str, Any]:
+    return {"events": [[type, task_id, data.decode()] for type, task_id, data in events], "key": key}
 
 
 class RunLog(TaskLog):

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
@@ -16,14 +16,17 @@ from reactor.definition.graph import Graph, Node
 from reactor.definition.names import known_names
 from reactor.definition.policy import Limit
 from reactor.errors import ThreadsExhausted
+from reactor.executors.careful import CarefulExecutor
 from reactor.executors.kinds import KINDS
+from reactor.executors.local import LocalExecutor
 from reactor.listeners import Listeners
 from reactor.logger import get_logger
 from reactor.ports.clock import Clock
-from reactor.ports.executor import Executor, Exhaustible, Work
+from reactor.ports.executor import Executor, Exhaustible, Mortal, Work
+from reactor.ports.handover import Handover
 from reactor.ports.log import EventLog
 from reactor.ports.outputs import OutputStore
-from reactor.ports.sharing import Slots
+from reactor.ports.sharing import NamedRate, SharesLimits, Slots, Starts
 from reactor.runs.children import ChildRuns
 from reactor.supervision.slots import Gate, LocalSlots, Rate
 
@@ -49,22 +52,51 @@ class Resources(dict[str, Any]):
         raise KeyError(f"there is no resource {name!r}; there are {there}: Engine(resources={{{name!r}: ...}})")
 
 
-class _NamedLimits(dict[str, Slots | Rate]):
-    """What the bodies of all runs take of the named limits, made at first use; ``limits`` may get more meanwhile."""
+class _NamedLimits:
+    """What the bodies of all runs of one tenant take of the named limits, made at first use.
 
-    def __init__(self, limits: Mapping[str, Limit], clock: Clock) -> None:
-        super().__init__()
+    ``limits`` may get more meanwhile. ``shared``: what makes them where they hold for other processes too.
+    """
+
+    def __init__(self, limits: Mapping[str, Limit], clock: Clock, tenant: str, shared: SharesLimits | None) -> None:
         self._limits = limits
         self._clock = clock
+        self._tenant = tenant
+        self._shared = shared
+        self._slots: dict[str, Slots] = {}
+        self._rates: dict[str, Rate] = {}
+        self._shared_starts: WeakValueDictionary[tuple[str, ...], Starts] = WeakValueDictionary()
+        """By the names of the rates. Gone with the last run that has them: what counts is not in this process."""
 
-    def __missing__(self, name: str) -> Slots | Rate:
-        limit, clock = self._limits[name], self._clock
-        self[name] = (
-            LocalSlots(limit.amount)
-            if limit.per is None
-            else Rate(limit.amount, limit.per, clock=clock.monotonic, call_later=clock.call_later)
-        )
-        return self[name]
+    def of(self, names: Iterable[str]) -> tuple[list[Slots], list[Starts]]:
+        """The slots and the starts of these limits, in the order in which all tasks take them."""
+        limits = [self._limits[name] for name in sorted(names)]
+        rates = [NamedRate(limit.name, limit.amount, limit.per) for limit in limits if limit.per is not None]
+        return [self._slots_of(limit) for limit in limits if limit.per is None], self._starts_of(rates)
+
+    def make_slots(self, name: str, limit: int) -> Slots:
+        return LocalSlots(limit) if self._shared is None else self._shared.slots(f"{self._tenant}/{name}", limit)
+
+    def _slots_of(self, limit: Limit) -> Slots:
+        if limit.name not in self._slots:
+            self._slots[limit.name] = self.make_slots(limit.name, limit.amount)
+        return self._slots[limit.name]
+
+    def _starts_of(self, rates: list[NamedRate]) -> list[Starts]:
+        if self._shared is None or not rates:
+            return [self._rate_of(rate) for rate in rates]
+        names = tuple(rate.name for rate in rates)
+        starts = self._shared_starts.get(names)
+        if starts is None:
+            starts = self._shared.starts([rate._replace(name=f"{self._tenant}/{rate.name}") for rate in rates])
+            self._shared_starts[names] = starts
+        return [starts]
+
+    def _rate_of(self, rate: NamedRate) -> Rate:
+        if rate.name not in self._rates:
+            clock = self._clock
+            self._rates[rate.name] = Rate(rate.amount, rate.per, clock=clock.monotonic, call_later=clock.call_later)
+        return self._rates[rate.name]
 
 
 class Workers:
@@ -83,6 +115,12 @@ class Workers:
         self.engine_slots = None if concurrency is None else LocalSlots(concurrency)
         self._waiting = dict.fromkeys(KINDS, 0)
         """How many bodies wait for an answer, by executor."""
+
+    def keep_until(self, ends: float) -> None:
+        """Bodies that are elsewhere than in this process end then by themselves, unless it is put off before."""
+        for executor in self.executors.values():
+            if isinstance(executor, Mortal):
+                executor.keep_until(ends)
 
     async def close(self) -> None:
         """Ends all workers of the executors."""
@@ -131,7 +169,10 @@ class Host:
         after_crash: bool,
         child_runs: ChildRuns,
         tenant: str = "",
+        shared: SharesLimits | None = None,
+        handover: Handover | None = None,
     ) -> None:
+        """``shared``: what makes limits that hold for other processes too; ``handover``: where they take over runs."""
         self.tenant = tenant
         self.log = log
         self.outputs = outputs
@@ -147,41 +188,49 @@ class Host:
         self.after_crash = after_crash
         """The engine that had the log before may have been killed."""
         self.child_runs = child_runs
-        self.executors = workers.executors
+        self.executors = workers.executors if handover is None else _standing(workers, handover)
         self.is_limited = settings.concurrency is not None
         self.wait_begins = workers.wait_begins
         self.wait_ends = workers.wait_ends
         self._workers = workers
         self._workflow_slots: WeakValueDictionary[tuple[str, int], Slots] = WeakValueDictionary()
         """Gone as soon as no body has a slot or waits for one: workflows may be made for one run each."""
-        self._named = _NamedLimits(limits, clock)
+        self._named = _NamedLimits(limits, clock, tenant, shared)
 
-    def limits_of(
-        self, graph: Graph, node: Node, own: Slots | None
-    ) -> tuple[tuple[Slots, ...], tuple[Rate | Gate, ...]]:
+    def limits_of(self, graph: Graph, node: Node, own: Slots | None) -> tuple[tuple[Slots, ...], tuple[Starts, ...]]:
         """What a body of this task takes before it starts: its slots, and its rates.
 
         Slots come in one order for all tasks, so that no two bodies wait for each other. ``own``: the slots of this
         task in its run.
         """
-        names = sorted({limit if isinstance(limit, str) else limit.name for limit in node.task.limits})
-        named = [self._named[name] for name in names]
+        named, starts = self._named.of({limit if isinstance(limit, str) else limit.name for limit in node.task.limits})
         workers = self._workers
         slots = [
             own,
             self._slots_of(graph),
-            *(limit for limit in named if not isinstance(limit, Rate)),
+            *named,
             workers.engine_slots,
             workers.executor_slots.get(node.executor),
         ]
-        rates = [limit for limit in named if isinstance(limit, Rate)]
         gates = [workers.gates[node.executor]] if node.executor in workers.gates else []
-        return tuple(s for s in slots if s is not None), (*gates, *rates)
+        return tuple(s for s in slots if s is not None), (*gates, *starts)
 
     def _slots_of(self, graph: Graph) -> Slots | None:
         if graph.concurrency is None:
             return None
-        return self._workflow_slots.setdefault((graph.name, graph.concurrency), LocalSlots(graph.concurrency))
+        name, limit = key = graph.name, graph.concurrency
+        slots = self._workflow_slots.get(key)
+        if slots is None:
+            slots = self._workflow_slots[key] = self._named.make_slots(f"workflow/{name}/{limit}", limit)
+        return slots
+
+
+def _standing(workers: Workers, handover: Handover) -> dict[str, Executor]:
+    """The executors, which begin nothing of runs that this process may not execute any more."""
+    for one in workers.executors.values():
+        if isinstance(one, LocalExecutor):
+            one.standing = handover.standing
+    return {name: CarefulExecutor(workers.loop, one, handover.standing) for name, one in workers.executors.items()}
 
 
 def _gates_of(executors: Mapping[str, Executor]) -> dict[str, Gate]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from asyncio import Future
 from collections.abc import Awaitable, Callable
 
+from reactor import bounds
+from reactor.errors import RunNotHere, Unanswered
 from reactor.events.event import Draft, Window
 from reactor.logger import get_logger
 from reactor.operators.buffer_window import Room
@@ -41,6 +44,10 @@ class Journal:
         """The terminal event is written, though maybe not in the log yet."""
         self.lost_with: Exception | None = None
         """Why the log did not take a window."""
+        self.has_left = False
+        """Another process may execute the run now: it goes on in the same feed."""
+        self._left_at = 0
+        """The last seq that was committed here then."""
         self.commits = Commits(feed, host.loop)
         self._published = published
         self._stop_bodies = stop_bodies
@@ -93,10 +100,33 @@ class Journal:
 
     async def started(self) -> None:
         """Done when ``run.started`` is in the log; raises LogLost where it never will be."""
-        while self.feed.last_seq == 0 and self.lost_with is None:
+        while self.feed.last_seq == 0 and self.lost_with is None and not self.has_left:
             await self.commits.next()
-        if self.feed.last_seq == 0 and self.lost_with is not None:
+        if self.feed.last_seq == 0:
+            self.check_kept()
+
+    def check_kept(self) -> None:
+        """Raises what says that nobody knows whether all that was written is in the log."""
+        if self.lost_with is not None:
             raise self.lost_with
+        if self.has_left and self.last_written > self._left_at:
+            raise Unanswered.of(self.run_id)
+
+    async def has_kept(self, seq: int) -> bool:
+        """Whether an event that was written before the run was left to another process is in the log.
+
+        Raises Unanswered where nobody knows.
+        """
+        if seq <= self._left_at or seq > self._pipeline.last_given:
+            return seq <= self._left_at
+        answer = self._pipeline.answered()
+        await asyncio.wait({answer}, timeout=bounds.COMMAND_SECONDS)
+        if not answer.done() or answer.cancelled():
+            raise Unanswered.of(self.run_id)
+        error = answer.exception()
+        if error is not None and not isinstance(error, RunNotHere):
+            raise Unanswered.of(self.run_id) from error
+        return error is None
 
     def _publish(self, window: Window) -> None:
         self.feed.publish(window)
@@ -110,14 +140,14 @@ class Journal:
     @property
     def is_closed(self) -> bool:
         """Nothing more is written or published here."""
-        return self.feed.closed is not None
+        return self.feed.closed is not None or self.has_left
 
     def lose(self, error: Exception, *, is_told: bool = False) -> None:
         """The log lost a window: this execution ends. Nothing that is not in the log is published.
 
         ``is_told``: whoever calls has said so of all runs in one line.
         """
-        if self.feed.closed:
+        if self.is_closed:
             return
         if not is_told:
             logger.error("run lost, its log failed", run_id=self.run_id, error=str(error))
@@ -126,13 +156,20 @@ class Journal:
 
     def suspend(self) -> None:
         """Leaves the run as its log has it, for the next start of an engine."""
-        if not self.feed.closed:
+        if not self.is_closed:
             self._leave(Closed.SHUTDOWN)
 
-    def _leave(self, reason: Closed) -> None:
+    def hand_over(self) -> None:
+        """Leaves the run to another process. Whoever follows it stays in the feed, which is not closed."""
+        if not self.is_closed:
+            self.has_left, self._left_at = True, self.feed.last_seq
+            self._leave(None)
+
+    def _leave(self, reason: Closed | None) -> None:
         self._stop_bodies()
         self._pipeline.dispose()
-        self.feed.close(reason)
+        if reason is not None:
+            self.feed.close(reason)
         self._close()
 
     def _close(self) -> None:

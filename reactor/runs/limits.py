@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from reactor.definition.graph import Graph, Node
-from reactor.ports.sharing import Slots
+from reactor.ports.sharing import Slots, Starts
 from reactor.runs.host import Host
-from reactor.supervision.slots import Claim, Gate, LocalSlots, Rate
+from reactor.supervision.slots import Claim, LocalSlots
 from reactor.tasks.scope import Body
 
 
@@ -19,7 +19,7 @@ class Limits:
         self._host = host
         self._graph = graph
         self._is_limited = graph.concurrency is not None or host.is_limited
-        self._by_task: dict[str, tuple[tuple[Slots, ...], tuple[Rate | Gate, ...]]] = {}
+        self._by_task: dict[str, tuple[tuple[Slots, ...], tuple[Starts, ...]]] = {}
 
     def claim_for(self, node: Node, again: Callable[[], None], *, starts: bool) -> Claim | None:
         """What a body of this task has to take; None for nothing. ``starts``: count it in the rates too."""

@@ -5,30 +5,34 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Final
 
 from reactivex.subject import Subject
 
+from reactor import bounds
+from reactor.clock import sleep
 from reactor.definition.graph import Graph
-from reactor.errors import LogLost, RunExists, RunOpen, UnknownRun
+from reactor.errors import LogLost, RunExists, UnknownRun
 from reactor.events.event import Window
-from reactor.events.state import RUN_ENDED
-from reactor.listeners import Listeners, Stall
+from reactor.listeners import Listeners
 from reactor.logger import get_logger
 from reactor.logs.stores import Stores
 from reactor.ports.clock import Clock
-from reactor.ports.executor import Work
 from reactor.requests import check_run_id
 from reactor.runs.awaited import AwaitedRuns
 from reactor.runs.beginning import Beginning
 from reactor.runs.claims import ChildName, Claims
 from reactor.runs.dormant import Dormant
+from reactor.runs.elsewhere import Elsewhere
 from reactor.runs.ended_graphs import EndedGraphs
 from reactor.runs.execution import Execution
 from reactor.runs.feeds import Feeds
 from reactor.runs.host import Host
+from reactor.runs.inbox import Inbox
 from reactor.runs.leases import Leases
 from reactor.runs.lost import LostRun
+from reactor.runs.others import Others
 from reactor.runs.run import RestoreOutputs, Run
 from reactor.runs.session import Session
 from reactor.runs.summary import log_end
@@ -41,6 +45,8 @@ logger = get_logger()
 
 _AT_ONCE: Final = 1_000
 """Tasks of a graph whose actors are made at once: in some milliseconds."""
+STARTING_SECONDS: Final = 0.01
+"""How often it is looked whether a run is in the log that another process is starting."""
 
 
 class OpenRuns:
@@ -51,22 +57,25 @@ class OpenRuns:
         self.log = stores.events
         self.index = stores.index
         self.checkpoints = stores.checkpoints
-        self.order = stores.order
-        self.whole = stores.whole
+        self.order, self.whole = stores.order, stores.whole
         self.of_runs = stores.of_runs
         self.health = stores.health
-        self.leases = Leases(stores.lease, self.check_unknown)
-        stores.lease.when_lost(self._on_lease_lost)
+        self.handover = stores.handover
+        self.leases = Leases(stores, tenant, check_unknown=self.check_unknown, lost=self._on_lease_lost)
         self.clock = clock
-        self._listeners = listeners
+        self.listeners = listeners
         self.windows: Subject[Window] = Subject()
         """The committed windows of all runs. Hot."""
         self.probing = stores.probing
         self.watchers = TreeWatchers()
         self.claims = Claims()
         self.dormant = Dormant()
+        self.others = Others(stores.live, clock)
+        self.elsewhere = Elsewhere(stores.live, clock, tenant)
         self.open: dict[str, Run] = {}
         self.executions: dict[str, Execution] = {}
+        self.inbox = None if stores.inboxes is None else Inbox(stores.inboxes, self.index, self.open, self.executions)
+        """Commands from node to node; None where the log is not shared."""
         self.over: Callable[[str], None] = lambda run_id: None
         """Called with the id of a run that has written its terminal event."""
         self.lost: dict[str, LostRun] = {}
@@ -79,7 +88,7 @@ class OpenRuns:
         self._loading: Flights[tuple[str, Closed | None], Feed] = Flights()
         """Whose log is being folded: many may ask for a run at once."""
         self.graphs = EndedGraphs()
-        self.awaited = AwaitedRuns()
+        self.awaited = AwaitedRuns(self.others, self.get)
 
     async def start(
         self,
@@ -91,7 +100,7 @@ class OpenRuns:
         reused: Mapping[str, Output] | None = None,
         check_open: Callable[[], object] | None = None,
     ) -> Run:
-        """Starts a new run. Returns once its ``run.started`` is in the log. Raises RunExists: another has its lease.
+        """Starts a new run. Returns once its ``run.started`` is in the log. Raises RunExists, Unanswered.
 
         ``check_open`` raises where the engine has closed: with it a large graph is made in turns, while others go on.
         """
@@ -165,6 +174,8 @@ class OpenRuns:
             execution.journal.suspend()  # the engine drains, or who asked for the child has gone
             self.lost[lost.run_id] = lost._replace(answered=execution.journal.answered())
             raise
+        if not execution.is_closed and not self.leases.holds(feed.run_id):
+            execution.journal.suspend()  # it was lost meanwhile: another process goes on with it
         if execution.is_closed:
             return
         self.lost.pop(feed.run_id, None)
@@ -173,7 +184,7 @@ class OpenRuns:
 
     def _adopt(self, execution: Execution) -> Execution:
         feed = execution.feed
-        self.open[feed.run_id] = Session(feed, execution) if execution.beginning.session else Run(feed, execution)
+        self.open[feed.run_id] = self._handle(feed, execution, is_session=execution.beginning.session)
         self.executions[feed.run_id] = execution
         self._feeds.add(feed)
         names = execution.child_records.names()  # of a run that goes on: its children may not have begun
@@ -184,14 +195,26 @@ class OpenRuns:
         self.awaited.tell(self.open[feed.run_id])
         return execution
 
-    def _on_lease_lost(self, run_id: str, tenant: str) -> None:
-        """Another process may execute the run now: it ends here, as at the end of an engine."""
-        execution = self.executions.get(run_id) if tenant == self.tenant else None
-        if execution is not None:
+    def _handle(self, feed: Feed, execution: Execution | None, *, is_session: bool) -> Run:
+        if self.inbox is None and execution is not None:  # it never goes on elsewhere
+            return Session(feed, execution) if is_session else Run(feed, execution)
+        find = None if is_session and self.inbox is None else self.executions.get
+        kind, restore = (Session, None) if is_session else (Run, self.restore)
+        return kind(feed, execution, restore=restore, find=find, ask=self.inbox)
+
+    def _on_lease_lost(self, run_id: str) -> None:
+        """Another process may execute the run now: it ends here, and whoever follows it goes on all the same."""
+        self.lost.pop(run_id, None)
+        if (execution := self.executions.get(run_id)) is not None:
             for child_id in list(execution.children.open):  # they wait there until their parent asks for them again
-                self._on_lease_lost(child_id, tenant)
+                self._on_lease_lost(child_id)
             logger.warning("another process goes on with a run", run_id=run_id)
-            execution.journal.suspend()
+            if not self.elsewhere.is_shared:
+                execution.journal.suspend()  # nothing tells what the other process writes
+                return
+            execution.journal.hand_over()
+            self.graphs.keep(run_id, execution.graph)  # it may come back
+            self.elsewhere.adopt(execution.feed)
 
     def _published(self, window: Window) -> None:
         self.probing.works()
@@ -239,15 +262,6 @@ class OpenRuns:
         self._feeds.keep(feed)
         self.over(feed.run_id)
 
-    def warn_blocked(self, work: Work, seconds: float) -> None:
-        """A body held the loop: its author should know where."""
-        self._listeners.stalled(Stall("loop", seconds, work.run_id, work.task_id))
-        execution = self.executions.get(work.run_id)
-        held_ms = round(seconds * 1000, 1)
-        logger.warning("a body held the event loop", run_id=work.run_id, task_id=work.task_id, held_ms=held_ms)
-        if execution is not None and not execution.feed.closed:
-            execution.warn(work.task_id, "the body held the event loop; use a def body, or await", held_ms=held_ms)
-
     @property
     def is_idle(self) -> bool:
         """Whether nothing would be missed if this object were made anew: no run is open, and nobody reads or waits."""
@@ -274,30 +288,9 @@ class OpenRuns:
                     return
         raise RunExists(f"there is a run {run_id!r} already; give another run_id", run_id=run_id)
 
-    async def delete(self, run_id: str) -> None:
-        """Removes a run that has ended. Raises UnknownRun, and RunOpen where it is open.
-
-        Also for a child of an open run whose log does not have the child's end.
-        """
-        record = await self.index.record(run_id)
-        if run_id in self.open:
-            raise RunOpen(f"run {run_id} is open; only a run that has ended is deleted", run_id=run_id)
-        if record.parent is not None and await self._needs(record.parent, run_id):
-            raise RunOpen(
-                f"run {run_id} is a child of run {record.parent}, which is open: after a crash it would start again",
-                run_id=run_id,
-            )
-        with self._feeds.deleting(run_id):
-            await self.index.delete(run_id)
-
-    async def _needs(self, parent_id: str, child_id: str) -> bool:
-        """Whether a parent is open, and its log does not have the end of this child."""
-        try:
-            parent = await self.get(parent_id)
-        except UnknownRun:
-            return False
-        child = (parent.state.children or {}).get(child_id, {})
-        return not parent.state.has_ended and child.get("status") not in RUN_ENDED
+    def deleting(self, run_id: str) -> AbstractContextManager[None]:
+        """Around the deletion of a run: who reads it is told."""
+        return self._feeds.deleting(run_id)
 
     def wait_for(self, run_id: str) -> asyncio.Future[Run]:
         """Done when a run of this id starts here. Cancel the future to stop waiting. Raises TooManyWaiting."""
@@ -306,10 +299,15 @@ class OpenRuns:
 
     async def get_existing(self, run_id: str, exists: RunExists) -> Run:
         """The run that kept another from starting; raises ``exists`` where it has not begun: a claimed child."""
-        try:
-            return await self.get(run_id)
-        except UnknownRun:
-            raise exists from None
+        until = self.clock.monotonic() + bounds.COMMAND_SECONDS
+        while True:
+            try:
+                return await self.get(run_id)
+            except UnknownRun:
+                is_starting = self.elsewhere.is_shared and run_id not in self.claims  # by another process
+                if not is_starting or self.clock.monotonic() > until:
+                    raise exists from None
+            await sleep(self.clock, STARTING_SECONDS)
 
     async def get(self, run_id: str) -> Run:
         """The run of this id, open or ended; raises UnknownRun."""
@@ -327,8 +325,10 @@ class OpenRuns:
                 raise lost.error from None
             raise
         feed = self._feeds.of_ended(run_id) or self.dormant.get(run_id)
+        waits = lost is None and self.dormant.waits(run_id)
+        if feed is None and lost is None and not waits and self.elsewhere.may_go_on(run_id):
+            feed = await self.elsewhere.follow(run_id, lambda: self.load_feed(run_id, closed=None))
         if feed is None:
-            waits = lost is None and self.dormant.waits(run_id)
             closed = None if waits else Closed.NOT_RECOVERED if lost is None else Closed.LOG
             feed = await self._loading.join((run_id, closed), lambda: self.load_feed(run_id, closed=closed))
             if feed.closed is None and (feed := self.dormant.keep(feed)) is None:
@@ -336,11 +336,11 @@ class OpenRuns:
         self._feeds.add(feed)
         if feed.closed == Closed.END:
             self._feeds.keep(feed)
-        if feed.state.session:
-            return Session(feed, None)
-        return Run(feed, None, restore=self.restore, find=self.executions.get)
+        return self._handle(feed, None, is_session=bool(feed.state.session))
 
     def is_left(self, run: Run) -> bool:
         """Whether a run that has not ended is one that nobody goes on with now."""
         closed = run.feed.closed
-        return closed == Closed.NOT_RECOVERED or (closed is None and run.id not in self.open)
+        if closed is None:
+            return run.id not in self.open and not self.elsewhere.has(run.feed)
+        return closed == Closed.NOT_RECOVERED

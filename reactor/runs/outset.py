@@ -31,4 +31,4 @@ def progress_of(graph: Graph, past: Past | None) -> Progress:
         for task in past.tasks.values()
         if task.has_ended_before and (task.id in past.runs_again or not task.has_ended)
     }
-    return Progress(past.graph_tasks, past.ended_units, counted)
+    return Progress(past.graph_tasks, past.ended_units, counted, past.least_progress)

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from reactor.events.event import Event, Message, Notice
 from reactor.events.values import named
 from reactor.ports.clock import Clock
+from reactor.ports.log import EventLog, Rewinds
 from reactor.ports.order import Committed
 from reactor.stream.feed import Closed
 
@@ -116,6 +117,13 @@ class PositionReader(Protocol):
         ...
 
 
+async def is_lost(log: EventLog, after: TreeCursor) -> bool:
+    """Whether a cursor is behind something that the log has lost."""
+    if not isinstance(log, Rewinds) or after == START:
+        return False
+    return await log.has_lost(after.position + (after.part > 0))
+
+
 class Place:
     """Where a reader is in the log, and what it has seen of each run."""
 
@@ -154,6 +162,13 @@ class Place:
         part = self.after.part if window.position == self.after.position + 1 else 0
         # no cursor was ever given behind the last event of a window in this form: it is not one of this log
         return part if part <= window.events[-1].seq - window.first_seq else 0
+
+    def begin_anew(self, run_id: str, reason: str) -> Notice:
+        """The cursor is no place in this log: everything is read from the first event on, and this says so."""
+        at, part = self.after
+        self.after, self._is_whole = START, True
+        self._seen.clear()
+        return self.notice("stream.gap", run_id, {"from": 1, "to": at + (part > 0), "reason": reason})
 
     def gap(self, run_id: str, gone: range, position: int, part: int, reason: str = "trimmed") -> TreeEvent:
         """In front of the event that has ``part`` others before it in the window at ``position``."""

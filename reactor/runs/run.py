@@ -17,10 +17,11 @@ from reactor.events.read_only import RunStateView
 from reactor.events.state import ENDED, RunState, TaskState
 from reactor.events.vocabulary import RunStatus
 from reactor.requests import check_by, check_cursor, check_grace, check_key, check_reason, check_value
-from reactor.runs.emitting import Emitting
+from reactor.runs.commands import COMMANDS, command_id
+from reactor.runs.emitting import Asks, Emitting
 from reactor.runs.execution import Execution
 from reactor.runs.outcome import cancelled, failure_of
-from reactor.stream.feed import Feed
+from reactor.stream.feed import Closed, Feed
 from reactor.stream.follow import Follow, RunEvents, closing_error, iterate
 from reactor.stream.live import Live
 from reactor.stream.task_events import TaskEvents, check_task
@@ -49,9 +50,14 @@ class Run(Emitting):
         *,
         restore: RestoreOutputs | None = None,
         find: Callable[[str], Execution | None] | None = None,
+        ask: Asks | None = None,
     ) -> None:
-        """``find``: where to look for the execution of a run that goes on later, in this feed."""
+        """``find``: where to look for the execution of a run that goes on later, in this feed.
+
+        ``ask``: has another process carry out a command, where it executes the run.
+        """
         self.feed = feed
+        self._ask = ask
         self._known = execution
         self._find = find
         self._restore = restore
@@ -59,9 +65,15 @@ class Run(Emitting):
 
     @property
     def _execution(self) -> Execution | None:
-        if self._known is None and self._find is not None and self.feed.closed is None:
+        known = self._known
+        if known is not None and not known.journal.has_left:
+            return known
+        if known is not None:
+            self._left = known
+        if self._find is not None and self.feed.closed is None:
             found = self._find(self.feed.run_id)
-            self._known = found if found is not None and found.feed is self.feed else None
+            known = found if found is not None and found.feed is self.feed else None
+        self._known = None if known is None or known.journal.has_left else known
         return self._known
 
     @property
@@ -94,8 +106,12 @@ class Run(Emitting):
         return self.events_after(0)
 
     def events_after(self, cursor: int) -> RunEvents:
-        """The events with ``seq > cursor``, then live."""
-        return RunEvents(Follow(self.feed, check_cursor(cursor)))
+        """The events with ``seq > cursor``, then live.
+
+        Where a shared log has lost the event with this seq and its number was given anew, a Notice ``stream.gap`` with
+        the reason ``rewound`` comes first, and then all events from the first one on.
+        """
+        return RunEvents(Follow(self.feed, check_cursor(cursor), is_kept=cursor > 0))
 
     @property
     def live(self) -> Live:
@@ -265,12 +281,11 @@ class Run(Emitting):
         check_grace(grace)
         check_reason(reason, by)
         task = None if task is None else task_id_of(task)
-        execution = await self._open()
+        given = {"reason": reason, "by": by, "grace": grace}
         if task is None:
-            execution.control.cancel(reason, by=by, grace=grace)
+            await self._carry_out("cancel", given)
         else:
-            execution.control.cancel_task(task, reason, by=by, grace=grace)
-        await self._committed(execution)
+            await self._carry_out("cancel_task", given | {"task": task})
 
     async def pause(self, *, reason: str = "requested", by: str | None = None) -> None:
         """Starts no new bodies. Those that run finish, or wait at their ``ctx.checkpoint()``. Survives a restart.
@@ -278,16 +293,12 @@ class Run(Emitting):
         Raises RunEnded, or RunEnding while it is being cancelled.
         """
         check_reason(reason, by)
-        execution = await self._open()
-        execution.control.pause(reason, by=by)
-        await self._committed(execution)
+        await self._carry_out("pause", {"reason": reason, "by": by})
 
     async def resume(self, *, reason: str = "requested", by: str | None = None) -> None:
         """Goes on after a pause. Raises RunEnded, or RunEnding while the run is being cancelled."""
         check_reason(reason, by)
-        execution = await self._open()
-        execution.control.resume(reason, by=by)
-        await self._committed(execution)
+        await self._carry_out("resume", {"reason": reason, "by": by})
 
     async def send(
         self, task: str | Task[..., Any], value: Any, *, key: str | None = None, by: str | None = None
@@ -305,22 +316,23 @@ class Run(Emitting):
         check_key(key)
         check_by(by)
         plain = check_value(value)
-        task = task_id_of(task)
-        execution = await self._open()
-        await execution.control.send(task, plain, key, by=by)
-        await self._committed(execution)
+        await self._carry_out("send", {"task": task_id_of(task), "value": plain, "key": key, "by": by})
 
-    async def _open(self) -> Execution:
+    async def _carry_out(self, name: str, given: dict[str, Any]) -> None:
+        """One of ``COMMANDS``, here or where the run is executed; returns once its event is in the log."""
         if self._execution is not None and self._execution.is_sealed and not self.feed.closed:
             await self.ended()  # its last event is on its way
         if self._execution is not None and not self.feed.closed:
-            return self._execution
-        raise self._not_open()
-
-    async def _committed(self, execution: Execution) -> None:
-        await execution.journal.committed()
-        if execution.journal.lost_with is not None:
-            raise execution.journal.lost_with
+            execution = self._execution
+            await COMMANDS[name](execution, given)
+            if await self._upto(execution, execution.journal.last_written):
+                return
+        others = self._elsewhere
+        if others is None and self.feed.closed == Closed.END and command_id() is not None:
+            others = self._ask  # it may have been carried out before the end
+        if others is None:
+            raise self._not_open()
+        await others.ask(self.feed, name, given)
 
     def __repr__(self) -> str:
         return f"<Run {self.id} of {self.state.workflow}, {self.status} at {self.feed.last_seq}>"

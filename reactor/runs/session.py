@@ -60,9 +60,7 @@ class Session(Run):
         be.
         """
         closing = closing_of(status, outputs, error)
-        execution = await self._open()
-        execution.outside.close(closing)
-        await self._committed(execution)
+        await self._carry_out("close", closing._asdict() | {"outputs": closing.outputs.decode()})
 
     async def outputs(self) -> dict[str, Any]:
         """What it was closed with, as JSON; empty until it is completed."""

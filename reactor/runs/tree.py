@@ -126,7 +126,8 @@ class Trees:
             run = await self._runs.get(descendant_id)
             if not self._runs.is_left(run):
                 return run
-            return await asyncio.wait_for(starting, bounds.CHILD_WAIT_SECONDS)
+            async with asyncio.timeout(bounds.CHILD_WAIT_SECONDS):
+                return await starting
         except TimeoutError:
             raise RunNotHere(
                 f"run {descendant_id} goes on when its parent asks for it again, and that has not happened yet; "

@@ -16,9 +16,9 @@ from reactor.events.state import RUN_STATUS
 from reactor.events.vocabulary import TERMINAL
 from reactor.logs.records import settled_child
 from reactor.ports.log import RunRecord
-from reactor.ports.order import CommitOrder, Committed
+from reactor.ports.order import CommitOrder, Committed, PositionLost
 from reactor.runs.open_runs import OpenRuns
-from reactor.runs.positions import START, WINDOWS, Place, TreeCursor, TreeEvent, part_of, placed
+from reactor.runs.positions import START, WINDOWS, Place, TreeCursor, TreeEvent, is_lost, part_of, placed
 from reactor.runs.run import Run
 from reactor.stream.feed import Closed
 from reactor.stream.follow import closing_error
@@ -65,16 +65,21 @@ class TreeEvents:
         """Calls ``wake`` whenever there may be something to read, or nothing more comes; returns what ends that."""
         stop = self._runs.watchers.watch(self._root, wake)
         closing = self.top.feed.windows.subscribe(on_completed=wake)
+        others = self._runs.others.listen(lambda window: wake())  # of any run: which are of the tree, the log knows
 
         def end() -> None:
             stop()
+            others()
             closing.dispose()
 
         return end
 
     async def begin(self) -> Notice | None:
-        """To be called before the first ``read``. A cursor above all positions of the tree is no place in this log:
-        everything is read from the first event of the tree on, and this ``stream.gap`` says so."""
+        """To be called before the first ``read``. A cursor above all positions of the tree is no place in this log, nor
+        is one whose window it has lost: everything is read from the first event of the tree on, and this
+        ``stream.gap`` says so."""
+        if await is_lost(self._runs.log, self._place.after):
+            return self._place.begin_anew(self.top.id, "rewound")
         if not await self.is_ahead():
             return None
         at, part = self._place.after
@@ -112,7 +117,10 @@ class TreeEvents:
     async def read(self) -> list[TreeEvent]:
         """What comes next; empty where there is nothing more yet, and after the last event of the top."""
         while not self.is_over:
-            found = await self._order.committed(self.position, WINDOWS, root=self._root)
+            try:
+                found = await self._order.committed(self.position, WINDOWS, root=self._root)
+            except PositionLost:
+                return [TreeEvent(self._place.begin_anew(self.top.id, "rewound"), *START)]
             if not found:
                 break
             events: list[TreeEvent] = []

@@ -5,6 +5,7 @@ pipeline      number, window, append, publish
 feed          what is published: the folded state, a ring of recent windows, the hot subject of windows
 checkpoints   the state of a run from its log, from the nearest kept state on
 moment        the state as JSON, at one moment, a few tasks at a time
+relayed       the feed of a run that another process executes
 picked        some events of a run, by their seqs, in few reads
 follow        a cursor: catch up from the log, then live; as an Observable or an async iterator
 live          the hot observables: events from now on

@@ -11,19 +11,19 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from enum import StrEnum
-from typing import Final
+from typing import Final, Protocol
 
 from reactivex.subject import Subject
 
 from reactor.bounds import READ_EVENTS, RING_BYTES, RING_EVENTS
-from reactor.errors import UnknownRun
+from reactor.errors import LogUnavailable, UnknownRun
 from reactor.events.event import Event, Message, Notice, Window
 from reactor.events.fold import evolve
 from reactor.events.state import RunState
 from reactor.events.vocabulary import TERMINAL
 from reactor.operators.attached import HotSubject
 from reactor.ports.clock import Clock
-from reactor.ports.log import EventLog
+from reactor.ports.log import EventLog, Rewinds, Rewound
 from reactor.ports.stores import Checkpoints
 from reactor.stream.checkpoints import load_state
 from reactor.stream.picked import pick
@@ -44,6 +44,16 @@ class Closed(StrEnum):
 
 
 _END: Final = Closed.END
+CATCH_UP_SECONDS: Final = 5.0
+"""How long somebody waits until what the log has is published here."""
+
+
+class Looks(Protocol):
+    """Publishes in a feed what another process commits."""
+
+    def look(self) -> None:
+        """Reads the log, for what it was not told."""
+        ...
 
 
 class Feed:
@@ -63,6 +73,8 @@ class Feed:
         """Where the states of long runs are kept; None: nowhere."""
         self._clock = clock
         self._closing: asyncio.Future[None] | None = None
+        self.relay: Looks | None = None
+        """What publishes here, where another process executes the run: it is to live as long as this."""
         self.is_deleted = False
         """The run was removed: whoever still reads it must not get the events of a new run of this id."""
         self._is_expecting = False
@@ -106,6 +118,11 @@ class Feed:
     def last_seq(self) -> int:
         """The seq of the last published event; the events of the open window do not count."""
         return self.state.seq
+
+    @property
+    def last_event(self) -> Event | None:
+        """The last event that was published here; None where none was, or where it is kept no more."""
+        return self._ring[-1][-1] if self._ring else None
 
     def publish(self, window: Window) -> None:
         """Publishes a committed window: first it is folded, so that subscribers find the state up to date."""
@@ -199,6 +216,35 @@ class Feed:
             return [self.gap(after + 1, events[0].seq - 1, "trimmed"), *events]
         return list(events)
 
+    async def catch_up(self) -> int:
+        """The last seq that the log has now, once it is published here.
+
+        Where several processes share the log, a client may have seen an event elsewhere before it is published here.
+        Raises LogUnavailable where that takes too long; of a feed that closes meanwhile it need not be published.
+        """
+        last = self.last_seq
+        while events := await self._read_log(last, READ_EVENTS):
+            last = events[-1].seq
+        if self.last_seq < last and self.closed is None:
+            if self.relay is not None:
+                self.relay.look()
+            await self._publish_up_to(last)
+        return max(last, self.last_seq)
+
+    async def _publish_up_to(self, seq: int) -> None:
+        more = asyncio.Event()
+        following = self.windows.subscribe(lambda _: more.set(), on_completed=more.set)
+        try:
+            async with asyncio.timeout(CATCH_UP_SECONDS):
+                while self.last_seq < seq and self.closed is None:
+                    more.clear()
+                    await more.wait()
+        except TimeoutError:
+            sentence = f"run {self.run_id} is shown up to {self.last_seq} here, and its log has {seq} events"
+            raise LogUnavailable(sentence, run_id=self.run_id) from None
+        finally:
+            following.dispose()
+
     async def blob(self, seq: int) -> bytes | None:
         """The payload stored beside event ``seq``."""
         blob = await self.log.blob(self.run_id, seq)
@@ -234,6 +280,20 @@ class Feed:
         if self._states is None:
             self._states = Flights()
         return await self._states.join(seq, lambda: load_state(self.log, self._checkpoints, self.run_id, seq))
+
+    async def rewound(self) -> Rewound | None:
+        """What was left of the run where the log had lost its end; None where it has lost nothing, or long ago."""
+        return await self.log.rewound(self.run_id) if isinstance(self.log, Rewinds) else None
+
+    async def rewound_gap(self, cursor: int, epoch: str = "") -> Notice | None:
+        """``stream.gap`` where the event with this seq may be another one than a client has seen: the log had lost it.
+
+        ``epoch``: of the numbers that the client knows, as such a notice has said.
+        """
+        found = await self.rewound()
+        if found is None or cursor <= found.kept or epoch == found.epoch:
+            return None
+        return self.notice("stream.gap", {"from": 1, "to": cursor, "reason": "rewound", "epoch": found.epoch})
 
     def gap(self, start: int, end: int, reason: str) -> Notice:
         """``stream.gap``: in place of events that cannot be had, or (``ahead``) for a cursor beyond the last event."""

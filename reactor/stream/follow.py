@@ -32,6 +32,13 @@ def cursor_after(messages: Sequence[Message], cursor: int) -> int:
     return last.seq if isinstance(last, Event) else cursor
 
 
+async def begin_at(feed: Feed, cursor: int) -> tuple[list[Message], int]:
+    """Where to begin for a cursor that somebody has kept. The log may have lost what was seen last, and another event
+    may have its number: then ``stream.gap {reason: rewound}`` comes first, and all events behind it."""
+    gap = await feed.rewound_gap(cursor) if cursor else None
+    return ([], cursor) if gap is None else ([gap], 0)
+
+
 def closing_error(feed: Feed) -> LogLost | None:
     """The error that a closed feed ends with; None where it ends well."""
     if feed.closed == Closed.LOG:
@@ -45,18 +52,19 @@ def closing_error(feed: Feed) -> LogLost | None:
 class Follow(Observable[Sequence[Message]]):
     """Cold Observable of the windows of one run with ``seq > after``; completes with the run, or its engine.
 
-    Subscribe on the engine's loop. Nothing is delivered inside ``subscribe``.
+    Subscribe on the engine's loop. Nothing is delivered inside ``subscribe``. ``is_kept``: the cursor is from before.
     """
 
-    def __init__(self, feed: Feed, after: int = 0) -> None:
+    def __init__(self, feed: Feed, after: int = 0, *, is_kept: bool = False) -> None:
         super().__init__()
         self.feed = feed
         self.after = after
+        self.is_kept = is_kept
 
     def _subscribe_core(
         self, observer: abc.ObserverBase[Sequence[Message]], scheduler: abc.SchedulerBase | None = None
     ) -> abc.DisposableBase:
-        follower = _Follower(self.feed, self.after, observer)
+        follower = _Follower(self.feed, self.after, observer, is_kept=self.is_kept)
         follower.start()
         return Disposable(follower.dispose)
 
@@ -91,11 +99,12 @@ def log_error_of(run_id: str) -> Callable[[Exception], None]:
 class _Follower:
     """One subscriber. It reads until it has caught up; from then on it is ``live``, and windows pass straight on."""
 
-    __slots__ = ("cursor", "disposed", "feed", "live", "observer", "reading", "subscription")
+    __slots__ = ("cursor", "disposed", "feed", "is_kept", "live", "observer", "reading", "subscription")
 
-    def __init__(self, feed: Feed, after: int, observer: abc.ObserverBase[Sequence[Message]]) -> None:
+    def __init__(self, feed: Feed, after: int, observer: abc.ObserverBase[Sequence[Message]], *, is_kept: bool) -> None:
         self.feed = feed
         self.cursor = after
+        self.is_kept = is_kept
         self.observer = observer
         self.live = False
         self.disposed = False
@@ -110,6 +119,10 @@ class _Follower:
     async def catch_up(self) -> None:
         turn = turn_of(asyncio.get_running_loop())
         try:
+            if self.is_kept:
+                gap, self.cursor = await begin_at(self.feed, self.cursor)
+                if gap:
+                    self.observer.on_next(gap)
             while messages := await self.feed.read(self.cursor):
                 for start in range(0, len(messages), PIECE_EVENTS):
                     piece = messages[start : start + PIECE_EVENTS]
@@ -161,15 +174,19 @@ def _current_task() -> asyncio.Task[Any] | None:
         return None
 
 
-async def iterate(feed: Feed, after: int = 0) -> AsyncGenerator[Sequence[Message], None]:
+async def iterate(feed: Feed, after: int = 0, *, is_kept: bool = False) -> AsyncGenerator[Sequence[Message], None]:
     """The windows of one run with ``seq > after``, as an async iterator; raises LogLost where its log is lost.
 
-    It pulls by cursor, so a slow consumer holds up nobody else.
+    It pulls by cursor, so a slow consumer holds up nobody else. ``is_kept``: as of ``Follow``.
     """
     wake = asyncio.Event()
     subscription = feed.windows.subscribe(lambda _: wake.set(), lambda _: wake.set(), wake.set)
     cursor = after
     try:
+        if is_kept:
+            gap, cursor = await begin_at(feed, after)
+            if gap:
+                yield gap
         while True:
             wake.clear()  # before the read: a window published during the read sets it again
             closed = feed.closed

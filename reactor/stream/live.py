@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from reactivex import Observable, abc
+from reactivex.disposable import CompositeDisposable, Disposable
 from reactivex.subject import Subject
 
 from reactor.events.event import Event, Window
@@ -39,6 +42,20 @@ class Live(Observable[Event]):
         return self._feed.windows.subscribe(observer.on_next, observer.on_error, finish, scheduler=scheduler)
 
 
-def live_of_all(windows: Subject[Window]) -> Observable[Event]:
-    """``engine.live``: the events of all runs from now on. Completes when the engine closes."""
-    return windows.pipe(views(), guarded(log_error_of("*"), run_id="*"))
+def live_of_all(
+    windows: Subject[Window], others: Callable[[Callable[[Window | None], None]], Callable[[], None]]
+) -> Observable[Event]:
+    """``engine.live``: the events of all runs from now on. Completes when the engine closes.
+
+    ``others(heard)`` tells of what other processes commit, and returns what ends that.
+    """
+
+    def subscribe(observer: abc.ObserverBase[Window], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
+        def heard(window: Window | None) -> None:
+            if window is not None:
+                observer.on_next(window)
+
+        own = windows.subscribe(observer, scheduler=scheduler)
+        return CompositeDisposable(own, Disposable(others(heard)))
+
+    return Observable(subscribe).pipe(views(), guarded(log_error_of("*"), run_id="*"))

@@ -16,8 +16,7 @@ from reactor.errors import LogLost
 from reactor.events.event import Event, Message
 from reactor.operators.guarded import guarded
 from reactor.stream.behind import track
-from reactor.stream.feed import Feed
-from reactor.stream.follow import RunEvents, iterate, log_error_of
+from reactor.stream.follow import Follow, RunEvents, iterate, log_error_of
 
 T = TypeVar("T")
 
@@ -38,12 +37,12 @@ def off_loop() -> Callable[[Observable[Event]], Observable[Event]]:
     def operator(source: Observable[Event]) -> Observable[Event]:
         if not isinstance(source, RunEvents):
             raise TypeError("off_loop() comes first in the pipe: run.events.pipe(off_loop(), ...)")
-        feed, after = source.follow.feed, source.follow.after
+        follow, feed = source.follow, source.follow.feed
 
         def subscribe(
             observer: abc.ObserverBase[Event], scheduler: abc.SchedulerBase | None = None
         ) -> abc.DisposableBase:
-            puller = _Puller(feed, after, observer)
+            puller = _Puller(follow, observer)
             puller.start(asyncio.get_running_loop())
             return Disposable(puller.stop)
 
@@ -56,9 +55,9 @@ def off_loop() -> Callable[[Observable[Event]], Observable[Event]]:
 class _Puller:
     """A thread that asks the loop for the next window, and hands it to its observer event by event."""
 
-    def __init__(self, feed: Feed, after: int, observer: abc.ObserverBase[Event]) -> None:
-        self.feed = feed
-        self.after = after
+    def __init__(self, follow: Follow, observer: abc.ObserverBase[Event]) -> None:
+        self.follow = follow
+        self.feed = follow.feed
         self.observer = observer
         self.stopped = threading.Event()
         self.pending: concurrent.futures.Future[Sequence[Message] | None] | None = None
@@ -76,7 +75,7 @@ class _Puller:
             self.pending.cancel()
 
     def run(self, loop: asyncio.AbstractEventLoop, ended: asyncio.Future[None]) -> None:
-        windows = iterate(self.feed, self.after)
+        windows = iterate(self.feed, self.follow.after, is_kept=self.follow.is_kept)
         try:
             while not self.stopped.is_set():
                 self.pending = asyncio.run_coroutine_threadsafe(_next(windows), loop)

@@ -37,14 +37,17 @@ class Appends(Protocol):
 class Appended:
     """The log, which remembers its last answer: a run that is lost may go on only once that is known."""
 
-    __slots__ = ("_log", "answer")
+    __slots__ = ("_log", "answer", "last")
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
         self.answer: Future[int] | None = None
+        self.last = 0
+        """The last seq that it was given."""
 
     def append(self, run_id: str, window: Window, /) -> Future[int]:
         self.answer = None  # where the log raises there is none
+        self.last = window[-1].seq
         self.answer = self._log.append(run_id, window)
         return self.answer
 
@@ -99,6 +102,11 @@ class Pipeline:
             answer = self._loop.create_future()
             answer.set_result(0)
         return answer
+
+    @property
+    def last_given(self) -> int:
+        """The last seq that the log was given, whatever it says."""
+        return self._log.last
 
     def dispose(self) -> None:
         """Writes nothing more, not even the events in the open window."""

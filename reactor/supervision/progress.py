@@ -10,12 +10,14 @@ from reactor.events.progress import millionths
 class Progress:
     """The count of one run. ``RunState.progress`` is the same number, for the events that are published.
 
-    ``counted``: tasks that have ended before a restart and run again. They do not count twice.
+    - ``counted``: tasks that have ended before a restart and run again. They do not count twice.
+    - ``least``: what was shown, in millionths, before the graph had as many tasks.
     """
 
-    __slots__ = ("_counted", "_tasks", "_units")
+    __slots__ = ("_counted", "_least", "_tasks", "_units")
 
-    def __init__(self, tasks: int, units: int = 0, counted: Collection[str] = ()) -> None:
+    def __init__(self, tasks: int, units: int = 0, counted: Collection[str] = (), least: int = 0) -> None:
+        self._least = least
         self._tasks = tasks
         self._units = units
         self._counted = counted
@@ -24,4 +26,5 @@ class Progress:
         """Counts the end of a task, which adds ``units`` (``events.progress``). Returns the progress in millionths."""
         if task_id not in self._counted:
             self._units += units
-        return millionths(self._units, self._tasks)
+        reached = millionths(self._units, self._tasks)
+        return reached if reached > self._least else self._least

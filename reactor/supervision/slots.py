@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from reactor.bounds import TURN_SECONDS
 from reactor.interrupts import is_from_signal
 from reactor.operators.buffer_window import Room
-from reactor.ports.sharing import Slots, SlotWaiter
+from reactor.ports.sharing import Slots, SlotWaiter, Starts, StartWaiter
 
 
 class LocalSlots:
@@ -27,6 +27,7 @@ class LocalSlots:
         if self._free > 0:
             self._free -= 1
             return True
+        waiter.on_waiting()
         self._parked[waiter] = None
         return False
 
@@ -42,9 +43,9 @@ class LocalSlots:
 
 
 class Rate:
-    """At most ``amount`` starts in any ``per`` seconds. It remembers the times of the last starts.
+    """Implements ``Starts`` in this process: at most ``amount`` in any ``per`` seconds. It remembers the last ones.
 
-    A start that becomes free is promised to the first parked claim, until that takes it or withdraws.
+    A start that becomes free is promised to the first parked waiter, until that takes it or withdraws.
     """
 
     __slots__ = ("_amount", "_call_later", "_clock", "_is_armed", "_parked", "_per", "_promised", "_starts")
@@ -62,29 +63,29 @@ class Rate:
         self._clock = clock
         self._call_later = call_later
         self._starts: deque[float] = deque()
-        self._parked: OrderedDict[Claim, None] = OrderedDict()
-        self._promised: set[Claim] = set()
+        self._parked: OrderedDict[StartWaiter, None] = OrderedDict()
+        self._promised: set[StartWaiter] = set()
         self._is_armed = False
 
-    def is_free_for(self, claim: Claim) -> bool:
-        """Whether this claim may start now; none overtakes the parked ones."""
-        return claim in self._promised or (self._free() > 0 and not self._parked)
+    def is_free_for(self, waiter: StartWaiter) -> bool:
+        """Whether it may start now; none overtakes the parked ones."""
+        return waiter in self._promised or (self._free() > 0 and not self._parked)
 
-    def take(self, claim: Claim) -> None:
+    def take(self, waiter: StartWaiter) -> None:
         """Counts a start."""
-        self._promised.discard(claim)
+        self._promised.discard(waiter)
         self._starts.append(self._clock())
 
-    def park(self, claim: Claim) -> None:
-        """Parks a claim; it is called to ``try_again`` when a start is free for it."""
-        self._parked[claim] = None
+    def park(self, waiter: StartWaiter) -> None:
+        waiter.let_go()
+        self._parked[waiter] = None
         self._arm()
 
-    def withdraw(self, claim: Claim) -> None:
-        """Unparks a claim; a start that was promised to it goes to the next one."""
-        self._parked.pop(claim, None)
-        if claim in self._promised:
-            self._promised.remove(claim)
+    def withdraw(self, waiter: StartWaiter) -> None:
+        """What was promised to it goes to the next one."""
+        self._parked.pop(waiter, None)
+        if waiter in self._promised:
+            self._promised.remove(waiter)
             self._serve()
 
     def _free(self) -> int:
@@ -106,59 +107,61 @@ class Rate:
 
     def _serve(self) -> None:
         for _ in range(min(self._free(), len(self._parked))):
-            claim, _ = self._parked.popitem(last=False)
-            self._promised.add(claim)
-            claim.try_again()
+            waiter, _ = self._parked.popitem(last=False)
+            self._promised.add(waiter)
+            waiter.try_again()
         self._arm()
 
 
 class Gate:
-    """Lets bodies start while it is open. One of the rates of a claim, so that what waits here holds no slot."""
+    """Implements ``Starts``: any number, while it is open. What waits for it holds no slot."""
 
     __slots__ = ("_is_open", "_parked")
 
     def __init__(self) -> None:
         self._is_open = True
-        self._parked: OrderedDict[Claim, None] = OrderedDict()
+        self._parked: OrderedDict[StartWaiter, None] = OrderedDict()
 
-    def is_free_for(self, claim: Claim) -> bool:
+    def is_free_for(self, waiter: StartWaiter) -> bool:
         return self._is_open
 
-    def take(self, claim: Claim) -> None:
+    def take(self, waiter: StartWaiter) -> None:
         """Counts nothing."""
 
-    def park(self, claim: Claim) -> None:
-        """Parks a claim; it is called to ``try_again`` when the gate opens."""
-        self._parked[claim] = None
+    def park(self, waiter: StartWaiter) -> None:
+        waiter.let_go()
+        self._parked[waiter] = None
 
-    def withdraw(self, claim: Claim) -> None:
-        """Unparks a claim."""
-        self._parked.pop(claim, None)
+    def withdraw(self, waiter: StartWaiter) -> None:
+        """Unparks a waiter."""
+        self._parked.pop(waiter, None)
 
     def set_open(self, is_open: bool) -> None:
         """Opens or closes it. What was parked tries again, in order."""
         self._is_open = is_open
         if is_open:
             parked, self._parked = self._parked, OrderedDict()
-            for claim in parked:
-                claim.try_again()
+            for waiter in parked:
+                waiter.try_again()
 
 
 class Claim:
     """What one body takes to start: its slots, narrowest limit first, and a start of each rate. Used once.
 
     All claims take slots in the same order, so they cannot wait in a circle; one that waits for a rate holds no slot.
+    Where processes share the limits, it keeps its slots, or a start, until it is known that the next thing is not free:
+    a claim that gave up the one as soon as it asked for the other might never have both.
     ``again`` is called when another ``take`` may succeed.
     """
 
     __slots__ = ("_again", "_held", "_parked_at", "_rates", "_slots", "waiting_since")
 
-    def __init__(self, slots: Sequence[Slots], rates: Sequence[Rate | Gate], again: Callable[[], None]) -> None:
+    def __init__(self, slots: Sequence[Slots], rates: Sequence[Starts], again: Callable[[], None]) -> None:
         self._slots = slots
         self._rates = rates
         self._again = again
         self._held = 0
-        self._parked_at: Slots | Rate | Gate | None = None
+        self._parked_at: Slots | Starts | None = None
         self.waiting_since: float | None = None
         """When it was first parked, where somebody wants to know."""
 
@@ -172,13 +175,11 @@ class Claim:
         while self._held < len(self._slots):
             slots = self._slots[self._held]
             if not slots.acquire(self):
-                self._give_up_rates()  # others can use those starts meanwhile
                 self._parked_at = slots
                 return False
             self._held += 1
         for rate in self._rates:
             if not rate.is_free_for(self):
-                self._release_all()
                 self._parked_at = rate
                 rate.park(self)
                 return False
@@ -190,6 +191,14 @@ class Claim:
         """Called by the Slots it is parked at: a slot is its own now."""
         self._held += 1
         self.try_again()
+
+    def on_waiting(self) -> None:
+        """Called by the Slots it waits for: others can use meanwhile the starts that were promised to it."""
+        self._give_up_rates()
+
+    def let_go(self) -> None:
+        """Called by the rate it is parked at: others can use meanwhile what else it has."""
+        self._release_all()
 
     def try_again(self) -> None:
         """Called when what it waits for may be free."""
@@ -211,7 +220,8 @@ class Claim:
 
     def _give_up_rates(self) -> None:
         for rate in self._rates:
-            rate.withdraw(self)
+            if rate is not self._parked_at:  # where it keeps its place
+                rate.withdraw(self)
 
 
 class Startable(Protocol):

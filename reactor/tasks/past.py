@@ -24,6 +24,8 @@ class Past(NamedTuple):
     graph_tasks: int
     ended_units: int
     """The progress of the run, as ``RunState`` has it."""
+    least_progress: int
+    """Below which it does not fall, in millionths."""
     total_tasks: int
     started_bodies: int
     task_time_ms: float

@@ -3,5 +3,6 @@
 common    what all tenants of an engine share: workflows, log, clock, workers
 tenant    ``Tenant``: starts and finds the runs of one tenant
 methods   the methods of ``Engine`` about runs, which take a tenant
+cluster   where several engines share a log: takes up runs that nobody holds, and hears of commands
 tenants   all tenants of an engine, made when they are named
 """

@@ -93,8 +93,9 @@ class EngineMethods:
     ) -> Coroutine[Any, Any, Run]:
         """Starts a new run with the input of one that has ended, and reuses the outputs of its completed tasks.
 
-        Raises UnknownRun, RunOpen where that run has not ended, WorkflowChanged where its graph is not known here, and
-        what ``start`` raises.
+        Where its graph is not known any more, it has the last one of its workflow, and reuses what is the same in both.
+        A run that is left (``not_recovered``) is cancelled first. Raises UnknownRun; RunOpen where that run has not
+        ended; WorkflowChanged where its workflow is not registered or its input does not fit; what ``start`` raises.
         """
         return self._tenants.of(tenant).retry(run_id, new_run_id=new_run_id, by=by)
 

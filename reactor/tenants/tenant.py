@@ -13,7 +13,7 @@ from reactor.definition.graph import Graph
 from reactor.definition.policy import Budget
 from reactor.definition.task import Task
 from reactor.definition.workflow import Workflow
-from reactor.errors import LogUnavailable, RunExists
+from reactor.errors import LogUnavailable, RunExists, RunNotHere, RunOpen
 from reactor.events.event import Event
 from reactor.events.restoring import given_digest
 from reactor.events.vocabulary import RunStatus
@@ -26,6 +26,7 @@ from reactor.recovery.recovery import Recovery
 from reactor.recovery.retry import prepare_retry
 from reactor.requests import check_by, check_listing, check_meta, check_reason, check_run_id, make_run_id
 from reactor.runs.beginning import Beginning
+from reactor.runs.deleting import delete_run
 from reactor.runs.host import Host
 from reactor.runs.open_runs import OpenRuns
 from reactor.runs.run import Run
@@ -51,6 +52,8 @@ class Tenant(SessionStarts, TreeQueries):
         self._runs = OpenRuns(self._stores, common.clock, common.listeners, name)
         self._recovery = Recovery(common.registry, self._runs)
         self._host: Host | None = None
+        if self._runs.inbox is not None:
+            self._runs.inbox.take_up = self._take_up_asked
 
     # --- what it shares with the others ---
 
@@ -97,9 +100,16 @@ class Tenant(SessionStarts, TreeQueries):
                 after_crash=common.after_crash,
                 child_runs=self._recovery,
                 tenant=self.name,
+                shared=self._stores.shared_limits,
+                handover=self._stores.handover,
             )
             self._recovery.open(self._host)
         return self._host
+
+    async def _take_up_asked(self, run_id: str) -> str | None:
+        """A run that nobody holds, for who has a command for it; perhaps the first run of this tenant here."""
+        self._open_host()
+        return await self._recovery.take_up_asked(run_id)
 
     # --- runs ---
 
@@ -161,16 +171,35 @@ class Tenant(SessionStarts, TreeQueries):
         by: str | None = None,
     ) -> Run:
         run = await self.get(run_id)
-        if not self._runs.is_left(run) or task is not None:
+        is_elsewhere = self._runs.elsewhere.has(run.feed)
+        if task is not None or not (self._runs.is_left(run) or is_elsewhere):
             await run.request_cancel(grace, task=task, reason=reason, by=by)
             return run
         check_reason(reason, by)
-        return await self._recovery.end_left(run, reason=reason, by=by)
+        if is_elsewhere and run.state.parent is None:
+            try:
+                await run.request_cancel(grace, reason=reason, by=by)
+                return run
+            except RunNotHere:  # nobody holds it, and nobody here can go on with it
+                return await self._recovery.end_left(run, reason=reason, by=by)
+        try:
+            return await self._recovery.end_left(run, reason=reason, by=by)
+        except RunNotHere:
+            if not is_elsewhere:
+                raise
+        await run.request_cancel(grace, reason=reason, by=by)  # another process executes this child
+        return run
 
     async def retry(self, run_id: str, *, new_run_id: str | None = None, by: str | None = None) -> Run:
         graph, beginning, reused = await prepare_retry(self._registry, self._runs, run_id)
         new_id = make_run_id() if new_run_id is None else check_run_id(new_run_id)
         check_by(by)
+        await self._runs.check_new(new_id)
+        old = await self.get(run_id)
+        if self._runs.is_left(old):  # nobody goes on with it any more
+            await self._recovery.end_left(old, reason="retried", by=by)
+        elif not old.state.has_ended:
+            raise RunOpen(f"run {run_id} goes on again; only a run that has ended is retried", run_id=run_id)
         return await self._begin(graph, new_id, beginning._replace(by=by), reused=reused)
 
     def wait_for(self, run_id: str) -> asyncio.Future[Run]:
@@ -200,7 +229,7 @@ class Tenant(SessionStarts, TreeQueries):
 
     async def delete(self, run_id: str) -> None:
         self._open_host()
-        await self._runs.delete(run_id)
+        await delete_run(self._runs, run_id)
 
     @property
     def not_recovered(self) -> Mapping[str, str]:
@@ -216,7 +245,7 @@ class Tenant(SessionStarts, TreeQueries):
 
     @property
     def live(self) -> Observable[Event]:
-        return live_of_all(self._runs.windows)
+        return live_of_all(self._runs.windows, self._runs.others.listen)
 
     # --- for the engine ---
 

@@ -13,7 +13,8 @@ from reactor.logger import get_logger
 from reactor.ports.executor import Work
 from reactor.ports.log import RunRecord
 from reactor.requests import check_tenant
-from reactor.runs.draining import drain_runs, lose_all, suspend_all
+from reactor.runs.blocked import warn_blocked
+from reactor.runs.draining import drain_runs, lose_all, lose_rewound, suspend_all
 from reactor.tenants.common import Common
 from reactor.tenants.tenant import Tenant
 
@@ -73,7 +74,7 @@ class Tenants:
 
     def warn_blocked(self, work: Work, seconds: float) -> None:
         """A body held the event loop."""
-        self.of(work.tenant).runs.warn_blocked(work, seconds)
+        warn_blocked(self.of(work.tenant).runs, work, seconds)
 
     def change_health(self, error: LogUnavailable | None) -> None:
         """The log cannot be used any more, or it can again."""
@@ -85,6 +86,11 @@ class Tenants:
             return
         lost = sum(lose_all(tenant.runs, error) for tenant in self)
         logger.error("the log cannot be used", error=str(error), lost_runs=lost)
+
+    def rewound(self, tenant: str, run_id: str, kept: int, lost: int) -> None:
+        """The log has lost the end of a run that is executed here."""
+        self._common.listeners.run_rewound(run_id, kept, lost)
+        lose_rewound(self.of(tenant).runs, run_id, kept)
 
     # --- the end ---
 

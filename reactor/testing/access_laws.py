@@ -8,6 +8,10 @@
     async def test_the_counter_keeps_the_law(law):
         await law(mine, theirs, asyncio.sleep)
 
+    @pytest.mark.parametrize("law", REVOCATION_LAWS)
+    async def test_the_revocations_keep_the_law(law):
+        await law(mine, theirs)
+
 ``TICKET_LAWS`` take the Unix time of the store, ``CAP_LAWS`` what lets time pass for it. One end may be given twice,
 where there is only one process.
 """
@@ -18,7 +22,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from reactor.ports.access import CapCounter, TicketRecord, TicketStore
+from reactor.ports.access import CapCounter, Revocations, TicketRecord, TicketStore
 
 Now = Callable[[], float]
 Passes = Callable[[float], Awaitable[Any]]
@@ -234,4 +238,53 @@ CAP_LAWS: Final[tuple[CapLaw, ...]] = (
     law_what_is_held_counts_until_it_is_given_back,
     law_what_is_timed_counts_for_its_time,
     law_several_are_taken_together_or_none,
+)
+
+
+# --- Revocations ---
+
+
+async def law_each_end_is_told_once(mine: Revocations, theirs: Revocations) -> None:
+    """Of each revocation after its mark, in their order; the mark that it gets goes on from there."""
+    marks = [(await end.revoked(""))[0] for end in (mine, theirs)]
+    await mine.revoke("key:a")
+    await theirs.revoke("jwt:Ann Ö:\n")
+    told = ["key:a", "jwt:Ann Ö:\n"]
+    later = [await end.revoked(mark) for end, mark in zip((mine, theirs), marks, strict=True)]
+    assert [principals for _, principals in later] == [told, told]
+    for end, (mark, _) in zip((mine, theirs), later, strict=True):
+        assert await end.revoked(mark) == (mark, [])
+    await mine.revoke("key:a")
+    for end, first, (mark, _) in zip((mine, theirs), marks, later, strict=True):
+        assert (await end.revoked(mark))[1] == ["key:a"]
+        assert (await end.revoked(first))[1] == [*told, "key:a"]
+
+
+async def law_who_comes_later_is_not_told_what_was(mine: Revocations, theirs: Revocations) -> None:
+    """An empty mark is now: its streams began after that."""
+    await mine.revoke("key:a")
+    mark, told = await theirs.revoked("")
+    assert told == []
+    assert (await theirs.revoked(mark))[1] == []
+    await mine.revoke("key:b")
+    assert (await theirs.revoked(mark))[1] == ["key:b"]
+
+
+async def law_a_thousand_are_kept(mine: Revocations, theirs: Revocations) -> None:
+    """Who looks late is told all of them, in one look or in several."""
+    mark, _ = await theirs.revoked("")
+    names = [f"key:{i}" for i in range(1_000)]
+    for name in names:
+        await mine.revoke(name)
+    told: list[str] = []
+    while (page := await theirs.revoked(mark))[1]:
+        mark, told = page[0], told + page[1]
+    assert told == names
+
+
+RevocationLaw = Callable[[Revocations, Revocations], Awaitable[None]]
+REVOCATION_LAWS: Final[tuple[RevocationLaw, ...]] = (
+    law_each_end_is_told_once,
+    law_who_comes_later_is_not_told_what_was,
+    law_a_thousand_are_kept,
 )

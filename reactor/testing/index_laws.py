@@ -58,6 +58,22 @@ async def law_a_run_that_pauses_and_goes_on_is_listed_as_such(log: Log) -> None:
     assert statuses == ["paused", "paused", "running", "cancelling", "cancelling"]
 
 
+async def law_a_run_in_a_later_graph_is_listed_with_its_version(log: Log) -> None:
+    """``run.upgraded`` changes the version that a record shows, and not its status."""
+    graph: dict[str, Any] = {
+        "from": "f",
+        "to": "g",
+        "total_tasks": 1,
+        "maps": 0,
+        "downtime_ms": 1.0,
+        "graph_ref": "runs/r",
+    }
+    await log.append("r", [started(version="1"), event(2, "r", "run.paused", reason="asked", by=None)])
+    await log.append("r", [event(3, "r", "run.upgraded", version="2", **graph)])
+    record = await log.record("r")
+    assert (record.version, record.status) == ("2", "paused")
+
+
 async def law_an_unknown_run_is_named(log: Log) -> None:
     """Whatever is asked of a run that is not there raises UnknownRun with its id."""
     for question in (
@@ -171,6 +187,7 @@ LAWS: Final[tuple[Law, ...]] = (
     law_the_record_says_what_the_events_said,
     law_records_come_newest_first_page_by_page,
     law_a_run_that_pauses_and_goes_on_is_listed_as_such,
+    law_a_run_in_a_later_graph_is_listed_with_its_version,
     law_an_unknown_run_is_named,
     law_the_record_names_the_parent_and_the_root,
     law_records_are_found_by_parent_and_by_root,

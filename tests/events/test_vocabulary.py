@@ -118,7 +118,7 @@ def test_an_event_that_is_not_what_the_vocabulary_says_is_found(changed: dict[st
     ("draft", "problem"),
     [
         (Draft("task.stepped", b"{}", "t", task_head("t", "t", None, 1)), "the vocabulary does not have its type"),
-        (Draft("run.upgraded", b"{}"), "the vocabulary does not have its type"),
+        (Draft("run.forgotten", b"{}"), "the vocabulary does not have its type"),
         (Draft("task.progress", b'{"fraction":1.0,"message":null,"level":"info"}'), "about no task"),
         (Draft("run.paused", b'{"reason":"r","by":null}', "t", task_head("t", "t", None, 1)), "about one task"),
         (Draft("x.y", b"{}", "t", b',"task_id":"t"'), r"its envelope lacks \['task'\]"),

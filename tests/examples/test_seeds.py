@@ -6,8 +6,11 @@ import asyncio
 import os
 import signal
 import socket
+from collections import deque
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import aiohttp
@@ -38,36 +41,56 @@ DAG = {
 class Seeds:
     """The example as a process, which can be killed and started again under the same address."""
 
-    def __init__(self, store: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port: int = free.getsockname()[1]
+    def __init__(self, store: str) -> None:
+        self._address = socket.socket()
+        """Has the port as long as this is there, so that nobody else gets it before the process or between two."""
+        self._address.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._address.bind(("127.0.0.1", 0))
+        self._port: int = self._address.getsockname()[1]
         self.url = f"http://127.0.0.1:{self._port}"
         self._store = store
         self._process: Started | None = None
+        self._said = deque[str](maxlen=100)
+        """The end of its standard error."""
+        self._listening: Thread | None = None
 
     async def start(self) -> None:
         await asyncio.to_thread(self._start)
 
     def _start(self) -> None:
-        command = [ROOT / "examples/seeds.py", "--port", self._port, "--store", f"sqlite:///{self._store}"]
-        self._process = start_python(*command, new_session=True, quiet=True)
+        command = [ROOT / "examples/seeds.py", "--port", self._port, "--store", self._store]
+        self._process = start_python(*command, new_session=True)
+        self._said.clear()
+        self._listening = Thread(target=self._said.extend, args=(self._process.stderr,), daemon=True)
+        self._listening.start()
         line = self._process.stdout.readline()
-        assert "Running on" in line, line
+        if "Running on" not in line:
+            self.kill()
+            raise AssertionError(f"examples/seeds.py does not start, it says {line!r} and {''.join(self._said)}")
 
     def kill(self) -> None:
-        if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.communicate()
+        if self._process is not None and self._listening is not None:
+            with suppress(ProcessLookupError):  # it has ended by itself
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._listening.join()
+            self._process.close_pipes()
             self._process = None
+
+    def close(self) -> None:
+        """Kills it, and gives the port up."""
+        self.kill()
+        self._address.close()
 
 
 @pytest.fixture
 async def seeds(tmp_path: Path) -> AsyncIterator[Seeds]:
-    seeds = Seeds(tmp_path / "seeds.db")
-    await seeds.start()
-    yield seeds
-    seeds.kill()
+    seeds = Seeds(f"sqlite:///{tmp_path / 'seeds.db'}")
+    try:
+        await seeds.start()
+        yield seeds
+    finally:
+        seeds.close()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import aiohttp
@@ -10,6 +11,7 @@ import pytest
 from tests.examples.test_seeds import Seeds, post
 from tests.examples.test_seeds import seeds as seeds
 from tests.examples.test_seeds import session as session
+from tests.helpers.runs import PATIENCE
 from tests.helpers.site_of_agents import NodeClient, node_client
 
 
@@ -27,9 +29,11 @@ async def say(session: aiohttp.ClientSession, seeds: Seeds, run_id: str, *types:
 async def shown_up_to(page: NodeClient, type: str) -> list[dict[str, Any]]:
     """What a page shows up to the event of this type, without its lost connections."""
     shown: list[dict[str, Any]] = []
+    until = asyncio.get_running_loop().time() + PATIENCE  # heartbeats are shown, too
     while type not in [one["data"].get("event_type", one["data"].get("type")) for one in shown]:
         one = await page.next()
         assert one is not None, f"the page stopped before {type}: {shown}"
+        assert asyncio.get_running_loop().time() < until, f"the page does not show {type}: {shown}"
         if "data" in one:
             shown.append(one)
     return shown

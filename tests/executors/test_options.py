@@ -285,6 +285,7 @@ async def test_the_cause_of_a_failed_run_is_the_worker_s_death() -> None:
 # --- bodies that hold the loop ------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("blames_bodies")
 async def test_a_body_that_holds_the_loop_is_named() -> None:
     """A warning in its own name, with how long; in a thread the same is nobody's trouble."""
     flow = Workflow("busy")
@@ -320,6 +321,7 @@ def motion(monkeypatch: pytest.MonkeyPatch) -> SlowMotion:
     return motion
 
 
+@pytest.mark.usefixtures("blames_bodies")
 async def test_a_body_that_lets_others_run_is_not_named(motion: SlowMotion) -> None:
     """However long it takes in all: each step counts by itself."""
     flow = Workflow("polite")
@@ -333,6 +335,7 @@ async def test_a_body_that_lets_others_run_is_not_named(motion: SlowMotion) -> N
     assert of_type(await run_to_end(flow), "log.created") == []
 
 
+@pytest.mark.usefixtures("blames_bodies")
 async def test_a_body_is_named_again_only_for_twice_as_long(motion: SlowMotion) -> None:
     """One that always holds the loop does not fill the log."""
     flow = Workflow("again")
@@ -347,6 +350,7 @@ async def test_a_body_is_named_again_only_for_twice_as_long(motion: SlowMotion) 
     assert held == pytest.approx([110, 230, 470], abs=5)  # less what the garbage collector took
 
 
+@pytest.mark.usefixtures("blames_bodies")
 async def test_a_body_in_a_thread_or_process_never_holds_the_loop() -> None:
     """``def`` bodies may be as busy as they like."""
     flow = Workflow("busy")
@@ -361,6 +365,7 @@ async def test_a_body_in_a_thread_or_process_never_holds_the_loop() -> None:
     assert {event.data["executor"] for event in of_type(events, "task.started")} == {"thread", "process"}
 
 
+@pytest.mark.usefixtures("blames_bodies")
 async def test_the_last_step_of_a_body_counts_too(motion: SlowMotion) -> None:
     """The one that raises, as the one that returns; the warning stands before the end."""
     flow = Workflow("busy")

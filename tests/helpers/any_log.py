@@ -99,7 +99,16 @@ class AnyLog:
 
     def _says(self) -> list[Callable[[], None]]:
         often = [self._began, self._ended, self._spent, self._spent, self._asked, self._answered]
-        return [*often, self._mapped, self._retried, self._told, self._changed, self._recovered, self._child]
+        return [
+            *often,
+            self._mapped,
+            self._retried,
+            self._told,
+            self._changed,
+            self._recovered,
+            self._child,
+            self._upgraded,
+        ]
 
     def _began(self) -> None:
         task = self._task()
@@ -164,6 +173,23 @@ class AnyLog:
             data["crashed"] = True
         self._say("run.resumed", data)
         self._running = []
+
+    def _upgraded(self) -> None:
+        """Only tasks that nothing was said of leave."""
+        said = {event.get("task") for event in self._events}
+        gone = [id for id in self._bodies if id not in said and self._chance.random() < 0.5]
+        new = [id for id in NAMES if id not in self._bodies and self._chance.random() < 0.3]
+        self._bodies = [id for id in self._bodies if id not in gone] + new or ["a"]
+        data: dict[str, Any] = {"from": "f", "to": "g", "version": self._odd_text(), "downtime_ms": self._ms()}
+        data |= {"total_tasks": len(self._bodies), "maps": self._chance.choice([0, 2])}
+        if gone:
+            data["removed"] = gone
+        if self._chance.random() < 0.8:
+            changed = [*new, *self._chance.sample(self._bodies, 1)]
+            data["tasks"] = [{"id": id, "kind": "task", "depends_on": self._bodies[:1]} for id in changed]
+        else:
+            data["tasks_ref"] = "runs/r"
+        self._say("run.upgraded", data)
 
     def _asked(self) -> None:
         if not self._running:

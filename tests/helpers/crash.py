@@ -81,7 +81,7 @@ def check_laws(events: Sequence[Event]) -> RunState:
                 completed.add(event.task_id)
     assert indexes == list(range(len(indexes)))
     state = replay(events[0].run_id, events)
-    check_totals(state, events[-1], maps_of(events[0]))
+    check_totals(state, events[-1], maps_of(events[(state.upgraded or 1) - 1]))
     check_order(events)
     check_spending(events, state)
     for event in events:
@@ -106,8 +106,9 @@ def check_ends(events: Sequence[Event]) -> None:
 
 
 def maps_of(started: Event) -> set[str]:
-    """The names of the mapped tasks, as ``run.started`` has them, or what is stored beside it."""
-    tasks = started.data.get("tasks") or orjson.loads(started.blob or b"{}").get("tasks", ())
+    """The names of the mapped tasks, as ``run.started`` has them, or what is stored beside it; or ``run.upgraded``."""
+    beside = orjson.loads(started.blob or b"{}")
+    tasks = beside["graph"] if "graph" in beside else started.data.get("tasks") or beside.get("tasks", ())
     return {task["id"] for task in tasks if task["kind"] == "map"}
 
 

@@ -19,7 +19,7 @@ def room_of(seen: Run | Context) -> Room:
 def parked_at(engine: Engine, limit: str) -> int:
     """How many claims on a named limit are kept: that none is kept twice shows in memory only."""
     host: Any = engine.tenant("").enter()
-    return len(host._named[limit]._parked)
+    return len(host._named._slots_of(host._named._limits[limit])._parked)
 
 
 def kill(engine: Engine) -> None:

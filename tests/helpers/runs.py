@@ -35,11 +35,14 @@ async def result(run: Run) -> dict[str, Any]:
 
 
 async def open_run(engine: Engine, run_id: str) -> Run:
-    """The run of this id, as soon as it goes on in this engine: a child run, or one that is recovered."""
+    """The run of this id, as soon as it goes on in this engine: a child run, or one that is recovered.
+
+    Right after a restart a child run waits until its parent asks for it: till then it is in the log, and not open.
+    """
     started = engine.wait_for(run_id)
     with suppress(UnknownRun):
         run = await engine.get(run_id)
-        if not run.feed.closed:
+        if run_id in {running.id for running in engine.running()}:
             started.cancel()
             return run
     await asyncio.wait_for(started, PATIENCE)

@@ -117,7 +117,8 @@ class NodeClient:
     async def until(self, **wanted: Any) -> list[dict[str, Any]]:
         """What it shows up to and including the next that has all of this."""
         shown: list[dict[str, Any]] = []
-        while (one := await self.next()) is not None:
+        until = asyncio.get_running_loop().time() + PATIENCE_SECONDS  # heartbeats are shown, too
+        while (one := await self.next()) is not None and asyncio.get_running_loop().time() < until:
             shown.append(one)
             if wanted.items() <= one.items():
                 return shown

@@ -21,7 +21,8 @@ function step(state, text) {
   Object.values(state.children ?? {}).forEach(freeze);
   evolve(state, event);
   for (const id in before) {
-    const isMeant = id === event.task_id || id === event.task || event.type === "run.resumed";
+    const isOfMany = event.type === "run.resumed" || event.type === "run.upgraded";
+    const isMeant = id === event.task_id || id === event.task || isOfMany;
     if (state.tasks[id] !== before[id] && !isMeant) throw new Error(`${event.type} replaced ${id}`);
   }
   return stringify(canonical(state));

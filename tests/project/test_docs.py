@@ -11,6 +11,7 @@ import pytest
 from reactor_web.dialects import known
 from tests.helpers.command import run_code
 from tests.helpers.paths import ROOT
+from tests.helpers.redis import redis_server
 
 DOCUMENTS = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
@@ -24,10 +25,18 @@ SNIPPETS = [
 ]
 
 
+REDIS = "redis://127.0.0.1:6379/0"
+"""The Redis of a reader. Here it is one of the test."""
+
+
 @pytest.mark.parametrize(("code", "printed"), SNIPPETS)
-def test_a_snippet_runs_and_prints_what_stands_below_it(code: str, printed: str | None) -> None:
+def test_a_snippet_runs_and_prints_what_stands_below_it(code: str, printed: str | None, tmp_path: Path) -> None:
     """Each in a process of its own, as a reader would paste it."""
-    done = run_code(code)
+    if REDIS in code:
+        with redis_server(tmp_path) as server:
+            done = run_code(code.replace(REDIS, server.tcp_url()))
+    else:
+        done = run_code(code)
     assert done.returncode == 0, done.stderr
     if printed is not None:
         assert done.stdout == printed

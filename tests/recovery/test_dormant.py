@@ -12,7 +12,7 @@ import pytest
 from reactor import Context, Engine, Event, Run, Workflow
 from reactor.errors import RunNotHere
 from reactor.testing import read_all
-from tests.helpers.crash import RUN_ID, check_laws
+from tests.helpers.crash import RUN_ID, check_laws, read_with_blobs
 from tests.helpers.runs import PATIENCE, wait_until
 from tests.helpers.server import Server, serving
 
@@ -20,15 +20,15 @@ CHILD_ID, GRANDCHILD_ID = f"{RUN_ID}.delegate.1", f"{RUN_ID}.delegate.1.pass_on.
 IDS = pytest.mark.parametrize("run_id", [CHILD_ID, GRANDCHILD_ID], ids=["child", "grandchild"])
 
 
-def family(*, is_changed: bool = False) -> list[Workflow]:
-    """Three runs, one below the other; the lowest asks. ``is_changed``: its graph is not the one it was."""
+def family(*, is_changed: bool = False, is_later: bool = False) -> list[Workflow]:
+    """Three runs, one below the other; the lowest asks: beside one more task if ``is_later``, after it if changed."""
     lowest, child, flow = Workflow("lowest"), Workflow("child"), Workflow("family")
 
-    @lowest.task
+    @lowest.task(after=["new"] if is_changed else [])
     async def ask(ctx: Context) -> int:
         return await ctx.receive("how many?", schema={"type": "integer"}, key="q")
 
-    if is_changed:
+    if is_changed or is_later:
         lowest.task(lambda: 1, name="new")
 
     @child.task
@@ -157,6 +157,21 @@ async def test_a_child_that_turns_out_not_to_go_on_is_told_of(store: str) -> Non
         await (await server.engine.get(RUN_ID)).resume()
         frame = await stream.until("stream.closing")
         assert json.loads(frame.data)["data"]["reason"] == "not_recovered"
+
+
+async def test_a_follower_sees_that_it_goes_on_in_a_later_graph(store: str) -> None:
+    """In process, in the feed that was there before its parent asked; each event once."""
+    async with Engine(store, workflows=family(is_later=True)) as engine:
+        run = await engine.get(GRANDCHILD_ID)
+        seen: list[Event] = []
+        following, awaiting = asyncio.ensure_future(follow(run, seen)), asyncio.ensure_future(_outputs(run))
+        await wait_until(lambda: len(seen) == run.feed.last_seq)
+        await answer(engine)
+        await asyncio.wait_for(following, PATIENCE)
+        assert [event.json for event in seen] == [event.json for event in await read_all(engine.log, GRANDCHILD_ID)]
+        check_laws(await read_with_blobs(engine.log, GRANDCHILD_ID))
+        assert [event.type for event in seen].count("run.upgraded") == 1
+        assert await asyncio.wait_for(awaiting, PATIENCE) == {"ask": 7, "new": 1}
 
 
 async def test_the_end_of_the_engine_ends_the_wait(store: str) -> None:

@@ -66,7 +66,8 @@ async def test_a_graph_that_was_only_started_is_left_after_a_restart(url: str) -
         await leave_open(engine, "made", "registered")
     async with Engine(url, workflows=[asking("registered")], grace=0) as engine:
         assert engine.not_recovered == {
-            "made": "the graph of workflow 'made' has changed since it was started",
+            "made": "the graph of workflow 'made' has changed since it was started: "
+            "its task 'other' has begun, and is not in the graph any more",
             "unnamed": "its workflow 'unnamed' is not registered here",
         }
         assert await answered(engine, "registered") == {"give": "registered"}

@@ -93,7 +93,14 @@ async def test_only_an_ended_run_of_the_same_workflow_is_retried(tmp_path: Path)
         with pytest.raises(RunOpen, match="only a run that has ended"):
             await engine.retry("open")
         await open_.cancel()
-    async with Engine(url, workflows=[make("2")]) as engine:
-        with pytest.raises(WorkflowChanged, match="version '1', here is '2'"):
-            await engine.retry("done")
-        assert len(await engine.list()) == 2
+    other = Workflow("retried", "2")
+
+    @other.task
+    async def items(count: str, more: int) -> list[str]:
+        return [count] * more
+
+    for workflows, why in (([], "is not registered here"), ([other], "the input 'more' of task 'items' is missing")):
+        async with Engine(url, workflows=workflows) as engine:
+            with pytest.raises(WorkflowChanged, match=why):
+                await engine.retry("done")
+            assert len(await engine.list()) == 2

@@ -32,10 +32,10 @@ KINDS = pytest.mark.parametrize("kind", ["memory", "sqlite"])
 
 
 def chain(ran: list[str], *, version: str = "1", extra: bool = False) -> Workflow:
-    """a -> b; ``extra`` adds a task, which is another graph under the same name."""
+    """a -> b; ``extra`` puts a task before a, which no run in which a has begun can go on with."""
     flow = Workflow("chain", version=version)
 
-    @flow.task
+    @flow.task(after=["c"] if extra else [])
     async def a() -> int:
         ran.append("a")
         return 1
@@ -69,10 +69,14 @@ async def after_restart(log: EventLog, flow: Workflow) -> list[Event]:
 
 # --- 21: which runs are recovered ---------------------------------------------------------------------------------
 
+IN_THE_WAY = "its task 'a' has begun, and depends on c now, where it was nothing"
 STRANGERS = {
     "unknown": ([], "its workflow 'chain' is not registered here"),
-    "version": ([chain([], version="2")], "it was started with version '1', here is '2'"),
-    "graph": ([chain([], extra=True)], "the graph of workflow 'chain' has changed since it was started"),
+    "version": ([chain([], version="2", extra=True)], f"it was started with version '1', here is '2': {IN_THE_WAY}"),
+    "graph": (
+        [chain([], extra=True)],
+        f"the graph of workflow 'chain' has changed since it was started: {IN_THE_WAY}",
+    ),
 }
 
 

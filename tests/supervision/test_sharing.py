@@ -9,9 +9,9 @@ import pytest
 
 from reactor import Context, Engine, LogLost, RunExists, RunNotHere, Workflow
 from reactor.logs.memory import MemoryLog
-from reactor.supervision.slots import LocalSlots
-from reactor.testing import LEASE_LAWS, SLOT_LAWS
-from reactor.testing.sharing_laws import MOST, LeaseLaw, SlotLaw
+from reactor.supervision.slots import LocalSlots, Rate
+from reactor.testing import LEASE_LAWS, SLOT_LAWS, START_LAWS
+from reactor.testing.sharing_laws import MOST, RATE, LeaseLaw, SlotLaw, StartLaw
 from tests.helpers.log_lines import log_lines
 from tests.helpers.runs import wait_for_event
 
@@ -21,6 +21,14 @@ async def test_the_slots_of_one_process_keep_the_law(law: SlotLaw) -> None:
     """Both ends are the same slots."""
     slots = LocalSlots(MOST)
     await law(slots, slots)
+
+
+@pytest.mark.parametrize("law", START_LAWS, ids=lambda law: law.__name__)
+async def test_the_rates_of_one_process_keep_the_law(law: StartLaw) -> None:
+    """Both ends are the same rate."""
+    loop = asyncio.get_running_loop()
+    rate = Rate(RATE.amount, RATE.per, clock=loop.time, call_later=loop.call_later)
+    await law(rate, rate)
 
 
 class Leases:

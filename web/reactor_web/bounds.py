@@ -37,7 +37,7 @@ MAX_SHARED_CHANNELS: Final = 64
 KEPT_STATE_EVENTS: Final = 1_000
 KEPT_STATE_BYTES: Final = 16 * MIB
 """Every so many events a copy of what a dialect remembers of a run is kept, for clients that come back."""
-LARGEST_KEPT_STATE: Final = 512 * KIB
+LARGEST_KEPT_STATE: Final = 256 * KIB
 """Above it no more copies of a run are kept: making one, and reading one, holds the loop for 30 ms a megabyte."""
 MAX_SAID: Final = 1_000
 """Of an application that names its own agents, tasks, calls or texts in the words of a dialect: how many the dialect
@@ -131,7 +131,6 @@ SOCKET_COMMANDS: Final = 16
 """Commands of one connection that are carried out at the same time; one more is answered with 429."""
 
 # Keys: what a key file may hold.
-KEYS: Final = 10_000
 KEY_FILE_BYTES: Final = 16 * MIB
 KEY_NAME_CHARS: Final = 100
 """Of the name of a key, and of the tenant it is for."""
@@ -145,6 +144,3 @@ KEY_LOCK_SECONDS: Final = 10.0
 # Who may ask, and how much.
 CAP_ENTRIES: Final = 100_000
 """Pairs of a cap and who it is about that are counted in memory."""
-MAX_TICKETS: Final = 100_000
-MAX_TICKETS_OF_ONE: Final = 20_000
-"""Of one principal."""

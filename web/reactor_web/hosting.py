@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterable
 from aiohttp import web
 
 from reactor.engine import Engine
+from reactor.ports.access import SharesAccess
 from reactor_web.guard.access import GUARD
 from reactor_web.guard.guard import Guard
 from reactor_web.guard.hosts import LOOPBACK, check_hosts
@@ -52,17 +53,25 @@ def protect(app: web.Application, guard: Guard, *, allowed_hosts: Iterable[str] 
 def run_engine(app: web.Application, engine: Engine) -> None:
     """Enters the engine when the application starts, and drains it when it stops.
 
-    Whoever has entered it before also leaves it.
+    Whoever has entered it before also leaves it. A guard shares what the log of the engine shares.
     """
 
     async def run(_: web.Application) -> AsyncIterator[None]:
         if engine.is_accepting:
+            await _share(app, engine)
             yield
             return
         async with engine:
+            await _share(app, engine)
             yield
 
     app.cleanup_ctx.append(run)
+
+
+async def _share(app: web.Application, engine: Engine) -> None:
+    guard = app.get(GUARD)
+    if guard is not None and isinstance(engine.log, SharesAccess):
+        await guard.share(engine.log.access)
 
 
 async def _close_streams(app: web.Application) -> None:

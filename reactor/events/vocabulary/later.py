@@ -6,7 +6,7 @@ from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
-from reactor.events.vocabulary.run import ErrorData, TaskData
+from reactor.events.vocabulary.run import ErrorData
 from reactor.events.vocabulary.tables import reserved
 
 
@@ -30,16 +30,3 @@ class TaskSleeping(TypedDict):
     k: int
     """Which sleep of the body it is."""
     until: str
-
-
-_From = TypedDict("_From", {"from": str})
-
-
-@reserved("run.upgraded")
-class RunUpgraded(_From):
-    """An open run goes on in a later graph of its workflow. ``from`` and ``to`` are fingerprints."""
-
-    to: str
-    tasks: list[TaskData]
-    """The tasks that were added."""
-    removed: list[str]

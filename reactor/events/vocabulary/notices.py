@@ -39,7 +39,10 @@ class StreamGap(_From):
     reason: Literal["trimmed", "ahead", "deleted", "forgotten", "rewound"]
     """``trimmed``: the log no longer has them. ``ahead``: the cursor was beyond the last event.
     ``deleted``: of all runs, this run was deleted. ``forgotten``: of all runs, nobody knows any more which runs were
-    deleted between these positions. ``rewound`` is not written yet."""
+    deleted between these positions. ``rewound``: a
+    log that several processes share has lost what was at the cursor, and others have its place: all events follow."""
+    epoch: NotRequired[str]
+    """Of ``rewound`` in one run: whoever sends it behind its cursors, as ``12~epoch``, is not told again."""
 
 
 @notice("stream.end")

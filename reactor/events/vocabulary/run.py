@@ -41,6 +41,8 @@ class TaskData(TypedDict):
     """The names of its upstreams."""
     place: NotRequired[int]
     """Its place in the order of the graph, from 0. Since 0.2."""
+    over: NotRequired[str]
+    """The upstream whose list it is mapped over, where it has several. Since 0.2."""
     when: NotRequired[Literal[True]]
     """It has a condition. Since 0.2."""
     group: NotRequired[GroupData]
@@ -80,7 +82,7 @@ class RunStarted(TypedDict):
     workflow: str
     version: str
     fingerprint: str
-    """A hash of the graph. A run goes on after a restart only with the graph it began with."""
+    """A hash of the graph. A run goes on after a restart in this graph, or, with ``run.upgraded``, in a later one."""
     total_tasks: int
     """How many tasks run a body, without the children of mapped tasks."""
     maps: NotRequired[int]
@@ -158,6 +160,35 @@ class RunCancelling(TypedDict):
     """If the run will fail and not be cancelled: a timeout, a budget, a crash loop."""
     because: NotRequired[str | None]
     """The task that exceeded the budget, or that may have killed its process again and again."""
+
+
+_From = TypedDict("_From", {"from": str})
+
+
+@event("run.upgraded")
+class RunUpgraded(_From):
+    """An open run goes on in a later graph of its workflow. ``from`` and ``to`` are fingerprints. Since 0.2."""
+
+    to: str
+    version: str
+    """Of the workflow that has this graph. It may be new where the graph is not; then ``from`` is ``to``."""
+    total_tasks: int
+    """How many tasks of this graph run a body, without the children of mapped tasks."""
+    maps: int
+    """How many are mapped."""
+    tasks: NotRequired[list[TaskData]]
+    """The tasks that were added, and those that are now described in another way; they may only have another place.
+    The graph is what it was without these and ``removed``, and with these, by their places."""
+    tasks_ref: NotRequired[str]
+    """In place of more than 32 KiB of them: ``GET /runs/{id}`` has the graph."""
+    removed: NotRequired[list[str]]
+    """The tasks that are gone, if any. They had not begun."""
+    removed_ref: NotRequired[str]
+    """In place of more than 32 KiB of them."""
+    downtime_ms: float
+    """The time since the event before."""
+    graph_ref: str
+    """All tasks of the graph are stored beside the event; ``GET /runs/{id}`` has them."""
 
 
 class Totals(TypedDict):

@@ -10,6 +10,7 @@ EventType = Literal[
     "run.paused",
     "run.resumed",
     "run.cancelling",
+    "run.upgraded",
     "run.completed",
     "run.failed",
     "run.cancelled",
@@ -46,7 +47,6 @@ NoticeType = Literal["run.state", "stream.gap", "stream.end", "stream.closing"]
 ReservedType = Literal[
     "task.step",
     "task.sleeping",
-    "run.upgraded",
 ]
 """Types that a later version writes."""
 

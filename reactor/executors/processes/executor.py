@@ -38,6 +38,8 @@ class ProcessExecutor:
         self._idle: list[SpawnedWorker] = []
         self._waiting: deque[ProcessJob] = deque()
         """Bodies without a worker, oldest first; for each of them a worker is starting."""
+        self._ends: float | None = None
+        """When workers end by themselves; None: never."""
         self._is_closed = False
         main = main_place()
         if main is not None:  # in an output, a worker names a class of ``__main__`` by this module
@@ -68,6 +70,12 @@ class ProcessExecutor:
         else:
             self._place(job)
         return job
+
+    def keep_until(self, ends: float) -> None:
+        """Workers end at that time by ``boot_time``, with what their bodies have started, unless it is put off."""
+        self._ends = ends
+        for worker in self._workers:
+            worker.send(("until", 0, ends))
 
     async def close(self) -> None:
         """Ends idle workers; interrupts busy ones, and kills them a second later. Returns when no process is left."""
@@ -107,7 +115,10 @@ class ProcessExecutor:
 
     def on_free(self, worker: SpawnedWorker) -> None:
         """A worker has started, or its body has ended: it can take the next one."""
-        self._starting.discard(worker)
+        if worker in self._starting:
+            self._starting.discard(worker)
+            if self._ends is not None:
+                worker.send(("until", 0, self._ends))
         if self._waiting and not self._is_closed:
             worker.take(self._waiting.popleft())
         elif self._is_closed or len(self._idle) >= self._kept:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 import pickle
+import select
+import signal
 import socket
 import threading
 import time
@@ -19,6 +21,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final, NoReturn, TypeVar
 
 from reactor.bounds import PROGRESS_PER_SECOND
+from reactor.clock import boot_time
 from reactor.errors import ContextClosed
 from reactor.executors.processes.exceptions import text_of, unpack_error
 from reactor.executors.processes.messages import HEAD, PipeMessage, pack_message
@@ -26,6 +29,9 @@ from reactor.ports.speech import Ask, Method
 from reactor.waiting import NEXT_TURN, READY, turn_of
 
 A = TypeVar("A")
+
+LOOK_SECONDS: Final = 0.5
+"""A wait is no longer than that: it stands still while the machine sleeps, and ``boot_time`` does not."""
 
 _ENDED: Final = "its attempt has ended, what it says now is not recorded"
 
@@ -38,6 +44,8 @@ class Pipe:
         self._outgoing: SimpleQueue[bytes | None] = SimpleQueue()
         self._progress: deque[PipeMessage] = deque(maxlen=1)
         self._is_nudged = False
+        self.ends: float | None = None
+        """When this process ends, by ``boot_time``, where it hears nothing of its engine, which may stand still."""
         threading.Thread(target=self._write, name="reactor-pipe", daemon=True).start()
 
     def send(self, message: PipeMessage) -> None:
@@ -68,11 +76,21 @@ class Pipe:
         data = bytearray(size)
         rest = memoryview(data)
         while rest:
+            if self.ends is not None:
+                self._wait_until(self.ends)
             got = self._end.recv_into(rest)
             if not got:
                 raise EOFError
             rest = rest[got:]
         return data
+
+    def _wait_until(self, ends: float) -> None:
+        """Returns when there is something to read. Else this process ends in time, with what its body has started."""
+        ready = select.poll()
+        ready.register(self._end, select.POLLIN)
+        while not ready.poll(1000 * min(max(ends - boot_time(), 0.0), LOOK_SECONDS)):
+            if boot_time() >= ends:
+                os.killpg(os.getpgrp(), signal.SIGKILL)  # the group is its own
 
     def _write(self) -> None:
         try:

@@ -1,8 +1,8 @@
 """A process that runs bodies, one at a time, for the engine at the other end of its pipe.
 
 The main thread runs the bodies, because only the main thread can be interrupted. Another thread reads the pipe; where
-the pipe ends, this process ends at once. The engine sends ``body``, ``cancel``, ``answer``; the worker sends ``ready``,
-``begun``, ``say``, ``ask``, ``progress``, ``done``.
+the pipe ends, this process ends at once. The engine sends ``body``, ``cancel``, ``answer``, ``until``; the worker sends
+``ready``, ``begun``, ``say``, ``ask``, ``progress``, ``done``.
 """
 
 from __future__ import annotations
@@ -144,7 +144,9 @@ class Worker:
 
     def _on_message(self, message: PipeMessage) -> None:
         kind, body_id, *rest = message
-        if kind == "body":
+        if kind == "until":
+            self._pipe.ends = rest[0]
+        elif kind == "body":
             self._body = Body(self._pipe, rest[0])
             self._bodies.put(self._body)
         elif self._body is None or self._body.body_id != body_id:

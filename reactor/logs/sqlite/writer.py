@@ -17,7 +17,7 @@ from typing import NamedTuple
 from reactor.errors import LogUnavailable
 from reactor.events.event import Event, Window
 from reactor.events.state import RUN_ENDED, RUN_STATUS, run_status
-from reactor.logs.records import INDEXED, parent_of, settled_child
+from reactor.logs.records import INDEXED, later_version, parent_of, settled_child
 from reactor.logs.sqlite import beside
 from reactor.logs.sqlite.connection import ConnectionThread, with_hint
 from reactor.logs.sqlite.place import Place
@@ -211,6 +211,8 @@ def _update_run(connection: sqlite3.Connection, run: int, event: Event, tenant: 
         connection.execute(
             "UPDATE runs SET settled = 1 WHERE tenant = ? AND run_id = ? AND parent = ?", (tenant, child, event.run_id)
         )
+    if (version := later_version(event)) is not None:
+        connection.execute("UPDATE runs SET version = ? WHERE id = ?", (version, run))
     status = run_status(event)
     if status is None:
         return

@@ -358,6 +358,57 @@ async def idle_session(_: Path) -> list[Event]:
         return await events_of(await engine.session("s2", idle=0.01))
 
 
+async def upgraded(folder: Path) -> list[Event]:
+    """A later release after a restart: a task is gone that had not begun, two are new, one has another place."""
+
+    def release(version: str) -> Workflow:
+        flow = Workflow("release", version)
+
+        @flow.task
+        async def items() -> list[int]:
+            return [1, 2]
+
+        @flow.task(map="items")
+        async def check(items: int) -> int:
+            return items
+
+        @flow.task
+        async def ask(check: list[int], ctx: Context) -> bool:
+            return await ctx.receive("publish?", schema=bool, key="publish")
+
+        @flow.task
+        async def publish(ask: bool) -> str:
+            return f"published by {version}"
+
+        if version == "1":
+
+            @flow.task
+            async def tidy(publish: str) -> None: ...
+
+        else:
+
+            @flow.task(meta={"title": "Tell"})
+            async def tell(publish: str) -> str:
+                return publish
+
+            @flow.task(map="items", after=[ask])
+            async def index(items: int) -> int:
+                return items
+
+        return flow
+
+    url = f"sqlite:///{folder}/runs.db"
+    async with Engine(url, workflows=[release("1")], grace=0.0) as engine:
+        async for event in await engine.start("release", run_id="release"):
+            if event.type == "task.waiting":
+                break
+    async with Engine(url, workflows=[release("2")]) as engine:
+        run = await engine.get("release")
+        await run.send("ask", True, key="publish", by="golden")
+        await run
+        return await events_of(run)
+
+
 Record = Callable[[Path], Awaitable[list[Event]]]
 
 FIRST: tuple[Record, ...] = (
@@ -373,7 +424,7 @@ RUNS: dict[str, Record] = {
     **{record.__name__: record for record in FIRST},
     # 0.2 writes more keys: progress, place, group and others
     **{f"{record.__name__}_2": record for record in (*FIRST, every_type, with_children, questions)},
-    **{f"{record.__name__}_2": record for record in (session, emitted_beside, idle_session)},
+    **{f"{record.__name__}_2": record for record in (session, emitted_beside, idle_session, upgraded)},
 }
 """Name -> how it was recorded, by the version of its time."""
 

@@ -24,7 +24,7 @@ ENGINE = (
     "await Engine(workflows=[flow]).start(flow)",
     "engine = Engine()\nasync with engine: ...\nawait engine.start(flow)",
     "engine = Engine()\nasync with engine: ...\nasync with engine: ...",
-    "Engine('redis://localhost')",
+    "Engine('redis+cluster://localhost')",
     "Engine('postgres://localhost/runs')",
     "Engine('runs.db')",
     "Engine('sqlite://runs.db')",

@@ -198,9 +198,9 @@ async def test_a_page_outlives_a_stop_of_the_server_as_a_lost_connection(desk: S
 @pytest.mark.slow
 async def test_a_page_goes_on_after_a_kill_of_the_server(tmp_path: Path) -> None:
     """``kill -9`` in the middle of a workflow: the page comes back to the new process, and sees the workflow end."""
-    seeds = Seeds(tmp_path / "seeds.db")
-    await seeds.start()
+    seeds = Seeds(f"sqlite:///{tmp_path / 'seeds.db'}")
     try:
+        await seeds.start()
         async with aiohttp.ClientSession() as session:
 
             async def post(path: str, body: Any) -> None:
@@ -218,7 +218,7 @@ async def test_a_page_goes_on_after_a_kill_of_the_server(tmp_path: Path) -> None
                 await post("/api/v1/runs/wf-1/resume", {})
                 shown = await page.until(is_over)
     finally:
-        seeds.kill()
+        seeds.close()
     assert shown["workflow"]["status"] == "completed"
     assert shown["workflow"]["totalCost"] >= 0.12
     assert {agent["status"] for agent in shown["agents"].values()} == {"completed"}

@@ -182,7 +182,7 @@ def test_an_error_of_the_engine_may_have_a_code() -> None:
         "run_id": "r", "code": "too-many-waiting", "error": "TooManyWaiting",
     }  # fmt: skip
     for kind in STATUS:
-        if kind.__name__ not in ("TooManyWaiting", "TooManyTickets", "LogUnavailable") and issubclass(
+        if kind.__name__ not in ("TooManyWaiting", "TooManyTickets", "LogUnavailable", "Unanswered") and issubclass(
             kind, ReactorError
         ):
             known = document_of(kind.__new__(kind, "x"))

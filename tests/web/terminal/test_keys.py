@@ -257,7 +257,9 @@ def test_a_key_that_is_not_there_is_named(path: Path) -> None:
 
 def test_a_key_file_must_be_named_and_be_there(path: Path) -> None:
     for words in (("ls",), ("revoke", "x"), ("add", "ci", "--scopes", "read")):
-        assert refusal(*words) == "name the key file with --keys FILE, or with REACTOR_KEYS"
+        assert refusal(*words) == (
+            "name the key file with --keys FILE, or with REACTOR_KEYS; of a cluster, the URL of its Redis"
+        )
     for words in (("ls",), ("revoke", "x")):
         assert refusal(*words, "--keys", path) == f"there is no key file {path}; `reactor keys add` makes one"
 

@@ -48,6 +48,7 @@ OF_THE_ENGINE: Final[dict[str, type[ReactorError]]] = {
         errors.TooManyTickets,
         errors.LogUnavailable,
         errors.LogLost,
+        errors.Unanswered,
     )
 }
 """The errors that the ``error`` of a problem document may name."""

@@ -134,20 +134,24 @@ class _Cursor:
         self.failures = 0
         self.has_connected = False
         """Whether there was an answer, of any kind."""
+        self._epoch = ""
+        """Of the numbers of the run, where its log has lost some."""
         self._seen = _place_of(str(after)) or (0, math.inf)
 
     def headers(self) -> dict[str, str]:
         headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
-        return {**headers, "Last-Event-ID": self.last_id} if self.last_id else headers
+        after = f"{self.last_id}~{self._epoch}" if self._epoch and _place_of(self.last_id) else self.last_id
+        return {**headers, "Last-Event-ID": after} if after else headers
 
     def admits(self, frame: Frame) -> bool:
         """Moves to the frame; False if it was seen before. Raises _Lost where one is missing before it.
 
         Ids are ``<seq>``, or ``<seq>.<k>`` for a part before it.
         """
-        if frame.event == "stream.gap" and _envelope_data(frame).get("reason") in ANEW:
-            # the run has fewer events than we saw: all of its events follow
+        if frame.event == "stream.gap" and (gap := _envelope_data(frame)).get("reason") in ANEW:
+            # the run has fewer events than we saw, or others: all of its events follow
             self.last_id, self._seen = "", (0, math.inf)
+            self._epoch = str(gap.get("epoch") or self._epoch)
         if not frame.id:
             return True
         position = _place_of(frame.id)

@@ -25,6 +25,8 @@ class LoopThread:
         self._thread = threading.Thread(target=self._run, name="reactor client", daemon=True)
         self._lock = threading.RLock()  # a collection may call ``stop`` or ``forget`` inside of either
         self._is_stopped = False
+        self._iterated: set[AsyncIterator[Any]] = set()
+        """Those that somebody is in the middle of. Loop thread only."""
         self._failure: BaseException | None = None
         """What the last thing that it carried out has raised."""
         self._thread.start()
@@ -59,6 +61,7 @@ class LoopThread:
         async def following() -> T | object:
             if not held:
                 held.append(begin())
+                self._iterated.add(held[0])
             return await anext(held[0], _END)
 
         try:
@@ -66,7 +69,7 @@ class LoopThread:
                 yield cast("T", item)
         finally:
             if held:
-                self.forget(_closed(held[0]))
+                self.forget(self._close(held[0]))
 
     def forget(self, work: Coroutine[Any, Any, None]) -> None:
         """Carries something out on the loop, and waits for nothing: a generator may be collected on any thread."""
@@ -77,6 +80,14 @@ class LoopThread:
             self._submit(work)
         except ClientClosed:
             work.close()
+
+    async def _close(self, iterator: AsyncIterator[Any]) -> None:
+        self._iterated.discard(iterator)
+        if isinstance(iterator, AsyncGenerator):
+            try:
+                await cast("AsyncGenerator[Any, None]", iterator).aclose()
+            except RuntimeError:
+                pass  # a cancelled step is still running in it, and closes it
 
     def call(self, function: Callable[[], T]) -> T:
         """Calls a function on the loop, from any thread."""
@@ -118,6 +129,8 @@ class LoopThread:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            for iterator in list(self._iterated):  # before those inside of it, which a shutdown closes at the same time
+                await self._close(iterator)
             await self._loop.shutdown_asyncgens()
             await self._loop.shutdown_default_executor()
             self._loop.stop()
@@ -125,11 +138,3 @@ class LoopThread:
 
 async def _awaited(begin: Callable[[], Awaitable[T]]) -> T:
     return await begin()
-
-
-async def _closed(iterator: AsyncIterator[Any]) -> None:
-    if isinstance(iterator, AsyncGenerator):
-        try:
-            await cast("AsyncGenerator[Any, None]", iterator).aclose()
-        except RuntimeError:
-            pass  # a cancelled step is still running in it, and closes it

@@ -25,7 +25,15 @@ from reactor.events.event import Event, Notice
 from reactor.events.one_line import one_line
 from reactor_web.bounds import MAX_SAID
 from reactor_web.dialects.base import Batch, DialectInfo, End, Opening
-from reactor_web.dialects.reading import RunFacts, error_text, layers, milliseconds_between, object_of, read_facts
+from reactor_web.dialects.reading import (
+    RunFacts,
+    error_text,
+    facts_after,
+    layers,
+    milliseconds_between,
+    object_of,
+    read_facts,
+)
 from reactor_web.sse.frames import HEARTBEAT, encode
 
 _CLOSING: Final = {
@@ -145,6 +153,9 @@ def _said(state: Watched, event: Event) -> Said | None:
         case "run.started":
             if not state.facts.run_id:
                 state.facts = read_facts(event)
+            return None
+        case "run.upgraded":
+            state.facts = facts_after(state.facts, event)
             return None
         case "task.started":
             return _begun(state, event)

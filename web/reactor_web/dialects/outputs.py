@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reactor.events.event import Event
-from reactor_web.dialects.reading import RunFacts, read_facts
+from reactor_web.dialects.reading import RunFacts, facts_after, read_facts
 
 
 def final_outputs(events: Sequence[Event], outputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -18,6 +18,9 @@ def final_outputs(events: Sequence[Event], outputs: Mapping[str, Any]) -> dict[s
     if "outputs_ref" not in end:
         return end.get("outputs") or {}
     facts = read_facts(events[0])
+    for event in events:
+        if event.type == "run.upgraded":
+            facts = facts_after(facts, event)
     values = {
         event.task_id or "": outputs.get(event.task_id or "", event.data.get("output"))
         for event in events

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, cast
 
@@ -83,6 +83,24 @@ def read_facts(started: Event | None) -> RunFacts:
         budget=data.get("budget"),
         tasks={entry["id"]: _task_facts(entry, place) for place, entry in enumerate(data.get("tasks") or [])},
     )
+
+
+def facts_after(facts: RunFacts, upgraded: Event) -> RunFacts:
+    """The facts of a run after ``run.upgraded``: tasks are gone, others are new, and all have their places.
+
+    Where the event only refers to the new ones, they are named when something is said of them.
+    """
+    data = upgraded.data
+    gone = set(data.get("removed", ()))
+    tasks = {id: task for id, task in facts.tasks.items() if id not in gone}
+    tasks |= {entry["id"]: _task_facts(entry, len(tasks)) for entry in data.get("tasks", ())}
+    in_order = dict(sorted(tasks.items(), key=lambda item: item[1].place))
+    return replace(facts, total_tasks=data["total_tasks"], tasks=in_order)
+
+
+def tasks_after(upgraded: Event) -> int:
+    """How many tasks the graph of a run has after ``run.upgraded``."""
+    return upgraded.data["total_tasks"] + upgraded.data["maps"]
 
 
 def _task_facts(entry: dict[str, Any], place: int) -> TaskFacts:

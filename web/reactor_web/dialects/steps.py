@@ -24,7 +24,16 @@ from reactor.events.event import Event, Notice
 from reactor.events.one_line import one_line
 from reactor.events.progress import WHOLE_TASK, child_units, fraction
 from reactor_web.dialects.base import DialectInfo, DialectOption, End, Opening
-from reactor_web.dialects.reading import RunFacts, TaskFacts, error_text, is_own, object_of, read_facts
+from reactor_web.dialects.reading import (
+    RunFacts,
+    TaskFacts,
+    error_text,
+    facts_after,
+    is_own,
+    object_of,
+    read_facts,
+    tasks_after,
+)
 from reactor_web.sse.frames import HEARTBEAT, encode
 
 
@@ -113,6 +122,9 @@ def _update(state: Shown, event: Event) -> dict[str, Any] | None:
             if not state.facts.run_id:
                 state.facts = read_facts(event)
                 state.steps = len(state.facts.tasks)
+            return None
+        case "run.upgraded":
+            state.facts, state.steps = facts_after(state.facts, event), tasks_after(event)
             return None
         case "task.started":
             attempt = f" (attempt {event.attempt})" if (event.attempt or 1) > 1 else ""

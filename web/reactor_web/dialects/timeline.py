@@ -22,7 +22,7 @@ from reactor.events.vocabulary import TERMINAL
 from reactor_web.dialects.base import Batch, DialectInfo, End, Opening
 from reactor_web.dialects.framing import encode
 from reactor_web.dialects.outputs import final_outputs
-from reactor_web.dialects.reading import error_text, is_own, object_of, read_facts
+from reactor_web.dialects.reading import RunFacts, error_text, facts_after, is_own, object_of, read_facts
 
 STATUSES: Final[Mapping[str, str]] = {
     "WORKFLOW_START": "IN_PROGRESS",
@@ -63,8 +63,7 @@ class Timeline:
     def begin(started: Event | None, mode: Opening) -> tuple[Seen, bytes]:
         """Nothing is shown before the first event."""
         facts = read_facts(started)
-        named = {task.id: _name(task.meta) for task in facts.tasks.values()}
-        return Seen(facts.workflow, facts.is_session, {id: name for id, name in named.items() if name}), b""
+        return Seen(facts.workflow, facts.is_session, _names(facts)), b""
 
     @staticmethod
     def step(state: Seen, event: Event) -> bytes:
@@ -73,6 +72,8 @@ class Timeline:
             if event.type in ENDS:
                 state.own_end = event.type
             return _frame(event, _own_entry(event, state))
+        if event.type == "run.upgraded":
+            state.agents = state.agents | _names(facts_after(RunFacts(), event))
         entry = _entry(event, state)
         return b"" if entry is None or _is_said(event, entry, state) else _frame(event, entry)
 
@@ -166,6 +167,11 @@ def _entry(event: Event, state: Seen) -> dict[str, Any] | None:
 def _agent(event: Event, state: Seen) -> str | None:
     """The name in the task's meta, else the id of the task; None for an event of the run."""
     return state.agents.get(event.task, event.task_id) if event.task else event.task_id
+
+
+def _names(facts: RunFacts) -> dict[str, str]:
+    named = {task.id: _name(task.meta) for task in facts.tasks.values()}
+    return {id: name for id, name in named.items() if name}
 
 
 def _name(meta: Mapping[str, Any]) -> str | None:

@@ -14,6 +14,7 @@ tokens/      JWTs of another service
 tickets      what opens one stream where no header can be sent
 redeeming    a ticket in the query of a stream
 admission    ``Admission``: one request that was let in, and the stream that it opens
+shared       what the processes of a cluster share of it: keys in the log, and whose streams end
 watch        ends streams whose credential has ended
 caps         how much somebody may ask for; what was taken of caps is given back
 counting     ``MemoryCaps``: counts what is capped

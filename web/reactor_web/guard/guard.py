@@ -21,7 +21,8 @@ from reactor.clock import SystemClock
 from reactor.engine import Engine
 from reactor.events.timing import unix_seconds
 from reactor.events.values import named
-from reactor.ports.access import CapCounter, KeyStore, TicketStore
+from reactor.logs.schemes import OpenedKeys, open_keys
+from reactor.ports.access import AccessStores, CapCounter, KeyStore, TicketStore
 from reactor.ports.clock import Clock
 from reactor.tenants.tenant import Tenant
 from reactor_web.guard.addresses import Proxies, is_forwarded
@@ -31,8 +32,9 @@ from reactor_web.guard.caps import Caps, Limited, Take, take_all
 from reactor_web.guard.counting import MemoryCaps
 from reactor_web.guard.hosts import is_loopback
 from reactor_web.guard.key_file import KeyFile
-from reactor_web.guard.keys import PRINCIPAL, Keys
+from reactor_web.guard.keys import PREFIX, PRINCIPAL, Keys
 from reactor_web.guard.principal import SCOPES, Authenticator, Principal, Unauthenticated
+from reactor_web.guard.shared import Shared
 from reactor_web.guard.tickets import MemoryTickets
 from reactor_web.guard.tokens import Jwts, JwtSettings
 from reactor_web.guard.watch import Authorize, Watch, copy_of
@@ -50,7 +52,7 @@ _HOW: Final = "give the server keys (--keys), or mount() a guard or authorize="
 class Guard:
     """Who may ask, and how much.
 
-    - ``keys``: the file that ``reactor keys`` writes, or a ``KeyStore``.
+    - ``keys``: the file that ``reactor keys`` writes, the URL of a log in Redis, or a ``KeyStore``.
     - ``jwt``: how tokens of another service are verified.
     - ``authorize``: ``authorize(request) -> Principal | None``, for the host's own sessions; may be async.
     - ``insecure``: without any of these, anybody who reaches the server may do everything. Otherwise only requests from
@@ -58,7 +60,10 @@ class Guard:
     - ``trusted_proxies``: networks (``10.0.0.0/8``) whose ``Forwarded`` and ``X-Forwarded-For`` are believed.
     - ``caps``: how much may be asked.
     - ``max_stream_age``: seconds after which a stream ends, and its client comes back; None: no limit.
-    - ``tickets``, ``counter``: where tickets are kept and caps are counted; None: in the memory of this process.
+    - ``tickets``, ``counter``: where tickets are kept and caps are counted; None: in the memory of this process, or in
+      the log of the engine where several processes share it.
+
+    Keys that are in such a log count without being named, from the moment when there is one.
 
     Raises TypeError and ValueError for an argument that cannot be.
     """
@@ -82,8 +87,9 @@ class Guard:
         if max_stream_age is not None and max_stream_age <= 0:
             raise ValueError(f"max_stream_age must be a number of seconds above 0, not {max_stream_age!r}")
         self.clock: Clock = SystemClock() if clock is None else clock
-        store = KeyFile(keys, self.clock) if isinstance(keys, str | Path) else keys
+        store = _store_of(keys, self.clock)
         self._store = store
+        self._has_connection = isinstance(keys, str) and not isinstance(store, KeyFile)
         self.keys = None if store is None else Keys(store, self.clock)
         self.jwts = None if jwt is None else Jwts(jwt, self.clock)
         self._authorize = authorize
@@ -92,11 +98,15 @@ class Guard:
         self.caps = Caps() if caps is None else caps
         self.counter: CapCounter = MemoryCaps(self.clock) if counter is None else counter
         self.tickets: TicketStore = MemoryTickets(self.clock) if tickets is None else tickets
+        self._takes_tickets, self._takes_counter = tickets is None, counter is None
+        """Whether those of a log that processes share are used."""
+        self._shared = Shared(self.clock)
         self._lives = 0
         """How many applications have started it, and not closed it yet."""
         self._starting = Counter[str]()
         """Runs that are being started, by tenant: they are not among the open ones yet."""
-        self._watch = Watch(self.clock, self.is_good, self.revoke, authorize, max_stream_age)
+        heard = self._shared.heard
+        self._watch = Watch(self.clock, self.is_good, self._end_all_of, heard, authorize, max_stream_age)
 
     @property
     def is_configured(self) -> bool:
@@ -113,6 +123,8 @@ class Guard:
         if self._lives == 0:
             if isinstance(self._store, KeyFile):
                 await asyncio.to_thread(self._store.load)
+            elif self._has_connection:
+                await cast("OpenedKeys", self._store).open()
             if self.jwts is not None:
                 await self.jwts.start()
             self._watch.start()
@@ -123,16 +135,40 @@ class Guard:
         if self._lives > 0:
             return
         await self._watch.close()
+        if self._has_connection:
+            await cast("OpenedKeys", self._store).close()
         if self.jwts is not None:
             await self.jwts.close()
+
+    async def share(self, stores: AccessStores) -> None:
+        """Takes what the log of an engine has, which is open by now: nodes that share it share all of it. What was
+        given to the guard stays. Raises LogUnavailable."""
+        if self._shared.stores is not None:
+            return  # the log of another engine: nobody would be counted, or revoked, in two places
+        self._shared.stores = stores
+        self._watch.mark, _ = await stores.revocations.revoked("")
+        if self._takes_tickets:
+            self.tickets = stores.tickets
+        if self._takes_counter:
+            self.counter = stores.caps
+        await self._look_for_keys()
+
+    async def _look_for_keys(self, token: str | None = None) -> None:
+        """Whether there are keys in the log by now."""
+        if self.keys is not None:
+            return
+        store = await self._shared.keys(at_once=token is not None and token.startswith(PREFIX))
+        if store is not None:
+            self.keys = Keys(store, self.clock)
 
     # --- who asks ---
 
     async def identify(self, request: web.Request) -> Principal:
         """Who asks. Raises Problem 401, and 403 where a server without authentication is asked from elsewhere."""
+        token = _bearer(request) if self.is_configured or self._shared.stores is not None else None
+        await self._look_for_keys(token)
         if not self.is_configured:
             return self._open_to(request)
-        token = _bearer(request)
         if token is not None:
             for kind in self._kinds():
                 if kind.claims(token):
@@ -252,16 +288,27 @@ class Guard:
 
     def revoke(self, principal_id: str) -> int:
         """Ends the open streams of a principal (``key:3fa9``, ``jwt:ann``) and forgets its tickets; returns how many
-        streams it had.
+        streams it had here. Where several processes share the log, its streams there end within five seconds.
 
         Whether its next request is answered depends on who issued the credential: a key is revoked in its store.
         """
+        in_background(self._shared.tell(principal_id), "streams in other processes were not ended")
+        return self._end_all_of(principal_id)
+
+    def _end_all_of(self, principal_id: str) -> int:
         in_background(self.tickets.forget(principal_id), "tickets were not forgotten")
         return self._watch.end_all_of(principal_id)
 
     def now(self) -> float:
         """Unix seconds."""
         return unix_seconds(self.clock.now().decode())
+
+
+def _store_of(keys: str | Path | KeyStore | None, clock: Clock) -> KeyStore | None:
+    """Raises ValueError for a URL that has no keys."""
+    if isinstance(keys, str) and "://" in keys:
+        return open_keys(keys)
+    return KeyFile(keys, clock) if isinstance(keys, str | Path) else keys
 
 
 def unauthenticated(detail: str, code: str) -> Problem:

@@ -15,12 +15,13 @@ from math import inf
 from pathlib import Path
 from typing import Final
 
+from reactor.bounds import KEYS
 from reactor.clock import SystemClock
 from reactor.errors import ReactorError
 from reactor.logger import get_logger
 from reactor.ports.access import KeyRecord
 from reactor.ports.clock import Clock
-from reactor_web.bounds import KEY_FILE_BYTES, KEY_FILE_SECONDS, KEY_LOCK_SECONDS, KEYS
+from reactor_web.bounds import KEY_FILE_BYTES, KEY_FILE_SECONDS, KEY_LOCK_SECONDS
 from reactor_web.guard.key_records import encode_records, parse_records
 
 logger = get_logger("reactor.web")

@@ -10,9 +10,10 @@ from typing import Annotated, Any, Final, Literal
 import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from reactor.bounds import KEYS
 from reactor.definition.names import did_you_mean
 from reactor.ports.access import KeyRecord
-from reactor_web.bounds import KEY_NAME_CHARS, KEY_PATTERNS, KEYS
+from reactor_web.bounds import KEY_NAME_CHARS, KEY_PATTERNS
 from reactor_web.guard.keys import KEY
 from reactor_web.guard.principal import SCOPES, Scope
 

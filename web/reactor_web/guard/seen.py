@@ -158,11 +158,19 @@ class Seen(Visible):
         root: str | None = None,
         before: str | None = None,
         limit: int = 100,
+        only_left: bool = False,
     ) -> RunPage:
-        """Runs that are seen, newest first. ``before``: of the page before."""
-        before = await self._place(before)
+        """Runs that are seen, newest first. ``before``: of the page before. ``only_left``: those that nobody here goes
+        on with."""
+        before, left = await self._place(before), self.not_recovered
+        if only_left and not left:
+            return RunPage([], None)
+
+        def sees(run_id: str, workflow: str) -> bool:
+            return self._sees(run_id, workflow) and (not only_left or run_id in left)
+
         return await read_page(
-            self.tenant, self._sees, before, limit, status=status, workflow=workflow, parent=parent, root=root
+            self.tenant, sees, before, limit, status=status, workflow=workflow, parent=parent, root=root
         )
 
     async def _place(self, cursor: str | None) -> str | None:

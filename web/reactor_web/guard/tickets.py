@@ -11,11 +11,11 @@ from hashlib import sha256
 from heapq import heappop, heappush
 from typing import Final
 
+from reactor.bounds import MAX_TICKETS, MAX_TICKETS_OF_ONE
 from reactor.errors import TooManyTickets
 from reactor.events.timing import unix_seconds
 from reactor.ports.access import TicketRecord
 from reactor.ports.clock import Clock
-from reactor_web.bounds import MAX_TICKETS, MAX_TICKETS_OF_ONE
 
 PREFIX: Final = "rt_"
 _SECRET_BYTES: Final = 32

@@ -39,7 +39,8 @@ class Watch:
     """The requests of a guard that are not over. One task looks at all of them.
 
     - ``is_good(principal)``: whether who was let in once may still be, and may still see as much.
-    - ``revoke(principal id)``: called with one who may not.
+    - ``end_all_of(principal id)``: called with one who may not.
+    - ``heard(mark)``: the mark of now, and who was revoked in other processes since another one.
     - ``max_age``: seconds after which a stream ends, and its client comes back.
     """
 
@@ -47,13 +48,17 @@ class Watch:
         self,
         clock: Clock,
         is_good: Callable[[Principal], Awaitable[bool]],
-        revoke: Callable[[str], object],
+        end_all_of: Callable[[str], object],
+        heard: Callable[[str], Awaitable[tuple[str, list[str]]]],
         authorize: Authorize | None,
         max_age: float | None,
     ) -> None:
         self._clock = clock
         self._is_good = is_good
-        self._revoke = revoke
+        self._end_all_of = end_all_of
+        self._heard = heard
+        self.mark = ""
+        """Up to here it is known who was revoked in other processes."""
         self._authorize = authorize
         self._max_age = max_age
         self.let_in: set[Admission] = set()
@@ -102,6 +107,9 @@ class Watch:
         due = [a for a in self.let_in if a.asked is not None and a.is_streaming and now - a.reviewed >= REVIEW_SECONDS]
         if due and (self._reviewing is None or self._reviewing.done()):  # a host that is slow holds up nothing else
             self._reviewing = asyncio.get_running_loop().create_task(self._review_all(due))
+        self.mark, revoked = await self._heard(self.mark)
+        for principal_id in revoked:
+            self._end_all_of(principal_id)
         for principal in {admission.principal for admission in self.let_in}:
             try:
                 is_good = await self._is_good(principal)
@@ -109,7 +117,7 @@ class Watch:
                 logger.error("open streams not checked", by=principal.id, exc_info=error)
                 continue
             if not is_good:
-                self._revoke(principal.id)
+                self._end_all_of(principal.id)
 
     def _end_in_time(self, admission: Admission) -> None:
         """Ends a stream now, or at the moment when its time is over where that comes before the next look."""

@@ -178,6 +178,16 @@ _OF_THE_LOG: Final[Mapping[str, Code]] = {
         "`read-only`. Move the file back, or start the server again. Of a damaged file `reactor recover` copies what "
         "can be read.",
     ),
+    "unanswered": Code(
+        "Unknown whether it was done", 503,
+        "Several nodes share the log, and the one that executes this run did not answer within ten seconds: it hangs, "
+        "or was killed and nobody has taken the run over yet. Nobody knows whether the command was carried out; it "
+        "may still be, when the run goes on.",
+        "send the same request again with the same `Idempotency-Key`: it is not carried out a second time. Cancel, "
+        "pause and resume need no key, since a second one does nothing.",
+        "the log lines of the other nodes say what they do. Runs of a node that is killed are taken over when its "
+        "lease is over (`lease` in the URL of the log).",
+    ),
 }  # fmt: skip
 
 _RENEW: Final = "get a new one and ask again with it."

@@ -16,9 +16,10 @@ from typing import Final
 import orjson
 from aiohttp import web
 
-from reactor.errors import LogLost, LogUnavailable, ReactorError
+from reactor.errors import LogLost, LogUnavailable, ReactorError, Unanswered
 from reactor.ports.stores import Idempotency
 from reactor.requests import check_key
+from reactor.runs.commands import one_command
 from reactor.runs.run import Run
 from reactor_web.http.body import read_body
 from reactor_web.http.problems import Problem
@@ -109,8 +110,9 @@ class Repeats:
                 await first()
             await self._keep(key, claim, scope)
         try:
-            run = await act(claim, again)
-        except (LogLost, LogUnavailable):
+            with one_command(scope, key, claim.request):  # of a run that another node executes
+                run = await act(claim, again)
+        except (LogLost, LogUnavailable, Unanswered):
             raise  # nobody knows what was done: the key stays ``begun``
         except (ReactorError, ValueError, Problem):
             await self._keep(key, replace(claim, state=_FAILED), scope)

@@ -48,12 +48,14 @@ STATUS: Final[dict[type[Exception], int]] = {
     errors.TooManyWaiting: 503,
     errors.LogUnavailable: 503,
     errors.LogLost: 503,
+    errors.Unanswered: 503,
     InvalidPattern: 400,
 }
 
 CODE_OF: Final[dict[type[Exception], str]] = {
     errors.TooManyTickets: "too-many-tickets",
     errors.TooManyWaiting: "too-many-waiting",
+    errors.Unanswered: "unanswered",
 }
 
 TITLES: Final = {

@@ -31,7 +31,7 @@ MAX_PART_DIGITS: Final = 9
 _COMPARED_NAMES: Final = 100
 """How many parameters of a client's own are looked at for a slip."""
 
-CURSOR: Final = re.compile(r"([0-9]{1,18})(\.[0-9]+)?")
+CURSOR: Final = re.compile(r"([0-9]{1,18})(\.[0-9]+)?(?:~[0-9a-z]{1,64})?")
 
 NAMES: Final = (
     "after",
@@ -81,6 +81,8 @@ class StreamOptions:
     """The last seq the client saw; None: from the start."""
     part: int = 0
     """How many frames of the event after that one the client saw, too."""
+    epoch: str = ""
+    """Of the numbers that the client knows, where the log had lost the end of the run."""
     types: tuple[str, ...] | None = None
     """Globs of event types."""
     tasks: tuple[str, ...] | None = None
@@ -126,7 +128,7 @@ class StreamOptions:
 
 
 _OF_ONE_CLIENT: Final[dict[str, Any]] = {
-    "after": None, "part": 0, "snapshot": False, "tail": None, "logs": 0, "await_run": 0.0,
+    "after": None, "part": 0, "epoch": "", "snapshot": False, "tail": None, "logs": 0, "await_run": 0.0,
     "on_disconnect": "continue", "compress": False,
 }  # fmt: skip
 
@@ -175,6 +177,7 @@ def _asked(query: Query, last_event_id: str | None, given: StreamOptions) -> Str
         given,
         after=given.after if cursor is None else parse_cursor(cursor, "Last-Event-ID" if last_event_id else "after"),
         part=given.part if cursor is None else parse_part(cursor),
+        epoch=given.epoch if cursor is None else cursor.partition("~")[2],
         types=patterns(query, "types") or given.types,
         tasks=patterns(query, "tasks") or given.tasks,
         throttle=given.throttle if throttle is None else throttle or None,  # 0: none, also where a mount sets one
@@ -242,7 +245,8 @@ def _dialect(query: Query, fixed: Mapping[str, Any], default: str) -> DialectInf
 
 
 def parse_cursor(text: str, where: str) -> int:
-    """The seq to go on after. ``<seq>.<k>`` is a part of event ``seq``, which must be sent again: so ``seq - 1``."""
+    """The seq to go on after. ``<seq>.<k>`` is a part of event ``seq``, which must be sent again: so ``seq - 1``. What
+    follows ``~`` is the epoch of these numbers."""
     match = CURSOR.fullmatch(text)
     if match is None:
         raise Problem(400, f"{where} is {text[:50]!r}, but a cursor is the seq of the last event seen, like 12")
@@ -252,7 +256,7 @@ def parse_cursor(text: str, where: str) -> int:
 
 def parse_part(text: str) -> int:
     """Of a cursor ``<seq>.<k>`` the k; 0 for a cursor without one, and for ``0.<k>``: nothing has the seq 0."""
-    seq, _, part = text.partition(".")
+    seq, _, part = text.partition("~")[0].partition(".")
     return int(part) if 0 < len(part) <= MAX_PART_DIGITS and int(seq) else 0
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from reactor.ports.log import RunRecord
+from reactor.runs.present import present_graph
 from reactor.runs.run import Run
 from reactor.stream.moment import moment_of
 
@@ -32,7 +33,7 @@ async def full(run: Run, not_recovered: str | None = None) -> dict[str, Any]:
     body = await moment_of(run.feed)
     started = await run.beginning()
     if started:
-        body |= {"input": started["input"], "graph": started["tasks"]}
+        body |= {"input": started["input"], "graph": (await present_graph(run.feed, started)).tasks}
     if run.feed.closed == "not_recovered":
         body |= {"recoverable": False, "not_recovered": not_recovered}
     if run.state.has_ended:

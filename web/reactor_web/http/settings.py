@@ -22,6 +22,7 @@ class StreamSettings(TypedDict, total=False):
 
     after: int
     part: int
+    epoch: str
     types: str | Sequence[str] | None
     tasks: str | Sequence[str] | None
     throttle: float | None

@@ -44,7 +44,7 @@ export class Reactor {
     }): Promise<RemoteRun>;
     /**
      * One page of runs, the newest first: `{runs, cursor}`.
-     * @param {{status?: string, workflow?: string, parent?: string, root?: string, limit?: number, cursor?: string}} [filter]
+     * @param {{status?: string, workflow?: string, parent?: string, root?: string, recoverable?: "false", limit?: number, cursor?: string}} [filter]
      * @returns {Promise<{runs: any[], cursor: string | null}>}
      */
     list(filter?: {
@@ -52,6 +52,7 @@ export class Reactor {
         workflow?: string;
         parent?: string;
         root?: string;
+        recoverable?: "false";
         limit?: number;
         cursor?: string;
     }): Promise<{

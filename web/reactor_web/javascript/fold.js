@@ -5,7 +5,6 @@
 /** @typedef {import("./types.js").RunEvent} RunEvent */
 /** @typedef {import("./types.js").RunState} RunState */
 /** @typedef {(...given: any[]) => any} Inner */
-
 const WHOLE_TASK = 1e6;
 /** Money so far, in units of 1e-12. */
 const COST = Symbol("cost");
@@ -21,8 +20,7 @@ export const RUN_ENDED = new Set(["completed", "failed", "cancelled"]);
 export function initialState(runId) {
   const ended = { completed: 0, failed: 0, skipped: 0, cancelled: 0 };
   const tasks = /** @type {any} */ ({ __proto__: null });
-  const counts = { total_tasks: 0, running: 0, ...ended, recoveries: 0 };
-  return { run_id: runId, seq: 0, status: "pending", ...counts, tasks };
+  return { run_id: runId, seq: 0, status: "pending", total_tasks: 0, running: 0, ...ended, recoveries: 0, tasks };
 }
 
 /**
@@ -83,13 +81,13 @@ export function progress(state) {
     bodies -= task.count ?? 0;
     if (hasEnded(task) || task.recoverable === false) units += unitsOf(state, task); // else it fell when one runs again
   }
-  const graph = tasks.filter((task) => task.depends_on).length || bodies;
-  return graph && Math.min(Math.floor(units / graph), WHOLE_TASK) / WHOLE_TASK;
+  const graph = (state.upgraded === undefined && tasks.filter((task) => task.depends_on).length) || bodies;
+  const reached = graph && Math.min(Math.floor(units / graph), WHOLE_TASK) / WHOLE_TASK;
+  return Math.max(reached, state.least_progress ?? 0);
 }
 
 /** @type {Inner} */
 const hasEnded = ({ status }) => status === "skipped" || RUN_ENDED.has(status);
-
 /** @type {Inner} A mapped task adds nothing, its children do. */
 const unitsOf = ({ tasks }, { task, map_index: index, count }) => {
   if (count !== undefined || index === undefined) return count ? 0 : WHOLE_TASK;
@@ -181,9 +179,8 @@ const closeQuestion = (state, task, key, outcome) => {
 };
 
 /** @type {Inner} */
-const questionClosed = (state, event, { key }) => {
+const questionClosed = (state, event, { key }) =>
   closeQuestion(state, taskOf(state, event), key, event.type.slice(5));
-};
 
 /** @type {Inner} */
 const runChanged = (state, { type, time }, { reason, error }) => {
@@ -195,6 +192,16 @@ const runChanged = (state, { type, time }, { reason, error }) => {
   state.status = type === "run.resumed" ? "running" : type.slice(4);
   if (reason !== undefined) state.reason = reason ?? undefined;
   state.error = error ?? undefined;
+};
+
+/** @type {Inner} */
+const listTasks = (state, { tasks = [] }) =>
+  tasks.forEach((/** @type {any} */ { id, depends_on }) => taskOf(state, { task_id: id, task: id }, { depends_on }));
+
+/** @type {Inner} A pause counts it already. */
+const addDowntime = (state, { downtime_ms: ms }) => {
+  if (state.paused_at !== undefined || ms === undefined) return;
+  state.downtime_ms = (microseconds(state.downtime_ms) + microseconds(ms)) / 1000;
 };
 
 /** @type {Inner} */
@@ -243,9 +250,7 @@ const FOLDS = {
   "run.started"(state, { time }, data) {
     Object.assign(state, { status: "running", started: time });
     take(state, data, "workflow", "version", "total_tasks", "meta", "parent", "budget", "session", "idle", "maps");
-    for (const { id, depends_on } of data.tasks ?? []) {
-      taskOf(state, { task_id: id, task: id }, { depends_on });
-    }
+    listTasks(state, data);
   },
   "run.paused"(state, event, data) {
     runChanged(state, event, data);
@@ -258,9 +263,7 @@ const FOLDS = {
       state.recoveries = data.recovery;
     } else state.recoveries++;
     state.running = 0;
-    if (state.paused_at === undefined && data.downtime_ms !== undefined) {
-      state.downtime_ms = (microseconds(state.downtime_ms) + microseconds(data.downtime_ms)) / 1000;
-    }
+    addDowntime(state, data);
     for (const id in state.tasks) {
       const { status, count } = state.tasks[id];
       const died = count === undefined && (status === "running" || status === "waiting");
@@ -268,6 +271,15 @@ const FOLDS = {
     }
   },
   "run.cancelling": runChanged,
+  "run.upgraded"(state, { seq: upgraded }, data) {
+    const least_progress = progress(state) || undefined;
+    addDowntime(state, data);
+    if (Object.values(state.tasks).some((task) => task.depends_on)) listTasks(state, data);
+    for (const id of data.removed ?? []) delete state.tasks[id];
+    take(state, data, "version", "maps", "total_tasks");
+    for (const { count = 0 } of Object.values(state.tasks)) state.total_tasks += count;
+    Object.assign(state, { upgraded, least_progress });
+  },
   "run.completed": runEnded,
   "run.failed": runEnded,
   "run.cancelled": runEnded,

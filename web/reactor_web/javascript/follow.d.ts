@@ -38,6 +38,10 @@ export class Stream {
     isFiltered: boolean;
     isThrottled: boolean;
     admits: (type: string) => boolean;
+    /**
+     * The cursor behind an event. A log that has lost its end has given numbers anew: the server is told which are known.
+     */
+    after(seq?: number): string | 0;
     get hasEnded(): boolean;
     /** @param {{reconnect(): void, close(): void}} source */
     attach(source: {

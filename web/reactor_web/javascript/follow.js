@@ -45,10 +45,10 @@ export function streamed(stream) {
   return {
     options,
     url: () => place({ ...query, dialect: "native", heartbeat }),
-    cursor: () => stream.lastSeq,
+    cursor: () => stream.after(),
     frame: (frame) => stream.take(parse(frame.data)),
     async poll(signal) {
-      const page = place({ types, tasks, tail, after: stream.lastSeq || undefined, wait });
+      const page = place({ types, tasks, tail, after: stream.after() || undefined, wait });
       const answer = await requestEvents(page, { ...options, signal }, "application/json");
       const { events, cursor, ended } = parse(await answer.text());
       for (const message of events) {
@@ -56,7 +56,8 @@ export function streamed(stream) {
         await stream.take(message);
       }
       if (signal.aborted) return;
-      if (cursor > stream.lastSeq && stream.isFiltered) stream.lastSeq = cursor;
+      const seq = parseInt(cursor); // an epoch may follow
+      if (seq > stream.lastSeq && stream.isFiltered) stream.lastSeq = seq;
       if (ended) stream.end();
     },
     status: (status, detail) => stream.setStatus(status, detail),
@@ -78,6 +79,8 @@ export class Stream {
   /** The seq of the last event. */
   lastSeq = 0;
   #closed = false;
+  /** Of the numbers of the run, where its log has lost some: `~epoch`. */
+  #epoch = "";
   /** Whether whoever follows has left. */
   #left = false;
   /** @type {{reconnect(): void, close(): void} | undefined} */
@@ -106,6 +109,13 @@ export class Stream {
     this.admits = matcher(options.types);
     this.#begin(options.after ?? 0);
     this.#open();
+  }
+
+  /**
+   * The cursor behind an event. A log that has lost its end has given numbers anew: the server is told which are known.
+   */
+  after(seq = this.lastSeq) {
+    return seq && seq + this.#epoch;
   }
 
   get hasEnded() {
@@ -197,6 +207,7 @@ export class Stream {
     if (type === "stream.gap") {
       // the state that follows a trimmed gap moves on; a connection that is cut before it is told of the gap again
       if (data.reason === "ahead" || data.reason === "rewound") this.#begin(0);
+      if (data.epoch) this.#epoch = `~${data.epoch}`;
       return this.#call(this.options.onGap, data);
     }
     if (type !== "stream.closing") return;

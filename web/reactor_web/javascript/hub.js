@@ -144,7 +144,7 @@ export class Hub {
       this.#out.push([run, seq, text]);
       this.#runs.set(run, seq);
     } else if (type === "stream.gap") {
-      if (reason === "ahead") [this.position, this.#isAnew] = ["0", true];
+      if (reason === "ahead" || reason === "rewound") [this.position, this.#isAnew] = ["0", true];
       this.#id = newId(); // all look for themselves what is missing of their runs
       this.#tell({});
     } else throw Object.assign(new ReactorError(`the server closes the stream: ${reason}`), { wait });

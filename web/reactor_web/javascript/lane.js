@@ -119,7 +119,7 @@ export class Lane {
 
   /** @param {number} after @param {number} limit */
   async #page(after, limit) {
-    const query = this.options.snapshot && !after ? { snapshot: 1 } : { after };
+    const query = this.options.snapshot && !after ? { snapshot: 1 } : { after: this.stream.after(after) };
     const url = withQuery(`${this.stream.url}/events`, { ...query, limit });
     const answer = await requestEvents(url, this.options, "application/json");
     return parse(await answer.text());

@@ -94,6 +94,8 @@ export type RunState = {
     paused_ms?: number | undefined;
     downtime_ms?: number | undefined;
     maps?: number | undefined;
+    upgraded?: number | undefined;
+    least_progress?: number | undefined;
     session?: boolean | undefined;
     idle?: number | undefined;
     tasks: Record<string, TaskState>;

@@ -85,6 +85,8 @@
  * @property {number} [paused_ms]
  * @property {number} [downtime_ms]
  * @property {number} [maps]
+ * @property {number} [upgraded]
+ * @property {number} [least_progress]
  * @property {boolean} [session]
  * @property {number} [idle]
  * @property {Record<string, TaskState>} tasks

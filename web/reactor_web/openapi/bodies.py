@@ -110,6 +110,9 @@ class State(TypedDict):
     budget: NotRequired[BudgetData | None]
     input: NotRequired[dict[str, Any]]
     graph: NotRequired[list[TaskData]]
+    upgraded: NotRequired[int | None]
+    """The seq of the last ``run.upgraded``: it goes on in another graph than it began with."""
+    least_progress: NotRequired[float | None]
     outputs: NotRequired[dict[str, Any]]
     """Of a completed run: of the tasks that nobody depends on."""
     error: NotRequired[dict[str, Any] | None]

@@ -87,7 +87,7 @@ OPERATIONS: Final = (
     ),
     Operation(
         "get", "/runs", "listRuns", "runs", "A page of runs, the newest first.", {200: _json(bodies.RunPage)},
-        ("status", "workflow", "parent", "root", "limit", "cursor"), problems=(400, *_READ),
+        ("status", "workflow", "parent", "root", "recoverable", "limit", "cursor"), problems=(400, *_READ),
     ),
     Operation(
         "post", "/runs", "startPlan", "runs", "Starts a run of a DAG that is data.",

@@ -29,7 +29,7 @@ def _number(limits: tuple[float, float], **more: Any) -> Schema:
 
 
 _FLAG: Final[Schema] = {"type": "string", "enum": ["0", "1", "true", "false"], "default": "0"}
-_CURSOR: Final[Schema] = {"type": "string", "pattern": r"^[0-9]{1,18}(\.[0-9]+)?$"}
+_CURSOR: Final[Schema] = {"type": "string", "pattern": r"^[0-9]{1,18}(\.[0-9]+)?(~[0-9a-z]{1,64})?$"}
 _ID: Final = "[A-Za-z0-9._~-]{1,64}"
 _TEXT: Final[Schema] = {"type": "string"}
 
@@ -85,6 +85,10 @@ _IN_QUERY: Final[_Parameters] = {
         "Only these runs, which need not have started: their ids, separated by commas.",
     ),
     "root": (_TEXT, "Only this run and the runs below it."),
+    "recoverable": (
+        {"type": "string", "enum": ["false"]},
+        "Only open runs that nobody here goes on with; `not_recovered` of each says why.",
+    ),
     "cursor": (_TEXT, "The `cursor` of the page before."),
 }
 _IN_HEADERS: Final[_Parameters] = {

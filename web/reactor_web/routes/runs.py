@@ -32,7 +32,7 @@ from reactor_web.routes.methods import chooses_form
 from reactor_web.routes.starting import answer_start, check_start, session_starter, starter
 from reactor_web.streaming.streams import streams_of
 
-LIST_PARAMETERS = ("status", "workflow", "parent", "root", "limit", "cursor")
+LIST_PARAMETERS = ("status", "workflow", "parent", "root", "recoverable", "limit", "cursor")
 STATUSES = ("pending", "running", "paused", "cancelling", *sorted(RUN_ENDED))
 
 
@@ -65,6 +65,8 @@ async def list_runs(request: web.Request) -> web.Response:
     status = query.get("status")
     if status is not None and status not in STATUSES:
         raise Problem(400, f"status is {status[:50]!r}, but must be one of {', '.join(STATUSES)}")
+    if query.get("recoverable", "false") != "false":
+        raise Problem(400, f"recoverable is {query['recoverable'][:50]!r}, but can only be false")
     limit, engine = page_size(query), engine_of(request)
     newest = await engine.newest_position()  # before the page: nothing up to it may be newer than the page
     records, cursor = await engine.page(
@@ -74,6 +76,7 @@ async def list_runs(request: web.Request) -> web.Response:
         root=query.get("root"),
         before=query.get("cursor"),
         limit=limit,
+        only_left="recoverable" in query,
     )
     position = max([newest, *(record.position for record in records)])
     return json_response({"runs": [listed(record) for record in records], "cursor": cursor, "position": position})

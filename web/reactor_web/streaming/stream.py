@@ -222,8 +222,10 @@ async def _has_seen_all(request: web.Request, run: Run, options: StreamOptions) 
     if options.children:
         return await (await _tree_of(request, run, options)).has_seen_all()
     if options.find_dialect().info.counted:
-        return options.after == (await streams_of(request).channels.kept.now(run.feed, options)).frames
-    return options.after == run.feed.last_seq
+        now = await streams_of(request).channels.kept.now(run.feed, options)
+        return options.after == now.frames and await run.feed.rewound() is None
+    last = run.feed.last_seq
+    return options.after == last and await run.feed.rewound_gap(last, options.epoch) is None
 
 
 async def _tree_of(request: web.Request, run: Run, options: StreamOptions) -> TreeEvents:

@@ -159,7 +159,7 @@ def serve_command(
         keys, jwks, jwt_audience, jwt_issuer, jwt_tenant_claim,
         trusted_proxy or (), max_stream_age, max_streams, insecure,
     )  # fmt: skip
-    guard, hosts, origins = make_guard(exposure, host), check_allowed(allow_host or ()), check_cors(cors or ())
+    guard, hosts, origins = make_guard(exposure, host, store), check_allowed(allow_host or ()), check_cors(cors or ())
     workflows = [workflow for target in targets for workflow in load_all(target)]
     log_others_to_stderr(log_format)
     engine = make_engine(store, workflows, grace=grace)

@@ -12,6 +12,7 @@ from typing import Annotated, NamedTuple
 import typer
 
 from reactor.clock import SystemClock
+from reactor.errors import LogUnavailable
 from reactor_web.guard.caps import Caps
 from reactor_web.guard.cors import check_origins
 from reactor_web.guard.guard import Guard
@@ -19,12 +20,14 @@ from reactor_web.guard.hosts import check_hosts, is_loopback
 from reactor_web.guard.key_file import KeyFile, KeyFileError
 from reactor_web.guard.tokens import Jwts, JwtSettings
 from reactor_web.terminal.given import refuse
+from reactor_web.terminal.key_place import any_keys, is_url, opened_keys, shown
 
 SECRET: str = "REACTOR_JWT_SECRET"
 """The secret of HS256, from the environment only: a command line can be read by every user of the machine."""
 
 KeysFile = Annotated[
-    str | None, typer.Option("--keys", metavar="FILE", envvar="REACTOR_KEYS", help="API keys, of `reactor keys add`.")
+    str | None,
+    typer.Option("--keys", metavar="FILE|URL", envvar="REACTOR_KEYS", help="API keys, of `reactor keys add`."),
 ]
 Jwks = Annotated[str | None, typer.Option(metavar="URL|FILE", help="Public keys of who issues JWTs for this server.")]
 Audience = Annotated[str | None, typer.Option(metavar="AUD", help="The `aud` of JWTs for this server.")]
@@ -61,32 +64,55 @@ class Exposure(NamedTuple):
     insecure: bool = False
 
 
-def make_guard(given: Exposure, host: str) -> Guard:
-    """The guard. Refuses what cannot be with one sentence: also an address that others reach, where anybody may ask."""
+def make_guard(given: Exposure, host: str, store: str) -> Guard:
+    """The guard. Refuses what cannot be with one sentence: also an address that others reach, where anybody may ask.
+
+    ``store``: the URL of the log, whose keys count where several processes share it.
+    """
     jwt = _jwt(given)
     if given.insecure and (given.keys is not None or jwt is not None):
         refuse(f"--insecure lets anybody in, and {_named(given)} says who may ask: give one of them")
     if given.max_stream_age is not None and not math.isfinite(given.max_stream_age):
         refuse(f"--max-stream-age must be a number of seconds, not {given.max_stream_age}")
-    if not is_loopback(host) and given.keys is None and jwt is None and not given.insecure:
+    is_known = given.keys is not None or jwt is not None or _has_keys(store)
+    if given.insecure and is_known:
+        refuse(
+            f"--insecure lets anybody in, and {shown(store)} has keys, which say who may ask: revoke them, or drop it"
+        )
+    if not is_loopback(host) and not is_known and not given.insecure:
         refuse(
             f"--host {host or repr(host)} is reachable from other machines and there is no authentication: make a "
             "key with `reactor keys add` and give --keys, or give --jwks; --insecure lets anybody in"
         )
     caps = Caps() if given.max_streams is None else replace(Caps(), streams=given.max_streams)
-    keys = None if given.keys is None else KeyFile(given.keys)
     try:
-        if keys is not None:
-            keys.load()
+        if given.keys is not None:
+            asyncio.run(_check_keys(given.keys))
         return Guard(
-            keys=keys,
+            keys=given.keys,
             jwt=jwt,
             insecure=given.insecure,
             trusted_proxies=given.trusted_proxies,
             caps=caps,
             max_stream_age=given.max_stream_age,
         )
-    except (KeyFileError, ValueError) as error:
+    except (KeyFileError, LogUnavailable, ValueError) as error:
+        refuse(str(error))
+
+
+async def _check_keys(keys: str) -> None:
+    """Raises what is wrong with them, before the log is open."""
+    if is_url(keys):
+        async with opened_keys(keys):
+            return
+    KeyFile(keys).load()
+
+
+def _has_keys(store: str) -> bool:
+    """Whether there are keys in the log itself."""
+    try:
+        return asyncio.run(any_keys(store))
+    except (LogUnavailable, ValueError) as error:
         refuse(str(error))
 
 

@@ -1,4 +1,4 @@
-"""The commands ``reactor keys``: add, list and revoke the keys of a key file.
+"""The commands ``reactor keys``: add, list and revoke the keys of a key file, or of a log in Redis.
 
 A key itself is shown once, on stdout, and is nowhere else. All that they refuse is one sentence and exit code 2.
 """
@@ -9,9 +9,8 @@ import asyncio
 import os
 import re
 import sys
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
 import orjson
@@ -22,13 +21,15 @@ from rich.text import Text
 
 from reactor.clock import SystemClock
 from reactor.definition.names import did_you_mean
-from reactor.ports.access import KeyRecord
+from reactor.errors import LogUnavailable
+from reactor.ports.access import KeyRecord, KeyStore
 from reactor_web.bounds import KEY_PATTERNS
-from reactor_web.guard.key_file import KeyFile, KeyFileError
+from reactor_web.guard.key_file import KeyFileError
 from reactor_web.guard.key_records import check_name, check_pattern, check_scope
 from reactor_web.guard.keys import PRINCIPAL, NewKey, expires_at, make_key, split_key
 from reactor_web.guard.principal import Scope
 from reactor_web.terminal.given import refuse
+from reactor_web.terminal.key_place import opened_keys, shown
 from reactor_web.terminal.lines import printable
 
 T = TypeVar("T")
@@ -38,7 +39,8 @@ commands = typer.Typer(
 )
 
 Keys = Annotated[
-    str | None, typer.Option("--keys", metavar="FILE", envvar="REACTOR_KEYS", help="The key file of the server.")
+    str | None,
+    typer.Option("--keys", metavar="FILE|URL", envvar="REACTOR_KEYS", help="The key file of the server, or its Redis."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One key a line, as JSON.")]
 
@@ -66,7 +68,7 @@ def add(
     json: Json = False,
 ) -> None:
     """Makes a key and prints it, once. The file is made where there is none."""
-    file = KeyFile(_path(keys))
+    place = _place(keys)
     now = datetime.fromisoformat(SystemClock().now().decode())
     made = make_key()
     record = KeyRecord(
@@ -80,14 +82,14 @@ def add(
         workflows=_patterns(workflows, "--workflows"),
         created=_text(now),
     )
-    _carry_out(file.add(record))
-    _show_once(made, record, file, json)
+    _carry_out(place, lambda store: store.add(record))
+    _show_once(made, record, place, json)
 
 
 @commands.command("ls")
 def list_keys(keys: Keys = None, json: Json = False) -> None:
     """Lists the keys, also those that have expired or were revoked. Never what a client sends."""
-    records = _carry_out(KeyFile(_path(keys)).all())
+    records = _carry_out(_place(keys), lambda store: store.all())
     now = datetime.now(UTC)
     try:
         if not json and sys.stdout.isatty():
@@ -106,15 +108,14 @@ def revoke(
     keys: Keys = None,
 ) -> None:
     """Revokes a key, for ever: its requests are refused and its streams end, within seconds."""
-    path = _path(keys)
-    file = KeyFile(path)
+    place = _place(keys)
     # who has found a key somewhere may give all of it; logs name it as a principal
     given = split_key(id)
     wanted = given[0] if given else id.removeprefix(PRINCIPAL)
-    records = {record.id: record for record in _carry_out(file.all())}
+    records = {record.id: record for record in _carry_out(place, lambda store: store.all())}
     if wanted not in records:
-        refuse(f"there is no key {wanted[:50]!r} in {path}{did_you_mean(wanted, records)}")
-    _carry_out(file.revoke(wanted))
+        refuse(f"there is no key {wanted[:50]!r} in {shown(place)}{did_you_mean(wanted, records)}")
+    _carry_out(place, lambda store: store.revoke(wanted))
     again = " was revoked before" if records[wanted].revoked else " is revoked"
     _tell(f"key {wanted} ({printable(records[wanted].name)}){again}")
 
@@ -142,10 +143,10 @@ def parse_expiry(text: str, now: datetime) -> str | None:
     return _text(now + lasting)
 
 
-def _path(keys: str | None) -> Path:
+def _place(keys: str | None) -> str:
     if not keys:
-        refuse("name the key file with --keys FILE, or with REACTOR_KEYS")
-    return Path(keys)
+        refuse("name the key file with --keys FILE, or with REACTOR_KEYS; of a cluster, the URL of its Redis")
+    return keys
 
 
 def _tenant(tenant: str | None, all_tenants: bool) -> str | None:
@@ -171,24 +172,28 @@ def _checked(check: Any, text: str, place: str) -> str:
         refuse(f"{place}: {error}")
 
 
-def _carry_out(work: Coroutine[Any, Any, T]) -> T:
+def _carry_out(place: str, work: Callable[[KeyStore], Awaitable[T]]) -> T:
+    async def carry_out() -> T:
+        async with opened_keys(place) as store:
+            return await work(store)
+
     try:
-        return asyncio.run(work)
-    except (KeyFileError, ValueError) as error:
+        return asyncio.run(carry_out())
+    except (KeyFileError, LogUnavailable, ValueError) as error:
         refuse(str(error))
 
 
 # --- what is shown ---
 
 
-def _show_once(made: NewKey, record: KeyRecord, file: KeyFile, json: bool) -> None:
+def _show_once(made: NewKey, record: KeyRecord, place: str, json: bool) -> None:
     """Prints the key. One that cannot be shown is revoked: nobody would have it."""
     shown = {"key": made.token, **_shown(record, datetime.now(UTC))}
     try:
         print(orjson.dumps(shown).decode() if json else made.token, flush=True)
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what could not be written is not tried again at the exit
-        _carry_out(file.revoke(made.id))
+        _carry_out(place, lambda store: store.revoke(made.id))
         refuse(f"the key {made.id} could not be printed, so it was revoked: {error.strerror}")
     until = "and never expires" if record.expires is None else f"until {record.expires}"
     _tell(f"this key is shown once, so keep it now; its id is {made.id}, and it is valid {until}")
@@ -199,7 +204,7 @@ def _tell(sentence: str) -> None:
 
 
 def _shown(record: KeyRecord, now: datetime) -> dict[str, Any]:
-    """A key as JSON. The digest stays in the file."""
+    """A key as JSON. The digest stays where it is."""
     return {
         "id": record.id,
         "name": record.name,

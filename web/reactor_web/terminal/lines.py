@@ -35,6 +35,8 @@ LOOKS: Final = {
 
 DATA_CHARS: Final = 200
 """How much of a custom event's data a plain line shows."""
+_NAMED: Final = 10
+"""How many tasks a plain line names."""
 _QUIET: Final = PROGRESS_LIKE | {
     "task.chunk",
     "task.spent",
@@ -169,6 +171,12 @@ def _say_resumed(event: Message, data: dict[str, Any]) -> str:
     return "recovered" if data.get("reason") == "recovered" else f"resumed: {data.get('reason')}"
 
 
+def _say_upgraded(event: Message, data: dict[str, Any]) -> str:
+    gone = cast("list[str]", data.get("removed") or [])
+    more = f", without {', '.join(gone[:_NAMED])}{' …' if len(gone) > _NAMED else ''}" if gone else ""
+    return f"goes on in a later graph, of version {data.get('version')}, with {data.get('total_tasks')} tasks{more}"
+
+
 def _say_call(event: Message, data: dict[str, Any]) -> str:
     what = data.get("model") or data.get("tool")
     why = error_text(data.get("error"))
@@ -191,6 +199,7 @@ def _say_custom(event: Message, data: dict[str, Any]) -> str:
 
 _SAY: Final[dict[str, Callable[[Message, dict[str, Any]], str]]] = {
     "run.started": _say_started,
+    "run.upgraded": _say_upgraded,
     "task.started": lambda event, data: "started" + (f", attempt {event.attempt}" if event.attempt != 1 else ""),
     "task.mapped": lambda event, data: f"mapped over {data.get('count')} items",
     "task.retrying": _say_retrying,

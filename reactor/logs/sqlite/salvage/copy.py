@@ -12,7 +12,7 @@ from typing import Any, Final
 import orjson
 
 from reactor.errors import LogUnavailable
-from reactor.logs.records import INDEXED, parent_of, settled_child
+from reactor.logs.records import INDEXED, later_version, parent_of, settled_child
 from reactor.logs.sqlite.lock import FileLock
 from reactor.logs.sqlite.salvage.found import Found, WindowRow
 from reactor.logs.sqlite.salvage.pages import MAGIC, Pages
@@ -171,6 +171,8 @@ def _copy_window(kept: Kept, id: int, prefix: Prefix, connection: sqlite3.Connec
                 "UPDATE runs SET settled = 1 WHERE tenant = ? AND run_id = ? AND parent = ?",
                 (prefix.tenant, child, event.run_id),
             )
+        if (version := later_version(event)) is not None:
+            connection.execute("UPDATE runs SET version = ? WHERE id = ?", (version, id))
         if event.type == "run.started":
             _say_start(event.decode(), id, prefix.tenant, connection)
 

@@ -10,7 +10,7 @@ as long as they have room. Where they have none, those that have ended make room
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
@@ -74,6 +74,12 @@ class Board:
                 operations.append({"op": "add", "path": pointer(NAME, "run", name), "value": value})
         self.run = now
         return operations
+
+    def remove(self, task_ids: Iterable[str]) -> Operations:
+        """The graph does not have these any more, and nothing was said of them."""
+        listed = [task_id for task_id in task_ids if self.tasks.pop(task_id, None) is not None]
+        self.used -= sum(self.sizes.pop(task_id) for task_id in listed)
+        return [{"op": "remove", "path": pointer(NAME, "tasks", task_id)} for task_id in listed]
 
     def update_all(self, run: RunState) -> None:
         """After an event that has changed many tasks: the next snapshot shows it."""

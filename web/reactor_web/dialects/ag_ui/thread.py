@@ -205,8 +205,12 @@ class Thread:
         ids = [] if event.task_id is None else [event.task_id]
         if event.task is not None and event.task != event.task_id:
             ids.append(event.task)  # the state of a mapped task follows from those of its children
+        gone: Messages = []
+        if event.type == "run.upgraded":
+            gone = self.board.remove(event.data.get("removed", ()))
+            ids = [entry["id"] for entry in event.data.get("tasks", ())]
         output = event.data.get("output") if event.type == "task.completed" else None
-        return self.board.update(self.run, ids, output)
+        return gone + self.board.update(self.run, ids, output)
 
     def application_state(self, state: Any) -> Message:
         """A snapshot that has the application's part anew."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from reactor.events.event import Event
 from reactor_web.dialects.agents.state import Agent, AgentsState, Message, agent_from, as_text, message
-from reactor_web.dialects.reading import error_text, milliseconds_between, read_facts
+from reactor_web.dialects.reading import error_text, facts_after, milliseconds_between, read_facts, tasks_after
 
 LEVELS: Final = {"warning": "warn", "warn": "warn", "error": "error", "critical": "error"}
 """Of log lines; every other level is ``info``."""
@@ -40,6 +40,25 @@ def _run_started(event: Event, state: AgentsState) -> list[Message]:
     limits = {"maxIterations": state.max_iterations, "budgetLimit": state.budget_limit}
     limits = {name: value for name, value in limits.items() if value is not None}
     return [message("workflow:started", {"name": state.name, "totalSteps": state.total_steps, **limits})]
+
+
+def _run_upgraded(event: Event, state: AgentsState) -> list[Message]:
+    """Agents that had not begun leave, and others come: a client hears of these when they begin."""
+    facts = state.facts = facts_after(state.facts, event)
+    changed = {entry["id"] for entry in event.data.get("tasks", ())}
+    for id in [*event.data.get("removed", ()), *changed]:
+        if (agent := state.agents.get(id)) is not None and agent.status == "pending":
+            del state.agents[id]
+    for task in facts.tasks.values():
+        if task.id in changed and not task.is_map:
+            state.agents.setdefault(task.id, agent_from(task))
+    for id, agent in state.agents.items():
+        task = facts.tasks.get(id.partition("[")[0])
+        if task is not None:
+            now = agent_from(task)
+            agent.step, agent.order = now.step, (task.place, agent.order[1])
+    state.frames.clear()
+    return _running(state, total_steps=tasks_after(event))
 
 
 def _status(status: str) -> Callable[[Event, AgentsState], list[Message]]:
@@ -198,6 +217,7 @@ def _progress(agent: Agent, text: str, level: str) -> Message:
 
 _FRAMES: Final[dict[str, Callable[[Event, AgentsState], list[Message]]]] = {
     "run.started": _run_started,
+    "run.upgraded": _run_upgraded,
     "run.paused": _status("paused"),
     "run.resumed": _status("running"),
     "run.cancelling": _status("cancelling"),

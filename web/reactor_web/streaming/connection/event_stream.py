@@ -76,8 +76,15 @@ class EventStream(EventSourceResponse):
         """Does nothing: a host's compressor would hold each event back. ``compress=1`` flushes with each write."""
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Sends the headers, once. aiohttp asks again after the handler, also when the client has gone meanwhile."""
-        return self._payload_writer if self.prepared else await super().prepare(request)
+        """Sends the headers, once. aiohttp asks again after the handler, also when the client has gone meanwhile.
+
+        Raises ConnectionResetError for a client that has gone before: aiohttp_sse would take that for a bug.
+        """
+        if self.prepared:
+            return self._payload_writer
+        if request.transport is None:
+            raise ClientConnectionResetError("the client left before its stream began")
+        return await super().prepare(request)
 
     async def _write_headers(self) -> None:
         """Runs behind the hooks of ``on_response_prepare``, of which some write to the headers of every response."""

@@ -8,6 +8,7 @@ from reactor_web.dialects import Dialect, Opens
 from reactor_web.http.query import StreamOptions
 from reactor_web.streaming.connection.client import Client
 from reactor_web.streaming.connection.wire import Wire
+from reactor_web.streaming.following.anew import gap_before_all
 from reactor_web.streaming.following.follower import Follower
 from reactor_web.streaming.following.snapshot import last_logs, state_frames
 from reactor_web.streaming.following.view_follower import ViewFollower
@@ -19,6 +20,8 @@ async def open_run(feed: Feed, client: Client, wire: Wire, channels: Channels) -
     """Writes what stands before the first event of a run that has started; returns who goes on."""
     options, dialect = client.options, client.options.find_dialect()
     follower = follower_at(await _write_opening(feed, options, dialect, wire), feed, client, wire, channels)
+    if isinstance(follower, ViewFollower) and dialect.info.counted and options.after:
+        follower.mind_loss(await feed.rewound())
     if isinstance(follower, ViewFollower) and isinstance(dialect, Opens) and _is_to_be_shown(feed, options):
         follower.open(dialect)
     return follower
@@ -27,7 +30,9 @@ async def open_run(feed: Feed, client: Client, wire: Wire, channels: Channels) -
 async def open_young_run(feed: Feed, client: Client, wire: Wire, channels: Channels) -> Follower:
     """The same of a run that has started later than the stream: a cursor is not one of this run."""
     if client.options.after:
-        await wire.write(_ahead(feed, client.options.after, client.options.find_dialect()))
+        dialect = client.options.find_dialect()
+        gap = feed.gap(feed.last_seq + 1, client.options.after, "ahead")
+        await wire.write(dialect.notice(dialect.begin(None, "resume")[0], gap))
     return follower_at(0, feed, client, wire, channels)
 
 
@@ -47,9 +52,10 @@ async def _write_opening(feed: Feed, options: StreamOptions, dialect: Dialect, w
     if options.after is not None:
         if dialect.info.counted:
             return 0  # its follower finds the event that so many frames end in
-        if options.after <= feed.last_seq:
+        gap = await gap_before_all(feed, options.after, options.epoch)
+        if gap is None:
             return options.after
-        await wire.write(_ahead(feed, options.after, dialect))
+        await wire.write(dialect.notice(dialect.begin(None, "resume")[0], gap))
         return 0
     _, opening = dialect.begin(await run_started(feed) if dialect.info.folds else None, "fresh")
     position, state = 0, b""
@@ -68,9 +74,3 @@ async def _write_opening(feed: Feed, options: StreamOptions, dialect: Dialect, w
     if opening + state:
         await wire.write(opening + state)
     return position
-
-
-def _ahead(feed: Feed, cursor: int, dialect: Dialect) -> bytes:
-    """Tells a client that its cursor is above the last event of the run, so that all events follow."""
-    state, _ = dialect.begin(None, "resume")
-    return dialect.notice(state, feed.gap(feed.last_seq + 1, cursor, "ahead"))

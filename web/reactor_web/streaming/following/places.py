@@ -22,12 +22,16 @@ def behind(position: int, frames: Sequence[NumberedFrame]) -> list[NumberedFrame
 class Count:
     """A cursor of a counted dialect: how many frames the client has."""
 
-    __slots__ = ("frames", "seen")
+    __slots__ = ("frames", "is_lost", "kept", "seen")
 
     def __init__(self, frames: int) -> None:
         self.frames = frames
         self.seen = 0
         """How many frames a fold has made so far."""
+        self.kept: int | None = None
+        """Where the log has lost the end of the run: the last event that was left."""
+        self.is_lost = False
+        """Whether the client has frames of events that are lost."""
 
     @property
     def is_found(self) -> bool:
@@ -39,6 +43,9 @@ class Count:
         missing: list[NumberedFrame] = []
         for seq, data in entries:
             count, has = data.count(b"\n\n"), self.frames - self.seen
+            if has > 0 and self.kept is not None and seq > self.kept:
+                self.is_lost = True
+                return []
             self.seen += count
             if has <= 0:
                 missing.append((seq, data))

@@ -16,7 +16,8 @@ from functools import partial
 
 from reactor.bounds import PIECE_EVENTS
 from reactor.events.event import Message
-from reactor.stream.feed import Feed
+from reactor.ports.log import Rewound
+from reactor.stream.feed import Closed, Feed
 from reactor.waiting import turn_of
 from reactor_web.dialects import Opens
 from reactor_web.dialects.framing import after_part
@@ -56,6 +57,11 @@ class ViewFollower(Follower):
         self._pending: list[NumberedFrame] = []
         self._has_joined = False
 
+    def mind_loss(self, found: Rewound | None) -> None:
+        """The log has lost the end of the run: a client that has frames of that begins anew."""
+        if self._count is not None and found is not None:
+            self._count.kept = found.kept
+
     def open(self, dialect: Opens) -> None:
         """Shows where the run is now before what comes next. For a client without a cursor, before ``advance``."""
         self._opening = Opening.of(dialect, self._feed)
@@ -94,7 +100,7 @@ class ViewFollower(Follower):
         """Where a replay begins: as near to the client's place as a state was kept."""
         if not self._dialect.info.folds:
             return FoldStart(self._dialect.begin(None, "resume")[0])
-        if self.client.options.view is None:
+        if self.client.options.view is None and (self._count is None or self._count.kept is None):
             seq = None if self._count else self._position
             count = self._count.frames if self._count else 0
             kept = self._channels.kept.nearest(self._feed, self.client.options, seq=seq, frames=count)
@@ -169,14 +175,19 @@ class ViewFollower(Follower):
         await self._push(view, messages)
         if self._opening is not None and (view.seq >= self._opening.seq or not messages):
             await self._opening.prepare(view)
-        if data := self._take_pending(view, is_last=not messages):
+        data = self._take_pending(view, is_last=not messages)
+        if self._count and self._count.is_lost:
+            await self._begin_anew(self._count, "rewound")
+        elif data:
             writing = self.wire.write(data)
             del data, messages
             await writing
         elif messages:
             await asyncio.sleep(0)  # a view that gives nothing must not block the loop
-        elif self._count:
-            await self._begin_anew(self._count)
+        elif self._count and self._feed.closed not in (Closed.LOG, Closed.SHUTDOWN):
+            await self._feed.catch_up()  # another node may have been the first to show these frames
+            if self._feed.last_seq <= view.seq:
+                await self._begin_anew(self._count, "ahead")
         elif view.is_over or (self._feed.closed and not view.has_more):
             self._is_over = True
             self._leave_view(view)
@@ -215,14 +226,14 @@ class ViewFollower(Follower):
         self._position = max(self._position, view.seq)
         return opening + self._bytes(frames)
 
-    async def _begin_anew(self, count: Count) -> None:
-        """The client has more frames than there are: its cursor is of another run. It is told, and sent all of them."""
+    async def _begin_anew(self, count: Count, reason: str) -> None:
+        """The client has more frames than there are, or some that are lost. It is told, and sent all of them."""
         self._count, self._position = None, 0
         self._start = await first_state(self._feed, self._dialect)
         if self._view is not None:
             self._view.dispose()
             self._view = None
-        gap = self._feed.gap(count.seen + 1, count.frames, "ahead")
+        gap = self._feed.gap(count.seen + 1 if reason == "ahead" else 1, count.frames, reason)
         if data := self._dialect.notice(self._start.state, gap):
             await self.wire.write(data)
 

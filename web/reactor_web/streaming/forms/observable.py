@@ -76,7 +76,8 @@ async def _write_all(outbox: _Outbox, client: Client, wire: Wire) -> None:
             return
         else:
             try:
-                await asyncio.wait_for(client.wait(), period)
+                async with asyncio.timeout(period):
+                    await client.wait()
             except TimeoutError:
                 beats += 1
                 await wire.write(outbox.dialect.heartbeat(outbox.state, beats, SystemClock().now().decode()))

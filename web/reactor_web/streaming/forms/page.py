@@ -20,6 +20,7 @@ from reactor.stream.feed import Closed, Feed
 from reactor_web.bounds import PAGE_BYTES, PAGE_READS, RETRY_MS
 from reactor_web.dialects.cloudevents import BATCH_MEDIA_TYPE, CLOUDEVENTS
 from reactor_web.http.query import StreamOptions
+from reactor_web.streaming.following.anew import gap_before_all
 from reactor_web.streaming.following.snapshot import snapshot_notices, state_notices
 from reactor_web.streaming.pipeline.replay import conflate
 
@@ -31,7 +32,7 @@ class Page:
     messages: list[Message]
     cursor: int | str
     """What ``after=`` takes next: a seq, or a position where the page is of several runs. Events that a filter has not
-    passed are behind it, too."""
+    passed are behind it, too. Of a run that has lost its end: the seq with the epoch of its numbers."""
     ended: bool
     """Whether the run has ended, and nothing more comes behind the cursor."""
     status: str | None
@@ -76,9 +77,10 @@ class PageReader:
         """The position to read from; what stands before the first event goes into the page."""
         feed, options = self._feed, self._options
         if options.after is not None:
-            if options.after <= feed.last_seq:
+            gap = await gap_before_all(feed, options.after, options.epoch)
+            if gap is None:
                 return options.after
-            self._messages.append(feed.gap(feed.last_seq + 1, options.after, "ahead"))
+            self._messages.append(gap)
         elif options.snapshot:
             position, notices = await snapshot_notices(feed)
             self._messages += notices
@@ -103,7 +105,12 @@ class PageReader:
             data: dict[str, object] = {"reason": reason, "retry_ms": RETRY_MS}
             self._messages.append(feed.notice("stream.closing", data))
         messages = self._messages if self._options.throttle is None else conflate(self._messages)
-        return Page(messages, self._position, ended, feed.state.status)
+        return Page(messages, await self._cursor(), ended, feed.state.status)
+
+    async def _cursor(self) -> int | str:
+        """Whoever goes on from it has seen nothing that the log had lost."""
+        found = await self._feed.rewound()
+        return self._position if found is None or self._position <= found.kept else f"{self._position}~{found.epoch}"
 
     async def _fill(self) -> bool:
         """Takes what there is. True if the page is full, or enough was read for it; False if nothing more is there."""

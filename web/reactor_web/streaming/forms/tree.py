@@ -84,7 +84,8 @@ async def _write_all(events: PositionReader, client: Client, wire: Wire) -> None
             return
         else:
             try:
-                await asyncio.wait_for(client.wait(), period)
+                async with asyncio.timeout(period):
+                    await client.wait()
             except TimeoutError:
                 await wire.write(dialect.heartbeat(None, 0, ""))
 

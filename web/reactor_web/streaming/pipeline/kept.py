@@ -2,7 +2,7 @@
 
 A client that comes back to a long run would otherwise wait until its dialect has read the run from the first event on.
 Copies are made every 1,000 events, or less often where a state is large, and shared by all clients of a dialect. Of a
-run whose state has grown above half a megabyte none is made any more: there the events since the last one are folded.
+run whose state has grown above a quarter of a megabyte none is made any more: the events since the last one are folded.
 """
 
 from __future__ import annotations

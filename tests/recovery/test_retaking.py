@@ -127,7 +127,7 @@ async def test_a_lock_that_is_shorter_than_append_timeout_loses_nothing(tmp_path
 async def test_a_run_that_was_lost_to_a_lock_ends_once_the_lock_is_gone(tmp_path: Path) -> None:
     """Another process holds the file longer than append_timeout: LogLost, then this process goes on."""
     path, steps = tmp_path / "runs.db", Steps()
-    async with Engine(f"sqlite:///{path}", workflows=[steps.flow], append_timeout=0.3) as engine:
+    async with Engine(f"sqlite:///{path}", workflows=[steps.flow], append_timeout=1.0) as engine:
         run = await engine.start(steps.flow, run_id="r")
         await wait_for_event(run, "word.said")
         with held_by_another(path):
@@ -143,7 +143,7 @@ async def test_a_run_that_was_lost_to_a_lock_ends_once_the_lock_is_gone(tmp_path
                 await lost.pause()
             with pytest.raises(LogLost, match="was lost"):
                 await engine.cancel("r")
-            await asyncio.sleep(1)  # SQLite has given up too: the window is not in the file
+            await asyncio.sleep(2)  # SQLite has given up too: the window is not in the file
         again = await goes_on(engine, "r")
         assert await result(again) == {"last": 3}
         events = await log_of(engine, "r")

@@ -15,6 +15,7 @@ index       the list of runs, and taking runs or the oldest events of one away
 retention   ended runs, by age and number
 order       the windows of several runs in the order of their commits
 lease       which runs this process may execute
+tickets     how what is limited is asked for, by one of several processes
 slots       limits on what runs at once, for all processes together
 rates       limits on how often it starts, the same
 handover    how runs and commands come from one process to another

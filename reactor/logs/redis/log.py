@@ -31,7 +31,8 @@ from reactor.logs.redis.rates import RedisStarts
 from reactor.logs.redis.relay import Relay
 from reactor.logs.redis.retention import Retention, expire
 from reactor.logs.redis.server import unavailable
-from reactor.logs.redis.slots import RedisSlots, Tickets
+from reactor.logs.redis.slots import RedisSlots
+from reactor.logs.redis.tickets import Tickets
 from reactor.logs.redis.windows import events_behind
 from reactor.ports.access import AccessStores
 from reactor.ports.clock import Clock

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from reactor.logs.redis.log import RedisLog
-from reactor.logs.redis.slots import GRANTED, RedisSlots
+from reactor.logs.redis.slots import RedisSlots
+from reactor.logs.redis.tickets import GRANTED
 from reactor.logs.redis.url import open_redis
 from reactor.testing import SLOT_LAWS
 from reactor.testing.sharing_laws import MOST
@@ -38,6 +39,17 @@ class Waiter:
 
     def on_waiting(self) -> None:
         """It waits all the same."""
+
+
+class Named(Waiter):
+    """Notes its name once it is granted."""
+
+    def __init__(self, name: str, granted: list[str]) -> None:
+        self.name = name
+        self.granted = granted
+
+    def on_granted(self) -> None:
+        self.granted.append(self.name)
 
 
 def parked(slots: RedisSlots, count: int) -> list[Waiter]:
@@ -94,18 +106,30 @@ async def test_who_came_first_is_granted_first_whichever_connection_tells_of_it(
     held = parked(slots, 2)
     await wait_until(lambda: [waiter.grants for waiter in held] == [1, 1])
     granted: list[str] = []
-
-    class Named(Waiter):
-        def __init__(self, name: str) -> None:
-            self.name = name
-
-        def on_granted(self) -> None:
-            granted.append(self.name)
-
     for name in ("first", "second"):
-        assert not slots.acquire(Named(name))
+        assert not slots.acquire(Named(name, granted))
     slots.release()
     slots.release()
     slots.answered(f"{mine.parts.incarnation.id}:4", GRANTED)
     await wait_until(lambda: len(granted) == 2)
     assert granted == ["first", "second"]
+
+
+async def test_who_came_in_an_earlier_lease_is_not_put_behind_who_came_in_this_one(
+    ends: tuple[RedisLog, RedisLog],
+) -> None:
+    """All of them have the tickets of the new lease, in the order in which they came."""
+    mine, theirs = ends
+    others, slots, granted = theirs.slots("l", 1), mine.slots("l", 1), list[str]()
+    (held,) = parked(others, 1)
+    await wait_until(lambda: held.grants == 1)
+    for name in ("first", "second"):
+        assert not slots.acquire(Named(name, granted))
+    mine.parts.incarnation._end()  # as where it could not be renewed
+    assert not slots.acquire(Named("third", granted))
+    slots.ask_again(mine.parts.incarnation.id)
+    others.release()
+    for count in (1, 2, 3):
+        await wait_until(lambda count=count: len(granted) == count)
+        slots.release()
+    assert granted == ["first", "second", "third"]

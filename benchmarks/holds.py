@@ -33,7 +33,7 @@ CLEAR_MS: Final = 20.0
 MORE_ROUNDS: Final = 5
 QUIET: Final = 0.15
 """Seconds without a byte after which a stream has said what it says."""
-SILENT: Final = 2.0
+SILENT: Final = 8.0
 """The same, where it has said nothing but its head: it may have to read the whole run first."""
 HEAD: Final = 1_000
 """Bytes."""

@@ -333,6 +333,8 @@ class OpenRuns:
             feed = await self._loading.join((run_id, closed), lambda: self.load_feed(run_id, closed=closed))
             if feed.closed is None and (feed := self.dormant.keep(feed)) is None:
                 return await self.get(run_id)  # it goes on meanwhile, or has ended
+        if run_id in self.open:  # since the look above: what was read may be closed
+            return await self.get(run_id)
         self._feeds.add(feed)
         if feed.closed == Closed.END:
             self._feeds.keep(feed)

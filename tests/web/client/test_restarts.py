@@ -32,7 +32,7 @@ async def test_20_kills_later_an_iterator_a_subscriber_and_who_waits_have_the_wh
     options = {"sleep": lambda _: asyncio.sleep(0.01), "tries": 100, "max_failures": 1_000}
     try:
         async with Client(life.base, **options) as client, asyncio.timeout(PATIENCE):
-            run = await client.start("followed", {"pause": 0.002})
+            run = await client.start("followed", {"pause": 0.02})  # 5 s: a client that is late still kills an open run
             completed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             run.events.subscribe(pushed.append, completed.set_exception, lambda: completed.set_result(None))
             waiting = asyncio.ensure_future(client.run(run.id).ended())

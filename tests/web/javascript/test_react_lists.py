@@ -117,6 +117,7 @@ async def test_a_list_that_is_refused_says_so_and_waits(site: Site, newest: Page
     await newest.run("shows.l.refresh()")
     await newest.until("l", "heard.length === 2 && !shown.isLoading")
     assert (asked_lists(site), site.streams.asked) == (2, [])
+    await newest.run("new Promise(requestAnimationFrame)")  # else what it is to show may still wait for its frame
     assert (await newest.call("left"))["timers"] == 0
     await newest.call("unmount")
     await newest.check_clean()

@@ -11,7 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from reactivex import Observable
+from reactivex import operators as ops
+from reactivex.subject import Subject
 
+from reactor.bounds import PIECE_EVENTS, WINDOW_EVENTS
 from reactor.clock import SystemClock
 from reactor.events.event import Draft, Event
 from reactor.logs.memory import MemoryLog
@@ -138,3 +141,35 @@ def test_a_late_event_has_its_id_if_ids_still_grow_with_it(late: int, has_id: bo
     seq, frame = encode(Late(event(late)))
     assert seq == late
     assert frame.startswith(b"id: ") == has_id
+
+
+async def test_a_channel_that_is_full_gives_its_pipeline_no_more_than_comes() -> None:
+    """However much it holds: a dialect may take a tenth of a millisecond for each event, and others want the loop."""
+    gone = list[int]()
+
+    def noted(source: Observable[Any]) -> Observable[Any]:
+        return source.pipe(ops.do_action(lambda window: gone.append(len(window))), ops.filter(lambda _: False))
+
+    channel = Channel(a_feed(), Subject[Any](), noted, 0)
+    largest = 0
+    for first in range(1, 40 * PIECE_EVENTS, PIECE_EVENTS):
+        before = sum(gone)
+        channel._hold([event(seq) for seq in range(first, first + PIECE_EVENTS)])
+        largest = max(largest, sum(gone) - before)
+        assert first + PIECE_EVENTS - 1 - sum(gone) < WINDOW_EVENTS
+    assert largest == PIECE_EVENTS
+    channel._push()
+    assert sum(gone) == 40 * PIECE_EVENTS
+
+
+async def test_a_channel_whose_pipeline_raises_holds_nothing_more() -> None:
+    """What comes afterwards is dropped, however much it is."""
+
+    def broken(source: Observable[Any]) -> Observable[Any]:
+        return source.pipe(ops.map(lambda window: 1 // 0))
+
+    channel = Channel(a_feed(), Subject[Any](), broken, 0)
+    for first in range(1, 40 * PIECE_EVENTS, PIECE_EVENTS):
+        channel._hold([event(seq) for seq in range(first, first + PIECE_EVENTS)])
+    assert channel.completed
+    assert isinstance(channel.error, ZeroDivisionError)

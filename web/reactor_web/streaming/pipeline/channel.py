@@ -112,7 +112,7 @@ class Channel:
         if not self._clients:
             self._source.dispose()
             self._pipeline.dispose()
-            self._held.clear()
+            self._drop_held()
             self.ring.clear()
             self._clear_pieces()
 
@@ -163,8 +163,8 @@ class Channel:
         for message in window:
             if message.type in URGENT:
                 is_urgent = True
-        if self._held_events >= WINDOW_EVENTS:
-            self._push()
+        while self._held and self._held_events >= WINDOW_EVENTS:
+            self._push(0.0)  # a piece, and not all: a thousand events of a slow dialect take 50 ms
         self._has_news = True
         self._schedule(urgent=is_urgent)
 
@@ -178,10 +178,14 @@ class Channel:
             try:
                 self._inlet.on_next(piece)
             except Exception as error:  # a pass that raised would never come again
-                self._held.clear()
+                self._drop_held()
                 self._break_off(error)
             if perf_counter() > until:
                 break
+
+    def _drop_held(self) -> None:
+        self._held.clear()
+        self._held_events = 0
 
     def _take_held(self) -> Sequence[Message]:
         """The next messages that were held, of several windows or of a part of one."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -157,3 +158,31 @@ async def test_who_waits_for_a_run_gets_it_when_another_node_starts_it(server: R
         seen = await asyncio.wait_for(waiting, PATIENCE)
         await run.send("talk", "done")
         assert await asyncio.wait_for(seen, PATIENCE) == {"talk": "done"}
+
+
+def publishes(server: RedisServer) -> int:
+    """How often anything has published in this server, scripts and all."""
+    found = re.search(r"cmdstat_publish:calls=(\d+)", server.say("INFO", "commandstats"))
+    return int(found[1]) if found else 0
+
+
+async def test_1_000_followers_on_each_of_two_nodes_cost_one_publish_a_window(server: RedisServer) -> None:
+    """As many as it costs where nobody follows: whoever watches costs the node that runs it nothing."""
+    flow, url = talking(), server.url()
+    async with Engine(url, workflows=[flow]) as writer, Engine(url) as one, Engine(url) as other:
+        cost: dict[int, int] = {}
+        for count in (0, 1_000):
+            run = await writer.start("talking", run_id=f"r{count}")
+            await run.committed()
+            seen = [await node.get(run.id) for node in (one, other) for _ in range(count)]
+            followers = [asyncio.ensure_future(seqs(each)) for each in seen]
+            await wait_until(lambda: all(each.state.seq == run.state.seq for each in seen))
+            before = publishes(server)
+            for number in range(20):
+                await run.emit("thing.said", {"number": number})
+                await run.committed()
+            cost[count] = publishes(server) - before
+            await run.send("talk", "done")
+            whole = [event.seq for event in await full_log(writer, run)]
+            assert await asyncio.wait_for(asyncio.gather(*followers), PATIENCE) == [whole] * len(followers)
+        assert cost == {0: 20, 1_000: 20}

@@ -22,6 +22,7 @@ from reactor import Engine
 from reactor.ports.access import KeyRecord
 from reactor_web import Caps, Guard, JwtSettings
 from reactor_web.guard.keys import MemoryKeys, make_key
+from reactor_web.terminal.serve import COLLECTOR
 
 SECRET: Final = "a-secret-of-this-benchmark-that-is-long-enough-for-sha-512-in-hmac-as-well"
 SCOPES: Final = ("read", "run", "control", "admin")
@@ -77,7 +78,8 @@ async def main() -> None:
         server = await loop.create_server(runner.server, "127.0.0.1", 0)  # type: ignore[arg-type]
         await flows.prepare(engine, quick=quick)
         gc.collect()
-        gc.freeze()  # as ``serve`` does
+        gc.freeze()  # as ``serve`` does, and so is this
+        gc.set_threshold(*COLLECTOR)
         say({"port": server.sockets[0].getsockname()[1], "key": key})
         probe = Probe(loop)
         lines = asyncio.StreamReader()

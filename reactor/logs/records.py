@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from reactor.errors import RunOpen
@@ -42,3 +43,11 @@ def settled_child(event: Event) -> str | None:
 def still_open(run_id: str, status: str) -> RunOpen:
     """What ``delete`` raises for a run that has not ended."""
     return RunOpen(f"run {run_id} is {status}; only a run that has ended is deleted", run_id=run_id)
+
+
+def days_before(now: str, days: float) -> datetime:
+    """That time; where the calendar has none so long ago, its beginning."""
+    try:
+        return datetime.fromisoformat(now) - timedelta(days=days)
+    except OverflowError:
+        return datetime.min.replace(tzinfo=UTC)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from reactor import bounds
+from reactor.logs.records import days_before
 from reactor.logs.redis.calls import Calls
 from reactor.logs.redis.index import SCAN, sweep
 
@@ -32,7 +32,7 @@ async def expire(calls: Calls, retention: Retention, now: str) -> int:
     """Deletes ended runs beyond the limits; returns how many. Open runs are never touched, nor what they need."""
     deleted = 0
     if retention.keep_days is not None:
-        before = datetime.fromisoformat(now) - timedelta(days=retention.keep_days)
+        before = days_before(now, retention.keep_days)
         deleted += await _expire_old(calls, before.timestamp())
     if retention.keep_runs is not None:
         deleted += await _expire_many(calls, retention.keep_runs)

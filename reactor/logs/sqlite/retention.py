@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 import orjson
 
 from reactor.events.event import Event
 from reactor.events.fold import evolve
-from reactor.logs.records import still_open
+from reactor.logs.records import days_before, still_open
 from reactor.logs.sqlite.queries import read_base, run_row
 from reactor.logs.sqlite.whole import forget_removed
 
@@ -56,7 +55,7 @@ def expire(connection: sqlite3.Connection, retention: Retention, now: str) -> in
     connection.execute("BEGIN IMMEDIATE")
     try:
         if retention.keep_days is not None:
-            before = datetime.fromisoformat(now) - timedelta(days=retention.keep_days)
+            before = days_before(now, retention.keep_days)
             deleted += connection.execute(
                 f"DELETE FROM runs WHERE ended < ? AND {_IS_NOT_NEEDED}", (before.isoformat(),)
             ).rowcount

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from reactor_web.guard.key_file import KeyFile
@@ -350,6 +350,7 @@ def test_a_time_from_now_is_added(count: int, unit: str) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(st.text() | st.from_regex(r"\A[0-9]{1,12}[a-z]?\Z"))
+@example("150000000w")
 def test_any_text_is_a_time_or_one_sentence(text: str) -> None:
     """Between now and ten years, never, or refused with exit code 2."""
     with may_refuse():

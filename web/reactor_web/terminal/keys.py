@@ -45,7 +45,7 @@ Keys = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="One key a line, as JSON.")]
 
 _DURATION: Final = re.compile(r"([1-9][0-9]{0,8})([mhdw])")
-_UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_UNITS: Final = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 _TITLES: Final = ("ID", "NAME", "STATUS", "SCOPES", "TENANT", "RUNS", "WORKFLOWS", "EXPIRES", "CREATED")
 _MOST: Final = timedelta(days=3653)
 """Ten years."""
@@ -137,10 +137,10 @@ def parse_expiry(text: str, now: datetime) -> str | None:
     match = _DURATION.fullmatch(text)
     if match is None:
         refuse(f"--expires {text[:50]!r} is no time from now: write 90d, 12h, 30m or 2w, or never")
-    lasting = timedelta(**{_UNITS[match[2]]: int(match[1])})
-    if lasting > _MOST:
+    count, unit = int(match[1]), _UNITS[match[2]]
+    if count > _MOST / unit:  # before they are multiplied: 150,000,000 weeks are no timedelta
         refuse(f"--expires {text} is more than ten years: write never for a key that does not expire")
-    return _text(now + lasting)
+    return _text(now + count * unit)
 
 
 def _place(keys: str | None) -> str:

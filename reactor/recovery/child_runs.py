@@ -15,6 +15,7 @@ from reactor.events.restoring import given_digest
 from reactor.events.state import RUN_ENDED
 from reactor.ports.index import RunIndex
 from reactor.ports.log import EventLog, RunRecord
+from reactor.recovery.child_ends import settle
 from reactor.recovery.child_ids import ChildIds
 from reactor.recovery.origin import is_same_input
 from reactor.recovery.reading import load_outputs
@@ -22,14 +23,13 @@ from reactor.recovery.recorded import recorded_outputs
 from reactor.recovery.retaking import Retaking
 from reactor.registry import Registry
 from reactor.runs.beginning import Beginning
-from reactor.runs.child_records import NEVER_BEGAN, ChildEnd, RecordedEnd, end_of
+from reactor.runs.child_records import NEVER_BEGAN, RecordedEnd
 from reactor.runs.children import ChildRequest
 from reactor.runs.host import Host
 from reactor.runs.open_runs import OpenRuns
 from reactor.runs.parent import Parent, ParentRun
 from reactor.runs.run import Run
 from reactor.supervision.ending import EndReason
-from reactor.supervision.ledger import spent_in
 
 CHILD_PAUSE_SECONDS: Final = 0.1
 """Between two attempts to take up a child run that another process holds."""
@@ -177,7 +177,7 @@ class ChildOpening:
             # a version before 0.2 wrote none
             await link.run.child_records.begin(link.task_id, record.run_id, record.workflow, request.name)
             if child is None:
-                await self._settle(link, run)
+                await settle(link, run)
         was_paused_with_it = child is not None and child.is_paused and child.control.pause_reason == EndReason.PARENT
         if child is not None and was_paused_with_it and not link.run.is_paused:
             child.control.resume(EndReason.PARENT, by=None)
@@ -191,21 +191,6 @@ class ChildOpening:
             await sleep(self._runs.clock, CHILD_PAUSE_SECONDS)
             _check_open(link)
             await self._recover(record, link, own)
-
-    async def _settle(self, link: Parent, run: Run) -> None:
-        """Writes what the log of a parent does not have of a child that nobody goes on with: spending, and its end."""
-        link.run.spending.settle(link.task_id, run.id, spent_in(run.feed.state), is_counted=False)
-        end = await end_in_log(run)
-        if end is not None and not link.run.is_closed:
-            link.run.child_records.end(link.task_id, run.id, end)
-
-
-async def end_in_log(run: Run) -> ChildEnd | None:
-    """How a run has ended, from its log; None where it has not."""
-    last = await run.feed.event(run.feed.last_seq) if run.state.has_ended else None
-    if last is None:
-        return None
-    return end_of(run.state, last.data, await run.feed.blob(last.seq) if "outputs_ref" in last.data else None)
 
 
 def _check_open(link: Parent) -> None:

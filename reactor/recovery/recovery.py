@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Container, Coroutine, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Container, Iterable
 from typing import Any
 
 from reactor.definition.graph import Graph
@@ -13,22 +12,19 @@ from reactor.events.event import DAMAGED
 from reactor.events.state import RUN_ENDED
 from reactor.logger import get_logger
 from reactor.ports.log import RunRecord
-from reactor.recovery.child_runs import ChildOpening, end_in_log
-from reactor.recovery.leftover import cancel_events
+from reactor.recovery.child_runs import ChildOpening
+from reactor.recovery.left import LeftRuns
 from reactor.recovery.origin import NotRecoverable, beginning_of, budget_of, input_of, known_graph
 from reactor.recovery.reading import load_outputs, load_past
 from reactor.recovery.upgrading import LeftToOthers, Upgrading
 from reactor.registry import Registry
 from reactor.runs.beginning import Beginning
-from reactor.runs.child_records import NEVER_BEGAN, ChildEnd
 from reactor.runs.execution import Execution
 from reactor.runs.host import Host
 from reactor.runs.open_runs import OpenRuns
 from reactor.runs.parent import Parent, ParentRun
-from reactor.runs.present import present_graph
 from reactor.runs.run import Run
-from reactor.stream.feed import Closed, Feed
-from reactor.supervision.ending import EndReason
+from reactor.stream.feed import Feed
 from reactor.tasks.past import Past
 from reactor.waiting import Flights
 
@@ -40,20 +36,12 @@ class Recovery(ChildOpening):
 
     def __init__(self, registry: Registry, runs: OpenRuns) -> None:
         super().__init__(registry, runs)
-        self.not_recovered: dict[str, str] = {}
-        """Run id -> why: open runs in the log that this engine does not go on with."""
-        self._dormant: dict[str, str] = {}
-        """Id -> the id of the parent: open child runs that wait until their parent asks for them again."""
+        self.left = LeftRuns(runs, self.retaking)
         runs.was_lost = self._on_run_lost
-        runs.over = self.on_run_ended
         runs.restore = self._restore
-        runs.dormant.waits = self._waits_for_parent
-        runs.elsewhere.is_left = self.not_recovered.__contains__
         self._upgrading = Upgrading(registry, runs)
         self._taking: Flights[str, None] = Flights()
         """Runs that are taken up just now, where several processes share the log."""
-        self.upkeep: set[asyncio.Task[None]] = set()
-        """What still runs in the background; the end of the engine waits for it."""
 
     def open(self, host: Host) -> None:
         """From now on runs are executed, on this host."""
@@ -63,13 +51,13 @@ class Recovery(ChildOpening):
     @property
     def is_idle(self) -> bool:
         """Whether it knows of no run that somebody may ask about."""
-        return not (self.not_recovered or self._dormant or self.upkeep) and self._upgrading.is_idle
+        return not (self.left.reasons or self.left.dormant or self.left.upkeep) and self._upgrading.is_idle
 
     async def recover(self, records: Iterable[RunRecord]) -> None:
         """Goes on with the open runs of the tenant; called at the start of an engine, before it accepts new runs."""
         for record in records:
             await self._recover(record)
-        await self._end_orphans()
+        await self.left.end_orphans()
 
     async def _recover(self, record: RunRecord, parent: Parent | None = None, own: Graph | None = None) -> None:
         """Goes on with an open run. One that cannot go on stays as it is; ``not_recovered`` says why.
@@ -104,7 +92,7 @@ class Recovery(ChildOpening):
                 raise
             bug = None if is_damaged or isinstance(problem, NotRecoverable) else problem
             reason = str(problem) if bug is None else f"{type(problem).__name__}: {problem}"
-            self._leave(record.run_id, reason)
+            self.left.leave(record.run_id, reason)
             logger.warning("run not recovered", run_id=record.run_id, reason=reason, exc_info=bug)
             return
         if found is None or record.run_id in self._runs.open:
@@ -112,7 +100,7 @@ class Recovery(ChildOpening):
         if not self._runs.leases.holds(record.run_id):
             return  # it was lost while it was read: what was read may be less than what others have written
         feed, graph, beginning, past = found
-        self._dormant.pop(record.run_id, None)
+        self.left.dormant.pop(record.run_id, None)
         lost = self._runs.lost.get(record.run_id)
         try:
             if lost is None:
@@ -126,7 +114,7 @@ class Recovery(ChildOpening):
                 await self._runs.take_up_lost(self._host, lost._replace(beginning=beginning, graph=known), feed, past)
         except Exception as bug:
             self._runs.leases.release(record.run_id)
-            self._leave(record.run_id, f"{type(bug).__name__}: {bug}")
+            self.left.leave(record.run_id, f"{type(bug).__name__}: {bug}")
             logger.critical("run not recovered", run_id=record.run_id, exc_info=bug)
         if self._runs.inbox is not None:  # what was asked for while nobody held it
             self._runs.inbox.drain(record.run_id)
@@ -144,25 +132,25 @@ class Recovery(ChildOpening):
                 return
             if record.parent is None:
                 await self._recover(record)
-            elif await self._is_over(record.parent):
-                await self._end_orphan(run_id)
+            elif await self.left.is_over(record.parent):
+                await self.left.end_orphan(run_id)
         except (UnknownRun, RunNotHere):
             return
 
     async def take_up_asked(self, run_id: str) -> str | None:
         """The same, for who has a command for it; returns why it cannot go on here."""
-        self.not_recovered.pop(run_id, None)  # whoever registered its workflow meanwhile need not wait
+        self.left.reasons.pop(run_id, None)  # whoever registered its workflow meanwhile need not wait
         await self.take_up(run_id)
-        return self.not_recovered.get(run_id, self._upgrading.why_not_yet(run_id))
+        return self.left.reasons.get(run_id, self._upgrading.why_not_yet(run_id))
 
     def leaves(self, run_id: str) -> bool:
         """Whether a run is one that this process does not take up, or not yet."""
-        return run_id in self.not_recovered or self._upgrading.why_not_yet(run_id) is not None
+        return run_id in self.left.reasons or self._upgrading.why_not_yet(run_id) is not None
 
     def forget_left(self, free: Container[str]) -> None:
         """``free``: all runs that nobody holds. Of the others somebody takes care."""
-        for run_id in [run_id for run_id in self.not_recovered if run_id not in free]:
-            del self.not_recovered[run_id]
+        for run_id in [run_id for run_id in self.left.reasons if run_id not in free]:
+            del self.left.reasons[run_id]
         self._upgrading.forget(free)
 
     async def _read(
@@ -175,7 +163,7 @@ class Recovery(ChildOpening):
         is_shared = self._runs.elsewhere.is_shared
         if parent is None and record.parent is not None:
             if not is_shared:  # else whoever looks for runs that nobody holds finds it
-                self._dormant[record.run_id] = record.parent
+                self.left.dormant[record.run_id] = record.parent
             return None
         if parent is not None and not await self._is_child(record.run_id, parent):
             return None
@@ -202,7 +190,7 @@ class Recovery(ChildOpening):
         """Whether this process may go on with an open run."""
         is_ours = await self._runs.leases.take(run_id)
         if not is_ours and not self._runs.elsewhere.is_shared:
-            self._leave(run_id, "another process goes on with it")
+            self.left.leave(run_id, "another process goes on with it")
         return is_ours
 
     async def _past_of(self, feed: Feed, graph: Graph) -> Past:
@@ -215,11 +203,6 @@ class Recovery(ChildOpening):
         now = self._runs.clock.now().decode()
         return await load_past(self._log, graph, feed.state, last, now, crashed=crashed)
 
-    def _leave(self, run_id: str, why: str) -> None:
-        """Nobody goes on with a run here: whoever reads it, or a run below it, is told."""
-        self.not_recovered[run_id] = why
-        self._runs.dormant.sweep()
-
     async def _restore(self, run: Run) -> dict[str, Any]:
         """The outputs of a completed run, as ``await run`` gave them where it ran."""
         try:
@@ -230,121 +213,16 @@ class Recovery(ChildOpening):
             return await run.shown_outputs()
         return await load_outputs(self._log, graph, run)
 
-    # --- child runs ---
-
     def _on_run_lost(self, execution: Execution) -> None:
         """A run ended here without a terminal event: its log failed, or there is a bug in the engine."""
         run_id, problem = execution.run_id, execution.journal.lost_with
         if not isinstance(problem, LogLost):
-            self._leave(run_id, f"a bug in the engine ended it: {type(problem).__name__}: {problem}")
+            self.left.leave(run_id, f"a bug in the engine ended it: {type(problem).__name__}: {problem}")
         elif execution.parent is not None:
-            self._dormant[run_id] = execution.parent.run.run_id  # as after a crash: its parent asks for it
+            self.left.dormant[run_id] = execution.parent.run.run_id  # as after a crash: its parent asks for it
         else:
             self.retaking.begin(run_id)
 
     def end_children(self, parent: ParentRun) -> None:
-        """Ends the children that wait for their parent, and writes the ends that its log does not have yet.
-
-        Then calls ``children_ended`` of the parent.
-        """
-        self._spawn(self._end_children(parent))
-
-    async def _end_children(self, parent: ParentRun) -> None:
-        try:
-            for task_id, child_id in list(parent.child_records.unended()):
-                end = await self._end_child(child_id, {"run_id": parent.run_id, "task_id": task_id})
-                if isinstance(end, Run):
-                    await self._settle(Parent(parent, task_id), end)
-                elif not parent.is_closed:
-                    parent.child_records.end(task_id, child_id, end)
-        except Exception as error:  # the log's: the run must end all the same
-            logger.error("child runs not ended", run_id=parent.run_id, exc_info=error)
-        parent.children_ended()
-
-    async def _end_child(self, child_id: str, parent: Mapping[str, str]) -> Run | ChildEnd:
-        """A child run whose parent ends, cancelled if it waits for that; ``NEVER_BEGAN`` for one that is not there."""
-        try:
-            child = await self._runs.get(child_id)
-        except UnknownRun:
-            return NEVER_BEGAN
-        if child.state.parent != parent:  # somebody else's run has its id
-            return NEVER_BEGAN
-        self._dormant.pop(child_id, None)
-        if self._runs.is_left(child) or self._runs.elsewhere.has(child.feed):
-            try:
-                return await self.end_left(child, reason=EndReason.PARENT, by=None)
-            except RunNotHere:  # another process executes it; it is ended when nobody holds it any more
-                return child
-        return child
-
-    async def _end_orphans(self, parent_id: str | None = None) -> None:
-        """Cancels the waiting children whose parent has ended or is gone; ``None``: of all parents."""
-        for child_id, parent in list(self._dormant.items()):
-            if parent_id in (None, parent) and await self._is_over(parent) and self._dormant.pop(child_id, None):
-                await self.retaking.wait(child_id)
-                with suppress(RunNotHere):  # another process goes on with it
-                    await self._end_orphan(child_id)
-
-    async def _end_orphan(self, child_id: str) -> None:
-        child = await self._runs.get(child_id)
-        if self._runs.is_left(child) or self._runs.elsewhere.has(child.feed):
-            # else it has ended, or somebody goes on with it
-            await self.end_left(child, reason=EndReason.PARENT, by=None)
-
-    async def _is_over(self, run_id: str) -> bool:
-        if run_id in self._runs.open:
-            return False
-        try:
-            return (await self._index.record(run_id)).status in RUN_ENDED
-        except UnknownRun:
-            return True
-
-    def _waits_for_parent(self, run_id: str) -> bool:
-        """Whether somebody may still ask for this run: it is dormant, and a run above it goes on here, or will."""
-        at = run_id
-        while (parent := self._dormant.get(at)) is not None and at not in self.not_recovered:
-            if parent in self._runs.open or parent in self._runs.lost:
-                return True
-            at = parent
-        return False
-
-    def on_run_ended(self, run_id: str) -> None:
-        """Called when a run has ended: cancels its children that still wait for it."""
-        if run_id in self._dormant.values():
-            self._spawn(self._end_orphans(run_id))
-
-    def _spawn(self, job: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(job)
-        self.upkeep.add(task)
-        task.add_done_callback(self.upkeep.discard)
-
-    # --- runs that nobody goes on with ---
-
-    async def _end_left_child(self, child_id: str, parent: Mapping[str, str]) -> ChildEnd | None:
-        end = await self._end_child(child_id, parent)
-        return await end_in_log(end) if isinstance(end, Run) else end
-
-    async def end_left(self, run: Run, *, reason: str, by: str | None) -> Run:
-        """Cancels a run that nobody can go on with; appends its last events to the log."""
-        run_id = run.id
-        if not await self._runs.leases.take(run_id):
-            raise RunNotHere(f"another process goes on with run {run_id}; ask it there", run_id=run_id)
-        if self._runs.elsewhere.is_shared:  # before it was ours, another process may have written to it
-            run = Run(await self._runs.load_feed(run_id, closed=Closed.NOT_RECOVERED), None)
-            if run.state.has_ended:
-                self._runs.leases.release(run_id)
-                return run
-        children = [
-            (task := child["task_id"], id, await self._end_left_child(id, {"run_id": run_id, "task_id": task}))
-            for id, child in (run.state.children or {}).items() if child.get("status") == "running"
-        ]  # fmt: skip
-        started = await run.beginning()
-        tasks = (await present_graph(run.feed, started)).tasks if started else []
-        events = cancel_events(run.state.copy(), tasks, self._runs.clock, children, reason=reason, by=by)
-        await self._log.append(run_id, events)
-        self._runs.dormant.end(run_id, events)
-        self.not_recovered.pop(run_id, None)
-        self._runs.lost.pop(run_id, None)
-        self._runs.leases.release(run_id)
-        await self._end_orphans(run_id)
-        return await self._runs.get(run_id)
+        """Sees to it that the parent's log has the end of each child run; calls ``children_ended`` of the parent."""
+        self.left.end_children(parent)

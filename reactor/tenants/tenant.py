@@ -181,9 +181,9 @@ class Tenant(SessionStarts, TreeQueries):
                 await run.request_cancel(grace, reason=reason, by=by)
                 return run
             except RunNotHere:  # nobody holds it, and nobody here can go on with it
-                return await self._recovery.end_left(run, reason=reason, by=by)
+                return await self._recovery.left.end(run, reason=reason, by=by)
         try:
-            return await self._recovery.end_left(run, reason=reason, by=by)
+            return await self._recovery.left.end(run, reason=reason, by=by)
         except RunNotHere:
             if not is_elsewhere:
                 raise
@@ -197,7 +197,7 @@ class Tenant(SessionStarts, TreeQueries):
         await self._runs.check_new(new_id)
         old = await self.get(run_id)
         if self._runs.is_left(old):  # nobody goes on with it any more
-            await self._recovery.end_left(old, reason="retried", by=by)
+            await self._recovery.left.end(old, reason="retried", by=by)
         elif not old.state.has_ended:
             raise RunOpen(f"run {run_id} goes on again; only a run that has ended is retried", run_id=run_id)
         return await self._begin(graph, new_id, beginning._replace(by=by), reused=reused)
@@ -233,7 +233,7 @@ class Tenant(SessionStarts, TreeQueries):
 
     @property
     def not_recovered(self) -> Mapping[str, str]:
-        return self._recovery.not_recovered
+        return self._recovery.left.reasons
 
     @property
     def log_problem(self) -> LogUnavailable | None:

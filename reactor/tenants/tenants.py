@@ -104,7 +104,7 @@ class Tenants:
         log, timeout = self._common.log, self._common.settings.append_timeout
         drained = [drain_runs(tenant.runs, log.durable, grace, timeout) for tenant in self]
         in_time = await asyncio.gather(*drained)
-        upkeep = [job for tenant in self for job in tenant.recovery.upkeep]
+        upkeep = [job for tenant in self for job in tenant.recovery.left.upkeep]
         await asyncio.gather(*upkeep, return_exceptions=True)
         return all(in_time)
 

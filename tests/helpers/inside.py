@@ -33,5 +33,5 @@ def kill(engine: Engine) -> None:
 async def recovery_done(engine: Engine) -> None:
     """Waits for what the engine does about runs beside the runs themselves, such as ending an orphan."""
     recovery: Any = engine.tenant("").recovery
-    while recovery.upkeep:
-        await asyncio.gather(*recovery.upkeep)
+    while recovery.left.upkeep:
+        await asyncio.gather(*recovery.left.upkeep)

@@ -35,8 +35,8 @@ LINGER_SECONDS = 5.0
 """How long the rest of a body is waited for, and dropped, after its request was answered."""
 STREAMS_CLOSE_SECONDS = 2.0
 """How long the server waits for open streams at its end."""
-COLLECTOR: Final = 10_000, 5, 20
-"""When garbage is collected: what is new after 10,000 objects (1 ms), all after a million. By default, after 70,000: so
+COLLECTOR: Final = 2_000, 10, 50
+"""When garbage is collected: what is new after 2,000 objects, all after a million. By default, all after 70,000: so
 many come with 1,000 clients, in the middle of what they wait for, and then everybody waits for 25 to 80 ms."""
 
 

@@ -8,6 +8,7 @@ memory          E4: what a finished task costs an open run
 runs            E5: many runs at once
 followed        E6: what a client costs the run it follows
 watched         E7: what it costs a run to be watched by many clients
+relayed         E10: how much later an event is heard on another node
 readers         E8: what subscribers in the same process cost that read the data of every event
 
 Streams, against a queue and ``send()`` per client and against nginx with nchan. Server and load program are processes
@@ -62,7 +63,7 @@ sharing         D2: what many clients of one run cost
 What they use:
 
 shapes          the graphs that are measured
-redis_log       a log in a redis-server of its own, for E9
+redis_log       a log in a redis-server of its own, for E9 and E10
 workloads       the workflows of the server
 messages        the events that the baselines send
 server          the server program

@@ -17,6 +17,13 @@ from reactor.ports.stores import Log
 @contextmanager
 def redis_log() -> Generator[Log]:
     """Not opened; the server ends with the block. Raises FileNotFoundError where there is none to start."""
+    with redis_url() as url:
+        yield open_log(url)
+
+
+@contextmanager
+def redis_url() -> Generator[str]:
+    """The URL of such a log."""
     command = shutil.which("redis-server")
     if command is None:
         raise FileNotFoundError("redis-server is not here")
@@ -28,7 +35,7 @@ def redis_log() -> Generator[Log]:
             while not socket.exists():
                 assert server.poll() is None, "redis-server has ended"
                 time.sleep(0.01)
-            yield open_log(f"unix://{socket}")
+            yield f"unix://{socket}"
         finally:
             server.terminate()
             server.wait(timeout=10)

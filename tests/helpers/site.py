@@ -19,6 +19,7 @@ from reactor import Context, Engine, Run, Workflow
 from reactor_web.sse.parser import Frame, Parser
 from reactor_web.streaming.connection.direct import Place
 from reactor_web.streaming.streams import STREAMS, Streams
+from tests.helpers.runs import PATIENCE
 from tests.helpers.server import Gates
 
 EVENT_BYTES = 30_000
@@ -154,7 +155,7 @@ class Site:
         return sum(client.writing_since is not None for client in self.streams)
 
 
-async def poll(condition: Callable[[], object], otherwise: str, seconds: float = 10) -> None:
+async def poll(condition: Callable[[], object], otherwise: str, seconds: float = PATIENCE) -> None:
     """Waits until the condition holds; fails with the sentence if it does not in time."""
     try:
         async with asyncio.timeout(seconds):
@@ -164,7 +165,7 @@ async def poll(condition: Callable[[], object], otherwise: str, seconds: float =
         raise AssertionError(otherwise) from None
 
 
-async def handed_over(site: Site, streams: int = 1, seconds: float = 10) -> None:
+async def handed_over(site: Site, streams: int = 1, seconds: float = PATIENCE) -> None:
     """Waits until this many clients are in a channel and aiohttp handles none of them."""
     await poll(
         lambda: len(site.streams) == len(site.places) == streams and site.connections == 0,

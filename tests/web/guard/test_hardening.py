@@ -19,6 +19,7 @@ from reactor_web import Guard
 from reactor_web.guard.keys import MemoryKeys, make_key
 from reactor_web.guard.principal import Principal
 from tests.helpers.planted import WATCH
+from tests.helpers.runs import PATIENCE
 from tests.helpers.server import API, Gates, gated_workflow, small_workflow
 
 MADE = make_key()
@@ -59,7 +60,7 @@ class Target:
         reader, writer = await self.connect()
         try:
             writer.write(raw)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE):
                 return Answer(await reader.read(-1 if whole else 256 * 1024))
         finally:
             writer.close()
@@ -280,7 +281,7 @@ async def test_a_body_over_the_limit_is_refused_before_it_is_read(target: Target
     writer.write(("\r\n".join(head) + "\r\n\r\n").encode())
     answering = asyncio.ensure_future(reader.read(100))
     sent = 0
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not answering.done():
             writer.write(b"10000\r\n" + b" " * 0x10000 + b"\r\n")
             sent += 0x10000

@@ -15,6 +15,7 @@ from reactor import Engine
 from reactor.testing import VirtualClock
 from reactor_web.own import add_stream
 from tests.helpers.guarded import Guarded, guarded
+from tests.helpers.runs import PATIENCE
 from tests.helpers.server import Frame, Stream
 
 SSE = {"Accept": "text/event-stream"}
@@ -49,7 +50,7 @@ async def first(stream: Stream) -> Frame:
 
 async def until_free(server: Guarded) -> None:
     """Until the server has seen that its streams have gone."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while len(server.streams):
             await asyncio.sleep(0.01)
     await asyncio.sleep(0)

@@ -73,7 +73,7 @@ async def test_a_client_that_has_not_read_all_of_its_replay_yet_is_handed_over_t
             site.clients[-1].leave("close")
             await poll(lambda: not site.streams, "it is not noticed")
         assert not site.stalled, "it was to be below the mark at which a transport is full"
-        await handed_over(site, seconds=1.5)
+        await handed_over(site)
         await site.clients[-1].until(b"event: block.made", tail)
         gates.open()
         assert ids_of(whole(await site.clients[-1].rest())) == list(range(EVENTS + 3 - tail, EVENTS + 6))

@@ -57,7 +57,7 @@ async def test_a_client_that_goes_while_it_is_behind_is_noticed(how: str) -> Non
         before = asyncio.all_tasks()
         await flooded(site, run, gates)
         client.leave(how)
-        await poll(lambda: not site.streams and asyncio.all_tasks() <= before, "it is not noticed", 2)
+        await poll(lambda: not site.streams and asyncio.all_tasks() <= before, "it is not noticed")
         assert run.state.status == "running"
 
 
@@ -111,7 +111,7 @@ async def test_a_client_that_has_sent_too_much_is_noticed_when_it_goes(sent: str
         except TimeoutError:
             pass  # nobody takes it
         client.leave("close")
-        await poll(lambda: not site.streams, "it is not noticed", 1)
+        await poll(lambda: not site.streams, "it is not noticed")
         assert run.state.status == "running"
 
 

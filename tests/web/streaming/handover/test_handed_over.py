@@ -12,6 +12,7 @@ from aiohttp import web as aiohttp_web
 import reactor_web
 from reactor import Engine
 from reactor.testing import read_all
+from tests.helpers.runs import PATIENCE
 from tests.helpers.server import Gates, gated_workflow
 from tests.helpers.site import (
     events_of,
@@ -142,6 +143,6 @@ async def test_a_task_that_is_cancelled_before_it_has_begun_does_not_hold_a_shut
             task.cancel()
         await asyncio.sleep(0)
         closing = asyncio.ensure_future(site.streams.close())
-        done, _ = await asyncio.wait([closing], timeout=2.5)
+        done, _ = await asyncio.wait([closing], timeout=PATIENCE)
         site.streams.remove(one)  # or the end of this test hangs, too
         assert done

@@ -425,8 +425,7 @@ async def test_the_end_of_the_engine_does_not_wait_for_a_deaf_thread(gate: threa
     async with Engine(grace=0.02) as engine:
         run = await engine.start(flow)
         await wait_for_event(run, "task.started")
-        began = time.monotonic()
-    assert time.monotonic() - began < 2
+    assert not gate.is_set(), "the body is still there"
     assert (await full_log(engine, run))[-1].data["abandoned"] == 1
 
 

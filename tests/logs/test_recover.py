@@ -238,7 +238,7 @@ def test_a_write_ahead_log_that_is_cut_or_gone(written: Written, tmp_path: Path)
 async def test_an_engine_goes_on_with_what_was_copied(written: Written, tmp_path: Path) -> None:
     """A run that is cut goes on from there, and ends; what was whole and open goes on as after any restart."""
     data, of = bytearray(written.closed.read_bytes()), pages_of_runs(written.closed)
-    # p and its child have ended: p, cut, would wait for its child, and the child, cut, is cancelled, as its parent is over
+    # both have ended: p, cut, would wait for its child, and the child, cut, is cancelled, as its parent is over
     page = max(of["r7"] - of["p"] - of["p.begin.1"])
     zeroed(data, (page - 1) * PAGE, random.Random(1))
     (tmp_path / "bad.db").write_bytes(data)

@@ -3,7 +3,7 @@
 Two nodes, each a process, share a log in Redis. On one a body emits 1,000 events a second; on each somebody follows the
 run in process. Late is what has passed since the time stamp of an event, by the clock of the machine that both are on.
 
-As a program, ``python -m benchmarks.relayed URL run|follow``, it is one of the nodes.
+As a program, ``python -m benchmarks.relayed URL run|follow EVENTS``, it is one of the nodes.
 """
 
 from __future__ import annotations

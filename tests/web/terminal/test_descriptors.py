@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.helpers.command import end, start_server
+from tests.helpers.runs import PATIENCE
 from tests.helpers.warm import Started
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sets the limit of another process: prlimit")
@@ -39,7 +40,7 @@ class Asking:
     """One connection that stays open."""
 
     def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
         self.data = b""
 
     def ask(self, method: str, path: str, body: bytes = b"", headers: str = "") -> tuple[int, bytes]:
@@ -84,7 +85,7 @@ def descriptors(process: Started) -> int:
 
 
 def wait_for(answer: Asking, path: str, status: int) -> bytes:
-    until = time.monotonic() + 20
+    until = time.monotonic() + PATIENCE
     while True:
         found, body = answer.ask("GET", path)
         if found == status:
@@ -109,8 +110,8 @@ def test_at_the_descriptor_limit_new_connections_wait_and_all_else_goes_on(serve
     until, runs = time.monotonic() + SECONDS_AT_LIMIT, 0
     while time.monotonic() < until:
         runs += 1
-        status, body = early.ask("POST", "/workflows/hello/runs", b"{}", "Prefer: wait=20\r\n")
-        assert (status, json.loads(body)["status"]) == (201, "completed")
+        status, body = early.ask("POST", "/workflows/hello/runs", b"{}", f"Prefer: wait={PATIENCE - 10:.0f}\r\n")
+        assert (status, json.loads(body)["status"]) == (201, "completed"), body
         stream.until(b"event: run.completed")
     assert runs >= 1
     inside = [client for client in crowd if is_answered(client)]
@@ -124,7 +125,7 @@ def test_at_the_descriptor_limit_new_connections_wait_and_all_else_goes_on(serve
     wait_for(early, "/readyz", 200)
     early.socket.close()
     process.send_signal(15)
-    _, written = process.communicate(timeout=20)
+    _, written = process.communicate(timeout=PATIENCE)
     lines = [line for line in written.splitlines() if "stream " not in line and " run " not in line]
     assert sum("new connections wait: no descriptors are left" in line for line in lines) == 1
     assert sum("new connections are accepted again" in line for line in lines) == 1
@@ -140,4 +141,4 @@ def is_answered(client: Asking) -> bool:
     except BlockingIOError:
         return False
     finally:
-        client.socket.settimeout(20)
+        client.socket.settimeout(PATIENCE)

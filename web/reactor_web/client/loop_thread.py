@@ -15,6 +15,9 @@ from reactor_web.client.under_way import CLOSED
 T = TypeVar("T")
 
 _END: Final = object()
+_LOOK_SECONDS: Final = 0.5
+"""How long a thread that waits may sleep. A signal that comes just before it falls asleep does not wake it, since Python
+looks for signals between two instructions: then the Ctrl-C is seen when it wakes by itself."""
 
 
 class LoopThread:
@@ -47,7 +50,7 @@ class LoopThread:
             raise RuntimeError("a SyncClient cannot wait on its own thread, where subscribers of its runs are called")
         future = self._submit(_awaited(begin))
         try:
-            return future.result()
+            return _result(future)
         except concurrent.futures.CancelledError:
             raise ClientClosed(CLOSED) from None
         except BaseException:
@@ -134,6 +137,16 @@ class LoopThread:
             await self._loop.shutdown_asyncgens()
             await self._loop.shutdown_default_executor()
             self._loop.stop()
+
+
+def _result(future: concurrent.futures.Future[T]) -> T:
+    """Waits for it, and wakes now and then."""
+    while True:
+        try:
+            return future.result(_LOOK_SECONDS)
+        except TimeoutError:  # of this wait, or what it has ended with
+            if future.done():
+                return future.result()
 
 
 async def _awaited(begin: Callable[[], Awaitable[T]]) -> T:

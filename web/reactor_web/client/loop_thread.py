@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 _END: Final = object()
 _LOOK_SECONDS: Final = 0.5
-"""How long a thread that waits may sleep. A signal that comes just before it falls asleep does not wake it, since Python
+"""How long a thread that waits may sleep. A signal that comes just before it falls asleep does not wake it, as Python
 looks for signals between two instructions: then the Ctrl-C is seen when it wakes by itself."""
 
 

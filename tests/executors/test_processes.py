@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import functools
 import os
+import resource
 import select
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +63,27 @@ def is_alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+@contextmanager
+def descriptors_left(count: int) -> Iterator[None]:
+    """This process can open so many more files, and no other."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(int(path.name) for path in Path("/proc/self/fd").iterdir())
+    taken: list[int] = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 20, hard))
+    try:
+        with suppress(OSError):
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        for fd in taken[:count]:
+            os.close(fd)
+        del taken[:count]
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for fd in taken:
+            os.close(fd)
 
 
 # --- what crosses ---
@@ -570,3 +594,32 @@ def test_an_address_that_leads_nowhere_says_so(tmp_path: Path) -> None:
     ):
         with pytest.raises(LookupError, match=why):
             resolve(wrong)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("left", range(6))
+async def test_without_descriptors_for_a_worker_a_body_fails_and_the_next_runs(
+    left: int, fresh: ProcessExecutor
+) -> None:
+    """Wherever the start runs out of them: it is the error of the body, and no body waits for ever."""
+    with descriptors_left(left):
+        output, error = await Submitted(fresh, work_for(bodies.same, value=1)).outcome()
+    assert (output, error) == (1, None) or (isinstance(error, OSError) and error.errno == errno.EMFILE)
+    assert left or error is not None
+    assert await Submitted(fresh, work_for(bodies.same, value=2)).output() == 2
+
+
+async def test_without_a_thread_for_a_worker_a_body_fails_and_the_next_runs(
+    fresh: ProcessExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the system refuses is the error of the body."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        running = Submitted(fresh, work_for(bodies.same, value=1))
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        await running.output()
+    assert await Submitted(fresh, work_for(bodies.same, value=2)).output() == 2

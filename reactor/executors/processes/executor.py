@@ -105,7 +105,12 @@ class ProcessExecutor:
                 return
         self._waiting.append(job)
         if len(self._starting) < len(self._waiting):
-            worker = SpawnedWorker(self._loop, self)
+            try:
+                worker = SpawnedWorker(self._loop, self)
+            except RuntimeError as error:  # the system has no further thread
+                self._waiting.remove(job)
+                job.end_soon(error)
+                return
             self._workers.add(worker)
             self._starting.add(worker)
 

@@ -136,12 +136,9 @@ class SpawnedWorker(asyncio.Protocol):
 
     def _live(self) -> None:
         """Starts the process, off the loop, and waits for its exit: a process can outlive the end of its pipe."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            with theirs:
-                process = _spawn(theirs.fileno())
-        except Exception as error:
-            ours.close()
+            ours, process = _spawn()
+        except Exception as error:  # no more descriptors, or processes
             self._post(self._not_started, error)
             return
         if not self._post(self._started, process, ours):
@@ -200,7 +197,18 @@ class SpawnedWorker(asyncio.Protocol):
         self._end()
 
 
-def _spawn(fd: int) -> subprocess.Popen[bytes]:
+def _spawn() -> tuple[socket.socket, subprocess.Popen[bytes]]:
+    """A process, and our end of its pipe."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with theirs:
+            return ours, _interpreter(theirs.fileno())
+    except BaseException:
+        ours.close()
+        raise
+
+
+def _interpreter(fd: int) -> subprocess.Popen[bytes]:
     """Starts a fresh interpreter. A fork would copy locks and file descriptors."""
     # -P, and sys.path inside the code: else a random.py in the working directory would be imported
     begin = f"from reactor.executors.processes.worker import main; main({fd}, {os.getpid()})"

@@ -37,6 +37,10 @@ benchmarks.histories --rounds 20``). The exit code says whether all held:
 
 histories           rounds of faults, and a history of each that is held to one log
 
+Lists of runs, in absolute figures (``python -m benchmarks.lists``):
+
+lists           a page of 20,000 runs, under every filter, in each log
+
 Large values, in absolute figures (``python -m benchmarks.large``):
 
 large           what holds the loop, and what grows with the square of a size

@@ -11,6 +11,7 @@ import math
 import os
 import time
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any, Final, TypeVar, cast, get_args
 
 import orjson
@@ -96,16 +97,37 @@ def check_cursor(cursor: int) -> int:
     return cursor
 
 
-def check_listing(status: str | None, limit: int) -> None:
-    """Raises ValueError for a status that no run has, and for a limit that is not a whole number from 1."""
+def check_listing(
+    status: str | None,
+    limit: int,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    meta: Mapping[str, str] | None = None,
+) -> None:
+    """Raises ValueError for a status that no run has, a limit that is not a whole number from 1, a time without a time
+    zone, and a member of meta that is not asked for by a text."""
     if status is not None and status not in RUN_STATUSES:
         hint = f"must be one of {', '.join(RUN_STATUSES)}, not {_short(status)}"
         raise ValueError(f"the status of the runs that are listed {hint}")
     if (problem := whole_number_problem(limit, 1)) is not None:
         raise ValueError(f"the limit of a list of runs {problem}")
+    for name, at in (("since", since), ("until", until)):
+        # users without a type checker give anything
+        if at is not None and (not isinstance(at, datetime) or at.tzinfo is None):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ValueError(f"{name} of a list of runs must be a datetime with a time zone, not {_short(at)}")
+    for name, text in (meta or {}).items():
+        if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # the same
+            hint = "of a value that is no text it is its JSON"
+            raise ValueError(f"meta[{name!r}] of a list of runs must be a text, not {_short(text)}: {hint}")
 
 
 # --- JSON -------------------------------------------------------------------------------------------------------
+
+
+def meta_text(value: Any) -> str:
+    """By what text a member of meta is found: a text by itself, any other value by its JSON."""
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 def check_meta(meta: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ emitted      events that bodies and sessions emit: their types, and their data a
 keyed        the keys of emitted events, in their envelopes, and what a run remembers of them
 progress     how the ends of tasks add up to the progress of a run
 state        RunState and TaskState
+questions    what the tasks of a run wait to be answered
 parts        one large JSON object in parts, and the object again
 read_only    the same as users see them: views that nobody can change
 fold         ``evolve`` makes the state after an event from the state before it

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from array import array
-from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from heapq import merge
 from itertools import islice
-from typing import TypeAlias
+from typing import TypeAlias, Unpack
 from urllib.parse import urlsplit
 
 from reactor import bounds
@@ -17,9 +15,11 @@ from reactor.errors import UnknownRun
 from reactor.events.event import Event, Window
 from reactor.events.state import RUN_ENDED, RunState
 from reactor.logs.embedded import MemoryAnswers, MemoryCheckpoints, MemoryDigestKey, MemoryOutputs, MemoryStops, settled
+from reactor.logs.lists import Lists
 from reactor.logs.records import still_open
 from reactor.logs.removed_runs import RemovedRuns
 from reactor.logs.stored_run import StoredRun
+from reactor.ports.index import RunFilter
 from reactor.ports.log import RunRecord
 from reactor.ports.order import Committed, Removed
 
@@ -49,9 +49,7 @@ class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops, Me
         self._max_ended = max_ended
         self._runs: OrderedDict[_Key, StoredRun] = OrderedDict()
         """By tenant and run id."""
-        self._begun = array("q")
-        """Their numbers, in the order in which they began: a page of them need not walk over those before."""
-        self._by_number: dict[int, StoredRun] = {}
+        self._lists = Lists()
         self._ended: OrderedDict[_Key, None] = OrderedDict()
         """Ended runs without a parent, the oldest first."""
         self._ended_children: OrderedDict[_Key, None] = OrderedDict()
@@ -81,6 +79,8 @@ class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops, Me
             self._position += 1
         if key not in self._runs:
             self._add(run)
+        elif run.is_changed:
+            self._lists.update(run)
         if run.count > self._max_events or run.bytes > self._max_bytes:
             run.trim(self._max_events, self._max_bytes)
         if run.settled:
@@ -133,29 +133,10 @@ class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops, Me
         return self._run(run_id, tenant).record()
 
     async def records(
-        self,
-        *,
-        status: str | None,
-        workflow: str | None,
-        before: str | None,
-        limit: int,
-        parent: str | None = None,
-        root: str | None = None,
-        tenant: str = "",
+        self, *, before: str | None, limit: int, tenant: str = "", **wanted: Unpack[RunFilter]
     ) -> list[RunRecord]:
-        end = len(self._begun) if before is None else bisect_left(self._begun, self._run(before, tenant).number)
-        newest_first = (
-            run for i in range(end - 1, -1, -1) if (run := self._by_number[self._begun[i]]).tenant == tenant
-        )
-        found = (
-            run.record()
-            for run in newest_first
-            if status in (None, run.status)
-            and workflow in (None, run.workflow)
-            and parent in (None, run.parent)
-            and root in (None, run.root)
-        )
-        return list(islice(found, limit))
+        below = None if before is None else self._run(before, tenant).number
+        return [run.record() for run in islice(self._lists.find(tenant, below, **wanted), limit)]
 
     async def probe(self) -> None:
         """Nothing to try: it is memory."""
@@ -185,9 +166,7 @@ class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops, Me
                 self._needed.setdefault((run.tenant, run.parent), {})[run.tenant, run.run_id] = None
             self._trees.setdefault((run.tenant, run.root), set()).add((run.tenant, run.run_id))
         self._runs[run.tenant, run.run_id] = run
-        run.number = self._begun[-1] + 1 if self._begun else 1
-        self._begun.append(run.number)
-        self._by_number[run.number] = run
+        self._lists.add(run)
 
     def _release(self, parent: _Key, child: _Key) -> None:
         """The log of an open parent has the end of a child run: it may go."""
@@ -218,7 +197,7 @@ class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops, Me
     def _forget(self, key: _Key) -> None:
         tenant, run_id = key
         run = self._runs.pop(key)
-        del self._begun[bisect_left(self._begun, run.number)], self._by_number[run.number]
+        self._lists.remove(run)
         self._removed.add(Removed(run.position, run_id, run.last, run.workflow, run.parent), tenant)
         self._ended.pop(key, None)
         self._ended_children.pop(key, None)

@@ -9,13 +9,14 @@ from __future__ import annotations
 from asyncio import Future
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from typing import Unpack
 
 from reactor.events.event import Event, Window
 from reactor.events.state import RunState
 from reactor.logs.holder import AlwaysHolder
 from reactor.logs.stores import Stores
 from reactor.ports.handover import Inboxes
-from reactor.ports.index import RunIndex
+from reactor.ports.index import RunFilter, RunIndex
 from reactor.ports.log import EventLog, Rewinds, Rewound, RunRecord
 from reactor.ports.order import CommitOrder, Committed, Removed, RunsOrder, WholeOrder
 from reactor.ports.outputs import OutputStore
@@ -95,19 +96,9 @@ class _Index:
         return await self._index.record(run_id, tenant=self._tenant)
 
     async def records(
-        self,
-        *,
-        status: str | None,
-        workflow: str | None,
-        before: str | None,
-        limit: int,
-        parent: str | None = None,
-        root: str | None = None,
-        tenant: str = "",
+        self, *, before: str | None, limit: int, tenant: str = "", **wanted: Unpack[RunFilter]
     ) -> list[RunRecord]:
-        return await self._index.records(
-            status=status, workflow=workflow, before=before, limit=limit, parent=parent, root=root, tenant=self._tenant
-        )
+        return await self._index.records(before=before, limit=limit, tenant=self._tenant, **wanted)
 
     async def unfinished(self) -> list[RunRecord]:
         return [record for record in await self._index.unfinished() if record.tenant == self._tenant]

@@ -15,6 +15,7 @@ from reactor.events.event import Event, Window
 from reactor.events.fold import evolve
 from reactor.events.state import RunState, TaskState, run_status
 from reactor.logger import get_logger
+from reactor.logs.listing import ASKED, CHANGES_QUESTIONS, Questions, began_at, change_of, members_of, note
 from reactor.logs.records import INDEXED, later_version, parent_of, settled_child
 from reactor.ports.log import RunRecord
 from reactor.ports.order import Committed
@@ -31,16 +32,21 @@ class StoredRun:
 
     __slots__ = (
         "base",
+        "began",
         "blobs",
         "bytes",
         "copies",
         "created",
         "first",
+        "is_changed",
         "json",
+        "listed",
+        "meta",
         "number",
         "parent",
         "position",
         "positions",
+        "questions",
         "root",
         "run_id",
         "seqs",
@@ -75,6 +81,15 @@ class StoredRun:
         self.types: list[str] = []
         self.task_ids: list[str | None] = []
         self.blobs: dict[int, bytes] = {}
+        self.began: int | None = None
+        """The time of ``created`` in microseconds; None until it has started."""
+        self.meta: list[tuple[str, str]] = []
+        """The members of its meta as they are found by."""
+        self.questions: Questions = {}
+        self.listed: frozenset[tuple[str, ...]] = frozenset()
+        """The lists that it stands in."""
+        self.is_changed = False
+        """Whether the last window has changed what it is found by."""
         self.settled: list[str] = []
         """Child runs whose end came with the last window."""
         self.base: RunState | None = None
@@ -93,6 +108,7 @@ class StoredRun:
     def append(self, window: Window, position: int) -> bool:
         """Adds what is new of a window, at this position; returns whether anything was. Raises ValueError for a gap."""
         last = self.last
+        self.is_changed = False
         if window[0].seq > last + 1:
             raise ValueError(f"window {window[0].seq} of run {self.run_id} leaves a gap after {last}")
         for event in window:
@@ -107,6 +123,8 @@ class StoredRun:
                 self.bytes += len(event.blob)
             if event.type in INDEXED:
                 self._update(event)
+            elif event.type == ASKED or (self.questions and event.type in CHANGES_QUESTIONS):
+                self.is_changed |= note(self.questions, change_of(event))
         if window[-1].seq <= last:
             return False
         self.position = position
@@ -140,6 +158,7 @@ class StoredRun:
     def _update(self, event: Event) -> None:
         if (child := settled_child(event)) is not None:
             self.settled.append(child)
+        self.is_changed = True
         self.status = run_status(event) or self.status
         self.version = later_version(event) or self.version
         if event.type == "run.started":
@@ -147,7 +166,9 @@ class StoredRun:
             self.workflow = body["data"]["workflow"]
             self.version = body["data"]["version"]
             self.created = body["time"]
+            self.began = began_at(self.created)
             self.parent = parent_of(body["data"])
+            self.meta = members_of(body["data"])
 
     def read(self, after: int, limit: int) -> list[Event]:
         start = max(after + 1 - self.first, 0)

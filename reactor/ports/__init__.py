@@ -1,7 +1,7 @@
 """What the engine needs from the outside, as small Protocols.
 
 log         EventLog: stores the windows of runs and reads them back; RunRecord
-index       RunIndex: the list of runs, and deleting one
+index       RunIndex: the list of runs, and deleting one; RunFilter; fits: for logs that look at every run
 order       CommitOrder, WholeOrder, RunsOrder: the windows of a tree, of all runs, of some, in the order of commits
 outputs     OutputStore: the outputs that ``cache=`` keeps
 stores      Checkpoints, Idempotency, CleanStops, DigestKey; Lifecycle, KeepsTime, Probed, TellsTrouble; Log: what
@@ -35,7 +35,7 @@ from reactor.ports.attempt import Attempt, Upstream
 from reactor.ports.clock import Clock, Timer
 from reactor.ports.executor import Done, Executor, Job, Work
 from reactor.ports.handover import Handover, Inboxes
-from reactor.ports.index import RunIndex
+from reactor.ports.index import RunFilter, RunIndex, fits
 from reactor.ports.log import EventLog, Rewinds, Rewound, RunRecord
 from reactor.ports.order import CommitOrder, Committed, PositionLost, Removed, RunsOrder, WholeOrder
 from reactor.ports.outputs import OutputStore
@@ -97,6 +97,7 @@ __all__ = [
     "Revocations",
     "Rewinds",
     "Rewound",
+    "RunFilter",
     "RunIndex",
     "RunRecord",
     "RunsOrder",
@@ -117,4 +118,5 @@ __all__ = [
     "Voice",
     "WholeOrder",
     "Work",
+    "fits",
 ]

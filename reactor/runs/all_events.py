@@ -11,15 +11,13 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
-import orjson
-
 from reactor import bounds
 from reactor.errors import LogUnavailable, UnknownRun
 from reactor.events.event import Notice, Window
 from reactor.events.values import named
 from reactor.events.vocabulary import TERMINAL
 from reactor.ports.order import Committed, PositionLost, Removed, WholeOrder
-from reactor.requests import check_run_id
+from reactor.requests import check_run_id, meta_text
 from reactor.runs.open_runs import OpenRuns
 from reactor.runs.positions import START, WINDOWS, Place, TreeCursor, TreeEvent, is_lost, placed
 from reactor.stream.feed import Closed
@@ -232,8 +230,4 @@ def _workflow_in(window: Committed) -> str:
 
 
 def _has(meta: Mapping[str, Any], wanted: Mapping[str, str]) -> bool:
-    return all(name in meta and text in (meta[name], _text(meta[name])) for name, text in wanted.items())
-
-
-def _text(value: Any) -> str:
-    return orjson.dumps(value).decode()
+    return all(name in meta and text == meta_text(meta[name]) for name, text in wanted.items())

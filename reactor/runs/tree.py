@@ -8,7 +8,8 @@ from typing import Any, Final, NamedTuple
 
 from reactor import bounds
 from reactor.errors import RunNotHere, UnknownRun
-from reactor.events.state import ENDED, RUN_ENDED, RunState
+from reactor.events.questions import open_questions
+from reactor.events.state import RUN_ENDED
 from reactor.ports.log import RunRecord
 from reactor.runs.all_events import AllEvents, Selection, check_runs
 from reactor.runs.open_runs import OpenRuns
@@ -34,18 +35,6 @@ class TreeRun(NamedTuple):
 
     def to_dict(self) -> dict[str, Any]:
         return self._asdict()
-
-
-def open_questions(state: RunState) -> list[dict[str, Any]]:
-    """The questions of a run that nobody has answered: ``{task_id, key, prompt, schema}``. The one home of this."""
-    if state.has_ended:
-        return []
-    return [
-        {"task_id": task.id, **asked}
-        for task in state.tasks.values()
-        if task.waiting and task.status not in ENDED
-        for asked in task.waiting
-    ]
 
 
 def no_child(run_id: str, descendant_id: str) -> UnknownRun:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections.abc import Coroutine, Iterable, Mapping
+from datetime import datetime
 from typing import Any, TypeAlias
 
 from reactivex import Observable
@@ -150,16 +151,25 @@ class EngineMethods:
         workflow: str | None = None,
         parent: str | None = None,
         root: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        meta: Mapping[str, str] | None = None,
+        question: bool | None = None,
         before: str | None = None,
         limit: int = 100,
         tenant: str = "",
     ) -> Coroutine[Any, Any, list[RunRecord]]:
         """Runs, newest first. ``before``: the id that the previous page ended with; raises UnknownRun.
 
-        ``parent``: the child runs of this run. ``root``: this run and all runs below it.
+        ``parent``: the child runs of this run. ``root``: this run and all runs below it. ``since``, ``until``: those
+        that have started then or later, and before; with a time zone. ``meta``: those with these members of meta, each
+        with its text, or with the JSON of a value that is no text. ``question=True``: those that wait for an answer.
+        Raises ValueError for a ``status`` that no run has, a time without a zone, a ``meta`` that is no text.
         """
-        of = self._tenants.of(tenant)
-        return of.list(status=status, workflow=workflow, parent=parent, root=root, before=before, limit=limit)
+        return self._tenants.of(tenant).list(
+            status=status, workflow=workflow, parent=parent, root=root, since=since, until=until, meta=meta,
+            question=question, before=before, limit=limit,
+        )  # fmt: skip
 
     def running(self, *, tenant: str = "") -> list[Run]:
         """The open runs, in the order in which they began here."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 from reactivex import Observable
@@ -219,13 +220,18 @@ class Tenant(SessionStarts, TreeQueries):
         workflow: str | None = None,
         parent: str | None = None,
         root: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        meta: Mapping[str, str] | None = None,
+        question: bool | None = None,
         before: str | None = None,
         limit: int = 100,
     ) -> list[RunRecord]:
-        check_listing(status, limit)
+        check_listing(status, limit, since=since, until=until, meta=meta)
         return await self._stores.index.records(
-            status=status, workflow=workflow, parent=parent, root=root, before=before, limit=limit
-        )
+            status=status, workflow=workflow, parent=parent, root=root, since=since, until=until, meta=meta,
+            question=question, before=before, limit=limit,
+        )  # fmt: skip
 
     async def delete(self, run_id: str) -> None:
         self._open_host()

@@ -2,6 +2,7 @@
 
 log_laws         LOG_LAWS: what an ``EventLog`` of yours must keep
 index_laws       INDEX_LAWS: the same for a ``RunIndex``
+listing_laws     those of them that are about its filters
 store_laws       OUTPUT_LAWS, CHECKPOINT_LAWS, IDEMPOTENCY_LAWS, ORDER_LAWS, WHOLE_LAWS, STOP_LAWS, DIGEST_KEY_LAWS
 runs_laws        RUNS_LAWS: what a log keeps that finds the windows of some runs
 sharing_laws     LEASE_LAWS, SLOT_LAWS, START_LAWS: what processes share

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
+from typing import Unpack
 
 from reactor.clock import SystemClock
 from reactor.errors import LogUnavailable
@@ -11,6 +12,7 @@ from reactor.events.event import Event, Window
 from reactor.events.state import RunState
 from reactor.logs.stores import stores_of
 from reactor.ports.clock import Clock
+from reactor.ports.index import RunFilter
 from reactor.ports.log import RunRecord
 from reactor.ports.order import Committed, Removed
 from reactor.ports.stores import KeepsTime, Log, Probed
@@ -68,19 +70,9 @@ class LogAround:
         return await self.inner.record(run_id, tenant=tenant)
 
     async def records(
-        self,
-        *,
-        status: str | None,
-        workflow: str | None,
-        before: str | None,
-        limit: int,
-        parent: str | None = None,
-        root: str | None = None,
-        tenant: str = "",
+        self, *, before: str | None, limit: int, tenant: str = "", **wanted: Unpack[RunFilter]
     ) -> list[RunRecord]:
-        return await self.inner.records(
-            status=status, workflow=workflow, before=before, limit=limit, parent=parent, root=root, tenant=tenant
-        )
+        return await self.inner.records(before=before, limit=limit, tenant=tenant, **wanted)
 
     async def unfinished(self) -> list[RunRecord]:
         return await self.inner.unfinished()

@@ -8,10 +8,12 @@ async def test_the_list_of_runs_keeps_the_law(law):
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 from reactor.errors import RunOpen
+from reactor.ports.index import RunFilter
 from reactor.ports.stores import Log
+from reactor.testing import listing_laws
 from reactor.testing.log_laws import completed, event, is_unknown, started
 
 
@@ -171,10 +173,10 @@ async def _is_open(question: Awaitable[None], run_id: str) -> bool:
     return False
 
 
-async def _pages(log: Log, *, status: str | None = None, workflow: str | None = None, **family: Any) -> list[str]:
+async def _pages(log: Log, **wanted: Unpack[RunFilter]) -> list[str]:
     found: list[str] = []
     before: str | None = None
-    while page := await log.records(status=status, workflow=workflow, before=before, limit=2, **family):
+    while page := await log.records(before=before, limit=2, **wanted):
         assert len(page) <= 2
         found += [record.run_id for record in page]
         before = found[-1]
@@ -196,5 +198,6 @@ LAWS: Final[tuple[Law, ...]] = (
     law_tenants_have_lists_of_their_own,
     law_only_a_run_that_has_ended_is_deleted,
     law_what_is_deleted_is_gone_and_its_id_is_free,
+    *listing_laws.LAWS,
 )
 """All of them, for ``pytest.mark.parametrize``."""

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
+from typing import Unpack
 
 import orjson
 import pytest
 
 from reactor import Engine, Workflow
-from reactor.events.event import Event
+from reactor.events.event import Draft, Event
 from reactor.events.fold import replay
 from reactor.logs.sqlite import schema
 from reactor.logs.sqlite.log import SqliteLog
+from reactor.ports import RunFilter
 from reactor.testing import log_laws, read_all
 from tests.events.golden.record import FOLDER, read
 
@@ -168,3 +171,39 @@ async def test_parents_and_roots_of_an_old_file_are_found(tmp_path: Path, is_tri
     await log.close()
     assert [record.parent for record in records] == [None, "top", "middle", "gone"]
     assert [record.root for record in records] == ["top", "top", "top", "gone"]
+
+
+async def test_runs_of_an_old_file_are_found_by_what_is_true_of_them(tmp_path: Path) -> None:
+    """Their times, their meta and their open questions are found in their events; of a trimmed run in its base."""
+    path = tmp_path / "runs.db"
+    times = ["2026-11-21T02:51:00.000001Z", "2026-11-21T02:50:00.000000Z", "2026-11-21T02:52:00.000000Z"]
+    runs: list[list[Event]] = []
+    for number, time in enumerate(times):
+        said = log_laws.started(f"r{number}").data
+        draft = Draft("run.started", orjson.dumps({**said, "meta": {"customer": f"c{number}", "size": 2}}))
+        runs.append([Event.from_draft(1, f"r{number}", time.encode(), draft)])
+    runs[1].append(log_laws.task_event(2, "r1", "task.waiting", prompt="?", schema={}, key="k"))
+    runs[2].append(log_laws.task_event(2, "r2", "task.waiting", prompt="?", schema={}, key="k"))
+    runs[2].append(log_laws.completed(3, "r2"))
+    write_old(path, *runs)
+    connection = sqlite3.connect(path)
+    base = orjson.dumps(replay("r2", runs[2]).to_dict())
+    connection.execute("UPDATE runs SET base = ? WHERE run_id = 'r2'", (base,))
+    connection.execute("DELETE FROM windows WHERE run = 3")
+    connection.commit()
+    connection.close()
+    log = SqliteLog(path)
+    await log.open()
+    middle = datetime.fromisoformat(times[0])
+
+    async def found(**wanted: Unpack[RunFilter]) -> list[str]:
+        return [record.run_id for record in await log.records(before=None, limit=9, **wanted)]
+
+    assert await found(since=middle) == ["r2", "r0"]
+    assert await found(until=middle) == ["r1"]
+    assert await found(meta={"size": "2"}) == ["r2", "r1", "r0"]
+    assert await found(meta={"size": "2", "customer": "c2"}) == ["r2"]
+    assert await found(question=True) == ["r1"]
+    await log.append("r1", [log_laws.task_event(3, "r1", "task.received", value=1, key="k")])
+    assert await found(question=True) == []
+    await log.close()

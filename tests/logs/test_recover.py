@@ -184,7 +184,7 @@ def test_the_list_of_runs_is_what_it_was(written: Written, tmp_path: Path) -> No
         Path(file.parent, "out.db").unlink()
 
 
-@pytest.mark.parametrize("share", [0.0, 0.5, 0.6, 0.8, 0.999])
+@pytest.mark.parametrize("share", [0.0, 0.6, 0.7, 0.8, 0.999])
 def test_a_log_that_was_cut_short(share: float, written: Written, tmp_path: Path) -> None:
     """The rest is copied; of less than a page nothing is, and a sentence says so."""
     file, data = tmp_path / "bad.db", written.closed.read_bytes()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Unpack
 
 import pytest
 
@@ -12,7 +13,7 @@ from reactor.events.event import Event, Window
 from reactor.events.state import RunState
 from reactor.logs.memory import MemoryLog
 from reactor.logs.stores import stores_of
-from reactor.ports import RunRecord
+from reactor.ports import RunFilter, RunRecord
 from reactor.testing import INDEX_LAWS, LOG_LAWS, index_laws, log_laws
 from tests.helpers.log_lines import log_lines
 
@@ -44,19 +45,9 @@ class Bare:
         return await self._log.record(run_id, tenant=tenant)
 
     async def records(
-        self,
-        *,
-        status: str | None,
-        workflow: str | None,
-        before: str | None,
-        limit: int,
-        parent: str | None = None,
-        root: str | None = None,
-        tenant: str = "",
+        self, *, before: str | None, limit: int, tenant: str = "", **wanted: Unpack[RunFilter]
     ) -> list[RunRecord]:
-        return await self._log.records(
-            status=status, workflow=workflow, before=before, limit=limit, parent=parent, root=root, tenant=tenant
-        )
+        return await self._log.records(before=before, limit=limit, tenant=tenant, **wanted)
 
     async def unfinished(self) -> list[RunRecord]:
         return await self._log.unfinished()

@@ -66,6 +66,8 @@ class Appends:
         self._ring = Ring()
         self._answers: dict[Key, list[tuple[int, str, bytes]]] = {}
         """Commands that are answered with the window that has their event: its seq, their id, the answer."""
+        self._silent: set[Key] = set()
+        """Open runs that began here and have asked nothing so far."""
         self._acknowledged: dict[Key, int] = {}
         """Of runs that have not ended: the last seq that Redis has acknowledged here."""
         self._seen = NOTHING
@@ -82,7 +84,7 @@ class Appends:
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         key = (tenant, run_id)
         try:
-            packed = pack(run_id, window)
+            packed = self._pack(key, window)
         except ValueError as error:
             future.set_exception(error)
             return future
@@ -90,6 +92,14 @@ class Appends:
             packed = self._with_answers(key, packed)
         self._send(_Append(key, packed, self._incarnation.fence_of(key), future))
         return future
+
+    def _pack(self, key: Key, window: Window) -> Packed:
+        if window[0].seq == 1:
+            self._silent.add(key)
+        packed = pack(key[1], window, has_asked=key not in self._silent)
+        if packed.has_asked or packed.has_ended:
+            self._silent.discard(key)
+        return packed
 
     def answer_with(self, key: Key, seq: int, id: str, answer: bytes) -> None:
         """The command is answered when the event ``seq`` is committed, which is in no window yet."""
@@ -106,11 +116,13 @@ class Appends:
         """The run is not held here any more: where it ends, others know, and they answer its commands."""
         self._acknowledged.pop(key, None)
         self._answers.pop(key, None)
+        self._silent.discard(key)
 
     def forget(self, key: Key) -> None:
         """The run was deleted."""
         self._ring.forget(key)
         self._acknowledged.pop(key, None)
+        self._silent.discard(key)
 
     def seen(self) -> tuple[int, str]:
         """The last window that was acknowledged here, by which it is seen whether Redis has lost its end."""

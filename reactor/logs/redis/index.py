@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 import orjson
 
@@ -10,9 +10,12 @@ from reactor import bounds
 from reactor.errors import UnknownRun
 from reactor.events.fold import evolve
 from reactor.events.state import RunState
+from reactor.logs.listing import member_digest, micros
 from reactor.logs.records import still_open
 from reactor.logs.redis.calls import Calls
 from reactor.logs.redis.windows import events_of
+from reactor.logs.redis.wire import Part
+from reactor.ports.index import RunFilter
 from reactor.ports.log import RunRecord
 
 SCAN: Final = 1_000
@@ -37,18 +40,22 @@ async def read_record(calls: Calls, run_id: str, tenant: str) -> RunRecord:
 
 
 async def list_records(
-    calls: Calls, *, before: str | None, limit: int, tenant: str, **equal: str | None
+    calls: Calls, *, before: str | None, limit: int, tenant: str, **wanted: Unpack[RunFilter]
 ) -> list[RunRecord]:
-    """Those that are ``equal`` to what is given, newest first; raises UnknownRun for a ``before`` that there is not."""
-    wanted = [equal.get(name) or "" for name in ("status", "workflow", "parent", "root")]
-    if any(value == "" for value in equal.values()):
+    """The runs that are wanted, newest first; raises UnknownRun for a ``before`` that there is not."""
+    given: dict[str, Any] = {**wanted}
+    equal = [given.get(name) for name in ("status", "workflow", "parent", "root")]
+    if "" in equal:
         return []  # no run has an empty name of this kind
+    span = ["" if (time := given.get(name)) is None else str(micros(time)) for name in ("since", "until")]
+    meta = [member_digest(*member) for member in (wanted.get("meta") or {}).items()]
+    asked: list[Part] = [*(value or "" for value in equal), "1" if given.get("question") else "", *span, *meta]
     below: Any = "+inf"
     if before is not None:
         below = await calls.read_of(before, tenant, "field", "number")
     found: list[RunRecord] = []
     while below and len(found) < limit:
-        below, *page = await calls.read("records", tenant, below, limit - len(found), SCAN, *wanted)
+        below, *page = await calls.read("records", tenant, below, limit - len(found), SCAN, *asked)
         found += map(record_of, page)
     return found
 

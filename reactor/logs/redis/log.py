@@ -9,7 +9,7 @@ import asyncio
 import secrets
 from collections.abc import Callable, Sequence
 from types import MethodType
-from typing import Final
+from typing import Final, Unpack
 from weakref import WeakMethod
 
 from reactor import bounds
@@ -36,6 +36,7 @@ from reactor.logs.redis.tickets import Tickets
 from reactor.logs.redis.windows import events_behind
 from reactor.ports.access import AccessStores
 from reactor.ports.clock import Clock
+from reactor.ports.index import RunFilter
 from reactor.ports.log import Rewound, RunRecord
 from reactor.ports.order import Committed, Removed
 from reactor.ports.sharing import NamedRate, Stop
@@ -187,18 +188,9 @@ class RedisLog(ChangesHands):
         return await index.read_record(self.calls, run_id, tenant)
 
     async def records(
-        self,
-        *,
-        status: str | None,
-        workflow: str | None,
-        before: str | None,
-        limit: int,
-        parent: str | None = None,
-        root: str | None = None,
-        tenant: str = "",
+        self, *, before: str | None, limit: int, tenant: str = "", **wanted: Unpack[RunFilter]
     ) -> list[RunRecord]:
-        equal = {"status": status, "workflow": workflow, "parent": parent, "root": root}
-        return await index.list_records(self.calls, before=before, limit=limit, tenant=tenant, **equal)
+        return await index.list_records(self.calls, before=before, limit=limit, tenant=tenant, **wanted)
 
     async def unfinished(self) -> list[RunRecord]:
         return await index.list_unfinished(self.calls)

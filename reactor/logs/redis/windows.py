@@ -11,6 +11,7 @@ import orjson
 from reactor import bounds
 from reactor.events.event import Event, Window
 from reactor.events.state import RUN_ENDED, run_status
+from reactor.logs.listing import ASKED, CHANGES_QUESTIONS, began_at, change_of, member_digest, members_of
 from reactor.logs.records import INDEXED, later_version, parent_of, settled_child
 from reactor.logs.redis.wire import Part
 
@@ -26,6 +27,8 @@ class Packed(NamedTuple):
     blobs: tuple[Part, ...]
     """Seq, payload, seq, payload, ..."""
     has_ended: bool
+    has_asked: bool
+    """A task has asked something, now or before."""
 
     def answering(self, commands: list[tuple[str, bytes]]) -> Packed:
         """With the commands, as id and answer, that are answered as this window is committed."""
@@ -46,8 +49,12 @@ class Packed(NamedTuple):
         return self._replace(first=seq + 1, lines=b"\n".join(lines), blobs=tuple(blobs))
 
 
-def pack(run_id: str, window: Window) -> Packed:
-    """Raises ValueError for an event of more than one line, and for events that do not follow each other."""
+def pack(run_id: str, window: Window, *, has_asked: bool = True) -> Packed:
+    """Raises ValueError for an event of more than one line, and for events that do not follow each other.
+
+    ``has_asked``: whether a task of the run may have asked something before. If not, none has an open question, and it
+    need not be said of every task that it has none any more.
+    """
     first, last = window[0].seq, window[-1].seq
     lines = b"\n".join([event.json for event in window])
     if lines.count(b"\n") != len(window) - 1:
@@ -61,8 +68,11 @@ def pack(run_id: str, window: Window) -> Packed:
             blobs += (event.seq, event.blob)
         if event.type in INDEXED:
             _add_change(changes, event)
+        elif event.type == ASKED or (has_asked and event.type in CHANGES_QUESTIONS):
+            has_asked = True
+            changes.setdefault("questions", []).append([*change_of(event)])
     is_over = changes.get("status") in RUN_ENDED
-    return Packed(first, last, lines, orjson.dumps(changes) if changes else b"", tuple(blobs), is_over)
+    return Packed(first, last, lines, orjson.dumps(changes) if changes else b"", tuple(blobs), is_over, has_asked)
 
 
 def _add_change(changes: dict[str, Any], event: Event) -> None:
@@ -77,8 +87,11 @@ def _add_change(changes: dict[str, Any], event: Event) -> None:
     if event.type == "run.started":
         body = event.decode()
         changes.update(workflow=body["data"]["workflow"], version=body["data"]["version"], created=body["time"])
+        changes["began"] = str(began_at(body["time"]))
         if (parent := parent_of(body["data"])) is not None:
             changes["parent"] = parent
+        if members := members_of(body["data"]):
+            changes["meta"] = [member_digest(*member) for member in members]
     elif status in RUN_ENDED:
         time = event.decode()["time"]
         changes.update(ended=time, ended_at=repr(datetime.fromisoformat(time).timestamp()))

@@ -11,7 +11,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Unpack
 
 from reactor.bounds import APPEND_TIMEOUT_SECONDS, LOG_LOOK_SECONDS
 from reactor.clock import SystemClock
@@ -19,13 +19,14 @@ from reactor.errors import LogUnavailable
 from reactor.events.event import Event, Window
 from reactor.events.state import RunState
 from reactor.logger import get_logger
-from reactor.logs.sqlite import beside, queries, retention, some, whole
+from reactor.logs.sqlite import beside, listing, queries, retention, some, whole
 from reactor.logs.sqlite.connection import ConnectionThread, cannot_be_used, connect
 from reactor.logs.sqlite.lock import FileLock
 from reactor.logs.sqlite.place import Place
 from reactor.logs.sqlite.retention import Retention
 from reactor.logs.sqlite.writer import Writer
 from reactor.ports.clock import Clock
+from reactor.ports.index import RunFilter
 from reactor.ports.log import RunRecord
 from reactor.ports.order import Committed, Removed
 
@@ -215,18 +216,9 @@ class SqliteLog:
         return await self._reading.ask(queries.read_record, run_id, tenant=tenant)
 
     async def records(
-        self,
-        *,
-        status: str | None,
-        workflow: str | None,
-        before: str | None,
-        limit: int,
-        parent: str | None = None,
-        root: str | None = None,
-        tenant: str = "",
+        self, *, before: str | None, limit: int, tenant: str = "", **wanted: Unpack[RunFilter]
     ) -> list[RunRecord]:
-        equal = {"status": status, "workflow": workflow, "parent": parent, "root": root}
-        return await self._reading.ask(queries.list_records, before=before, limit=limit, tenant=tenant, **equal)
+        return await self._reading.ask(listing.list_records, before=before, limit=limit, tenant=tenant, **wanted)
 
     async def unfinished(self) -> list[RunRecord]:
         return await self._reading.ask(queries.list_unfinished)

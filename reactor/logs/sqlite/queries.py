@@ -16,14 +16,15 @@ from reactor.events.state import RunState
 from reactor.ports.log import RunRecord
 from reactor.ports.order import Committed
 
-_RECORDS: Final = (
-    "SELECT run_id, workflow, version, status, created,"
+RECORDS: Final = (
+    "SELECT runs.run_id, workflow, version, status, created,"
     " coalesce((SELECT first_seq FROM windows WHERE run = runs.id ORDER BY last_seq LIMIT 1), 1),"
     " coalesce((SELECT last_seq FROM windows WHERE run = runs.id ORDER BY last_seq DESC LIMIT 1), 0),"
     " parent, root,"
     " coalesce((SELECT position FROM windows WHERE run = runs.id ORDER BY last_seq DESC LIMIT 1), 0),"
-    " tenant FROM runs"
+    " runs.tenant"
 )
+"""The columns of a ``RunRecord``."""
 
 
 @contextmanager
@@ -139,28 +140,13 @@ SCAN: Final = 10_000
 
 def read_record(connection: sqlite3.Connection, run_id: str, *, tenant: str = "") -> RunRecord:
     """What is known of a run; raises UnknownRun."""
-    row = connection.execute(f"{_RECORDS} WHERE tenant = ? AND run_id = ?", (tenant, run_id)).fetchone()
+    row = connection.execute(f"{RECORDS} FROM runs WHERE tenant = ? AND run_id = ?", (tenant, run_id)).fetchone()
     if row is None:
         raise UnknownRun.of(run_id)
     return RunRecord(*row)
 
 
-def list_records(
-    connection: sqlite3.Connection, *, before: str | None, limit: int, tenant: str, **equal: str | None
-) -> list[RunRecord]:
-    """Runs, newest first, whose columns are ``equal`` to what is given.
-
-    ``before``: the run id the previous page ended with; raises UnknownRun for a bad one.
-    """
-    below = None if before is None else run_row(connection, before, tenant)
-    given = {f"{column} = ?": value for column, value in equal.items()} | {"tenant = ?": tenant, "id < ?": below}
-    given = {condition: value for condition, value in given.items() if value is not None}
-    where = " AND ".join(given)  # only the conditions that are given, so that an index can be used
-    rows = connection.execute(f"{_RECORDS} WHERE {where} ORDER BY id DESC LIMIT ?", (*given.values(), limit))
-    return [RunRecord(*row) for row in rows]
-
-
 def list_unfinished(connection: sqlite3.Connection) -> list[RunRecord]:
     """Runs without a terminal event, oldest first."""
-    rows = connection.execute(f"{_RECORDS} WHERE ended IS NULL ORDER BY id")
+    rows = connection.execute(f"{RECORDS} FROM runs WHERE ended IS NULL ORDER BY id")
     return [RunRecord(*row) for row in rows]

@@ -11,6 +11,7 @@ import orjson
 
 from reactor.errors import LogUnavailable
 from reactor.logs.records import parent_of
+from reactor.logs.sqlite.filling import fill_lists
 
 APPLICATION_ID: Final = 0x52414354
 """By this number in the header ``file runs.db`` and ``migrate`` recognise a log."""
@@ -139,6 +140,32 @@ MIGRATIONS: Final[tuple[tuple[Step, ...], ...]] = (
                 SELECT position, OLD.tenant, OLD.run_id, last_seq, OLD.workflow, OLD.parent
                 FROM windows WHERE run = OLD.id ORDER BY last_seq DESC LIMIT 1;
         END""",
+    ),
+    (
+        # what runs are found by: times as microseconds, see ``reactor.logs.listing``
+        "ALTER TABLE runs ADD COLUMN began INTEGER",
+        "ALTER TABLE runs ADD COLUMN latest INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE runs ADD COLUMN asking INTEGER NOT NULL DEFAULT 0",
+        """CREATE TABLE run_meta (
+            tenant TEXT NOT NULL,
+            name TEXT NOT NULL,
+            text TEXT NOT NULL,
+            run INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+            PRIMARY KEY (tenant, name, text, run)
+        ) WITHOUT ROWID""",
+        "CREATE INDEX meta_of_run ON run_meta (run)",
+        """CREATE TABLE questions (
+            run INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+            task_id TEXT NOT NULL,
+            key TEXT NOT NULL,
+            PRIMARY KEY (run, task_id, key)
+        ) WITHOUT ROWID""",
+        "CREATE INDEX runs_by_workflow ON runs (tenant, workflow, id)",
+        "CREATE INDEX runs_by_workflow_and_status ON runs (tenant, workflow, status, id)",
+        "CREATE INDEX runs_asking ON runs (tenant, id) WHERE asking = 1",
+        fill_lists,
+        "CREATE INDEX runs_by_time ON runs (tenant, latest, id)",
+        "CREATE INDEX runs_late ON runs (tenant, latest - began) WHERE latest > began",
     ),
 )
 """Entry i holds the steps that lead from version i to i + 1. A released entry never changes: add the next."""

@@ -17,8 +17,9 @@ from typing import NamedTuple
 from reactor.errors import LogUnavailable
 from reactor.events.event import Event, Window
 from reactor.events.state import RUN_ENDED, RUN_STATUS, run_status
+from reactor.logs.listing import ASKED, CHANGES_QUESTIONS, Questions
 from reactor.logs.records import INDEXED, later_version, parent_of, settled_child
-from reactor.logs.sqlite import beside
+from reactor.logs.sqlite import beside, listing
 from reactor.logs.sqlite.connection import ConnectionThread, with_hint
 from reactor.logs.sqlite.place import Place
 
@@ -40,6 +41,8 @@ class _Tail(NamedTuple):
     """Its last seq."""
     position: int
     """The position of its last window."""
+    questions: Questions
+    """Its open questions, as the file has them."""
 
 
 class Writer(ConnectionThread):
@@ -156,7 +159,8 @@ class Writer(ConnectionThread):
     def _insert(self, connection: sqlite3.Connection, append: _Append) -> int:
         """Adds what is new of a window; returns its position."""
         run_id, tenant, window, _ = append
-        run, last, position = self._tails.get((tenant, run_id)) or _find_or_add_run(connection, run_id, tenant)
+        tail = self._tails.get((tenant, run_id)) or _find_or_add_run(connection, run_id, tenant)
+        run, last, position, questions = tail
         new = [event for event in window if event.seq > last]
         if not new:
             return position  # appends are keyed (run, seq): a repeat changes nothing
@@ -175,10 +179,14 @@ class Writer(ConnectionThread):
                 connection.execute("INSERT INTO blobs (run, seq, data) VALUES (?, ?, ?)", (run, event.seq, event.blob))
             if event.type in INDEXED:
                 _update_run(connection, run, event, tenant)
+            elif event.type == ASKED or (questions and event.type in CHANGES_QUESTIONS):
+                listing.note_question(connection, run, event, questions)
         if new[-1].type in RUN_STATUS and RUN_STATUS[new[-1].type] in RUN_ENDED:
             self._tails.pop((tenant, run_id), None)
+            if questions:
+                listing.forget_questions(connection, run)
         else:
-            self._tails[tenant, run_id] = _Tail(run, new[-1].seq, position)
+            self._tails[tenant, run_id] = _Tail(run, new[-1].seq, position, questions)
         return position
 
 
@@ -197,9 +205,9 @@ def _find_or_add_run(connection: sqlite3.Connection, run_id: str, tenant: str) -
     if row is not None:
         run, position = row
         found = connection.execute("SELECT last_seq FROM windows WHERE position = ?", (position,)).fetchone()
-        return _Tail(run, found[0] if found else 0, position or 0)
+        return _Tail(run, found[0] if found else 0, position or 0, listing.read_questions(connection, run))
     cursor = connection.execute("INSERT INTO runs (tenant, run_id, root) VALUES (?, ?, ?)", (tenant, run_id, run_id))
-    return _Tail(int(cursor.lastrowid or 0), 0, 0)
+    return _Tail(int(cursor.lastrowid or 0), 0, 0, {})
 
 
 def _update_run(connection: sqlite3.Connection, run: int, event: Event, tenant: str) -> None:
@@ -223,6 +231,7 @@ def _update_run(connection: sqlite3.Connection, run: int, event: Event, tenant: 
             "UPDATE runs SET workflow = ?, version = ?, created = ? WHERE id = ?",
             (body["data"]["workflow"], body["data"]["version"], body["time"], run),
         )
+        listing.note_start(connection, run, tenant, body)
         if (parent := parent_of(body["data"])) is not None:
             connection.execute(
                 "UPDATE runs SET parent = ?,"

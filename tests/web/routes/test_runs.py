@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from reactor import Workflow
+from reactor import Context, Workflow
+from reactor_web import Client
+from tests.helpers.runs import wait_for_event
 from tests.helpers.server import Server
+
+
+async def ask(ctx: Context) -> str:
+    return await ctx.receive("what?")
 
 
 async def test_an_output_of_any_size_is_had_in_full(server: Server) -> None:
@@ -45,6 +52,43 @@ async def test_runs_are_listed_newest_first_by_pages(server: Server) -> None:
     assert found == ["open", *reversed(ids)]
     assert [run["run_id"] for run in (await server.get("/runs?status=running"))[1]["runs"]] == ["open"]
     assert len((await server.get("/runs?workflow=small&status=completed"))[1]["runs"]) == 5
+
+
+async def test_runs_are_listed_by_what_is_true_of_them(server: Server) -> None:
+    """Since when and until when they have started, members of meta, and whether they wait for an answer; together, and
+    in a client in Python, too."""
+    await server.start("small", run_id="a", meta={"customer": "c1", "size": 2})
+    await (await server.engine.get("a")).ended()
+    asking = Workflow("asking")
+    asking.task(ask)
+    run = await server.engine.start(asking, run_id="q", meta={"customer": "c1"})
+    await wait_for_event(run, "task.waiting")
+    await server.start("gated", run_id="g", meta={"customer": "c2"})
+    first, second, _ = [record.created for record in (await server.engine.list())[::-1]]
+
+    async def listed(query: str) -> list[str]:
+        status, body = await server.get(f"/runs?{query}")
+        assert status == 200, body
+        return [run["run_id"] for run in body["runs"]]
+
+    assert await listed("meta.customer=c1") == ["q", "a"]
+    assert await listed("meta.customer=c1&meta.size=2") == ["a"]
+    assert await listed("meta.customer=c1&status=running") == ["q"]
+    assert await listed("question=1") == ["q"]
+    assert await listed("question=0") == ["g", "q", "a"]
+    assert await listed(f"since={second}") == ["g", "q"]
+    assert await listed(f"until={second}") == ["a"]
+    assert await listed(f"since={first}&until={second}&meta.customer=c1") == ["a"]
+    there = datetime.fromisoformat(second).astimezone(timezone(timedelta(hours=2))).isoformat()
+    assert await listed(f"until={there}") == ["a"], "a + that stands as it is comes as a space"
+    async with Client(server.url) as client:
+        since = datetime.fromisoformat(second)
+        found = await client.list(since=since, meta={"customer": "c1"}, question=True)
+        assert [record.run_id for record in found] == ["q"]
+        assert [record.run_id async for record in client.runs(until=since)] == ["a"]
+    await run.send("ask", "yes")
+    await run.ended()
+    assert await listed("question=1") == []
 
 
 async def test_a_page_says_where_to_follow_on(server: Server) -> None:
@@ -87,6 +131,12 @@ GET_PROBLEMS = [
     ("/runs?status=done", 400, "status is 'done', but must be one of"),
     ("/runs?cursor=nope", 404, "there is no run 'nope'"),
     ("/runs?offset=1", 400, "there is no parameter 'offset' here"),
+    ("/runs?since=yesterday", 400, "since is 'yesterday', but must be a time with its zone, like 2026-11-21T02:51:00Z"),
+    ("/runs?until=2026-11-21T02:51:00", 400, "until is '2026-11-21T02:51:00', but must be a time with its zone"),
+    ("/runs?since=0001-01-01T00:00:00%2B14:00", 400, "since is '0001-01-01T00:00:00+14:00', but must be a time"),
+    ("/runs?question=maybe", 400, "question is 'maybe', but must be 0 or 1"),
+    ("/runs?meta.=1", 400, "meta. must be followed by the name of a member"),
+    ("/runs?status=failed&status=completed", 400, "status is given 2 times"),
 ]
 
 

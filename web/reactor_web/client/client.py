@@ -6,8 +6,9 @@ import asyncio
 import builtins
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
+from datetime import datetime
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn, Self, Unpack
 from urllib.parse import quote
 
 import aiohttp
@@ -19,6 +20,7 @@ from reactor.definition.task import Task
 from reactor.definition.workflow import Workflow
 from reactor.errors import NotAwaited
 from reactor.events.vocabulary import RunStatus
+from reactor.ports.index import RunFilter
 from reactor.requests import check_listing, check_run_id, make_run_id, seconds_problem, whole_number_problem
 from reactor.runs.all_events import check_runs
 from reactor.runs.positions import START, TreeCursor, TreeEvent
@@ -212,19 +214,30 @@ class Client:
         workflow: str | None = None,
         parent: str | None = None,
         root: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        meta: Mapping[str, str] | None = None,
+        question: bool | None = None,
         before: str | None = None,
         limit: int = 100,
     ) -> builtins.list[ListedRun]:
         """Runs, newest first. ``before``: the id that the previous page ended with; raises UnknownRun.
 
-        ``parent``: the child runs of this run. ``root``: this run and all runs below it.
+        ``parent``: the child runs of this run. ``root``: this run and all runs below it. ``since``, ``until``: those
+        that have started then or later, and before; with a time zone. ``meta``: those with these members of meta, each
+        with its text, or with the JSON of a value that is no text. ``question=True``: those that wait for an answer.
         """
-        check_listing(status, limit)
+        check_listing(status, limit, since=since, until=until, meta=meta)
+        asked = {
+            "status": status, "workflow": workflow, "parent": parent, "root": root,
+            "since": since and since.isoformat(), "until": until and until.isoformat(),
+            "question": "1" if question else None, **{f"meta.{name}": text for name, text in (meta or {}).items()},
+        }  # fmt: skip
         found: builtins.list[ListedRun] = []
         while len(found) < limit:
             size = min(MAX_PAGE, limit - len(found))
-            query = {"status": status, "workflow": workflow, "parent": parent, "root": root, "cursor": before}
-            page = (await self.connection.ask("GET", "/runs", query={**query, "limit": str(size)})).json
+            query = {**asked, "cursor": before, "limit": str(size)}
+            page = (await self.connection.ask("GET", "/runs", query=query)).json
             try:
                 found += map(listed, page["runs"])
             except (KeyError, TypeError, AttributeError) as error:
@@ -234,19 +247,10 @@ class Client:
             before = page["cursor"]
         return found
 
-    async def runs(
-        self,
-        *,
-        status: RunStatus | None = None,
-        workflow: str | None = None,
-        parent: str | None = None,
-        root: str | None = None,
-    ) -> AsyncIterator[ListedRun]:
+    async def runs(self, **wanted: Unpack[RunFilter]) -> AsyncIterator[ListedRun]:
         """All runs, newest first, page by page: ``async for record in client.runs(status="failed")``."""
         before = None
-        while page := await self.list(
-            status=status, workflow=workflow, parent=parent, root=root, before=before, limit=100
-        ):
+        while page := await self.list(**wanted, before=before, limit=100):
             for record in page:
                 yield record
             before = page[-1].run_id

@@ -7,7 +7,7 @@ from contextlib import aclosing, suppress
 from typing import Final, NamedTuple
 
 from reactor.errors import LogLost
-from reactor.events.vocabulary import RunStatus
+from reactor.ports.index import RunFilter
 from reactor.ports.log import RunRecord
 from reactor.runs.run import Run
 from reactor.stream.follow import iterate
@@ -31,19 +31,13 @@ async def read_page(
     sees: Callable[[str, str], bool],
     before: str | None,
     limit: int,
-    *,
-    status: RunStatus | None,
-    workflow: str | None,
-    parent: str | None,
-    root: str | None,
+    wanted: RunFilter,
 ) -> RunPage:
     """The runs of a tenant that ``sees(run_id, workflow)`` says are seen, newest first, after the run ``before``."""
     found: list[RunRecord] = []
     looked_at = 0
     while looked_at < LOOKED_AT:
-        records = await tenant.list(
-            status=status, workflow=workflow, parent=parent, root=root, before=before, limit=limit
-        )
+        records = await tenant.list(**wanted, before=before, limit=limit)
         looked_at += len(records)
         for record in records:
             before = record.run_id

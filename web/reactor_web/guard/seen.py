@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, Unpack
 
 from aiohttp import web
 
@@ -15,7 +15,7 @@ from reactor.definition.policy import Budget
 from reactor.definition.task import Task
 from reactor.definition.workflow import Workflow
 from reactor.errors import TooManyWaiting, UnknownRun
-from reactor.events.vocabulary import RunStatus
+from reactor.ports.index import RunFilter
 from reactor.ports.stores import Idempotency
 from reactor.runs.all_events import AllEvents
 from reactor.runs.positions import START, TreeCursor
@@ -152,13 +152,10 @@ class Seen(Visible):
     async def page(
         self,
         *,
-        status: RunStatus | None = None,
-        workflow: str | None = None,
-        parent: str | None = None,
-        root: str | None = None,
         before: str | None = None,
         limit: int = 100,
         only_left: bool = False,
+        **wanted: Unpack[RunFilter],
     ) -> RunPage:
         """Runs that are seen, newest first. ``before``: of the page before. ``only_left``: those that nobody here goes
         on with."""
@@ -169,9 +166,7 @@ class Seen(Visible):
         def sees(run_id: str, workflow: str) -> bool:
             return self._sees(run_id, workflow) and (not only_left or run_id in left)
 
-        return await read_page(
-            self.tenant, sees, before, limit, status=status, workflow=workflow, parent=parent, root=root
-        )
+        return await read_page(self.tenant, sees, before, limit, wanted)
 
     async def _place(self, cursor: str | None) -> str | None:
         """The run at which a page begins. Raises Problem 403 and UnknownRun for one that is not seen."""

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final
 
 from reactor_web.http.problems import Problem
+
+META: Final = "meta."
+"""What the name of a parameter begins with that is about a member of meta."""
 
 Query = Mapping[str, str | Sequence[str]]
 
@@ -61,3 +66,25 @@ def one_of(query: Query, name: str, allowed: tuple[str, ...]) -> str | None:
     if value is not None and value not in allowed:
         raise Problem(400, f"{name} is {value[:50]!r}, but must be {' or '.join(allowed)}")
     return value
+
+
+def members_in(query: Query) -> dict[str, str]:
+    """The members of meta that ``meta.<name>=text`` asks for."""
+    members = {name.removeprefix(META): one(query, name) or "" for name in query if name.startswith(META)}
+    if "" in members:
+        raise Problem(400, "meta. must be followed by the name of a member, like meta.customer=c1")
+    return members
+
+
+def time_in(query: Query, name: str) -> datetime | None:
+    """A time in ISO 8601, with its zone; in a query that is not encoded the ``+`` of a zone comes as a space."""
+    text = one(query, name)
+    if text is None:
+        return None
+    try:
+        time = datetime.fromisoformat(text.strip().replace(" ", "+") if "T" in text else text)
+        if time.tzinfo is not None:
+            return time.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise Problem(400, f"{name} is {text[:50]!r}, but must be a time with its zone, like 2026-11-21T02:51:00Z")

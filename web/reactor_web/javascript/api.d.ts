@@ -44,17 +44,22 @@ export class Reactor {
     }): Promise<RemoteRun>;
     /**
      * One page of runs, the newest first: `{runs, cursor}`.
-     * @param {{status?: string, workflow?: string, parent?: string, root?: string, recoverable?: "false", limit?: number, cursor?: string}} [filter]
+     * @param {{status?: string, workflow?: string, since?: string, until?: string, parent?: string, root?: string, question?: 1, recoverable?: "false", limit?: number, cursor?: string} & {[meta: `meta.${string}`]: string}} [filter]
      * @returns {Promise<{runs: any[], cursor: string | null}>}
      */
     list(filter?: {
         status?: string;
         workflow?: string;
+        since?: string;
+        until?: string;
         parent?: string;
         root?: string;
+        question?: 1;
         recoverable?: "false";
         limit?: number;
         cursor?: string;
+    } & {
+        [meta: `meta.${string}`]: string;
     }): Promise<{
         runs: any[];
         cursor: string | null;

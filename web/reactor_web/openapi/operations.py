@@ -86,8 +86,10 @@ OPERATIONS: Final = (
         "get", "/tools", "listTools", "workflows", "The tools that a plan may use.", {200: _json(bodies.ToolList)},
     ),
     Operation(
-        "get", "/runs", "listRuns", "runs", "A page of runs, the newest first.", {200: _json(bodies.RunPage)},
-        ("status", "workflow", "parent", "root", "recoverable", "limit", "cursor"), problems=(400, *_READ),
+        "get", "/runs", "listRuns", "runs", "A page of runs, the newest first. `meta.<key>=` selects by meta.",
+        {200: _json(bodies.RunPage)}, (
+            "status", "workflow", "since", "until", "parent", "root", "question", "recoverable", "limit", "cursor",
+        ), problems=(400, *_READ),
     ),
     Operation(
         "post", "/runs", "startPlan", "runs", "Starts a run of a DAG that is data.",

@@ -32,6 +32,7 @@ _FLAG: Final[Schema] = {"type": "string", "enum": ["0", "1", "true", "false"], "
 _CURSOR: Final[Schema] = {"type": "string", "pattern": r"^[0-9]{1,18}(\.[0-9]+)?(~[0-9a-z]{1,64})?$"}
 _ID: Final = "[A-Za-z0-9._~-]{1,64}"
 _TEXT: Final[Schema] = {"type": "string"}
+_TIME: Final[Schema] = {"type": "string", "format": "date-time"}
 
 
 def _in(place: str, schema: Schema, about: str, name: str) -> Schema:
@@ -84,6 +85,9 @@ _IN_QUERY: Final[_Parameters] = {
         {"type": "string", "pattern": rf"^{_ID}(,{_ID}){{0,{RUNS_AT_ONCE - 1}}}$"},
         "Only these runs, which need not have started: their ids, separated by commas.",
     ),
+    "since": (_TIME, "Only runs that have started then or later."),
+    "until": (_TIME, "Only runs that have started before."),
+    "question": (_FLAG, "`1`: only runs with an open question."),
     "root": (_TEXT, "Only this run and the runs below it."),
     "recoverable": (
         {"type": "string", "enum": ["false"]},

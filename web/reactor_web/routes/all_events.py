@@ -16,7 +16,7 @@ from reactor_web.guard.access import needs
 from reactor_web.guard.principal import Scope
 from reactor_web.guard.seen import engine_of
 from reactor_web.http.negotiation import must_choose
-from reactor_web.http.parameters import one
+from reactor_web.http.parameters import META, members_in, one
 from reactor_web.http.problems import Problem
 from reactor_web.http.query import OF_A_POSITION_PAGE, OF_POSITIONS, StreamOptions, page_options
 from reactor_web.routes.events import FORMS, answer_page, count_page, options_of, read_page
@@ -26,7 +26,6 @@ from reactor_web.streaming.forms.position_page import PositionPageReader
 from reactor_web.streaming.forms.tree import stream_positions
 from reactor_web.streaming.streams import streams_of
 
-_META: Final = "meta."
 _OF_A_SELECTION: Final = ("workflow", "parent", "runs")
 
 
@@ -67,9 +66,7 @@ class _Selected(NamedTuple):
 
 
 def _select(query: MultiMapping[str]) -> _Selected:
-    meta = {name.removeprefix(_META): one(query, name) or "" for name in query if name.startswith(_META)}
-    if "" in meta:
-        raise Problem(400, "meta. must be followed by the name of a member, like meta.customer=c1")
+    meta = members_in(query)
     rest = MultiDict((name, value) for name, value in query.items() if not _is_of_selection(name))
     return _Selected(one(query, "workflow"), one(query, "parent"), meta, _runs(query), rest)
 
@@ -84,7 +81,7 @@ def _runs(query: MultiMapping[str]) -> tuple[str, ...] | None:
 
 
 def _is_of_selection(name: str) -> bool:
-    return name in _OF_A_SELECTION or name.startswith(_META)
+    return name in _OF_A_SELECTION or name.startswith(META)
 
 
 def _events(request: web.Request, selected: _Selected, options: StreamOptions) -> AllEvents:

@@ -8,11 +8,8 @@ from typing import Any, cast
 import orjson
 from aiohttp import web
 
-from reactor.definition.names import did_you_mean
 from reactor.definition.workflow import Workflow
 from reactor.errors import PlanError
-from reactor.events.state import RUN_ENDED
-from reactor.events.vocabulary import RunStatus
 from reactor.plans.load import load_plan, parse_plan
 from reactor.runs.run import Run
 from reactor_web.dialects import Shows, UnknownDialect, find
@@ -25,15 +22,13 @@ from reactor_web.http.command import carry_out
 from reactor_web.http.decoding import check_values
 from reactor_web.http.parameters import one
 from reactor_web.http.problems import Problem
-from reactor_web.http.query import StreamOptions, page_size
+from reactor_web.http.query import StreamOptions
 from reactor_web.http.result import full, listed
 from reactor_web.http.sending import PacedResponse
+from reactor_web.routes.listing import listing_of
 from reactor_web.routes.methods import chooses_form
 from reactor_web.routes.starting import answer_start, check_start, session_starter, starter
 from reactor_web.streaming.streams import streams_of
-
-LIST_PARAMETERS = ("status", "workflow", "parent", "root", "recoverable", "limit", "cursor")
-STATUSES = ("pending", "running", "paused", "cancelling", *sorted(RUN_ENDED))
 
 
 def routes() -> list[web.RouteDef]:
@@ -57,26 +52,10 @@ async def list_runs(request: web.Request) -> web.Response:
     ``position`` is the place in ``GET /events`` at which the page is up to date: a client that shows the page and
     follows from there misses nothing.
     """
-    query = request.query
-    for name in query:
-        if name not in LIST_PARAMETERS:
-            hint = did_you_mean(name, LIST_PARAMETERS) or f"; there are {', '.join(LIST_PARAMETERS)}"
-            raise Problem(400, f"there is no parameter {name[:50]!r} here{hint}")
-    status = query.get("status")
-    if status is not None and status not in STATUSES:
-        raise Problem(400, f"status is {status[:50]!r}, but must be one of {', '.join(STATUSES)}")
-    if query.get("recoverable", "false") != "false":
-        raise Problem(400, f"recoverable is {query['recoverable'][:50]!r}, but can only be false")
-    limit, engine = page_size(query), engine_of(request)
+    listing, engine = listing_of(request.query), engine_of(request)
     newest = await engine.newest_position()  # before the page: nothing up to it may be newer than the page
     records, cursor = await engine.page(
-        status=cast("RunStatus | None", status),
-        workflow=query.get("workflow"),
-        parent=query.get("parent"),
-        root=query.get("root"),
-        before=query.get("cursor"),
-        limit=limit,
-        only_left="recoverable" in query,
+        **listing.wanted, before=listing.cursor, limit=listing.limit, only_left=listing.only_left
     )
     position = max([newest, *(record.position for record in records)])
     return json_response({"runs": [listed(record) for record in records], "cursor": cursor, "position": position})

@@ -42,6 +42,60 @@ local function list_in(prefix, tenant, run, place, old, new)
   end
 end
 
+-- What a run is found by from its start on: its time, and digests of the members of its meta.
+local function list_start(prefix, tenant, run, hash, place, changes)
+  local clock = of_log(prefix, 'meta')
+  local known = call('HMGET', clock, 'latest', 'late')
+  local began = number(changes.began)
+  local latest = math.max(number(known[1]), began)
+  if changes.began then
+    call('HSET', hash, 'began', changes.began)
+    call('HSET', clock, 'latest', text(latest), 'late', text(math.max(number(known[2]), latest - began)))
+  end
+  call('HSET', hash, 'latest', text(latest))
+  if changes.meta then
+    call('HSET', hash, 'meta', cjson.encode(changes.meta))
+    for _, digest in ipairs(changes.meta) do
+      call('ZADD', of_run(prefix, tenant, '', 'meta.' .. digest), place, run)
+    end
+  end
+end
+
+-- The keys of the open questions of a task, without this one.
+local function others(keys, key)
+  local left = {}
+  for _, other in ipairs(keys) do
+    if other ~= key then
+      left[#left + 1] = other
+    end
+  end
+  return left
+end
+
+-- What events have changed in the open questions of a run, each as {task, key or null, whether it is open}.
+local function list_questions(prefix, tenant, run, place, changes)
+  local questions, asking = of_run(prefix, tenant, run, 'questions'), of_run(prefix, tenant, '', 'asking')
+  for _, change in ipairs(changes) do
+    local task, key, left = change[1], change[2], {}
+    if key ~= cjson.null then
+      left = others(cjson.decode(call('HGET', questions, task) or '[]'), key)
+      if change[3] then
+        left[#left + 1] = key
+      end
+    end
+    if #left > 0 then
+      call('HSET', questions, task, cjson.encode(left))
+    else
+      call('HDEL', questions, task)
+    end
+  end
+  if call('EXISTS', questions) == 1 then
+    call('ZADD', asking, place, run)
+  else
+    call('ZREM', asking, run)
+  end
+end
+
 local function begin(prefix, tenant, run, hash, changes)
   local place = call('HINCRBY', of_log(prefix, 'meta'), 'runs', 1)
   local parent, root = changes.parent, run
@@ -51,6 +105,7 @@ local function begin(prefix, tenant, run, hash, changes)
   end
   call('HSET', hash, 'number', place, 'first', 1, 'root', root, 'epoch', changes.epoch,
     'status', 'pending', 'workflow', '', 'version', '', 'created', '')
+  list_start(prefix, tenant, run, hash, place, changes)
   call('ZADD', of_run(prefix, tenant, '', 'runs'), place, run)
   call('ZADD', of_run(prefix, tenant, root, 'tree'), place, run)
   call('ZADD', of_log(prefix, 'unfinished'), place, member(tenant, run))
@@ -88,10 +143,15 @@ local function change(prefix, channels, tenant, run, hash, changes, is_new)
     call('HSET', hash, unpack(fields))
   end
   list_in(prefix, tenant, run, was[1], old, new)
+  if changes.questions then
+    list_questions(prefix, tenant, run, was[1], changes.questions)
+  end
   if changes.ended then
     call('ZREM', of_log(prefix, 'unfinished'), member(tenant, run))
     call('ZADD', of_log(prefix, 'ended'), changes.ended_at, member(tenant, run))
     call('ZREM', of_log(prefix, 'free'), member(tenant, run))
+    call('ZREM', of_run(prefix, tenant, '', 'asking'), run)
+    call('UNLINK', of_run(prefix, tenant, run, 'questions'))
     let_go(prefix, channels, tenant, run, hash)
   end
   for _, done in ipairs(changes.commands or {}) do

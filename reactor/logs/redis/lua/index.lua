@@ -22,39 +22,110 @@ local function record(_, args)
 end
 register('record', record, {'no-writes'})
 
--- The smallest set in which a list is found: by parent or root, by status, by workflow, or all.
-local function list_of(prefix, tenant, wanted)
-  if wanted.parent ~= '' then
-    return of_run(prefix, tenant, wanted.parent, 'children')
-  elseif wanted.root ~= '' then
-    return of_run(prefix, tenant, wanted.root, 'tree')
-  elseif wanted.status ~= '' then
-    return of_run(prefix, tenant, '', 'status.' .. wanted.status)
-  elseif wanted.workflow ~= '' then
-    return of_run(prefix, tenant, '', 'workflow.' .. wanted.workflow)
+-- The sets that have all runs that are wanted; args[7 ...]: status, workflow, parent, root, question, since, until, and
+-- a digest for each member of meta.
+local function lists_of(prefix, tenant, args)
+  local lists = {}
+  local function add(run, kind)
+    lists[#lists + 1] = of_run(prefix, tenant, run, kind)
   end
-  return of_run(prefix, tenant, '', 'runs')
+  if args[7] ~= '' then add('', 'status.' .. args[7]) end
+  if args[8] ~= '' then add('', 'workflow.' .. args[8]) end
+  if args[9] ~= '' then add(args[9], 'children') end
+  if args[10] ~= '' then add(args[10], 'tree') end
+  if args[11] ~= '' then add('', 'asking') end
+  for i = 14, #args do add('', 'meta.' .. args[i]) end
+  if #lists == 0 then add('', 'runs') end
+  return lists
 end
 
-local function fits(found, wanted)
-  return (wanted.workflow == '' or wanted.workflow == found[2]) and (wanted.status == '' or wanted.status == found[4])
-    and (wanted.parent == '' or wanted.parent == found[8]) and (wanted.root == '' or wanted.root == found[9])
+-- Moves the shortest one to the front.
+local function shortest_first(lists)
+  local shortest, length = 1, nil
+  for i, list in ipairs(lists) do
+    local count = call('ZCARD', list)
+    if not length or count < length then
+      shortest, length = i, count
+    end
+  end
+  lists[1], lists[shortest] = lists[shortest], lists[1]
 end
 
--- prefix, channels, tenant, below, limit, scan, status, workflow, parent, root: below is a number or "+inf".
+-- The number of the first run up to which there is one that has begun then or later; nil where there is none.
+local function first_later(prefix, tenant, time)
+  local runs = of_run(prefix, tenant, '', 'runs')
+  local low, high = 0, call('ZCARD', runs)
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    local run = call('ZRANGE', runs, middle, middle)[1]
+    if number(call('HGET', of_run(prefix, tenant, run, 'run'), 'latest')) >= time then
+      high = middle
+    else
+      low = middle + 1
+    end
+  end
+  return tonumber(call('ZRANGE', runs, low, low, 'WITHSCORES')[2])
+end
+
+-- Between which numbers those are that have begun in a span of time: from the first, below the second.
+local function span_of(prefix, tenant, below, since, until_time)
+  local low, high = '-inf', tonumber(below) or math.huge
+  if since ~= '' then
+    low = first_later(prefix, tenant, tonumber(since)) or math.huge
+  end
+  if until_time ~= '' then
+    local late = number(call('HGET', of_log(prefix, 'meta'), 'late'))
+    high = math.min(high, first_later(prefix, tenant, tonumber(until_time) + late) or math.huge)
+  end
+  return low == math.huge and '+inf' or low, high == math.huge and '+inf' or '(' .. text(high)
+end
+
+-- Those of {run, number, run, number, ...} that are in all other lists too.
+local function in_all(lists, seen)
+  local runs = {}
+  for i = 1, #seen, 2 do
+    runs[#runs + 1] = seen[i]
+  end
+  for i = 2, #lists do
+    if #runs == 0 then
+      return runs
+    end
+    local left = {}
+    for at, score in ipairs(call('ZMSCORE', lists[i], unpack(runs))) do
+      if score then
+        left[#left + 1] = runs[at]
+      end
+    end
+    runs = left
+  end
+  return runs
+end
+
+local function is_between(prefix, tenant, run, since, until_time)
+  if since == '' and until_time == '' then
+    return true
+  end
+  local began = tonumber(call('HGET', of_run(prefix, tenant, run, 'run'), 'began') or nil)
+  return began and (since == '' or began >= tonumber(since)) and (until_time == '' or began < tonumber(until_time))
+end
+
+-- prefix, channels, tenant, below, limit, scan, and what lists_of says: below is a number or "+inf".
 -- Answers {where to look on or "", record, ...}: it looks at "scan" runs, so that others have their turn.
 local function records(_, args)
-  local prefix, tenant, below, limit, scan = args[1], args[3], args[4], tonumber(args[5]), tonumber(args[6])
-  local wanted = {status = args[7], workflow = args[8], parent = args[9], root = args[10]}
-  local list = list_of(prefix, tenant, wanted)
+  local prefix, tenant, limit, scan = args[1], args[3], tonumber(args[5]), tonumber(args[6])
+  local lists = lists_of(prefix, tenant, args)
+  shortest_first(lists)
+  local low, high = span_of(prefix, tenant, args[4], args[12], args[13])
   local answer = {''}
-  local seen = call('ZREVRANGEBYSCORE', list, '(' .. below, '-inf', 'WITHSCORES', 'LIMIT', 0, scan)
-  for i = 1, #seen, 2 do
-    local found = record_of(prefix, tenant, seen[i])
-    if found and fits(found, wanted) then
-      answer[#answer + 1] = found
-      if #answer > limit then
-        return answer
+  local seen = call('ZREVRANGEBYSCORE', lists[1], high, low, 'WITHSCORES', 'LIMIT', 0, scan)
+  for _, run in ipairs(in_all(lists, seen)) do
+    if is_between(prefix, tenant, run, args[12], args[13]) then
+      local found = record_of(prefix, tenant, run)
+      if found then
+        answer[#answer + 1] = found
+        if #answer > limit then
+          return answer
+        end
       end
     end
   end
@@ -104,7 +175,7 @@ end
 local function delete(_, args)
   local prefix, tenant, run = args[1], args[3], args[4]
   local hash = of_run(prefix, tenant, run, 'run')
-  local names = {'last', 'status', 'workflow', 'parent', 'root', 'position', 'ended', 'number'}
+  local names = {'last', 'status', 'workflow', 'parent', 'root', 'position', 'ended', 'number', 'meta'}
   local known, values = call('HMGET', hash, unpack(names)), {}
   for i, name in ipairs(names) do
     values[name] = known[i] or nil
@@ -122,6 +193,9 @@ local function delete(_, args)
   call('ZREM', of_log(prefix, 'ended'), member(tenant, run))
   if values.parent then
     call('ZREM', of_run(prefix, tenant, values.parent, 'children'), run)
+  end
+  for _, digest in ipairs(cjson.decode(values.meta or '[]')) do
+    call('ZREM', of_run(prefix, tenant, '', 'meta.' .. digest), run)
   end
   -- its windows stand in the order of all windows too: sweep takes them away step by step
   local rest = of_log(prefix, 'gone.' .. values.position)

@@ -13,6 +13,7 @@ import orjson
 
 from reactor.errors import LogUnavailable
 from reactor.logs.records import INDEXED, later_version, parent_of, settled_child
+from reactor.logs.sqlite.filling import fill_lists
 from reactor.logs.sqlite.lock import FileLock
 from reactor.logs.sqlite.salvage.found import Found, WindowRow
 from reactor.logs.sqlite.salvage.pages import MAGIC, Pages
@@ -71,6 +72,9 @@ def _write(pages: Pages, found: Found, out: Path, progress: Progress) -> list[Re
             migrate(connection, out)
             connection.execute("PRAGMA synchronous = OFF")  # it is brought to the disk once, at the end
             results = list(_copy_runs(pages, found, connection, progress))
+            connection.execute("BEGIN")
+            fill_lists(connection)
+            connection.execute("COMMIT")
             _copy_beside(found, connection, results)
         finally:
             connection.close()

@@ -212,7 +212,7 @@ class Found:
             if not (isinstance(run, int) and isinstance(first, int) and isinstance(last, int) and 0 < first <= last):
                 raise Damaged("a window has no place")
             self.windows.setdefault(cell.rowid, WindowRow(cell.rowid, run, first, last, cell))
-        elif len(shape) in (11, 12) and shape.startswith("nttttt"):
+        elif len(shape) in (11, 12, 15) and shape.startswith("nttttt"):
             self._take_run(cell, shape)
         elif len(shape) == 8 and shape.startswith("ntttt"):
             self._take_old_run(cell)
@@ -229,7 +229,7 @@ class Found:
         values = record(payload(self._pages, cell))
         if shape[10] not in "nb" or not values[2]:
             raise Damaged("a run has no id")
-        row = RunRow(cell.rowid, *values[1:], *([0] if len(values) == 11 else []))  # type: ignore[arg-type]
+        row = RunRow(cell.rowid, *values[1:12], *([0] if len(values) == 11 else []))  # type: ignore[arg-type]
         self.runs.setdefault(cell.rowid, row)
 
     def _take_old_run(self, cell: Cell) -> None:

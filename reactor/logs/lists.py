@@ -77,10 +77,10 @@ class Lists:
         end = None if until is None else micros(until)
         low, high = self._span(first, end)
         start = bisect_left(shortest, high if below is None else min(high, below))
-        asked = frozenset(names)
+        asked, at_any_time = frozenset(names), since is None and until is None
         for at in range(start - 1, bisect_left(shortest, low) - 1, -1):
             run = self._runs[shortest[at]]
-            if asked <= run.listed and (since is until or _is_between(run, first, end)):
+            if asked <= run.listed and (at_any_time or _is_between(run, first, end)):
                 yield run
 
     def _span(self, first: int, end: int | None) -> tuple[int, int]:

@@ -48,6 +48,7 @@ def filters(runs: int) -> dict[str, dict[str, Any]]:
         "until": {"until": _at(50)},
         "meta": {"meta": {"customer": "c7"}},
         "question": {"question": True},
+        "open": {"open": True},
         "status and workflow": {"status": "failed", "workflow": "w3"},
         "two members of meta": {"meta": {"customer": "c7", "even": "false"}},
         "a span, status and workflow": {

@@ -112,8 +112,10 @@ def _names_of(run: StoredRun) -> frozenset[_Name]:
     ]
     if run.parent is not None:
         names.append((tenant, "parent", run.parent))
-    if run.questions and run.status not in RUN_ENDED:
-        names.append((tenant, "question"))
+    if run.status not in RUN_ENDED:
+        names.append((tenant, "open"))
+        if run.questions:
+            names.append((tenant, "question"))
     return frozenset(names)
 
 
@@ -122,6 +124,5 @@ def _names_wanted(tenant: str, wanted: RunFilter) -> list[_Name]:
     names: list[_Name] = [(tenant,)]
     names += [(tenant, about, given[about]) for about in _EQUAL if given.get(about) is not None]
     names += [(tenant, "meta", name, text) for name, text in (wanted.get("meta") or {}).items()]
-    if given.get("question"):
-        names.append((tenant, "question"))
+    names += [(tenant, about) for about in ("open", "question") if given.get(about)]
     return names

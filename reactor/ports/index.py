@@ -30,6 +30,8 @@ class RunFilter(TypedDict, total=False):
     """Only runs whose meta has these members, each with this text: ``requests.meta_text`` of its value."""
     question: bool | None
     """True: only open runs with a question that nobody has answered yet, as ``fold`` has them in ``waiting``."""
+    open: bool | None
+    """True: only runs that have not ended."""
 
 
 def fits(state: RunState, root: str, wanted: RunFilter) -> bool:
@@ -47,6 +49,7 @@ def fits(state: RunState, root: str, wanted: RunFilter) -> bool:
         and (until is None or (started is not None and started < until))
         and all(name in meta and meta_text(meta[name]) == text for name, text in members)
         and (not wanted.get("question") or bool(open_questions(state)))
+        and (not wanted.get("open") or not state.has_ended)
     )
 
 

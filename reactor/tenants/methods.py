@@ -155,6 +155,7 @@ class EngineMethods:
         until: datetime | None = None,
         meta: Mapping[str, str] | None = None,
         question: bool | None = None,
+        open: bool | None = None,
         before: str | None = None,
         limit: int = 100,
         tenant: str = "",
@@ -164,11 +165,12 @@ class EngineMethods:
         ``parent``: the child runs of this run. ``root``: this run and all runs below it. ``since``, ``until``: those
         that have started then or later, and before; with a time zone. ``meta``: those with these members of meta, each
         with its text, or with the JSON of a value that is no text. ``question=True``: those that wait for an answer.
+        ``open=True``: those that have not ended.
         Raises ValueError for a ``status`` that no run has, a time without a zone, a ``meta`` that is no text.
         """
         return self._tenants.of(tenant).list(
             status=status, workflow=workflow, parent=parent, root=root, since=since, until=until, meta=meta,
-            question=question, before=before, limit=limit,
+            question=question, open=open, before=before, limit=limit,
         )  # fmt: skip
 
     def running(self, *, tenant: str = "") -> list[Run]:

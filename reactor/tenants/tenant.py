@@ -224,13 +224,14 @@ class Tenant(SessionStarts, TreeQueries):
         until: datetime | None = None,
         meta: Mapping[str, str] | None = None,
         question: bool | None = None,
+        open: bool | None = None,
         before: str | None = None,
         limit: int = 100,
     ) -> list[RunRecord]:
         check_listing(status, limit, since=since, until=until, meta=meta)
         return await self._stores.index.records(
             status=status, workflow=workflow, parent=parent, root=root, since=since, until=until, meta=meta,
-            question=question, before=before, limit=limit,
+            question=question, open=open, before=before, limit=limit,
         )  # fmt: skip
 
     async def delete(self, run_id: str) -> None:

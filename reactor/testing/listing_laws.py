@@ -148,7 +148,13 @@ async def law_what_is_deleted_is_in_no_list(log: Log) -> None:
     await old.ask(log, "t", "a")
     await old.end(log, "cancelled")
     await log.delete("r")
-    both: list[RunFilter] = [{"meta": {"c": "1"}}, {"question": True}, {"since": START}, {"workflow": "w"}]
+    both: list[RunFilter] = [
+        {"meta": {"c": "1"}},
+        {"question": True},
+        {"open": True},
+        {"since": START},
+        {"workflow": "w"},
+    ]
     for wanted in both:
         assert await pages(log, 5, **wanted) == []
     new = Told("r")
@@ -171,6 +177,7 @@ _VALUES: Final[dict[str, tuple[Any, ...]]] = {
     "until": (None, _time(21)),
     "meta": (None, {"customer": "c1"}, {"customer": "c1", "size": "2"}),
     "question": (None, True),
+    "open": (None, True),
 }
 
 

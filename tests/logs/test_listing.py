@@ -55,6 +55,7 @@ FILTERS = st.fixed_dictionaries(
         "until": MOMENTS,
         "meta": TEXTS,
         "question": st.booleans(),
+        "open": st.booleans(),
     },
 )
 

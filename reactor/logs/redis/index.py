@@ -49,7 +49,8 @@ async def list_records(
         return []  # no run has an empty name of this kind
     span = ["" if (time := given.get(name)) is None else str(micros(time)) for name in ("since", "until")]
     meta = [member_digest(*member) for member in (wanted.get("meta") or {}).items()]
-    asked: list[Part] = [*(value or "" for value in equal), "1" if given.get("question") else "", *span, *meta]
+    asking, is_open = ("1" if given.get(name) else "" for name in ("question", "open"))
+    asked: list[Part] = [*(value or "" for value in equal), asking, *span, is_open, *meta]
     below: Any = "+inf"
     if before is not None:
         below = await calls.read_of(before, tenant, "field", "number")

@@ -69,6 +69,8 @@ def _ways(tenant: str, wanted: RunFilter) -> list[_Way]:
     ]  # fmt: skip
     if given.get("question"):
         ways.append(_of_runs("runs_asking", "runs.asking = 1", tenant))
+    if given.get("open"):
+        ways.append(_of_runs("runs_open", "runs.ended IS NULL", tenant))
     status, workflow = given.get("status"), given.get("workflow")
     if status is not None and workflow is not None:
         both = "runs.workflow = ? AND runs.status = ?"
@@ -99,6 +101,8 @@ def _conditions(tenant: str, wanted: RunFilter) -> tuple[list[str], list[Any]]:
     ]
     if given.get("question"):
         found.append(("runs.asking = 1", ()))
+    if given.get("open"):
+        found.append(("runs.ended IS NULL", ()))
     if (since := given.get("since")) is not None:
         found.append(("runs.began >= ?", (micros(since),)))
     if (until := given.get("until")) is not None:

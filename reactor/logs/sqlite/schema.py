@@ -163,6 +163,7 @@ MIGRATIONS: Final[tuple[tuple[Step, ...], ...]] = (
         "CREATE INDEX runs_by_workflow ON runs (tenant, workflow, id)",
         "CREATE INDEX runs_by_workflow_and_status ON runs (tenant, workflow, status, id)",
         "CREATE INDEX runs_asking ON runs (tenant, id) WHERE asking = 1",
+        "CREATE INDEX runs_open ON runs (tenant, id) WHERE ended IS NULL",
         fill_lists,
         "CREATE INDEX runs_by_time ON runs (tenant, latest, id)",
         "CREATE INDEX runs_late ON runs (tenant, latest - began) WHERE latest > began",

@@ -76,6 +76,7 @@ async def test_runs_are_listed_by_what_is_true_of_them(server: Server) -> None:
     assert await listed("meta.customer=c1&status=running") == ["q"]
     assert await listed("question=1") == ["q"]
     assert await listed("question=0") == ["g", "q", "a"]
+    assert await listed("open=1") == ["g", "q"]
     assert await listed(f"since={second}") == ["g", "q"]
     assert await listed(f"until={second}") == ["a"]
     assert await listed(f"since={first}&until={second}&meta.customer=c1") == ["a"]

@@ -218,6 +218,7 @@ class Client:
         until: datetime | None = None,
         meta: Mapping[str, str] | None = None,
         question: bool | None = None,
+        open: bool | None = None,
         before: str | None = None,
         limit: int = 100,
     ) -> builtins.list[ListedRun]:
@@ -226,12 +227,14 @@ class Client:
         ``parent``: the child runs of this run. ``root``: this run and all runs below it. ``since``, ``until``: those
         that have started then or later, and before; with a time zone. ``meta``: those with these members of meta, each
         with its text, or with the JSON of a value that is no text. ``question=True``: those that wait for an answer.
+        ``open=True``: those that have not ended.
         """
         check_listing(status, limit, since=since, until=until, meta=meta)
         asked = {
             "status": status, "workflow": workflow, "parent": parent, "root": root,
             "since": since and since.isoformat(), "until": until and until.isoformat(),
-            "question": "1" if question else None, **{f"meta.{name}": text for name, text in (meta or {}).items()},
+            "question": "1" if question else None, "open": "1" if open else None,
+            **{f"meta.{name}": text for name, text in (meta or {}).items()},
         }  # fmt: skip
         found: builtins.list[ListedRun] = []
         while len(found) < limit:

@@ -166,7 +166,8 @@ class Seen(Visible):
         def sees(run_id: str, workflow: str) -> bool:
             return self._sees(run_id, workflow) and (not only_left or run_id in left)
 
-        return await read_page(self.tenant, sees, before, limit, wanted)
+        asked: RunFilter = {**wanted, "open": True} if only_left else wanted
+        return await read_page(self.tenant, sees, before, limit, asked)
 
     async def _place(self, cursor: str | None) -> str | None:
         """The run at which a page begins. Raises Problem 403 and UnknownRun for one that is not seen."""

@@ -44,7 +44,7 @@ export class Reactor {
     }): Promise<RemoteRun>;
     /**
      * One page of runs, the newest first: `{runs, cursor}`.
-     * @param {{status?: string, workflow?: string, since?: string, until?: string, parent?: string, root?: string, question?: 1, recoverable?: "false", limit?: number, cursor?: string} & {[meta: `meta.${string}`]: string}} [filter]
+     * @param {{status?: string, workflow?: string, since?: string, until?: string, parent?: string, root?: string, question?: 1, open?: 1, recoverable?: "false", limit?: number, cursor?: string} & {[meta: `meta.${string}`]: string}} [filter]
      * @returns {Promise<{runs: any[], cursor: string | null}>}
      */
     list(filter?: {
@@ -55,6 +55,7 @@ export class Reactor {
         parent?: string;
         root?: string;
         question?: 1;
+        open?: 1;
         recoverable?: "false";
         limit?: number;
         cursor?: string;

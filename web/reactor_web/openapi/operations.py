@@ -88,7 +88,8 @@ OPERATIONS: Final = (
     Operation(
         "get", "/runs", "listRuns", "runs", "A page of runs, the newest first. `meta.<key>=` selects by meta.",
         {200: _json(bodies.RunPage)}, (
-            "status", "workflow", "since", "until", "parent", "root", "question", "recoverable", "limit", "cursor",
+            "status", "workflow", "since", "until", "parent", "root", "question", "open", "recoverable", "limit",
+            "cursor",
         ), problems=(400, *_READ),
     ),
     Operation(

@@ -88,6 +88,7 @@ _IN_QUERY: Final[_Parameters] = {
     "since": (_TIME, "Only runs that have started then or later."),
     "until": (_TIME, "Only runs that have started before."),
     "question": (_FLAG, "`1`: only runs with an open question."),
+    "open": (_FLAG, "`1`: only runs that have not ended."),
     "root": (_TEXT, "Only this run and the runs below it."),
     "recoverable": (
         {"type": "string", "enum": ["false"]},

@@ -13,7 +13,7 @@ from reactor_web.http.problems import Problem
 from reactor_web.http.query import page_size
 
 PARAMETERS: Final = (
-    "status", "workflow", "since", "until", "parent", "root", "question", "recoverable", "limit", "cursor",
+    "status", "workflow", "since", "until", "parent", "root", "question", "open", "recoverable", "limit", "cursor",
 )  # fmt: skip
 """And ``meta.<name>``."""
 
@@ -43,6 +43,7 @@ def listing_of(query: Query) -> Listing:
             "until": time_in(query, "until"),
             "meta": members_in(query),
             "question": flag(query, "question", False),
+            "open": flag(query, "open", False),
         },
         _only_left(query),
         page_size(query),

@@ -22,8 +22,8 @@ local function record(_, args)
 end
 register('record', record, {'no-writes'})
 
--- The sets that have all runs that are wanted; args[7 ...]: status, workflow, parent, root, question, since, until, and
--- a digest for each member of meta.
+-- The sets that have all runs that are wanted; args[7 ...]: status, workflow, parent, root, question, since, until, open,
+-- and a digest for each member of meta.
 local function lists_of(prefix, tenant, args)
   local lists = {}
   local function add(run, kind)
@@ -34,7 +34,8 @@ local function lists_of(prefix, tenant, args)
   if args[9] ~= '' then add(args[9], 'children') end
   if args[10] ~= '' then add(args[10], 'tree') end
   if args[11] ~= '' then add('', 'asking') end
-  for i = 14, #args do add('', 'meta.' .. args[i]) end
+  if args[14] ~= '' then add('', 'open') end
+  for i = 15, #args do add('', 'meta.' .. args[i]) end
   if #lists == 0 then add('', 'runs') end
   return lists
 end

@@ -8,8 +8,8 @@
 - ``made``: only writes bytes that were made before, one write per event and client: the limit of the kernel, of
   Python's ``socket.send`` and of the load program.
 
-With BENCH_METRICS=off the server counts nothing. With BENCH_PROFILE=FILE cProfile profiles the process while it serves. On SIGUSR1 it collects garbage, so that a run
-does not begin with the garbage of another one.
+With BENCH_METRICS=off the server counts nothing. With BENCH_PROFILE=FILE cProfile profiles the process while it serves.
+On SIGUSR1 it collects garbage, so that a run does not begin with the garbage of another one.
 """
 
 from __future__ import annotations

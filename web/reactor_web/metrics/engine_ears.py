@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
 from typing import Final
 
@@ -14,8 +15,8 @@ from reactor_web.metrics.numbers import APPEND_SECONDS, TASK_SECONDS, WAIT_SECON
 MAX_WORKFLOWS: Final = 100
 """Names of workflows that have numbers of their own; those beyond it are counted together."""
 OTHER: Final = "other"
-RUN_ENDS: Final = ("completed", "failed", "cancelled")
-TASK_ENDS: Final = ("completed", "failed", "skipped", "cancelled")
+RUN_ENDS: Final = ("run.completed", "run.failed", "run.cancelled")
+TASK_ENDS: Final = ("task.completed", "task.failed", "task.skipped", "task.cancelled")
 
 
 class OfWorkflow:
@@ -26,6 +27,7 @@ class OfWorkflow:
     def __init__(self) -> None:
         self.started = 0
         self.runs: dict[str, int] = dict.fromkeys(RUN_ENDS, 0)
+        """By the type of the event, as ``tasks``."""
         self.tasks: dict[str, int] = dict.fromkeys(TASK_ENDS, 0)
         self.seconds = Histogram(TASK_SECONDS)
         self.retries = 0
@@ -44,7 +46,9 @@ class EngineEars:
         self._opened = opened
         self.windows = [0] * (MOST_IN_A_WINDOW + 1)
         """How many windows had so many events; what has more is counted with the last."""
-        self.events = 0
+        self._run: RunInfo | None = None
+        self._found = OfWorkflow()
+        """The run whose window was the last, and the numbers of its workflow: mostly the next one is of it, too."""
         self.appends = Histogram(APPEND_SECONDS)
         self.waits = Histogram(WAIT_SECONDS)
         self.stalls = {"loop": 0, "log": 0}
@@ -56,15 +60,18 @@ class EngineEars:
     # --- what it hears ---
 
     def run_window_appended(self, run: RunInfo, window: Window, seconds: float) -> None:
-        count = len(window)
-        self.events += count
-        self.windows[count if count < MOST_IN_A_WINDOW else MOST_IN_A_WINDOW] += 1
-        self.appends.observe(seconds)
-        known = _COUNTED
+        size = len(window)
+        self.windows[size if size < MOST_IN_A_WINDOW else MOST_IN_A_WINDOW] += 1
+        appends = self.appends  # as ``observe``, which costs a call
+        appends.counts[bisect_left(APPEND_SECONDS, seconds)] += 1
+        appends.sum += seconds
+        if run is not self._run:
+            self._run, self._found = run, self.of(run)
+        found, counted = self._found, _COUNTED
         for event in window:
-            count_one = known.get(event.type)
-            if count_one is not None:
-                count_one(self, run, event)
+            count = counted.get(event.type)
+            if count is not None:
+                count(self, run, found, event)
 
     def body_waited(self, run_id: str, task_id: str, seconds: float) -> None:
         self.waits.observe(seconds)
@@ -99,6 +106,11 @@ class EngineEars:
         """A registered workflow is shown before its first run, so that its first failure is a change."""
         self.of(RunInfo("", "", workflow))
 
+    def forget(self, run: RunInfo) -> None:
+        """It has ended."""
+        if run is self._run:
+            self._run = None
+
     def window_sizes(self) -> Histogram:
         """How many events were committed together."""
         found = Histogram(WINDOW_EVENTS)
@@ -107,50 +119,51 @@ class EngineEars:
             if place < len(WINDOW_EVENTS) and size > WINDOW_EVENTS[place]:
                 place += 1
             found.counts[place] += count
-        found.sum = float(self.events)
+            found.sum += size * count
         return found
 
 
-def _began(ears: EngineEars, run: RunInfo, event: Event) -> None:
-    ears.of(run).started += 1
+def _began(ears: EngineEars, run: RunInfo, found: OfWorkflow, event: Event) -> None:
+    found.started += 1
 
 
-def _run_ended(ears: EngineEars, run: RunInfo, event: Event) -> None:
-    ears.of(run).runs[event.type[4:]] += 1
+def _run_ended(ears: EngineEars, run: RunInfo, found: OfWorkflow, event: Event) -> None:
+    found.runs[event.type] += 1
     ears.may_ask.discard(run)
+    ears.forget(run)
 
 
-def _task_ended(ears: EngineEars, run: RunInfo, event: Event) -> None:
-    ears.of(run).tasks[event.type[5:]] += 1
+def _task_ended(ears: EngineEars, run: RunInfo, found: OfWorkflow, event: Event) -> None:
+    found.tasks[event.type] += 1
 
 
-def _task_ran(ears: EngineEars, run: RunInfo, event: Event) -> None:
-    found = ears.of(run)
-    found.tasks[event.type[5:]] += 1
+def _task_ran(ears: EngineEars, run: RunInfo, found: OfWorkflow, event: Event) -> None:
+    found.tasks[event.type] += 1
     seconds = task_seconds(event.json)
     if seconds is not None:
-        found.seconds.observe(seconds)
+        times = found.seconds  # as ``observe``
+        times.counts[bisect_left(TASK_SECONDS, seconds)] += 1
+        times.sum += seconds
 
 
-def _retried(ears: EngineEars, run: RunInfo, event: Event) -> None:
-    ears.of(run).retries += 1
+def _retried(ears: EngineEars, run: RunInfo, found: OfWorkflow, event: Event) -> None:
+    found.retries += 1
 
 
-def _spent(ears: EngineEars, run: RunInfo, event: Event) -> None:
-    found = ears.of(run)
+def _spent(ears: EngineEars, run: RunInfo, found: OfWorkflow, event: Event) -> None:
     cost, tokens = spent(event.json)
     found.cost += cost
     found.tokens += tokens
 
 
-def _asked(ears: EngineEars, run: RunInfo, event: Event) -> None:
+def _asked(ears: EngineEars, run: RunInfo, found: OfWorkflow, event: Event) -> None:
     ears.may_ask.add(run)
 
 
-_COUNTED: Final[dict[str, Callable[[EngineEars, RunInfo, Event], None]]] = {
+_COUNTED: Final[dict[str, Callable[[EngineEars, RunInfo, OfWorkflow, Event], None]]] = {
     "run.started": _began,
     "run.resumed": _asked,
-    **{f"run.{end}": _run_ended for end in RUN_ENDS},
+    **dict.fromkeys(RUN_ENDS, _run_ended),
     "task.completed": _task_ran,
     "task.failed": _task_ran,
     "task.skipped": _task_ended,

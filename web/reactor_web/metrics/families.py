@@ -37,7 +37,7 @@ def empty_families() -> Iterator[Family]:
 def _of_runs(metrics: Metrics, figures: Iterable[Figures]) -> Iterator[Family]:
     of = metrics.of_engines.by_label.copy()
     yield _values("reactor_runs_started_total", {(label,): of[label].started for label in of})
-    yield _values("reactor_runs_total", {(label, end): count for label in of for end, count in of[label].runs.items()})
+    yield _values("reactor_runs_total", _ends({label: of[label].runs for label in of}))
     yield _value("reactor_runs_open", sum(found.open_runs for found in figures))
     yield _value("reactor_runs_stranded", sum(found.stranded_runs for found in figures))
     yield _value("reactor_runs_lost", sum(found.lost_runs for found in figures))
@@ -50,7 +50,7 @@ def _of_runs(metrics: Metrics, figures: Iterable[Figures]) -> Iterator[Family]:
 def _of_tasks(metrics: Metrics, figures: Iterable[Figures]) -> Iterator[Family]:
     of = metrics.of_engines.by_label.copy()
     yield _values(
-        "reactor_tasks_total", {(label, end): count for label in of for end, count in of[label].tasks.items()}
+        "reactor_tasks_total", _ends({label: of[label].tasks for label in of})
     )
     yield _histograms("reactor_task_seconds", {(label,): of[label].seconds for label in of})
     yield _histograms("reactor_task_wait_seconds", {(): metrics.of_engines.waits})
@@ -74,8 +74,9 @@ def _of_streams(metrics: Metrics) -> Iterator[Family]:
 
 def _of_log(metrics: Metrics, figures: Iterable[Figures]) -> Iterator[Family]:
     of = metrics.of_engines
-    yield _value("reactor_events_total", of.events)
-    yield _histograms("reactor_window_events", {(): of.window_sizes()})
+    sizes_of_windows = of.window_sizes()
+    yield _value("reactor_events_total", sizes_of_windows.sum)
+    yield _histograms("reactor_window_events", {(): sizes_of_windows})
     yield _histograms("reactor_append_seconds", {(): of.appends})
     pending = max((found.append_pending_seconds for found in figures), default=0.0)
     yield _value("reactor_append_pending_seconds", pending)
@@ -106,6 +107,13 @@ def _version() -> str:
 
 
 # --- as the library has them --------------------------------------------------------------------------------------
+
+
+def _ends(by_label: Mapping[str, Mapping[str, int]]) -> Values:
+    """By workflow, and by status, which the type of an event ends in."""
+    return {
+        (label, type.partition(".")[2]): count for label, counts in by_label.items() for type, count in counts.items()
+    }
 
 
 def _by(counts: Mapping[str, float]) -> Values:

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pytest
 from aiohttp import web
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from pytest_aiohttp import AiohttpClient
@@ -313,6 +313,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)  # a machine that is busy
 @given(JSON, st.floats(0, 1e9), st.booleans(), st.booleans())
 def test_a_duration_is_found_whatever_the_output_looks_like(
     output: Any, duration: float, cached: bool, recoverable: bool

@@ -49,9 +49,7 @@ def _of_runs(metrics: Metrics, figures: Iterable[Figures]) -> Iterator[Family]:
 
 def _of_tasks(metrics: Metrics, figures: Iterable[Figures]) -> Iterator[Family]:
     of = metrics.of_engines.by_label.copy()
-    yield _values(
-        "reactor_tasks_total", _ends({label: of[label].tasks for label in of})
-    )
+    yield _values("reactor_tasks_total", _ends({label: of[label].tasks for label in of}))
     yield _histograms("reactor_task_seconds", {(label,): of[label].seconds for label in of})
     yield _histograms("reactor_task_wait_seconds", {(): metrics.of_engines.waits})
     yield _values("reactor_retries_total", {(label,): of[label].retries for label in of})

@@ -17,11 +17,12 @@ from reactor_web.guard.guard import Guard
 from reactor_web.guard.hosts import LOOPBACK, check_hosts
 from reactor_web.guard.private import keep_private
 from reactor_web.guard.watch import Authorize
-from reactor_web.hosting import protect, run_engine, streams_in
+from reactor_web.hosting import protect, run_engine
 from reactor_web.http.keys import CREDENTIALS, ENGINE, HOSTS, ORIGINS, SERVING
 from reactor_web.http.prefix import API_PREFIX
 from reactor_web.http.problems import problems
 from reactor_web.http.serving import Serving, View
+from reactor_web.metrics.gathered import metrics_in
 from reactor_web.routes import (
     all_events,
     client,
@@ -36,15 +37,16 @@ from reactor_web.routes import (
     tickets,
     tools,
 )
+from reactor_web.routes import metrics as metrics_page
 from reactor_web.routes import workflows as definitions
 from reactor_web.routes.methods import methods
-from reactor_web.streaming.streams import STREAMS
+from reactor_web.streaming.streams import STREAMS, streams_in
 
 PREFIX = "/api/v1"
 
 _RESOURCES = (
-    definitions, tools, runs, commands, sessions, events, all_events, socket, tickets, client, health, problem_pages,
-    openapi,
+    definitions, tools, runs, commands, sessions, events, all_events, socket, tickets, client, health, metrics_page,
+    problem_pages, openapi,
 )  # fmt: skip
 
 Workflows = Iterable[Workflow] | Workflow
@@ -65,6 +67,7 @@ def create_app(
     dialect: str = "native",
     compress: bool = False,
     views: Mapping[str, View] | None = None,
+    metrics: bool = True,
 ) -> web.Application:
     """An aiohttp application that serves the workflows under ``/api/v1``.
 
@@ -78,6 +81,7 @@ def create_app(
     - ``heartbeat`` (seconds), ``throttle`` (milliseconds), ``dialect``, ``compress``: what streams have where their
       query does not say otherwise. A dialect that has a pace of its own keeps it.
     - ``views``: pipelines of operators by the name that ``?view=`` asks for.
+    - ``metrics``: whether the engine and its streams are counted, for ``/metrics``; False: that is 404.
 
     Raises WorkflowError for a bad workflow; TypeError and ValueError for an option that cannot be.
     """
@@ -85,7 +89,7 @@ def create_app(
     mount(
         app, engine, workflows, guard=guard, authorize=authorize, allowed_hosts=allowed_hosts, cors=cors,
         cors_credentials=cors_credentials,
-        heartbeat=heartbeat, throttle=throttle, dialect=dialect, compress=compress, views=views,
+        heartbeat=heartbeat, throttle=throttle, dialect=dialect, compress=compress, views=views, metrics=metrics,
     )  # fmt: skip
     return app
 
@@ -107,6 +111,7 @@ def mount(
     dialect: str = "native",
     compress: bool = False,
     views: Mapping[str, View] | None = None,
+    metrics: bool = True,
 ) -> None:
     """Adds the routes of ``create_app`` to an application under ``prefix``, so that its handlers can ``stream`` too.
 
@@ -127,6 +132,8 @@ def mount(
     api.on_response_prepare.extend([allow_origin, keep_private])
     api[STREAMS] = streams_in(app)
     api[STREAMS].tell(engine.listeners)
+    if metrics:
+        metrics_in(app, [engine])
     for resource in _RESOURCES:
         routes = resource.routes()
         check_needs(routes)

@@ -31,6 +31,7 @@ from reactor.run_once import run_on_own_loop
 from reactor.runs.run import Run
 from reactor_web.client.errors import StreamRefused, StreamUnavailable, scheme_hint
 from reactor_web.terminal import keys
+from reactor_web.terminal.admin import AdminHost, AdminPort, AdminPortTaken, admin_of
 from reactor_web.terminal.given import Sent, load, load_all, make_engine, parse_input, parse_value, parse_values, refuse
 from reactor_web.terminal.guarding import (
     AllowHost,
@@ -150,6 +151,8 @@ def serve_command(
     max_streams: MaxStreams = None,
     max_stream_age: MaxAge = None,
     insecure: Insecure = False,
+    admin_port: AdminPort = None,
+    admin_host: AdminHost = "127.0.0.1",
     log_level: LogLevel = Level.INFO,
     log_format: LogFormat = Format.TEXT,
 ) -> None:
@@ -163,7 +166,8 @@ def serve_command(
     workflows = [workflow for target in targets for workflow in load_all(target)]
     log_others_to_stderr(log_format)
     engine = make_engine(store, workflows, grace=grace)
-    _exit(_serve(engine, workflows, host, port, guard=guard, allowed_hosts=hosts, cors=origins), make_loop)
+    admin = admin_of(admin_port, admin_host)
+    _exit(_serve(engine, workflows, host, port, guard=guard, allowed_hosts=hosts, cors=origins, admin=admin), make_loop)
 
 
 @app.command()
@@ -264,8 +268,13 @@ async def _serve(engine: Engine, workflows: Sequence[Workflow], host: str, port:
         print(f"reactor: serving on {url}", flush=True)
         print(f"         {names}; start one: POST {url}/api/v1/{start}", flush=True)
 
+    def admin_ready(url: str) -> None:
+        print(f"         {url}/metrics, /healthz and /readyz need no key", flush=True)
+
     try:
-        await serve(engine, workflows, host, port, ready=ready, **options)
+        await serve(engine, workflows, host, port, ready=ready, admin_ready=admin_ready, **options)
+    except AdminPortTaken as error:
+        refuse(str(error))
     except OSError as error:
         flag = "--port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "--host"
         refuse(f"cannot listen on {host}:{port}: {error.strerror or error}; choose another {flag}")

@@ -1,6 +1,7 @@
 """The command ``reactor``. Only this room imports typer and rich.
 
 cli         the commands and their options
+settings/   flags, the environment and reactor.toml
 guarding    who may ask a server: the guard that the flags of `reactor serve` say
 given       what was given: files, inputs and values, or a sentence that refuses them
 keys        `reactor keys`: adds, lists and revokes keys

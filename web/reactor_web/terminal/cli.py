@@ -55,6 +55,7 @@ from reactor_web.terminal.log_lines import Format, Level, log_others_to_stderr, 
 from reactor_web.terminal.recover import recover_command
 from reactor_web.terminal.remote import CommandRefused, post_command
 from reactor_web.terminal.serve import serve
+from reactor_web.terminal.settings.group import SettledGroup
 from reactor_web.terminal.signals import cancel_on_signals
 from reactor_web.terminal.stdout import take_stdout
 from reactor_web.terminal.turns import make_loop
@@ -62,6 +63,7 @@ from reactor_web.terminal.views import View, exit_code, open_view, print_outputs
 from reactor_web.terminal.watch import watch_run
 
 app = typer.Typer(
+    cls=SettledGroup,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

@@ -9,6 +9,7 @@ key_place   where the keys of a command are: a file, or a log that processes sha
 recover     `reactor recover`: copies what can be read of a damaged log
 load        finds the workflow of FILE[:WORKFLOW], or of a plan
 remote      asks a server for something
+reload/     `reactor serve --reload`: the server starts again when a file has changed
 serve       one server process from start to drain
 accepting   accepts connections, as long as there are descriptors for them
 arrivals    connections that have asked nothing yet

@@ -8,7 +8,6 @@ the second one or no run was open yet. 141: nobody reads the output any more.
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
@@ -53,6 +52,8 @@ from reactor_web.terminal.lines import printable
 from reactor_web.terminal.load import workflows_beside
 from reactor_web.terminal.log_lines import Format, Level, log_others_to_stderr, log_to_stderr
 from reactor_web.terminal.recover import recover_command
+from reactor_web.terminal.reload.command import listening, serve_again_and_again
+from reactor_web.terminal.reload.line import GRACE_SECONDS, Line, take_line
 from reactor_web.terminal.remote import CommandRefused, post_command
 from reactor_web.terminal.serve import serve
 from reactor_web.terminal.settings.group import SettledGroup
@@ -152,6 +153,7 @@ def serve_command(
     max_streams: MaxStreams = None,
     max_stream_age: MaxAge = None,
     insecure: Insecure = False,
+    reload: Annotated[bool, typer.Option("--reload", help="Start again when a file of the workflows changes.")] = False,
     log_level: LogLevel = Level.INFO,
     log_format: LogFormat = Format.TEXT,
 ) -> None:
@@ -162,10 +164,16 @@ def serve_command(
         trusted_proxy or (), max_stream_age, max_streams, insecure,
     )  # fmt: skip
     guard, hosts, origins = make_guard(exposure, host, store), check_allowed(allow_host or ()), check_cors(cors or ())
-    workflows = [workflow for target in targets for workflow in load_all(target)]
+    line = take_line()
+    if reload and line is None:
+        _exit(serve_again_and_again(targets, host, port, store))
+    workflows = [workflow for target in targets for workflow in load_all(target, line and line.tell_failure)]
+    if line is not None:
+        line.tell_imports()
     log_others_to_stderr(log_format)
-    engine = make_engine(store, workflows, grace=grace)
-    _exit(_serve(engine, workflows, host, port, guard=guard, allowed_hosts=hosts, cors=origins), make_loop)
+    engine = make_engine(store, workflows, grace=grace if line is None else min(grace, GRACE_SECONDS))
+    options = {"guard": guard, "allowed_hosts": hosts, "cors": origins}
+    _exit(_serve(engine, workflows, host, port, line, **options), make_loop)
 
 
 @app.command()
@@ -259,18 +267,19 @@ async def _show(engine: Engine, run: Run, view: View) -> None:
             view.show(message)
 
 
-async def _serve(engine: Engine, workflows: Sequence[Workflow], host: str, port: int, **options: Any) -> int:
+async def _serve(
+    engine: Engine, workflows: Sequence[Workflow], host: str, port: int, line: Line | None, **options: Any
+) -> int:
     def ready(url: str) -> None:
         names = ", ".join([*(workflow.name for workflow in workflows), *(f"tool {name}" for name in engine.tools)])
         start = f"workflows/{workflows[0].name}/runs" if workflows else "runs"
         print(f"reactor: serving on {url}", flush=True)
         print(f"         {names}; start one: POST {url}/api/v1/{start}", flush=True)
+        if line is not None:
+            line.begin()
 
-    try:
-        await serve(engine, workflows, host, port, ready=ready, **options)
-    except OSError as error:
-        flag = "--port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "--host"
-        refuse(f"cannot listen on {host}:{port}: {error.strerror or error}; choose another {flag}")
+    with listening(host, port):
+        await serve(engine, workflows, host, port, ready=ready, sockets=line.sockets if line else (), **options)
     return 0
 
 

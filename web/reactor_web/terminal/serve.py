@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -20,7 +21,7 @@ from reactor_web.app import create_app
 from reactor_web.guard.guard import Guard
 from reactor_web.http.keys import ROOM, Room
 from reactor_web.streaming.streams import STREAMS
-from reactor_web.terminal.accepting import Accepting, listen
+from reactor_web.terminal.accepting import Accepting, bind
 from reactor_web.terminal.arrivals import Arrivals
 from reactor_web.terminal.memory import give_memory_back, trimmer
 from reactor_web.terminal.signals import listen_for_signals
@@ -50,11 +51,12 @@ async def serve(
     allowed_hosts: Sequence[str] = (),
     cors: Sequence[str] = (),
     ready: Callable[[str], None],
+    sockets: Sequence[socket.socket] = (),
 ) -> None:
     """Serves until SIGINT or SIGTERM, then drains; a second signal ends the process at once.
 
     ``ready(url)`` is called when connections are accepted; ``port`` 0 takes a free one. Raises OSError if the server
-    cannot listen there.
+    cannot listen there. ``sockets``: those that listen already, instead of that address; they are closed at the end.
     """
     app = create_app(engine, workflows, guard=guard, allowed_hosts=allowed_hosts, cors=cors)
     room, runner = Room(), _runner_of(app)
@@ -71,7 +73,7 @@ async def serve(
     arrivals = Arrivals(runner.server, IDLE_SECONDS)
     server = trimming = None
     try:
-        server = await listen(arrivals, host, port, BACKLOG, room)
+        server = Accepting(arrivals, sockets or await bind(host, port, BACKLOG), room)
         _tune_collector()
         trimming = asyncio.create_task(give_memory_back(app[STREAMS], trimmer()))
         ready(_url(server))

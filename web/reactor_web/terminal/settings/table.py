@@ -73,6 +73,7 @@ SETTINGS: Final = {
         Setting("max-streams", Kind.INTEGER, 1),
         Setting("max-stream-age", Kind.NUMBER, 1),
         Setting("insecure", Kind.SWITCH),
+        Setting("reload", Kind.SWITCH),
         Setting("log-level", choices=tuple(Level)),
         Setting("log-format", choices=tuple(Format)),
     )

@@ -116,6 +116,7 @@ class Engine(EngineMethods):
             self._common.workers = self._make_workers(asyncio.get_running_loop())
             await self._recover()
             await self._services.start(self)
+            self.listeners.engine_opened()
         except BaseException:
             await (self.log.close() if self._common.workers is None else self.drain(0.0))
             raise
@@ -151,6 +152,7 @@ class Engine(EngineMethods):
             return
         self._common.is_draining, in_time = True, False
         grace = self._grace if grace is None else grace
+        self.listeners.engine_closed()
         try:
             await self._services.stop()
             if self._cluster is not None:

@@ -30,6 +30,35 @@ class WindowListener(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """A run that is open in this process, or was ended by it."""
+
+    run_id: str
+    tenant: str
+    workflow: str
+    kind: Literal["workflow", "plan", "session"] = "workflow"
+    """``plan``: its DAG was given as data."""
+
+
+class RunListener(Protocol):
+    """Hears the same as ``WindowListener``, and whose window it is."""
+
+    def run_window_appended(self, run: RunInfo, window: Window, seconds: float) -> None: ...
+
+
+class LifeListener(Protocol):
+    """Hears of the engine itself. Both methods come as a pair."""
+
+    def engine_opened(self) -> None:
+        """It has taken up the runs that it found in its log, and takes new ones from now on."""
+        ...
+
+    def engine_closed(self) -> None:
+        """It begins to drain."""
+        ...
+
+
 class WaitListener(Protocol):
     """Hears of each body that had to wait for a limit."""
 
@@ -84,6 +113,29 @@ class StreamListener(Protocol):
         ...
 
 
+class ResumeListener(Protocol):
+    """Hears of each stream over HTTP whose client has come back with a cursor."""
+
+    def stream_resumed(self, stream: StreamInfo, result: Literal["exact", "gap"]) -> None:
+        """``exact``: it was sent all behind its cursor, and has caught up. ``gap``: it was told ``stream.gap``."""
+        ...
+
+
+class DeliveryListener(Protocol):
+    """Hears of each pass over the clients that share a pipeline."""
+
+    def events_delivered(self, seconds: float) -> None:
+        """``seconds``: from the commit of the oldest of these events until they were written to all clients that keep
+        up."""
+        ...
+
+
+class RefusalListener(Protocol):
+    """Hears of each request and command that is refused with a code of ``docs/problems.md``."""
+
+    def request_refused(self, code: str) -> None: ...
+
+
 class RewindListener(Protocol):
     """Hears of runs whose acknowledged events a shared log has lost."""
 
@@ -93,11 +145,16 @@ class RewindListener(Protocol):
         ...
 
 
-Listener = WindowListener | WaitListener | StallListener | StreamListener | RewindListener
+Listener = (
+    WindowListener | RunListener | LifeListener | WaitListener | StallListener | StreamListener | ResumeListener
+    | DeliveryListener | RefusalListener | RewindListener
+)  # fmt: skip
 """What ``Engine(listeners=...)`` takes: an object with the methods of at least one of these."""
 
 TOGETHER: Final = (
     ("window_appended",), ("body_waited",), ("stalled",), ("stream_opened", "stream_closed"), ("run_rewound",),
+    ("run_window_appended",), ("engine_opened", "engine_closed"), ("stream_resumed",), ("events_delivered",),
+    ("request_refused",),
 )  # fmt: skip
 """The methods of each Protocol."""
 
@@ -138,17 +195,33 @@ class Listeners:
     def __init__(self, listeners: Iterable[Listener] = ()) -> None:
         """Raises TypeError for what is not a listener."""
         self.window_appended: Signal[Window, float] = Signal("window_appended", self._drop)
+        self.run_window_appended: Signal[RunInfo, Window, float] = Signal("run_window_appended", self._drop)
+        self.engine_opened: Signal[[]] = Signal("engine_opened", self._drop)
+        self.engine_closed: Signal[[]] = Signal("engine_closed", self._drop)
         self.body_waited: Signal[str, str, float] = Signal("body_waited", self._drop)
         self.stalled: Signal[Stall] = Signal("stalled", self._drop)
         self.stream_opened: Signal[StreamInfo] = Signal("stream_opened", self._drop)
+        self.stream_resumed: Signal[StreamInfo, Literal["exact", "gap"]] = Signal("stream_resumed", self._drop)
+        self.events_delivered: Signal[float] = Signal("events_delivered", self._drop)
+        self.request_refused: Signal[str] = Signal("request_refused", self._drop)
         self.run_rewound: Signal[str, int, int] = Signal("run_rewound", self._drop)
         self.stream_closed: Signal[StreamInfo, str, float] = Signal("stream_closed", self._drop)
+        self.hear_windows = False
+        """Whether anybody is told of windows. Not computed: it is asked for each window."""
         if not isinstance(listeners, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]  # users without a type checker
             raise TypeError(f"listeners is a list of listeners, not {type(listeners).__name__}")
         for listener in listeners:
-            self._add(listener)
+            self.add(listener)
 
-    def _add(self, listener: Any) -> None:
+    def appended(self, run: RunInfo, window: Window, seconds: float) -> None:
+        """Tells of a window that is in the log; ``seconds``: what the log took."""
+        if self.window_appended.callbacks:
+            self.window_appended(window, seconds)
+        if self.run_window_appended.callbacks:
+            self.run_window_appended(run, window, seconds)
+
+    def add(self, listener: Any) -> None:
+        """From now on it is told. Raises TypeError for what is not a listener."""
         name = listener.__name__ if isinstance(listener, type) else type(listener).__name__
         if isinstance(listener, type):
             raise TypeError(f"{name} is a class; a listener is an object: {name}()")
@@ -165,8 +238,17 @@ class Listeners:
                     f"{method} of the listener {name} is called on the event loop: write def, not async def"
                 )
             getattr(self, method).callbacks.append((listener, callback))
+        self._note_windows()
+
+    def remove(self, listener: object) -> None:
+        """It is told nothing more."""
+        self._drop(listener)
 
     def _drop(self, listener: object) -> None:
         for method in (method for methods in TOGETHER for method in methods):
             signal = getattr(self, method)
             signal.callbacks = [(other, callback) for other, callback in signal.callbacks if other is not listener]
+        self._note_windows()
+
+    def _note_windows(self) -> None:
+        self.hear_windows = bool(self.window_appended or self.run_window_appended)

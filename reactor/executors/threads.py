@@ -27,7 +27,9 @@ NAMED_TASKS: Final = 10
 
 
 class ThreadExecutor:
-    """Implements ``Executor`` and ``Exhaustible``: a thread for each body. The caller limits how many run at once.
+    """Implements ``Executor``, ``Exhaustible`` and ``HasThreads``: a thread for each body.
+
+    The caller limits how many run at once.
 
     A thread cannot be stopped from outside. An abandoned one is counted, and a new one takes its place. While there are
     ``bounds.ABANDONED_THREADS`` of them, further bodies have to wait.
@@ -61,6 +63,11 @@ class ThreadExecutor:
     def threads(self) -> int:
         """How many threads there are, idle ones too."""
         return self._threads
+
+    def count_threads(self) -> dict[str, int]:
+        """How many there are, by what they do."""
+        idle, stuck = max(0, self._idle), self.abandoned
+        return {"idle": idle, "busy": max(0, self._threads - idle - stuck), "stuck": stuck}
 
     def watch(self, on_change: Callable[[bool], None]) -> None:
         self._on_change = on_change

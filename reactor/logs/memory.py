@@ -21,6 +21,7 @@ from reactor.logs.removed_runs import RemovedRuns
 from reactor.logs.stored_run import StoredRun
 from reactor.ports.index import RunFilter
 from reactor.ports.log import RunRecord
+from reactor.ports.measured import Kept
 from reactor.ports.order import Committed, Removed
 
 _Key: TypeAlias = tuple[str, str]
@@ -63,6 +64,15 @@ class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops, Me
         self._removed = RemovedRuns()
 
     durable = False
+
+    @property
+    def size_bytes(self) -> int:
+        """The JSON of all events that are kept, and what is stored beside them."""
+        return sum(run.bytes for run in list(self._runs.values()))
+
+    @property
+    def kept(self) -> Kept:
+        return Kept(None, self._max_ended)
 
     async def open(self) -> None:
         """Does nothing: there is nothing to open."""

@@ -10,6 +10,7 @@ sharing     Lease, LiveFeed, Slots, Starts: what several processes share
 handover    Handover, Inboxes: how runs come from one process to another, and commands to who executes a run
 access      KeyStore, TicketStore, CapCounter, Revocations: who may ask, and how much; an engine uses none of them;
             SharesAccess: a log that has them, as AccessStores
+measured    Measured, Expires: what a log says of itself in numbers; Kept
 schedules   ScheduleStore; not used yet
 clock       Clock: wall time, monotonic time and timers; Timer
 executor    Executor: runs the body of a task; it takes Work, returns a Job, and calls Done
@@ -37,6 +38,7 @@ from reactor.ports.executor import Done, Executor, Job, Work
 from reactor.ports.handover import Handover, Inboxes
 from reactor.ports.index import RunFilter, RunIndex, fits
 from reactor.ports.log import EventLog, Rewinds, Rewound, RunRecord
+from reactor.ports.measured import Expires, Kept, Measured
 from reactor.ports.order import CommitOrder, Committed, PositionLost, Removed, RunsOrder, WholeOrder
 from reactor.ports.outputs import OutputStore
 from reactor.ports.schedules import ScheduleRecord, ScheduleStore
@@ -77,11 +79,13 @@ __all__ = [
     "Done",
     "EventLog",
     "Executor",
+    "Expires",
     "Handover",
     "Idempotency",
     "Inboxes",
     "Job",
     "KeepsTime",
+    "Kept",
     "KeyRecord",
     "KeyStore",
     "Lease",
@@ -89,6 +93,7 @@ __all__ = [
     "Line",
     "LiveFeed",
     "Log",
+    "Measured",
     "NamedRate",
     "OutputStore",
     "PositionLost",

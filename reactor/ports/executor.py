@@ -65,6 +65,15 @@ class Exhaustible(Protocol):
 
 
 @runtime_checkable
+class HasThreads(Protocol):
+    """What an ``Executor`` may have too: its bodies run in threads of this process, which metrics count."""
+
+    def count_threads(self) -> Mapping[str, int]:
+        """How many there are, by ``idle``, ``busy`` and ``stuck``: its body was given up, and still runs."""
+        ...
+
+
+@runtime_checkable
 class Mortal(Protocol):
     """What an ``Executor`` may have too: its bodies would go on while the process of the engine stands still."""
 

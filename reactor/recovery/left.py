@@ -9,6 +9,7 @@ from typing import Any
 
 from reactor.errors import RunNotHere, UnknownRun
 from reactor.events.state import RUN_ENDED
+from reactor.listeners import RunInfo
 from reactor.logger import get_logger
 from reactor.recovery.child_ends import end_in_log, settle
 from reactor.recovery.leftover import cancel_events
@@ -142,10 +143,18 @@ class LeftRuns:
         started = await run.beginning()
         tasks = (await present_graph(run.feed, started)).tasks if started else []
         events = cancel_events(run.state.copy(), tasks, self._runs.clock, children, reason=reason, by=by)
+        began = self._runs.clock.monotonic()
         await self._runs.log.append(run_id, events)
+        self._runs.listeners.appended(_info(run, started), events, self._runs.clock.monotonic() - began)
         self._runs.dormant.end(run_id, events)
         self.reasons.pop(run_id, None)
         self._runs.lost.pop(run_id, None)
         self._runs.leases.release(run_id)
         await self.end_orphans(run_id)
         return await self._runs.get(run_id)
+
+
+def _info(run: Run, started: Mapping[str, Any]) -> RunInfo:
+    """What listeners are told of a run that is ended from its log alone; ``started``: its ``run.started``."""
+    kind = "session" if started.get("session") else "plan" if "plan" in started or "plan_ref" in started else "workflow"
+    return RunInfo(run.id, run.feed.tenant, run.state.workflow or "", kind)

@@ -26,7 +26,7 @@ from reactor.runs.host import Host
 from reactor.runs.journal import Journal
 from reactor.runs.kin import Kin
 from reactor.runs.limits import Limits
-from reactor.runs.outset import executors_of, progress_of
+from reactor.runs.outset import executors_of, info_of, progress_of
 from reactor.runs.outside import Outside
 from reactor.runs.spending import Spending
 from reactor.runs.summary import terminal_draft
@@ -93,8 +93,9 @@ class Execution(Kin):
     def _make_parts(self, host: Host, past: Past | None) -> None:
         feed, graph, beginning = self.feed, self.graph, self.beginning
         self.journal = Journal(
-            host, feed, published=self._on_published, stop_bodies=lambda: self.crew.stop(), closed=self._close
-        )
+            host, feed, info_of(host, graph, feed.run_id, beginning),
+            published=self._on_published, stop_bodies=lambda: self.crew.stop(), closed=self._close,
+        )  # fmt: skip
         self.crew = Crew(graph, self.journal.room, host.loop, is_session=beginning.session)
         self.children = Children(self, host.child_runs)
         self.control = Control(self.journal, self.crew, self.children, self._stopwatch(host, past), host)

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from reactor import bounds
 from reactor.errors import RunNotHere, Unanswered
 from reactor.events.event import Draft, Window
+from reactor.listeners import RunInfo
 from reactor.logger import get_logger
 from reactor.operators.buffer_window import Room
 from reactor.runs.commits import Commits
@@ -31,6 +32,7 @@ class Journal:
         self,
         host: Host,
         feed: Feed,
+        about: RunInfo,
         *,
         published: Callable[[Window], None],
         stop_bodies: Callable[[], None],
@@ -63,6 +65,7 @@ class Journal:
             last_seq=feed.last_seq,
             append_timeout=host.append_timeout,
             listeners=host.listeners,
+            about=about,
         )
 
     # --- writing ---
@@ -97,6 +100,11 @@ class Journal:
     def answered(self) -> Future[int]:
         """Done when the log has answered the last append, whatever it says."""
         return self._pipeline.answered()
+
+    @property
+    def append_since(self) -> float | None:
+        """Since when the log is waited for, by the clock of the engine; None where nothing is being appended."""
+        return self._pipeline.append_since
 
     async def started(self) -> None:
         """Done when ``run.started`` is in the log; raises LogLost where it never will be."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from reactor.definition.graph import Graph
 from reactor.errors import LogLost
 from reactor.runs.beginning import Beginning
+from reactor.runs.journal import Journal
 from reactor.tasks.past import Output
 
 
@@ -21,6 +22,13 @@ class LostRun(NamedTuple):
     reused: Mapping[str, Output]
     answered: asyncio.Future[int]
     """Done when the log has answered its last append. Before that nobody knows where the run ends in the log."""
+    append_since: float | None
+    """Since when that answer is waited for, by the clock of the engine; None where it had come before."""
+
+    @classmethod
+    def of(cls, journal: Journal, graph: Graph, beginning: Beginning, reused: Mapping[str, Output]) -> Self:
+        """The run of a journal whose log failed."""
+        return cls(journal.run_id, graph, beginning, reused, journal.answered(), journal.append_since)
 
     @property
     def error(self) -> LogLost:

@@ -172,7 +172,7 @@ class OpenRuns:
             await execution.journal.committed()
         except BaseException:
             execution.journal.suspend()  # the engine drains, or who asked for the child has gone
-            self.lost[lost.run_id] = lost._replace(answered=execution.journal.answered())
+            self.lost[lost.run_id] = LostRun.of(execution.journal, lost.graph, lost.beginning, lost.reused)
             raise
         if not execution.is_closed and not self.leases.holds(feed.run_id):
             execution.journal.suspend()  # it was lost meanwhile: another process goes on with it
@@ -246,8 +246,8 @@ class OpenRuns:
         """The log of a run failed. Its child runs wait for it, as after a crash."""
         answered = execution.journal.answered()
         self.probing.failed(str(execution.journal.lost_with), answered, self.clock)
-        self.lost[execution.run_id] = LostRun(
-            execution.run_id, execution.graph, execution.beginning, execution.reused, answered
+        self.lost[execution.run_id] = LostRun.of(
+            execution.journal, execution.graph, execution.beginning, execution.reused
         )
         for child_id in list(execution.children.open):
             if child_id in self.executions:

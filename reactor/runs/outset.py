@@ -1,4 +1,4 @@
-"""Where the actors of a run begin: afresh, or where the log says that they were."""
+"""Where the actors of a run begin: afresh, or where the log says that they were; and what listeners know of the run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 from reactor.definition.graph import Graph
 from reactor.executors.careful import CarefulExecutor
+from reactor.listeners import RunInfo
 from reactor.ports.executor import Executor
+from reactor.runs.beginning import Beginning
 from reactor.runs.host import Host
 from reactor.runs.journal import Journal
 from reactor.supervision.progress import Progress
@@ -32,3 +34,9 @@ def progress_of(graph: Graph, past: Past | None) -> Progress:
         if task.has_ended_before and (task.id in past.runs_again or not task.has_ended)
     }
     return Progress(past.graph_tasks, past.ended_units, counted, past.least_progress)
+
+
+def info_of(host: Host, graph: Graph, run_id: str, beginning: Beginning) -> RunInfo:
+    """What listeners are told of a run."""
+    kind = "session" if beginning.session else "workflow" if graph.plan is None else "plan"
+    return RunInfo(run_id, host.tenant, graph.name, kind)

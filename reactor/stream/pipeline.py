@@ -18,7 +18,7 @@ from reactor.clock import LoopScheduler, part_of, without_standstill
 from reactor.errors import LogLost
 from reactor.events.event import Draft, Event, Window
 from reactor.events.vocabulary import TERMINAL
-from reactor.listeners import Listeners, Stall
+from reactor.listeners import Listeners, RunInfo, Stall
 from reactor.logger import get_logger
 from reactor.operators.attached import Attachable, Callbacks, Inlet, Sink, Stage, attach, operator_of
 from reactor.operators.buffer_window import Room, buffer_window
@@ -37,10 +37,13 @@ class Appends(Protocol):
 class Appended:
     """The log, which remembers its last answer: a run that is lost may go on only once that is known."""
 
-    __slots__ = ("_log", "answer", "last")
+    __slots__ = ("_clock", "_log", "_since", "answer", "last")
 
-    def __init__(self, log: EventLog) -> None:
+    def __init__(self, log: EventLog, clock: Clock) -> None:
         self._log = log
+        self._clock = clock
+        self._since = 0.0
+        """When an answer was first waited for, by the clock."""
         self.answer: Future[int] | None = None
         self.last = 0
         """The last seq that it was given."""
@@ -48,8 +51,15 @@ class Appended:
     def append(self, run_id: str, window: Window, /) -> Future[int]:
         self.answer = None  # where the log raises there is none
         self.last = window[-1].seq
-        self.answer = self._log.append(run_id, window)
-        return self.answer
+        answer = self.answer = self._log.append(run_id, window)
+        if not answer.done():
+            self._since = self._clock.monotonic()
+        return answer
+
+    @property
+    def pending_since(self) -> float | None:
+        """Since when the log is waited for, by the clock; None where it has answered."""
+        return None if self.answer is None or self.answer.done() else self._since
 
 
 class Pipeline:
@@ -71,10 +81,11 @@ class Pipeline:
         last_seq: int = 0,
         append_timeout: float = APPEND_TIMEOUT_SECONDS,
         listeners: Listeners | None = None,
+        about: RunInfo | None = None,
     ) -> None:
         self.room = room or Room()
         self._loop = scheduler.loop
-        self._log = Appended(log)
+        self._log = Appended(log, clock)
         drafts: Inlet[Draft] = Inlet()
         self.write: Final = drafts.on_next
         """Numbers a draft and puts it into the open window. Nothing can be written after the terminal event."""
@@ -87,7 +98,9 @@ class Pipeline:
         windows = drafts.pipe(
             number(run_id, clock, last_seq),
             buffer_window(self.room, committed, size=event_size, scheduler=scheduler),
-            append(run_id, self._log, timeout=append_timeout, clock=clock, listeners=listeners),
+            append(
+                about or RunInfo(run_id, "", ""), self._log, timeout=append_timeout, clock=clock, listeners=listeners
+            ),
         )
         self._subscription = attach(windows, Callbacks(publish_then_take_next, lost))
 
@@ -102,6 +115,11 @@ class Pipeline:
             answer = self._loop.create_future()
             answer.set_result(0)
         return answer
+
+    @property
+    def append_since(self) -> float | None:
+        """Since when the log is waited for, by the clock; None where nothing is being appended."""
+        return self._log.pending_since
 
     @property
     def last_given(self) -> int:
@@ -154,7 +172,7 @@ class _Numbering(Stage[Draft, Event]):
 
 
 def append(
-    run_id: str, log: Appends, *, timeout: float, clock: Clock, listeners: Listeners | None = None
+    run: RunInfo, log: Appends, *, timeout: float, clock: Clock, listeners: Listeners | None = None
 ) -> Callable[[Observable[list[Event]]], Attachable[list[Event]]]:
     """Passes each window on once it is in the log. The source must not send the next window before that.
 
@@ -163,7 +181,7 @@ def append(
     by a body, does not count: the answer may be there and could not be taken. ``listeners`` are told how long it took.
     """
 
-    return operator_of(lambda sink: _Appending(run_id, log, sink, timeout, clock, listeners or Listeners()))
+    return operator_of(lambda sink: _Appending(run, log, sink, timeout, clock, listeners or Listeners()))
 
 
 class _Appending(Stage[list[Event], list[Event]]):
@@ -172,11 +190,11 @@ class _Appending(Stage[list[Event], list[Event]]):
     A timer that rings late was late because nothing ran here. In pieces, so that little of a standstill is counted.
     """
 
-    __slots__ = ("began", "clock", "due", "listeners", "log", "piece", "run_id", "timeout", "timer", "window")
+    __slots__ = ("about", "began", "clock", "due", "listeners", "log", "piece", "run_id", "timeout", "timer", "window")
 
     def __init__(
         self,
-        run_id: str,
+        about: RunInfo,
         log: Appends,
         sink: Sink[list[Event]],
         timeout: float,
@@ -184,7 +202,8 @@ class _Appending(Stage[list[Event], list[Event]]):
         listeners: Listeners,
     ) -> None:
         super().__init__(sink)
-        self.run_id = run_id
+        self.about = about
+        self.run_id = about.run_id
         self.log = log
         self.timeout = timeout
         self.piece = part_of(timeout)
@@ -230,8 +249,8 @@ class _Appending(Stage[list[Event], list[Event]]):
             self.window = window
             self.lose(error or "cancelled", error)
             return
-        if self.listeners.window_appended:
-            self.listeners.window_appended(window, self.clock.monotonic() - self.began)
+        if self.listeners.hear_windows:
+            self.listeners.appended(self.about, window, self.clock.monotonic() - self.began)
         for event in window:
             event.blob = None  # it is in the log: the ring need not keep it too
         try:

@@ -21,6 +21,7 @@ from reactor.definition.workflow import Workflow
 from reactor.errors import LogUnavailable
 from reactor.events.event import Event
 from reactor.events.vocabulary import RunStatus
+from reactor.listeners import RunInfo
 from reactor.ports.log import RunRecord
 from reactor.ports.stores import Idempotency
 from reactor.runs.all_events import AllEvents
@@ -29,6 +30,7 @@ from reactor.runs.run import Run
 from reactor.runs.session import Session
 from reactor.runs.tree import TreeRun
 from reactor.runs.tree_events import TreeEvents
+from reactor.tenants.figures import Figures
 from reactor.tenants.tenant import Tenant
 from reactor.tenants.tenants import Tenants
 
@@ -287,6 +289,15 @@ class EngineMethods:
         With a ``reason`` the log says so of itself, because its file was moved, say: then no run is started.
         """
         return self._tenants.default.log_problem
+
+    @property
+    def figures(self) -> Figures:
+        """What goes on now in numbers, of all tenants: for metrics."""
+        return self._tenants.figures()
+
+    def count_questions(self, runs: Iterable[RunInfo]) -> dict[RunInfo, int]:
+        """Of those of these runs that are open here, how many questions nobody has answered yet."""
+        return self._tenants.count_questions(runs)
 
     @property
     def answers(self) -> Idempotency:

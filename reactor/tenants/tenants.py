@@ -9,6 +9,7 @@ from weakref import WeakValueDictionary
 
 from reactor import bounds
 from reactor.errors import LogUnavailable
+from reactor.listeners import RunInfo
 from reactor.logger import get_logger
 from reactor.ports.executor import Work
 from reactor.ports.log import RunRecord
@@ -16,6 +17,7 @@ from reactor.requests import check_tenant
 from reactor.runs.blocked import warn_blocked
 from reactor.runs.draining import drain_runs, lose_all, lose_rewound, suspend_all
 from reactor.tenants.common import Common
+from reactor.tenants.figures import Figures, count_questions, figures_of
 from reactor.tenants.tenant import Tenant
 
 logger = get_logger()
@@ -35,6 +37,16 @@ class Tenants:
     def __iter__(self) -> Iterator[Tenant]:
         yield self.default
         yield from list(self._others.values())
+
+    def figures(self) -> Figures:
+        """What goes on now, of all tenants."""
+        return figures_of(self._common, self)
+
+    def count_questions(self, runs: Iterable[RunInfo]) -> dict[RunInfo, int]:
+        """Of those of these runs that are open here, how many questions nobody has answered yet."""
+        tenants = {tenant.name: tenant for tenant in self}
+        counted = {run: count_questions(tenants, run) for run in runs}
+        return {run: count for run, count in counted.items() if count is not None}
 
     def of(self, name: str) -> Tenant:
         """The tenant of this name. Raises ValueError for what cannot be one."""

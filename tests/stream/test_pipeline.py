@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from reactor.clock import LoopScheduler, SystemClock
 from reactor.errors import LogLost
 from reactor.events.event import Draft, Event, Window
+from reactor.listeners import RunInfo
 from reactor.logs.memory import MemoryLog
 from reactor.operators.attached import Callbacks, Inlet
 from reactor.operators.buffer_window import Room
@@ -415,7 +416,7 @@ class Appending:
         self.futures: list[asyncio.Future[None]] = []
         self.said: list[Any] = []
         log: Any = self
-        appended = self.windows.pipe(append(RUN, log, timeout=10, clock=self.time))
+        appended = self.windows.pipe(append(RunInfo(RUN, "", "flow"), log, timeout=10, clock=self.time))
         self.subscription = appended.attach(
             Callbacks(lambda window: self.said.append(len(window)), self.said.append, lambda: self.said.append("done"))
         )

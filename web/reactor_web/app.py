@@ -17,7 +17,7 @@ from reactor_web.guard.guard import Guard
 from reactor_web.guard.hosts import LOOPBACK, check_hosts
 from reactor_web.guard.private import keep_private
 from reactor_web.guard.watch import Authorize
-from reactor_web.hosting import protect, run_engine, streams_in
+from reactor_web.hosting import protect, run_engine
 from reactor_web.http.keys import CREDENTIALS, ENGINE, HOSTS, ORIGINS, SERVING
 from reactor_web.http.prefix import API_PREFIX
 from reactor_web.http.problems import problems
@@ -38,7 +38,7 @@ from reactor_web.routes import (
 )
 from reactor_web.routes import workflows as definitions
 from reactor_web.routes.methods import methods
-from reactor_web.streaming.streams import STREAMS
+from reactor_web.streaming.streams import STREAMS, streams_in
 
 PREFIX = "/api/v1"
 

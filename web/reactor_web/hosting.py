@@ -12,16 +12,6 @@ from reactor_web.guard.access import GUARD
 from reactor_web.guard.guard import Guard
 from reactor_web.guard.hosts import LOOPBACK, check_hosts
 from reactor_web.http.keys import HOSTS
-from reactor_web.streaming.streams import STREAMS, Streams
-
-
-def streams_in(app: web.Application) -> Streams:
-    """The streams of everything that is mounted in this application; its shutdown closes them."""
-    streams = app.get(STREAMS)
-    if streams is None:
-        streams = app[STREAMS] = Streams()
-        app.on_shutdown.append(_close_streams)
-    return streams
 
 
 def protect(app: web.Application, guard: Guard, *, allowed_hosts: Iterable[str] = ()) -> Guard:
@@ -72,8 +62,3 @@ async def _share(app: web.Application, engine: Engine) -> None:
     guard = app.get(GUARD)
     if guard is not None and isinstance(engine.log, SharesAccess):
         await guard.share(engine.log.access)
-
-
-async def _close_streams(app: web.Application) -> None:
-    """Runs before the server waits for its handlers, which open streams would keep for as long as they like."""
-    await app[STREAMS].close("shutdown")

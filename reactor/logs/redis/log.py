@@ -38,6 +38,7 @@ from reactor.ports.access import AccessStores
 from reactor.ports.clock import Clock
 from reactor.ports.index import RunFilter
 from reactor.ports.log import Rewound, RunRecord
+from reactor.ports.measured import Kept
 from reactor.ports.order import Committed, Removed
 from reactor.ports.sharing import NamedRate, Stop
 
@@ -94,6 +95,10 @@ class RedisLog(ChangesHands):
     def when_troubled(self, told: Callable[[LogUnavailable | None], None]) -> None:
         """``told(error)`` is called when Redis was not reached for so long, and ``told(None)`` when it is again."""
         self._told = told
+
+    @property
+    def kept(self) -> Kept:
+        return self._retention.kept
 
     async def open(self) -> None:
         parts = _Parts(self.address, self.prefix, self._patience, self._lease_seconds, self._told, self._on_lost)

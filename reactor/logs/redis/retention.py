@@ -8,6 +8,7 @@ from reactor import bounds
 from reactor.logs.records import days_before
 from reactor.logs.redis.calls import Calls
 from reactor.logs.redis.index import SCAN, sweep
+from reactor.ports.measured import Kept
 
 STEP: Final = 100
 """Runs that one call deletes at most, with all that is stored of them."""
@@ -26,6 +27,11 @@ class Retention(NamedTuple):
     def is_limited(self) -> bool:
         """Whether anything is ever deleted."""
         return self.keep_days is not None or self.keep_runs is not None
+
+    @property
+    def kept(self) -> Kept:
+        """The same as the port has it."""
+        return Kept(None if self.keep_days is None else self.keep_days * 86_400, self.keep_runs)
 
 
 async def expire(calls: Calls, retention: Retention, now: str) -> int:

@@ -28,6 +28,7 @@ from reactor.logs.sqlite.writer import Writer
 from reactor.ports.clock import Clock
 from reactor.ports.index import RunFilter
 from reactor.ports.log import RunRecord
+from reactor.ports.measured import Kept
 from reactor.ports.order import Committed, Removed
 
 logger = get_logger()
@@ -260,6 +261,17 @@ class SqliteLog:
     async def probe(self) -> None:
         """Writes ``bounds.LOG_PROBE_BYTES`` into the file, and takes them away. Raises LogUnavailable."""
         await self._writing.probe()
+
+    # --- in numbers ---
+
+    @property
+    def size_bytes(self) -> int | None:
+        """Of the file and the two beside it, when they were last looked at; None before the log was opened."""
+        return None if self._place is None else self._place.size_bytes
+
+    @property
+    def kept(self) -> Kept:
+        return self._retention.kept
 
     # --- retention ---
 

@@ -34,6 +34,8 @@ class Place:
         self._looked_at = 0.0
         """On the monotonic clock: when all was last well."""
         self._beside = [(file, file.stat()) for file in _files_beside(lock.file)]
+        self.size_bytes = self._size + sum(opened.st_size for _, opened in self._beside)
+        """Of all of them, when they were last looked at."""
 
     def check_again(self) -> None:
         """As ``check``, unless all was well a moment ago."""
@@ -59,11 +61,14 @@ class Place:
                 "was cut short while it was open; stop, and see what `reactor recover` can read of it", "cut"
             )
             raise self._cut
-        self._size = there.st_size
+        self._size = size = there.st_size
         for file, opened in self._beside:
             why = f"has lost {file.name}, which was moved or deleted while it was open; move it back, or start again"
-            if not os.path.samestat(self._stat(file, why, "incomplete"), opened):
+            now = self._stat(file, why, "incomplete")
+            if not os.path.samestat(now, opened):
                 raise self._error(why, "incomplete")
+            size += now.st_size
+        self.size_bytes = size
         if os.fstatvfs(self._descriptor).f_flag & os.ST_RDONLY:
             raise self._error("cannot be written: its file system has become read-only", "read-only")
         self._looked_at = time.monotonic()

@@ -12,6 +12,7 @@ from reactor.events.fold import evolve
 from reactor.logs.records import days_before, still_open
 from reactor.logs.sqlite.queries import read_base, run_row
 from reactor.logs.sqlite.whole import forget_removed
+from reactor.ports.measured import Kept
 
 _INCREMENTAL: Final = 2
 """As ``PRAGMA auto_vacuum`` answers."""
@@ -31,6 +32,11 @@ class Retention(NamedTuple):
     @property
     def is_limited(self) -> bool:
         return self.keep_days is not None or self.keep_runs is not None
+
+    @property
+    def kept(self) -> Kept:
+        """The same as the port has it."""
+        return Kept(None if self.keep_days is None else self.keep_days * 86_400, self.keep_runs)
 
 
 _TREE_HAS_ENDED: Final = "(tenant, root) NOT IN (SELECT tenant, root FROM runs WHERE ended IS NULL)"

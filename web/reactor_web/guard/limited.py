@@ -22,6 +22,7 @@ from reactor_web.http.keys import SERVING
 from reactor_web.http.negotiation import asks_for
 from reactor_web.http.passing import HEADERS, OWN
 from reactor_web.http.sending import PacedResponse
+from reactor_web.http.telling import tell_refused
 
 CLIENT_HEADER: Final = "Reactor-Client"
 """Sent by the clients of this project, which see a status and ``Retry-After``."""
@@ -33,6 +34,7 @@ def answer_limited(request: web.Request, limited: Limited) -> web.Response:
     """The stream for an EventSource; raises ``limited`` for every other client."""
     if not is_event_source(request):
         raise limited
+    tell_refused(request, limited.code)
     return limited_stream(request, limited.code, limited.retry_seconds)
 
 

@@ -20,6 +20,7 @@ idempotency   a request with a key is carried out once
 prefix        where the routes are mounted
 codes         why a request is refused: a code for programs, a page for people
 sending       PacedResponse: a response that leaves as fast as its client reads
+telling       listeners hear of what is refused
 problems      errors -> application/problem+json
 result        a run -> JSON
 """

@@ -16,6 +16,7 @@ from reactor_web.http.codes import CODES
 from reactor_web.http.middleware import only_looks
 from reactor_web.http.prefix import page_of
 from reactor_web.http.sending import PacedResponse, may_be_sent
+from reactor_web.http.telling import tell_refused
 
 logger = get_logger("reactor.web")
 
@@ -144,6 +145,8 @@ def respond_with(document: dict[str, Any], request: web.Request | None = None) -
     """A problem document as a response to ``request``."""
     if request is not None:
         document = with_type(document, request)
+        if (code := document.get("code")) is not None:
+            tell_refused(request, str(code))
     # ``display_json``: the members are a host's own, or what a client has sent, and may be no JSON
     response = PacedResponse(
         status=document["status"], body=display_json(document), content_type="application/problem+json"

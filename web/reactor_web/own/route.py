@@ -16,9 +16,10 @@ from reactor_web.guard.access import Need, guard_of, let_in, let_out
 from reactor_web.guard.caps import Limited
 from reactor_web.guard.limited import answer_limited
 from reactor_web.guard.principal import Scope
-from reactor_web.hosting import run_engine, streams_in
+from reactor_web.hosting import run_engine
 from reactor_web.http.keys import OWN_ROUTE
 from reactor_web.http.problems import Problem, problems
+from reactor_web.streaming.streams import streams_in
 
 IdFrom: TypeAlias = str | Callable[[web.Request], str | Awaitable[str]]
 """Where the id of the run stands: a name in the path or, if the path has none of this name, in the query; or a function

@@ -187,6 +187,7 @@ async def _deliver(
     follower = await _open(run, client, wire, streams.channels)
     try:
         while await follower.advance():
+            client.resumed("exact")
             if may_hand_over and hand_over(request, follower, streams):
                 return False
             await client.wait()
@@ -195,6 +196,7 @@ async def _deliver(
             await follower.finish()
         raise
     else:
+        client.resumed("exact")
         await follower.finish()
     finally:
         if client.on_wake is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Iterator
-from typing import Any, Final
+from typing import Any, Final, Literal
 from weakref import WeakKeyDictionary
 
 from aiohttp import web
@@ -16,7 +16,8 @@ from reactor.logger import get_logger
 from reactor_web.bounds import CHECK_SECONDS, CLOSING_SECONDS, SEND_TIMEOUT_SECONDS
 from reactor_web.http.leaving import hung_up
 from reactor_web.http.read_buffer import release_read_buffer
-from reactor_web.streaming.connection.client import GONE, Client
+from reactor_web.http.telling import TOLD
+from reactor_web.streaming.connection.client import GONE, Client, Sent
 from reactor_web.streaming.pipeline.channels import Channels
 
 logger = get_logger("reactor.web")
@@ -30,9 +31,11 @@ class Streams:
     """The open streams, and the channels they share. The timer runs while there is a stream."""
 
     def __init__(self) -> None:
-        self._listeners: list[Listeners] = []
-        """Of the engines that are mounted in the application."""
-        self.channels = Channels()
+        self.listeners: list[Listeners] = []
+        """Of the engines that are mounted in the application, and of what serves them."""
+        self.sent = Sent()
+        """What was written to all of them since the application was made. Compressed streams count as before that."""
+        self.channels = Channels(self._note_delivered)
         self.closing = asyncio.Event()
         self._clients: set[Client] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -50,11 +53,22 @@ class Streams:
 
     def tell(self, listeners: Listeners) -> None:
         """These listeners hear of the streams, too."""
-        if listeners not in self._listeners:
-            self._listeners.append(listeners)
+        if listeners not in self.listeners:
+            self.listeners.append(listeners)
+
+    def forget(self, listeners: Listeners) -> None:
+        """They hear of the streams no longer."""
+        if listeners in self.listeners:
+            self.listeners.remove(listeners)
+
+    def waits_for(self) -> list[float]:
+        """For how many seconds each client that does not read has been waited for."""
+        now = asyncio.get_running_loop().time()
+        return [now - client.writing_since for client in self if client.writing_since is not None]
 
     def add(self, client: Client) -> None:
         self._clients.add(client)
+        client.streams, client.sent = self, self.sent
         release_read_buffer(client.transport)
         if client.admission is not None:
             client.admission.opened(client.close)
@@ -78,7 +92,7 @@ class Streams:
                 after=client.options.after,
                 dialect=client.options.dialect,
             )
-        for listeners in self._listeners:
+        for listeners in self.listeners:
             if listeners.stream_opened:
                 listeners.stream_opened(client.info)
 
@@ -92,9 +106,20 @@ class Streams:
                 reason=client.end_reason,
                 seconds=round(seconds, 3),
             )
-        for listeners in self._listeners:
+        for listeners in self.listeners:
             if listeners.stream_closed:
                 listeners.stream_closed(client.info, client.end_reason, seconds)
+
+    def note_resumed(self, client: Client, result: Literal["exact", "gap"]) -> None:
+        """A client that has come back has caught up, or was told of a gap."""
+        for listeners in self.listeners:
+            if listeners.stream_resumed:
+                listeners.stream_resumed(client.info, result)
+
+    def _note_delivered(self, seconds: float) -> None:
+        for listeners in self.listeners:
+            if listeners.events_delivered:
+                listeners.events_delivered(seconds)
 
     def spawn(self, job: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Runs what a stream has to do beside its handler, or after it has returned."""
@@ -154,7 +179,7 @@ class Streams:
             if client.writing_since is not None and now - client.writing_since > SEND_TIMEOUT_SECONDS:
                 aborted += client.aborted is None
                 client.abort("stalled")
-                for listeners in self._listeners:
+                for listeners in self.listeners:
                     listeners.stalled(Stall("client", now - client.writing_since, client.run_id))
             elif client.is_gone or client.transport in deaf:
                 client.close(GONE)
@@ -164,6 +189,22 @@ class Streams:
 
 
 STREAMS: Final = web.AppKey("reactor_streams", Streams)
+
+
+def streams_in(app: web.Application) -> Streams:
+    """The streams of everything that is mounted in this application; its shutdown closes them."""
+    streams = app.get(STREAMS)
+    if streams is None:
+        streams = app[STREAMS] = Streams()
+        app[TOLD] = streams.listeners
+        app.on_shutdown.append(_close_streams)
+    return streams
+
+
+async def _close_streams(app: web.Application) -> None:
+    """Runs before the server waits for its handlers, which open streams would keep for as long as they like."""
+    await app[STREAMS].close("shutdown")
+
 
 _of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Streams] = WeakKeyDictionary()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 from aiohttp import web
 
@@ -17,12 +17,31 @@ GONE: Final = "gone"
 """Why a stream closes whose client has gone; every other reason is told by ``stream.closing``."""
 
 
+class ToldOfClients(Protocol):
+    """Who is told what becomes of a client: the streams of its application."""
+
+    def note_resumed(self, client: Client, result: Literal["exact", "gap"]) -> None: ...
+
+
+class Sent:
+    """The bytes that were written to clients."""
+
+    __slots__ = ("bytes",)
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+
+_NOWHERE: Final = Sent()
+"""Of clients that are not open yet."""
+
+
 class Client:
     """One open stream: what the client asked for, why its stream closes, since when a write to it has lasted."""
 
     __slots__ = (
-        "_waiter", "_was_woken", "aborted", "admission", "closing", "has_ended", "on_wake", "opened", "options", "path",
-        "peer", "run", "run_id", "server", "transport", "writing_since",
+        "_told_resumed", "_waiter", "_was_woken", "aborted", "admission", "closing", "has_ended", "on_wake", "opened",
+        "options", "path", "peer", "run", "run_id", "sent", "server", "streams", "transport", "writing_since",
     )  # fmt: skip
 
     def __init__(self, request: web.Request, options: StreamOptions, run_id: str = "") -> None:
@@ -47,6 +66,11 @@ class Client:
         """Loop time."""
         self.on_wake: Callable[[], None] | None = None
         """Called by ``wake`` once the client has no handler that waits."""
+        self.streams: ToldOfClients | None = None
+        """Where it is open."""
+        self.sent = _NOWHERE
+        """What counts the bytes that are written to it; all streams of an application share one."""
+        self._told_resumed = not options.after
         self.server: object = None
         """aiohttp's protocol of the connection, where nothing else tells that the server shuts down."""
         self._waiter: asyncio.Future[None] | None = None
@@ -75,6 +99,13 @@ class Client:
         """Whether the client is told what it can go on from."""
         if self.admission is not None:
             self.admission.has_cursor = has_one
+
+    def resumed(self, result: Literal["exact", "gap"]) -> None:
+        """It came back with a cursor, and is now sent what is behind it, or was told of a gap. The first result counts;
+        one that has gone before it had all is neither."""
+        if not self._told_resumed and self.streams is not None and (result == "gap" or self.closing is None):
+            self._told_resumed = True
+            self.streams.note_resumed(self, result)
 
     def close(self, reason: str) -> None:
         """Asks the stream to close. The first reason counts."""

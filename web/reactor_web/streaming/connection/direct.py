@@ -40,6 +40,12 @@ class Shared(Protocol):
         ...
 
 
+class Counted(Protocol):
+    """Counts bytes."""
+
+    bytes: int
+
+
 def chunk_of(data: bytes) -> bytes:
     """One chunk of HTTP/1.1 (RFC 9112, section 7.1)."""
     return b"%x\r\n%b\r\n" % (len(data), data)
@@ -71,12 +77,19 @@ class Place:
     ``is_waiting``: its handler has nothing to write, so the channel may write to it.
     """
 
-    __slots__ = ("_framing", "_transport", "begin", "floor", "is_waiting", "offset", "position", "written")
+    __slots__ = ("_framing", "_sent", "_transport", "begin", "floor", "is_waiting", "offset", "position", "written")
 
     def __init__(
-        self, transport: asyncio.WriteTransport | None, position: int, offset: int, framing: Framing = chunk_of
+        self,
+        transport: asyncio.WriteTransport | None,
+        position: int,
+        offset: int,
+        framing: Framing = chunk_of,
+        sent: Counted | None = None,
     ) -> None:
         self._transport = transport
+        self._sent = sent
+        """What counts the bytes of all clients."""
         self._framing = framing
         self.floor = position
         """The last seq that the client has read from the log."""
@@ -110,6 +123,8 @@ class Place:
         if data:
             transport.write(data)
             self.written += len(data)
+            if self._sent is not None:
+                self._sent.bytes += len(data)
         if self.begin is not None and not piece.is_comment:
             begin, self.begin = self.begin, None
             begin(piece.has_id)

@@ -42,7 +42,7 @@ class Wire:
 
     def place(self, position: int, offset: int) -> Place:
         """A place in a channel for this client."""
-        return Place(self.transport, position, offset, self.framing)
+        return Place(self.transport, position, offset, self.framing, self._client.sent)
 
     def began(self, has_cursor: bool) -> None:
         """The first frames that are more than a comment are written. ``has_cursor``: whether one has an id."""
@@ -63,6 +63,7 @@ class Wire:
         keeps only what the transport has of it. Raises ConnectionResetError when the client is gone.
         """
         data = self.first(data)
+        self._client.sent.bytes += len(data)
         self._client.writing_since = asyncio.get_running_loop().time()
         sending = self.send(data)
         del data

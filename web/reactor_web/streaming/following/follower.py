@@ -119,6 +119,7 @@ class Follower:
         self._position = part.position
         data = part.data
         if part.gap is not None:
+            self.client.resumed("gap")
             data = await _with_state(feed, part.gap, data, self._dialect)
         del part
         if data:

@@ -19,7 +19,7 @@ from reactor_web.streaming.pipeline.kept import run_started
 async def open_run(feed: Feed, client: Client, wire: Wire, channels: Channels) -> Follower:
     """Writes what stands before the first event of a run that has started; returns who goes on."""
     options, dialect = client.options, client.options.find_dialect()
-    follower = follower_at(await _write_opening(feed, options, dialect, wire), feed, client, wire, channels)
+    follower = follower_at(await _write_opening(feed, client, dialect, wire), feed, client, wire, channels)
     if isinstance(follower, ViewFollower) and dialect.info.counted and options.after:
         follower.mind_loss(await feed.rewound())
     if isinstance(follower, ViewFollower) and isinstance(dialect, Opens) and _is_to_be_shown(feed, options):
@@ -32,6 +32,7 @@ async def open_young_run(feed: Feed, client: Client, wire: Wire, channels: Chann
     if client.options.after:
         dialect = client.options.find_dialect()
         gap = feed.gap(feed.last_seq + 1, client.options.after, "ahead")
+        client.resumed("gap")
         await wire.write(dialect.notice(dialect.begin(None, "resume")[0], gap))
     return follower_at(0, feed, client, wire, channels)
 
@@ -47,14 +48,16 @@ def _is_to_be_shown(feed: Feed, options: StreamOptions) -> bool:
     return options.tail is None and (options.after is None or options.after > feed.last_seq)
 
 
-async def _write_opening(feed: Feed, options: StreamOptions, dialect: Dialect, wire: Wire) -> int:
+async def _write_opening(feed: Feed, client: Client, dialect: Dialect, wire: Wire) -> int:
     """Writes the frames before the first event, for a resume none; returns the position the stream begins at."""
+    options = client.options
     if options.after is not None:
         if dialect.info.counted:
             return 0  # its follower finds the event that so many frames end in
         gap = await gap_before_all(feed, options.after, options.epoch)
         if gap is None:
             return options.after
+        client.resumed("gap")
         await wire.write(dialect.notice(dialect.begin(None, "resume")[0], gap))
         return 0
     _, opening = dialect.begin(await run_started(feed) if dialect.info.folds else None, "fresh")

@@ -234,6 +234,7 @@ class ViewFollower(Follower):
             self._view.dispose()
             self._view = None
         gap = self._feed.gap(count.seen + 1 if reason == "ahead" else 1, count.frames, reason)
+        self.client.resumed("gap")
         if data := self._dialect.notice(self._start.state, gap):
             await self.wire.write(data)
 

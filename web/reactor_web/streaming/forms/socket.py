@@ -23,6 +23,7 @@ from reactor_web.http.body import NoBody
 from reactor_web.http.decoding import decode
 from reactor_web.http.problems import BROKEN, Problem, document_of, problem_document, with_type
 from reactor_web.http.sending import unread_of_loop
+from reactor_web.http.telling import tell_refused
 from reactor_web.streaming.connection.client import GONE, Client
 from reactor_web.streaming.connection.direct import text_frames, transport_of_socket
 from reactor_web.streaming.connection.wire import Wire
@@ -129,6 +130,8 @@ class _Session:
         await self._socket.send_frame(display_json({"reply": id, **members}), WSMsgType.TEXT)
 
     def _typed(self, document: dict[str, Any] | None) -> dict[str, Any] | None:
+        if document is not None and (code := document.get("code")) is not None:
+            tell_refused(self._request, str(code))
         return None if document is None else with_type(document, self._request)
 
     async def finish(self) -> None:

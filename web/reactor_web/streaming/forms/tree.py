@@ -41,6 +41,7 @@ async def stream_positions(request: web.Request, options: StreamOptions, events:
 async def follow_positions(events: PositionReader, client: Client, wire: Wire) -> None:
     """Writes the stream of several runs from its first frame to its end."""
     if (ahead := await events.begin()) is not None:
+        client.resumed("gap")
         await wire.write(client.options.find_dialect().notice(None, ahead))
     stop = events.watch(client.wake)
     try:
@@ -83,6 +84,7 @@ async def _write_all(events: PositionReader, client: Client, wire: Wire) -> None
                 client.close("not_found")  # it was deleted while it was read
             return
         else:
+            client.resumed("exact")
             try:
                 async with asyncio.timeout(period):
                     await client.wait()

@@ -46,7 +46,8 @@ class Channel:
 
     ``after``: the event that the windows of ``source`` follow. ``view``: what its frames are made by; None where they
     are made of the events alone, so that any part of the log gives the same frames. ``completed``: the pipeline has
-    ended, and what is missing stands in the log.
+    ended, and what is missing stands in the log. ``delivered(seconds)`` is called behind a pass that has brought
+    something: so long the oldest of it was on its way from the log.
     """
 
     def __init__(
@@ -57,7 +58,13 @@ class Channel:
         after: int,
         view: ViewPipeline | None = None,
         ring_bytes: int = CHANNEL_BYTES,
+        delivered: Callable[[float], None] = lambda seconds: None,
     ) -> None:
+        self._delivered = delivered
+        self._oldest = 0.0
+        """When the oldest window came that is not in the pipeline yet, by ``perf_counter``; 0 where none is."""
+        self._delivering = 0.0
+        """The same of what is in the pass that is under way."""
         self.feed = feed
         self.view = view
         self.seq = after
@@ -157,6 +164,8 @@ class Channel:
     # --- from the run to the ring ---
 
     def _hold(self, window: Sequence[Message]) -> None:
+        if not self._oldest:
+            self._oldest = perf_counter()
         self._held.append(window)
         self._held_events += len(window)
         is_urgent = False
@@ -236,6 +245,8 @@ class Channel:
         self._push(until)
         if self._pass is None:
             self._has_news = bool(self._held)
+            if not self._held:
+                self._delivering, self._oldest = self._oldest, 0.0
             self._pass = iter(tuple(self._clients.items()))
         for count, (client, wake) in enumerate(self._pass):
             if client in self._clients:
@@ -246,6 +257,9 @@ class Channel:
         for wake in self._ending:  # behind what all are sent
             self._fan_out.enter(wake)
         self._ending.clear()
+        if self._delivering:
+            self._delivered(perf_counter() - self._delivering)
+            self._delivering = 0.0
         self._is_due = self._has_news and bool(self._clients)
         return not self._is_due
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from reactor.stream.feed import Feed
 from reactor.stream.follow import Follow
@@ -20,7 +20,9 @@ from reactor_web.streaming.pipeline.view import ViewPipeline, compose_view
 class Channels:
     """The shared channels of all runs that have clients, and copies of the states that their dialects have folded."""
 
-    def __init__(self) -> None:
+    def __init__(self, delivered: Callable[[float], None] = lambda seconds: None) -> None:
+        """``delivered(seconds)``: see ``Channel``."""
+        self._delivered = delivered
         self._by_feed: dict[Feed, dict[StreamOptions, Channel]] = {}
         self.kept = KeptStates()
         self.replays = Replays()
@@ -58,7 +60,7 @@ class Channels:
         dialect, loop = options.find_dialect(), asyncio.get_running_loop()
         channel = Channel(
             feed, feed.windows, lambda windows: compose(windows, options, dialect, loop), after,
-            ring_bytes=self._ring_bytes(feed, options),
+            ring_bytes=self._ring_bytes(feed, options), delivered=self._delivered,
         )  # fmt: skip
         self._share(channel, options)
         return channel
@@ -68,7 +70,7 @@ class Channels:
         period, loop = options.heartbeat, asyncio.get_running_loop()
         channel = Channel(
             feed, Follow(feed, view.seq), lambda windows: compose_view(windows, view, period, loop), view.seq, view,
-            self._ring_bytes(feed, options),
+            self._ring_bytes(feed, options), self._delivered,
         )  # fmt: skip
         if not self._share(channel, options):
             view.history.max_bytes = 0  # nobody else looks for a place in it

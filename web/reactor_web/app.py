@@ -26,6 +26,7 @@ from reactor_web.routes import (
     all_events,
     client,
     commands,
+    diagnosis,
     events,
     health,
     openapi,
@@ -43,8 +44,8 @@ from reactor_web.streaming.streams import STREAMS, streams_in
 PREFIX = "/api/v1"
 
 _RESOURCES = (
-    definitions, tools, runs, commands, sessions, events, all_events, socket, tickets, client, health, problem_pages,
-    openapi,
+    definitions, tools, runs, commands, sessions, events, all_events, socket, tickets, client, health, diagnosis,
+    problem_pages, openapi,
 )  # fmt: skip
 
 Workflows = Iterable[Workflow] | Workflow

@@ -165,6 +165,7 @@ OF_THE_API: Final = (
     Ask("GET", "/client/{file}"),
     Ask("GET", "/healthz"),
     Ask("GET", "/readyz"),
+    Ask("GET", "/diagnosis", (ADMIN,)),
     Ask("GET", "/problems"),
     Ask("GET", "/problems/{code}"),
     Ask("GET", "/openapi.json"),

@@ -158,6 +158,10 @@ OPERATIONS: Final = (
         {200: _json(bodies.Readiness)}, problems=CLOSED, is_public=True,
     ),
     Operation(
+        "get", "/diagnosis", "getDiagnosis", "service", "What `reactor doctor` looks at.",
+        {200: _json(bodies.Diagnosis)},
+    ),
+    Operation(
         "get", "/problems", "listProblems", "service", "The codes of refusals.",
         {200: {"text/plain": str, "text/html": str}}, is_public=True,
     ),

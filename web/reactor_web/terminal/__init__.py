@@ -6,6 +6,7 @@ guarding    who may ask a server: the guard that the flags of `reactor serve` sa
 given       what was given: files, inputs and values, or a sentence that refuses them
 keys        `reactor keys`: adds, lists and revokes keys
 key_place   where the keys of a command are: a file, or a log that processes share
+doctor/     `reactor doctor`: what is wrong with a server or a log, and what to do
 recover     `reactor recover`: copies what can be read of a damaged log
 load        finds the workflow of FILE[:WORKFLOW], or of a plan
 remote      asks a server for something

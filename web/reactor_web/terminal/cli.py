@@ -30,6 +30,7 @@ from reactor.run_once import run_on_own_loop
 from reactor.runs.run import Run
 from reactor_web.client.errors import StreamRefused, StreamUnavailable, scheme_hint
 from reactor_web.terminal import keys
+from reactor_web.terminal.doctor.command import doctor_command
 from reactor_web.terminal.given import Sent, load, load_all, make_engine, parse_input, parse_value, parse_values, refuse
 from reactor_web.terminal.guarding import (
     AllowHost,
@@ -72,6 +73,7 @@ app = typer.Typer(
 )
 app.add_typer(keys.commands, name="keys")
 app.command("recover")(recover_command)
+app.command("doctor")(doctor_command)
 
 Store = Annotated[str, typer.Option(help=f"Event log: {' or '.join(scheme.form for scheme in SCHEMES.values())}")]
 Json = Annotated[bool, typer.Option("--json", help="One event a line, as JSON.")]

@@ -61,6 +61,7 @@ SETTINGS: Final = {
         Setting("host"),
         Setting("port", Kind.INTEGER, 0, 65_535),
         Setting("store", is_url=True),
+        Setting("url", is_url=True),
         Setting("grace", Kind.NUMBER, 0, 3600),
         Setting("keys", is_url=True),
         Setting("jwks", is_url=True),

@@ -59,6 +59,10 @@ A server under mixed load for minutes (``python -m benchmarks --soak 600``):
 
 soak            each stream is held against the log, and everything comes back to idle
 
+What it costs to be seen:
+
+metrics         E1 and S1 with metrics and without: a program of its own
+
 Dialects, against the native one:
 
 frames          D1: what the frames of an event cost

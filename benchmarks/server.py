@@ -8,8 +8,8 @@
 - ``made``: only writes bytes that were made before, one write per event and client: the limit of the kernel, of
   Python's ``socket.send`` and of the load program.
 
-With BENCH_PROFILE=FILE cProfile profiles the process while it serves. On SIGUSR1 it collects garbage, so that a run
-does not begin with the garbage of another one.
+With BENCH_METRICS=off the server counts nothing. With BENCH_PROFILE=FILE cProfile profiles the process while it serves.
+On SIGUSR1 it collects garbage, so that a run does not begin with the garbage of another one.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ def ready(url: str) -> None:
 
 
 async def reactor(log: str, *more: Workflow) -> None:
-    await serve(Engine(log), [speaking(), ticking(), telling(), graph(), *lines(), *more], "127.0.0.1", 0, ready=ready)
+    flows = [speaking(), ticking(), telling(), graph(), *lines(), *more]
+    await serve(Engine(log), flows, "127.0.0.1", 0, metrics=os.environ.get("BENCH_METRICS") != "off", ready=ready)
 
 
 async def secure(folder: str) -> None:

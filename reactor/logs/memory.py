@@ -71,7 +71,7 @@ class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops, Me
         return sum(run.bytes for run in list(self._runs.values()))
 
     @property
-    def kept(self) -> Kept:
+    def retention(self) -> Kept:
         return Kept(None, self._max_ended)
 
     async def open(self) -> None:

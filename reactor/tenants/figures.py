@@ -48,7 +48,7 @@ def figures_of(common: Common, tenants: Iterable[Tenant]) -> Figures:
         append_pending_seconds=_pending_seconds(common.clock.monotonic(), found),
         threads=threads,
         log_bytes=log.size_bytes if isinstance(log, Measured) else None,
-        kept=log.kept if isinstance(log, Expires) else None,
+        kept=log.retention if isinstance(log, Expires) else None,
     )
 
 

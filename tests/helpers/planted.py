@@ -1,7 +1,7 @@
 """Watches the whole suite for secrets: keys, tickets and tokens by their form, and what a test has planted.
 
-Every log line of any library, every event that is written to a log in this process, every problem document and every
-standard error of a server process is looked at. A test in which one of them has a secret fails.
+Every log line of any library, every event that is written to a log in this process, every problem document, every page
+of metrics and every standard error of a server process is looked at. A test in which one of them has a secret fails.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 from reactor.logs.memory import MemoryLog
 from reactor.logs.sqlite.log import SqliteLog
 from reactor_web.http import problems
+from reactor_web.metrics import page
 from reactor_web.streaming.forms import socket
 
 MARK = "pl4nted-s3cret-"
@@ -88,6 +89,7 @@ def install() -> None:
         _watch_events(log)
     for module in (problems, socket):
         _watch_documents(module)
+    _watch_pages(page)
 
 
 def _watch_events(log: Any) -> None:
@@ -100,6 +102,18 @@ def _watch_events(log: Any) -> None:
         return append(self, run_id, window, **more)
 
     log.append = watched
+
+
+def _watch_pages(module: Any) -> None:
+    write = module.page
+
+    @functools.wraps(write)
+    def watched(*given: Any) -> tuple[bytes, str]:
+        data, content_type = write(*given)
+        WATCH.look_at_bytes(data, "the page of the metrics")
+        return data, content_type
+
+    module.page = watched
 
 
 def _watch_documents(module: Any) -> None:

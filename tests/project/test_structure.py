@@ -123,9 +123,9 @@ def test_the_public_surface_is_what_all_says() -> None:
     assert all(hasattr(reactor, name) for name in reactor.__all__)
     assert reactor_web.__all__ == sorted(reactor_web.__all__)
     assert set(reactor_web.__all__) == {
-        "AgentInput", "Caps", "Client", "Guard", "JwtSettings", "Principal", "Problem", "RemoteRun", "Scope", "Start",
-        "SyncClient", "add_agent", "add_chat", "add_start", "add_state", "add_stream", "create_app", "mount",
-        "only_looks", "principal_of", "problems", "protect", "stream",
+        "AgentInput", "Caps", "Client", "Guard", "JwtSettings", "Principal", "Problem", "ReactorCollector", "RemoteRun",
+        "Scope", "Start", "SyncClient", "add_agent", "add_chat", "add_start", "add_state", "add_stream", "create_app",
+        "mount", "only_looks", "principal_of", "problems", "protect", "stream",
     }  # fmt: skip
     assert {"Workflow", "Context", "Engine", "Run", "Event", "off_loop"} <= set(reactor.__all__)
 

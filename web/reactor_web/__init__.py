@@ -8,6 +8,7 @@ The rooms, from the top down; each imports only from rooms below it in this list
     own/          routes of one's own: add_stream, add_start, add_state, add_chat, add_agent
     hosting       what an application gets that serves an engine
     routes/       one resource a file
+    metrics/      /metrics, and ReactorCollector for a registry of one's own
     openapi/      the description of the routes
     streaming/    one run to many clients: compose, share, follow, hand over
     guard/        who may ask
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from reactor_web.http.agent_input import AgentInput
     from reactor_web.http.middleware import only_looks
     from reactor_web.http.problems import Problem, problems
+    from reactor_web.metrics.collector import ReactorCollector
     from reactor_web.own import Start, add_agent, add_chat, add_start, add_state, add_stream
     from reactor_web.streaming.stream import stream
 
@@ -44,6 +46,7 @@ __all__ = [
     "JwtSettings",
     "Principal",
     "Problem",
+    "ReactorCollector",
     "RemoteRun",
     "Scope",
     "Start",
@@ -70,6 +73,7 @@ _HOMES = {
     "JwtSettings": "guard.tokens",
     "Principal": "guard.principal",
     "Problem": "http.problems",
+    "ReactorCollector": "metrics.collector",
     "RemoteRun": "client.run",
     "Scope": "guard.principal",
     "Start": "own",

@@ -22,6 +22,7 @@ from reactor_web.http.keys import CREDENTIALS, ENGINE, HOSTS, ORIGINS, SERVING
 from reactor_web.http.prefix import API_PREFIX
 from reactor_web.http.problems import problems
 from reactor_web.http.serving import Serving, View
+from reactor_web.metrics.gathered import metrics_in
 from reactor_web.routes import (
     all_events,
     client,
@@ -37,6 +38,7 @@ from reactor_web.routes import (
     tickets,
     tools,
 )
+from reactor_web.routes import metrics as metrics_page
 from reactor_web.routes import workflows as definitions
 from reactor_web.routes.methods import methods
 from reactor_web.streaming.streams import STREAMS, streams_in
@@ -45,6 +47,7 @@ PREFIX = "/api/v1"
 
 _RESOURCES = (
     definitions, tools, runs, commands, sessions, events, all_events, socket, tickets, client, health, diagnosis,
+    metrics_page,
     problem_pages, openapi,
 )  # fmt: skip
 
@@ -66,6 +69,7 @@ def create_app(
     dialect: str = "native",
     compress: bool = False,
     views: Mapping[str, View] | None = None,
+    metrics: bool = True,
 ) -> web.Application:
     """An aiohttp application that serves the workflows under ``/api/v1``.
 
@@ -79,6 +83,7 @@ def create_app(
     - ``heartbeat`` (seconds), ``throttle`` (milliseconds), ``dialect``, ``compress``: what streams have where their
       query does not say otherwise. A dialect that has a pace of its own keeps it.
     - ``views``: pipelines of operators by the name that ``?view=`` asks for.
+    - ``metrics``: whether the engine and its streams are counted, for ``/metrics``; False: that is 404.
 
     Raises WorkflowError for a bad workflow; TypeError and ValueError for an option that cannot be.
     """
@@ -86,7 +91,7 @@ def create_app(
     mount(
         app, engine, workflows, guard=guard, authorize=authorize, allowed_hosts=allowed_hosts, cors=cors,
         cors_credentials=cors_credentials,
-        heartbeat=heartbeat, throttle=throttle, dialect=dialect, compress=compress, views=views,
+        heartbeat=heartbeat, throttle=throttle, dialect=dialect, compress=compress, views=views, metrics=metrics,
     )  # fmt: skip
     return app
 
@@ -108,6 +113,7 @@ def mount(
     dialect: str = "native",
     compress: bool = False,
     views: Mapping[str, View] | None = None,
+    metrics: bool = True,
 ) -> None:
     """Adds the routes of ``create_app`` to an application under ``prefix``, so that its handlers can ``stream`` too.
 
@@ -128,6 +134,8 @@ def mount(
     api.on_response_prepare.extend([allow_origin, keep_private])
     api[STREAMS] = streams_in(app)
     api[STREAMS].tell(engine.listeners)
+    if metrics:
+        metrics_in(app, [engine])
     for resource in _RESOURCES:
         routes = resource.routes()
         check_needs(routes)

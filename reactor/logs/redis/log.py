@@ -97,7 +97,7 @@ class RedisLog(ChangesHands):
         self._told = told
 
     @property
-    def kept(self) -> Kept:
+    def retention(self) -> Kept:
         return self._retention.kept
 
     async def open(self) -> None:

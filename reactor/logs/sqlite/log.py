@@ -270,7 +270,7 @@ class SqliteLog:
         return None if self._place is None else self._place.size_bytes
 
     @property
-    def kept(self) -> Kept:
+    def retention(self) -> Kept:
         return self._retention.kept
 
     # --- retention ---

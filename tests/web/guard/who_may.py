@@ -55,6 +55,8 @@ class Ask:
     """To who sees other workflows only."""
     ticket: bool = False
     """A ticket for this stream opens it."""
+    of_all: bool = False
+    """It is about all tenants at once: who is of one tenant, as everybody here is, may not."""
 
     @property
     def name(self) -> str:
@@ -71,6 +73,8 @@ class Ask:
             return BAD_SCOPE
         if who == "ticket" and not self.ticket:
             return BAD_SCOPE if self.query == _CANCELS else NO_TICKET
+        if self.of_all:
+            return BAD_SCOPE
         limited = {"foreign": self.foreign, "other runs": self.runs, "other workflows": self.workflows}
         return limited.get(who, "") or str(self.ok)
 
@@ -163,6 +167,7 @@ OF_THE_API: Final = (
     Ask("POST", "/stream-tickets", (READ,), 201, "open", lambda id: {"run_id": id}, runs=BAD_RUN),
     Ask("POST", "/stream-tickets", (READ,), 201, "", _says({"filter": {}})),
     Ask("GET", "/client/{file}"),
+    Ask("GET", "/metrics", (ADMIN,), of_all=True),
     Ask("GET", "/healthz"),
     Ask("GET", "/readyz"),
     Ask("GET", "/diagnosis", (ADMIN,)),
@@ -207,7 +212,9 @@ that exists, though not in its tenant; *other runs* and *other workflows* have a
 everything that is not public is 401: `unauthenticated`, `key-expired`, `key-revoked`, `token-invalid`, `token-expired`.
 A ticket is for this run, or for this selection. HEAD is answered like GET, but a ticket is for GET only. `/own/…` are
 routes of the host: `add_stream` (`/stream`, and with `start=` `/started`), `add_start` (`/start`, and with
-`answer="created"` `/created`), `add_state` (`/state`), `add_chat` (`/chat`), `add_agent` (`/agent`).
+`answer="created"` `/created`), `add_state` (`/state`), `add_chat` (`/chat`), `add_agent` (`/agent`). Everybody here is
+of one tenant of several: [`/metrics`](metrics.md) is for who has the scope `admin` and sees all tenants, runs and
+workflows, or is of the tenant that is there where there are no others.
 """
 
 

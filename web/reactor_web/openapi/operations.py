@@ -162,6 +162,10 @@ OPERATIONS: Final = (
         {200: _json(bodies.Diagnosis)},
     ),
     Operation(
+        "get", "/metrics", "getMetrics", "service", "What the server has done, and what goes on in it, for Prometheus.",
+        {200: {"text/plain": str, "application/openmetrics-text": str}}, problems=(404,),
+    ),
+    Operation(
         "get", "/problems", "listProblems", "service", "The codes of refusals.",
         {200: {"text/plain": str, "text/html": str}}, is_public=True,
     ),

@@ -16,6 +16,7 @@ starting     what the routes that start a run share
 client       ``/client/{file}``: the modules of the JavaScript client
 health       ``/healthz`` and ``/readyz``
 diagnosis    ``/diagnosis``: what ``reactor doctor`` looks at
+metrics      ``/metrics``, for Prometheus
 problem_pages  ``/problems``: what the codes of refusals mean
 openapi      ``/openapi.json``, and a page that shows it
 """

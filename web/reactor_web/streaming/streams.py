@@ -38,6 +38,8 @@ class Streams:
         self.channels = Channels(self._note_delivered)
         self.closing = asyncio.Event()
         self._clients: set[Client] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """Of the streams, from the first one on."""
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
         """When the timer rings, by the loop's time."""
@@ -63,12 +65,15 @@ class Streams:
 
     def waits_for(self) -> list[float]:
         """For how many seconds each client that does not read has been waited for."""
-        now = asyncio.get_running_loop().time()
+        if self._loop is None:
+            return []
+        now = self._loop.time()  # this may be another thread
         return [now - client.writing_since for client in self if client.writing_since is not None]
 
     def add(self, client: Client) -> None:
         self._clients.add(client)
         client.streams, client.sent = self, self.sent
+        self._loop = asyncio.get_running_loop()
         release_read_buffer(client.transport)
         if client.admission is not None:
             client.admission.opened(client.close)

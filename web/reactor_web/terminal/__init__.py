@@ -12,6 +12,7 @@ load        finds the workflow of FILE[:WORKFLOW], or of a plan
 remote      asks a server for something
 reload/     `reactor serve --reload`: the server starts again when a file has changed
 serve       one server process from start to drain
+admin       the admin port: metrics and health, without a key
 accepting   accepts connections, as long as there are descriptors for them
 arrivals    connections that have asked nothing yet
 memory      what is given back to the system after many streams

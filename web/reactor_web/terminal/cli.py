@@ -30,6 +30,7 @@ from reactor.run_once import run_on_own_loop
 from reactor.runs.run import Run
 from reactor_web.client.errors import StreamRefused, StreamUnavailable, scheme_hint
 from reactor_web.terminal import keys
+from reactor_web.terminal.admin import AdminHost, AdminPort, AdminPortTaken, admin_of
 from reactor_web.terminal.doctor.command import doctor_command
 from reactor_web.terminal.given import Sent, load, load_all, make_engine, parse_input, parse_value, parse_values, refuse
 from reactor_web.terminal.guarding import (
@@ -155,6 +156,8 @@ def serve_command(
     max_streams: MaxStreams = None,
     max_stream_age: MaxAge = None,
     insecure: Insecure = False,
+    admin_port: AdminPort = None,
+    admin_host: AdminHost = "127.0.0.1",
     reload: Annotated[bool, typer.Option("--reload", help="Start again when a file of the workflows changes.")] = False,
     log_level: LogLevel = Level.INFO,
     log_format: LogFormat = Format.TEXT,
@@ -174,7 +177,7 @@ def serve_command(
         line.tell_imports()
     log_others_to_stderr(log_format)
     engine = make_engine(store, workflows, grace=grace if line is None else min(grace, GRACE_SECONDS))
-    options = {"guard": guard, "allowed_hosts": hosts, "cors": origins}
+    options = {"guard": guard, "allowed_hosts": hosts, "cors": origins, "admin": admin_of(admin_port, admin_host)}
     _exit(_serve(engine, workflows, host, port, line, **options), make_loop)
 
 
@@ -280,8 +283,12 @@ async def _serve(
         if line is not None:
             line.begin()
 
+    def admin_ready(url: str) -> None:
+        print(f"         {url}/metrics, /healthz and /readyz need no key", flush=True)
+
+    options |= {"sockets": line.sockets if line else (), "admin_ready": admin_ready}
     with listening(host, port):
-        await serve(engine, workflows, host, port, ready=ready, sockets=line.sockets if line else (), **options)
+        await serve(engine, workflows, host, port, ready=ready, **options)
     return 0
 
 
@@ -329,7 +336,7 @@ def _exit(
         os._exit(128 + 13)  # without another flush, which would fail, too
     except LogUnavailable as error:
         refuse(f"--store: {error}")
-    except (StreamRefused, StreamUnavailable, CommandRefused, LogLost, ReactorError) as error:
+    except (AdminPortTaken, StreamRefused, StreamUnavailable, CommandRefused, LogLost, ReactorError) as error:
         refuse(str(error))
     finally:
         if left:  # a thread or a task that does not stop must not keep the process

@@ -22,6 +22,7 @@ from reactor_web.guard.guard import Guard
 from reactor_web.http.keys import ROOM, Room
 from reactor_web.streaming.streams import STREAMS
 from reactor_web.terminal.accepting import Accepting, bind
+from reactor_web.terminal.admin import Admin, admin_app, close_admin, open_admin
 from reactor_web.terminal.arrivals import Arrivals
 from reactor_web.terminal.memory import give_memory_back, trimmer
 from reactor_web.terminal.signals import listen_for_signals
@@ -50,17 +51,51 @@ async def serve(
     guard: Guard | None = None,
     allowed_hosts: Sequence[str] = (),
     cors: Sequence[str] = (),
+    metrics: bool = True,
+    admin: Admin | None = None,
     ready: Callable[[str], None],
     sockets: Sequence[socket.socket] = (),
+    admin_ready: Callable[[str], None] = lambda url: None,
 ) -> None:
     """Serves until SIGINT or SIGTERM, then drains; a second signal ends the process at once.
 
-    ``ready(url)`` is called when connections are accepted; ``port`` 0 takes a free one. Raises OSError if the server
-    cannot listen there. ``sockets``: those that listen already, instead of that address; they are closed at the end.
+    ``ready(url)`` is called when connections are accepted, ``admin_ready(url)`` before that; ``port`` 0 takes a free
+    one. Raises OSError if the server cannot listen there, AdminPortTaken if it cannot at the admin port.
+    ``sockets``: those that listen already, instead of that address; they are closed at the end.
     """
-    app = create_app(engine, workflows, guard=guard, allowed_hosts=allowed_hosts, cors=cors)
+    app = create_app(engine, workflows, guard=guard, allowed_hosts=allowed_hosts, cors=cors, metrics=metrics)
     room, runner = Room(), _runner_of(app)
     app[ROOM] = room
+    stop = _stopped_by_signals(app, engine)
+    await runner.setup()
+    assert runner.server is not None, "it is set up"
+    arrivals = Arrivals(runner.server, IDLE_SECONDS)
+    server = trimming = admin_runner = None
+    try:
+        if admin is not None:
+            admin_runner = await open_admin(admin_app(app, engine, allowed_hosts), admin, admin_ready)
+        server = Accepting(arrivals, sockets or await bind(host, port, BACKLOG), room)
+        _tune_collector()
+        trimming = asyncio.create_task(give_memory_back(app[STREAMS], trimmer()))
+        ready(_url(server))
+        await stop.wait()
+    finally:
+        _take_no_more(server, arrivals, trimming)
+        await runner.cleanup()
+        await close_admin(admin_runner)  # last: how the drain goes can be looked at
+        await _end_despite_bodies()
+
+
+def _take_no_more(server: Accepting | None, arrivals: Arrivals, trimming: asyncio.Task[None] | None) -> None:
+    if trimming is not None:
+        trimming.cancel()
+    if server is not None:
+        server.close()
+    arrivals.close()
+
+
+def _stopped_by_signals(app: web.Application, engine: Engine) -> asyncio.Event:
+    """Is set by the first SIGINT or SIGTERM."""
     stop = asyncio.Event()
 
     def on_signal(signum: int) -> None:
@@ -68,24 +103,7 @@ async def serve(
         _say_stop(signum, app, engine)
 
     listen_for_signals(on_signal)
-    await runner.setup()
-    assert runner.server is not None, "it is set up"
-    arrivals = Arrivals(runner.server, IDLE_SECONDS)
-    server = trimming = None
-    try:
-        server = Accepting(arrivals, sockets or await bind(host, port, BACKLOG), room)
-        _tune_collector()
-        trimming = asyncio.create_task(give_memory_back(app[STREAMS], trimmer()))
-        ready(_url(server))
-        await stop.wait()
-    finally:
-        if trimming is not None:
-            trimming.cancel()
-        if server is not None:
-            server.close()
-        arrivals.close()
-        await runner.cleanup()
-        await _end_despite_bodies()
+    return stop
 
 
 def _tune_collector() -> None:

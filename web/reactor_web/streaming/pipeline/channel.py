@@ -61,10 +61,9 @@ class Channel:
         delivered: Callable[[float], None] = lambda seconds: None,
     ) -> None:
         self._delivered = delivered
-        self._oldest = 0.0
-        """When the oldest window came that is not in the pipeline yet, by ``perf_counter``; 0 where none is."""
-        self._delivering = 0.0
-        """The same of what is in the pass that is under way."""
+        self._oldest = self._delivering = 0.0
+        """When the oldest window came that is not in the pipeline yet, and that of the pass that is under way, by
+        ``perf_counter``; 0 where there is none."""
         self.feed = feed
         self.view = view
         self.seq = after
@@ -77,10 +76,8 @@ class Channel:
         """Where each client stands, and what to call when it has to write itself, or when nothing more comes."""
         self._held: deque[Sequence[Message]] = deque()
         self._held_events = 0
-        self._is_due = False
-        """Whether a pass was asked for, or is under way."""
-        self._has_news = False
-        """Whether something came since the pass began."""
+        self._is_due = self._has_news = False
+        """Whether a pass was asked for or is under way, and whether something came since it began."""
         self._pass: Iterator[tuple[Place, Callable[[], None]]] | None = None
         self._ending: list[Callable[[], None]] = []
         """Who has everything, and is to be told that nothing more comes."""

@@ -29,7 +29,7 @@ async def facts_of_store(url: str) -> dict[str, Any]:
         raise CannotLook(f"--store: {error}") from error
     if not isinstance(log, SqliteLog):
         raise CannotLook(f"--store: {shown(url)} is in the memory of its process: give --url of the server")
-    keeps_all = log.kept.seconds is None and log.kept.runs is None
+    keeps_all = log.retention.seconds is None and log.retention.runs is None
     return {"is_durable": True, "keeps_all": keeps_all, **await asyncio.to_thread(_file, log.path)}
 
 

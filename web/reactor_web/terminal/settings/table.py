@@ -60,6 +60,8 @@ SETTINGS: Final = {
     for setting in (
         Setting("host"),
         Setting("port", Kind.INTEGER, 0, 65_535),
+        Setting("admin-port", Kind.INTEGER, 0, 65_535),
+        Setting("admin-host"),
         Setting("store", is_url=True),
         Setting("url", is_url=True),
         Setting("grace", Kind.NUMBER, 0, 3600),

@@ -1,0 +1,1 @@
+"""``/metrics``, its names, its alerts and its dashboard."""

@@ -30,7 +30,7 @@ SECONDS = 60
 
 
 def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    return {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT}/web", "COLUMNS": "200"}
 
 
 def reactor(*arguments: object, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -27,6 +27,7 @@ from reactor_web.routes import (
     all_events,
     client,
     commands,
+    diagnosis,
     events,
     health,
     openapi,
@@ -45,7 +46,8 @@ from reactor_web.streaming.streams import STREAMS, streams_in
 PREFIX = "/api/v1"
 
 _RESOURCES = (
-    definitions, tools, runs, commands, sessions, events, all_events, socket, tickets, client, health, metrics_page,
+    definitions, tools, runs, commands, sessions, events, all_events, socket, tickets, client, health, diagnosis,
+    metrics_page,
     problem_pages, openapi,
 )  # fmt: skip
 

@@ -41,6 +41,8 @@ ONLY_HERE: dict[str, dict[str, str]] = {
         "not_recovered": "of the server",
         "log_problem": "GET /readyz",
         "open_runs": "GET /readyz",
+        "figures": "GET /metrics",
+        "count_questions": "GET /metrics",
         "running": "client.list(status='running')",
         "live": "client.all_events",
         "events": "an old name",

@@ -170,6 +170,7 @@ OF_THE_API: Final = (
     Ask("GET", "/metrics", (ADMIN,), of_all=True),
     Ask("GET", "/healthz"),
     Ask("GET", "/readyz"),
+    Ask("GET", "/diagnosis", (ADMIN,)),
     Ask("GET", "/problems"),
     Ask("GET", "/problems/{code}"),
     Ask("GET", "/openapi.json"),

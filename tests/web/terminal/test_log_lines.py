@@ -5,13 +5,19 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
+import pty
+import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from reactor.logger import get_logger
 from reactor_web.terminal.log_lines import Format, Level, log_others_to_stderr, log_to_stderr
+from tests.helpers.command import COMMAND, reactor
+from tests.helpers.paths import ROOT
 
 
 class Terminal(io.StringIO):
@@ -110,3 +116,87 @@ def test_other_libraries_are_shown_alike_unless_the_user_has_set_up_logging(monk
     monkeypatch.setattr(logging.getLogger(), "handlers", [own])
     log_others_to_stderr(Format.JSON)
     assert logging.getLogger().handlers == [own]
+
+
+BODIES = """
+import sys
+from reactor import Workflow
+
+print("printed by the file")
+flow = Workflow("flow")
+
+
+@flow.task
+def good() -> int:
+    print("printed by a thread")
+    return 1
+
+
+@flow.task
+async def bad(good: int) -> None:
+    print("printed by a coroutine")
+    raise ValueError("told to fail")
+"""
+
+
+def test_a_run_has_a_line_for_its_start_its_failed_task_and_its_end(tmp_path: Path) -> None:
+    """On stderr, one JSON object each: the failed task at ERROR with run, task, attempt and traceback."""
+    (tmp_path / "flow.py").write_text(BODIES)
+    done = reactor("run", "flow.py", "--json", "--log-level", "info", "--log-format", "json", cwd=tmp_path)
+    assert done.returncode == 1
+    run_id = json.loads(done.stdout.splitlines()[0])["run_id"]
+    lines = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
+    assert [(line["level"], line["event"]) for line in lines] == [
+        ("info", "run started"),
+        ("error", "task failed"),
+        ("info", "run ended"),
+    ]
+    assert all(line["run_id"] == run_id for line in lines)
+    failed = lines[1]
+    assert (failed["task_id"], failed["attempt"]) == ("bad", 1)
+    assert failed["traceback"].startswith("Traceback (most recent call last):\n")
+    assert failed["traceback"].endswith("\nValueError: told to fail")
+    others = [line for line in done.stderr.splitlines() if not line.startswith("{")]
+    assert sorted(others) == ["printed by a coroutine", "printed by a thread", "printed by the file"]
+
+
+@pytest.mark.parametrize(("level", "events"), [("error", ["task failed"]), ("warning", ["task failed"])])
+def test_the_level_says_which_lines_are_shown(tmp_path: Path, level: str, events: list[str]) -> None:
+    """Also from the environment; what a terminal would show in colour has none in a pipe."""
+    (tmp_path / "flow.py").write_text(BODIES)
+    done = reactor("run", "flow.py", "--json", cwd=tmp_path, REACTOR_LOG_LEVEL=level)
+    assert [event for event in ("run started", "task failed", "run ended") if event in done.stderr] == events
+    assert "\x1b" not in done.stderr
+
+
+def test_a_terminal_has_colours_and_no_color_takes_them_away(tmp_path: Path) -> None:
+    """With a real terminal at stderr."""
+    (tmp_path / "flow.py").write_text(BODIES)
+    for environment, is_coloured in (({}, True), ({"NO_COLOR": "1"}, False)):
+        ours, its = pty.openpty()
+        process = subprocess.Popen(
+            [*COMMAND, "run", "flow.py", "--json"],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT}/web", "TERM": "xterm", **environment},
+            stdout=subprocess.DEVNULL,
+            stderr=its,
+        )
+        os.close(its)
+        written = read_all(ours)
+        assert process.wait() == 1
+        assert ("[\x1b[31mERROR\x1b[0m]" in written or "\x1b[31m[ERROR]\x1b[0m" in written) == is_coloured
+        assert ("\x1b" in written) == is_coloured
+
+
+def read_all(descriptor: int) -> str:
+    """All that is written to a terminal until nobody has it any more."""
+    read = b""
+    while True:
+        try:
+            text = os.read(descriptor, 65_536)
+        except OSError:  # EIO: that is how a terminal ends
+            text = b""
+        if not text:
+            os.close(descriptor)
+            return read.decode()
+        read += text

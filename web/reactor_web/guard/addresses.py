@@ -53,6 +53,10 @@ class Proxies:
         """The address that a request comes from; empty for the peer of a Unix socket."""
         return self.find(_peer_of(request), request.headers)
 
+    def trusts_peer_of(self, request: web.BaseRequest) -> bool:
+        """Whether what sends the request is one of the proxies."""
+        return self._trusts(_peer_of(request))
+
     def find(self, peer: str, headers: MultiMapping[str]) -> str:
         """The peer; where that is a trusted proxy, the rightmost address of its headers that is not one.
 

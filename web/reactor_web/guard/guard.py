@@ -113,6 +113,11 @@ class Guard:
         """Whether who asks must say who they are."""
         return self.keys is not None or self.jwts is not None or self._authorize is not None
 
+    @property
+    def key_file(self) -> Path | None:
+        """The file of the keys; None where they are not in a file."""
+        return self._store.path if isinstance(self._store, KeyFile) else None
+
     # --- life ---
 
     async def start(self) -> None:

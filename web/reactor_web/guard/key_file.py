@@ -65,6 +65,10 @@ class KeyFile:
     def __repr__(self) -> str:
         return f"KeyFile({str(self._path)!r})"
 
+    @property
+    def path(self) -> Path:
+        return self._path
+
     def load(self) -> int:
         """Reads the file now and returns how many keys it has; raises KeyFileError. For before a server listens."""
         with self._busy:

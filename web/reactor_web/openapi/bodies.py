@@ -168,6 +168,25 @@ class Readiness(TypedDict):
     streams: int
 
 
+class Diagnosis(TypedDict):
+    """Facts about a server, for `reactor doctor`. Sizes in bytes."""
+
+    time: str
+    loop_lag_seconds: float
+    is_accepting: bool
+    open_runs: int
+    stranded_runs: int
+    stuck_threads: int
+    append_pending_seconds: float
+    is_durable: bool
+    log_problem: str | None
+    keeps_all: bool | None
+    is_open_to_all: bool
+    allows_any_host: bool
+    is_forwarded_by_stranger: bool
+    key_file_problem: str | None
+
+
 class EventPage(TypedDict):
     """Some events of a run, or of several."""
 

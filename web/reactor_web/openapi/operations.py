@@ -159,6 +159,10 @@ OPERATIONS: Final = (
         {200: _json(bodies.Readiness)}, problems=CLOSED, is_public=True,
     ),
     Operation(
+        "get", "/diagnosis", "getDiagnosis", "service", "What `reactor doctor` looks at.",
+        {200: _json(bodies.Diagnosis)},
+    ),
+    Operation(
         "get", "/metrics", "getMetrics", "service", "What the server has done, and what goes on in it, for Prometheus.",
         {200: {"text/plain": str, "application/openmetrics-text": str}}, problems=(404,),
     ),

@@ -15,6 +15,7 @@ methods      what holds for all of them: OPTIONS, and 406
 starting     what the routes that start a run share
 client       ``/client/{file}``: the modules of the JavaScript client
 health       ``/healthz`` and ``/readyz``
+diagnosis    ``/diagnosis``: what ``reactor doctor`` looks at
 metrics      ``/metrics``, for Prometheus
 problem_pages  ``/problems``: what the codes of refusals mean
 openapi      ``/openapi.json``, and a page that shows it

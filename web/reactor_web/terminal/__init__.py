@@ -1,13 +1,16 @@
 """The command ``reactor``. Only this room imports typer and rich.
 
 cli         the commands and their options
+settings/   flags, the environment and reactor.toml
 guarding    who may ask a server: the guard that the flags of `reactor serve` say
 given       what was given: files, inputs and values, or a sentence that refuses them
 keys        `reactor keys`: adds, lists and revokes keys
 key_place   where the keys of a command are: a file, or a log that processes share
+doctor/     `reactor doctor`: what is wrong with a server or a log, and what to do
 recover     `reactor recover`: copies what can be read of a damaged log
 load        finds the workflow of FILE[:WORKFLOW], or of a plan
 remote      asks a server for something
+reload/     `reactor serve --reload`: the server starts again when a file has changed
 serve       one server process from start to drain
 admin       the admin port: metrics and health, without a key
 accepting   accepts connections, as long as there are descriptors for them

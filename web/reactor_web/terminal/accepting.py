@@ -141,9 +141,9 @@ def most_descriptors() -> float:
     return float("inf") if most is None else most - min(RESERVED, most // 4)
 
 
-async def listen(make: Callable[[], asyncio.Protocol], host: str, port: int, backlog: int, room: Room) -> Accepting:
-    """Accepts connections at an address, which may stand for several. Raises OSError where that cannot be."""
-    server = await asyncio.get_running_loop().create_server(make, host, port, start_serving=False)
+async def bind(host: str, port: int, backlog: int) -> list[socket.socket]:
+    """Listens at an address, which may stand for several. Raises OSError where that cannot be."""
+    server = await asyncio.get_running_loop().create_server(asyncio.Protocol, host, port, start_serving=False)
     copies = [socket.socket(fileno=os.dup(listening.fileno())) for listening in server.sockets]
     server.close()  # it has only found and bound the addresses
     try:
@@ -155,4 +155,4 @@ async def listen(make: Callable[[], asyncio.Protocol], host: str, port: int, bac
             with suppress(OSError):
                 copy.close()
         raise
-    return Accepting(make, copies, room)
+    return copies

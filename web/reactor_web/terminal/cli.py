@@ -8,7 +8,6 @@ the second one or no run was open yet. 141: nobody reads the output any more.
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
@@ -32,6 +31,7 @@ from reactor.runs.run import Run
 from reactor_web.client.errors import StreamRefused, StreamUnavailable, scheme_hint
 from reactor_web.terminal import keys
 from reactor_web.terminal.admin import AdminHost, AdminPort, AdminPortTaken, admin_of
+from reactor_web.terminal.doctor.command import doctor_command
 from reactor_web.terminal.given import Sent, load, load_all, make_engine, parse_input, parse_value, parse_values, refuse
 from reactor_web.terminal.guarding import (
     AllowHost,
@@ -54,8 +54,11 @@ from reactor_web.terminal.lines import printable
 from reactor_web.terminal.load import workflows_beside
 from reactor_web.terminal.log_lines import Format, Level, log_others_to_stderr, log_to_stderr
 from reactor_web.terminal.recover import recover_command
+from reactor_web.terminal.reload.command import listening, serve_again_and_again
+from reactor_web.terminal.reload.line import GRACE_SECONDS, Line, take_line
 from reactor_web.terminal.remote import CommandRefused, post_command
 from reactor_web.terminal.serve import serve
+from reactor_web.terminal.settings.group import SettledGroup
 from reactor_web.terminal.signals import cancel_on_signals
 from reactor_web.terminal.stdout import take_stdout
 from reactor_web.terminal.turns import make_loop
@@ -63,6 +66,7 @@ from reactor_web.terminal.views import View, exit_code, open_view, print_outputs
 from reactor_web.terminal.watch import watch_run
 
 app = typer.Typer(
+    cls=SettledGroup,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -70,6 +74,7 @@ app = typer.Typer(
 )
 app.add_typer(keys.commands, name="keys")
 app.command("recover")(recover_command)
+app.command("doctor")(doctor_command)
 
 Store = Annotated[str, typer.Option(help=f"Event log: {' or '.join(scheme.form for scheme in SCHEMES.values())}")]
 Json = Annotated[bool, typer.Option("--json", help="One event a line, as JSON.")]
@@ -153,6 +158,7 @@ def serve_command(
     insecure: Insecure = False,
     admin_port: AdminPort = None,
     admin_host: AdminHost = "127.0.0.1",
+    reload: Annotated[bool, typer.Option("--reload", help="Start again when a file of the workflows changes.")] = False,
     log_level: LogLevel = Level.INFO,
     log_format: LogFormat = Format.TEXT,
 ) -> None:
@@ -163,11 +169,16 @@ def serve_command(
         trusted_proxy or (), max_stream_age, max_streams, insecure,
     )  # fmt: skip
     guard, hosts, origins = make_guard(exposure, host, store), check_allowed(allow_host or ()), check_cors(cors or ())
-    workflows = [workflow for target in targets for workflow in load_all(target)]
+    line = take_line()
+    if reload and line is None:
+        _exit(serve_again_and_again(targets, host, port, store))
+    workflows = [workflow for target in targets for workflow in load_all(target, line and line.tell_failure)]
+    if line is not None:
+        line.tell_imports()
     log_others_to_stderr(log_format)
-    engine = make_engine(store, workflows, grace=grace)
-    admin = admin_of(admin_port, admin_host)
-    _exit(_serve(engine, workflows, host, port, guard=guard, allowed_hosts=hosts, cors=origins, admin=admin), make_loop)
+    engine = make_engine(store, workflows, grace=grace if line is None else min(grace, GRACE_SECONDS))
+    options = {"guard": guard, "allowed_hosts": hosts, "cors": origins, "admin": admin_of(admin_port, admin_host)}
+    _exit(_serve(engine, workflows, host, port, line, **options), make_loop)
 
 
 @app.command()
@@ -261,23 +272,23 @@ async def _show(engine: Engine, run: Run, view: View) -> None:
             view.show(message)
 
 
-async def _serve(engine: Engine, workflows: Sequence[Workflow], host: str, port: int, **options: Any) -> int:
+async def _serve(
+    engine: Engine, workflows: Sequence[Workflow], host: str, port: int, line: Line | None, **options: Any
+) -> int:
     def ready(url: str) -> None:
         names = ", ".join([*(workflow.name for workflow in workflows), *(f"tool {name}" for name in engine.tools)])
         start = f"workflows/{workflows[0].name}/runs" if workflows else "runs"
         print(f"reactor: serving on {url}", flush=True)
         print(f"         {names}; start one: POST {url}/api/v1/{start}", flush=True)
+        if line is not None:
+            line.begin()
 
     def admin_ready(url: str) -> None:
         print(f"         {url}/metrics, /healthz and /readyz need no key", flush=True)
 
-    try:
-        await serve(engine, workflows, host, port, ready=ready, admin_ready=admin_ready, **options)
-    except AdminPortTaken as error:
-        refuse(str(error))
-    except OSError as error:
-        flag = "--port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "--host"
-        refuse(f"cannot listen on {host}:{port}: {error.strerror or error}; choose another {flag}")
+    options |= {"sockets": line.sockets if line else (), "admin_ready": admin_ready}
+    with listening(host, port):
+        await serve(engine, workflows, host, port, ready=ready, **options)
     return 0
 
 
@@ -325,7 +336,7 @@ def _exit(
         os._exit(128 + 13)  # without another flush, which would fail, too
     except LogUnavailable as error:
         refuse(f"--store: {error}")
-    except (StreamRefused, StreamUnavailable, CommandRefused, LogLost, ReactorError) as error:
+    except (AdminPortTaken, StreamRefused, StreamUnavailable, CommandRefused, LogLost, ReactorError) as error:
         refuse(str(error))
     finally:
         if left:  # a thread or a task that does not stop must not keep the process

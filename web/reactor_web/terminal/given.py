@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 import orjson
@@ -43,12 +43,15 @@ def load(target: str, tools: list[str]) -> tuple[Workflow, dict[str, Any]]:
     return workflow, {}
 
 
-def load_all(target: str) -> list[Workflow]:
+def load_all(target: str, on_error: Callable[[Exception], object] | None = None) -> list[Workflow]:
+    """The workflows of a file or module. ``on_error`` is told why they cannot be loaded, before that is refused."""
     try:
         workflows = load_workflows(target)
         for workflow in workflows:
             workflow.validate()
     except (LoadError, WorkflowError) as error:
+        if on_error is not None:
+            on_error(error)
         _refuse_to_load(error)
     return workflows
 

@@ -27,7 +27,7 @@ SECRET: str = "REACTOR_JWT_SECRET"
 
 KeysFile = Annotated[
     str | None,
-    typer.Option("--keys", metavar="FILE|URL", envvar="REACTOR_KEYS", help="API keys, of `reactor keys add`."),
+    typer.Option("--keys", metavar="FILE|URL", help="API keys, of `reactor keys add`."),
 ]
 Jwks = Annotated[str | None, typer.Option(metavar="URL|FILE", help="Public keys of who issues JWTs for this server.")]
 Audience = Annotated[str | None, typer.Option(metavar="AUD", help="The `aud` of JWTs for this server.")]

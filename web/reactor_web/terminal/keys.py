@@ -31,16 +31,21 @@ from reactor_web.guard.principal import Scope
 from reactor_web.terminal.given import refuse
 from reactor_web.terminal.key_place import opened_keys, shown
 from reactor_web.terminal.lines import printable
+from reactor_web.terminal.settings.group import SettledGroup
 
 T = TypeVar("T")
 
 commands = typer.Typer(
-    no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="API keys: who may ask a server."
+    cls=SettledGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="API keys: who may ask a server.",
 )
 
 Keys = Annotated[
     str | None,
-    typer.Option("--keys", metavar="FILE|URL", envvar="REACTOR_KEYS", help="The key file of the server, or its Redis."),
+    typer.Option("--keys", metavar="FILE|URL", help="The key file of the server, or its Redis."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One key a line, as JSON.")]
 

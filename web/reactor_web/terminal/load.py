@@ -147,11 +147,12 @@ def _where(error: BaseException) -> str:
     A library that they call raises far below them, and a traceback of it says little about what to correct.
     """
     lines = [(frame.f_code.co_filename, number) for frame, number in traceback.walk_tb(error.__traceback__)]
-    own = [(file, number) for file, number in lines if _is_users(Path(file))]
+    own = [(file, number) for file, number in lines if is_users(Path(file))]
     return f" ({_shown(own[-1][0])}, line {own[-1][1]})" if own else ""
 
 
-def _is_users(file: Path) -> bool:
+def is_users(file: Path) -> bool:
+    """Whether a file is of the user's own project: no library, and none of ours."""
     libraries = [Path(sysconfig.get_path("stdlib")), *_OURS]
     is_library = "site-packages" in file.parts or any(file.is_relative_to(folder) for folder in libraries)
     return file.is_file() and not is_library

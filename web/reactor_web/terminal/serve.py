@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -20,7 +21,7 @@ from reactor_web.app import create_app
 from reactor_web.guard.guard import Guard
 from reactor_web.http.keys import ROOM, Room
 from reactor_web.streaming.streams import STREAMS
-from reactor_web.terminal.accepting import Accepting, listen
+from reactor_web.terminal.accepting import Accepting, bind
 from reactor_web.terminal.admin import Admin, admin_app, close_admin, open_admin
 from reactor_web.terminal.arrivals import Arrivals
 from reactor_web.terminal.memory import give_memory_back, trimmer
@@ -53,12 +54,14 @@ async def serve(
     metrics: bool = True,
     admin: Admin | None = None,
     ready: Callable[[str], None],
+    sockets: Sequence[socket.socket] = (),
     admin_ready: Callable[[str], None] = lambda url: None,
 ) -> None:
     """Serves until SIGINT or SIGTERM, then drains; a second signal ends the process at once.
 
     ``ready(url)`` is called when connections are accepted, ``admin_ready(url)`` before that; ``port`` 0 takes a free
     one. Raises OSError if the server cannot listen there, AdminPortTaken if it cannot at the admin port.
+    ``sockets``: those that listen already, instead of that address; they are closed at the end.
     """
     app = create_app(engine, workflows, guard=guard, allowed_hosts=allowed_hosts, cors=cors, metrics=metrics)
     room, runner = Room(), _runner_of(app)
@@ -71,7 +74,7 @@ async def serve(
     try:
         if admin is not None:
             admin_runner = await open_admin(admin_app(app, engine, allowed_hosts), admin, admin_ready)
-        server = await listen(arrivals, host, port, BACKLOG, room)
+        server = Accepting(arrivals, sockets or await bind(host, port, BACKLOG), room)
         _tune_collector()
         trimming = asyncio.create_task(give_memory_back(app[STREAMS], trimmer()))
         ready(_url(server))

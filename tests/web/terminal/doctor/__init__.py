@@ -1,0 +1,1 @@
+"""``reactor doctor``: troubles that are really there, and the installation without any."""

@@ -1,0 +1,1 @@
+"""``reactor serve --reload``: a watcher and its server, as processes, with real edits."""

@@ -1,0 +1,1 @@
+"""Settings: flags, the environment and reactor.toml."""

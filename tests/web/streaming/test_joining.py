@@ -19,17 +19,20 @@ from hypothesis import strategies as st
 
 from reactor import Engine, Event
 from reactor.logs.memory import MemoryLog
+from reactor.ports.log import EventLog
 from reactor.stream import feed
-from reactor.testing import read_all
+from reactor.testing import LogAround, read_all
 from reactor_web.sse.parser import Frame
 from reactor_web.streaming import fan_out
 from reactor_web.streaming.pipeline import channel, ring
 from tests.helpers.jittered_log import JITTERS, JitteredLog, turns
 from tests.helpers.server import Server, serving
+from tests.helpers.site import poll
 from tests.helpers.socket_client import SocketClient
 from tests.web.streaming.test_interleavings import QUERIES, check, frames_of, talking
 
 DIALECTS = ("domain", "steps", "timeline", "cloudevents")
+FOLDING = ("domain", "timeline")
 BEFORE = -1
 
 
@@ -115,6 +118,50 @@ def test_wherever_a_client_joins_it_sees_each_event_once_and_in_order(
 
     with roomy(room):
         asyncio.run(main())
+
+
+@pytest.mark.parametrize("dialect", FOLDING)
+async def test_a_client_that_was_ahead_of_a_view_and_falls_behind_it_goes_on_from_where_it_was(
+    monkeypatch: pytest.MonkeyPatch, dialect: str
+) -> None:
+    """What a shared view tells it of older events moves it nowhere: they are not sent again from the log."""
+    monkeypatch.setattr(ring, "CHANNEL_FRAMES", 4)
+    log, cursor = StepwiseLog(MemoryLog(), steps=[3, 6]), 30
+    async with serving(Engine(log, grace=0), talking()) as server:
+        run = await server.engine.start("talking", run_id="r")
+        await asyncio.wait_for(run.ended(), 10)
+        early = asyncio.create_task(read(server, dialect, f"?dialect={dialect}&after=0"))
+        await poll(lambda: log.held == 3, "the view was to have three events")
+        late = asyncio.create_task(read(server, dialect, f"?dialect={dialect}&after={cursor}"))
+        (channel,) = server.streams.channels
+        assert (view := channel.view) is not None
+        await poll(lambda: len(channel.clients) == 2, "the second client was to share the view")
+        log.go.set()
+        await poll(lambda: log.held == 6 and view.seq == 6, "the view was to have six events")
+        await poll(lambda: all(at.offset == channel.ring.end for at in channel.clients), "all were to have them")
+        log.steps.clear()
+        log.go.set()  # all others at once, more than are kept
+        whole, rest = await asyncio.wait_for(early, 10), await asyncio.wait_for(late, 10)
+    assert shown(rest) == [frame for frame in shown(whole) if int(frame[0]) > cursor]
+
+
+class StepwiseLog(LogAround):
+    """Gives pages that end with one of ``steps``, and holds up who reads on from there until ``go``."""
+
+    def __init__(self, inner: EventLog, steps: list[int]) -> None:
+        super().__init__(inner)
+        self.steps = steps
+        self.go = asyncio.Event()
+        self.held = 0
+        """The event behind which somebody waits, or has waited last."""
+
+    async def read(self, run_id: str, after: int, limit: int) -> list[Event]:
+        if after in self.steps:
+            self.held = after
+            await self.go.wait()
+            self.go.clear()
+        until = next((step for step in self.steps if step > after), after + limit)
+        return await self.inner.read(run_id, after, min(limit, until - after))
 
 
 def follow(server: Server, wish: Wish, cursor: int) -> asyncio.Task[list[Any]]:

@@ -140,9 +140,13 @@ class Channel:
         return piece
 
     def move(self, client: Place, piece: Piece) -> None:
-        """The client has this piece. In the middle of a window its position is not yet the window's end."""
+        """The client has this piece. In the middle of a window its position is not yet the window's end.
+
+        It is never taken back: a view may still be reading events that a client with a cursor has long had.
+        """
         client.offset = piece.end
-        client.position = self.ring.position if piece.end == self.ring.end else max(client.position, piece.last)
+        reached = self.ring.position if piece.end == self.ring.end else piece.last
+        client.position = max(client.position, reached)
 
     def ask(self) -> None:
         """A client that stands somewhere in the ring waits for the next pass."""

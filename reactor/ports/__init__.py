@@ -10,7 +10,7 @@ sharing     Lease, LiveFeed, Slots, Starts: what several processes share
 handover    Handover, Inboxes: how runs come from one process to another, and commands to who executes a run
 access      KeyStore, TicketStore, CapCounter, Revocations: who may ask, and how much; an engine uses none of them;
             SharesAccess: a log that has them, as AccessStores
-schedules   ScheduleStore; not used yet
+schedules   ScheduleStore: what starts when; ScheduleRecord
 clock       Clock: wall time, monotonic time and timers; Timer
 executor    Executor: runs the body of a task; it takes Work, returns a Job, and calls Done
 attempt     Attempt, Upstream: what a body can read of the attempt it runs in

@@ -1,0 +1,62 @@
+"""Makes, changes and finds the schedules that are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from reactor.bounds import SCHEDULES
+from reactor.definition.workflow import Workflow
+from reactor.errors import UnknownSchedule
+from reactor.ports.schedules import ScheduleRecord, ScheduleStore
+from reactor.schedules.deciding import GONE
+
+
+async def find(store: ScheduleStore, name: str, tenant: str) -> ScheduleRecord | None:
+    """The schedule of this tenant and name; None where there is none."""
+    found = (one for one in await store.schedules() if (one.tenant, one.name) == (tenant, name))
+    return next(found, None)
+
+
+async def get(store: ScheduleStore, name: str, tenant: str) -> ScheduleRecord:
+    """The same; raises UnknownSchedule."""
+    record = await find(store, name, tenant)
+    if record is None:
+        raise UnknownSchedule(f"there is no schedule {name[:100]!r}", schedule=name)
+    return record
+
+
+async def change(
+    store: ScheduleStore, name: str, tenant: str, changed: Callable[[ScheduleRecord], ScheduleRecord]
+) -> ScheduleRecord:
+    """Stores what ``changed`` makes of it, also while others change it. Raises UnknownSchedule."""
+    while True:
+        record = await get(store, name, tenant)
+        after = changed(record)
+        if after == record or await store.replace_schedule(record, after):
+            return after
+
+
+async def put(
+    store: ScheduleStore, new: ScheduleRecord, changed: Callable[[ScheduleRecord, ScheduleRecord], ScheduleRecord]
+) -> ScheduleRecord:
+    """Stores a new schedule, or what ``changed`` makes of the stored one and the new one.
+
+    Raises ValueError where there are ``bounds.SCHEDULES`` already.
+    """
+    while True:
+        records = await store.schedules()
+        before = next((one for one in records if (one.tenant, one.name) == (new.tenant, new.name)), None)
+        if before is None and len(records) >= SCHEDULES:
+            raise ValueError(f"there are {SCHEDULES:,} schedules, and there can be no more: remove some")
+        after = new if before is None else changed(before, new)
+        if after == before or await store.replace_schedule(before, after):
+            return after
+
+
+async def pause_gone(store: ScheduleStore, workflows: Iterable[Workflow]) -> None:
+    """Pauses the schedules that the code of these workflows has said, and says no longer."""
+    said = {workflow.name: workflow.schedules for workflow in workflows}
+    for record in await store.schedules():
+        if record.is_code and record.paused is None and record.name not in said.get(record.workflow, {record.name}):
+            await change(store, record.name, record.tenant, lambda one: replace(one, paused=one.paused or GONE))

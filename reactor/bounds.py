@@ -189,7 +189,11 @@ SCHEDULE_PENDING: Final = 100
 """Times of one schedule that wait to start a run."""
 SCHEDULES: Final = 1_000
 """Schedules of all tenants of one log."""
-SCHEDULE_LOOK_SECONDS: Final = 60.0
+TENANT_SCHEDULES: Final = 200
+"""Those of one tenant that has a name."""
+SCHEDULE_INPUT_BYTES: Final = 16 * KIB
+"""Of the input of one schedule, as JSON: all schedules are read at once."""
+SCHEDULE_LOOK_SECONDS: Final = 30.0
 """How often an engine looks at the schedules, at least: another may have changed them."""
 SCHEDULE_LATE_SECONDS: Final = 60.0
 """A time that is dealt with later than this was missed."""

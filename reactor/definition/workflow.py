@@ -177,7 +177,7 @@ class Workflow:
         overlap: Overlap = "skip",
         catch_up: CatchUp = "one",
     ) -> Callable[[D], D]:
-        """Each engine with this workflow starts runs of it at these times; the options are those of ``engine.schedule``.
+        """Each engine with this workflow starts runs of it at these times; options: those of ``engine.schedule``.
 
         ``flow.schedule("0 7 * * *")`` alone does it; as a decorator it leaves what it decorates as it is. When the code
         says it no longer, the schedule is paused. Raises WorkflowError.

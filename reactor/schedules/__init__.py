@@ -2,6 +2,7 @@
 
 deciding   what becomes of the times that have come: pure
 scheduler  ``Scheduler``: the loop of an engine that looks what is due
+inputs     the input that is stored for them
 keeping    makes, changes and finds the schedules that are stored
 methods    the methods of ``Engine`` about schedules
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from reactor.bounds import SCHEDULES
+from reactor.bounds import SCHEDULES, TENANT_SCHEDULES
 from reactor.definition.workflow import Workflow
 from reactor.errors import UnknownSchedule
 from reactor.ports.schedules import ScheduleRecord, ScheduleStore
@@ -42,16 +42,32 @@ async def put(
 ) -> ScheduleRecord:
     """Stores a new schedule, or what ``changed`` makes of the stored one and the new one.
 
-    Raises ValueError where there are ``bounds.SCHEDULES`` already.
+    Raises ValueError where there are too many already.
     """
     while True:
         records = await store.schedules()
         before = next((one for one in records if (one.tenant, one.name) == (new.tenant, new.name)), None)
-        if before is None and len(records) >= SCHEDULES:
-            raise ValueError(f"there are {SCHEDULES:,} schedules, and there can be no more: remove some")
+        if before is None:
+            _check_room(records, new.tenant)
         after = new if before is None else changed(before, new)
         if after == before or await store.replace_schedule(before, after):
             return after
+
+
+def _check_room(records: list[ScheduleRecord], tenant: str) -> None:
+    """Raises ValueError where there is no room for one more."""
+    own = sum(one.tenant == tenant for one in records)
+    if tenant and own >= TENANT_SCHEDULES:
+        raise ValueError(f"the tenant has {TENANT_SCHEDULES:,} schedules, and can have no more: remove some")
+    if len(records) >= SCHEDULES:
+        raise ValueError(f"there are {SCHEDULES:,} schedules, and there can be no more: remove some")
+
+
+async def remove(store: ScheduleStore, name: str, tenant: str) -> None:
+    """Removes a schedule, also while others change it. Raises UnknownSchedule."""
+    record: ScheduleRecord | None = await get(store, name, tenant)
+    while record is not None and not await store.replace_schedule(record, None):
+        record = await find(store, name, tenant)
 
 
 async def pause_gone(store: ScheduleStore, workflows: Iterable[Workflow]) -> None:

@@ -11,12 +11,12 @@ from typing import Any
 from reactor.definition.names import names_options
 from reactor.definition.schedules import CatchUp, Overlap, ScheduleRule, schedule_name_problem, schedule_run_id
 from reactor.definition.workflow import Workflow
-from reactor.events.shown import plain_copy
 from reactor.ports.schedules import ScheduleRecord
 from reactor.requests import check_by, check_tenant
 from reactor.runs.run import Run
 from reactor.schedules import keeping
 from reactor.schedules.deciding import as_text, changed, resumed
+from reactor.schedules.inputs import check_input
 from reactor.schedules.scheduler import Scheduler
 from reactor.tenants.common import Common
 
@@ -52,6 +52,7 @@ class ScheduleMethods:
           (``all``; one after the other, unless ``overlap="allow"``), or none.
         - ``by``: who makes it.
 
+        The input is stored, so it can have no secrets. There are at most 1,000 schedules, 200 of one named tenant.
         Raises UnknownWorkflow, InputError, EngineClosed, and TypeError or ValueError for what is not valid.
         """
         self._common.check_open()
@@ -73,12 +74,11 @@ class ScheduleMethods:
         registered = self._common.registry.workflow(workflow if isinstance(workflow, str) else workflow.name)
         if isinstance(workflow, Workflow) and workflow is not registered:
             raise ValueError(f"the engine has another workflow {workflow.name!r} registered: register this one first")
-        registered.validate().validate_input(input)
+        given = check_input(registered.validate(), input)
         name = registered.name if name is None else name
         if (problem := schedule_name_problem(name)) is not None:
             raise ValueError(f"the name of a schedule {problem}")
         now = self._scheduler.now
-        given = plain_copy(dict(input))
         new = ScheduleRecord(name, tenant, registered.name, rule.as_json(), given, by, is_code, as_text(now))
         record = await keeping.put(self._scheduler.store, new, partial(changed, now=now))
         self._scheduler.look()
@@ -122,11 +122,16 @@ class ScheduleMethods:
         """
         self._common.check_open()
         check_by(by)
+        return await self._start_triggered(name, self._trigger_id(name), by, tenant)
+
+    def _trigger_id(self, name: str) -> str:
+        """The id of a run that is triggered now."""
+        return schedule_run_id(name, self._scheduler.trigger_time(), is_triggered=True)
+
+    async def _start_triggered(self, name: str, run_id: str, by: str | None, tenant: str) -> Run:
         record = await keeping.get(self._scheduler.store, name, tenant)
-        return await self._scheduler.start(record, schedule_run_id(name, self._scheduler.now, is_triggered=True), by=by)
+        return await self._scheduler.start(record, run_id, by=by)
 
     async def remove_schedule(self, name: str, *, tenant: str = "") -> None:
         """Its runs stay. One that the code says comes back when an engine starts. Raises UnknownSchedule."""
-        store = self._scheduler.store
-        while not await store.replace_schedule(await keeping.get(store, name, tenant), None):
-            pass  # somebody changed it in between
+        await keeping.remove(self._scheduler.store, name, tenant)

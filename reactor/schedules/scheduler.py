@@ -8,12 +8,21 @@ Whoever is killed in between leaves a pending time, which the next engine starts
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 from reactor import bounds
 from reactor.bounds import SCHEDULE_LOOK_SECONDS
 from reactor.definition.schedules import ScheduleRule, schedule_run_id
-from reactor.errors import EngineClosed, LogLost, LogUnavailable, RunExists, Unanswered, UnknownRun
+from reactor.errors import (
+    EngineClosed,
+    LogLost,
+    LogUnavailable,
+    RunExists,
+    Unanswered,
+    UnknownRun,
+    UnknownSchedule,
+)
 from reactor.events.vocabulary.tables import RUN_ENDED
 from reactor.logger import get_logger
 from reactor.ports.schedules import ScheduleRecord
@@ -38,10 +47,16 @@ class Scheduler:
         self._job: asyncio.Task[None] | None = None
         self._ends: dict[tuple[str, str], asyncio.Task[None]] = {}
         """What waits for the end of a run, by tenant and run id."""
+        self._triggered = datetime.min.replace(tzinfo=UTC)
 
     @property
     def now(self) -> datetime:
         return datetime.fromisoformat(self._common.clock.now().decode())
+
+    def trigger_time(self) -> datetime:
+        """Now, or a microsecond after the last such time: two that trigger at once start two runs."""
+        self._triggered = max(self.now, self._triggered + timedelta(microseconds=1))
+        return self._triggered
 
     def look(self) -> None:
         """Something has changed: looks as soon as it can."""
@@ -125,11 +140,11 @@ class Scheduler:
 
     async def _start_pending(self, record: ScheduleRecord) -> None:
         for time in record.pending:
-            if await self._is_busy(record):
+            if record.paused is not None or await self._is_busy(record):
                 return
             run_id = schedule_run_id(record.name, as_time(time))
             try:
-                await self.start(record, run_id)
+                await self.start(record, run_id, by=record.owner)
             except RunExists:
                 pass  # this time has started: by another engine, or before a crash
             except (EngineClosed, LogUnavailable, LogLost, Unanswered):
@@ -140,10 +155,15 @@ class Scheduler:
             record = await self._settle(record, time, run_id or None)
 
     async def _settle(self, record: ScheduleRecord, time: str, run_id: str | None) -> ScheduleRecord:
+        """Stores that a pending time is dealt with. One that was removed meanwhile has none any more."""
+
         def settle(one: ScheduleRecord) -> ScheduleRecord:
             return settled(one, time, run_id) if time in one.pending else one
 
         after = settle(record)
         if await self.store.replace_schedule(record, after):
             return after
-        return await keeping.change(self.store, record.name, record.tenant, settle)
+        try:
+            return await keeping.change(self.store, record.name, record.tenant, settle)
+        except UnknownSchedule:
+            return replace(after, paused="removed")  # nothing more of it starts

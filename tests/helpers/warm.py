@@ -152,7 +152,7 @@ def _forking() -> socket.socket:
     with its:
         fd = its.fileno()
         command = [sys.executable, "-m", "tests.helpers.warm", str(fd)]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT}/web"}
         process = subprocess.Popen(command, pass_fds=[fd], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL)
     ours.settimeout(SECONDS)
 

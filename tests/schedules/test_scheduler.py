@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis.strategies import from_regex, text
+from pydantic import SecretStr
 
-from reactor import Engine, Workflow
+from reactor import Engine, Workflow, bounds
 from reactor.clock import sleep
 from reactor.errors import InputError, InvalidRunId, UnknownSchedule, UnknownWorkflow
 from reactor.logs.memory import MemoryLog
+from reactor.runs.children import child_ids
+from reactor.schedules import keeping
 from reactor.testing import LogAround, VirtualClock, virtual_engine
+from tests.schedules.waiting import found
 
 MINUTE = timedelta(minutes=1)
 
@@ -249,13 +254,77 @@ async def test_schedules_are_in_the_file(tmp_path: Path) -> None:
     """A SQLite file keeps them, and how far they have come."""
     url = f"sqlite:///{tmp_path}/runs.db"
     clock = VirtualClock(jumps=False)
-    async with virtual_engine(url, clock=clock, workflows=[flow_of()]) as (engine, _):
+    async with Engine(url, clock=clock, workflows=[flow_of()]) as engine:
         await engine.schedule("census", every=MINUTE)
-        clock.jumps = True
-        run = await engine.wait_for(ids("0001")[0])
-        clock.jumps = False
-        await run
+        clock.jump(60)
+        await (await found(engine, *ids("0001")))
     async with Engine(url) as engine:
         (record,) = await engine.schedules()
-        assert record.last >= "2026-01-01T00:01:00Z"
-        await asyncio.sleep(0)
+        assert record.last == "2026-01-01T00:01:00Z"
+
+
+async def test_a_schedule_that_is_removed_in_the_middle_starts_nothing_more() -> None:
+    """Of three times that wait, the first run removes the schedule."""
+    clock, log = VirtualClock(jumps=False), KeptLog(MemoryLog())
+    flow = Workflow("census")
+
+    @flow.task
+    async def work() -> None:
+        await engines[0].remove_schedule("census")
+
+    engines = list[Engine]()
+    async with virtual_engine(log, clock=clock, workflows=[flow]) as (engine, _):
+        await engine.schedule("census", "* * * * *", catch_up="all")
+    clock = VirtualClock("2026-01-01T00:03:00Z", jumps=False)
+    async with virtual_engine(log, clock=clock, workflows=[flow]) as (engine, _):
+        engines.append(engine)
+        await clock.advance(120)
+        assert (await started(engine), await engine.schedules()) == (ids("0001"), [])
+
+
+async def test_a_schedule_stores_no_secret_and_no_large_input() -> None:
+    """Who may read schedules would read it, too; and all schedules are read at once."""
+    flow = Workflow("census")
+
+    @flow.task
+    async def work(token: SecretStr, text: str = "") -> None: ...
+
+    async with virtual_engine(workflows=[flow]) as (engine, _):
+        with pytest.raises(ValueError, match="'token' has a secret"):
+            await engine.schedule(flow, every=MINUTE, input={"token": "hunter2"})
+        assert await engine.schedules() == []
+    plain = flow_of()
+    plain.task(lambda text: text, name="say")
+    async with virtual_engine(workflows=[plain]) as (engine, _):
+        with pytest.raises(ValueError, match="16,384 bytes"):
+            await engine.schedule(plain, every=MINUTE, input={"text": "x" * 16_384})
+
+
+async def test_there_is_room_for_so_many_schedules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of all tenants, and of one: none can take the room of the others. One that there is can be changed."""
+    monkeypatch.setattr(keeping, "SCHEDULES", 3)
+    monkeypatch.setattr(keeping, "TENANT_SCHEDULES", 2)
+    async with virtual_engine(workflows=[flow_of()]) as (engine, _):
+        for name in ("a", "b"):
+            await engine.schedule("census", every=MINUTE, name=name, tenant="acme")
+        with pytest.raises(ValueError, match="the tenant has 2 schedules"):
+            await engine.schedule("census", every=MINUTE, name="c", tenant="acme")
+        await engine.schedule("census", every=MINUTE, name="c")
+        with pytest.raises(ValueError, match="there are 3 schedules"):
+            await engine.schedule("census", every=MINUTE, name="d")
+        await engine.schedule("census", every=2 * MINUTE, name="b", tenant="acme")
+
+
+async def test_two_triggers_in_one_moment_start_two_runs() -> None:
+    clock = VirtualClock(jumps=False)
+    async with virtual_engine(clock=clock, workflows=[flow_of()]) as (engine, _):
+        await engine.schedule("census", every=MINUTE)
+        runs = [await engine.trigger_schedule("census") for _ in range(2)]
+        assert [run.id[-7:] for run in runs] == ["000000Z", "000001Z"]
+
+
+@example("a~20260101T000000", "a", "123456Z")
+@given(from_regex(bounds.RUN_ID, fullmatch=True), from_regex(bounds.TASK_NAME, fullmatch=True), text(max_size=20))
+def test_no_child_has_the_id_of_a_schedules_run(run_id: str, task: str, name: str) -> None:
+    """Whatever its parent, its task and its key are called."""
+    assert not any(map(bounds.SCHEDULE_RUN_ID.fullmatch, child_ids(run_id, task, name, b"key")))

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
-from reactor.bounds import MAX_SECONDS, SCHEDULE_NAME
+from reactor.bounds import MAX_SECONDS, SCHEDULE_NAME, SCHEDULE_RUN_ID
 from reactor.events.values import short_repr
 
 Overlap: TypeAlias = Literal["skip", "queue", "allow"]
@@ -109,6 +109,12 @@ def schedule_run_id(name: str, time: datetime, *, is_triggered: bool = False) ->
     A run that somebody triggers has microseconds.
     """
     return f"{name}~{time.astimezone(UTC):{'%Y%m%dT%H%M%S.%fZ' if is_triggered else '%Y%m%dT%H%M%SZ'}}"
+
+
+def is_trigger_id(name: str, run_id: str) -> bool:
+    """Whether it is the id of a run that somebody triggers: nobody may start a time of the schedule by it."""
+    before, _, time = run_id.rpartition("~")
+    return before == name and "." in time and SCHEDULE_RUN_ID.fullmatch(run_id) is not None
 
 
 def _zone(tz: object) -> ZoneInfo:

@@ -70,3 +70,9 @@ def resumed(record: ScheduleRecord, now: datetime) -> ScheduleRecord:
     if record.paused is None:
         return record
     return replace(record, paused=None, last=max(record.last, as_text(now)))
+
+
+def next_time(record: ScheduleRecord, now: str) -> str | None:
+    """The next of its times after ``now``; None while it is paused, and where there is none any more."""
+    following = None if record.paused else ScheduleRule.from_json(record.rule).next_after(as_time(now))
+    return None if following is None else as_text(following)

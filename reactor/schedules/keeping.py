@@ -18,11 +18,16 @@ async def find(store: ScheduleStore, name: str, tenant: str) -> ScheduleRecord |
     return next(found, None)
 
 
+def unknown_schedule(name: str) -> UnknownSchedule:
+    """With its sentence."""
+    return UnknownSchedule(f"there is no schedule {name[:100]!r}", schedule=name)
+
+
 async def get(store: ScheduleStore, name: str, tenant: str) -> ScheduleRecord:
     """The same; raises UnknownSchedule."""
     record = await find(store, name, tenant)
     if record is None:
-        raise UnknownSchedule(f"there is no schedule {name[:100]!r}", schedule=name)
+        raise unknown_schedule(name)
     return record
 
 

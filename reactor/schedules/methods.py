@@ -9,8 +9,16 @@ from functools import partial
 from typing import Any
 
 from reactor.definition.names import names_options
-from reactor.definition.schedules import CatchUp, Overlap, ScheduleRule, schedule_name_problem, schedule_run_id
+from reactor.definition.schedules import (
+    CatchUp,
+    Overlap,
+    ScheduleRule,
+    is_trigger_id,
+    schedule_name_problem,
+    schedule_run_id,
+)
 from reactor.definition.workflow import Workflow
+from reactor.errors import InvalidRunId
 from reactor.ports.schedules import ScheduleRecord
 from reactor.requests import check_by, check_tenant
 from reactor.runs.run import Run
@@ -55,8 +63,21 @@ class ScheduleMethods:
         The input is stored, so it can have no secrets. There are at most 1,000 schedules, 200 of one named tenant.
         Raises UnknownWorkflow, InputError, EngineClosed, and TypeError or ValueError for what is not valid.
         """
-        self._common.check_open()
         rule = ScheduleRule.of(cron, every, tz, overlap, catch_up)
+        return await self.put_schedule(workflow, rule, input, name=name, by=by, tenant=tenant)
+
+    async def put_schedule(
+        self,
+        workflow: Workflow | str,
+        rule: ScheduleRule,
+        input: Mapping[str, Any] | None = None,
+        *,
+        name: str | None = None,
+        by: str | None = None,
+        tenant: str = "",
+    ) -> ScheduleRecord:
+        """The same with a rule that is there already."""
+        self._common.check_open()
         check_by(by)
         return await self._put_schedule(workflow, rule, input or {}, name, by, check_tenant(tenant), is_code=False)
 
@@ -115,22 +136,25 @@ class ScheduleMethods:
         self._scheduler.look()
         return record
 
-    async def trigger_schedule(self, name: str, *, by: str | None = None, tenant: str = "") -> Run:
+    async def trigger_schedule(
+        self, name: str, *, trigger_id: str | None = None, by: str | None = None, tenant: str = ""
+    ) -> Run:
         """Starts a run of it now, also while it is paused, and beside any other; its times stay as they are.
 
-        Raises UnknownSchedule, and what ``start`` raises.
+        ``trigger_id``: one that the method of that name has given, for who may have to ask again. Raises
+        UnknownSchedule, and what ``start`` raises.
         """
         self._common.check_open()
         check_by(by)
-        return await self._start_triggered(name, self._trigger_id(name), by, tenant)
-
-    def _trigger_id(self, name: str) -> str:
-        """The id of a run that is triggered now."""
-        return schedule_run_id(name, self._scheduler.trigger_time(), is_triggered=True)
-
-    async def _start_triggered(self, name: str, run_id: str, by: str | None, tenant: str) -> Run:
         record = await keeping.get(self._scheduler.store, name, tenant)
+        run_id = self.trigger_id(name) if trigger_id is None else trigger_id
+        if not is_trigger_id(name, run_id):
+            raise InvalidRunId(f"{run_id!r} is not an id that trigger_id({name!r}) gives", run_id=run_id)
         return await self._scheduler.start(record, run_id, by=by)
+
+    def trigger_id(self, name: str) -> str:
+        """The id of a run of this schedule that is triggered now."""
+        return schedule_run_id(name, self._scheduler.trigger_time(), is_triggered=True)
 
     async def remove_schedule(self, name: str, *, tenant: str = "") -> None:
         """Its runs stay. One that the code says comes back when an engine starts. Raises UnknownSchedule."""

@@ -31,6 +31,7 @@ from reactor_web.routes import (
     openapi,
     problem_pages,
     runs,
+    schedules,
     sessions,
     socket,
     tickets,
@@ -43,8 +44,8 @@ from reactor_web.streaming.streams import STREAMS
 PREFIX = "/api/v1"
 
 _RESOURCES = (
-    definitions, tools, runs, commands, sessions, events, all_events, socket, tickets, client, health, problem_pages,
-    openapi,
+    definitions, tools, runs, commands, schedules, sessions, events, all_events, socket, tickets, client, health,
+    problem_pages, openapi,
 )  # fmt: skip
 
 Workflows = Iterable[Workflow] | Workflow

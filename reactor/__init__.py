@@ -8,6 +8,7 @@ The rooms, from the top down; each imports only from rooms below it in this list
     run_once        ``workflow.run()``, which needs no event loop
     engine          starts runs, finds them, drains them
     services        what users start and end with an engine
+    schedules/      starts runs at their times
     tenants/        whose runs: what an engine does for one tenant, and all of its tenants
     recovery/       how a run that a crash or a restart left open goes on, or ends
     runs/           a run while it is open: its tasks, pause, cancel, budget, child runs; and its handle

@@ -181,6 +181,22 @@ RUN_ID: Final = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~-]{1,64}")
 """``.`` and ``..`` are excluded, because HTTP clients remove them from a path."""
 TENANT: Final = re.compile(r"[A-Za-z0-9._~@:-]{1,64}")
 """The name of a tenant other than the default one, which is empty."""
+SCHEDULE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+"""No dot: the ids of child runs have one, so none looks like the run of a schedule."""
+SCHEDULE_RUN_ID: Final = re.compile(SCHEDULE_NAME.pattern + r"~[0-9]{8}T[0-9]{6}([.][0-9]{6})?Z")
+"""The ids of the runs that schedules start, and nobody else."""
+SCHEDULE_PENDING: Final = 100
+"""Times of one schedule that wait to start a run."""
+SCHEDULES: Final = 1_000
+"""Schedules of all tenants of one log."""
+TENANT_SCHEDULES: Final = 200
+"""Those of one tenant that has a name."""
+SCHEDULE_INPUT_BYTES: Final = 16 * KIB
+"""Of the input of one schedule, as JSON: all schedules are read at once."""
+SCHEDULE_LOOK_SECONDS: Final = 30.0
+"""How often an engine looks at the schedules, at least: another may have changed them."""
+SCHEDULE_LATE_SECONDS: Final = 60.0
+"""A time that is dealt with later than this was missed."""
 TASK_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.~-]{0,63}")
 WORKFLOW_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._~-]{0,63}")
 EVENT_TYPE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*([.:-][A-Za-z0-9_]+)*")

@@ -28,6 +28,8 @@ from reactor.ports.log import Rewinds
 from reactor.ports.stores import Log, TellsTrouble
 from reactor.registry import Registry
 from reactor.runs.host import HostSettings, Workers
+from reactor.schedules.methods import ScheduleMethods
+from reactor.schedules.scheduler import Scheduler
 from reactor.services import Service, Services
 from reactor.tenants.cluster import Cluster
 from reactor.tenants.common import Common
@@ -41,7 +43,7 @@ _OF_QUESTIONS: Final = "reactor.context.schemas"
 
 @names_its_options()
 @methods_must_be_awaited("engine")
-class Engine(EngineMethods):
+class Engine(EngineMethods, ScheduleMethods):
     """Runs workflows on the current event loop.
 
         async with Engine("memory://", workflows=[flow]) as engine:
@@ -90,6 +92,7 @@ class Engine(EngineMethods):
         self._stores = stores_of(self.log)
         self._common = Common(self.log, self._registry, self._stores, self.clock, self.listeners, settings)
         self._tenants = Tenants(self._common)
+        self._scheduler = Scheduler(self._common, self._tenants)
         self._cluster: Cluster | None = None
         """None where no other engine shares the log."""
         self._registry.register_all(workflows)
@@ -117,6 +120,7 @@ class Engine(EngineMethods):
             await self._recover()
             await self._services.start(self)
             self.listeners.engine_opened()
+            await self._open_schedules()  # last: what their runs need has started
         except BaseException:
             await (self.log.close() if self._common.workers is None else self.drain(0.0))
             raise
@@ -154,6 +158,7 @@ class Engine(EngineMethods):
         grace = self._grace if grace is None else grace
         self.listeners.engine_closed()
         try:
+            await self._scheduler.close()
             await self._services.stop()
             if self._cluster is not None:
                 await self._cluster.close()

@@ -89,6 +89,12 @@ class InvalidRunId(ReactorError, ValueError):
     run_id: str
 
 
+class UnknownSchedule(ReactorError):
+    """Raised for a schedule that is not there."""
+
+    schedule: str
+
+
 class RunExists(ReactorError):
     """Raised at the start of a run whose id is taken. Choose another id, or use the run that exists."""
 

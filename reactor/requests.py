@@ -59,6 +59,15 @@ def check_run_id(run_id: str) -> str:
     return run_id
 
 
+def check_new_run_id(run_id: str) -> str:
+    """The same for a run that somebody starts: raises InvalidRunId also for an id that only a schedule gives."""
+    if bounds.SCHEDULE_RUN_ID.fullmatch(check_run_id(run_id)):
+        raise InvalidRunId(
+            f"{run_id!r} is the id of a run that a schedule starts; an id must not end in ~ and a time", run_id=run_id
+        )
+    return run_id
+
+
 def check_tenant(tenant: str) -> str:
     """Returns the name; raises ValueError, whose message says what the name of a tenant may be."""
     if not isinstance(tenant, str) or (tenant and not bounds.TENANT.fullmatch(tenant)):  # pyright: ignore[reportUnnecessaryIsInstance]  # users without a type checker

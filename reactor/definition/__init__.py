@@ -16,6 +16,7 @@ node          one task in its graph
 resolve       where each parameter of a task gets its value
 order         upstreams first; cycles
 returns       whether an output has the type that its task is annotated with
+schedules     when a schedule starts runs: its rule, and the times that follow
 slips         inputs that are probably a misspelt task
 inputs        what a run takes as input: validation and JSON Schema
 graph         the whole, validated and frozen

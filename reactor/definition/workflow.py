@@ -15,7 +15,8 @@ validated and frozen.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Never, Unpack, overload
+from datetime import timedelta
+from typing import Any, Never, TypeVar, Unpack, overload
 
 from reactor.bounds import TASK_NAME, WORKFLOW_NAME
 from reactor.definition.functions import AnyFunction
@@ -29,10 +30,13 @@ from reactor.definition.names import (
     unknown_options,
 )
 from reactor.definition.options import count_problem, function_problem, options_problem, timeout_problem
+from reactor.definition.schedules import CatchUp, Overlap, ScheduleRule, schedule_name_problem
 from reactor.definition.task import Group, NamedFunction, P, R, Task, TaskOptions, UnnamedOptions
 from reactor.errors import WorkflowError
 from reactor.events.shown import plain_copy
 from reactor.events.values import short_repr
+
+D = TypeVar("D")
 
 _RESERVED = frozenset({"ctx", "run"})
 """Names a task cannot have: ``ctx`` is the parameter for the Context, ``run`` stands for the whole run in streams."""
@@ -50,7 +54,7 @@ def provide_run_once(run_once: RunOnce) -> None:
     _run_once = run_once
 
 
-@names_its_options(run="flow.run")
+@names_its_options(run="flow.run", schedule="flow.schedule")
 class Workflow:
     """A DAG of tasks with a name and a version; a run is recovered only by a workflow with the same two.
 
@@ -81,6 +85,8 @@ class Workflow:
         self.concurrency = concurrency
         self.plan: dict[str, Any] | None = None
         """The plan (``plans.load``) it was made from, which is stored with each run; None if written in Python."""
+        self.schedules: dict[str, tuple[ScheduleRule, dict[str, Any]]] = {}
+        """What ``schedule`` was given: name -> its rule and the input of its runs."""
         self._tasks: dict[str, Task[..., Any]] = {}
         self._graph: Graph | None = None
 
@@ -159,6 +165,37 @@ class Workflow:
             return problem
         task.meta = plain_copy(task.meta)
         return None
+
+    def schedule(
+        self,
+        cron: str | None = None,
+        *,
+        every: timedelta | None = None,
+        tz: str = "UTC",
+        input: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        overlap: Overlap = "skip",
+        catch_up: CatchUp = "one",
+    ) -> Callable[[D], D]:
+        """Each engine with this workflow starts runs of it at these times; options: those of ``engine.schedule``.
+
+        ``flow.schedule("0 7 * * *")`` alone does it; as a decorator it leaves what it decorates as it is. When the code
+        says it no longer, the schedule is paused. Raises WorkflowError.
+        """
+        name = self.name if name is None else name
+        problem = schedule_name_problem(name)
+        if problem is None and name in self.schedules:
+            problem = "must be one of its own: this workflow has two of that name; give name="
+        if problem is not None:
+            raise WorkflowError(
+                f"workflow {self.name!r}: the name of a schedule {problem}", workflow=self.name, task=None
+            )
+        try:
+            rule = ScheduleRule.of(cron, every, tz, overlap, catch_up)
+        except (TypeError, ValueError) as error:
+            raise WorkflowError(f"workflow {self.name!r}: {error}", workflow=self.name, task=None) from None
+        self.schedules[name] = rule, plain_copy(dict(input or {}))
+        return lambda decorated: decorated
 
     @property
     def is_frozen(self) -> bool:

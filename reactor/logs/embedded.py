@@ -8,6 +8,7 @@ from collections import OrderedDict
 from typing import Final, TypeVar
 
 from reactor import bounds
+from reactor.ports.schedules import ScheduleRecord
 
 DIGEST_KEY_BYTES: Final = 32
 """The length of a key for HMAC-SHA256."""
@@ -131,3 +132,26 @@ class MemoryDigestKey:
 
     async def digest_key(self) -> bytes:
         return self._digest_key
+
+
+class MemorySchedules:
+    """Implements ``ScheduleStore``. Who puts schedules in sees to it that they are few."""
+
+    def __init__(self) -> None:
+        self._schedules: dict[tuple[str, str], ScheduleRecord] = {}
+
+    async def schedules(self) -> list[ScheduleRecord]:
+        return [record for _, record in sorted(self._schedules.items(), key=lambda item: item[0])]
+
+    async def replace_schedule(self, before: ScheduleRecord | None, after: ScheduleRecord | None) -> bool:
+        record = after or before
+        if record is None:
+            return True
+        key = (record.tenant, record.name)
+        if self._schedules.get(key) != before:
+            return False
+        if after is None:
+            del self._schedules[key]
+        else:
+            self._schedules[key] = after
+        return True

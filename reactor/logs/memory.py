@@ -14,7 +14,15 @@ from reactor import bounds
 from reactor.errors import UnknownRun
 from reactor.events.event import Event, Window
 from reactor.events.state import RUN_ENDED, RunState
-from reactor.logs.embedded import MemoryAnswers, MemoryCheckpoints, MemoryDigestKey, MemoryOutputs, MemoryStops, settled
+from reactor.logs.embedded import (
+    MemoryAnswers,
+    MemoryCheckpoints,
+    MemoryDigestKey,
+    MemoryOutputs,
+    MemorySchedules,
+    MemoryStops,
+    settled,
+)
 from reactor.logs.lists import Lists
 from reactor.logs.records import still_open
 from reactor.logs.removed_runs import RemovedRuns
@@ -28,7 +36,7 @@ _Key: TypeAlias = tuple[str, str]
 """Tenant and run id."""
 
 
-class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops, MemoryDigestKey):
+class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops, MemoryDigestKey, MemorySchedules):
     """Implements every port of a log for one process.
 
     It keeps at most ``max_events`` events and ``max_bytes`` bytes of each run. Of ended runs it keeps the last
@@ -43,7 +51,7 @@ class MemoryLog(MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops, Me
         max_bytes: int = bounds.MEMORY_LOG_BYTES,
         max_ended: int = bounds.MEMORY_LOG_ENDED_RUNS,
     ) -> None:
-        for part in (MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops, MemoryDigestKey):
+        for part in (MemoryOutputs, MemoryCheckpoints, MemoryAnswers, MemoryStops, MemoryDigestKey, MemorySchedules):
             part.__init__(self)
         self._max_events = max_events
         self._max_bytes = max_bytes

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+import orjson
+
 from reactor.errors import RunOpen
 from reactor.events.event import Event
 from reactor.events.state import RUN_STATUS
 from reactor.events.vocabulary.child import is_of_engine
+from reactor.ports.schedules import ScheduleRecord
 
 
 def parent_of(started: Mapping[str, Any]) -> str | None:
@@ -51,3 +54,13 @@ def days_before(now: str, days: float) -> datetime:
         return datetime.fromisoformat(now) - timedelta(days=days)
     except OverflowError:
         return datetime.min.replace(tzinfo=UTC)
+
+
+def pack_schedule(record: ScheduleRecord) -> bytes:
+    """As it is stored: the same bytes for the same schedule, so that stored ones can be compared."""
+    return orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
+
+
+def unpack_schedule(packed: bytes | str) -> ScheduleRecord:
+    fields = orjson.loads(packed)
+    return ScheduleRecord(**{**fields, "pending": tuple(fields["pending"])})

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 
 from reactor.logger import get_logger
 from reactor.logs.digest_key import load_digest_key
-from reactor.logs.embedded import MemoryAnswers, MemoryCheckpoints, MemoryDigestKey, MemoryOutputs, MemoryStops
+from reactor.logs.embedded import (
+    MemoryAnswers,
+    MemoryCheckpoints,
+    MemoryDigestKey,
+    MemoryOutputs,
+    MemorySchedules,
+    MemoryStops,
+)
 from reactor.logs.health import LogHealth
 from reactor.logs.holder import AlwaysHolder
 from reactor.logs.probing import Probing
@@ -17,6 +24,7 @@ from reactor.ports.index import RunIndex
 from reactor.ports.log import EventLog
 from reactor.ports.order import CommitOrder, RunsOrder, WholeOrder
 from reactor.ports.outputs import OutputStore
+from reactor.ports.schedules import ScheduleStore
 from reactor.ports.sharing import Lease, LiveFeed, SharesLimits
 from reactor.ports.stores import Checkpoints, CleanStops, DigestKey, Idempotency, KeepsTime, Log, Probed
 
@@ -34,6 +42,7 @@ class Stores:
     answers: Idempotency
     stops: CleanStops
     key: DigestKey
+    schedules: ScheduleStore
     lease: Lease
     live: LiveFeed | None
     """None where no other process executes runs of this log."""
@@ -80,6 +89,7 @@ def stores_of(log: Log) -> Stores:
         log if isinstance(log, Idempotency) else MemoryAnswers(),
         log if isinstance(log, CleanStops) else MemoryStops(),
         log if isinstance(log, DigestKey) else MemoryDigestKey(),
+        log if isinstance(log, ScheduleStore) else MemorySchedules(),
         log if isinstance(log, Lease) else AlwaysHolder(),
         log if isinstance(log, LiveFeed) else None,
         log if isinstance(log, SharesLimits) else None,

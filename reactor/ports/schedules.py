@@ -1,42 +1,48 @@
-"""The port for schedules. Nothing in the engine uses it yet."""
+"""The port for schedules: what starts when, and which of its times were dealt with."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduleRecord:
-    """A schedule, and the last of its times that was dealt with."""
+    """A schedule, and how far it has come. Times are ISO 8601, UTC, with whole seconds: ``2026-01-31T06:00:00Z``."""
 
     name: str
     tenant: str
     workflow: str
+    """The name of a registered workflow."""
     rule: dict[str, Any]
-    """``cron`` and ``tz``, or ``every`` in seconds; ``overlap``, ``catch_up``, ``input``. JSON."""
-    owner: str
-    """``code``, or who made it."""
-    is_paused: bool
-    last: str | None
-    """ISO 8601, UTC. None before the first."""
+    """``cron`` and ``tz``, or ``every`` in seconds; ``overlap``, ``catch_up``. JSON."""
+    input: dict[str, Any]
+    """What its runs are started with, as JSON."""
+    owner: str | None
+    """Who made it."""
+    is_code: bool
+    """Whether ``flow.schedule`` says it: it is paused when the code says it no longer."""
+    last: str
+    """The last of its times that was dealt with; at first, when it was made."""
+    paused: str | None = None
+    """Who or what has paused it; None while it goes on."""
+    pending: tuple[str, ...] = ()
+    """Times up to ``last`` that are to start a run and, as far as is known, have not."""
+    last_run: str | None = None
+    """The id of the run that was started last by a time."""
 
 
+@runtime_checkable
 class ScheduleStore(Protocol):
-    """Keeps schedules. It outlives the runs that they start."""
+    """Keeps schedules, by tenant and name. It outlives the runs that they start."""
 
-    async def put(self, schedule: ScheduleRecord) -> None:
-        """Stores a schedule in place of one with its name and tenant. Its ``last`` stays as it is stored."""
+    async def schedules(self) -> list[ScheduleRecord]:
+        """All of all tenants, by tenant and name."""
         ...
 
-    async def all(self) -> list[ScheduleRecord]:
-        """All of all tenants, by name."""
-        ...
+    async def replace_schedule(self, before: ScheduleRecord | None, after: ScheduleRecord | None) -> bool:
+        """Stores ``after`` in place of ``before``, if that is what is stored; of several at once one gets True.
 
-    async def delete(self, name: str, *, tenant: str = "") -> bool:
-        """Removes a schedule; False where there is none of this name."""
-        ...
-
-    async def advance(self, name: str, before: str | None, to: str, *, tenant: str = "") -> bool:
-        """Sets ``last`` to ``to`` if it still is ``before``. Of schedulers that do so at once one gets True."""
+        None: there is no schedule of this tenant and name, before or after. Survives a restart once it has returned.
+        """
         ...

@@ -11,7 +11,7 @@ from reactor.definition.names import names_options
 from reactor.definition.policy import Budget
 from reactor.errors import RunExists
 from reactor.events.exact import is_same_json
-from reactor.requests import check_by, check_meta, check_run_id, seconds_problem
+from reactor.requests import check_by, check_meta, check_new_run_id, seconds_problem
 from reactor.runs.beginning import Beginning
 from reactor.runs.host import Host
 from reactor.runs.open_runs import OpenRuns
@@ -64,7 +64,7 @@ class SessionStarts:
         check_by(by)
         beginning = _beginning(meta, budget, idle)._replace(by=by)
         try:
-            await self._runs.check_new(check_run_id(run_id))
+            await self._runs.check_new(check_new_run_id(run_id))
             run, is_new = await self._runs.start(host, SESSION_GRAPH, run_id, beginning), True
         except RunExists as exists:
             run, is_new = await self._runs.get_existing(run_id, exists), False

@@ -25,7 +25,15 @@ from reactor.ports.stores import Idempotency
 from reactor.recovery.origin import is_same_start
 from reactor.recovery.recovery import Recovery
 from reactor.recovery.retry import prepare_retry
-from reactor.requests import check_by, check_listing, check_meta, check_reason, check_run_id, make_run_id
+from reactor.requests import (
+    check_by,
+    check_listing,
+    check_meta,
+    check_new_run_id,
+    check_reason,
+    check_run_id,
+    make_run_id,
+)
 from reactor.runs.beginning import Beginning
 from reactor.runs.deleting import delete_run
 from reactor.runs.host import Host
@@ -126,9 +134,28 @@ class Tenant(SessionStarts, TreeQueries):
     ) -> Run:
         self._common.check_open()
         graph = self._registry.graph_of(workflow)
-        given: Mapping[str, Any] = {} if input is None else input
-        inputs = graph.validate_input(given)
-        run_id = make_run_id() if run_id is None else check_run_id(run_id)
+        inputs = graph.validate_input({} if input is None else input)
+        run_id = make_run_id() if run_id is None else check_new_run_id(run_id)
+        return await self._start(graph, inputs, input or {}, run_id, meta, budget, by)
+
+    async def start_scheduled(
+        self, workflow: str, input: Mapping[str, Any], run_id: str, meta: Mapping[str, Any], by: str | None
+    ) -> Run:
+        """For schedules: the id is one that nobody else may give."""
+        self._common.check_open()
+        graph = self._registry.graph_of(workflow)
+        return await self._start(graph, graph.validate_input(input), input, check_run_id(run_id), meta, None, by)
+
+    async def _start(
+        self,
+        graph: Graph,
+        inputs: Mapping[str, Any],
+        given: Mapping[str, Any],
+        run_id: str,
+        meta: Mapping[str, Any] | None,
+        budget: Budget | Mapping[str, Any] | None,
+        by: str | None,
+    ) -> Run:
         allowed = None if budget is None else Budget.of(budget)
         check_by(by)
         digest = given_digest(self.digest_key, given, inputs)
@@ -193,7 +220,7 @@ class Tenant(SessionStarts, TreeQueries):
 
     async def retry(self, run_id: str, *, new_run_id: str | None = None, by: str | None = None) -> Run:
         graph, beginning, reused = await prepare_retry(self._registry, self._runs, run_id)
-        new_id = make_run_id() if new_run_id is None else check_run_id(new_run_id)
+        new_id = make_run_id() if new_run_id is None else check_new_run_id(new_run_id)
         check_by(by)
         await self._runs.check_new(new_id)
         old = await self.get(run_id)

@@ -5,6 +5,7 @@ index_laws       INDEX_LAWS: the same for a ``RunIndex``
 listing_laws     those of them that are about its filters
 store_laws       OUTPUT_LAWS, CHECKPOINT_LAWS, IDEMPOTENCY_LAWS, ORDER_LAWS, WHOLE_LAWS, STOP_LAWS, DIGEST_KEY_LAWS
 runs_laws        RUNS_LAWS: what a log keeps that finds the windows of some runs
+schedule_laws    SCHEDULE_LAWS: what a ``ScheduleStore`` of yours must keep
 sharing_laws     LEASE_LAWS, SLOT_LAWS, START_LAWS: what processes share
 shared_laws      SHARED_LAWS, LIVE_LAWS: what a log keeps that several processes write to
 key_laws         KEY_LAWS: what a ``KeyStore`` of yours must keep
@@ -47,6 +48,7 @@ from reactor.testing.key_laws import KEY_LAWS
 from reactor.testing.log_laws import LAWS as LOG_LAWS
 from reactor.testing.reading import read_all
 from reactor.testing.runs_laws import RUNS_LAWS
+from reactor.testing.schedule_laws import SCHEDULE_LAWS
 from reactor.testing.shared_laws import LIVE_LAWS, SHARED_LAWS
 from reactor.testing.sharing_laws import LEASE_LAWS, SLOT_LAWS, START_LAWS
 from reactor.testing.store_laws import (
@@ -78,6 +80,7 @@ __all__ = [
     "OUTPUT_LAWS",
     "REVOCATION_LAWS",
     "RUNS_LAWS",
+    "SCHEDULE_LAWS",
     "SHARED_LAWS",
     "SLOT_LAWS",
     "START_LAWS",

@@ -15,6 +15,7 @@ from reactor.ports.clock import Clock
 from reactor.ports.index import RunFilter
 from reactor.ports.log import RunRecord
 from reactor.ports.order import Committed, Removed
+from reactor.ports.schedules import ScheduleRecord
 from reactor.ports.stores import KeepsTime, Log, Probed
 
 
@@ -106,6 +107,12 @@ class LogAround:
 
     async def digest_key(self) -> bytes:
         return await self._stores.key.digest_key()
+
+    async def schedules(self) -> list[ScheduleRecord]:
+        return await self._stores.schedules.schedules()
+
+    async def replace_schedule(self, before: ScheduleRecord | None, after: ScheduleRecord | None) -> bool:
+        return await self._stores.schedules.replace_schedule(before, after)
 
     async def probe(self) -> None:
         if isinstance(self.inner, Probed):

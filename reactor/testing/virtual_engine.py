@@ -17,6 +17,7 @@ from reactor.logs.memory import MemoryLog
 from reactor.logs.schemes import open_log
 from reactor.ports.executor import Done, Executor, Job, Work
 from reactor.ports.log import RunRecord
+from reactor.ports.schedules import ScheduleRecord
 from reactor.ports.stores import Log
 from reactor.runs.host import Workers
 from reactor.testing.faulty_logs import LogAround
@@ -195,6 +196,14 @@ class _WatchedLog(LogAround):
     async def checkpoint(self, run_id: str, until: int, *, tenant: str = "") -> bytes | None:
         with self._watching.hold():
             return await super().checkpoint(run_id, until, tenant=tenant)
+
+    async def schedules(self) -> list[ScheduleRecord]:
+        with self._watching.hold():
+            return await super().schedules()
+
+    async def replace_schedule(self, before: ScheduleRecord | None, after: ScheduleRecord | None) -> bool:
+        with self._watching.hold():
+            return await super().replace_schedule(before, after)
 
     async def mark_stop(self) -> None:
         with self._watching.hold():

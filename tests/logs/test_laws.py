@@ -19,12 +19,14 @@ from reactor.testing import (
     ORDER_LAWS,
     OUTPUT_LAWS,
     RUNS_LAWS,
+    SCHEDULE_LAWS,
     STOP_LAWS,
     WHOLE_LAWS,
     LogAround,
     index_laws,
     log_laws,
     runs_laws,
+    schedule_laws,
     store_laws,
 )
 
@@ -105,6 +107,12 @@ async def test_clean_stops(law: store_laws.StopLaw, log: AnyLog) -> None:
 @pytest.mark.parametrize("law", DIGEST_KEY_LAWS, ids=name_of)
 async def test_the_key_of_digests(law: store_laws.DigestKeyLaw, log: AnyLog) -> None:
     """A log keeps the laws of ``DigestKey``."""
+    await law(log)
+
+
+@pytest.mark.parametrize("law", SCHEDULE_LAWS, ids=name_of)
+async def test_schedules(law: schedule_laws.ScheduleLaw, log: AnyLog) -> None:
+    """A log keeps the laws of ``ScheduleStore``."""
     await law(log)
 
 

@@ -33,6 +33,7 @@ from reactor_web.routes import (
     openapi,
     problem_pages,
     runs,
+    schedules,
     sessions,
     socket,
     tickets,
@@ -46,8 +47,8 @@ from reactor_web.streaming.streams import STREAMS, streams_in
 PREFIX = "/api/v1"
 
 _RESOURCES = (
-    definitions, tools, runs, commands, sessions, events, all_events, socket, tickets, client, health, diagnosis,
-    metrics_page,
+    definitions, tools, runs, commands, schedules, sessions, events, all_events, socket, tickets, client, health,
+    diagnosis, metrics_page,
     problem_pages, openapi,
 )  # fmt: skip
 

@@ -20,6 +20,7 @@ slots       limits on what runs at once, for all processes together
 rates       limits on how often it starts, the same
 handover    how runs and commands come from one process to another
 inbox       commands to runs, which any process may ask for
+schedules   what starts when, for all processes together
 relay       the windows that other processes commit
 access/     who may ask the servers of all processes, and how much
 """

@@ -16,7 +16,7 @@ VERSION: Final = 1
 
 _FILES: Final = (
     "keys", "inbox", "commit", "read", "beside", "index", "order", "lease", "slots", "rates", "retention", "access",
-    "caps",
+    "caps", "schedules",
 )  # fmt: skip
 """In ``lua/``, in the order in which they use each other."""
 

@@ -30,6 +30,7 @@ from reactor.logs.redis.lease import LEASE_SECONDS, Incarnation
 from reactor.logs.redis.rates import RedisStarts
 from reactor.logs.redis.relay import Relay
 from reactor.logs.redis.retention import Retention, expire
+from reactor.logs.redis.schedules import read_schedules, replace_schedule
 from reactor.logs.redis.server import unavailable
 from reactor.logs.redis.slots import RedisSlots
 from reactor.logs.redis.tickets import Tickets
@@ -40,6 +41,7 @@ from reactor.ports.index import RunFilter
 from reactor.ports.log import Rewound, RunRecord
 from reactor.ports.measured import Kept
 from reactor.ports.order import Committed, Removed
+from reactor.ports.schedules import ScheduleRecord
 from reactor.ports.sharing import NamedRate, Stop
 
 PREFIX: Final = "reactor"
@@ -255,6 +257,12 @@ class RedisLog(ChangesHands):
     async def probe(self) -> None:
         """Writes ``bounds.LOG_PROBE_BYTES``, and takes them away. Raises LogUnavailable."""
         await self.calls.write("probe", bytes(bounds.LOG_PROBE_BYTES))
+
+    async def schedules(self) -> list[ScheduleRecord]:
+        return await read_schedules(self.calls)
+
+    async def replace_schedule(self, before: ScheduleRecord | None, after: ScheduleRecord | None) -> bool:
+        return await replace_schedule(self.calls, before, after)
 
     # --- what processes share ---
 

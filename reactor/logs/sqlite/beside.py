@@ -1,4 +1,5 @@
-"""What a SQLite log keeps beside the events: cached outputs, checkpoints, answers, the mark of a clean stop, its key.
+"""What a SQLite log keeps beside the events: cached outputs, checkpoints, answers, the mark of a clean stop, its key,
+schedules.
 
 One function a query, each with the connection first. Those that write are for the writer's connection.
 """
@@ -11,7 +12,9 @@ from typing import Final
 
 from reactor import bounds
 from reactor.logs.embedded import DIGEST_KEY_BYTES
+from reactor.logs.records import pack_schedule, unpack_schedule
 from reactor.logs.sqlite.queries import run_row
+from reactor.ports.schedules import ScheduleRecord
 
 # --- outputs that ``cache=`` keeps ---
 
@@ -116,6 +119,37 @@ def digest_key(connection: sqlite3.Connection) -> bytes:
     connection.execute("INSERT OR IGNORE INTO meta (name, value) VALUES (?, ?)", (_DIGEST_KEY, new))
     (kept,) = connection.execute("SELECT value FROM meta WHERE name = ?", (_DIGEST_KEY,)).fetchone()
     return bytes.fromhex(kept)
+
+
+# --- schedules: few, and written seldom, so they need no table of their own ---
+
+_SCHEDULES: Final = ("schedule/", "schedule0")
+"""Names of schedules are from the first to the second: 0 comes after the slash, which no tenant has in its name."""
+
+
+def schedules(connection: sqlite3.Connection) -> list[ScheduleRecord]:
+    """All of all tenants, by tenant and name."""
+    rows = connection.execute("SELECT value FROM meta WHERE name >= ? AND name < ?", _SCHEDULES).fetchall()
+    return sorted((unpack_schedule(packed) for (packed,) in rows), key=lambda record: (record.tenant, record.name))
+
+
+def replace_schedule(
+    connection: sqlite3.Connection, before: ScheduleRecord | None, after: ScheduleRecord | None
+) -> bool:
+    """Stores one in place of another, in one statement, if that is what is stored."""
+    record = after or before
+    if record is None:
+        return True
+    name = f"{_SCHEDULES[0]}{record.tenant}/{record.name}"
+    old = None if before is None else pack_schedule(before).decode()
+    new = None if after is None else pack_schedule(after).decode()
+    if old is None:
+        done = connection.execute("INSERT OR IGNORE INTO meta (name, value) VALUES (?, ?)", (name, new))
+    elif new is None:
+        done = connection.execute("DELETE FROM meta WHERE name = ? AND value = ?", (name, old))
+    else:
+        done = connection.execute("UPDATE meta SET value = ? WHERE name = ? AND value = ?", (new, name, old))
+    return done.rowcount == 1
 
 
 # --- whether it can be written ---

@@ -30,6 +30,7 @@ from reactor.ports.index import RunFilter
 from reactor.ports.log import RunRecord
 from reactor.ports.measured import Kept
 from reactor.ports.order import Committed, Removed
+from reactor.ports.schedules import ScheduleRecord
 
 logger = get_logger()
 
@@ -257,6 +258,12 @@ class SqliteLog:
 
     async def digest_key(self) -> bytes:
         return await self._writing.ask(beside.digest_key)
+
+    async def schedules(self) -> list[ScheduleRecord]:
+        return await self._writing.ask(beside.schedules)
+
+    async def replace_schedule(self, before: ScheduleRecord | None, after: ScheduleRecord | None) -> bool:
+        return await self._writing.ask(beside.replace_schedule, before, after)
 
     async def probe(self) -> None:
         """Writes ``bounds.LOG_PROBE_BYTES`` into the file, and takes them away. Raises LogUnavailable."""

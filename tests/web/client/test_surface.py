@@ -46,6 +46,8 @@ ONLY_HERE: dict[str, dict[str, str]] = {
         "running": "client.list(status='running')",
         "live": "client.all_events",
         "events": "an old name",
+        "put_schedule": "schedule, with a rule that was checked before",
+        "trigger_id": "a repeated request has the key of the first",
         "ensure_session": "client.session, which finds the one that exists",
         "tree": "client.list(root=id)",
         "descendant": "run.send(..., run=id), client.run(id)",
@@ -83,6 +85,7 @@ CHANGED: dict[str, str] = {
 WITHOUT: dict[str, str] = {
     "by": "the server notes who asks, or the address that a command came from",
     "tenant": "that of the credential",
+    "trigger_id": "a repeated request has the key of the first",
 }
 """Parameters that the counterpart does not have."""
 WITH: dict[str, str] = {"run": "of send: a run below, which is engine.descendant in process"}

@@ -95,6 +95,13 @@ def _start(method: str, path: str, ok: int, body: Callable[[str], Any], *, shows
     return Ask(method, path, scopes, ok, "new", body, runs=BAD_RUN, workflows=BAD_WORKFLOW, **more)
 
 
+def _of_schedule(method: str, path: str, scopes: Sequence[str], ok: int, **more: Any) -> Ask:
+    """A route about the schedule ``nightly`` of the workflow ``small``."""
+    return Ask(
+        method, path, scopes, ok, "schedule", foreign=NOT_FOUND, runs=BAD_RUN, workflows=NOT_FOUND, **more
+    )  # fmt: skip
+
+
 def _plan(_: str) -> Any:
     return {"name": "plan", "tasks": [{"id": "a", "tool": "world.upper", "input": {"text": "x"}}]}
 
@@ -164,6 +171,19 @@ OF_THE_API: Final = (
         "POST", "/runs/{id}/close", (CONTROL,), 202, "session", body=_says({}), headers={"Idempotency-Key": "once"}
     ),
     _of_run("DELETE", "/runs/{id}", (ADMIN,), 204, "ended"),
+    Ask("GET", "/schedules", (READ,)),
+    _of_schedule("GET", "/schedules/{schedule}", (READ,), 200),
+    Ask(
+        "PUT", "/schedules/{schedule}", (RUN, CONTROL), 201, "no schedule",
+        _says({"workflow": "small", "cron": "0 7 * * *"}), runs=BAD_RUN, workflows=BAD_WORKFLOW,
+    ),
+    _of_schedule("POST", "/schedules/{schedule}/pause", (CONTROL,), 200, body=_says({})),
+    _of_schedule("POST", "/schedules/{schedule}/resume", (CONTROL,), 200, body=_says({})),
+    _of_schedule("POST", "/schedules/{schedule}/trigger", (RUN,), 201, body=_says({})),
+    _of_schedule(
+        "POST", "/schedules/{schedule}/trigger", (RUN,), 201, body=_says({}), headers={"Idempotency-Key": "once-now"}
+    ),
+    _of_schedule("DELETE", "/schedules/{schedule}", (CONTROL,), 204),
     Ask("POST", "/stream-tickets", (READ,), 201, "open", lambda id: {"run_id": id}, runs=BAD_RUN),
     Ask("POST", "/stream-tickets", (READ,), 201, "", _says({"filter": {}})),
     Ask("GET", "/client/{file}"),

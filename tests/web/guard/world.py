@@ -123,8 +123,10 @@ class World:
         """The id of a new run of the tenant, which waits or has ended."""
         self.made += 1
         run_id = f"run-{self.made:04}"
-        if kind in ("", "new"):
+        if kind in ("", "new", "no schedule"):
             return run_id
+        if kind == "schedule":
+            return (await self.engine.schedule("small", "0 7 29 2 *", name=run_id, tenant=tenant)).name
         of = self.engine.tenant(tenant)
         if kind == "session":
             return (await of.session(run_id)).id
@@ -153,7 +155,14 @@ class World:
     # --- asking ---
 
     def path(self, ask: Ask, run_id: str) -> str:
-        names = {"name": "small", "file": "reactor.js", "code": "key-expired", "task": "ask", "id": run_id}
+        names = {
+            "name": "small",
+            "file": "reactor.js",
+            "code": "key-expired",
+            "task": "ask",
+            "id": run_id,
+            "schedule": run_id,
+        }
         return ("" if ask.path.startswith("/own") else API) + ask.path.format(**names)
 
     async def ask(

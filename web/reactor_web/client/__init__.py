@@ -4,6 +4,7 @@ client         Client: starts runs on a server and finds them
 starting       the body of a start
 run            RemoteRun: the handle on one run
 session        RemoteSession: the handle on a session
+schedules      what a client does with schedules
 saying         the part of a handle that says something in a run: emit
 sync           SyncClient, SyncRun: the same without await
 loop_thread    the loop of a SyncClient, in a thread of its own

@@ -32,6 +32,7 @@ from reactor_web.client.followed import Followed
 from reactor_web.client.listed import ListedRun, listed
 from reactor_web.client.messages import message_of, not_an_event
 from reactor_web.client.run import RemoteRun
+from reactor_web.client.schedules import ScheduleCalls
 from reactor_web.client.session import RemoteSession
 from reactor_web.client.starting import plan_document, start_body, start_options
 
@@ -41,7 +42,7 @@ MAX_PAGE = 1_000
 
 @names_its_options(start="client.start", ensure="client.ensure", session="client.session")
 @methods_must_be_awaited("client")
-class Client:
+class Client(ScheduleCalls):
     """Runs workflows on a server, with the methods of ``Engine``.
 
         async with Client("http://127.0.0.1:8080") as client:

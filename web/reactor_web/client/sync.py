@@ -243,6 +243,13 @@ class SyncClient:
     workflows = _blocking(Client.workflows)
     tools = _blocking(Client.tools)
     all_events = _iterating(Client.all_events)
+    schedule = _blocking(Client.schedule)
+    schedules = _blocking(Client.schedules)
+    get_schedule = _blocking(Client.get_schedule)
+    pause_schedule = _blocking(Client.pause_schedule)
+    resume_schedule = _blocking(Client.resume_schedule)
+    trigger_schedule = _giving_run(Client.trigger_schedule)
+    remove_schedule = _blocking(Client.remove_schedule)
 
     def run(self, run_id: str, *, await_run: float | None = None) -> SyncRun:
         """The handle on a run, without a request."""

@@ -21,6 +21,7 @@ counting     ``MemoryCaps``: counts what is capped
 limited      the answer of a cap, also to an EventSource, which sees no status
 visible      what a principal may name, and what is shown to it
 seen         ``Seen``: an engine as one principal sees it
+schedules    ``SeenSchedules``: the schedules, seen so
 repeated     the ``Idempotency-Key``s of each tenant
 looking      pages of runs for somebody who sees only some
 cursors      where a page of runs ends, told without the id of a run that is hidden

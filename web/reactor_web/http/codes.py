@@ -146,6 +146,11 @@ _OTHER_LIMITS: Final[Mapping[str, Code]] = {
         "wait as long as `Retry-After` says. A ticket can be used for all reconnects of its `EventSource`.",
         "unused tickets go when their `ttl` is over: a shorter one helps. The bounds are no settings.",
     ),
+    "too-many-schedules": Code(
+        "Too many schedules", 429, "There are as many schedules as may be, of one tenant or in all.",
+        "remove schedules that are not needed (`DELETE /schedules/{name}`).", "the bound is no setting.",
+        "there are {most} schedules already",
+    ),
     "too-many-commands": Code(
         "Too many commands", 429, "As many commands of this WebSocket are being carried out as may be.",
         "send the next one when a reply has come.", "nothing: the bound is no setting.",

@@ -225,6 +225,58 @@ class TicketBody(TypedDict):
     """Seconds, at most 300; 60 if it is missing."""
 
 
+class Schedule(TypedDict):
+    """What starts runs of a workflow at which times."""
+
+    name: str
+    workflow: str
+    cron: NotRequired[str]
+    tz: NotRequired[str]
+    """The time zone of `cron`."""
+    every: NotRequired[int]
+    """Seconds, in place of `cron`."""
+    overlap: Literal["skip", "queue", "allow"]
+    catch_up: Literal["one", "all", "none"]
+    input: dict[str, Any]
+    owner: str | None
+    """Who made it."""
+    code: bool
+    """The code of the server says it."""
+    paused: str | None
+    """Who or what has paused it."""
+    last: str
+    """The last time that was dealt with."""
+    next: str | None
+    """When it starts its next run; null while it is paused."""
+    pending: list[str]
+    """Times that wait to start a run."""
+    last_run: str | None
+
+
+class SchedulePage(TypedDict):
+    """Some schedules, by name."""
+
+    schedules: list[Schedule]
+    cursor: str | None
+    """Asks for the next page; null on the last one."""
+
+
+class ScheduleBody(TypedDict):
+    """Starts runs from now on: at the times of `cron`, or `every` so many seconds."""
+
+    workflow: str
+    cron: NotRequired[str | None]
+    tz: NotRequired[str | None]
+    every: NotRequired[float | None]
+    input: NotRequired[dict[str, Any] | None]
+    overlap: NotRequired[Literal["skip", "queue", "allow"] | None]
+    catch_up: NotRequired[Literal["one", "all", "none"] | None]
+
+
+class Nothing(TypedDict):
+    """An object without members."""
+
+
 class StartBody(TypedDict):
     """Starts a run of the workflow in the path."""
 

@@ -69,6 +69,13 @@ def _command(name: str, id: str, summary: str, body: Any, *parameters: str) -> O
     )  # fmt: skip
 
 
+def _of_schedule(name: str, id: str, summary: str) -> Operation:
+    return Operation(
+        "post", f"/schedules/{{schedule}}/{name}", id, "schedules", summary, {200: _json(bodies.Schedule)},
+        ("schedule",), _json(bodies.Nothing), (400, 404, 413, 422, *CHANGE, *CLOSED),
+    )  # fmt: skip
+
+
 OPERATIONS: Final = (
     Operation(
         "get", "/workflows", "listWorkflows", "workflows", "All registered workflows.",
@@ -146,6 +153,29 @@ OPERATIONS: Final = (
     _command("input", "sendInput", "Answers a question of a task.", bodies.InputBody, "Idempotency-Key"),
     _command("retry", "retryRun", "A new run that takes over what has completed.", bodies.RetryBody, "Idempotency-Key"),
     _command("close", "closeSession", "Ends a session.", bodies.CloseBody, "Idempotency-Key"),
+    Operation(
+        "get", "/schedules", "listSchedules", "schedules", "A page of schedules, by name.",
+        {200: _json(bodies.SchedulePage)}, ("limit", "cursor"), problems=(400, 503),
+    ),
+    Operation(
+        "get", "/schedules/{schedule}", "getSchedule", "schedules", "One schedule.",
+        {200: _json(bodies.Schedule)}, ("schedule",), problems=_READ,
+    ),
+    Operation(
+        "put", "/schedules/{schedule}", "putSchedule", "schedules", "Makes or changes a schedule.",
+        {200: _json(bodies.Schedule), 201: _json(bodies.Schedule)}, ("schedule",), _json(bodies.ScheduleBody),
+        (400, 404, 413, 422, *CHANGE, *CLOSED),
+    ),
+    Operation(
+        "delete", "/schedules/{schedule}", "deleteSchedule", "schedules", "Removes a schedule; its runs stay.",
+        {204: None}, ("schedule",), problems=(403, 404, 503),
+    ),
+    _of_schedule("pause", "pauseSchedule", "Starts nothing until the schedule is resumed."),
+    _of_schedule("resume", "resumeSchedule", "Goes on with its next time."),
+    Operation(
+        "post", "/schedules/{schedule}/trigger", "triggerSchedule", "schedules", "Starts a run of it now.",
+        _STARTED, ("schedule", *_START), _json(bodies.Nothing), _START_PROBLEMS,
+    ),
     Operation(
         "get", "/client/{file}", "getClientFile", "service", "A module of the JavaScript client, or its types.",
         {200: {"text/javascript": str}, 304: None}, ("file",), problems=(404,), is_public=True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from reactor.bounds import RUN_ID, RUNS_AT_ONCE
+from reactor.bounds import RUN_ID, RUNS_AT_ONCE, SCHEDULE_NAME
 from reactor_web.bounds import (
     DEFAULT_EVENTS,
     DEFAULT_HEARTBEAT_SECONDS,
@@ -47,6 +47,7 @@ _IN_PATH: Final[_Parameters] = {
     "id": ({"type": "string", "pattern": RUN_ID.pattern}, "The id of a run."),
     "name": (_TEXT, "The name of a workflow."),
     "task": (_TEXT, "The id of a task."),
+    "schedule": ({"type": "string", "pattern": f"^{SCHEDULE_NAME.pattern}$"}, "The name of a schedule."),
     "code": ({"type": "string", "examples": ["too-many-streams"]}, "The `code` of a problem document."),
     "file": ({"type": "string", "examples": ["reactor.js"]}, "The name of a file."),
 }

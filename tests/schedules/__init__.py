@@ -1,0 +1,1 @@
+"""Runs that start at their times."""

@@ -30,6 +30,7 @@ from reactor_web.routes import (
     health,
     openapi,
     problem_pages,
+    questions,
     runs,
     sessions,
     socket,
@@ -43,8 +44,8 @@ from reactor_web.streaming.streams import STREAMS
 PREFIX = "/api/v1"
 
 _RESOURCES = (
-    definitions, tools, runs, commands, sessions, events, all_events, socket, tickets, client, health, problem_pages,
-    openapi,
+    definitions, tools, runs, questions, commands, sessions, events, all_events, socket, tickets, client, health,
+    problem_pages, openapi,
 )  # fmt: skip
 
 Workflows = Iterable[Workflow] | Workflow

@@ -120,6 +120,7 @@ OF_THE_API: Final = (
     Ask("GET", "/workflows/{name}", (READ,), workflows=BAD_WORKFLOW),
     Ask("GET", "/tools", (READ,)),
     Ask("GET", "/runs", (READ,)),
+    Ask("GET", "/questions", (READ,)),
     _of_run("GET", "/runs/{id}", (READ,), 200, "open"),
     _of_run("GET", "/runs/{id}", (READ,), 200, "ended", query="?dialect=agents"),
     _of_run("GET", "/runs/{id}/tasks/{task}/output", (READ,), 200, "ended"),

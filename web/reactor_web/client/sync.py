@@ -240,6 +240,7 @@ class SyncClient:
     delete = _blocking(Client.delete)
     list = _blocking(Client.list)
     runs = _iterating(Client.runs)
+    questions = _blocking(Client.questions)
     workflows = _blocking(Client.workflows)
     tools = _blocking(Client.tools)
     all_events = _iterating(Client.all_events)

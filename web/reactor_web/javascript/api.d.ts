@@ -64,6 +64,21 @@ export class Reactor {
         runs: any[];
         cursor: string | null;
     }>;
+    /**
+     * One page of the open questions of all runs: `{questions, cursor}`.
+     * @param {{workflow?: string, limit?: number, cursor?: string} & {[meta: `meta.${string}`]: string}} [filter]
+     * @returns {Promise<{questions: any[], cursor: string | null}>}
+     */
+    questions(filter?: {
+        workflow?: string;
+        limit?: number;
+        cursor?: string;
+    } & {
+        [meta: `meta.${string}`]: string;
+    }): Promise<{
+        questions: any[];
+        cursor: string | null;
+    }>;
     /** The definitions of all workflows. @returns {Promise<any>} */
     workflows(): Promise<any>;
     /** @param {string} id @returns {Promise<any>} what `GET /runs/{id}` answers */

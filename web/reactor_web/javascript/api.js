@@ -81,6 +81,15 @@ export class Reactor {
     return this.send("GET", withQuery("/runs", filter));
   }
 
+  /**
+   * One page of the open questions of all runs: `{questions, cursor}`.
+   * @param {{workflow?: string, limit?: number, cursor?: string} & {[meta: `meta.${string}`]: string}} [filter]
+   * @returns {Promise<{questions: any[], cursor: string | null}>}
+   */
+  questions(filter = {}) {
+    return this.send("GET", withQuery("/questions", filter));
+  }
+
   /** The definitions of all workflows. @returns {Promise<any>} */
   workflows() {
     return this.send("GET", "/workflows");

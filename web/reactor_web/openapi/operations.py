@@ -92,6 +92,11 @@ OPERATIONS: Final = (
         ), problems=(400, *_READ),
     ),
     Operation(
+        "get", "/questions", "listQuestions", "runs",
+        "What nobody has answered yet in all runs. `meta.<key>=` selects by meta.",
+        {200: _json(bodies.QuestionPage)}, ("workflow", "limit.questions", "cursor"), problems=(400, *_READ),
+    ),
+    Operation(
         "post", "/runs", "startPlan", "runs", "Starts a run of a DAG that is data.",
         _STARTED, _START, _json(bodies.PlanBody), _START_PROBLEMS,
     ),

@@ -13,6 +13,7 @@ from reactor_web.bounds import (
     MAX_EVENTS,
     MAX_EVENTS_BACK,
     MAX_PAGE,
+    MAX_QUESTIONS,
     MAX_WAIT_SECONDS,
     THROTTLE_RANGE,
 )
@@ -77,6 +78,10 @@ _IN_QUERY: Final[_Parameters] = {
     "view": (_TEXT, "A view that the server has mounted under this name."),
     "wait": (_number((0, MAX_WAIT_SECONDS)), "Of a page: seconds to wait for something to come."),
     "limit": (_integer(1, MAX_PAGE, default=DEFAULT_PAGE), "How many there are in a page at most."),
+    "limit.questions": (
+        _integer(1, MAX_QUESTIONS, default=DEFAULT_PAGE),
+        "Of a page: how many questions there are at most.",
+    ),
     "limit.events": (_integer(1, MAX_EVENTS, default=DEFAULT_EVENTS), "Of a page: how many events there are at most."),
     "status": (_TEXT, "Only runs with this status."),
     "workflow": (_TEXT, "Only runs of this workflow."),

@@ -83,6 +83,15 @@ class UnknownTask(ReactorError):
     task_id: str
 
 
+class UnknownSeq(ReactorError):
+    """Raised when a run has no state at a seq: it has fewer events, or its log was trimmed and begins later."""
+
+    run_id: str
+    seq: int
+    first: int | None
+    """The first seq that has a state, where the log was trimmed; None: there are fewer events."""
+
+
 class InvalidRunId(ReactorError, ValueError):
     """Raised for a run id that is not 1 to 64 of ``A-Z a-z 0-9 . _ ~ -``, or is ``.`` or ``..``."""
 

@@ -29,6 +29,7 @@ parent        how a run and its child runs see each other
 summary       its terminal event
 outcome       what awaiting a run raises where it did not complete
 emitting      the part of the handle that says something in the run
+moments       the part of the handle that says how the run was
 run           the handle: follow it, await it, control it
 session       the handle on a session, which can also be closed
 lost          a run whose log failed, and what is needed to go on with it

@@ -123,6 +123,7 @@ OF_THE_API: Final = (
     Ask("GET", "/questions", (READ,)),
     _of_run("GET", "/runs/{id}", (READ,), 200, "open"),
     _of_run("GET", "/runs/{id}", (READ,), 200, "ended", query="?dialect=agents"),
+    _of_run("GET", "/runs/{id}", (READ,), 200, "ended", query="?at=1"),
     _of_run("GET", "/runs/{id}/tasks/{task}/output", (READ,), 200, "ended"),
     _of_run("GET", "/runs/{id}/events", (READ,), 200, "open", headers=STREAM, ticket=True),
     _of_run("GET", "/runs/{id}/events", (READ,), 200, "ended", headers={"Accept": "application/json"}, ticket=True),

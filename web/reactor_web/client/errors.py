@@ -25,6 +25,7 @@ OF_THE_ENGINE: Final[dict[str, type[ReactorError]]] = {
         errors.UnknownWorkflow,
         errors.UnknownRun,
         errors.UnknownTask,
+        errors.UnknownSeq,
         errors.InvalidRunId,
         errors.RunExists,
         errors.RunEnded,

@@ -158,6 +158,7 @@ class SyncRun:
         """Asks for the state as it is now, and returns it. Raises UnknownRun."""
         return self.loop.wait(self.remote.refresh).copy()
 
+    state_at = _blocking(RemoteRun.state_at)
     outputs = _blocking(RemoteRun.outputs)
     shown_outputs = _blocking(RemoteRun.shown_outputs)
     output = _blocking(RemoteRun.output)

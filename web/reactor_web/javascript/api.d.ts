@@ -103,8 +103,12 @@ export class RemoteRun {
     url: string;
     /** @param {import("./types.js").FollowOptions} [options] */
     follow(options?: import("./types.js").FollowOptions): import("./follow.js").Stream;
-    /** Its folded state, input, graph; after the end `outputs` or `error`. @returns {Promise<any>} */
-    get(): Promise<any>;
+    /**
+     * Its folded state, input, graph; after the end `outputs` or `error`.
+     * @param {number} [at] only the state, after the event with this seq
+     * @returns {Promise<any>}
+     */
+    get(at?: number): Promise<any>;
     /** `{task: output}` of a completed run; undefined for any other. @returns {Promise<any>} */
     outputs(): Promise<any>;
     /** The output of one task, however large. @param {string} task @returns {Promise<any>} */

@@ -147,9 +147,13 @@ export class RemoteRun {
     return follow(this.url, { ...this.api.options, ...options });
   }
 
-  /** Its folded state, input, graph; after the end `outputs` or `error`. @returns {Promise<any>} */
-  get() {
-    return this.#ask("GET", "");
+  /**
+   * Its folded state, input, graph; after the end `outputs` or `error`.
+   * @param {number} [at] only the state, after the event with this seq
+   * @returns {Promise<any>}
+   */
+  get(at) {
+    return this.#ask("GET", at ? "?at=" + at : "");
   }
 
   /** `{task: output}` of a completed run; undefined for any other. @returns {Promise<any>} */

@@ -101,8 +101,9 @@ OPERATIONS: Final = (
         _STARTED, _START, _json(bodies.PlanBody), _START_PROBLEMS,
     ),
     Operation(
-        "get", "/runs/{id}", "getRun", "runs", "The state of a run; with a dialect what that shows of it.",
-        {200: _json(bodies.Run)}, ("id", "dialect"), problems=(400, *_READ),
+        "get", "/runs/{id}", "getRun", "runs",
+        "The state of a run, now or at a seq; with a dialect what that shows of it.",
+        {200: _json(bodies.Run | bodies.State), 304: None}, ("id", "dialect", "at"), problems=(400, 410, *_READ),
     ),
     Operation(
         "put", "/runs/{id}", "putRun", "runs",

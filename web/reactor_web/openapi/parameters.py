@@ -78,6 +78,7 @@ _IN_QUERY: Final[_Parameters] = {
     "view": (_TEXT, "A view that the server has mounted under this name."),
     "wait": (_number((0, MAX_WAIT_SECONDS)), "Of a page: seconds to wait for something to come."),
     "limit": (_integer(1, MAX_PAGE, default=DEFAULT_PAGE), "How many there are in a page at most."),
+    "at": (_integer(1, 999_999_999), "The seq of an event: the state after it, and no `tree`, `input`, `graph`."),
     "limit.questions": (
         _integer(1, MAX_QUESTIONS, default=DEFAULT_PAGE),
         "Of a page: how many questions there are at most.",

@@ -1,5 +1,4 @@
 """All errors, grouped by who can do something about them: who wrote the workflow, starts a run, wrote a body, ...
-
 Every error has the ids it speaks of as attributes, and survives pickling, because a body may run in another process.
 """
 
@@ -84,12 +83,11 @@ class UnknownTask(ReactorError):
 
 
 class UnknownSeq(ReactorError):
-    """Raised when a run has no state at a seq: it has fewer events, or its log was trimmed and begins later."""
+    """Raised where a run has fewer events, or its log was trimmed and begins at ``first``, else None."""
 
     run_id: str
     seq: int
     first: int | None
-    """The first seq that has a state, where the log was trimmed; None: there are fewer events."""
 
 
 class InvalidRunId(ReactorError, ValueError):

@@ -20,6 +20,7 @@ claims        ids of child runs that have not begun
 child_records  what its log says of its child runs
 tree          the runs below a run, with their open questions
 asked         the open questions of all runs
+durations     how long runs of a workflow have taken, and their tasks
 queries       what an engine says of many runs at once
 positions     a reader's place in the log, and what it is told is gone
 all_events    the events of all runs, in the order of their commits

@@ -118,6 +118,7 @@ _SMALL: Final = "/workflows/small/runs"
 OF_THE_API: Final = (
     Ask("GET", "/workflows", (READ,)),
     Ask("GET", "/workflows/{name}", (READ,), workflows=BAD_WORKFLOW),
+    Ask("GET", "/workflows/{name}/durations", (READ,), workflows=BAD_WORKFLOW),
     Ask("GET", "/tools", (READ,)),
     Ask("GET", "/runs", (READ,)),
     Ask("GET", "/questions", (READ,)),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from reactor.requests import check_listing
 from reactor.runs.asked import OpenQuestion, QuestionPage
+from reactor.runs.durations import Durations, RunDuration, WorkflowDurations
 from reactor.waiting import methods_must_be_awaited
 from reactor_web.client.connection import Connection
 
@@ -47,6 +49,23 @@ class Asking:
             before = page["cursor"]
             if before is None or len(found) >= limit:
                 return QuestionPage(found, before)
+
+    async def durations(self, workflow: str, *, runs: int = 50) -> WorkflowDurations:
+        """How long the last ``runs`` completed runs of a workflow have taken, and each of their tasks, in seconds.
+
+        Raises UnknownWorkflow, and RequestRefused for ``runs`` that is not 1 to 200.
+        """
+        path = f"/workflows/{quote(workflow, safe='')}/durations"
+        answer = (await self.connection.ask("GET", path, query={"runs": str(runs)})).json
+        try:
+            return WorkflowDurations(
+                answer["workflow"],
+                [RunDuration(**one) for one in answer["runs"]],
+                None if answer["run"] is None else Durations(**answer["run"]),
+                {id: Durations(**taken) for id, taken in answer["tasks"].items()},
+            )
+        except (TypeError, AttributeError) as error:
+            raise answer.refused("what is not the durations of runs") from error
 
 
 def _question(asked: dict[str, Any]) -> OpenQuestion:

@@ -242,6 +242,7 @@ class SyncClient:
     list = _blocking(Client.list)
     runs = _iterating(Client.runs)
     questions = _blocking(Client.questions)
+    durations = _blocking(Client.durations)
     workflows = _blocking(Client.workflows)
     tools = _blocking(Client.tools)
     all_events = _iterating(Client.all_events)

@@ -19,6 +19,7 @@ from reactor.ports.index import RunFilter
 from reactor.ports.stores import Idempotency
 from reactor.runs.all_events import AllEvents
 from reactor.runs.asked import QuestionPage
+from reactor.runs.durations import WorkflowDurations
 from reactor.runs.positions import START, TreeCursor
 from reactor.runs.run import Run
 from reactor.runs.session import Session
@@ -194,6 +195,12 @@ class Seen(Visible):
     ) -> QuestionPage:  # fmt: skip
         sees = self._sees if self.principal.is_narrowed else None
         return await read_questions(self.tenant, sees, before, limit, workflow=workflow, meta=meta)
+
+    async def durations(self, workflow: str, *, runs: int = 50) -> WorkflowDurations:
+        self.check_workflow(workflow)
+        return await self.tenant.durations(
+            workflow, runs=runs, admits=self._sees if self.principal.is_narrowed else None
+        )
 
     def running(self) -> list[Run]:
         return [run for run in self.tenant.running() if self._sees(run.id, run.state.workflow or "")]

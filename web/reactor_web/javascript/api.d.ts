@@ -81,6 +81,8 @@ export class Reactor {
     }>;
     /** The definitions of all workflows. @returns {Promise<any>} */
     workflows(): Promise<any>;
+    /** How long its last completed runs took. @param {string} name @param {number} [runs] @returns {Promise<any>} */
+    durations(name: string, runs?: number): Promise<any>;
     /** @param {string} id @returns {Promise<any>} what `GET /runs/{id}` answers */
     get(id: string): Promise<any>;
     /**

@@ -95,6 +95,11 @@ export class Reactor {
     return this.send("GET", "/workflows");
   }
 
+  /** How long its last completed runs took. @param {string} name @param {number} [runs] @returns {Promise<any>} */
+  durations(name, runs = 50) {
+    return this.send("GET", `/workflows/${encodeURIComponent(name)}/durations?runs=${runs}`);
+  }
+
   /** @param {string} id @returns {Promise<any>} what `GET /runs/{id}` answers */
   get(id) {
     return this.run(id).get();

@@ -166,6 +166,33 @@ class Workflow(TypedDict):
     """The JSON Schema of its input."""
 
 
+class Durations(TypedDict):
+    """In seconds. A percentile is the smallest value that so many of them do not exceed."""
+
+    count: int
+    p50: float
+    p90: float
+    max: float
+
+
+class RunDuration(TypedDict):
+    run_id: str
+    created: str
+    seconds: float
+
+
+class WorkflowDurations(TypedDict):
+    """How long the last completed runs have taken."""
+
+    workflow: str
+    runs: list[RunDuration]
+    """The newest first."""
+    run: Durations | None
+    """Of whole runs; null where none has completed."""
+    tasks: dict[str, Durations]
+    """By id; a mapped task as a whole."""
+
+
 class WorkflowList(TypedDict):
     workflows: list[Workflow]
 

@@ -79,6 +79,11 @@ OPERATIONS: Final = (
         {200: _json(bodies.Workflow)}, ("name",), problems=(404,),
     ),
     Operation(
+        "get", "/workflows/{name}/durations", "getDurations", "workflows",
+        "How long the last completed runs have taken, and each of their tasks.",
+        {200: _json(bodies.WorkflowDurations)}, ("name", "runs.durations"), problems=(400, *_READ),
+    ),
+    Operation(
         "post", "/workflows/{name}/runs", "startRun", "runs", "Starts a run of a workflow.",
         _STARTED, ("name", *_START), _json(bodies.StartBody), _START_PROBLEMS,
     ),

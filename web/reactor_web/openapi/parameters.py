@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from reactor.bounds import RUN_ID, RUNS_AT_ONCE
+from reactor.runs.durations import MOST_RUNS
 from reactor_web.bounds import (
     DEFAULT_EVENTS,
     DEFAULT_HEARTBEAT_SECONDS,
@@ -79,6 +80,7 @@ _IN_QUERY: Final[_Parameters] = {
     "wait": (_number((0, MAX_WAIT_SECONDS)), "Of a page: seconds to wait for something to come."),
     "limit": (_integer(1, MAX_PAGE, default=DEFAULT_PAGE), "How many there are in a page at most."),
     "at": (_integer(1, 999_999_999), "The seq of an event: the state after it, and no `tree`, `input`, `graph`."),
+    "runs.durations": (_integer(1, MOST_RUNS, default=50), "How many of the last completed runs."),
     "limit.questions": (
         _integer(1, MAX_QUESTIONS, default=DEFAULT_PAGE),
         "Of a page: how many questions there are at most.",

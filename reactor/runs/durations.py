@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from math import ceil
 from typing import Final, NamedTuple
 
@@ -26,7 +27,8 @@ _KEPT_NUMBERS: Final = 500_000
 """Of all runs that are kept, one for each task: 4 MB beside the names, which runs of one graph share."""
 
 
-class Durations(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Durations:
     """Of a number of runs, in seconds. A percentile is the smallest value that so many of them do not exceed."""
 
     count: int

@@ -63,6 +63,7 @@ async def test_they_are_those_of_the_last_completed_runs(tmp_path: Path) -> None
         assert [run.run_id for run in found.runs] == ["r4", "r3", "r2"]
         states = [(await engine.get(run.run_id)).state for run in found.runs]
         assert [run.seconds for run in found.runs] == [(state.duration_ms or 0.0) / 1000 for state in states]
+        assert found.run is not None
         assert found.run == Durations.of(run.seconds for run in found.runs)
         assert found.tasks.keys() == {"numbers", "doubled"}
         assert found.tasks["numbers"] == Durations.of((s.tasks["numbers"].duration_ms or 0.0) / 1000 for s in states)

@@ -69,4 +69,5 @@ class Asking:
 
 
 def _question(asked: dict[str, Any]) -> OpenQuestion:
-    return OpenQuestion(**{"expires": None, **{name: asked[name] for name in OpenQuestion._fields if name in asked}})
+    members: dict[str, Any] = {"expires": None}
+    return OpenQuestion(**members | {name: asked[name] for name in OpenQuestion._fields if name in asked})

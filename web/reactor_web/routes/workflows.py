@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from typing import Final
 from weakref import WeakKeyDictionary
 
@@ -59,8 +60,8 @@ async def get_durations(request: web.Request) -> web.Response:
         {
             "workflow": found.workflow,
             "runs": [one._asdict() for one in found.runs],
-            "run": None if found.run is None else found.run._asdict(),
-            "tasks": {id: taken._asdict() for id, taken in found.tasks.items()},
+            "run": None if found.run is None else asdict(found.run),
+            "tasks": {id: asdict(taken) for id, taken in found.tasks.items()},
         }
     )
 

@@ -1,5 +1,4 @@
 """All errors, grouped by who can do something about them: who wrote the workflow, starts a run, wrote a body, ...
-
 Every error has the ids it speaks of as attributes, and survives pickling, because a body may run in another process.
 """
 
@@ -81,6 +80,14 @@ class UnknownTask(ReactorError):
 
     run_id: str
     task_id: str
+
+
+class UnknownSeq(ReactorError):
+    """Raised where a run has fewer events, or its log was trimmed and begins at ``first``, else None."""
+
+    run_id: str
+    seq: int
+    first: int | None
 
 
 class InvalidRunId(ReactorError, ValueError):

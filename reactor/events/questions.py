@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from reactor.events.state import ENDED, RunState
+from reactor.events.state import ENDED, UNNAMED, RunState
 
 
 def open_questions(state: RunState) -> list[dict[str, Any]]:
@@ -17,3 +18,10 @@ def open_questions(state: RunState) -> list[dict[str, Any]]:
         if task.waiting and task.status not in ENDED
         for asked in task.waiting
     ]
+
+
+def asked_at(state: RunState, question: Mapping[str, Any]) -> int:
+    """The seq of the event that has asked one of ``open_questions``."""
+    key = question["key"]
+    asked = state.tasks[question["task_id"]].asked or {}
+    return asked[UNNAMED if key is None else key][0]

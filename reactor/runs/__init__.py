@@ -19,6 +19,9 @@ children      its child runs
 claims        ids of child runs that have not begun
 child_records  what its log says of its child runs
 tree          the runs below a run, with their open questions
+asked         the open questions of all runs
+durations     how long runs of a workflow have taken, and their tasks
+queries       what an engine says of many runs at once
 positions     a reader's place in the log, and what it is told is gone
 all_events    the events of all runs, in the order of their commits
 tree_events   the events of a run and of those below it, in the order of their commits
@@ -27,6 +30,7 @@ parent        how a run and its child runs see each other
 summary       its terminal event
 outcome       what awaiting a run raises where it did not complete
 emitting      the part of the handle that says something in the run
+moments       the part of the handle that says how the run was
 run           the handle: follow it, await it, control it
 session       the handle on a session, which can also be closed
 lost          a run whose log failed, and what is needed to go on with it

@@ -20,6 +20,7 @@ from reactor.requests import check_by, check_cursor, check_grace, check_key, che
 from reactor.runs.commands import COMMANDS, command_id
 from reactor.runs.emitting import Asks, Emitting
 from reactor.runs.execution import Execution
+from reactor.runs.moments import Moments
 from reactor.runs.outcome import cancelled, failure_of
 from reactor.stream.feed import Closed, Feed
 from reactor.stream.follow import Follow, RunEvents, closing_error, iterate
@@ -32,7 +33,7 @@ RestoreOutputs = Callable[["Run"], Awaitable[dict[str, Any]]]
 
 
 @methods_must_be_awaited("run")
-class Run(Emitting):
+class Run(Emitting, Moments):
     """One run of a workflow: follow it, await it, control it (``cancel``, ``pause``, ``resume``, ``send``), and say
     something in it (``emit``, ``log``, ``spend``).
 

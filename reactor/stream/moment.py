@@ -41,6 +41,15 @@ async def moment_of(feed: Feed) -> dict[str, Any]:
         subscription.dispose()
 
 
+async def described(state: RunState) -> dict[str, Any]:
+    """``state.to_dict()`` of a state that nobody changes any more, in pieces."""
+    if len(state.tasks) <= _AT_ONCE:
+        return state.to_dict()
+    tasks: dict[str, dict[str, Any]] = {}
+    await _describe(state, list(state.tasks), tasks)
+    return {**replace(state, tasks={}).to_dict(), "tasks": tasks}
+
+
 async def _describe(state: RunState, ids: Iterable[str], described: dict[str, dict[str, Any]]) -> None:
     left = iter(ids)
     while some := list(islice(left, _AT_ONCE)):

@@ -25,6 +25,8 @@ from reactor.listeners import RunInfo
 from reactor.ports.log import RunRecord
 from reactor.ports.stores import Idempotency
 from reactor.runs.all_events import AllEvents
+from reactor.runs.asked import QuestionPage
+from reactor.runs.durations import WorkflowDurations
 from reactor.runs.positions import START, TreeCursor
 from reactor.runs.run import Run
 from reactor.runs.session import Session
@@ -174,6 +176,29 @@ class EngineMethods:
             status=status, workflow=workflow, parent=parent, root=root, since=since, until=until, meta=meta,
             question=question, open=open, before=before, limit=limit,
         )  # fmt: skip
+
+    def questions(
+        self,
+        *,
+        workflow: str | None = None,
+        meta: Mapping[str, str] | None = None,
+        before: str | None = None,
+        limit: int = 100,
+        tenant: str = "",
+    ) -> Coroutine[Any, Any, QuestionPage]:
+        """What nobody has answered yet in all runs: the newest run first, and of a run what was asked last.
+
+        ``workflow``, ``meta``: only of runs that ``list`` would give for them. ``before``: the ``cursor`` of the page
+        before. Raises ValueError for one that is none and for a ``limit`` below 1, UnknownRun where its run is gone.
+        """
+        return self._tenants.of(tenant).questions(workflow=workflow, meta=meta, before=before, limit=limit)
+
+    def durations(self, workflow: str, *, runs: int = 50, tenant: str = "") -> Coroutine[Any, Any, WorkflowDurations]:
+        """How long the last ``runs`` completed runs of a workflow have taken, and each of their tasks, in seconds.
+
+        Raises ValueError for ``runs`` that is not 1 to 200. What a run has taken is kept: it does not change.
+        """
+        return self._tenants.of(tenant).durations(workflow, runs=runs)
 
     def running(self, *, tenant: str = "") -> list[Run]:
         """The open runs, in the order in which they began here."""

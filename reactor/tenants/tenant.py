@@ -38,6 +38,7 @@ from reactor.runs.beginning import Beginning
 from reactor.runs.deleting import delete_run
 from reactor.runs.host import Host
 from reactor.runs.open_runs import OpenRuns
+from reactor.runs.queries import RunQueries
 from reactor.runs.run import Run
 from reactor.runs.sessions import SessionStarts
 from reactor.runs.tree import TreeQueries
@@ -48,7 +49,7 @@ from reactor.waiting import methods_must_be_awaited
 
 
 @methods_must_be_awaited("engine")
-class Tenant(SessionStarts, TreeQueries):
+class Tenant(SessionStarts, TreeQueries, RunQueries):
     """What ``Engine`` does, for one tenant: ``engine.tenant("acme")``. Each method is explained at ``Engine``."""
 
     def __init__(self, name: str, common: Common, keep: Callable[[Tenant], None] = lambda tenant: None) -> None:

@@ -32,6 +32,7 @@ from reactor_web.routes import (
     health,
     openapi,
     problem_pages,
+    questions,
     runs,
     schedules,
     sessions,
@@ -47,8 +48,8 @@ from reactor_web.streaming.streams import STREAMS, streams_in
 PREFIX = "/api/v1"
 
 _RESOURCES = (
-    definitions, tools, runs, commands, schedules, sessions, events, all_events, socket, tickets, client, health,
-    diagnosis, metrics_page,
+    definitions, tools, runs, questions, commands, schedules, sessions, events, all_events, socket, tickets, client,
+    health, diagnosis, metrics_page,
     problem_pages, openapi,
 )  # fmt: skip
 

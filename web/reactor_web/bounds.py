@@ -17,6 +17,8 @@ MAX_WAIT_SECONDS: Final = 300.0
 MAX_PAGE: Final = 1_000
 """Runs in one page of ``GET /runs``."""
 DEFAULT_PAGE: Final = 100
+MAX_QUESTIONS: Final = 200
+"""Questions in one page of ``GET /questions``: each has its JSON Schema, which may be as large as an event."""
 BODY_SECONDS: Final = 30.0
 """How long the body of a request may take to come."""
 BYTES_PER_VALUE: Final = 25

@@ -129,10 +129,13 @@ _SMALL: Final = "/workflows/small/runs"
 OF_THE_API: Final = (
     Ask("GET", "/workflows", (READ,)),
     Ask("GET", "/workflows/{name}", (READ,), workflows=BAD_WORKFLOW),
+    Ask("GET", "/workflows/{name}/durations", (READ,), workflows=BAD_WORKFLOW),
     Ask("GET", "/tools", (READ,)),
     Ask("GET", "/runs", (READ,)),
+    Ask("GET", "/questions", (READ,)),
     _of_run("GET", "/runs/{id}", (READ,), 200, "open"),
     _of_run("GET", "/runs/{id}", (READ,), 200, "ended", query="?dialect=agents"),
+    _of_run("GET", "/runs/{id}", (READ,), 200, "ended", query="?at=1"),
     _of_run("GET", "/runs/{id}/tasks/{task}/output", (READ,), 200, "ended"),
     _of_run("GET", "/runs/{id}/events", (READ,), 200, "open", headers=STREAM, ticket=True),
     _of_run("GET", "/runs/{id}/events", (READ,), 200, "ended", headers={"Accept": "application/json"}, ticket=True),

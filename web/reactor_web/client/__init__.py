@@ -6,6 +6,7 @@ run            RemoteRun: the handle on one run
 session        RemoteSession: the handle on a session
 schedules      what a client does with schedules
 saying         the part of a handle that says something in a run: emit
+asking         the part of a client that asks about many runs at once
 sync           SyncClient, SyncRun: the same without await
 loop_thread    the loop of a SyncClient, in a thread of its own
 observables    run.events, run.live, run.task_events

@@ -26,6 +26,7 @@ from reactor.runs.all_events import check_runs
 from reactor.runs.positions import START, TreeCursor, TreeEvent
 from reactor.waiting import methods_must_be_awaited
 from reactor_web.client.answer import Answer
+from reactor_web.client.asking import Asking
 from reactor_web.client.bearer import Token
 from reactor_web.client.connection import Connection, Settings
 from reactor_web.client.followed import Followed
@@ -42,7 +43,7 @@ MAX_PAGE = 1_000
 
 @names_its_options(start="client.start", ensure="client.ensure", session="client.session")
 @methods_must_be_awaited("client")
-class Client(ScheduleCalls):
+class Client(Asking, ScheduleCalls):
     """Runs workflows on a server, with the methods of ``Engine``.
 
         async with Client("http://127.0.0.1:8080") as client:

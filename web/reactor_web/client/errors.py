@@ -26,6 +26,7 @@ OF_THE_ENGINE: Final[dict[str, type[ReactorError]]] = {
         errors.UnknownRun,
         errors.UnknownTask,
         errors.UnknownSchedule,
+        errors.UnknownSeq,
         errors.InvalidRunId,
         errors.RunExists,
         errors.RunEnded,

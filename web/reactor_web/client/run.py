@@ -14,7 +14,16 @@ from reactor.events.event import Event, Message
 from reactor.events.read_only import RunStateView
 from reactor.events.state import ENDED, RunState
 from reactor.events.vocabulary import RunStatus
-from reactor.requests import check_cursor, check_grace, check_key, check_reason, check_run_id, check_value, make_run_id
+from reactor.requests import (
+    check_cursor,
+    check_grace,
+    check_key,
+    check_reason,
+    check_run_id,
+    check_value,
+    make_run_id,
+    whole_number_problem,
+)
 from reactor.runs.outcome import cancelled, failure_of
 from reactor.stream.task_events import check_task
 from reactor.waiting import methods_must_be_awaited
@@ -76,6 +85,19 @@ class RemoteRun(Saying):
         """Asks for the state as it is now, and returns it. Raises UnknownRun."""
         await self._followed.fetch()
         return self.state
+
+    async def state_at(self, seq: int) -> RunState:
+        """The state after the event ``seq``, as the server folds it from the log.
+
+        Raises ValueError for what is no seq, UnknownSeq where there is no such event yet, or none any more.
+        """
+        if (problem := whole_number_problem(seq, 1)) is not None:
+            raise ValueError(f"the seq of a state {problem}")
+        answer = await self._followed.ask("GET", query={"at": str(seq)})
+        try:
+            return RunState.from_dict(answer)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise answer.refused("what is not the state of this run") from error
 
     # --- follow ---
 

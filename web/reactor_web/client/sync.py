@@ -158,6 +158,7 @@ class SyncRun:
         """Asks for the state as it is now, and returns it. Raises UnknownRun."""
         return self.loop.wait(self.remote.refresh).copy()
 
+    state_at = _blocking(RemoteRun.state_at)
     outputs = _blocking(RemoteRun.outputs)
     shown_outputs = _blocking(RemoteRun.shown_outputs)
     output = _blocking(RemoteRun.output)
@@ -240,6 +241,8 @@ class SyncClient:
     delete = _blocking(Client.delete)
     list = _blocking(Client.list)
     runs = _iterating(Client.runs)
+    questions = _blocking(Client.questions)
+    durations = _blocking(Client.durations)
     workflows = _blocking(Client.workflows)
     tools = _blocking(Client.tools)
     all_events = _iterating(Client.all_events)

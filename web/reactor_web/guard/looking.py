@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import aclosing, suppress
 from typing import Final, NamedTuple
 
 from reactor.errors import LogLost
 from reactor.ports.index import RunFilter
 from reactor.ports.log import RunRecord
+from reactor.runs.asked import QuestionPage, QuestionPlace
 from reactor.runs.run import Run
 from reactor.stream.follow import iterate
 from reactor.tenants.tenant import Tenant
-from reactor_web.guard.cursors import seal
+from reactor_web.guard.cursors import seal, unseal
+from reactor_web.http.problems import Problem
 
 LOOKED_AT: Final = 10_000
 """Records that one page of runs looks at, for somebody who sees only some of them. The next page goes on from there."""
@@ -48,6 +50,36 @@ async def read_page(
         if len(records) < limit:
             return RunPage(found, None)
     return RunPage(found, before and seal(before, tenant.digest_key, tenant.name))
+
+
+async def read_questions(
+    tenant: Tenant,
+    sees: Callable[[str, str], bool] | None,
+    before: str | None,
+    limit: int,
+    *,
+    workflow: str | None,
+    meta: Mapping[str, str] | None,
+) -> QuestionPage:
+    """A page of the questions of runs that are seen. Its cursor is sealed: it may name a run that is not.
+
+    Raises Problem 400 for a ``before`` that is no such cursor.
+    """
+    place = None if before is None else _unsealed(before, tenant)
+    page = await tenant.questions(workflow=workflow, meta=meta, before=place, limit=limit, admits=sees)
+    if page.cursor is None:
+        return page
+    ends = QuestionPlace.of(page.cursor)
+    return page._replace(cursor=f"{seal(ends.run_id, tenant.digest_key, tenant.name)}.{ends.seq}")
+
+
+def _unsealed(cursor: str, tenant: Tenant) -> str:
+    sealed, _, seq = cursor.rpartition(".")
+    place = f"{unseal(sealed, tenant.digest_key, tenant.name)}/{seq}"
+    try:
+        return str(QuestionPlace.of(place))
+    except ValueError:
+        raise Problem(400, "cursor: this is not the cursor of a page of this list") from None
 
 
 async def workflow_of(run: Run) -> str:

@@ -18,6 +18,8 @@ from reactor.errors import TooManyWaiting, UnknownRun
 from reactor.ports.index import RunFilter
 from reactor.ports.stores import Idempotency
 from reactor.runs.all_events import AllEvents
+from reactor.runs.asked import QuestionPage
+from reactor.runs.durations import WorkflowDurations
 from reactor.runs.positions import START, TreeCursor
 from reactor.runs.run import Run
 from reactor.runs.session import Session
@@ -25,7 +27,7 @@ from reactor.runs.tree import TreeRun, no_child
 from reactor.runs.tree_events import TreeEvents
 from reactor_web.guard.caps import Limited, Take
 from reactor_web.guard.cursors import MARK, unseal
-from reactor_web.guard.looking import RunPage, read_page, workflow_of
+from reactor_web.guard.looking import RunPage, read_page, read_questions, workflow_of
 from reactor_web.guard.visible import Visible
 from reactor_web.http.problems import Problem
 
@@ -187,6 +189,19 @@ class Seen(Visible):
 
     def _sees(self, run_id: str, workflow: str) -> bool:
         return self.principal.sees_run(run_id) and self.principal.sees_workflow(workflow)
+
+    async def questions(
+        self, *, workflow: str | None = None, meta: Mapping[str, str] | None = None, before: str | None = None,
+        limit: int = 100,
+    ) -> QuestionPage:  # fmt: skip
+        sees = self._sees if self.principal.is_narrowed else None
+        return await read_questions(self.tenant, sees, before, limit, workflow=workflow, meta=meta)
+
+    async def durations(self, workflow: str, *, runs: int = 50) -> WorkflowDurations:
+        self.check_workflow(workflow)
+        return await self.tenant.durations(
+            workflow, runs=runs, admits=self._sees if self.principal.is_narrowed else None
+        )
 
     def running(self) -> list[Run]:
         return [run for run in self.tenant.running() if self._sees(run.id, run.state.workflow or "")]

@@ -27,6 +27,7 @@ STATUS: Final[dict[type[Exception], int]] = {
     errors.UnknownRun: 404,
     errors.UnknownTask: 404,
     errors.UnknownSchedule: 404,
+    errors.UnknownSeq: 404,
     errors.InvalidRunId: 422,
     errors.RunExists: 409,
     errors.RunEnded: 409,

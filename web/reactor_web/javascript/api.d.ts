@@ -65,8 +65,25 @@ export class Reactor {
         runs: any[];
         cursor: string | null;
     }>;
+    /**
+     * One page of the open questions of all runs: `{questions, cursor}`.
+     * @param {{workflow?: string, limit?: number, cursor?: string} & {[meta: `meta.${string}`]: string}} [filter]
+     * @returns {Promise<{questions: any[], cursor: string | null}>}
+     */
+    questions(filter?: {
+        workflow?: string;
+        limit?: number;
+        cursor?: string;
+    } & {
+        [meta: `meta.${string}`]: string;
+    }): Promise<{
+        questions: any[];
+        cursor: string | null;
+    }>;
     /** The definitions of all workflows. @returns {Promise<any>} */
     workflows(): Promise<any>;
+    /** How long its last completed runs took. @param {string} name @param {number} [runs] @returns {Promise<any>} */
+    durations(name: string, runs?: number): Promise<any>;
     /** @param {string} id @returns {Promise<any>} what `GET /runs/{id}` answers */
     get(id: string): Promise<any>;
     /**
@@ -89,8 +106,12 @@ export class RemoteRun {
     url: string;
     /** @param {import("./types.js").FollowOptions} [options] */
     follow(options?: import("./types.js").FollowOptions): import("./follow.js").Stream;
-    /** Its folded state, input, graph; after the end `outputs` or `error`. @returns {Promise<any>} */
-    get(): Promise<any>;
+    /**
+     * Its folded state, input, graph; after the end `outputs` or `error`.
+     * @param {number} [at] only the state, after the event with this seq
+     * @returns {Promise<any>}
+     */
+    get(at?: number): Promise<any>;
     /** `{task: output}` of a completed run; undefined for any other. @returns {Promise<any>} */
     outputs(): Promise<any>;
     /** The output of one task, however large. @param {string} task @returns {Promise<any>} */

@@ -81,9 +81,23 @@ export class Reactor {
     return this.send("GET", withQuery("/runs", filter));
   }
 
+  /**
+   * One page of the open questions of all runs: `{questions, cursor}`.
+   * @param {{workflow?: string, limit?: number, cursor?: string} & {[meta: `meta.${string}`]: string}} [filter]
+   * @returns {Promise<{questions: any[], cursor: string | null}>}
+   */
+  questions(filter = {}) {
+    return this.send("GET", withQuery("/questions", filter));
+  }
+
   /** The definitions of all workflows. @returns {Promise<any>} */
   workflows() {
     return this.send("GET", "/workflows");
+  }
+
+  /** How long its last completed runs took. @param {string} name @param {number} [runs] @returns {Promise<any>} */
+  durations(name, runs = 50) {
+    return this.send("GET", `/workflows/${encodeURIComponent(name)}/durations?runs=${runs}`);
   }
 
   /** @param {string} id @returns {Promise<any>} what `GET /runs/{id}` answers */
@@ -138,9 +152,13 @@ export class RemoteRun {
     return follow(this.url, { ...this.api.options, ...options });
   }
 
-  /** Its folded state, input, graph; after the end `outputs` or `error`. @returns {Promise<any>} */
-  get() {
-    return this.#ask("GET", "");
+  /**
+   * Its folded state, input, graph; after the end `outputs` or `error`.
+   * @param {number} [at] only the state, after the event with this seq
+   * @returns {Promise<any>}
+   */
+  get(at) {
+    return this.#ask("GET", at ? "?at=" + at : "");
   }
 
   /** `{task: output}` of a completed run; undefined for any other. @returns {Promise<any>} */

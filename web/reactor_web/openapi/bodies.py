@@ -71,6 +71,34 @@ class Question(TypedDict):
     schema: dict[str, Any] | None
 
 
+class OpenQuestion(TypedDict):
+    """A question that nobody has answered yet, and the run whose task asks."""
+
+    run_id: str
+    workflow: str
+    root: str
+    """The run at the top of its tree."""
+    task_id: str
+    key: str | None
+    prompt: Any
+    schema: dict[str, Any] | None
+    """The JSON Schema of the answer; null: any value."""
+    expires: NotRequired[str]
+    """When nobody can answer any more."""
+    seq: int
+    """Of the event that asks."""
+    since: str | None
+    """The time of that event; null where the log does not have it any more."""
+
+
+class QuestionPage(TypedDict):
+    """A page of open questions: the newest run first, of a run what was asked last."""
+
+    questions: list[OpenQuestion]
+    cursor: str | None
+    """Asks for the next page; null on the last one."""
+
+
 class RunBelow(TypedDict):
     """A run below another one."""
 
@@ -136,6 +164,33 @@ class Workflow(TypedDict):
     tasks: list[TaskData]
     input_schema: dict[str, Any]
     """The JSON Schema of its input."""
+
+
+class Durations(TypedDict):
+    """In seconds. A percentile is the smallest value that so many of them do not exceed."""
+
+    count: int
+    p50: float
+    p90: float
+    max: float
+
+
+class RunDuration(TypedDict):
+    run_id: str
+    created: str
+    seconds: float
+
+
+class WorkflowDurations(TypedDict):
+    """How long the last completed runs have taken."""
+
+    workflow: str
+    runs: list[RunDuration]
+    """The newest first."""
+    run: Durations | None
+    """Of whole runs; null where none has completed."""
+    tasks: dict[str, Durations]
+    """By id; a mapped task as a whole."""
 
 
 class WorkflowList(TypedDict):

@@ -86,6 +86,11 @@ OPERATIONS: Final = (
         {200: _json(bodies.Workflow)}, ("name",), problems=(404,),
     ),
     Operation(
+        "get", "/workflows/{name}/durations", "getDurations", "workflows",
+        "How long the last completed runs have taken, and each of their tasks.",
+        {200: _json(bodies.WorkflowDurations)}, ("name", "runs.durations"), problems=(400, *_READ),
+    ),
+    Operation(
         "post", "/workflows/{name}/runs", "startRun", "runs", "Starts a run of a workflow.",
         _STARTED, ("name", *_START), _json(bodies.StartBody), _START_PROBLEMS,
     ),
@@ -100,12 +105,18 @@ OPERATIONS: Final = (
         ), problems=(400, *_READ),
     ),
     Operation(
+        "get", "/questions", "listQuestions", "runs",
+        "What nobody has answered yet in all runs. `meta.<key>=` selects by meta.",
+        {200: _json(bodies.QuestionPage)}, ("workflow", "limit.questions", "cursor"), problems=(400, *_READ),
+    ),
+    Operation(
         "post", "/runs", "startPlan", "runs", "Starts a run of a DAG that is data.",
         _STARTED, _START, _json(bodies.PlanBody), _START_PROBLEMS,
     ),
     Operation(
-        "get", "/runs/{id}", "getRun", "runs", "The state of a run; with a dialect what that shows of it.",
-        {200: _json(bodies.Run)}, ("id", "dialect"), problems=(400, *_READ),
+        "get", "/runs/{id}", "getRun", "runs",
+        "The state of a run, now or at a seq; with a dialect what that shows of it.",
+        {200: _json(bodies.Run | bodies.State), 304: None}, ("id", "dialect", "at"), problems=(400, 410, *_READ),
     ),
     Operation(
         "put", "/runs/{id}", "putRun", "runs",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from reactor.bounds import RUN_ID, RUNS_AT_ONCE, SCHEDULE_NAME
+from reactor.runs.durations import MOST_RUNS
 from reactor_web.bounds import (
     DEFAULT_EVENTS,
     DEFAULT_HEARTBEAT_SECONDS,
@@ -13,6 +14,7 @@ from reactor_web.bounds import (
     MAX_EVENTS,
     MAX_EVENTS_BACK,
     MAX_PAGE,
+    MAX_QUESTIONS,
     MAX_WAIT_SECONDS,
     THROTTLE_RANGE,
 )
@@ -78,6 +80,12 @@ _IN_QUERY: Final[_Parameters] = {
     "view": (_TEXT, "A view that the server has mounted under this name."),
     "wait": (_number((0, MAX_WAIT_SECONDS)), "Of a page: seconds to wait for something to come."),
     "limit": (_integer(1, MAX_PAGE, default=DEFAULT_PAGE), "How many there are in a page at most."),
+    "at": (_integer(1, 999_999_999), "The seq of an event: the state after it, and no `tree`, `input`, `graph`."),
+    "runs.durations": (_integer(1, MOST_RUNS, default=50), "How many of the last completed runs."),
+    "limit.questions": (
+        _integer(1, MAX_QUESTIONS, default=DEFAULT_PAGE),
+        "Of a page: how many questions there are at most.",
+    ),
     "limit.events": (_integer(1, MAX_EVENTS, default=DEFAULT_EVENTS), "Of a page: how many events there are at most."),
     "status": (_TEXT, "Only runs with this status."),
     "workflow": (_TEXT, "Only runs of this workflow."),

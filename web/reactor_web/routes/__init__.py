@@ -1,10 +1,12 @@
 """The routes under ``/api/v1``: one resource a file. Each has ``routes()``, which ``app`` mounts, but ``starting``,
-``listing`` and ``methods``.
+``listing``, ``past`` and ``methods``.
 
 workflows    definitions, and starting runs of them
 tools        the tools that a plan may use
 runs         ``/runs``: start, read, remove
+past         the state of a run at a seq
 listing      what a list of runs is asked for
+questions    ``/questions``: what all runs wait for
 commands     what can be asked of an open run: cancel, pause, resume, input, emit, retry
 events       ``/runs/{id}/events``: follow a run, or read pages of its events
 all_events   ``/events``: the events of all runs

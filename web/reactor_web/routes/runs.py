@@ -20,13 +20,14 @@ from reactor_web.guard.seen import Seen, engine_of
 from reactor_web.http.body import ANYTHING, BOOLEAN, NUMBER, OBJECT, STRING, NoBody, json_body, json_response, read_body
 from reactor_web.http.command import carry_out
 from reactor_web.http.decoding import check_values
-from reactor_web.http.parameters import one
+from reactor_web.http.parameters import number_in, one
 from reactor_web.http.problems import Problem
 from reactor_web.http.query import StreamOptions
 from reactor_web.http.result import full, listed
 from reactor_web.http.sending import PacedResponse
 from reactor_web.routes.listing import listing_of
 from reactor_web.routes.methods import chooses_form
+from reactor_web.routes.past import state_then
 from reactor_web.routes.starting import answer_start, check_start, session_starter, starter
 from reactor_web.streaming.streams import streams_of
 
@@ -67,8 +68,13 @@ async def get_run(request: web.Request) -> web.Response:
     engine = engine_of(request)
     dialect = one(request.query, "dialect") or "native"
     if dialect != "native":
+        if "at" in request.query:
+            raise Problem(400, f"at has no meaning in the dialect {dialect[:50]!r}, which shows the state as it is now")
         return await _shown(request, dialect)
+    at = number_in(request.query, "at", (1, 999_999_999), "of the events of the run", whole=True)
     run = await _run(request)
+    if at is not None:
+        return await state_then(request, run, int(at))
     tree = [below.to_dict() for below in await engine.tree(run.id)]
     # the outputs last: as objects they take several times their bytes, and nobody must wait while they are there
     return json_response({**await full(run, engine.not_recovered.get(run.id)), "tree": tree})

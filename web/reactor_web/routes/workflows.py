@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from typing import Final
 from weakref import WeakKeyDictionary
 
@@ -11,19 +12,25 @@ from aiohttp import web
 
 from reactor.definition.graph import Graph
 from reactor.definition.workflow import Workflow
+from reactor.runs.durations import MOST_RUNS
 from reactor_web.guard.access import needs
 from reactor_web.guard.principal import Scope
 from reactor_web.guard.seen import engine_of
-from reactor_web.http.body import ANYTHING, OBJECT, STRING, json_body
+from reactor_web.http.body import ANYTHING, OBJECT, STRING, json_body, json_response
+from reactor_web.http.parameters import number_in
 from reactor_web.http.sending import PacedResponse
 from reactor_web.routes.methods import chooses_form
 from reactor_web.routes.starting import answer_start, check_start, starter
+
+DEFAULT_RUNS: Final = 50
+"""Whose durations are told without ``runs=``."""
 
 
 def routes() -> list[web.RouteDef]:
     return [
         web.get("/workflows", list_workflows),
         web.get("/workflows/{name}", get_workflow),
+        web.get("/workflows/{name}/durations", get_durations),
         web.post("/workflows/{name}/runs", start_run),
     ]
 
@@ -42,6 +49,21 @@ async def list_workflows(request: web.Request) -> web.Response:
 @needs(Scope.READ)
 async def get_workflow(request: web.Request) -> web.Response:
     return PacedResponse(body=_describe(_workflow(request)), content_type="application/json")
+
+
+@needs(Scope.READ)
+async def get_durations(request: web.Request) -> web.Response:
+    """How long its last completed runs have taken, and each of their tasks, in seconds."""
+    workflow, runs = _workflow(request), number_in(request.query, "runs", (1, MOST_RUNS), "runs", whole=True)
+    found = await engine_of(request).durations(workflow.name, runs=DEFAULT_RUNS if runs is None else int(runs))
+    return json_response(
+        {
+            "workflow": found.workflow,
+            "runs": [one._asdict() for one in found.runs],
+            "run": None if found.run is None else asdict(found.run),
+            "tasks": {id: asdict(taken) for id, taken in found.tasks.items()},
+        }
+    )
 
 
 @needs(Scope.RUN)

@@ -11,6 +11,7 @@ handover    Handover, Inboxes: how runs come from one process to another, and co
 access      KeyStore, TicketStore, CapCounter, Revocations: who may ask, and how much; an engine uses none of them;
             SharesAccess: a log that has them, as AccessStores
 schedules   ScheduleStore; not used yet
+tracing     Tracing, RunTrace: what makes spans of runs, attempts and calls
 clock       Clock: wall time, monotonic time and timers; Timer
 executor    Executor: runs the body of a task; it takes Work, returns a Job, and calls Done
 attempt     Attempt, Upstream: what a body can read of the attempt it runs in

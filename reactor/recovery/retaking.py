@@ -19,6 +19,7 @@ from reactor.runs.host import Host
 from reactor.runs.lost import LostRun
 from reactor.runs.open_runs import OpenRuns
 from reactor.runs.present import present_graph
+from reactor.tracing.history import read_history
 
 logger = get_logger()
 
@@ -118,5 +119,9 @@ class Retaking:
             runs.leases.release(lost.run_id)  # it is found like any run that nobody holds
             return
         last = await feed.event(feed.last_seq)
-        past = await load_past(runs.log, lost.graph, feed.state, last, self._clock.now().decode(), crashed=False)
+        trace = None
+        if host.tracing is not None:
+            trace = await read_history(runs.log, feed.run_id, feed.last_seq, lost.traced)
+        now = self._clock.now().decode()
+        past = await load_past(runs.log, lost.graph, feed.state, last, now, crashed=False, trace=trace)
         await runs.take_up_lost(host, lost, feed, past)

@@ -27,6 +27,7 @@ from reactor.ports.handover import Handover
 from reactor.ports.log import EventLog
 from reactor.ports.outputs import OutputStore
 from reactor.ports.sharing import NamedRate, SharesLimits, Slots, Starts
+from reactor.ports.tracing import Tracing
 from reactor.runs.children import ChildRuns
 from reactor.supervision.slots import Gate, LocalSlots, Rate
 
@@ -171,8 +172,13 @@ class Host:
         tenant: str = "",
         shared: SharesLimits | None = None,
         handover: Handover | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
-        """``shared``: what makes limits that hold for other processes too; ``handover``: where they take over runs."""
+        """``shared``: what makes limits that hold for other processes too; ``handover``: where they take over runs.
+
+        ``tracing``: what makes their spans; None: nobody does.
+        """
+        self.tracing = tracing
         self.tenant = tenant
         self.log = log
         self.outputs = outputs

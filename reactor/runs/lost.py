@@ -21,6 +21,8 @@ class LostRun(NamedTuple):
     reused: Mapping[str, Output]
     answered: asyncio.Future[int]
     """Done when the log has answered its last append. Before that nobody knows where the run ends in the log."""
+    traced: int = 0
+    """The seq of the last event whose spans are made."""
 
     @property
     def error(self) -> LogLost:

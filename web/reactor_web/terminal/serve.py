@@ -16,6 +16,8 @@ from reactor.definition.workflow import Workflow
 from reactor.engine import Engine
 from reactor.logger import get_logger
 from reactor.run_once import end_others
+from reactor.tracing.environment import configure_tracing
+from reactor.tracing.here import flush_spans
 from reactor_web.app import create_app
 from reactor_web.guard.guard import Guard
 from reactor_web.http.keys import ROOM, Room
@@ -56,6 +58,7 @@ async def serve(
     ``ready(url)`` is called when connections are accepted; ``port`` 0 takes a free one. Raises OSError if the server
     cannot listen there.
     """
+    configure_tracing()
     app = create_app(engine, workflows, guard=guard, allowed_hosts=allowed_hosts, cors=cors)
     room, runner = Room(), _runner_of(app)
     app[ROOM] = room
@@ -83,6 +86,7 @@ async def serve(
             server.close()
         arrivals.close()
         await runner.cleanup()
+        await asyncio.to_thread(flush_spans)  # what follows may end the process at once
         await _end_despite_bodies()
 
 

@@ -28,7 +28,6 @@ from reactor.stream.picked import pick
 from reactor.supervision.ending import Ending, EndReason
 from reactor.supervision.ledger import Ledger
 from reactor.tasks.past import Output, Past
-from reactor.tracing.history import History
 
 logger = get_logger()
 
@@ -37,19 +36,12 @@ NAMED_TASKS = 10
 
 
 async def load_past(
-    log: EventLog,
-    graph: Graph,
-    state: RunState,
-    last: Event | None,
-    now: str,
-    *,
-    crashed: bool,
-    trace: History | None = None,
+    log: EventLog, graph: Graph, state: RunState, last: Event | None, now: str, *, crashed: bool
 ) -> Past:
     """The past of a run that goes on; reads the outputs that are still needed. ``last``: its last event.
 
     ``crashed``: its process did not stop cleanly. The time between the last event and ``now`` does not count for the
-    run. ``trace``: for its spans.
+    run.
     """
     ending = _ending_of(state, crashed=crashed)
     # in a run that is ending nothing runs again, and no body needs an output
@@ -80,7 +72,6 @@ async def load_past(
         silent_ms=await _silent_ms(log, state, last, now),
         crashed=crashed,
         is_stuck=crashed and state.fruitless_recoveries >= 2,
-        trace=trace,
     )
 
 

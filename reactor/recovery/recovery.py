@@ -206,10 +206,10 @@ class Recovery(ChildOpening):
         else:
             crashed = self._host.after_crash and feed.run_id not in self._runs.lost  # else this process lost it
         now = self._runs.clock.now().decode()
-        trace = None
-        if self._host.tracing is not None:
-            trace = await read_history(self._log, feed.run_id, feed.last_seq, None)
-        return await load_past(self._log, graph, feed.state, last, now, crashed=crashed, trace=trace)
+        past = await load_past(self._log, graph, feed.state, last, now, crashed=crashed)
+        if self._host.tracing is None:
+            return past
+        return past._replace(trace=await read_history(self._log, feed.run_id, feed.last_seq, None))
 
     async def _restore(self, run: Run) -> dict[str, Any]:
         """The outputs of a completed run, as ``await run`` gave them where it ran."""

@@ -119,9 +119,7 @@ class Retaking:
             runs.leases.release(lost.run_id)  # it is found like any run that nobody holds
             return
         last = await feed.event(feed.last_seq)
-        trace = None
+        past = await load_past(runs.log, lost.graph, feed.state, last, self._clock.now().decode(), crashed=False)
         if host.tracing is not None:
-            trace = await read_history(runs.log, feed.run_id, feed.last_seq, lost.traced)
-        now = self._clock.now().decode()
-        past = await load_past(runs.log, lost.graph, feed.state, last, now, crashed=False, trace=trace)
+            past = past._replace(trace=await read_history(runs.log, feed.run_id, feed.last_seq, lost.traced))
         await runs.take_up_lost(host, lost, feed, past)

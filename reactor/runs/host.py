@@ -174,12 +174,8 @@ class Host:
         handover: Handover | None = None,
         tracing: Tracing | None = None,
     ) -> None:
-        """``shared``: what makes limits that hold for other processes too; ``handover``: where they take over runs.
-
-        ``tracing``: what makes their spans; None: nobody does.
-        """
-        self.tracing = tracing
-        self.tenant = tenant
+        """``shared``: what makes limits that hold for other processes too; ``handover``: where they take over runs."""
+        self.tenant, self.tracing = tenant, tracing
         self.log = log
         self.outputs = outputs
         self.clock = clock

@@ -31,6 +31,7 @@ from opentelemetry.trace import (
 )
 
 from reactor.events.event import Window
+from reactor.events.vocabulary import TASK_ENDS
 from reactor.logger import get_logger
 from reactor.ports.clock import Clock
 from reactor.trace_context import TraceContext
@@ -126,8 +127,8 @@ class OtelRun:
         self._given = given
         self._fold = fold
         self._run: Span | None = None
-        self._live: dict[SpanKey, Span] = {}
-        """The spans of attempts that run here."""
+        self._live: dict[SpanKey, tuple[Span, Attributes]] = {}
+        """The spans of attempts that run here, and what was said of them at their start."""
         self._attempts: dict[str, SpanKey] = {}
         """By task: its last attempt here."""
 
@@ -141,16 +142,18 @@ class OtelRun:
         key = self._attempts[task_id] = SpanKey(task_id, attempt)
         if not self._tracing.is_broken:
             try:
-                name, attributes = self._fold.attempt_facts(task_id, task, map_index, attempt)
-                self._live[key] = self._start(key, name, attributes, self._tracing.now())
+                if self._of_run().is_recording():  # else nothing is to be said of it
+                    name, attributes = self._fold.attempt_facts(task_id, task, map_index, attempt)
+                    self._live[key] = self._start(key, name, attributes, self._tracing.now()), attributes
             except Exception as error:
                 self._tracing.breaks(error)
         return self.of(task_id)
 
     def call(self, task_id: str, function: Callable[..., T], *arguments: Any) -> T:
-        span = self._live.get(self._attempts.get(task_id, RUN))
-        if span is None:
+        key = self._attempts.get(task_id)
+        if key is None or self._run is None:
             return function(*arguments)
+        span, _ = self._live.get(key) or (NonRecordingSpan(_beside(self._run, self._ids.span_id(key))), {})
         token = attach(trace.set_span_in_context(span))
         try:
             return function(*arguments)
@@ -159,6 +162,8 @@ class OtelRun:
 
     def of(self, task_id: str) -> TraceContext:
         key = self._attempts.get(task_id, RUN)
+        if key in self._live:
+            return _shown(self._live[key][0].get_span_context())
         span_id = self._ids.span_id(key)
         if self._run is not None:
             return _shown(_beside(self._run, span_id))
@@ -168,8 +173,16 @@ class OtelRun:
     # --- what is in the log ---
 
     def committed(self, window: Window) -> None:
-        for event in window:
-            self.send(self._fold.add(event))
+        if self._run is not None and not self._run.is_recording():  # a run is sampled as a whole
+            for event in window:
+                if event.type in TASK_ENDS:
+                    self._attempts.pop(event.task_id or "", None)
+            return
+        try:
+            for event in window:
+                self.send(self._fold.add(event))
+        except Exception as error:  # of the fold: an event that it does not understand must not end the run
+            self._tracing.breaks(error)
 
     def send(self, ended: Iterable[SpanValue]) -> None:
         """Makes spans that have ended, or ends those that are open."""
@@ -182,15 +195,19 @@ class OtelRun:
                 self._tracing.breaks(error)
 
     def _end(self, value: SpanValue) -> None:
+        known: Attributes = {}
         if value.key == RUN:
             span = self._of_run()
-        else:
-            span = self._live.pop(value.key, None) or self._start(value.key, value.name, value.attributes, value.start)
+        elif value.key in self._live:
+            span, known = self._live.pop(value.key)
             if self._attempts.get(value.key.task_id) == value.key:
                 del self._attempts[value.key.task_id]
+        else:
+            span, known = self._start(value.key, value.name, value.attributes, value.start), value.attributes
         if not span.is_recording():  # not sampled
             return
-        span.set_attributes(dict(value.attributes))
+        if len(known) < len(value.attributes):
+            span.set_attributes({name: said for name, said in value.attributes.items() if name not in known})
         error = value.error
         if error is not None:
             said = {"exception.type": error.type, "exception.message": error.message}
@@ -216,8 +233,10 @@ class OtelRun:
         parent = key.parent
         if parent is None or parent == RUN:
             above: Span = run
+        elif parent in self._live:
+            above, _ = self._live[parent]
         else:
-            above = self._live.get(parent) or NonRecordingSpan(_beside(run, self._ids.span_id(parent)))
+            above = NonRecordingSpan(_beside(run, self._ids.span_id(parent)))
         if not run.is_recording():  # a run is sampled as a whole
             return NonRecordingSpan(_beside(run, self._ids.span_id(key)))
         return self._tracing.start(self._ids, key, name, attributes, at, trace.set_span_in_context(above, Context()))

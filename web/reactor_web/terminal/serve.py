@@ -86,7 +86,6 @@ async def serve(
             server.close()
         arrivals.close()
         await runner.cleanup()
-        await asyncio.to_thread(flush_spans)  # what follows may end the process at once
         await _end_despite_bodies()
 
 
@@ -109,6 +108,7 @@ def _runner_of(app: web.Application) -> web.AppRunner:
 
 async def _end_despite_bodies() -> None:
     """Ends the process if a body does not stop: an async body that swallows its cancel keeps the loop for ever."""
+    await asyncio.to_thread(flush_spans)
     if await end_others() is not None:
         sys.stdout.flush()
         os._exit(0)

@@ -41,6 +41,10 @@ Lists of runs, in absolute figures (``python -m benchmarks.lists``):
 
 lists           a page of 20,000 runs, under every filter, in each log
 
+Spans, against none (``python -m benchmarks.traces``):
+
+traces          what a span costs a task, and that it is nothing without an SDK
+
 Large values, in absolute figures (``python -m benchmarks.large``):
 
 large           what holds the loop, and what grows with the square of a size

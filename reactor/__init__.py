@@ -20,11 +20,13 @@ The rooms, from the top down; each imports only from rooms below it in this list
     logs/           only what is in the log is ever seen by anybody
     stream/         one writer a run numbers, windows and publishes; subscribers catch up from the log, then live
     plans/          workflows written as JSON documents, over registered functions
+    tracing/        spans of runs, attempts and calls, for OpenTelemetry
     ports/          what a log, an executor, a clock must do: bring your own
     operators/      what subscribers put between a run and themselves: select, throttle_latest, heartbeat ...
     definition/     a workflow is a DAG of tasks, validated and frozen
     listeners       who is told of windows, waits, stalls and streams
     requests        checks of ids, reasons, keys and meta
+    trace_context   the headers traceparent and tracestate: the trace that a run belongs to
     events/         what flows: events, their vocabulary, and the fold of events into a state
     logger          the log lines of the library
     clock           the system clock, and the scheduler of an event loop

@@ -26,6 +26,7 @@ from reactor.plans.tools import Tool
 from reactor.ports.clock import Clock
 from reactor.ports.log import Rewinds
 from reactor.ports.stores import Log, TellsTrouble
+from reactor.ports.tracing import TracerProvider
 from reactor.registry import Registry
 from reactor.runs.host import HostSettings, Workers
 from reactor.schedules.methods import ScheduleMethods
@@ -35,6 +36,7 @@ from reactor.tenants.cluster import Cluster
 from reactor.tenants.common import Common
 from reactor.tenants.methods import EngineMethods
 from reactor.tenants.tenants import Tenants
+from reactor.tracing.finding import check_tracing, find_tracing
 from reactor.waiting import methods_must_be_awaited
 
 _OF_QUESTIONS: Final = "reactor.context.schemas"
@@ -61,6 +63,8 @@ class Engine(EngineMethods, ScheduleMethods):
     - ``listeners``: what is told of windows, waits, stalls and streams (``reactor.listeners``).
     - ``services``: what starts and ends with the engine (``reactor.services.Service``).
     - ``clock``: what it reads and waits by (``reactor.ports.Clock``); None: the time of the machine.
+    - ``tracing``: spans of OpenTelemetry: True: if the process has set up its SDK when the engine is entered; False:
+      none; or a TracerProvider of the SDK.
     - ``tracebacks``: whether ``task.failed`` events have a traceback; off, because users see events.
     """
 
@@ -80,11 +84,13 @@ class Engine(EngineMethods, ScheduleMethods):
         services: Iterable[Service] = (),
         listeners: Iterable[Listener] = (),
         clock: Clock | None = None,
+        tracing: bool | TracerProvider = True,
     ) -> None:
         self.log = open_log(log)
         self.clock: Clock = SystemClock() if clock is None else check_clock(clock)
         check_engine_options(concurrency, grace, append_timeout, window, resources)
         self._grace, self._append_timeout = grace, append_timeout
+        self._tracing = check_tracing(tracing)
         self._services = Services(services)
         self.listeners = Listeners(listeners)
         settings = HostSettings(resources or {}, concurrency, tracebacks, append_timeout, window, self.listeners)
@@ -114,6 +120,7 @@ class Engine(EngineMethods, ScheduleMethods):
         await open_timed(self.log, self.clock, self._append_timeout)
         try:
             self._common.digest_key, self._common.after_crash = await take_over(self.log, self._stores)
+            self._common.tracing = find_tracing(self._tracing, self._common.digest_key, self.clock)
             if self._registry.asks and _OF_QUESTIONS not in sys.modules:
                 await asyncio.to_thread(import_module, _OF_QUESTIONS)
             self._common.workers = self._make_workers(asyncio.get_running_loop())

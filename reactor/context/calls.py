@@ -17,6 +17,7 @@ from reactor.definition.policy import check_tokens, money
 from reactor.errors import BodyCancelled, ContextClosed
 from reactor.events.shown import display_json
 from reactor.events.values import describe_error, preview
+from reactor.tracing.here import leave_call
 
 _ERROR_CHARS: Final = 1_000
 _CANCELS: Final = (asyncio.CancelledError, BodyCancelled, ContextClosed)
@@ -29,6 +30,7 @@ class Speaker(Protocol):
     """What a call needs of its Context."""
 
     def next_call(self) -> int: ...
+    def enter_call(self, call: str) -> object: ...
     def write(self, type: str, data: Any) -> Awaitable[None]: ...
     def count_spending(self, cost: str, tokens: int, source: str) -> Awaitable[None]: ...
 
@@ -39,13 +41,15 @@ class _Call:
     It has slots, so that a name written wrongly (``call.resutl = …``) is an error and not a result that nobody sees.
     """
 
-    __slots__ = ("_began", "_context", "_number", "_refusal")
+    __slots__ = ("_began", "_context", "_number", "_place", "_refusal")
     kind: str
 
     def __init__(self, context: Speaker) -> None:
         self._context = context
         self._number = 0
         self._began = 0.0
+        self._place: object = None
+        """What was the current span before; None where nobody makes spans."""
         self._refusal: tuple[Exception, Awaitable[None]] | None = None
 
     def refused(self, error: Exception, awaited: Awaitable[None]) -> Self:
@@ -63,10 +67,13 @@ class _Call:
         if self._refusal is not None:
             return self._refusal[1]
         self._number = self._context.next_call()
+        self._place = self._context.enter_call(f"{self.kind} {self._number}")
         self._began = time.monotonic()
         return self._context.write(f"{self.kind}.started", {"call": self._number, **self._about()})
 
     def _end(self, error: BaseException | None) -> Awaitable[None]:
+        place, self._place = self._place, None
+        leave_call(place)
         duration_ms = round((time.monotonic() - self._began) * 1000, 3)
         status = _status(error)
         data = {"call": self._number, **self._about(), "status": status}

@@ -20,6 +20,7 @@ from reactor.ports import speech
 from reactor.ports.attempt import Attempt
 from reactor.ports.speech import Line
 from reactor.requests import check_key, seconds_problem
+from reactor.tracing.here import enter_call
 from reactor.waiting import READY, PendingCall
 
 A = TypeVar("A")
@@ -53,6 +54,9 @@ class Context:
         self.meta = attempt.meta
         self.upstreams = attempt.upstreams
         self.resources = attempt.resources
+        self.traceparent = attempt.traceparent
+        """The W3C trace context of the attempt, to be sent with requests; None where the run belongs to no trace."""
+        self._has_spans = attempt.has_spans
         self.log = TaskLog(self._log)
 
     # --- looking around ---
@@ -249,6 +253,10 @@ class Context:
         """Counts what a call of a language model has cost."""
         return self._line.say(speech.spend, (cost, tokens, source))
 
+    def enter_call(self, call: str) -> object:
+        """What the body does from now on belongs to the span of this call. Give what it returns to ``leave_call``."""
+        return enter_call(self.traceparent, call) if self._has_spans else None
+
     def next_call(self) -> int:
         """The number of the next call of this attempt, from 1."""
         self._calls += 1
@@ -313,7 +321,7 @@ class Context:
             raise missing_attribute("ctx", name, [one for one in known if one not in _FOR_CALLS])
 
 
-_FOR_CALLS: Final = ("write", "count_spending", "next_call")
+_FOR_CALLS: Final = ("write", "count_spending", "next_call", "enter_call")
 """Parts of a Context that are not for bodies."""
 
 

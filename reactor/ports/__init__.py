@@ -12,6 +12,7 @@ access      KeyStore, TicketStore, CapCounter, Revocations: who may ask, and how
             SharesAccess: a log that has them, as AccessStores
 measured    Measured, Expires: what a log says of itself in numbers; Kept
 schedules   ScheduleStore: what starts when; ScheduleRecord
+tracing     Tracing, RunTrace: what makes spans of runs, attempts and calls
 clock       Clock: wall time, monotonic time and timers; Timer
 executor    Executor: runs the body of a task; it takes Work, returns a Job, and calls Done
 attempt     Attempt, Upstream: what a body can read of the attempt it runs in

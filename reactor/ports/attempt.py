@@ -34,3 +34,7 @@ class Attempt:
     upstreams: Mapping[str, Upstream]
     resources: Mapping[str, Any]
     """Shared pools and clients: what ``Engine(resources=...)`` was given. Empty in a process."""
+    traceparent: str | None = None
+    """Its place in a trace, as the W3C header says it; None in none."""
+    has_spans: bool = False
+    """Whether that is a span of its own, which its calls are in; else it is where the run was said to belong."""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from reactor.definition.task import Task
 from reactor.ports.attempt import Attempt
 from reactor.ports.speech import Voice
+from reactor.trace_context import TraceContext
 
 
 class Work(NamedTuple):
@@ -24,6 +25,8 @@ class Work(NamedTuple):
     voice: Voice | None = None
     tenant: str = ""
     """Whose run it is."""
+    trace: TraceContext | None = None
+    """The place of the attempt in a trace. An executor elsewhere hands it on; here it is the current span already."""
 
 
 Done = Callable[[Any, BaseException | None], None]

@@ -158,7 +158,9 @@ class ChildOpening:
         """Starts a child run that is in no log; None where it is open by now."""
         inputs = graph.validate_input(request.input)
         digest = given_digest(self._host.digest_key, request.input, inputs)
-        beginning = Beginning(inputs, {}, request.budget, link, given_digest=digest)
+        beginning = Beginning(
+            inputs, {}, request.budget, link, given_digest=digest, trace=link.run.trace_of(link.task_id)
+        )  # fmt: skip
         _check_open(link)
         await link.run.child_records.begin(link.task_id, child_id, graph.name, request.name)
         _check_open(link)

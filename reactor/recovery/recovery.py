@@ -26,6 +26,8 @@ from reactor.runs.parent import Parent, ParentRun
 from reactor.runs.run import Run
 from reactor.stream.feed import Feed
 from reactor.tasks.past import Past
+from reactor.trace_context import trace_of_started
+from reactor.tracing.history import read_history
 from reactor.waiting import Flights
 
 logger = get_logger()
@@ -178,7 +180,10 @@ class Recovery(ChildOpening):
         past = await self._past_of(feed, graph)
         session, idle = data.get("session", False), data.get("idle")
         meta = data.get("meta", {})
-        beginning = Beginning(input_of(data, graph), meta, budget_of(data), parent, session=session, idle=idle)
+        beginning = Beginning(
+            input_of(data, graph), meta, budget_of(data), parent, session=session, idle=idle,
+            trace=trace_of_started(data),
+        )  # fmt: skip
         return feed, graph, beginning, past
 
     async def _is_child(self, run_id: str, parent: Parent) -> bool:
@@ -201,7 +206,10 @@ class Recovery(ChildOpening):
         else:
             crashed = self._host.after_crash and feed.run_id not in self._runs.lost  # else this process lost it
         now = self._runs.clock.now().decode()
-        return await load_past(self._log, graph, feed.state, last, now, crashed=crashed)
+        past = await load_past(self._log, graph, feed.state, last, now, crashed=crashed)
+        if self._host.tracing is None:
+            return past
+        return past._replace(trace=await read_history(self._log, feed.run_id, feed.last_seq, None))
 
     async def _restore(self, run: Run) -> dict[str, Any]:
         """The outputs of a completed run, as ``await run`` gave them where it ran."""

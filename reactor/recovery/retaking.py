@@ -19,6 +19,7 @@ from reactor.runs.host import Host
 from reactor.runs.lost import LostRun
 from reactor.runs.open_runs import OpenRuns
 from reactor.runs.present import present_graph
+from reactor.tracing.history import read_history
 
 logger = get_logger()
 
@@ -119,4 +120,6 @@ class Retaking:
             return
         last = await feed.event(feed.last_seq)
         past = await load_past(runs.log, lost.graph, feed.state, last, self._clock.now().decode(), crashed=False)
+        if host.tracing is not None:
+            past = past._replace(trace=await read_history(runs.log, feed.run_id, feed.last_seq, lost.traced))
         await runs.take_up_lost(host, lost, feed, past)

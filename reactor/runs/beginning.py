@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from reactor.definition.policy import Budget
 from reactor.runs.parent import Parent
+from reactor.trace_context import TraceContext
 
 
 class Beginning(NamedTuple):
@@ -28,10 +29,12 @@ class Beginning(NamedTuple):
     """Whose run it is."""
     given_digest: str | None = None
     """Of the input before it was validated, where validating it again may give another one."""
+    trace: TraceContext | None = None
+    """Where in a trace it belongs, if whoever started it said so."""
 
     @property
     def origin(self) -> dict[str, Any]:
-        """Budget, parent, ``retry_of``, ``session``, ``idle``, ``by``, tenant and ``given_digest``, those there are."""
+        """What ``run.started`` says beside inputs and graph: budget, parent, author, tenant, … those there are."""
         origin: dict[str, Any] = {}
         if self.budget is not None:
             origin["budget"] = self.budget.to_dict()
@@ -49,4 +52,8 @@ class Beginning(NamedTuple):
             origin["tenant"] = self.tenant
         if self.given_digest is not None:
             origin["given_digest"] = self.given_digest
+        if self.trace is not None:
+            origin["traceparent"] = self.trace.traceparent
+            if self.trace.tracestate:
+                origin["tracestate"] = self.trace.tracestate
         return origin

@@ -92,9 +92,13 @@ class Execution(Kin):
 
     def _make_parts(self, host: Host, past: Past | None) -> None:
         feed, graph, beginning = self.feed, self.graph, self.beginning
+        history = None if past is None else past.trace
+        self.trace = None
+        if host.tracing is not None:
+            self.trace = host.tracing.run(host.tenant, self.run_id, graph.name, beginning.trace, history)
         self.journal = Journal(
-            host, feed, info_of(host, graph, feed.run_id, beginning),
-            published=self._on_published, stop_bodies=lambda: self.crew.stop(), closed=self._close,
+            host, feed, info_of(host, graph, feed.run_id, beginning), trace=self.trace, published=self._on_published,
+            stop_bodies=lambda: self.crew.stop(), closed=self._close,
         )  # fmt: skip
         self.crew = Crew(graph, self.journal.room, host.loop, is_session=beginning.session)
         self.children = Children(self, host.child_runs)
@@ -142,6 +146,8 @@ class Execution(Kin):
             spending=self.spending,
             limits=self.limits,
             children=self.children,
+            trace=self.trace,
+            given_trace=self.beginning.trace,
         )
 
     # --- its start ---

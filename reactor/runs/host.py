@@ -27,6 +27,7 @@ from reactor.ports.handover import Handover
 from reactor.ports.log import EventLog
 from reactor.ports.outputs import OutputStore
 from reactor.ports.sharing import NamedRate, SharesLimits, Slots, Starts
+from reactor.ports.tracing import Tracing
 from reactor.runs.children import ChildRuns
 from reactor.supervision.slots import Gate, LocalSlots, Rate
 
@@ -171,9 +172,10 @@ class Host:
         tenant: str = "",
         shared: SharesLimits | None = None,
         handover: Handover | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         """``shared``: what makes limits that hold for other processes too; ``handover``: where they take over runs."""
-        self.tenant = tenant
+        self.tenant, self.tracing = tenant, tracing
         self.log = log
         self.outputs = outputs
         self.clock = clock

@@ -12,6 +12,7 @@ from reactor.events.event import Draft, Window
 from reactor.listeners import RunInfo
 from reactor.logger import get_logger
 from reactor.operators.buffer_window import Room
+from reactor.ports.tracing import RunTrace
 from reactor.runs.commits import Commits
 from reactor.runs.host import Host
 from reactor.stream.feed import Closed, Feed
@@ -23,6 +24,7 @@ logger = get_logger()
 class Journal:
     """The pipeline of a run into its log and its feed. Loop thread only.
 
+    - ``trace`` is told of each window before anybody sees it.
     - ``published(window)`` is called with each window once everybody may see it.
     - ``stop_bodies()`` is called where the run cannot go on here, before the journal closes.
     - ``closed()`` is called once: after the terminal event was published, or when the run cannot go on here.
@@ -34,6 +36,7 @@ class Journal:
         feed: Feed,
         about: RunInfo,
         *,
+        trace: RunTrace | None = None,
         published: Callable[[Window], None],
         stop_bodies: Callable[[], None],
         closed: Callable[[], None],
@@ -51,6 +54,7 @@ class Journal:
         self._left_at = 0
         """The last seq that was committed here then."""
         self.commits = Commits(feed, host.loop)
+        self._trace = trace
         self._published = published
         self._stop_bodies = stop_bodies
         self._closed = closed
@@ -137,6 +141,8 @@ class Journal:
         return error is None
 
     def _publish(self, window: Window) -> None:
+        if self._trace is not None:
+            self._trace.committed(window)
         self.feed.publish(window)
         self._published(window)
         self.commits.published()

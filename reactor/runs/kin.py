@@ -8,6 +8,7 @@ from collections.abc import Awaitable
 import orjson
 
 from reactor.events.event import Draft
+from reactor.ports.tracing import RunTrace
 from reactor.runs.beginning import Beginning
 from reactor.runs.child_records import ChildEnd, ChildRecords, end_of
 from reactor.runs.children import Children
@@ -19,6 +20,7 @@ from reactor.runs.spending import Spending
 from reactor.stream.feed import Closed, Feed
 from reactor.supervision.ending import Ending
 from reactor.supervision.ledger import Ledger, Spent, spent_in
+from reactor.trace_context import TraceContext
 
 
 class Kin(ABC):
@@ -34,6 +36,7 @@ class Kin(ABC):
     child_records: ChildRecords
     spending: Spending
     ledger: Ledger
+    trace: RunTrace | None
     _terminal: Draft | None
     _is_waiting_for_children: bool
     """All tasks have ended, and child runs are still open."""
@@ -73,6 +76,9 @@ class Kin(ABC):
     def has_ended_for(self, task_id: str) -> bool:
         is_over = self.is_closed or self.is_sealed or self.ending is not None
         return is_over or self.crew.actor(task_id).has_ended
+
+    def trace_of(self, task_id: str) -> TraceContext | None:
+        return self.beginning.trace if self.trace is None else self.trace.of(task_id)
 
     def add_child(self, child: ChildRun, task_id: str) -> None:
         self.children.add(child, task_id)

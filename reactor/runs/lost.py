@@ -24,11 +24,15 @@ class LostRun(NamedTuple):
     """Done when the log has answered its last append. Before that nobody knows where the run ends in the log."""
     append_since: float | None
     """Since when that answer is waited for, by the clock of the engine; None where it had come before."""
+    traced: int = 0
+    """The seq of the last event whose spans are made."""
 
     @classmethod
-    def of(cls, journal: Journal, graph: Graph, beginning: Beginning, reused: Mapping[str, Output]) -> Self:
+    def of(
+        cls, journal: Journal, graph: Graph, beginning: Beginning, reused: Mapping[str, Output], traced: int
+    ) -> Self:
         """The run of a journal whose log failed."""
-        return cls(journal.run_id, graph, beginning, reused, journal.answered(), journal.append_since)
+        return cls(journal.run_id, graph, beginning, reused, journal.answered(), journal.append_since, traced)
 
     @property
     def error(self) -> LogLost:

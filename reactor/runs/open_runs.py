@@ -247,8 +247,9 @@ class OpenRuns:
         answered = execution.journal.answered()
         self.probing.failed(str(execution.journal.lost_with), answered, self.clock)
         self.lost[execution.run_id] = LostRun.of(
-            execution.journal, execution.graph, execution.beginning, execution.reused
-        )
+            execution.journal, execution.graph, execution.beginning, execution.reused,
+            0 if execution.trace is None else execution.trace.seq,
+        )  # fmt: skip
         for child_id in list(execution.children.open):
             if child_id in self.executions:
                 error = LogLost(

@@ -9,6 +9,7 @@ from reactor.runs.child_records import ChildEnd, ChildRecords
 from reactor.runs.spending import Spending
 from reactor.supervision.ending import Ending
 from reactor.supervision.ledger import Spent
+from reactor.trace_context import TraceContext
 
 
 class ParentRun(Protocol):
@@ -41,6 +42,10 @@ class ParentRun(Protocol):
     @property
     def child_records(self) -> ChildRecords:
         """What its log says of its child runs."""
+        ...
+
+    def trace_of(self, task_id: str) -> TraceContext | None:
+        """The place in a trace of what the task's attempt starts."""
         ...
 
     def add_child(self, child: ChildRun, task_id: str) -> None: ...

@@ -17,6 +17,7 @@ from reactor.runs.host import Host
 from reactor.runs.open_runs import OpenRuns
 from reactor.runs.run import Run
 from reactor.runs.session import SESSION_GRAPH, Session
+from reactor.trace_context import TraceContext
 from reactor.waiting import methods_must_be_awaited
 
 
@@ -29,6 +30,7 @@ class SessionStarts:
     if TYPE_CHECKING:
 
         def _open_host(self) -> Host: ...
+        def _trace_of(self, traceparent: str | TraceContext | None) -> TraceContext | None: ...
 
     @names_options("engine.session")
     async def session(
@@ -39,6 +41,7 @@ class SessionStarts:
         budget: Budget | Mapping[str, Any] | None = None,
         idle: float | None = None,
         by: str | None = None,
+        traceparent: str | TraceContext | None = None,
     ) -> Session:
         """A run without tasks, whose events come from outside; the same call again gives the same session.
 
@@ -47,7 +50,10 @@ class SessionStarts:
         EngineClosed; ValueError for an id, meta, a budget or an ``idle`` that is not valid, and for a budget that
         pauses, since a session cannot be paused.
         """
-        return (await self.ensure_session(run_id, meta=meta, budget=budget, idle=idle, by=by))[0]
+        session, _ = await self.ensure_session(
+            run_id, meta=meta, budget=budget, idle=idle, by=by, traceparent=traceparent
+        )  # fmt: skip
+        return session
 
     @names_options("engine.ensure_session")
     async def ensure_session(
@@ -58,11 +64,12 @@ class SessionStarts:
         budget: Budget | Mapping[str, Any] | None = None,
         idle: float | None = None,
         by: str | None = None,
+        traceparent: str | TraceContext | None = None,
     ) -> tuple[Session, bool]:
         """The same, and whether the session is new."""
         host = self._open_host()
         check_by(by)
-        beginning = _beginning(meta, budget, idle)._replace(by=by)
+        beginning = _beginning(meta, budget, idle)._replace(by=by, trace=self._trace_of(traceparent))
         try:
             await self._runs.check_new(check_new_run_id(run_id))
             run, is_new = await self._runs.start(host, SESSION_GRAPH, run_id, beginning), True

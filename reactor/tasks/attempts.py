@@ -9,8 +9,11 @@ from reactor.ports.attempt import Attempt, Upstream
 from reactor.tasks.scope import Body, Ended
 
 
-def attempt_of(body: Body) -> Attempt:
-    """The attempt that runs; before the first one starts (in a condition), the attempt that will."""
+def attempt_of(body: Body, traceparent: str | None = None) -> Attempt:
+    """The attempt that runs; before the first one starts (in a condition), the attempt that will.
+
+    ``traceparent``: its place in a trace.
+    """
     scope = body.scope
     return Attempt(
         run_id=scope.run_id,
@@ -21,6 +24,8 @@ def attempt_of(body: Body) -> Attempt:
         meta=own_copy({**scope.meta, **body.node.task.meta}),
         upstreams=MappingProxyType({name: _upstream(task) for name, task in body.seen_upstreams.items()}),
         resources=scope.resources,
+        traceparent=traceparent,
+        has_spans=scope.trace is not None,
     )
 
 

@@ -10,6 +10,7 @@ from reactor.supervision.ending import Ending
 from reactor.supervision.ledger import Ledger
 from reactor.tasks.mailbox import Letter, Question
 from reactor.tasks.outputs import Output
+from reactor.tracing.history import History
 
 
 class Past(NamedTuple):
@@ -52,3 +53,5 @@ class Past(NamedTuple):
     """Its process was killed, or may have been: it did not stop cleanly."""
     is_stuck: bool = False
     """It was killed before, and no task has completed since."""
+    trace: History | None = None
+    """For its spans; None where nobody makes any."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any, Protocol, TypeVar, cast
 
@@ -78,15 +78,29 @@ class Running:
         """Hands the body to its executor. Raises what binding its arguments raises."""
         body, scope, node = self._body, self._scope, self._body.node
         arguments, attempt = bind(body, node.arguments), None
+        place = scope.given_trace
+        if scope.trace is not None:
+            place = scope.trace.begin(body.task_id, node.name, body.map_index, body.attempt)
         if node.context is not None:
             self._voice = TaskVoice(body, self)
-            attempt = attempt_of(body)
+            attempt = attempt_of(body, None if place is None else place.traceparent)
         if node.task.timeout is not None:
             self._stopwatch = Stopwatch(scope.clock, [(node.task.timeout, self._time_out)])
             self._stopwatch.go()
-        work = Work(node.task, arguments, scope.run_id, body.task_id, node.context, attempt, self._voice, scope.tenant)
-        # with the context variables of the run, not those of the body whose end started this one
-        self._job = scope.isolation.call(scope.executors[node.executor].submit, work, self._take_answer)
+        work = Work(
+            node.task, arguments, scope.run_id, body.task_id, node.context, attempt, self._voice, scope.tenant, place
+        )  # fmt: skip
+        self._job = self._in_context(scope.executors[node.executor].submit, work, self._take_answer)
+
+    def _in_context(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Calls a function with the context variables of the run, not those of the body whose end started this one.
+
+        The current span is that of this attempt.
+        """
+        scope = self._scope
+        if scope.trace is None:
+            return scope.isolation.call(function, *arguments)
+        return scope.isolation.call(scope.trace.call, self._body.task_id, function, *arguments)
 
     @property
     def elapsed_ms(self) -> float:
@@ -102,7 +116,7 @@ class Running:
             observing = self._job = ObservableJob(
                 scope.loop, scope.scheduler, self._take_answer, run_id=scope.run_id, task_id=task_id
             )
-            self._scope.isolation.call(observing.start, cast("Observable[Any]", output))
+            self._in_context(observing.start, cast("Observable[Any]", output))
         else:
             if self._stopwatch is not None:
                 self.timed_out = self.timed_out or self._is_late(job, self._stopwatch)

@@ -15,6 +15,7 @@ from reactor.definition.policy import Budget
 from reactor.events.event import Draft
 from reactor.ports.clock import Clock
 from reactor.ports.executor import Executor
+from reactor.ports.tracing import RunTrace
 from reactor.supervision.ending import Ending
 from reactor.supervision.isolation import Isolation
 from reactor.supervision.progress import Progress
@@ -23,6 +24,7 @@ from reactor.supervision.totals import Totals
 from reactor.tasks.cache import OutputCache
 from reactor.tasks.mailbox import Mailbox
 from reactor.tasks.outputs import Output
+from reactor.trace_context import TraceContext
 
 
 class Ended(Protocol):
@@ -166,6 +168,10 @@ class Scope:
     spending: Spending
     limits: Limits
     children: Children
+    trace: RunTrace | None
+    """What makes its spans; None: nobody does."""
+    given_trace: TraceContext | None
+    """Where whoever started it said that it belongs."""
 
 
 class Body(Protocol):

@@ -7,8 +7,10 @@ from reactor.listeners import Listeners
 from reactor.logs.stores import Stores
 from reactor.ports.clock import Clock
 from reactor.ports.stores import Log
+from reactor.ports.tracing import Tracing
 from reactor.registry import Registry
 from reactor.runs.host import HostSettings, Workers
+from reactor.trace_context import TraceContext, check_traceparent
 
 
 class Common:
@@ -30,6 +32,13 @@ class Common:
         self.workers: Workers | None = None
         """None before the engine is entered."""
         self.is_draining = False
+        self.tracing: Tracing | None = None
+        """What makes spans; known once the engine is entered."""
+
+    def trace_of(self, traceparent: str | TraceContext | None) -> TraceContext | None:
+        """Where in a trace a run belongs that is started now. Raises ValueError for what is not text."""
+        given = check_traceparent(traceparent)
+        return given if self.tracing is None else self.tracing.current(given)
 
     def check_open(self) -> None:
         """For a new run; raises EngineClosed before the engine is entered, and once it drains, and LogUnavailable

@@ -35,11 +35,13 @@ from reactor.runs.tree_events import TreeEvents
 from reactor.tenants.figures import Figures
 from reactor.tenants.tenant import Tenant
 from reactor.tenants.tenants import Tenants
+from reactor.trace_context import TraceContext
 
 Input: TypeAlias = Mapping[str, Any] | None
 Meta: TypeAlias = Mapping[str, Any] | None
 Allowed: TypeAlias = Budget | Mapping[str, Any] | None
 """A budget, or its members."""
+Traceparent: TypeAlias = str | TraceContext | None
 
 
 class EngineMethods:
@@ -63,16 +65,22 @@ class EngineMethods:
         meta: Meta = None,
         budget: Allowed = None,
         by: str | None = None,
+        traceparent: Traceparent = None,
         tenant: str = "",
     ) -> Coroutine[Any, Any, Run]:
         """Starts a run; returns once its ``run.started`` is in the log. ``by``: who starts it, for the log.
+
+        ``traceparent``: the trace it belongs to, as the W3C header says it; one that is not valid is as none. Where the
+        engine makes spans and none is given, it belongs to the current span.
 
         A workflow that is given, and not registered, is known only as long as its runs are open, whatever its name.
         Raises WorkflowError, InputError, RunExists, UnknownWorkflow, EngineClosed, or ValueError for a ``run_id``,
         ``meta``, ``budget`` or ``tenant`` that is not valid. After an error nothing has been started.
         """
         of = self._tenants.of(tenant)
-        return of.start(workflow, input, run_id=run_id, meta=meta, budget=budget, by=by)
+        return of.start(
+            workflow, input, run_id=run_id, meta=meta, budget=budget, by=by, traceparent=traceparent
+        )  # fmt: skip
 
     @names_options("engine.ensure")
     def ensure(
@@ -84,6 +92,7 @@ class EngineMethods:
         meta: Meta = None,
         budget: Allowed = None,
         by: str | None = None,
+        traceparent: Traceparent = None,
         tenant: str = "",
     ) -> Coroutine[Any, Any, tuple[Run, bool]]:
         """Starts a run with this id, or returns the one that was started before: (run, whether it is new).
@@ -91,10 +100,18 @@ class EngineMethods:
         Raises RunExists where the existing run was started with anything else, and what ``start`` raises.
         """
         of = self._tenants.of(tenant)
-        return of.ensure(workflow, input, run_id=run_id, meta=meta, budget=budget, by=by)
+        return of.ensure(
+            workflow, input, run_id=run_id, meta=meta, budget=budget, by=by, traceparent=traceparent
+        )  # fmt: skip
 
     def retry(
-        self, run_id: str, *, new_run_id: str | None = None, by: str | None = None, tenant: str = ""
+        self,
+        run_id: str,
+        *,
+        new_run_id: str | None = None,
+        by: str | None = None,
+        traceparent: Traceparent = None,
+        tenant: str = "",
     ) -> Coroutine[Any, Any, Run]:
         """Starts a new run with the input of one that has ended, and reuses the outputs of its completed tasks.
 
@@ -102,7 +119,8 @@ class EngineMethods:
         A run that is left (``not_recovered``) is cancelled first. Raises UnknownRun; RunOpen where that run has not
         ended; WorkflowChanged where its workflow is not registered or its input does not fit; what ``start`` raises.
         """
-        return self._tenants.of(tenant).retry(run_id, new_run_id=new_run_id, by=by)
+        of = self._tenants.of(tenant)
+        return of.retry(run_id, new_run_id=new_run_id, by=by, traceparent=traceparent)
 
     @names_options("engine.session")
     def session(
@@ -113,6 +131,7 @@ class EngineMethods:
         budget: Allowed = None,
         idle: float | None = None,
         by: str | None = None,
+        traceparent: Traceparent = None,
         tenant: str = "",
     ) -> Coroutine[Any, Any, Session]:
         """A run without tasks, whose events come from outside; the same call again gives the same session.
@@ -122,7 +141,8 @@ class EngineMethods:
         EngineClosed; ValueError for an id, meta, a budget or an ``idle`` that is not valid, and for a budget that
         pauses, since a session cannot be paused.
         """
-        return self._tenants.of(tenant).session(run_id, meta=meta, budget=budget, idle=idle, by=by)
+        of = self._tenants.of(tenant)
+        return of.session(run_id, meta=meta, budget=budget, idle=idle, by=by, traceparent=traceparent)
 
     @names_options("engine.ensure_session")
     def ensure_session(
@@ -133,10 +153,12 @@ class EngineMethods:
         budget: Allowed = None,
         idle: float | None = None,
         by: str | None = None,
+        traceparent: Traceparent = None,
         tenant: str = "",
     ) -> Coroutine[Any, Any, tuple[Session, bool]]:
         """The same, and whether the session is new."""
-        return self._tenants.of(tenant).ensure_session(run_id, meta=meta, budget=budget, idle=idle, by=by)
+        of = self._tenants.of(tenant)
+        return of.ensure_session(run_id, meta=meta, budget=budget, idle=idle, by=by, traceparent=traceparent)
 
     # --- finding ---
 

@@ -45,6 +45,7 @@ from reactor.runs.tree import TreeQueries
 from reactor.stream.live import live_of_all
 from reactor.tasks.past import Output
 from reactor.tenants.common import Common
+from reactor.trace_context import TraceContext
 from reactor.waiting import methods_must_be_awaited
 
 
@@ -112,9 +113,13 @@ class Tenant(SessionStarts, TreeQueries, RunQueries):
                 tenant=self.name,
                 shared=self._stores.shared_limits,
                 handover=self._stores.handover,
+                tracing=common.tracing,
             )
             self._recovery.open(self._host)
         return self._host
+
+    def _trace_of(self, traceparent: str | TraceContext | None) -> TraceContext | None:
+        return self._common.trace_of(traceparent)
 
     async def _take_up_asked(self, run_id: str) -> str | None:
         """A run that nobody holds, for who has a command for it; perhaps the first run of this tenant here."""
@@ -132,6 +137,7 @@ class Tenant(SessionStarts, TreeQueries, RunQueries):
         meta: Mapping[str, Any] | None = None,
         budget: Budget | Mapping[str, Any] | None = None,
         by: str | None = None,
+        traceparent: str | TraceContext | None = None,
     ) -> Run:
         self._common.check_open()
         graph = self._registry.graph_of(workflow)
@@ -160,7 +166,8 @@ class Tenant(SessionStarts, TreeQueries, RunQueries):
         allowed = None if budget is None else Budget.of(budget)
         check_by(by)
         digest = given_digest(self.digest_key, given, inputs)
-        beginning = Beginning(inputs, check_meta(meta or {}), allowed, by=by, given_digest=digest)
+        trace = self._trace_of(traceparent)
+        beginning = Beginning(inputs, check_meta(meta or {}), allowed, by=by, given_digest=digest, trace=trace)
         return await self._begin(graph, run_id, beginning)
 
     async def _begin(
@@ -180,9 +187,13 @@ class Tenant(SessionStarts, TreeQueries, RunQueries):
         meta: Mapping[str, Any] | None = None,
         budget: Budget | Mapping[str, Any] | None = None,
         by: str | None = None,
+        traceparent: str | TraceContext | None = None,
     ) -> tuple[Run, bool]:
         try:
-            return await self.start(workflow, input, run_id=run_id, meta=meta, budget=budget, by=by), True
+            run = await self.start(
+                workflow, input, run_id=run_id, meta=meta, budget=budget, by=by, traceparent=traceparent
+            )  # fmt: skip
+            return run, True
         except RunExists as exists:
             run = await self._runs.get_existing(run_id, exists)
             graph, started = self._registry.graph_of(workflow), await run.beginning()
@@ -219,7 +230,15 @@ class Tenant(SessionStarts, TreeQueries, RunQueries):
         await run.request_cancel(grace, reason=reason, by=by)  # another process executes this child
         return run
 
-    async def retry(self, run_id: str, *, new_run_id: str | None = None, by: str | None = None) -> Run:
+    async def retry(
+        self,
+        run_id: str,
+        *,
+        new_run_id: str | None = None,
+        by: str | None = None,
+        traceparent: str | TraceContext | None = None,
+    ) -> Run:
+        trace = self._trace_of(traceparent)
         graph, beginning, reused = await prepare_retry(self._registry, self._runs, run_id)
         new_id = make_run_id() if new_run_id is None else check_new_run_id(new_run_id)
         check_by(by)
@@ -229,7 +248,7 @@ class Tenant(SessionStarts, TreeQueries, RunQueries):
             await self._recovery.left.end(old, reason="retried", by=by)
         elif not old.state.has_ended:
             raise RunOpen(f"run {run_id} goes on again; only a run that has ended is retried", run_id=run_id)
-        return await self._begin(graph, new_id, beginning._replace(by=by), reused=reused)
+        return await self._begin(graph, new_id, beginning._replace(by=by, trace=trace), reused=reused)
 
     def wait_for(self, run_id: str) -> asyncio.Future[Run]:
         self._keep(self)

@@ -21,7 +21,7 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-from tests.helpers.paths import ROOT
+from tests.helpers.paths import PYTHONPATH, ROOT
 from tests.helpers.warm import Started, start_python
 
 COMMAND = (sys.executable, "-m", "reactor_web")
@@ -30,7 +30,7 @@ SECONDS = 60
 
 
 def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT}/web", "COLUMNS": "200"}
+    return {**os.environ, "PYTHONPATH": PYTHONPATH, "COLUMNS": "200"}
 
 
 def reactor(*arguments: object, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -25,7 +25,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from tests.helpers.paths import ROOT
+from tests.helpers.paths import PYTHONPATH, ROOT
 
 SECONDS = 60
 """How long the forking process may take to answer."""
@@ -152,7 +152,7 @@ def _forking() -> socket.socket:
     with its:
         fd = its.fileno()
         command = [sys.executable, "-m", "tests.helpers.warm", str(fd)]
-        environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT}/web"}
+        environment = {**os.environ, "PYTHONPATH": PYTHONPATH}
         process = subprocess.Popen(command, pass_fds=[fd], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL)
     ours.settimeout(SECONDS)
 

@@ -119,7 +119,10 @@ class RunStarted(TypedDict):
     tenant: NotRequired[str]
     """Whose run it is; missing for the default tenant."""
     traceparent: NotRequired[str]
-    """The W3C trace context of whoever started it. Not written yet."""
+    """The W3C trace context that it was started in, and so the parent of its span; of a child run the attempt that
+    started it, where spans are made. Since 0.2."""
+    tracestate: NotRequired[str]
+    """What vendors add to it, if anything. Since 0.2."""
 
 
 @event("run.paused", run="paused")

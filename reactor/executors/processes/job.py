@@ -67,6 +67,7 @@ class ProcessJob:
             address=address_of(work.task.function),
             context=work.context,
             values=_pickled(work),
+            trace=work.trace,
         )
 
     # --- the engine's side ---

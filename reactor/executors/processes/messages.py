@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from reactor.definition.address import Address
+from reactor.trace_context import TraceContext
 
 HEAD: Final = struct.Struct(">Q")
 """The length of what follows, in bytes."""
@@ -39,6 +40,8 @@ class Parcel:
     """The parameter that takes the Context; None for a body without one."""
     values: bytes
     """The pickled arguments and, for a body with a Context, its attempt and the names of its upstreams."""
+    trace: TraceContext | None = None
+    """The place of the attempt in a trace."""
 
 
 def pack_message(message: PipeMessage) -> bytes:

@@ -31,6 +31,7 @@ from reactor.executors.processes.exceptions import pack_error, text_of
 from reactor.executors.processes.messages import Parcel, PipeMessage
 from reactor.executors.processes.pipe import Pipe, PipeLine
 from reactor.executors.processes.seen import ProcessContext
+from reactor.tracing.here import Inside, flush_spans
 
 
 class Body:
@@ -39,6 +40,7 @@ class Body:
     def __init__(self, pipe: Pipe, parcel: Parcel) -> None:
         self.body_id = parcel.body_id
         self.line = PipeLine(pipe, parcel.body_id, parcel.ids)
+        self.trace = parcel.trace
         self._parcel = parcel
         self._is_cancelled = False
         self._can_stop = False
@@ -88,9 +90,10 @@ class Body:
         arguments, attempt, upstreams = _Unpickler(parcel.values, parcel.main).load()
         if parcel.context is not None:
             arguments[parcel.context] = ProcessContext(attempt, self.line, upstreams)
-        if inspect.iscoroutinefunction(function):
-            return self._run_async(function(**arguments))
-        return function(**arguments)
+        with Inside(parcel.trace):
+            if inspect.iscoroutinefunction(function):
+                return self._run_async(function(**arguments))
+            return function(**arguments)
 
     def _run_async(self, body: Coroutine[Any, Any, Any]) -> Any:
         async def run() -> Any:
@@ -132,6 +135,8 @@ class Worker:
             body = self._bodies.get()
             self._pipe.send(("begun", body.body_id))
             self._pipe.send(("done", body.body_id, *_run_to_end(body)))
+            if body.trace is not None:
+                flush_spans()
             del body
 
     def _read(self) -> None:

@@ -29,6 +29,7 @@ from reactor_web.http.keys import ENGINE
 from reactor_web.http.middleware import only_looks
 from reactor_web.http.problems import Problem
 from reactor_web.http.read_buffer import release_read_buffer
+from reactor_web.http.traceparent import trace_of
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 H = TypeVar("H", bound=Callable[..., Any])
@@ -152,7 +153,7 @@ def _see(request: web.Request, guard: Guard, engine: Engine, admission: Admissio
     async def allow_emit(events: int) -> None:
         await guard.count_emit(principal, tenant.name, events)
 
-    return Seen(tenant, principal, author_of(request), starting, allow_emit)
+    return Seen(tenant, principal, author_of(request), starting, allow_emit, trace_of(request))
 
 
 # --- what is checked --------------------------------------------------------------------------------------------

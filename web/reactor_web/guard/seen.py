@@ -25,6 +25,7 @@ from reactor.runs.run import Run
 from reactor.runs.session import Session
 from reactor.runs.tree import TreeRun, no_child
 from reactor.runs.tree_events import TreeEvents
+from reactor.trace_context import TraceContext
 from reactor_web.guard.caps import Limited, Take
 from reactor_web.guard.cursors import MARK, unseal
 from reactor_web.guard.looking import RunPage, read_page, read_questions, workflow_of
@@ -49,6 +50,8 @@ class Seen(Visible):
     """``async with starting():`` a run is started. Raises Limited where no more runs may be started now."""
     allow_emit: Callable[[int], Awaitable[None]]
     """Raises Problem where so many more events may not be said now."""
+    trace: TraceContext | None
+    """The trace that the request belongs to, and so what it starts."""
 
     # --- starting ---
 
@@ -63,7 +66,9 @@ class Seen(Visible):
     ) -> Run:
         self.check_new(run_id, workflow)
         async with self.starting():
-            return await self.tenant.start(workflow, input, run_id=run_id, meta=meta, budget=budget, by=self.by)
+            return await self.tenant.start(
+                workflow, input, run_id=run_id, meta=meta, budget=budget, by=self.by, traceparent=self.trace
+            )  # fmt: skip
 
     async def ensure(
         self,
@@ -77,7 +82,9 @@ class Seen(Visible):
         self.check_new(run_id, workflow)
 
         async def ensure() -> tuple[Run, bool]:
-            return await self.tenant.ensure(workflow, input, run_id=run_id, meta=meta, budget=budget, by=self.by)
+            return await self.tenant.ensure(
+                workflow, input, run_id=run_id, meta=meta, budget=budget, by=self.by, traceparent=self.trace
+            )  # fmt: skip
 
         run, is_new = await self._new_or_found(run_id, ensure)
         return self.check_shown(run), is_new
@@ -94,7 +101,9 @@ class Seen(Visible):
         self.check_new(run_id)
 
         async def ensure() -> tuple[Session, bool]:
-            return await self.tenant.ensure_session(run_id, meta=meta, budget=budget, idle=idle, by=self.by)
+            return await self.tenant.ensure_session(
+                run_id, meta=meta, budget=budget, idle=idle, by=self.by, traceparent=self.trace
+            )  # fmt: skip
 
         return await self._new_or_found(run_id, ensure)
 
@@ -116,7 +125,7 @@ class Seen(Visible):
         await self.get(run_id)
         self.check_new(new_run_id)
         async with self.starting():
-            return await self.tenant.retry(run_id, new_run_id=new_run_id, by=self.by)
+            return await self.tenant.retry(run_id, new_run_id=new_run_id, by=self.by, traceparent=self.trace)
 
     # --- finding ---
 

@@ -12,6 +12,7 @@ arriving      bodies while they come: all of them together are bounded
 leaving       tells a handler that waits that its client has gone
 body          the JSON of a request, and of a response
 agent_input   AgentInput: what an AG-UI client sends
+traceparent   the trace that a request belongs to
 command       a command goes on when its client leaves
 passing       headers by which a stream passes caches, proxies and browsers
 read_buffer   an idle TLS connection does not keep its read buffer

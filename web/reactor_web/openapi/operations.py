@@ -56,7 +56,8 @@ _STARTED: Final[Mapping[int, Contents | None]] = {
 }
 """A run was started: its stream or its summary; with ``Prefer: wait`` its result, or 202 if it has not ended."""
 
-_START: Final = (*STREAM, "Prefer", "Idempotency-Key")
+_TRACE: Final = ("traceparent", "tracestate")
+_START: Final = (*STREAM, "Prefer", "Idempotency-Key", *_TRACE)
 _START_PROBLEMS: Final = (400, 404, 409, 410, 413, 422, *CHANGE, *CLOSED)
 _COMMAND_PROBLEMS: Final = (400, 404, 409, 413, 422, *CHANGE, *CLOSED)
 _READ: Final = (404, 503)
@@ -121,7 +122,7 @@ OPERATIONS: Final = (
     Operation(
         "put", "/runs/{id}", "putRun", "runs",
         "Starts a run under this id, or opens a session. The same request again finds the same run.",
-        _STARTED, ("id", *STREAM, "Prefer"), _json(bodies.PutBody), _START_PROBLEMS,
+        _STARTED, ("id", *STREAM, "Prefer", *_TRACE), _json(bodies.PutBody), _START_PROBLEMS,
     ),
     Operation(
         "delete", "/runs/{id}", "deleteRun", "runs", "Removes a run that has ended, with all its events.",
@@ -162,7 +163,10 @@ OPERATIONS: Final = (
     _command("pause", "pauseRun", "Starts no more tasks until the run is resumed.", bodies.ReasonBody),
     _command("resume", "resumeRun", "Goes on after a pause.", bodies.ReasonBody),
     _command("input", "sendInput", "Answers a question of a task.", bodies.InputBody, "Idempotency-Key"),
-    _command("retry", "retryRun", "A new run that takes over what has completed.", bodies.RetryBody, "Idempotency-Key"),
+    _command(
+        "retry", "retryRun", "A new run that takes over what has completed.", bodies.RetryBody, "Idempotency-Key",
+        *_TRACE,
+    ),
     _command("close", "closeSession", "Ends a session.", bodies.CloseBody, "Idempotency-Key"),
     Operation(
         "get", "/schedules", "listSchedules", "schedules", "A page of schedules, by name.",

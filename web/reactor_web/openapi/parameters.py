@@ -112,6 +112,8 @@ _IN_HEADERS: Final[_Parameters] = {
         {"type": "string", "minLength": 1, "maxLength": 200},
         "The same request with the same key is carried out once.",
     ),
+    "traceparent": (_TEXT, "The trace that the run belongs to (W3C Trace Context). One that is not valid is as none."),
+    "tracestate": (_TEXT, "What vendors add to it."),
 }
 
 

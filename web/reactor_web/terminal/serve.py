@@ -17,6 +17,8 @@ from reactor.definition.workflow import Workflow
 from reactor.engine import Engine
 from reactor.logger import get_logger
 from reactor.run_once import end_others
+from reactor.tracing.environment import configure_tracing
+from reactor.tracing.here import flush_spans
 from reactor_web.app import create_app
 from reactor_web.guard.guard import Guard
 from reactor_web.http.keys import ROOM, Room
@@ -63,6 +65,7 @@ async def serve(
     one. Raises OSError if the server cannot listen there, AdminPortTaken if it cannot at the admin port.
     ``sockets``: those that listen already, instead of that address; they are closed at the end.
     """
+    configure_tracing()
     app = create_app(engine, workflows, guard=guard, allowed_hosts=allowed_hosts, cors=cors, metrics=metrics)
     room, runner = Room(), _runner_of(app)
     app[ROOM] = room
@@ -125,6 +128,7 @@ def _runner_of(app: web.Application) -> web.AppRunner:
 
 async def _end_despite_bodies() -> None:
     """Ends the process if a body does not stop: an async body that swallows its cancel keeps the loop for ever."""
+    await asyncio.to_thread(flush_spans)
     if await end_others() is not None:
         sys.stdout.flush()
         os._exit(0)

@@ -7,7 +7,12 @@ keys        `reactor keys`: adds, lists and revokes keys
 key_place   where the keys of a command are: a file, or a log that processes share
 recover     `reactor recover`: copies what can be read of a damaged log
 load        finds the workflow of FILE[:WORKFLOW], or of a plan
-remote      asks a server for something
+shown       a run of an engine here, shown to its end
+asking      asks on the terminal what a task asks
+ending      how a command ends: its exit code, and one sentence for what it could not do
+check       `reactor check`: what is wrong with a workflow file or a plan
+runs/       the commands about runs that are there: ls, show, events, send, cancel and so on
+places/     where those runs are: a server, a log file, a shared log
 serve       one server process from start to drain
 accepting   accepts connections, as long as there are descriptors for them
 arrivals    connections that have asked nothing yet

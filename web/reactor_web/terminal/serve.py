@@ -15,6 +15,7 @@ from aiohttp import web
 from reactor.definition.workflow import Workflow
 from reactor.engine import Engine
 from reactor.logger import get_logger
+from reactor.ports.stores import Announced
 from reactor.run_once import end_others
 from reactor_web.app import create_app
 from reactor_web.guard.guard import Guard
@@ -74,7 +75,10 @@ async def serve(
         server = await listen(arrivals, host, port, BACKLOG, room)
         _tune_collector()
         trimming = asyncio.create_task(give_memory_back(app[STREAMS], trimmer()))
-        ready(_url(server))
+        url = _url(server)
+        if isinstance(engine.log, Announced):
+            engine.log.announce(url)
+        ready(url)
         await stop.wait()
     finally:
         if trimming is not None:

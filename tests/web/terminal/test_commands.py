@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 import signal
 import sqlite3
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 
 from reactor import Engine
 from reactor.logs.sqlite.lock import owner_of
 from tests.helpers.command import end, reactor, start_reactor, start_server
+from tests.helpers.redis import RedisServer, redis_server
 from tests.helpers.stored_runs import store_runs
+from tests.helpers.warm import start_python
 
 Done = subprocess.CompletedProcess[str]
 
@@ -42,6 +47,12 @@ def owned(stored: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tu
     url, process = start_server(stored / "release.py", "--store", f"sqlite:///{log}")
     yield url.removesuffix("/api/v1"), f"sqlite:///{log}"
     end(process)
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    with redis_server(tmp_path) as server:
+        yield server
 
 
 def at(done: Done) -> str:
@@ -347,3 +358,92 @@ def test_check_says_what_is_wrong_without_running_anything(stored: Path, tmp_pat
     plan = reactor("check", "examples/plan.json", "--tools", "examples/tools.py")
     assert (plan.returncode, plan.stderr) == (0, ""), plan
     assert "say with --tools" in refused(reactor("check", "examples/plan.json"))
+
+
+# --- a shared log, a terminal ---
+
+
+def test_a_shared_log_is_read_and_its_nodes_carry_commands_out(stored: Path, redis: RedisServer) -> None:
+    """The node that executes a run answers; a run that is held is not stranded."""
+    log = redis.url()
+    url, process = start_server(stored / "release.py", "--store", log)
+    try:
+        start(url, "asks", version="v2")
+        to = ("--store", log, "--json")
+        for words in (("ls", "--json"), ("show", "asks", "--json"), ("questions", "--json")):
+            assert at(reactor(*words, "--store", log)) == at(reactor(*words, "--url", url))
+        assert at(reactor("ls", "--stranded", *to)) == ""
+        assert json.loads(at(reactor("pause", "asks", *to)))["status"] == "paused"
+        assert json.loads(at(reactor("resume", "asks", *to)))["status"] == "running"
+        assert "'soon' is not one of" in refused(reactor("send", "asks", "deploy", "soon", "--store", log))
+        assert json.loads(at(reactor("send", "asks", "deploy", "now", *to)))["run_id"] == "asks"
+        assert types(at(reactor("events", "asks", "-f", *to)))[-1] == "run.completed"
+        assert json.loads(at(reactor("rm", "asks", *to))) == {"run_id": "asks", "deleted": True}
+        assert "?keep_days=" in refused(reactor("prune", "--keep-runs", "1", "--store", log))
+    finally:
+        end(process)
+
+
+def start(url: str, run_id: str, **input: object) -> None:
+    """Starts a run on a server, and waits until it asks."""
+    body = json.dumps({"workflow": "release", "input": input}).encode()
+    with urlopen(Request(f"{url}/runs/{run_id}", body, {"Content-Type": "application/json"}, method="PUT")):
+        pass
+    until = time.monotonic() + 60
+    while not json.load(urlopen(f"{url}/runs?question=1"))["runs"]:
+        assert time.monotonic() < until, "it does not ask"
+
+
+SHOWS = """
+import os, pty, sys
+from reactor_web.terminal.cli import main
+
+process, terminal = pty.fork()
+if process == 0:
+    main()
+shown = b""
+try:
+    while block := os.read(terminal, 4096):
+        shown += block
+except OSError:  # the other end is closed
+    pass
+sys.stdout.write(shown.decode())
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
+"""
+
+
+def test_on_a_terminal_lists_have_titles_and_colours(left: Path, tmp_path: Path) -> None:
+    """And columns; what is shown is the same."""
+    script = tmp_path / "on_a_terminal.py"
+    script.write_text(SHOWS)
+    with start_python(script, "ls", *on(left), COLUMNS="120", TERM="xterm") as process:
+        shown = process.stdout.read()
+        assert (process.wait(60), process.stderr.read()) == (0, "")
+    lines = shown.splitlines()
+    assert re.sub(r"\x1b\[[0-9;]*m", "", lines[0]).split() == [
+        "RUN",
+        "WORKFLOW",
+        "STATUS",
+        "STARTED",
+        "EVENTS",
+        "PARENT",
+    ]
+    assert "\x1b[31mfailed" in lines[2]
+
+
+def test_the_key_of_a_server_is_in_the_environment(stored: Path, tmp_path: Path) -> None:
+    """Without it the sentence says what the server wants; with one that may only read, what it lacks."""
+    keys = tmp_path / "keys.json"
+    key = reactor("keys", "add", "me", "--scopes", "read", "--keys", keys).stdout.strip()
+    log = shutil.copy(stored / "runs.db", tmp_path)
+    url, process = start_server(stored / "release.py", "--store", f"sqlite:///{log}", "--keys", keys)
+    try:
+        assert "answers 401" in refused(reactor("ls", "--url", url))
+        assert [line.split("\t")[0] for line in at(reactor("ls", "--url", url, REACTOR_TOKEN=key)).splitlines()] == [
+            "asks",
+            "bad",
+            "done",
+        ]
+        assert "control" in refused(reactor("cancel", "asks", "--url", url, REACTOR_TOKEN=key))
+    finally:
+        end(process)

@@ -16,8 +16,7 @@ from reactor.errors import InvalidValue, ReactorError
 from reactor.events.questions import open_questions
 from reactor.runs.run import Run
 from reactor_web.terminal.given import parse_value
-from reactor_web.terminal.lines import printable, question_text
-from reactor_web.terminal.runs.tables import choices_of
+from reactor_web.terminal.lines import choices_of, printable, question_text
 from reactor_web.terminal.views import View
 
 _READ_BYTES: Final = 65_536

@@ -75,10 +75,7 @@ async def serve(
         server = await listen(arrivals, host, port, BACKLOG, room)
         _tune_collector()
         trimming = asyncio.create_task(give_memory_back(app[STREAMS], trimmer()))
-        url = _url(server)
-        if isinstance(engine.log, Announced):
-            engine.log.announce(url)
-        ready(url)
+        ready(_announced(engine, _url(server)))
         await stop.wait()
     finally:
         if trimming is not None:
@@ -88,6 +85,13 @@ async def serve(
         arrivals.close()
         await runner.cleanup()
         await _end_despite_bodies()
+
+
+def _announced(engine: Engine, url: str) -> str:
+    """Whoever finds the log in use is told where to ask."""
+    if isinstance(engine.log, Announced):
+        engine.log.announce(url)
+    return url
 
 
 def _tune_collector() -> None:

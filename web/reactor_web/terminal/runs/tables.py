@@ -6,12 +6,11 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import orjson
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reactor_web.terminal.lines import LOOKS, printable, question_text
+from reactor_web.terminal.lines import LOOKS, choices, printable, question_text
 from reactor_web.terminal.places.place import Listed
 from reactor_web.terminal.runs.options import write_json
 
@@ -79,20 +78,3 @@ def _question_row(question: dict[str, Any]) -> list[str]:
         choices(question["schema"]) or "-",
     ]
     return [printable(cell) for cell in cells]
-
-
-def choices(schema: dict[str, Any] | None) -> str:
-    """What may be answered, as JSON with commas between: of an ``enum`` or a boolean; empty for anything else."""
-    values = choices_of(schema)
-    return ", ".join(orjson.dumps(value).decode() for value in values)
-
-
-def choices_of(schema: dict[str, Any] | None) -> list[Any]:
-    """The values of an ``enum``, or those of a boolean; empty for anything else."""
-    if not schema:
-        return []
-    if isinstance(schema.get("enum"), list):
-        return list(schema["enum"])
-    if "const" in schema:
-        return [schema["const"]]
-    return [True, False] if schema.get("type") == "boolean" else []

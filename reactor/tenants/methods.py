@@ -90,15 +90,22 @@ class EngineMethods:
         return of.ensure(workflow, input, run_id=run_id, meta=meta, budget=budget, by=by)
 
     def retry(
-        self, run_id: str, *, new_run_id: str | None = None, by: str | None = None, tenant: str = ""
+        self,
+        run_id: str,
+        *,
+        new_run_id: str | None = None,
+        from_task: str | None = None,
+        by: str | None = None,
+        tenant: str = "",
     ) -> Coroutine[Any, Any, Run]:
         """Starts a new run with the input of one that has ended, and reuses the outputs of its completed tasks.
 
+        ``from_task``: this task, and what depends on it, runs again though it has completed; UnknownTask for no task.
         Where its graph is not known any more, it has the last one of its workflow, and reuses what is the same in both.
         A run that is left (``not_recovered``) is cancelled first. Raises UnknownRun; RunOpen where that run has not
         ended; WorkflowChanged where its workflow is not registered or its input does not fit; what ``start`` raises.
         """
-        return self._tenants.of(tenant).retry(run_id, new_run_id=new_run_id, by=by)
+        return self._tenants.of(tenant).retry(run_id, new_run_id=new_run_id, from_task=from_task, by=by)
 
     @names_options("engine.session")
     def session(

@@ -191,8 +191,10 @@ class Tenant(SessionStarts, TreeQueries):
         await run.request_cancel(grace, reason=reason, by=by)  # another process executes this child
         return run
 
-    async def retry(self, run_id: str, *, new_run_id: str | None = None, by: str | None = None) -> Run:
-        graph, beginning, reused = await prepare_retry(self._registry, self._runs, run_id)
+    async def retry(
+        self, run_id: str, *, new_run_id: str | None = None, from_task: str | None = None, by: str | None = None
+    ) -> Run:
+        graph, beginning, reused = await prepare_retry(self._registry, self._runs, run_id, from_task)
         new_id = make_run_id() if new_run_id is None else check_run_id(new_run_id)
         check_by(by)
         await self._runs.check_new(new_id)

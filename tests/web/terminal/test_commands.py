@@ -199,6 +199,12 @@ def test_a_retry_runs_here_with_the_file_of_the_workflow(left: Path, stored: Pat
     assert again.returncode == 0
     assert "build completed in 0.0 ms (cached)" in again.stdout
     assert again.stdout.endswith("v1 now\n")
+    anew = reactor("retry", "done", stored / "release.py", "--from", "deploy", "--lines", *on(left))
+    assert "build completed in 0.0 ms (cached)" in anew.stdout
+    assert "deploy started" in anew.stdout
+    assert "deploy completed in 0.0 ms (cached)" not in anew.stdout
+    odd = refused(reactor("retry", "done", stored / "release.py", "--from", "deplo", *on(left)))
+    assert odd == "there is no task 'deplo' in run done to begin from, did you mean 'deploy'?"
     failed = reactor("retry", "bad", stored / "release.py", "--json", *on(left))
     assert failed.returncode == 1
     assert types(failed.stdout)[-1] == "run.failed"
@@ -254,7 +260,8 @@ def test_a_server_carries_out_every_command(stored: Path, tmp_path: Path) -> Non
         assert json.loads(at(reactor("resume", "asks", *to)))["status"] == "running"
         assert json.loads(at(reactor("send", "asks", "deploy", "later", *to)))["run_id"] == "asks"
         assert types(at(reactor("events", f"{url}/runs/asks", "-f", "--json")))[-1] == "run.completed"
-        retried = json.loads(at(reactor("retry", "bad", "--run-id", "again", *to)))
+        assert "did you mean 'build'?" in refused(reactor("retry", "bad", "--from", "buil", "--url", url))
+        retried = json.loads(at(reactor("retry", "bad", "--from", "build", "--run-id", "again", *to)))
         assert retried["run_id"] == "again"
         assert types(at(reactor("events", "again", "-f", *to)))[-1] == "run.failed"
         assert "is failed already" in refused(reactor("cancel", "again", *to))

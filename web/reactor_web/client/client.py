@@ -334,9 +334,9 @@ class Client:
         await run.request_cancel(grace, task=task, reason=reason)
         return run
 
-    async def retry(self, run_id: str, *, new_run_id: str | None = None) -> RemoteRun:
-        """``retry`` of this run. Raises UnknownRun, RunOpen, WorkflowChanged, RunExists."""
-        return await self.run(run_id).retry(new_run_id=new_run_id)
+    async def retry(self, run_id: str, *, new_run_id: str | None = None, from_task: str | None = None) -> RemoteRun:
+        """``retry`` of this run. Raises UnknownRun, UnknownTask, RunOpen, WorkflowChanged, RunExists."""
+        return await self.run(run_id).retry(new_run_id=new_run_id, from_task=from_task)
 
     async def delete(self, run_id: str) -> None:
         """Removes an ended run and all that is stored of it. Raises UnknownRun; RunOpen while it may be needed."""

@@ -288,7 +288,8 @@ class InputBody(TypedDict):
     """The run below this one in which the task asks."""
 
 
-class RetryBody(TypedDict):
-    """Starts a new run that takes over what completed in this one."""
+RetryBody = TypedDict("RetryBody", {"run_id": NotRequired[str | None], "from": NotRequired[str | None]})
+RetryBody.__doc__ = """Starts a new run that takes over what completed in this one.
 
-    run_id: NotRequired[str | None]
+``from``: this task, and what depends on it, runs again though it has completed.
+"""

@@ -66,7 +66,7 @@ class Commands(Protocol):
         """``below``: the id of a run below this one, whose task it is."""
         ...
 
-    async def retry(self, run_id: str, *, new_run_id: str | None) -> Done:
+    async def retry(self, run_id: str, *, new_run_id: str | None, from_task: str | None) -> Done:
         """Of the new run."""
         ...
 

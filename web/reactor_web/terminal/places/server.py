@@ -83,8 +83,8 @@ class ServerPlace:
         await run.send(task, value, key=key, run=below)
         return await _done(run)
 
-    async def retry(self, run_id: str, *, new_run_id: str | None) -> Done:
-        return await _done(await self._client.run(run_id).retry(new_run_id=new_run_id))
+    async def retry(self, run_id: str, *, new_run_id: str | None, from_task: str | None) -> Done:
+        return await _done(await self._client.run(run_id).retry(new_run_id=new_run_id, from_task=from_task))
 
     async def delete(self, run_id: str) -> None:
         await self._client.run(run_id).delete()

@@ -85,7 +85,7 @@ class EngineCommands:
         await run.send(task, value, key=key, by=BY)
         return _done(run)
 
-    async def retry(self, run_id: str, *, new_run_id: str | None) -> Done:
+    async def retry(self, run_id: str, *, new_run_id: str | None, from_task: str | None) -> Done:
         raise needs_file("retry")
 
     async def delete(self, run_id: str) -> None:

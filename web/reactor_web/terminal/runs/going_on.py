@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Annotated, NoReturn
 
 import typer
@@ -74,6 +75,9 @@ async def _resumed(engine: Engine, run_id: str, reason: str) -> Run:
 def retry_run(
     run: RunId,
     file: File = None,
+    from_task: Annotated[
+        str | None, typer.Option("--from", metavar="TASK", help="It, and what depends on it, runs again in any case.")
+    ] = None,
     new_run_id: Annotated[str | None, typer.Option("--run-id", metavar="ID", help="The id of the new run.")] = None,
     lines: Lines = False,
     url: Url = None,
@@ -87,20 +91,19 @@ def retry_run(
         except ValueError as error:
             refuse(f"--run-id: {error}")
     if file is not None:
-        _here(
-            run, file, url, store, lambda engine, run_id: _retried(engine, run_id, new_run_id), lines=lines, json=json
-        )
+        begin = partial(_retried, new_run_id=new_run_id, from_task=from_task)
+        _here(run, file, url, store, begin, lines=lines, json=json)
 
     async def work(place: Place, run_id: str) -> int:
         async with place.commands() as commands:
-            done = await commands.retry(run_id, new_run_id=new_run_id)
+            done = await commands.retry(run_id, new_run_id=new_run_id, from_task=from_task)
         return say_done(done, f"run {done.run_id} is the retry of run {run_id}", json)
 
     at_run(run, url, store, work)
 
 
-async def _retried(engine: Engine, run_id: str, new_run_id: str | None) -> Run:
-    return await engine.retry(run_id, new_run_id=new_run_id, by=BY)
+async def _retried(engine: Engine, run_id: str, *, new_run_id: str | None, from_task: str | None) -> Run:
+    return await engine.retry(run_id, new_run_id=new_run_id, from_task=from_task, by=BY)
 
 
 def _here(

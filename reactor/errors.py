@@ -1,4 +1,5 @@
 """All errors, grouped by who can do something about them: who wrote the workflow, starts a run, wrote a body, ...
+
 Every error has the ids it speaks of as attributes, and survives pickling, because a body may run in another process.
 """
 
@@ -115,10 +116,7 @@ class RunOpen(ReactorError):
 
 
 class WorkflowChanged(ReactorError):
-    """Raised by a retry of a run whose workflow is not registered here, or takes another input by now.
-
-    Register the workflow as it was when the run started, or start a new run.
-    """
+    """Raised by a retry of a run whose workflow is not registered here, or takes another input: start a new run."""
 
     run_id: str
 
@@ -188,10 +186,7 @@ class InvalidValue(ReactorError):
 
 
 class WrongQuestion(ReactorError):
-    """Raised by ``run.send`` for a value that answers no open question, or does not say which of several.
-
-    Send it with ``key=``, the name of one of the open questions: ``keys``.
-    """
+    """Raised by ``run.send`` for a value that answers no open question. Send it with ``key=``, one of ``keys``."""
 
     run_id: str
     task_id: str
@@ -251,10 +246,7 @@ class ContextClosed(BodyError):
 
 
 class ThreadsExhausted(BodyError):
-    """Raised when too many bodies wait for an answer in threads (1,000) or in processes (64).
-
-    Make them ``async def`` bodies, which need neither.
-    """
+    """Raised when too many bodies wait in threads (1,000) or in processes (64). Make them ``async def`` bodies."""
 
 
 class WorkerDied(BodyError):

@@ -4,8 +4,8 @@ log         EventLog: stores the windows of runs and reads them back; RunRecord
 index       RunIndex: the list of runs, and deleting one; RunFilter; fits: for logs that look at every run
 order       CommitOrder, WholeOrder, RunsOrder: the windows of a tree, of all runs, of some, in the order of commits
 outputs     OutputStore: the outputs that ``cache=`` keeps
-stores      Checkpoints, Idempotency, CleanStops, DigestKey; Lifecycle, KeepsTime, Probed, TellsTrouble; Log: what
-            engines need
+stores      Checkpoints, Idempotency, CleanStops, DigestKey; Lifecycle, KeepsTime, Probed, TellsTrouble, Announced; Log:
+            what engines need
 sharing     Lease, LiveFeed, Slots, Starts: what several processes share
 handover    Handover, Inboxes: how runs come from one process to another, and commands to who executes a run
 access      KeyStore, TicketStore, CapCounter, Revocations: who may ask, and how much; an engine uses none of them;
@@ -56,6 +56,7 @@ from reactor.ports.sharing import (
 )
 from reactor.ports.speech import Line, Voice
 from reactor.ports.stores import (
+    Announced,
     Checkpoints,
     CleanStops,
     DigestKey,
@@ -69,6 +70,7 @@ from reactor.ports.stores import (
 
 __all__ = [
     "AccessStores",
+    "Announced",
     "Attempt",
     "CapCounter",
     "Checkpoints",

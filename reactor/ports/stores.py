@@ -71,6 +71,15 @@ class TellsTrouble(Protocol):
         ...
 
 
+@runtime_checkable
+class Announced(Protocol):
+    """For a log that one process owns: whoever finds it in use is told where its owner can be asked."""
+
+    def announce(self, url: str) -> None:
+        """Called while the log is open, by who serves it. ``url``: of the server, ``http://127.0.0.1:8080``."""
+        ...
+
+
 class Log(EventLog, RunIndex, Lifecycle, Protocol):
     """What ``Engine(log=...)`` takes: events, the list of runs, and a beginning and an end."""
 

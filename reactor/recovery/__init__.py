@@ -13,5 +13,6 @@ reading      which of its tasks have ended, with which outputs, and which must r
 asked        what a task has asked, and what it was sent
 retry        a new run that reuses what completed in one that has ended
 recorded     the outputs of a child run, from the log of its parent
+unattended   what is said to an open run that nobody executes now
 leftover     the last events of a run that nobody can go on with
 """

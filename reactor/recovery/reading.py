@@ -261,12 +261,17 @@ async def load_outputs(log: EventLog, graph: Graph, run: Run) -> dict[str, Any]:
 
 
 async def load_reusable(
-    log: EventLog, graph: Graph, state: RunState, entries: Iterable[Mapping[str, Any]] | None = None
+    log: EventLog,
+    graph: Graph,
+    state: RunState,
+    entries: Iterable[Mapping[str, Any]] | None = None,
+    from_task: str | None = None,
 ) -> dict[str, Output]:
     """The outputs that a retry of a run reuses, by task id: of completed bodies whose upstreams are reused too.
 
     So every value that a reused body was given is the same in the new run. ``entries``: of the graph that the run had,
-    where ``graph`` is another one; then a task must still be what it was.
+    where ``graph`` is another one; then a task must still be what it was. ``from_task``: it runs again, though it
+    has completed.
     """
     known = None if entries is None else {entry["id"]: entry for entry in entries}
     reused: dict[str, Output] = {}
@@ -276,7 +281,7 @@ async def load_reusable(
     events = await _completions(log, state.run_id, [task for task in completed if task.recoverable is not False])
     for node in graph.nodes:
         pairs = node.pairs
-        if known is not None and not is_same(known.get(node.name), node):
+        if node.name == from_task or (known is not None and not is_same(known.get(node.name), node)):
             continue
         if not all(upstream in whole for upstream in node.upstreams if not (pairs and upstream == node.map_source)):
             continue

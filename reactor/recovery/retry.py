@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from reactor.definition.graph import Graph
-from reactor.errors import IsSession, RunOpen, WorkflowChanged
+from reactor.definition.names import did_you_mean, known_names
+from reactor.errors import IsSession, RunOpen, UnknownTask, WorkflowChanged
 from reactor.recovery.origin import NotRecoverable, UnknownGraph, beginning_of, budget_of, input_of, known_graph
 from reactor.recovery.reading import load_reusable
 from reactor.registry import Registry
@@ -21,12 +22,13 @@ from reactor.tasks.past import Output
 
 
 async def prepare_retry(
-    registry: Registry, runs: OpenRuns, run_id: str
+    registry: Registry, runs: OpenRuns, run_id: str, from_task: str | None = None
 ) -> tuple[Graph, Beginning, Mapping[str, Output]]:
     """What the retry of a run starts with: its graph, its beginning, and the outputs that it reuses.
 
-    Raises UnknownRun; RunOpen where the run has not ended, and is not left either; IsSession for a session;
-    WorkflowChanged where no graph of its workflow is registered, or its input does not fit the last one.
+    ``from_task``: this task, and what depends on it, runs again though it has completed. Raises UnknownTask where the
+    graph has none of this name; UnknownRun; RunOpen where the run has not ended, and is not left either; IsSession for
+    a session; WorkflowChanged where no graph of its workflow is registered, or its input does not fit the last one.
     """
     old = await runs.get(run_id)
     if not old.state.has_ended and not runs.is_left(old):
@@ -44,7 +46,11 @@ async def prepare_retry(
         beginning = Beginning(input_of(data, graph), data.get("meta", {}), budget_of(data), retry_of=old.id)
     except NotRecoverable as problem:
         raise WorkflowChanged(f"run {old.id} cannot be retried: {problem}", run_id=old.id) from None
-    return graph, beginning, await load_reusable(log, graph, old.state, entries)
+    if from_task is not None and from_task not in graph.by_name:
+        hint = did_you_mean(from_task, graph.by_name) or f"; its tasks are {known_names(graph.by_name)}"
+        sentence = f"there is no task {from_task[:100]!r} in run {old.id} to begin from{hint}"
+        raise UnknownTask(sentence, run_id=old.id, task_id=from_task)
+    return graph, beginning, await load_reusable(log, graph, old.state, entries, from_task)
 
 
 async def _graph_for(

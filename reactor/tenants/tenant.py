@@ -143,7 +143,7 @@ class Tenant(SessionStarts, TreeQueries, RunQueries):
         graph = self._registry.graph_of(workflow)
         inputs = graph.validate_input({} if input is None else input)
         run_id = make_run_id() if run_id is None else check_new_run_id(run_id)
-        return await self._start(graph, inputs, input or {}, run_id, meta, budget, by)
+        return await self._start(graph, inputs, input or {}, run_id, meta, budget, by, self._trace_of(traceparent))
 
     async def start_scheduled(
         self, workflow: str, input: Mapping[str, Any], run_id: str, meta: Mapping[str, Any], by: str | None
@@ -151,7 +151,8 @@ class Tenant(SessionStarts, TreeQueries, RunQueries):
         """For schedules: the id is one that nobody else may give."""
         self._common.check_open()
         graph = self._registry.graph_of(workflow)
-        return await self._start(graph, graph.validate_input(input), input, check_run_id(run_id), meta, None, by)
+        inputs, trace = graph.validate_input(input), self._trace_of(None)
+        return await self._start(graph, inputs, input, check_run_id(run_id), meta, None, by, trace)
 
     async def _start(
         self,
@@ -162,11 +163,11 @@ class Tenant(SessionStarts, TreeQueries, RunQueries):
         meta: Mapping[str, Any] | None,
         budget: Budget | Mapping[str, Any] | None,
         by: str | None,
+        trace: TraceContext | None,
     ) -> Run:
         allowed = None if budget is None else Budget.of(budget)
         check_by(by)
         digest = given_digest(self.digest_key, given, inputs)
-        trace = self._trace_of(traceparent)
         beginning = Beginning(inputs, check_meta(meta or {}), allowed, by=by, given_digest=digest, trace=trace)
         return await self._begin(graph, run_id, beginning)
 
@@ -235,11 +236,12 @@ class Tenant(SessionStarts, TreeQueries, RunQueries):
         run_id: str,
         *,
         new_run_id: str | None = None,
+        from_task: str | None = None,
         by: str | None = None,
         traceparent: str | TraceContext | None = None,
     ) -> Run:
         trace = self._trace_of(traceparent)
-        graph, beginning, reused = await prepare_retry(self._registry, self._runs, run_id)
+        graph, beginning, reused = await prepare_retry(self._registry, self._runs, run_id, from_task)
         new_id = make_run_id() if new_run_id is None else check_new_run_id(new_run_id)
         check_by(by)
         await self._runs.check_new(new_id)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from reactor import Engine, RunFailed, Workflow
-from reactor.errors import RunOpen, UnknownRun, WorkflowChanged
+from reactor.errors import RunOpen, UnknownRun, UnknownTask, WorkflowChanged
 from reactor.events.fold import replay
 from reactor.testing import read_all
 from tests.helpers.flows import endless
@@ -80,6 +80,21 @@ async def test_a_retry_runs_only_what_did_not_complete(url: str, tmp_path: Path)
         assert run.state.meta == {"who": "me"}
         assert replay("new", events) == run.state
         assert run.state.completed == run.state.total_tasks == 1 + 5 + 5 + 3
+
+
+async def test_a_task_from_which_a_retry_begins_runs_again_with_what_depends_on_it() -> None:
+    """Though all of it has completed; what comes before is taken over. A name that no task has starts nothing."""
+    ran.clear()
+    broken.clear()
+    async with Engine(workflows=[make()]) as engine:
+        await (await engine.start("retried", {"count": 2}, run_id="old"))
+        ran.clear()
+        assert await (await engine.retry("old", from_task="pair")) == {"total": 11 * (0 + 1) + 1}
+        assert ran.keys() >= {"pair[0]", "pair[1]", "total"}
+        assert not ran.keys() & {"items", "each[0]", "each[1]"}
+        with pytest.raises(UnknownTask, match="did you mean 'pair'"):
+            await engine.retry("old", from_task="pairs")
+        assert len(await engine.list()) == 2
 
 
 async def test_only_an_ended_run_of_the_same_workflow_is_retried(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 url          the options of a ``sqlite:`` URL
 log          ``SqliteLog``, which puts the other parts together
-lock         one process owns the file
+lock         one process owns the file, and which one
+reader       reads a file beside its owner, and writes nothing
 place        whether the file is still where its name says
 schema       its tables, and bringing an older file to this version
 connection   opening it, and a thread that works on one connection

@@ -22,7 +22,7 @@ import struct
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from reactor.errors import LogUnavailable
 
@@ -32,6 +32,9 @@ _BYTES_OF_SQLITE: Final = (2**30 + 2, 510)
 """Those that SQLite locks as the last one that has the file open."""
 _NO_OPEN_FILE_LOCKS: Final = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 _TAKEN: Final = (errno.EAGAIN, errno.EACCES)
+_AT: Final = " at "
+"""Between the name of an owner and its URL."""
+_URL_CHARS: Final = 500
 
 
 class FileLock:
@@ -89,7 +92,7 @@ class FileLock:
         try:
             fcntl.flock(self._beside, (fcntl.LOCK_SH if self._shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise self._in_use(os.pread(self._beside, 100, 0).decode(errors="replace").strip()) from None
+            raise self._in_use(_said(self._beside)) from None
         except OSError as error:  # a file system without locks
             raise self._unavailable(f"cannot be locked: {error.strerror}") from error
         if self._shared:
@@ -131,6 +134,14 @@ class FileLock:
             with suppress(OSError):
                 _lock_bytes(self._inside, fcntl.F_RDLCK, _BYTES_OF_SQLITE)
 
+    def announce(self, url: str) -> None:
+        """Writes where the owner can be asked beside its name, for who finds the log in use. Best effort, as that."""
+        if self._beside is None or self._shared or len(url) > _URL_CHARS:
+            return
+        with suppress(OSError):
+            said = f"process {os.getpid()}{_AT}{url}".encode()
+            os.ftruncate(self._beside, os.pwrite(self._beside, said, 0))
+
     def is_of(self, there: os.stat_result) -> bool:
         """Whether this lock is held on that file."""
         return self._inside is not None and os.path.samestat(there, os.fstat(self._inside))
@@ -163,6 +174,11 @@ class FileLock:
         return LogUnavailable(f"{self._path} {why}", path=str(self._path))
 
 
+def _said(beside: int) -> str:
+    """What an owner has written into the file beside its log."""
+    return os.pread(beside, 100 + _URL_CHARS, 0).decode(errors="replace").strip()
+
+
 def _lock_bytes(descriptor: int, kind: int, bytes: tuple[int, int]) -> None:
     """Sets or clears a lock on bytes of a file; raises OSError."""
     start, length = bytes
@@ -177,6 +193,50 @@ def _lock_bytes(descriptor: int, kind: int, bytes: tuple[int, int]) -> None:
             raise
     modes = {fcntl.F_RDLCK: fcntl.LOCK_SH, fcntl.F_WRLCK: fcntl.LOCK_EX, fcntl.F_UNLCK: fcntl.LOCK_UN}
     fcntl.lockf(descriptor, modes[kind] | (0 if kind == fcntl.F_UNLCK else fcntl.LOCK_NB), length, start)
+
+
+# --- who owns a file ---
+
+
+class Owner(NamedTuple):
+    """A process that has a log open to write."""
+
+    name: str
+    """``process 12``"""
+    url: str | None
+    """Where it can be asked, if it serves and has said so."""
+
+
+def owner_of(path: Path) -> Owner | None:
+    """Who owns a log; None: nobody does now. It takes no lock, so an owner that begins meanwhile is not kept out.
+
+    Raises OSError for a file that cannot be read.
+    """
+    file = path.resolve()
+    there = file.stat()
+    with _CHANGING:
+        is_ours = any(lock.is_of(there) for lock in _HELD)
+    if not is_ours and not _is_locked(file):  # not opened where it is ours: see above
+        return None
+    try:
+        said = file.with_name(file.name + ".lock").read_bytes()[: 100 + _URL_CHARS].decode(errors="replace").strip()
+    except OSError:
+        said = ""
+    name, _, url = said.partition(_AT)
+    return Owner(name or "another process", url or None)
+
+
+def _is_locked(file: Path) -> bool:
+    command, bytes = getattr(fcntl, "F_OFD_GETLK", None), _BYTE
+    with file.open("rb") as opened:
+        asked = struct.pack("hhqqi0q", fcntl.F_WRLCK, os.SEEK_SET, *bytes, 0)
+        try:
+            told = fcntl.fcntl(opened.fileno(), fcntl.F_GETLK if command is None else command, asked)
+        except OSError as error:
+            if command is None or error.errno not in _NO_OPEN_FILE_LOCKS:
+                raise
+            told = fcntl.fcntl(opened.fileno(), fcntl.F_GETLK, asked)
+    return struct.unpack("hhqqi0q", told)[0] != fcntl.F_UNLCK
 
 
 # --- forks ---

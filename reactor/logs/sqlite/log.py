@@ -112,6 +112,10 @@ class SqliteLog:
         if self._retention.is_limited:
             await self.expire()
 
+    def announce(self, url: str) -> None:
+        """Says where this process can be asked, to who finds the file in use."""
+        self._lock.announce(url)
+
     async def close(self) -> None:
         """Commits what was appended, then lets go of the file."""
         writer, reader = self._writer, self._reader

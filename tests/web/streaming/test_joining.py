@@ -134,7 +134,8 @@ async def test_a_client_that_was_ahead_of_a_view_and_falls_behind_it_goes_on_fro
         await poll(lambda: log.held == 3, "the view was to have three events")
         late = asyncio.create_task(read(server, dialect, f"?dialect={dialect}&after={cursor}"))
         (channel,) = server.streams.channels
-        assert (view := channel.view) is not None
+        view = channel.view
+        assert view is not None
         await poll(lambda: len(channel.clients) == 2, "the second client was to share the view")
         log.go.set()
         await poll(lambda: log.held == 6 and view.seq == 6, "the view was to have six events")

@@ -18,7 +18,7 @@ MAX_QUESTIONS = 200
 
 @methods_must_be_awaited("client")
 class Asking:
-    """What is asked, and how long runs take."""
+    """What there is to run, what is asked, and how long runs take."""
 
     connection: Connection
 
@@ -49,6 +49,21 @@ class Asking:
             before = page["cursor"]
             if before is None or len(found) >= limit:
                 return QuestionPage(found, before)
+
+    async def workflows(self) -> Mapping[str, dict[str, Any]]:
+        """The definitions of the registered workflows by name: ``{name, version, tasks, input_schema, …}``."""
+        return await self._named("workflows")
+
+    async def tools(self) -> Mapping[str, dict[str, Any]]:
+        """The descriptions of the tools that a plan may use, by name."""
+        return await self._named("tools")
+
+    async def _named(self, what: str) -> dict[str, dict[str, Any]]:
+        answer = (await self.connection.ask("GET", f"/{what}")).json
+        try:
+            return {one["name"]: one for one in answer[what]}
+        except (KeyError, TypeError) as error:
+            raise answer.refused(f"what is not a list of {what}") from error
 
     async def durations(self, workflow: str, *, runs: int = 50) -> WorkflowDurations:
         """How long the last ``runs`` completed runs of a workflow have taken, and each of their tasks, in seconds.

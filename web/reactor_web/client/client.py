@@ -228,7 +228,7 @@ class Client(Asking, ScheduleCalls):
 
         ``parent``: the child runs of this run. ``root``: this run and all runs below it. ``since``, ``until``: those
         that have started then or later, and before; with a time zone. ``meta``: those with these members of meta, each
-        with its text, or with the JSON of a value that is no text. ``question=True``: those that wait for an answer.
+        with its text, or with the JSON of a value that is no text. ``question=True``: those that wait for an answer;
         ``open=True``: those that have not ended.
         """
         check_listing(status, limit, since=since, until=until, meta=meta)
@@ -259,21 +259,6 @@ class Client(Asking, ScheduleCalls):
             for record in page:
                 yield record
             before = page[-1].run_id
-
-    async def workflows(self) -> Mapping[str, dict[str, Any]]:
-        """The definitions of the registered workflows by name: ``{name, version, tasks, input_schema, …}``."""
-        return await self._named("workflows")
-
-    async def tools(self) -> Mapping[str, dict[str, Any]]:
-        """The descriptions of the tools that a plan may use, by name."""
-        return await self._named("tools")
-
-    async def _named(self, what: str) -> dict[str, dict[str, Any]]:
-        answer = (await self.connection.ask("GET", f"/{what}")).json
-        try:
-            return {one["name"]: one for one in answer[what]}
-        except (KeyError, TypeError) as error:
-            raise answer.refused(f"what is not a list of {what}") from error
 
     # --- many runs ---
 
@@ -339,9 +324,9 @@ class Client(Asking, ScheduleCalls):
         await run.request_cancel(grace, task=task, reason=reason)
         return run
 
-    async def retry(self, run_id: str, *, new_run_id: str | None = None) -> RemoteRun:
-        """``retry`` of this run. Raises UnknownRun, RunOpen, WorkflowChanged, RunExists."""
-        return await self.run(run_id).retry(new_run_id=new_run_id)
+    async def retry(self, run_id: str, *, new_run_id: str | None = None, from_task: str | None = None) -> RemoteRun:
+        """``retry`` of this run. Raises UnknownRun, UnknownTask, RunOpen, WorkflowChanged, RunExists."""
+        return await self.run(run_id).retry(new_run_id=new_run_id, from_task=from_task)
 
     async def delete(self, run_id: str) -> None:
         """Removes an ended run and all that is stored of it. Raises UnknownRun; RunOpen while it may be needed."""

@@ -303,14 +303,16 @@ class RemoteRun(Saying):
         if answer["run_id"] == self.id:
             self._followed.tell(answer)
 
-    async def retry(self: R, *, new_run_id: str | None = None) -> R:
+    async def retry(self: R, *, new_run_id: str | None = None, from_task: str | Task[..., Any] | None = None) -> R:
         """Starts a new run with the input of this one, which has ended, and reuses the outputs of what completed.
 
-        Raises RunOpen where this run has not ended, WorkflowChanged where the server does not know its graph,
-        RunExists.
+        ``from_task``: this task, and what depends on it, runs again though it has completed. Raises UnknownTask where
+        there is none of this name, RunOpen where this run has not ended, WorkflowChanged where the server does not
+        know its graph, RunExists.
         """
         run_id = make_run_id() if new_run_id is None else check_run_id(new_run_id)
-        answer = await self._followed.ask("POST", "/retry", body={"run_id": run_id})
+        begin = {} if from_task is None else {"from": task_id_of(from_task)}
+        answer = await self._followed.ask("POST", "/retry", body={"run_id": run_id, **begin})
         followed = Followed(answer["run_id"], self._followed.connection)
         followed.tell(answer)
         return type(self)(followed)

@@ -121,11 +121,13 @@ class Seen(Visible):
                 return await ensure()
             raise
 
-    async def retry(self, run_id: str, *, new_run_id: str | None = None) -> Run:
+    async def retry(self, run_id: str, *, new_run_id: str | None = None, from_task: str | None = None) -> Run:
         await self.get(run_id)
         self.check_new(new_run_id)
         async with self.starting():
-            return await self.tenant.retry(run_id, new_run_id=new_run_id, by=self.by, traceparent=self.trace)
+            return await self.tenant.retry(
+                run_id, new_run_id=new_run_id, from_task=from_task, by=self.by, traceparent=self.trace
+            )
 
     # --- finding ---
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from reactor_web.openapi import bodies
+from reactor_web.openapi import answers, bodies
 from reactor_web.openapi.parameters import POSITIONS, STREAM
 
 JSON: Final = "application/json"
@@ -49,9 +49,9 @@ def _json(type: Any) -> Contents:
 
 
 _STARTED: Final[Mapping[int, Contents | None]] = {
-    200: {JSON: bodies.Summary | bodies.State, EVENT_STREAM: str},
-    201: {JSON: bodies.Summary | bodies.State},
-    202: _json(bodies.State),
+    200: {JSON: answers.Summary | answers.State, EVENT_STREAM: str},
+    201: {JSON: answers.Summary | answers.State},
+    202: _json(answers.State),
     204: None,
 }
 """A run was started: its stream or its summary; with ``Prefer: wait`` its result, or 202 if it has not ended."""
@@ -65,14 +65,14 @@ _READ: Final = (404, 503)
 
 def _command(name: str, id: str, summary: str, body: Any, *parameters: str) -> Operation:
     return Operation(
-        "post", f"/runs/{{id}}/{name}", id, "commands", summary, {202: _json(bodies.Summary)}, ("id", *parameters),
+        "post", f"/runs/{{id}}/{name}", id, "commands", summary, {202: _json(answers.Summary)}, ("id", *parameters),
         _json(body), _COMMAND_PROBLEMS if "Idempotency-Key" not in parameters else (*_COMMAND_PROBLEMS, 410),
     )  # fmt: skip
 
 
 def _of_schedule(name: str, id: str, summary: str) -> Operation:
     return Operation(
-        "post", f"/schedules/{{schedule}}/{name}", id, "schedules", summary, {200: _json(bodies.Schedule)},
+        "post", f"/schedules/{{schedule}}/{name}", id, "schedules", summary, {200: _json(answers.Schedule)},
         ("schedule",), _json(bodies.Nothing), (400, 404, 413, 422, *CHANGE, *CLOSED),
     )  # fmt: skip
 
@@ -80,27 +80,27 @@ def _of_schedule(name: str, id: str, summary: str) -> Operation:
 OPERATIONS: Final = (
     Operation(
         "get", "/workflows", "listWorkflows", "workflows", "All registered workflows.",
-        {200: _json(bodies.WorkflowList)},
+        {200: _json(answers.WorkflowList)},
     ),
     Operation(
         "get", "/workflows/{name}", "getWorkflow", "workflows", "One workflow.",
-        {200: _json(bodies.Workflow)}, ("name",), problems=(404,),
+        {200: _json(answers.Workflow)}, ("name",), problems=(404,),
     ),
     Operation(
         "get", "/workflows/{name}/durations", "getDurations", "workflows",
         "How long the last completed runs have taken, and each of their tasks.",
-        {200: _json(bodies.WorkflowDurations)}, ("name", "runs.durations"), problems=(400, *_READ),
+        {200: _json(answers.WorkflowDurations)}, ("name", "runs.durations"), problems=(400, *_READ),
     ),
     Operation(
         "post", "/workflows/{name}/runs", "startRun", "runs", "Starts a run of a workflow.",
         _STARTED, ("name", *_START), _json(bodies.StartBody), _START_PROBLEMS,
     ),
     Operation(
-        "get", "/tools", "listTools", "workflows", "The tools that a plan may use.", {200: _json(bodies.ToolList)},
+        "get", "/tools", "listTools", "workflows", "The tools that a plan may use.", {200: _json(answers.ToolList)},
     ),
     Operation(
         "get", "/runs", "listRuns", "runs", "A page of runs, the newest first. `meta.<key>=` selects by meta.",
-        {200: _json(bodies.RunPage)}, (
+        {200: _json(answers.RunPage)}, (
             "status", "workflow", "since", "until", "parent", "root", "question", "open", "recoverable", "limit",
             "cursor",
         ), problems=(400, *_READ),
@@ -108,7 +108,7 @@ OPERATIONS: Final = (
     Operation(
         "get", "/questions", "listQuestions", "runs",
         "What nobody has answered yet in all runs. `meta.<key>=` selects by meta.",
-        {200: _json(bodies.QuestionPage)}, ("workflow", "limit.questions", "cursor"), problems=(400, *_READ),
+        {200: _json(answers.QuestionPage)}, ("workflow", "limit.questions", "cursor"), problems=(400, *_READ),
     ),
     Operation(
         "post", "/runs", "startPlan", "runs", "Starts a run of a DAG that is data.",
@@ -117,7 +117,7 @@ OPERATIONS: Final = (
     Operation(
         "get", "/runs/{id}", "getRun", "runs",
         "The state of a run, now or at a seq; with a dialect what that shows of it.",
-        {200: _json(bodies.Run | bodies.State), 304: None}, ("id", "dialect", "at"), problems=(400, 410, *_READ),
+        {200: _json(answers.Run | answers.State), 304: None}, ("id", "dialect", "at"), problems=(400, 410, *_READ),
     ),
     Operation(
         "put", "/runs/{id}", "putRun", "runs",
@@ -135,24 +135,24 @@ OPERATIONS: Final = (
     Operation(
         "get", "/runs/{id}/events", "followRun", "events",
         "The events of a run: as they happen, or a page of them.",
-        {200: {EVENT_STREAM: str, "application/x-ndjson": str, JSON: bodies.EventPage, BATCH: list[dict[str, Any]]},
+        {200: {EVENT_STREAM: str, "application/x-ndjson": str, JSON: answers.EventPage, BATCH: list[dict[str, Any]]},
          204: None},
         ("id", *STREAM, "limit.events", "wait"), problems=(400, 403, 404, 406, 422, 503),
     ),
     Operation(
         "get", "/events", "followAll", "events",
         "The events of all runs in the order of the log; its cursor is a position. `meta.<key>=` selects by meta.",
-        {200: {EVENT_STREAM: str, "application/x-ndjson": str, JSON: bodies.EventPage, BATCH: list[dict[str, Any]]}},
+        {200: {EVENT_STREAM: str, "application/x-ndjson": str, JSON: answers.EventPage, BATCH: list[dict[str, Any]]}},
         (*POSITIONS, "workflow", "parent", "runs", "limit.events", "wait"), problems=(400, 403, 406, 503),
     ),
     Operation(
         "post", "/stream-tickets", "issueTicket", "events",
         "A ticket for `?ticket=` of a stream whose client can send no header.",
-        {201: _json(bodies.Ticket)}, (), _json(bodies.TicketBody), (400, 413, 422, *CHANGE, *CLOSED),
+        {201: _json(answers.Ticket)}, (), _json(bodies.TicketBody), (400, 413, 422, *CHANGE, *CLOSED),
     ),
     Operation(
         "post", "/runs/{id}/events", "emit", "events", "Says something in an open run.",
-        {202: _json(bodies.Emitted)}, ("id", "Idempotency-Key"), _json(bodies.EmitBody | list[bodies.EmitBody]),
+        {202: _json(answers.Emitted)}, ("id", "Idempotency-Key"), _json(bodies.EmitBody | list[bodies.EmitBody]),
         _COMMAND_PROBLEMS,
     ),
     Operation(
@@ -170,15 +170,15 @@ OPERATIONS: Final = (
     _command("close", "closeSession", "Ends a session.", bodies.CloseBody, "Idempotency-Key"),
     Operation(
         "get", "/schedules", "listSchedules", "schedules", "A page of schedules, by name.",
-        {200: _json(bodies.SchedulePage)}, ("limit", "cursor"), problems=(400, 503),
+        {200: _json(answers.SchedulePage)}, ("limit", "cursor"), problems=(400, 503),
     ),
     Operation(
         "get", "/schedules/{schedule}", "getSchedule", "schedules", "One schedule.",
-        {200: _json(bodies.Schedule)}, ("schedule",), problems=_READ,
+        {200: _json(answers.Schedule)}, ("schedule",), problems=_READ,
     ),
     Operation(
         "put", "/schedules/{schedule}", "putSchedule", "schedules", "Makes or changes a schedule.",
-        {200: _json(bodies.Schedule), 201: _json(bodies.Schedule)}, ("schedule",), _json(bodies.ScheduleBody),
+        {200: _json(answers.Schedule), 201: _json(answers.Schedule)}, ("schedule",), _json(bodies.ScheduleBody),
         (400, 404, 413, 422, *CHANGE, *CLOSED),
     ),
     Operation(
@@ -196,16 +196,16 @@ OPERATIONS: Final = (
         {200: {"text/javascript": str}, 304: None}, ("file",), problems=(404,), is_public=True,
     ),
     Operation(
-        "get", "/healthz", "getHealth", "service", "Whether the process answers.", {200: _json(bodies.Health)},
+        "get", "/healthz", "getHealth", "service", "Whether the process answers.", {200: _json(answers.Health)},
         is_public=True,
     ),
     Operation(
         "get", "/readyz", "getReadiness", "service", "Whether the engine takes runs.",
-        {200: _json(bodies.Readiness)}, problems=CLOSED, is_public=True,
+        {200: _json(answers.Readiness)}, problems=CLOSED, is_public=True,
     ),
     Operation(
         "get", "/diagnosis", "getDiagnosis", "service", "What `reactor doctor` looks at.",
-        {200: _json(bodies.Diagnosis)},
+        {200: _json(answers.Diagnosis)},
     ),
     Operation(
         "get", "/metrics", "getMetrics", "service", "What the server has done, and what goes on in it, for Prometheus.",

@@ -203,18 +203,22 @@ async def _was_received(run: Run, task: str, value: Any, key: str | None, after:
 
 @needs(Scope.CONTROL)
 async def retry_run(request: web.Request) -> web.Response:
-    """Starts a new run with the same input, which takes over what completed in this one. ``Location`` names it."""
+    """Starts a new run with the same input, which takes over what completed in this one. ``Location`` names it.
+
+    ``from``: this task, and what depends on it, runs again all the same.
+    """
     guard_change(request)
-    body = await json_body(request, {"run_id": STRING})
+    body = await json_body(request, {"run_id": STRING, "from": STRING})
     engine, old, wanted = engine_of(request), request.match_info["id"], body.get("run_id")
+    from_task = body.get("from")
     key = idempotency_key(request)
     if key is None:
-        run = await carry_out(engine.retry(old, new_run_id=wanted))
+        run = await carry_out(engine.retry(old, new_run_id=wanted, from_task=from_task))
         return json_response(summary(run), 202, {"Location": location_of(request, run.id)})
 
     async def start(run_id: str | None, again: bool) -> Run:
         try:
-            return await engine.retry(old, new_run_id=run_id)
+            return await engine.retry(old, new_run_id=run_id, from_task=from_task)
         except RunExists:
             if not again or run_id is None:
                 raise

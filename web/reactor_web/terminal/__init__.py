@@ -9,8 +9,13 @@ key_place   where the keys of a command are: a file, or a log that processes sha
 doctor/     `reactor doctor`: what is wrong with a server or a log, and what to do
 recover     `reactor recover`: copies what can be read of a damaged log
 load        finds the workflow of FILE[:WORKFLOW], or of a plan
-remote      asks a server for something
+shown       a run of an engine here, shown to its end
+asking      asks on the terminal what a task asks
 reload/     `reactor serve --reload`: the server starts again when a file has changed
+ending      how a command ends: its exit code, and one sentence for what it could not do
+check       `reactor check`: what is wrong with a workflow file or a plan
+runs/       the commands about runs that are there: ls, show, events, send, cancel and so on
+places/     where those runs are: a server, a log file, a shared log
 serve       one server process from start to drain
 admin       the admin port: metrics and health, without a key
 accepting   accepts connections, as long as there are descriptors for them

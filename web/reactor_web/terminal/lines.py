@@ -147,6 +147,23 @@ def question_text(question: dict[str, Any]) -> str:
     return prompt if key is None else f"[{key}] {prompt}"
 
 
+def choices(schema: dict[str, Any] | None) -> str:
+    """What may be answered, as JSON with commas between: of an ``enum`` or a boolean; empty for anything else."""
+    values = choices_of(schema)
+    return ", ".join(orjson.dumps(value).decode() for value in values)
+
+
+def choices_of(schema: dict[str, Any] | None) -> list[Any]:
+    """The values of an ``enum``, or those of a boolean; empty for anything else."""
+    if not schema:
+        return []
+    if isinstance(schema.get("enum"), list):
+        return list(schema["enum"])
+    if "const" in schema:
+        return [schema["const"]]
+    return [True, False] if schema.get("type") == "boolean" else []
+
+
 def _say_waiting(event: Message, data: dict[str, Any]) -> str:
     words = f"{'asks' if 'answered' in data else 'waiting'}: {question_text(data)}"
     if "answered" in data:

@@ -16,6 +16,7 @@ from aiohttp import web
 from reactor.definition.workflow import Workflow
 from reactor.engine import Engine
 from reactor.logger import get_logger
+from reactor.ports.stores import Announced
 from reactor.run_once import end_others
 from reactor.tracing.environment import configure_tracing
 from reactor.tracing.here import flush_spans
@@ -80,7 +81,7 @@ async def serve(
         server = Accepting(arrivals, sockets or await bind(host, port, BACKLOG), room)
         _tune_collector()
         trimming = asyncio.create_task(give_memory_back(app[STREAMS], trimmer()))
-        ready(_url(server))
+        ready(_announced(engine, _url(server)))
         await stop.wait()
     finally:
         _take_no_more(server, arrivals, trimming)
@@ -107,6 +108,13 @@ def _stopped_by_signals(app: web.Application, engine: Engine) -> asyncio.Event:
 
     listen_for_signals(on_signal)
     return stop
+
+
+def _announced(engine: Engine, url: str) -> str:
+    """Whoever finds the log in use is told where to ask."""
+    if isinstance(engine.log, Announced):
+        engine.log.announce(url)
+    return url
 
 
 def _tune_collector() -> None:

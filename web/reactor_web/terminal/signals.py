@@ -61,7 +61,7 @@ def _where(frame: FrameType) -> str:
     return f"{code.co_qualname} ({code.co_filename}, line {frame.f_lineno})"
 
 
-class _Signals:
+class Signals:
     """What the signals do: the first one cancels the run, or is kept until there is one."""
 
     def __init__(self) -> None:
@@ -89,13 +89,13 @@ class _Signals:
 
 
 @contextmanager
-def cancel_on_signals() -> Generator[_Signals]:
+def cancel_on_signals() -> Generator[Signals]:
     """Inside of it the first SIGINT or SIGTERM cancels the run and says what is waited for.
 
     The next one ends the process at once with exit code 128 + its number. Begin it before the run is started: its first
     body may work already when ``start`` returns.
     """
-    loop, signals = asyncio.get_running_loop(), _Signals()
+    loop, signals = asyncio.get_running_loop(), Signals()
     listen_for_signals(signals.on_signal, lambda: signals.leave())
     try:
         yield signals

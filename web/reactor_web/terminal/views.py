@@ -51,6 +51,10 @@ class View(Protocol):
         """Gives the terminal back. Called at the end, or before the process ends at once."""
         ...
 
+    def go_on(self) -> None:
+        """Takes it again after ``leave``: somebody has been asked something."""
+        ...
+
     def show(self, event: Showable) -> None: ...
 
     def __enter__(self) -> Self: ...
@@ -119,6 +123,9 @@ class LineView:
     def leave(self) -> None:
         """Every line is written whole."""
 
+    def go_on(self) -> None:
+        """Nothing was kept back."""
+
     def __enter__(self) -> Self:
         return self
 
@@ -161,6 +168,9 @@ class LiveView:
 
     def leave(self) -> None:
         self._live.stop()
+
+    def go_on(self) -> None:
+        self._live.start(refresh=True)
 
     def __exit__(self, *error: object) -> None:
         self.leave()

@@ -14,7 +14,7 @@ from reactor import __version__
 from reactor.bounds import EVENT_TYPE
 from reactor.events.vocabulary import NOTICES, VOCABULARY
 from reactor_web.http.problems import TITLES
-from reactor_web.openapi.bodies import Problem
+from reactor_web.openapi.answers import Problem
 from reactor_web.openapi.operations import EVENT_STREAM, OPERATIONS, REFUSED, Contents, Operation
 from reactor_web.openapi.parameters import PARAMETERS
 

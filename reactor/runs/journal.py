@@ -59,18 +59,10 @@ class Journal:
         self._stop_bodies = stop_bodies
         self._closed = closed
         self._pipeline = Pipeline(
-            feed.run_id,
-            host.log,
-            host.clock,
-            host.scheduler,
-            publish=self._publish,
-            lost=self.lose,
-            room=Room(host.window),
-            last_seq=feed.last_seq,
-            append_timeout=host.append_timeout,
-            listeners=host.listeners,
-            about=about,
-        )
+            feed.run_id, host.log, host.clock, host.scheduler, publish=self._publish, lost=self.lose,
+            room=Room(host.window), last_seq=feed.last_seq, append_timeout=host.append_timeout,
+            listeners=host.listeners, about=about,
+        )  # fmt: skip
 
     # --- writing ---
 

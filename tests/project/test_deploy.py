@@ -116,7 +116,7 @@ def test_a_second_process_on_one_file_ends_with_2_and_names_the_owner(life: Life
     """As the text quotes it."""
     done = reactor("serve", FLOW, "--store", life.store, "--port", 0)
     assert done.returncode == 2
-    assert re.search(r"runs\.db is in use by process \d+; one process owns a log", done.stderr)
+    assert re.search(r"runs\.db is in use by process \d+ at http://\S+; one process owns a log", done.stderr)
 
 
 def test_the_first_signal_closes_the_port_and_the_second_one_ends_the_process(life: Life, tmp_path: Path) -> None:
@@ -165,6 +165,7 @@ def test_every_flag_of_who_may_ask_is_in_the_table() -> None:
     shown = reactor("serve", "--help").stdout
     flags = set(re.findall(r"(--[a-z-]+)", shown))
     others = {"--host", "--port", "--store", "--grace", "--log-level", "--log-format", "--help"}
+    others |= {"--reload", "--config", "--show-settings"}
     table = (ROOT / DEPLOY).read_text().partition("### The flags")[2].partition("\n## ")[0]
     rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| ")]
     assert set(re.findall(r"(--[a-z-]+)", " ".join(rows))) == flags - others

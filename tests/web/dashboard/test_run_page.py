@@ -92,6 +92,20 @@ async def test_a_failed_run_says_why_and_is_tried_again(site: Site) -> None:
     await page.until_text(STATUS, "completed")
 
 
+async def test_a_run_is_tried_again_from_a_task(site: Site) -> None:
+    """From its panel: this task runs again though it has completed, and what comes before it does not."""
+    site.gates.open()
+    await (await site.start("steps", "r1")).ended()
+    page = await site.open("#/runs/r1/graph?task=total")
+    await page.click(".panel button:has-text('Retry from here')")
+    await page.click(".panel .box button.main")
+    await page.until("!location.hash.startsWith('#/runs/r1')")
+    await page.until_text(STATUS, "completed")
+    again = await site.engine.get((await page.run("location.hash")).split("/")[2])
+    ends = {event.task_id: event.data["cached"] async for event in again if event.type == "task.completed"}
+    assert (ends["begin"], ends["total"]) == (True, False)
+
+
 async def test_a_question_is_answered_in_a_form_of_its_schema(site: Site) -> None:
     """Fields for each member, with defaults; the answer is what the schema says."""
     run = await site.start("asks", "r1")

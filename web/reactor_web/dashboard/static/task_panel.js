@@ -5,7 +5,7 @@ import { Name, Status, hasEnded } from "./status.js";
 import { bytes, cost, count, duration, moment, percent, timeOf } from "./format.js";
 import { Value } from "./json_tree.js";
 import { Question } from "./question.js";
-import { address } from "./route.js";
+import { address, place } from "./route.js";
 import { session } from "./session.js";
 
 export function TaskPanel({ run, state, history, selected, select }) {
@@ -24,9 +24,16 @@ export function TaskPanel({ run, state, history, selected, select }) {
       <${Result} key=${task.id} task=${task} history=${history} run=${run} />
       ${session.may("control") && run.at === null && !hasEnded(task.status) && task.attempt > 0 && html`<${Ask} label="Cancel this task" kind="bad" question="Stop this task alone? The run goes on."
         act=${() => attempt(`cancelling ${task.id}`, () => run.handle.cancel({ task: task.id }))} />`}
+      ${session.may("control") && hasEnded(run.stream.state?.status) && task.map_index === undefined && html`<${Ask} label="Retry from here" question=${`Start a new run in which ${task.id}, and what depends on it, runs again? The rest is taken over.`} act=${() => retryFrom(run, task.id)} />`}
     </div>
   </aside>`;
 }
+
+const retryFrom = (run, task) => attempt("started anew", async () => {
+  const begun = await session.api.send("POST", `${run.handle.path}/retry`, { from: task });
+  place.go(["runs", begun.run_id]);
+  return begun;
+});
 
 function TaskFacts({ task, bars, run }) {
   const first = bars[0];

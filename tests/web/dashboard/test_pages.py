@@ -47,6 +47,18 @@ async def test_a_run_is_started_from_the_form_of_its_workflow(site: Site) -> Non
     await page.until_text(".run-table", run.id)
 
 
+async def test_a_workflow_says_how_long_its_tasks_take(site: Site) -> None:
+    """Over the last runs that completed, each task with how many they were."""
+    site.gates.open()
+    for number in range(3):
+        await (await site.start("steps", f"r{number}")).ended()
+    page = await site.open("#/workflows/steps")
+    await page.until_text("h2", "Durations by task")
+    rows = await page.texts("section:has(h2) .table-box:not(:has(.run-table)) tbody tr")
+    assert [row.split()[:2] for row in rows] == [["begin", "3"], ["measure", "3"], ["total", "3"]]
+    assert await page.errors() == []
+
+
 async def test_an_input_that_does_not_fit_is_said_and_nothing_starts(site: Site) -> None:
     """The sentence of the server stands under the form."""
     page = await site.open("#/workflows/steps")

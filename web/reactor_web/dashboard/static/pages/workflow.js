@@ -7,7 +7,7 @@ import { LiveList } from "../live_list.js";
 import { RunTable } from "../run_table.js";
 import { JsonField, SchemaField, initialOf, missing } from "../schema_form.js";
 import { Name, hasEnded } from "../status.js";
-import { counted, duration } from "../format.js";
+import { count, counted, duration } from "../format.js";
 import { palette, whenColorsChange } from "../palette.js";
 import { place } from "../route.js";
 import { session } from "../session.js";
@@ -26,6 +26,7 @@ export function Workflow({ name }) {
     ${error && (error.status === 404 && list.runs.length ? html`<p class="dim">This workflow is not registered any more; its runs are still here.</p>` : html`<${Problem} error=${error} />`)}
     ${isLoading && html`<${Loading} what="Loading the workflow" />`}
     ${workflow && html`<div class="workflow-top ${session.may("run") ? "" : "alone"}"><${Picture} tasks=${workflow.tasks} />${session.may("run") && html`<${Start} key=${name} workflow=${workflow} />`}</div>`}
+    ${workflow && html`<${TaskTimes} name=${name} tasks=${workflow.tasks} />`}
     <section class="workflow-runs"><h2>Recent runs</h2><${Durations} key=${name} runs=${list.runs} />
       ${list.runs.length ? html`<${RunTable} list=${list} />` : html`<p class="dim">${list.isLoading ? "Loading …" : "No run of this workflow yet."}</p>`}</section>
   </main>`;
@@ -65,6 +66,18 @@ function Start({ workflow }) {
     ${problem && html`<p class="help bad" role="alert">${problem.message}</p>`}
     <div class="row"><button class="main" disabled=${isBusy || Boolean(lacks)} title=${lacks ?? ""}>Start</button></div>
   </form>`;
+}
+
+/** How long each task took in the last runs that completed: half of them, nine of ten, and the slowest. */
+function TaskTimes({ name, tasks }) {
+  const { value } = useAsked(() => session.api.send("GET", `/workflows/${encodeURIComponent(name)}/durations?runs=50`), [name]);
+  const rows = tasks.filter(({ id }) => value?.tasks[id]?.count).map(({ id }) => ({ id, ...value.tasks[id] }));
+  if (!rows.length) return null;
+  const most = Math.max(...rows.map((row) => row.max)) || 1;
+  return html`<section class="workflow-runs"><h2>Durations by task</h2><div class="table-box"><table><thead><tr><th>Task</th><th class="right">Runs</th><th class="right">Median</th><th class="right">90 %</th><th class="right">Slowest</th><th><span class="offscreen">Share</span></th></tr></thead>
+    <tbody>${rows.map((row) => html`<tr key=${row.id}><td class="mono"><${Name} most=${36}>${row.id}<//></td><td class="right num">${count(row.count)}</td>
+      ${["p50", "p90", "max"].map((key) => html`<td key=${key} class="right num">${duration(row[key] * 1000)}</td>`)}
+      <td class="share spread"><i class="most" style=${{ width: `${(row.max / most) * 100}%` }}></i><i style=${{ width: `${(row.p50 / most) * 100}%` }}></i></td></tr>`)}</tbody></table></div></section>`;
 }
 
 /** How long the runs that completed took, the newest at the right. */

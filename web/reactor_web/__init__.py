@@ -5,6 +5,7 @@ The rooms, from the top down; each imports only from rooms below it in this list
     testing/      the laws that a dialect of your own must keep
     terminal/     the command ``reactor``
     app           create_app, mount
+    dashboard/    pages that show the runs
     own/          routes of one's own: add_stream, add_start, add_state, add_chat, add_agent
     hosting       what an application gets that serves an engine
     routes/       one resource a file

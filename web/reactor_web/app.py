@@ -11,6 +11,7 @@ from reactor.definition.workflow import Workflow
 from reactor.engine import Engine
 from reactor.events.values import named
 from reactor.registry import check_workflows
+from reactor_web.dashboard.routes import add_dashboard, check_dashboard
 from reactor_web.guard.access import GUARD, check_needs, guarded
 from reactor_web.guard.cors import allow_origin, check_origins
 from reactor_web.guard.guard import Guard
@@ -39,6 +40,7 @@ from reactor_web.routes import (
     socket,
     tickets,
     tools,
+    whoami,
 )
 from reactor_web.routes import metrics as metrics_page
 from reactor_web.routes import workflows as definitions
@@ -48,8 +50,8 @@ from reactor_web.streaming.streams import STREAMS, streams_in
 PREFIX = "/api/v1"
 
 _RESOURCES = (
-    definitions, tools, runs, questions, commands, schedules, sessions, events, all_events, socket, tickets, client,
-    health, diagnosis, metrics_page,
+    definitions, tools, runs, questions, commands, schedules, sessions, events, all_events, socket, tickets, whoami,
+    client, health, diagnosis, metrics_page,
     problem_pages, openapi,
 )  # fmt: skip
 
@@ -72,6 +74,7 @@ def create_app(
     compress: bool = False,
     views: Mapping[str, View] | None = None,
     metrics: bool = True,
+    dashboard: bool | str = False,
 ) -> web.Application:
     """An aiohttp application that serves the workflows under ``/api/v1``.
 
@@ -86,6 +89,7 @@ def create_app(
       query does not say otherwise. A dialect that has a pace of its own keeps it.
     - ``views``: pipelines of operators by the name that ``?view=`` asks for.
     - ``metrics``: whether the engine and its streams are counted, for ``/metrics``; False: that is 404.
+    - ``dashboard``: whether pages that show the runs are served at ``/``, or the prefix of another place (``/ops``).
 
     Raises WorkflowError for a bad workflow; TypeError and ValueError for an option that cannot be.
     """
@@ -94,6 +98,7 @@ def create_app(
         app, engine, workflows, guard=guard, authorize=authorize, allowed_hosts=allowed_hosts, cors=cors,
         cors_credentials=cors_credentials,
         heartbeat=heartbeat, throttle=throttle, dialect=dialect, compress=compress, views=views, metrics=metrics,
+        dashboard=dashboard,
     )  # fmt: skip
     return app
 
@@ -116,6 +121,7 @@ def mount(
     compress: bool = False,
     views: Mapping[str, View] | None = None,
     metrics: bool = True,
+    dashboard: bool | str = False,
 ) -> None:
     """Adds the routes of ``create_app`` to an application under ``prefix``, so that its handlers can ``stream`` too.
 
@@ -124,6 +130,7 @@ def mount(
     for your own handlers, give the application the middleware ``problems`` before you mount.
     """
     _check(app, engine, prefix)
+    pages = check_dashboard(app, dashboard)
     hosts, origins = check_hosts(allowed_hosts), check_origins(cors)
     guard = protect(app, _guard(app, guard, authorize), allowed_hosts=hosts)
     serving = Serving(heartbeat, throttle, dialect, compress, {} if views is None else views)
@@ -138,13 +145,19 @@ def mount(
     api[STREAMS].tell(engine.listeners)
     if metrics:
         metrics_in(app, [engine])
+    _add_resources(api)
+    app[API_PREFIX] = prefix
+    run_engine(api, engine)
+    app.add_subapp(prefix, api)
+    add_dashboard(app, engine, pages, prefix)
+
+
+def _add_resources(api: web.Application) -> None:
+    """Raises TypeError for a route of which nobody has said who may ask it."""
     for resource in _RESOURCES:
         routes = resource.routes()
         check_needs(routes)
         api.add_routes(routes)
-    app[API_PREFIX] = prefix
-    run_engine(api, engine)
-    app.add_subapp(prefix, api)
 
 
 def _check(app: object, engine: object, prefix: object) -> None:

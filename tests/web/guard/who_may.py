@@ -189,6 +189,7 @@ OF_THE_API: Final = (
     _of_schedule("DELETE", "/schedules/{schedule}", (CONTROL,), 204),
     Ask("POST", "/stream-tickets", (READ,), 201, "open", lambda id: {"run_id": id}, runs=BAD_RUN),
     Ask("POST", "/stream-tickets", (READ,), 201, "", _says({"filter": {}})),
+    Ask("GET", "/whoami", (READ,)),
     Ask("GET", "/client/{file}"),
     Ask("GET", "/metrics", (ADMIN,), of_all=True),
     Ask("GET", "/healthz"),
@@ -218,9 +219,13 @@ OF_ONES_OWN: Final = (
     ),
     Ask("POST", "/own/chat/{id}/stop", (CONTROL,), 200, "chat", _says({}), foreign="200", runs=BAD_RUN),
     _of_run("POST", "/own/chat/{id}/input", (CONTROL,), 202, "chat", body=_says({"task": "ask", "value": 1})),
+    Ask("GET", "/own/pages"),
+    Ask("GET", "/own/pages/"),
+    Ask("GET", "/own/pages/assets/{asset}"),
     Ask("POST", "/own/agent", (READ, RUN, CONTROL), 200, "new", _agent, runs=BAD_RUN, workflows=BAD_WORKFLOW),
 )  # fmt: skip
-"""Of ``add_stream`` without and with ``start=``, ``add_start``, ``add_state``, ``add_chat`` and ``add_agent``."""
+"""Of ``add_stream`` without and with ``start=``, ``add_start``, ``add_state``, ``add_chat`` and ``add_agent``; and the
+dashboard."""
 
 ASKS: Final = (*OF_THE_API, *OF_ONES_OWN)
 
@@ -235,9 +240,9 @@ that exists, though not in its tenant; *other runs* and *other workflows* have a
 everything that is not public is 401: `unauthenticated`, `key-expired`, `key-revoked`, `token-invalid`, `token-expired`.
 A ticket is for this run, or for this selection. HEAD is answered like GET, but a ticket is for GET only. `/own/…` are
 routes of the host: `add_stream` (`/stream`, and with `start=` `/started`), `add_start` (`/start`, and with
-`answer="created"` `/created`), `add_state` (`/state`), `add_chat` (`/chat`), `add_agent` (`/agent`). Everybody here is
-of one tenant of several: [`/metrics`](metrics.md) is for who has the scope `admin` and sees all tenants, runs and
-workflows, or is of the tenant that is there where there are no others.
+`answer="created"` `/created`), `add_state` (`/state`), `add_chat` (`/chat`), `add_agent` (`/agent`), and the
+dashboard (`/pages`). Everybody here is of one tenant of several: [`/metrics`](metrics.md) is for who has the scope
+`admin` and sees all tenants, runs and workflows, or is of the tenant that is there where there are no others.
 """
 
 

@@ -21,6 +21,7 @@ from reactor.logs.memory import MemoryLog
 from reactor.ports.access import KeyRecord
 from reactor.testing import LogAround
 from reactor_web import Caps, Guard, JwtSettings, Principal
+from reactor_web.dashboard import add_dashboard
 from reactor_web.guard.keys import MemoryKeys, NewKey, make_key
 from tests.helpers import issuer
 from tests.helpers.server import API, CLOSE_SECONDS, small_workflow
@@ -162,6 +163,7 @@ class World:
             "task": "ask",
             "id": run_id,
             "schedule": run_id,
+            "asset": "app.js",
         }
         return ("" if ask.path.startswith("/own") else API) + ask.path.format(**names)
 
@@ -255,6 +257,7 @@ def own_routes(app: web.Application, engine: Engine) -> None:
     reactor_web.add_state(app, "/own/{id}/state", engine)
     reactor_web.add_chat(app, "/own/chat", engine, lambda request, body: reactor_web.Start("small"))
     reactor_web.add_agent(app, "/own/agent", engine, asking)
+    add_dashboard(app, engine, "/own/pages", API)
 
 
 @asynccontextmanager

@@ -22,6 +22,7 @@ prefix        where the routes are mounted
 codes         why a request is refused: a code for programs, a page for people
 sending       PacedResponse: a response that leaves as fast as its client reads
 telling       listeners hear of what is refused
+static_files  files of the package: compressed once, asked for again by their ETag
 problems      errors -> application/problem+json
 result        a run -> JSON
 """

@@ -242,6 +242,17 @@ class Diagnosis(TypedDict):
     key_file_problem: str | None
 
 
+class Whoami(TypedDict):
+    """Who asks, and what they may do and see."""
+
+    id: str
+    scopes: list[str]
+    runs: list[str] | None
+    workflows: list[str] | None
+    tenant: str | None
+    expires: float | None
+
+
 class EventPage(TypedDict):
     """Some events of a run, or of several."""
 

@@ -168,6 +168,7 @@ OPERATIONS: Final = (
         *_TRACE,
     ),
     _command("close", "closeSession", "Ends a session.", bodies.CloseBody, "Idempotency-Key"),
+    Operation("get", "/whoami", "whoAmI", "service", "Who asks, and what they may do.", {200: _json(answers.Whoami)}),
     Operation(
         "get", "/schedules", "listSchedules", "schedules", "A page of schedules, by name.",
         {200: _json(answers.SchedulePage)}, ("limit", "cursor"), problems=(400, 503),

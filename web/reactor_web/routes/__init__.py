@@ -13,6 +13,7 @@ all_events   ``/events``: the events of all runs
 socket       ``/runs/{id}/ws``: its events and commands on one WebSocket
 tickets      ``/stream-tickets``: what opens a stream whose client can send no header
 schedules    ``/schedules``: what starts runs at which times
+whoami       ``/whoami``: who asks, and what they may do
 sessions     what is said in a run: events, and the close of a session
 methods      what holds for all of them: OPTIONS, and 406
 starting     what the routes that start a run share

@@ -239,6 +239,7 @@ async def _serve(
         start = f"workflows/{workflows[0].name}/runs" if workflows else "runs"
         print(f"reactor: serving on {url}", flush=True)
         print(f"         {names}; start one: POST {url}/api/v1/{start}", flush=True)
+        print(f"         look at the runs: {url}/", flush=True)
         if line is not None:
             line.begin()
 

@@ -67,7 +67,9 @@ async def serve(
     ``sockets``: those that listen already, instead of that address; they are closed at the end.
     """
     configure_tracing()
-    app = create_app(engine, workflows, guard=guard, allowed_hosts=allowed_hosts, cors=cors, metrics=metrics)
+    app = create_app(
+        engine, workflows, guard=guard, allowed_hosts=allowed_hosts, cors=cors, metrics=metrics, dashboard=True
+    )
     room, runner = Room(), _runner_of(app)
     app[ROOM] = room
     stop = _stopped_by_signals(app, engine)

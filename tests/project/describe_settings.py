@@ -9,6 +9,7 @@ from typing import Any
 from typer.main import get_command
 
 from reactor_web.terminal.cli import app
+from reactor_web.terminal.settings.group import is_setting
 from reactor_web.terminal.settings.table import SETTINGS, Setting
 from tests.helpers.paths import ROOT
 
@@ -63,7 +64,9 @@ def commands() -> dict[str, Any]:
 
 def options_of(setting: Setting) -> dict[str, Any]:
     """The options for a setting, by command."""
-    found = {name: _option(command, setting.name) for name, command in commands().items()}
+    found = {
+        name: _option(command, setting.name) for name, command in commands().items() if is_setting(name, setting.name)
+    }
     return {name: option for name, option in found.items() if option is not None}
 
 

@@ -85,6 +85,7 @@ CHANGED: dict[str, str] = {
 WITHOUT: dict[str, str] = {
     "by": "the server notes who asks, or the address that a command came from",
     "tenant": "that of the credential",
+    "traceparent": "a header of the request: `headers=` of the client, or what instruments aiohttp",
     "trigger_id": "a repeated request has the key of the first",
 }
 """Parameters that the counterpart does not have."""

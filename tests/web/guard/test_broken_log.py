@@ -97,7 +97,7 @@ def all_requests() -> list[tuple[str, str, Any]]:
             continue
         body = BODIES.get((route.method, path), {}) if route.method in ("POST", "PUT") else None
         for id in ("open", "ended", "new") if "{id}" in path else ("",):
-            filled = path.format(id=id, name="small", task="b", code="not-exposed", file="reactor.js")
+            filled = path.format(id=id, name="small", task="b", code="not-exposed", file="reactor.js", schedule="s")
             found += [(route.method, filled + query, body) for query in QUERIES.get(path, ("",))]
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from reactor import Engine
 from reactor_web.routes.methods import _CHOOSING  # type: ignore[reportPrivateUsage]
 from tests.helpers.server import Server
 
-PATHS = {"id": "r", "name": "small", "task": "b", "file": "reactor.js", "code": "too-many-streams"}
+PATHS = {"id": "r", "name": "small", "task": "b", "file": "reactor.js", "code": "too-many-streams", "schedule": "s"}
 
 
 def all_routes() -> dict[str, set[str]]:
@@ -33,6 +34,7 @@ NO_JSON = {"/docs", "/client/reactor.js", "/problems", "/problems/too-many-strea
 async def ended(server: Server) -> None:
     await server.start("small", run_id="r")
     await (await server.engine.get("r")).ended()
+    await server.engine.schedule("small", every=timedelta(days=1), name="s")
 
 
 @pytest.mark.parametrize("path", sorted(path for path, methods in ROUTES.items() if "GET" in methods))

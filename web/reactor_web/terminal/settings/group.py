@@ -6,7 +6,7 @@ file. Nothing has to be said of that where the option is declared.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Annotated, Any, Final
 
@@ -19,6 +19,10 @@ from reactor_web.terminal.settings.file import NAME, SettingsError, SettingsFile
 from reactor_web.terminal.settings.shown import Used, show_settings
 from reactor_web.terminal.settings.table import SETTINGS, Setting
 
+_OTHERS: Final = {("cancel", "grace")}
+"""Options that have the name of a setting and another meaning: how long this run gets is said each time."""
+_PLACES: Final = ("url", "store")
+"""Two ways to say where runs are. A command takes one of them, but `doctor`, which looks at both."""
 _FILE: Final = "reactor.settings"
 """Where the file that was read is kept, in the ``meta`` of a context."""
 
@@ -67,6 +71,10 @@ def _settle(command: Any) -> None:
     config.handle_parse_result = partial(_take_config, config)
     show.handle_parse_result = partial(_take_show, show, config)
     command.params += [config, show]
+    if {name for _, setting in settings if (name := setting.name) in _PLACES} == {
+        *_PLACES
+    } and command.name != "doctor":
+        command.parse_args = partial(_take_one_place, command.parse_args)
 
 
 def _take_config(option: Any, ctx: Any, opts: Mapping[str, Any], args: list[str]) -> tuple[None, list[str]]:
@@ -99,8 +107,15 @@ def _settings_of(command: Any) -> list[tuple[Any, Setting]]:
     return [
         (option, SETTINGS[name])
         for option in command.params
-        if isinstance(option, TyperOption) and (name := option.opts[0].removeprefix("--")) in SETTINGS
+        if isinstance(option, TyperOption)
+        and (name := option.opts[0].removeprefix("--")) in SETTINGS
+        and is_setting(command.name, name)
     ]
+
+
+def is_setting(command: str, name: str) -> bool:
+    """Whether the option of this name means what the setting does."""
+    return (command, name) not in _OTHERS
 
 
 def _used(ctx: Any, opts: Mapping[str, Any], option: Any, setting: Setting, file: SettingsFile) -> Used:
@@ -108,6 +123,27 @@ def _used(ctx: Any, opts: Mapping[str, Any], option: Any, setting: Setting, file
     source = ctx.get_parameter_source(option.name)
     sources = {"COMMANDLINE": f"--{setting.name}", "ENVIRONMENT": setting.env, "DEFAULT_MAP": str(file.path)}
     return Used(setting, _plain(ctx.params[option.name]), sources.get(source.name, "default"))
+
+
+def _take_one_place(parse: Callable[[Any, list[str]], list[str]], ctx: Any, args: list[str]) -> list[str]:
+    """Parses, and keeps of ``url`` and ``store`` what counts: a flag; else neither, so that the command looks into the
+    environment; else what the file says, unless the run is given by its URL."""
+    rest = parse(ctx, args)
+    given = {name: ctx.get_parameter_source(name).name for name in _PLACES if ctx.params.get(name)}
+    if "COMMANDLINE" in given.values():
+        kept = "COMMANDLINE"
+    elif "ENVIRONMENT" in given.values() or _is_url(ctx.params.get("run")):
+        kept = ""
+    else:
+        kept = "DEFAULT_MAP"
+    for name in _PLACES:
+        if given.get(name) != kept:
+            ctx.params[name] = None
+    return rest
+
+
+def _is_url(run: Any) -> bool:
+    return isinstance(run, str) and run.startswith(("http://", "https://"))
 
 
 def _plain(value: Any) -> Any:

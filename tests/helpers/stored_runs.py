@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from reactor import Engine
+from reactor.definition.schedules import ScheduleRule
+from reactor.logs.sqlite.log import SqliteLog
+from reactor.ports.schedules import ScheduleRecord
 from reactor_web.terminal.load import load_workflow
 from tests.helpers.runs import wait_for_event
 
@@ -46,3 +49,16 @@ async def store_runs(folder: Path) -> Path:
         asks = await engine.start(workflow, {"version": "v2"}, run_id="asks", meta={"team": "web"})
         await wait_for_event(asks, "task.waiting")
     return log
+
+
+async def store_schedule(file: Path, name: str, cron: str) -> None:
+    """Puts a schedule of ``release`` into the file; no engine is opened, which would go on with its runs."""
+    rule = ScheduleRule(cron, "Europe/Berlin").as_json()
+    log = SqliteLog(file)
+    await log.open()
+    try:
+        given = {"version": "v3", "ask": False}
+        record = ScheduleRecord(name, "", "release", rule, given, "ada", False, "2026-01-01T00:00:00Z")
+        assert await log.replace_schedule(None, record)
+    finally:
+        await log.close()

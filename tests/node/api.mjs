@@ -76,6 +76,31 @@ const LAWS = {
     const second = await run.retry({ id: "second" });
     assert.deepEqual([second.id, second.url], ["second", `${base}/runs/second`]);
     assert.equal(await ended(second), "completed");
+    const third = await second.retry({ id: "third", from: "fail" });
+    assert.equal(await ended(third), "completed");
+    await assert.rejects(second.retry({ from: "fial" }), refused(404, /did you mean 'fail'/));
+  },
+
+  async "schedules: put, list, pause, resume, trigger and remove"() {
+    const yearly = api.schedule("yearly");
+    const rule = { workflow: "asking", cron: "0 0 1 1 *", tz: "Europe/Berlin", input: { who: "you" } };
+    const made = await yearly.put(rule);
+    assert.deepEqual([made.name, made.cron, made.overlap, made.paused], ["yearly", rule.cron, "skip", null]);
+    assert.deepEqual(await yearly.get(), made);
+    await api.schedule("hourly").put({ workflow: "flaky", every: 3600 });
+    const { schedules, cursor } = await api.schedules({ limit: 1 });
+    assert.deepEqual([schedules.map(({ name }) => name), cursor], [["hourly"], "hourly"]);
+    assert.deepEqual((await api.schedules({ cursor })).schedules, [made]);
+    assert.notEqual((await yearly.pause()).paused, null);
+    const run = await yearly.trigger();
+    assert.match(run.id, /^yearly~/);
+    assert.deepEqual((await run.get()).input, { who: "you" });
+    await run.cancel();
+    assert.equal((await yearly.resume()).paused, null);
+    assert.equal((await yearly.put({ ...rule, tz: "UTC" })).tz, "UTC");
+    await yearly.remove();
+    await assert.rejects(yearly.get(), refused(404, /yearly/));
+    await assert.rejects(api.schedule("a b").put(rule), refused(422, /./));
   },
 
   async "session, emit and end"() {
@@ -94,7 +119,7 @@ const LAWS = {
       ids.push(...page.runs.map(({ run_id: id }) => id));
       cursor = page.cursor;
     }
-    assert.deepEqual([ids.length, ids[0]], [2, "second"]); // the newest first
+    assert.deepEqual([ids.length, ids[0]], [3, "third"]); // the newest first
     assert.deepEqual((await api.list({ status: "paused" })).runs, []);
     const names = (await api.workflows()).workflows.map(({ name }) => name);
     assert.deepEqual(names.sort(), ["asking", "flaky"]);

@@ -11,11 +11,12 @@ from urllib.parse import quote
 from reactor.errors import LogUnavailable
 from reactor.events.event import Event
 from reactor.events.state import RunState
-from reactor.logs.sqlite import listing, queries
+from reactor.logs.sqlite import beside, listing, queries
 from reactor.logs.sqlite.connection import ConnectionThread, cannot_be_used
 from reactor.logs.sqlite.schema import APPLICATION_ID, VERSION
 from reactor.ports.index import RunFilter
 from reactor.ports.log import RunRecord
+from reactor.ports.schedules import ScheduleRecord
 
 _BUSY_SECONDS: Final = 10.0
 """How long another program may hold up a query: the owner never does, in write-ahead mode."""
@@ -92,6 +93,9 @@ class SqliteReader:
 
     async def unfinished(self) -> list[RunRecord]:
         return await self._reading.ask(queries.list_unfinished)
+
+    async def schedules(self) -> list[ScheduleRecord]:
+        return await self._reading.ask(beside.schedules)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

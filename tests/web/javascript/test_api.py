@@ -10,10 +10,11 @@ from tests.helpers.server import Serve
 from tests.helpers.stream_clients import script
 
 CHANGES = {
-    "PUT": {"/runs/r1", "/runs/s1"},
-    "POST": {"/runs/r1/pause", "/runs/r1/resume", "/runs/r1/input", "/runs/s1/events", "/runs/s1/close", "/runs"},
-    "DELETE": {"/runs/r1"},
-}
+    "PUT": {"/runs/r1", "/runs/s1", "/schedules/yearly"},
+    "POST": {"/runs/r1/pause", "/runs/r1/resume", "/runs/r1/input", "/runs/s1/events", "/runs/s1/close", "/runs",
+             "/schedules/yearly/pause", "/schedules/yearly/resume", "/schedules/yearly/trigger"},
+    "DELETE": {"/runs/r1", "/schedules/yearly"},
+}  # fmt: skip
 """What must have been asked for, at least."""
 
 
@@ -45,7 +46,7 @@ async def test_every_verb(serve: Serve) -> None:
     async with script("api.mjs", server.url) as laws:
         *shown, (_, asked) = await laws.rest()
     assert [(law, holds) for law, holds in shown if holds is not True] == []
-    assert len(shown) == 10
+    assert len(shown) == 11
     for method, paths in CHANGES.items():
         assert paths <= {path for used, path, _ in asked if used == method}
     assert {key for method, _, key in asked if method == "GET"} == {None}

@@ -16,7 +16,7 @@ from reactor.logs.sqlite.log import SqliteLog
 from reactor_web.terminal.cli import app
 from tests.helpers.command import reactor
 from tests.helpers.paths import ROOT
-from tests.helpers.stored_runs import FLOW, store_runs
+from tests.helpers.stored_runs import FLOW, store_runs, store_schedule
 
 PAGE = ROOT / "docs" / "commands.md"
 
@@ -55,6 +55,10 @@ lost connections and restarts, also on a file whose server is gone. `export` wri
 byte for byte; outputs above 32 KiB stay references (`output_ref`). `--format trace` makes a Chrome trace: open it
 with <https://ui.perfetto.dev>. Attempts that run at once are on lanes of their own, waits for answers inside of them.
 
+`schedule ls` reads as the others do, and `schedule pause` writes to a file without an owner. `schedule resume NAME
+FILE` and `schedule trigger NAME FILE` want the file of the workflow there: to see that the next time can start, and to
+execute the run here, to its end. No time of any schedule starts meanwhile.
+
 `prune` keeps open runs with all that belongs to them. In a file `--keep-days` counts from the end of a run; on a
 server, which is asked run by run, from its start.
 """
@@ -86,6 +90,10 @@ SCREENS = [
     "reactor logs done",
     "reactor events done",
     "reactor cancel done",
+    "reactor schedule ls",
+    "reactor schedule pause daily",
+    "reactor schedule trigger daily",
+    "reactor schedule resume daily release.py",
     "reactor prune --keep-runs 1",
     "reactor rm asks --json",
 ]
@@ -107,6 +115,7 @@ def page() -> str:
     with TemporaryDirectory() as folder:
         log = asyncio.run(store_runs(Path(folder)))
         log.rename(log.with_name("reactor.db"))
+        asyncio.run(store_schedule(log.with_name("reactor.db"), "daily", "0 7 * * 1-5"))
         owned = asyncio.run(_owned(Path(folder)))
         screens = [_screen(line, Path(folder)) for line in SCREENS]
     return "\n".join(

@@ -129,6 +129,54 @@ def test_lists_have_what_is_asked_for(left: Path) -> None:
     assert limited.stderr == "reactor: there are more; these are the newest 2: --limit\n"
 
 
+ASKS_OFTEN = """
+from reactor import Context, Workflow
+
+often = Workflow("often")
+
+
+@often.task
+async def ask(ctx: Context) -> str:
+    await ctx.receive("first?", key="first", timeout=3600.0)
+    return await ctx.receive("then?", key="then")
+
+
+@often.task
+async def other(ctx: Context) -> str:
+    return await ctx.receive("other?", schema=bool)
+"""
+
+
+def test_questions_of_several_runs_are_the_same_everywhere(tmp_path: Path) -> None:
+    """The newest run first, of a run what was asked last; `--limit` counts questions, and says that there are more."""
+    flow, log = tmp_path / "often.py", f"sqlite:///{tmp_path / 'often.db'}"
+    flow.write_text(ASKS_OFTEN)
+    url, process = start_server(flow, "--store", log)
+    try:
+        for number, run_id in enumerate(("one", "two"), 1):
+            body = json.dumps({"workflow": "often"}).encode()
+            urlopen(Request(f"{url}/runs/{run_id}", body, {"Content-Type": "application/json"}, method="PUT")).close()
+            until = time.monotonic() + 60
+            while len(json.load(urlopen(f"{url}/questions"))["questions"]) < 2 * number:
+                assert time.monotonic() < until, "it does not ask"
+        at(reactor("send", "one", "ask", "x", "--key", "first", "--url", url, "--json"))
+        while "then?" not in (asked := at(reactor("questions", "--url", url))):
+            assert time.monotonic() < until, "it does not ask again"
+        rows = [line.split("\t")[:3] for line in asked.splitlines()]
+        assert [row[0] for row in rows] == ["two", "two", "one", "one"]
+        assert rows[2:] == [["one", "ask", "then"], ["one", "other", "1"]]
+        for words in ((), ("--json",)):
+            on_server = at(reactor("questions", *words, "--url", url))
+            assert at(reactor("questions", *words, "--store", log)) == on_server
+        cut = reactor("questions", "--limit", "3", "--url", url)
+        assert cut.stdout.splitlines() == asked.splitlines()[:3]
+        assert cut.stderr == "reactor: there are more; these are 3: --limit\n"
+        in_log = reactor("questions", "--limit", "3", "--store", log)
+        assert (in_log.stdout, in_log.stderr) == (cut.stdout, cut.stderr)
+    finally:
+        end(process)
+
+
 def test_an_export_is_the_log_byte_for_byte(left: Path, tmp_path: Path) -> None:
     """Each line is the JSON that the log has; a file that is there is not written over."""
 

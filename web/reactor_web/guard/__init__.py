@@ -8,6 +8,7 @@ access       what each route needs, and the middleware that sees to it before a 
 guard        ``Guard``: finds out who asks
 principal    who asks, and what they may
 keys         API keys: their form, and who has one
+new_keys     what was asked for a key that is to be made, and how keys are shown
 key_file     ``KeyFile``: keys in a file that is read again when it changes
 key_records  keys as JSON, checked member by member
 tokens/      JWTs of another service

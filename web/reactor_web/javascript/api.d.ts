@@ -84,6 +84,13 @@ export class Reactor {
     workflows(): Promise<any>;
     /** How long its last completed runs took. @param {string} name @param {number} [runs] @returns {Promise<any>} */
     durations(name: string, runs?: number): Promise<any>;
+    /** One page of schedules: `{schedules, cursor}`. @param {{limit?: number, cursor?: string}} [page] @returns {Promise<any>} */
+    schedules(page?: {
+        limit?: number;
+        cursor?: string;
+    }): Promise<any>;
+    /** One schedule; asks nothing. @param {string} name */
+    schedule(name: string): Schedule;
     /** @param {string} id @returns {Promise<any>} what `GET /runs/{id}` answers */
     get(id: string): Promise<any>;
     /**
@@ -95,6 +102,37 @@ export class Reactor {
      */
     send(method: string, path: string, body?: any): Promise<any>;
     #private;
+}
+/** A schedule of a server: it starts runs of a workflow at the times of a rule. */
+export class Schedule {
+    /** @param {Reactor} api @param {string} name */
+    constructor(api: Reactor, name: string);
+    api: Reactor;
+    path: string;
+    /** @returns {Promise<any>} what `GET /schedules/{name}` answers */
+    get(): Promise<any>;
+    /**
+     * Makes it, or gives it another rule: `cron` and `tz`, or `every` in seconds.
+     * @param {{workflow: string, cron?: string, tz?: string, every?: number, input?: any, overlap?: "skip" | "queue" | "allow", catch_up?: "one" | "all" | "none"}} rule
+     * @returns {Promise<any>}
+     */
+    put(rule: {
+        workflow: string;
+        cron?: string;
+        tz?: string;
+        every?: number;
+        input?: any;
+        overlap?: "skip" | "queue" | "allow";
+        catch_up?: "one" | "all" | "none";
+    }): Promise<any>;
+    /** It starts nothing until it is resumed. @returns {Promise<any>} */
+    pause(): Promise<any>;
+    /** It goes on with its next time. @returns {Promise<any>} */
+    resume(): Promise<any>;
+    /** Starts a run of it now. @returns {Promise<RemoteRun>} */
+    trigger(): Promise<RemoteRun>;
+    /** Its runs stay. @returns {Promise<any>} */
+    remove(): Promise<any>;
 }
 /** A run on a server. */
 export class RemoteRun {
@@ -140,9 +178,14 @@ export class RemoteRun {
         key?: string | null;
         run?: string;
     }): Promise<any>;
-    /** A new run that takes over what completed. @param {{id?: string}} [options] @returns {Promise<RemoteRun>} */
-    retry({ id, ...unknown }?: {
+    /**
+     * A new run that takes over what completed; `from`: this task, and what depends on it, runs again in any case.
+     * @param {{id?: string, from?: string}} [options]
+     * @returns {Promise<RemoteRun>}
+     */
+    retry({ id, from, ...unknown }?: {
         id?: string;
+        from?: string;
     }): Promise<RemoteRun>;
     /** Says something in an open run. @param {string} type @param {any} [data] @param {{task?: string}} [options] */
     emit(type: string, data?: any, { task }?: {

@@ -100,6 +100,16 @@ export class Reactor {
     return this.send("GET", `/workflows/${encodeURIComponent(name)}/durations?runs=${runs}`);
   }
 
+  /** One page of schedules: `{schedules, cursor}`. @param {{limit?: number, cursor?: string}} [page] @returns {Promise<any>} */
+  schedules(page = {}) {
+    return this.send("GET", withQuery("/schedules", page));
+  }
+
+  /** One schedule; asks nothing. @param {string} name */
+  schedule(name) {
+    return new Schedule(this, name);
+  }
+
   /** @param {string} id @returns {Promise<any>} what `GET /runs/{id}` answers */
   get(id) {
     return this.run(id).get();
@@ -135,6 +145,49 @@ export class Reactor {
 /** @param {object} unknown options that were given, and that there are not */
 function refuse(unknown) {
   for (const name in unknown) throw new TypeError(`there is no option ${name}`);
+}
+
+/** A schedule of a server: it starts runs of a workflow at the times of a rule. */
+export class Schedule {
+  /** @param {Reactor} api @param {string} name */
+  constructor(api, name) {
+    this.api = api;
+    this.path = "/schedules/" + encodeURIComponent(name);
+  }
+
+  /** @returns {Promise<any>} what `GET /schedules/{name}` answers */
+  get() {
+    return this.api.send("GET", this.path);
+  }
+
+  /**
+   * Makes it, or gives it another rule: `cron` and `tz`, or `every` in seconds.
+   * @param {{workflow: string, cron?: string, tz?: string, every?: number, input?: any, overlap?: "skip" | "queue" | "allow", catch_up?: "one" | "all" | "none"}} rule
+   * @returns {Promise<any>}
+   */
+  put(rule) {
+    return this.api.send("PUT", this.path, rule);
+  }
+
+  /** It starts nothing until it is resumed. @returns {Promise<any>} */
+  pause() {
+    return this.api.send("POST", this.path + "/pause", {});
+  }
+
+  /** It goes on with its next time. @returns {Promise<any>} */
+  resume() {
+    return this.api.send("POST", this.path + "/resume", {});
+  }
+
+  /** Starts a run of it now. @returns {Promise<RemoteRun>} */
+  async trigger() {
+    return this.api.run((await this.api.send("POST", this.path + "/trigger", {})).run_id);
+  }
+
+  /** Its runs stay. @returns {Promise<any>} */
+  remove() {
+    return this.api.send("DELETE", this.path);
+  }
 }
 
 /** A run on a server. */
@@ -196,11 +249,15 @@ export class RemoteRun {
     return this.#ask("POST", "/input", { task, value, key: key ?? undefined, run });
   }
 
-  /** A new run that takes over what completed. @param {{id?: string}} [options] @returns {Promise<RemoteRun>} */
-  async retry({ id, ...unknown } = {}) {
+  /**
+   * A new run that takes over what completed; `from`: this task, and what depends on it, runs again in any case.
+   * @param {{id?: string, from?: string}} [options]
+   * @returns {Promise<RemoteRun>}
+   */
+  async retry({ id, from, ...unknown } = {}) {
     refuse(unknown);
     if (id !== undefined) this.api.run(id);
-    return this.api.run((await this.#ask("POST", "/retry", { run_id: id })).run_id);
+    return this.api.run((await this.#ask("POST", "/retry", { run_id: id, from })).run_id);
   }
 
   /** Says something in an open run. @param {string} type @param {any} [data] @param {{task?: string}} [options] */

@@ -15,6 +15,7 @@ reload/     `reactor serve --reload`: the server starts again when a file has ch
 ending      how a command ends: its exit code, and one sentence for what it could not do
 check       `reactor check`: what is wrong with a workflow file or a plan
 runs/       the commands about runs that are there: ls, show, events, send, cancel and so on
+schedules/  `reactor schedule`: lists, pauses, resumes and triggers what starts runs
 places/     where those runs are: a server, a log file, a shared log
 serve       one server process from start to drain
 admin       the admin port: metrics and health, without a key

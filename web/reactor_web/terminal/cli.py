@@ -1,4 +1,4 @@
-"""The command ``reactor``: run, serve, watch, graph, check, recover, keys, and what `runs` has.
+"""The command ``reactor``: run, serve, watch, graph, check, recover, keys, schedule, and what `runs` has.
 
 Exit codes: 0 the run completed, 1 it failed, 3 it was cancelled (also by Ctrl-C or SIGTERM), 4 its stream ended before
 it did; 2 the command could not be carried out. 130 and 143: SIGINT or SIGTERM ended the process at once, because it was
@@ -49,6 +49,7 @@ from reactor_web.terminal.recover import recover_command
 from reactor_web.terminal.reload.command import listening, serve_again_and_again
 from reactor_web.terminal.reload.line import GRACE_SECONDS, Line, take_line
 from reactor_web.terminal.runs.commands import RUN_COMMANDS
+from reactor_web.terminal.schedules.commands import schedule_commands
 from reactor_web.terminal.serve import serve
 from reactor_web.terminal.settings.group import SettledGroup
 from reactor_web.terminal.shown import show_to_end, view_of
@@ -66,6 +67,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,  # a local may be a key; earlier versions of typer show them
 )
 app.add_typer(keys.commands, name="keys")
+app.add_typer(schedule_commands, name="schedule")
 app.command("recover")(recover_command)
 app.command("doctor")(doctor_command)
 app.command("check")(check_file)

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import sys
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final, TypeVar
 
 import orjson
@@ -26,7 +25,8 @@ from reactor.ports.access import KeyRecord, KeyStore
 from reactor_web.bounds import KEY_PATTERNS
 from reactor_web.guard.key_file import KeyFileError
 from reactor_web.guard.key_records import check_name, check_pattern, check_scope
-from reactor_web.guard.keys import PRINCIPAL, NewKey, expires_at, make_key, split_key
+from reactor_web.guard.keys import PRINCIPAL, NewKey, make_key, split_key
+from reactor_web.guard.new_keys import LASTS, expiry_of, key_json, scopes_in_order, status_of, time_text
 from reactor_web.guard.principal import Scope
 from reactor_web.terminal.given import refuse
 from reactor_web.terminal.key_place import opened_keys, shown
@@ -49,11 +49,7 @@ Keys = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="One key a line, as JSON.")]
 
-_DURATION: Final = re.compile(r"([1-9][0-9]{0,8})([mhdw])")
-_UNITS: Final = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 _TITLES: Final = ("ID", "NAME", "STATUS", "SCOPES", "TENANT", "RUNS", "WORKFLOWS", "EXPIRES", "CREATED")
-_MOST: Final = timedelta(days=3653)
-"""Ten years."""
 
 
 @commands.command()
@@ -62,7 +58,7 @@ def add(
     scopes: Annotated[
         str | None, typer.Option(metavar="SCOPE,...", help=f"What it may do: {', '.join(Scope)}.")
     ] = None,
-    expires: Annotated[str, typer.Option(metavar="TIME", help="90d, 12h, 30m, 2w, or never.")] = "90d",
+    expires: Annotated[str, typer.Option(metavar="TIME", help="90d, 12h, 30m, 2w, or never.")] = LASTS,
     runs: Annotated[list[str] | None, typer.Option(metavar="GLOB", help="Only runs whose id fits; repeatable.")] = None,
     workflows: Annotated[
         list[str] | None, typer.Option(metavar="GLOB", help="Only workflows whose name fits; repeatable.")
@@ -85,7 +81,7 @@ def add(
         expires=parse_expiry(expires, now),
         runs=_patterns(runs, "--runs"),
         workflows=_patterns(workflows, "--workflows"),
-        created=_text(now),
+        created=time_text(now),
     )
     _carry_out(place, lambda store: store.add(record))
     _show_once(made, record, place, json)
@@ -101,7 +97,7 @@ def list_keys(keys: Keys = None, json: Json = False) -> None:
             Console().print(_table(records, now))
         else:
             for record in records:
-                print(orjson.dumps(_shown(record, now)).decode() if json else "\t".join(_cells(record, now)))
+                print(orjson.dumps(key_json(record, now)).decode() if json else "\t".join(_cells(record, now)))
         sys.stdout.flush()
     except BrokenPipeError:  # ``reactor keys ls | head``
         os._exit(128 + 13)  # without another flush, which would fail, too
@@ -137,15 +133,10 @@ def parse_scopes(text: str | None) -> frozenset[str]:
 
 def parse_expiry(text: str, now: datetime) -> str | None:
     """``90d`` as the time when a key expires; None for ``never``."""
-    if text == "never":
-        return None
-    match = _DURATION.fullmatch(text)
-    if match is None:
-        refuse(f"--expires {text[:50]!r} is no time from now: write 90d, 12h, 30m or 2w, or never")
-    count, unit = int(match[1]), _UNITS[match[2]]
-    if count > _MOST / unit:  # before they are multiplied: 150,000,000 weeks are no timedelta
-        refuse(f"--expires {text} is more than ten years: write never for a key that does not expire")
-    return _text(now + count * unit)
+    try:
+        return expiry_of(text, now)
+    except ValueError as error:
+        refuse(f"--expires {error}")
 
 
 def _place(keys: str | None) -> str:
@@ -193,7 +184,7 @@ def _carry_out(place: str, work: Callable[[KeyStore], Awaitable[T]]) -> T:
 
 def _show_once(made: NewKey, record: KeyRecord, place: str, json: bool) -> None:
     """Prints the key. One that cannot be shown is revoked: nobody would have it."""
-    shown = {"key": made.token, **_shown(record, datetime.now(UTC))}
+    shown = {"key": made.token, **key_json(record, datetime.now(UTC))}
     try:
         print(orjson.dumps(shown).decode() if json else made.token, flush=True)
     except OSError as error:
@@ -208,21 +199,6 @@ def _tell(sentence: str) -> None:
     print(f"reactor: {sentence}", file=sys.stderr)
 
 
-def _shown(record: KeyRecord, now: datetime) -> dict[str, Any]:
-    """A key as JSON. The digest stays where it is."""
-    return {
-        "id": record.id,
-        "name": record.name,
-        "scopes": _in_order(record.scopes),
-        "tenant": record.tenant,
-        "runs": record.runs,
-        "workflows": record.workflows,
-        "created": record.created,
-        "expires": record.expires,
-        "status": _status(record, now),
-    }
-
-
 def _table(records: list[KeyRecord], now: datetime) -> Table:
     """A table for people: without columns in which no key says anything."""
     rows = [_cells(record, now) for record in records]
@@ -231,7 +207,7 @@ def _table(records: list[KeyRecord], now: datetime) -> Table:
     for i in shown:
         table.add_column(_TITLES[i], overflow="fold", no_wrap=_TITLES[i] in ("ID", "STATUS"))
     for record, row in zip(records, rows, strict=True):
-        style = "" if _status(record, now) == "valid" else "dim"
+        style = "" if status_of(record, now) == "valid" else "dim"
         table.add_row(*(Text(row[i]) for i in shown), style=style)
     return table
 
@@ -240,26 +216,11 @@ def _cells(record: KeyRecord, now: datetime) -> list[str]:
     return [
         record.id,
         printable(record.name),
-        _status(record, now),
-        ",".join(_in_order(record.scopes)),
+        status_of(record, now),
+        ",".join(scopes_in_order(record.scopes)),
         "(all)" if record.tenant is None else printable(record.tenant) or "-",
         " ".join(record.runs or ("*",)),
         " ".join(record.workflows or ("*",)),
         record.expires or "never",
         record.created or "-",
     ]
-
-
-def _status(record: KeyRecord, now: datetime) -> str:
-    if record.revoked:
-        return "revoked"
-    end = expires_at(record)
-    return "valid" if end is None or now.timestamp() < end else "expired"
-
-
-def _in_order(scopes: frozenset[str]) -> list[str]:
-    return [scope.value for scope in Scope if scope in scopes]
-
-
-def _text(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -70,18 +70,22 @@ def log_at(store: str) -> Log:
     return log
 
 
-@asynccontextmanager
-async def opened(at: Where) -> AsyncGenerator[Place]:
-    """The place, open. Raises CannotDo and LogUnavailable; of a server only its first answer says whether it is there.
+def client_at(url: str | None) -> Client:
+    """Of the server at this URL. Raises CannotDo.
 
     Each request is sent once: who types a command sees at once that nobody answers, and can type it again.
     """
+    try:
+        return Client(url or DEFAULT_URL, token=os.environ.get(TOKEN) or None, tries=1)
+    except ValueError as error:
+        raise CannotDo(f"--url: {error}") from error
+
+
+@asynccontextmanager
+async def opened(at: Where) -> AsyncGenerator[Place]:
+    """The place, open. Raises CannotDo and LogUnavailable; only the first answer of a server says that it is there."""
     if at.store is None:
-        try:
-            client = Client(at.url or DEFAULT_URL, token=os.environ.get(TOKEN) or None, tries=1)
-        except ValueError as error:
-            raise CannotDo(f"--url: {error}") from error
-        async with client:
+        async with client_at(at.url) as client:
             yield ServerPlace(client)
         return
     log = log_at(at.store)

@@ -13,12 +13,16 @@ from reactor.clock import SystemClock
 from reactor.errors import UnknownRun
 from reactor.events.event import Event, Message, Notice
 from reactor.events.fold import evolve
+from reactor.events.questions import asked_at, open_questions
 from reactor.events.state import RUN_ENDED, RUN_STATUS, RunState
 from reactor.ports.index import RunFilter
 from reactor.ports.log import RunRecord
 from reactor_web.terminal.places.place import Commands
 
 READ_EVENTS: Final = 1_000
+RUNS: Final = 100
+"""Runs that are asked for at once."""
+_QUESTION: Final = ("task_id", "key", "prompt", "schema", "expires")
 LOOK_SECONDS: Final = 0.2
 """How often a log is looked at for new events."""
 
@@ -64,6 +68,25 @@ class LogPlace:
             if len(records) < limit or len(found) >= limit:
                 return found[:limit]
             before = records[-1].run_id
+
+    async def questions(self, limit: int) -> tuple[list[dict[str, Any]], bool]:
+        found, before = list[dict[str, Any]](), None
+        while records := await self._log.records(before=before, limit=RUNS, question=True):
+            for record in records:
+                found += await self._asked_by(record)
+                if len(found) > limit:
+                    return found[:limit], True
+            before = records[-1].run_id
+        return found, False
+
+    async def _asked_by(self, run: RunRecord) -> list[dict[str, Any]]:
+        try:
+            state = await self.state(run.run_id)
+        except UnknownRun:  # deleted meanwhile
+            return []
+        asked = sorted(open_questions(state), key=lambda question: asked_at(state, question), reverse=True)
+        named = {"run_id": run.run_id, "workflow": run.workflow}
+        return [{**named, **{name: one[name] for name in _QUESTION if name in one}} for one in asked]
 
     async def state(self, run_id: str) -> RunState:
         state = await self._log.base(run_id)

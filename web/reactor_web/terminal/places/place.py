@@ -90,6 +90,13 @@ class Place(Protocol):
         """
         ...
 
+    async def questions(self, limit: int) -> tuple[list[dict[str, Any]], bool]:
+        """What nobody has answered yet, and whether there is more: the newest run first, of a run what was asked last.
+
+        Each is ``{run_id, workflow, task_id, key, prompt, schema}``, and ``expires`` if it does.
+        """
+        ...
+
     async def state(self, run_id: str) -> RunState:
         """Raises UnknownRun."""
         ...

@@ -12,6 +12,7 @@ from reactor.events.event import Message
 from reactor.events.state import RUN_ENDED, RunState
 from reactor.ports.index import RunFilter
 from reactor.requests import RUN_STATUSES
+from reactor.runs.asked import OpenQuestion
 from reactor_web.client.client import Client
 from reactor_web.client.followed import Followed
 from reactor_web.client.listed import ListedRun, listed
@@ -37,6 +38,10 @@ class ServerPlace:
         query = {**_query(wanted), "recoverable": "false", "cursor": before, "limit": str(limit)}
         page = (await self._client.connection.ask("GET", "/runs", query=query)).json
         return [listed(run) for run in page["runs"]]
+
+    async def questions(self, limit: int) -> tuple[list[dict[str, Any]], bool]:
+        page = await self._client.questions(limit=limit)
+        return [_question(asked) for asked in page.questions], page.cursor is not None
 
     async def state(self, run_id: str) -> RunState:
         return (await self._client.get(run_id)).state
@@ -101,6 +106,13 @@ class ServerPlace:
 
     async def tree(self, root: str) -> list[Listed]:
         return [run async for run in self._client.runs(root=root)]
+
+
+def _question(asked: OpenQuestion) -> dict[str, Any]:
+    """With the members that a log says of it, too."""
+    found = {"run_id": asked.run_id, "workflow": asked.workflow, "task_id": asked.task_id, "key": asked.key}
+    found |= {"prompt": asked.prompt, "schema": asked.schema}
+    return found if asked.expires is None else {**found, "expires": asked.expires}
 
 
 async def _done(run: RemoteRun) -> Done:

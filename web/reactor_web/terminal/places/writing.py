@@ -15,6 +15,7 @@ from reactor.events.fold import evolve
 from reactor.logs.sqlite.log import SqliteLog
 from reactor.logs.sqlite.retention import Retention as Limits
 from reactor.ports.log import RunRecord
+from reactor.ports.schedules import ScheduleRecord
 from reactor.recovery.unattended import letter_event, paused_event
 from reactor.runs.present import present_graph
 from reactor.runs.run import Run
@@ -45,6 +46,14 @@ class FileOfOneRun(SqliteLog):
 
     async def unfinished(self) -> list[RunRecord]:
         return [] if self._root is None else [run for run in await super().unfinished() if run.root == self._root]
+
+    async def schedules(self) -> list[ScheduleRecord]:
+        """None that this engine would start runs of."""
+        return []
+
+    async def replace_schedule(self, before: ScheduleRecord | None, after: ScheduleRecord | None) -> bool:
+        """What the code says of schedules is for the next engine: nothing is stored."""
+        return True
 
     async def prune(self, retention: Retention) -> int:
         """Deletes ended runs beyond the limits, and gives their space back; returns how many."""

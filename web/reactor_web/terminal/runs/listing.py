@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Final, cast
 
 import typer
 
-from reactor.errors import UnknownRun
-from reactor.events.questions import open_questions
 from reactor.events.vocabulary import RunStatus
 from reactor.ports.index import RunFilter
 from reactor.requests import RUN_STATUSES
@@ -76,18 +74,10 @@ def list_questions(limit: Limit = 100, url: Url = None, store: Store = None, jso
     """Lists what runs ask and nobody has answered yet; `reactor send RUN TASK VALUE` answers."""
 
     async def work(place: Place) -> int:
-        runs, are_more = await read_runs(place, limit, {"question": True})
-        print_questions([question for run in runs for question in await _questions_of(place, run)], json)
+        questions, are_more = await place.questions(limit)
+        print_questions(questions, json)
         if are_more:
-            tell(f"there are more; these are of the newest {limit} runs: --limit")
+            tell(f"there are more; these are {limit}: --limit")
         return 0
 
     at_place(url, store, work)
-
-
-async def _questions_of(place: Place, run: Listed) -> list[dict[str, Any]]:
-    try:
-        state = await place.state(run.run_id)
-    except UnknownRun:  # deleted meanwhile
-        return []
-    return [{"run_id": run.run_id, "workflow": run.workflow, **asked} for asked in open_questions(state)]

@@ -30,7 +30,7 @@ _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w":
 
 def at_place(url: str | None, store: str | None, work: Callable[[Place], Awaitable[int]]) -> NoReturn:
     """Carries out ``work`` where the flags and the environment say, and ends with its exit code."""
-    _quiet()
+    be_quiet()
 
     async def carry_out() -> int:
         async with opened(where(url, store)) as place:
@@ -41,7 +41,7 @@ def at_place(url: str | None, store: str | None, work: Callable[[Place], Awaitab
 
 def at_run(run: str, url: str | None, store: str | None, work: Callable[[Place, str], Awaitable[int]]) -> NoReturn:
     """The same for a run: ``work`` gets its place and its id."""
-    _quiet()
+    be_quiet()
 
     async def carry_out() -> int:
         at, run_id = where_is(run, url, store)
@@ -51,7 +51,8 @@ def at_run(run: str, url: str | None, store: str | None, work: Callable[[Place, 
     exit_after(carry_out())
 
 
-def _quiet() -> None:
+def be_quiet() -> None:
+    """Log lines below an error are not shown."""
     log_to_stderr(Level.ERROR, Format.TEXT)  # what an engine says of runs that it does not go on with is no news here
     log_others_to_stderr(Format.TEXT)
 
@@ -111,6 +112,6 @@ def say_done(done: Done, sentence: str, json: bool) -> int:
 
 
 __all__ = [
-    "CannotDo", "Json", "Reason", "RunId", "Store", "Url", "at_place", "at_run", "parse_meta", "parse_since",
-    "say_done", "tell", "write_json",
+    "CannotDo", "Json", "Reason", "RunId", "Store", "Url", "at_place", "at_run", "be_quiet",
+    "parse_meta", "parse_since", "say_done", "tell", "write_json",
 ]  # fmt: skip

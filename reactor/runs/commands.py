@@ -21,36 +21,57 @@ Given = Mapping[str, Any]
 """What a command is given with: plain JSON."""
 
 
-async def _cancel(execution: Execution, given: Given) -> None:
+def _next_seq(execution: Execution) -> int:
+    return execution.journal.last_written + 1
+
+
+def _written(execution: Execution, seq: int) -> int | None:
+    """This seq, if an event was written under it: of what a command writes, the first event records it."""
+    return seq if execution.journal.last_written >= seq else None
+
+
+async def _cancel(execution: Execution, given: Given) -> int | None:
+    next_seq = _next_seq(execution)
     execution.control.cancel(given["reason"], by=given["by"], grace=given["grace"])
+    return _written(execution, next_seq)
 
 
-async def _cancel_task(execution: Execution, given: Given) -> None:
+async def _cancel_task(execution: Execution, given: Given) -> int | None:
+    next_seq = _next_seq(execution)
     execution.control.cancel_task(given["task"], given["reason"], by=given["by"], grace=given["grace"])
+    return _written(execution, next_seq)
 
 
-async def _pause(execution: Execution, given: Given) -> None:
+async def _pause(execution: Execution, given: Given) -> int | None:
+    next_seq = _next_seq(execution)
     execution.control.pause(given["reason"], by=given["by"])
+    return _written(execution, next_seq)
 
 
-async def _resume(execution: Execution, given: Given) -> None:
+async def _resume(execution: Execution, given: Given) -> int | None:
+    next_seq = _next_seq(execution)
     execution.control.resume(given["reason"], by=given["by"])
+    return _written(execution, next_seq)
 
 
-async def _send(execution: Execution, given: Given) -> None:
-    await execution.control.send(given["task"], given["value"], given["key"], by=given["by"])
+async def _send(execution: Execution, given: Given) -> int | None:
+    return await execution.control.send(given["task"], given["value"], given["key"], by=given["by"])
 
 
-async def _spend(execution: Execution, given: Given) -> None:
+async def _spend(execution: Execution, given: Given) -> int | None:
+    next_seq = _next_seq(execution)
     execution.outside.spend(given["task"], Decimal(given["cost"]), given["tokens"])
+    return _written(execution, next_seq)
 
 
-async def _close(execution: Execution, given: Given) -> None:
+async def _close(execution: Execution, given: Given) -> int | None:
     outputs = given["outputs"].encode()
+    next_seq = _next_seq(execution)
     execution.outside.close(Closing(given["status"], outputs, given["error"], given["reason"]))
+    return _written(execution, next_seq)
 
 
-COMMANDS: Final[Mapping[str, Callable[[Execution, Given], Awaitable[None]]]] = {
+COMMANDS: Final[Mapping[str, Callable[[Execution, Given], Awaitable[int | None]]]] = {
     "cancel": _cancel,
     "cancel_task": _cancel_task,
     "pause": _pause,
@@ -60,6 +81,8 @@ COMMANDS: Final[Mapping[str, Callable[[Execution, Given], Awaitable[None]]]] = {
     "close": _close,
 }
 """Each writes what it has to write, last of all, and waits for no commit. It raises what the method of ``Run`` raises.
+
+It returns the seq of the event that records it; None where there was nothing to do.
 
 What else travels is ``emit``, which needs more than the execution.
 """

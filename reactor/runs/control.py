@@ -186,9 +186,10 @@ class Control:
             grace, self._task_deadlines.get(task_id), lambda only: actor.abandon(only_killed=only)
         )
 
-    async def send(self, task_id: str, value: Any, key: str | None, *, by: str | None) -> None:
+    async def send(self, task_id: str, value: Any, key: str | None, *, by: str | None) -> int:
         """Answers a question of a task, the one of this key if one is given; what nobody asks yet waits in its mailbox.
 
+        Returns the seq of ``task.received``.
         Raises EventTooLarge, WrongQuestion, InvalidValue, MailboxFull, and what ``_open_task`` raises.
         """
         published = self._journal.feed.last_seq  # what the sender may have seen
@@ -209,7 +210,9 @@ class Control:
         if question is None and actor.mailbox.waiting >= bounds.MAILBOX:
             raise MailboxFull(f"{bounds.MAILBOX} values wait for task {task_id} of run {self._run_id} already", **ids)
         actor.emit(actor.draft("task.received", data))
-        actor.mailbox.deliver(Letter(self._journal.last_written, name, value), question)
+        seq = self._journal.last_written
+        actor.mailbox.deliver(Letter(seq, name, value), question)
+        return seq
 
     def _addressee(self, task_id: str, key: str | None, published: int) -> tuple[TaskActor, Question | None]:
         """The task and its question that a value is for."""

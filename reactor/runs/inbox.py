@@ -138,7 +138,7 @@ class Inbox:
             if name == "emit":
                 value = await self._emit(run_id, id, given)
             else:
-                await COMMANDS[name](execution, given)
+                value = await COMMANDS[name](execution, given)
         except (ReactorError, ValueError, TypeError) as error:
             self._port.answer_command(run_id, id, pack_answer(journal.feed.last_seq, None, error), None)
             return

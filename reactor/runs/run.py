@@ -277,33 +277,35 @@ class Run(Emitting, Moments):
         task: str | Task[..., Any] | None = None,
         reason: str = "requested",
         by: str | None = None,
-    ) -> None:
-        """Asks for a cancel. Returns once ``run.cancelling`` (for one task: ``task.cancelling``) is in the log."""
+    ) -> int | None:
+        """Asks for a cancel. Returns once ``run.cancelling`` (for one task: ``task.cancelling``) is in the log.
+
+        This and the commands below return the seq of the event that records them; None where there was nothing to do.
+        """
         check_grace(grace)
         check_reason(reason, by)
         task = None if task is None else task_id_of(task)
         given = {"reason": reason, "by": by, "grace": grace}
         if task is None:
-            await self._carry_out("cancel", given)
-        else:
-            await self._carry_out("cancel_task", given | {"task": task})
+            return await self._carry_out("cancel", given)
+        return await self._carry_out("cancel_task", given | {"task": task})
 
-    async def pause(self, *, reason: str = "requested", by: str | None = None) -> None:
+    async def pause(self, *, reason: str = "requested", by: str | None = None) -> int | None:
         """Starts no new bodies. Those that run finish, or wait at their ``ctx.checkpoint()``. Survives a restart.
 
         Raises RunEnded, or RunEnding while it is being cancelled.
         """
         check_reason(reason, by)
-        await self._carry_out("pause", {"reason": reason, "by": by})
+        return await self._carry_out("pause", {"reason": reason, "by": by})
 
-    async def resume(self, *, reason: str = "requested", by: str | None = None) -> None:
+    async def resume(self, *, reason: str = "requested", by: str | None = None) -> int | None:
         """Goes on after a pause. Raises RunEnded, or RunEnding while the run is being cancelled."""
         check_reason(reason, by)
-        await self._carry_out("resume", {"reason": reason, "by": by})
+        return await self._carry_out("resume", {"reason": reason, "by": by})
 
     async def send(
         self, task: str | Task[..., Any], value: Any, *, key: str | None = None, by: str | None = None
-    ) -> None:
+    ) -> int | None:
         """Answers a question of a task, which waits in ``ctx.receive`` or will, with a JSON value.
 
         - ``task``: its id, ``ask`` or ``ask[3]``, or the Task itself.
@@ -317,23 +319,23 @@ class Run(Emitting, Moments):
         check_key(key)
         check_by(by)
         plain = check_value(value)
-        await self._carry_out("send", {"task": task_id_of(task), "value": plain, "key": key, "by": by})
+        return await self._carry_out("send", {"task": task_id_of(task), "value": plain, "key": key, "by": by})
 
-    async def _carry_out(self, name: str, given: dict[str, Any]) -> None:
-        """One of ``COMMANDS``, here or where the run is executed; returns once its event is in the log."""
+    async def _carry_out(self, name: str, given: dict[str, Any]) -> int | None:
+        """One of ``COMMANDS``, here or where the run is executed; returns what it returns, once that is in the log."""
         if self._execution is not None and self._execution.is_sealed and not self.feed.closed:
             await self.ended()  # its last event is on its way
         if self._execution is not None and not self.feed.closed:
             execution = self._execution
-            await COMMANDS[name](execution, given)
+            seq = await COMMANDS[name](execution, given)
             if await self._upto(execution, execution.journal.last_written):
-                return
+                return seq
         others = self._elsewhere
         if others is None and self.feed.closed == Closed.END and command_id() is not None:
             others = self._ask  # it may have been carried out before the end
         if others is None:
             raise self._not_open()
-        await others.ask(self.feed, name, given)
+        return await others.ask(self.feed, name, given)
 
     def __repr__(self) -> str:
         return f"<Run {self.id} of {self.state.workflow}, {self.status} at {self.feed.last_seq}>"

@@ -49,8 +49,8 @@ class Session(Run):
         *,
         outputs: Mapping[str, Any] | None = None,
         error: str | Mapping[str, Any] | BaseException | None = None,
-    ) -> None:
-        """Ends the session; returns once that is in the log.
+    ) -> int | None:
+        """Ends the session; returns the seq of its terminal event, once that is in the log.
 
         - ``outputs``: of a completed one, an object of anything that becomes JSON. ``await session`` gives it.
         - ``error``: of a failed one: a message, ``{type?, message}``, or the exception. ``await session`` raises
@@ -60,7 +60,7 @@ class Session(Run):
         be.
         """
         closing = closing_of(status, outputs, error)
-        await self._carry_out("close", closing._asdict() | {"outputs": closing.outputs.decode()})
+        return await self._carry_out("close", closing._asdict() | {"outputs": closing.outputs.decode()})
 
     async def outputs(self) -> dict[str, Any]:
         """What it was closed with, as JSON; empty until it is completed."""

@@ -211,25 +211,39 @@ class Tenant(SessionStarts, TreeQueries, RunQueries):
         reason: str = "requested",
         by: str | None = None,
     ) -> Run:
+        return (await self.request_cancel(run_id, grace, task=task, reason=reason, by=by))[0]
+
+    async def request_cancel(
+        self,
+        run_id: str,
+        grace: float = bounds.CANCEL_GRACE_SECONDS,
+        *,
+        task: str | Task[..., Any] | None = None,
+        reason: str = "requested",
+        by: str | None = None,
+    ) -> tuple[Run, int | None]:
+        """``cancel``, and the seq of the event that records it; None where there was nothing to do."""
         run = await self.get(run_id)
         is_elsewhere = self._runs.elsewhere.has(run.feed)
         if task is not None or not (self._runs.is_left(run) or is_elsewhere):
-            await run.request_cancel(grace, task=task, reason=reason, by=by)
-            return run
+            return run, await run.request_cancel(grace, task=task, reason=reason, by=by)
         check_reason(reason, by)
         if is_elsewhere and run.state.parent is None:
             try:
-                await run.request_cancel(grace, reason=reason, by=by)
-                return run
+                return run, await run.request_cancel(grace, reason=reason, by=by)
             except RunNotHere:  # nobody holds it, and nobody here can go on with it
-                return await self._recovery.left.end(run, reason=reason, by=by)
+                return await self._end_left(run, reason, by)
         try:
-            return await self._recovery.left.end(run, reason=reason, by=by)
+            return await self._end_left(run, reason, by)
         except RunNotHere:
             if not is_elsewhere:
                 raise
-        await run.request_cancel(grace, reason=reason, by=by)  # another process executes this child
-        return run
+        return run, await run.request_cancel(grace, reason=reason, by=by)  # another process executes this child
+
+    async def _end_left(self, run: Run, reason: str, by: str | None) -> tuple[Run, int]:
+        """Ends a run that nobody goes on with: its terminal event records that."""
+        ended = await self._recovery.left.end(run, reason=reason, by=by)
+        return ended, ended.state.seq
 
     async def retry(
         self,

@@ -359,3 +359,42 @@ async def test_a_command_of_another_page_is_refused(server: Server) -> None:
         async with server.session.get(url) as response:
             assert response.status == 405, name
     assert await read_all(server.engine.log, run.id) == before
+
+
+# --- what is recorded ------------------------------------------------------------------------------------------------
+
+
+async def test_an_answer_names_the_event_that_records_the_command(asking: Server) -> None:
+    """``recorded`` is its seq, and null where there was nothing to do. Of a retry it is in the new run."""
+    run = await open_run(asking, "asking")
+
+    async def recorded(name: str, body: Any = None) -> str | None:
+        status, answer = await command(asking, run.id, name, body)
+        assert status == 202
+        if answer["recorded"] is None:
+            return None
+        events = {event.seq: event.type for event in await read_all(asking.engine.log, answer["run_id"])}
+        return events[answer["recorded"]]
+
+    assert await recorded("pause") == "run.paused"
+    assert await recorded("pause") is None
+    assert await recorded("resume") == "run.resumed"
+    assert await recorded("resume") is None
+    assert await recorded("input", {"task": "approve", "value": True}) == "task.received"
+    assert await recorded("cancel", {"grace": 0}) == "run.cancelling"
+    await full_log(asking.engine, run)
+    assert await recorded("retry") == "run.started"
+
+
+async def test_a_repeat_names_the_same_event(asking: Server) -> None:
+    """With an ``Idempotency-Key``, also of a session's close; it is where the log has the value."""
+    run = await open_run(asking, "asking")
+    body = {"task": "approve", "value": True}
+    answers = [await command(asking, run.id, "input", body, **{"Idempotency-Key": "k"}) for _ in range(2)]
+    assert answers[0] == answers[1]
+    (received,) = [e for e in await read_all(asking.engine.log, run.id) if e.type == "task.received"]
+    assert answers[0][1]["recorded"] == received.seq
+    session = await asking.engine.session("s")
+    closed = [await command(asking, "s", "close", {}, **{"Idempotency-Key": "k"}) for _ in range(2)]
+    assert closed[0] == closed[1]
+    assert closed[0][1]["recorded"] == session.feed.last_seq

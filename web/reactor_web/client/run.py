@@ -27,6 +27,7 @@ from reactor.requests import (
 from reactor.runs.outcome import cancelled, failure_of
 from reactor.stream.task_events import check_task
 from reactor.waiting import methods_must_be_awaited
+from reactor_web.client.answer import Answered
 from reactor_web.client.errors import ServerUnavailable
 from reactor_web.client.followed import Followed
 from reactor_web.client.observables import RemoteEvents, RemoteTaskEvents
@@ -252,8 +253,11 @@ class RemoteRun(Saying):
         *,
         task: str | Task[..., Any] | None = None,
         reason: str = "requested",
-    ) -> None:
-        """Asks for a cancel. Returns once ``run.cancelling`` (for one task: ``task.cancelling``) is in the log."""
+    ) -> int | None:
+        """Asks for a cancel. Returns once ``run.cancelling`` (for one task: ``task.cancelling``) is in the log.
+
+        This and the commands below return the seq of the event that records them; None where there was nothing to do.
+        """
         check_grace(grace)
         check_reason(reason, None)
         body: dict[str, Any] = {"grace": grace, "reason": reason}
@@ -262,26 +266,27 @@ class RemoteRun(Saying):
         answer = await self._followed.connection.answer("POST", f"{self._followed.path}/cancel", body=body)
         error = answer.error
         if error is None:
-            self._followed.tell(answer.json)
-        elif not (answer.was_lost and isinstance(error, RunEnded) and error.status == "cancelled"):
+            return self._done(answer.json)
+        if not (answer.was_lost and isinstance(error, RunEnded) and error.status == "cancelled"):
             raise error  # else the cancel whose answer got lost was ours
+        return None
 
-    async def pause(self, *, reason: str = "requested") -> None:
+    async def pause(self, *, reason: str = "requested") -> int | None:
         """Starts no new bodies. Those that run finish, or wait at their ``ctx.checkpoint()``. Survives a restart.
 
         Raises RunEnded, or RunEnding while it is being cancelled.
         """
         check_reason(reason, None)
-        await self._command("pause", {"reason": reason})
+        return await self._command("pause", {"reason": reason})
 
-    async def resume(self, *, reason: str = "requested") -> None:
+    async def resume(self, *, reason: str = "requested") -> int | None:
         """Goes on after a pause. Raises RunEnded, or RunEnding while the run is being cancelled."""
         check_reason(reason, None)
-        await self._command("resume", {"reason": reason})
+        return await self._command("resume", {"reason": reason})
 
     async def send(
         self, task: str | Task[..., Any], value: Any, *, key: str | None = None, run: str | None = None
-    ) -> None:
+    ) -> int | None:
         """Answers a question of a task, which waits in ``ctx.receive`` or will, with a JSON value.
 
         - ``task``: its id, ``ask`` or ``ask[3]``, or the Task itself.
@@ -300,8 +305,7 @@ class RemoteRun(Saying):
         if run is not None:
             body["run"] = check_run_id(run)
         answer = await self._followed.ask("POST", "/input", body=body)
-        if answer["run_id"] == self.id:
-            self._followed.tell(answer)
+        return self._done(answer) if answer["run_id"] == self.id else answer.get("recorded")
 
     async def retry(self: R, *, new_run_id: str | None = None, from_task: str | Task[..., Any] | None = None) -> R:
         """Starts a new run with the input of this one, which has ended, and reuses the outputs of what completed.
@@ -321,8 +325,12 @@ class RemoteRun(Saying):
         """Removes the run, which has ended, and all that is stored of it. Raises UnknownRun; RunOpen."""
         await self._followed.delete()
 
-    async def _command(self, name: str, body: dict[str, Any]) -> None:
-        self._followed.tell(await self._followed.ask("POST", f"/{name}", body=body))
+    async def _command(self, name: str, body: dict[str, Any]) -> int | None:
+        return self._done(await self._followed.ask("POST", f"/{name}", body=body))
+
+    def _done(self, answer: Answered) -> int | None:
+        self._followed.tell(answer)
+        return answer.get("recorded")  # a server of an earlier version does not say it
 
     def __repr__(self) -> str:
         return f"<RemoteRun {self.id} of {self.state.workflow}, {self.status} at {self.state.seq}>"

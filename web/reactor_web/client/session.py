@@ -27,8 +27,8 @@ class RemoteSession(RemoteRun):
         *,
         outputs: Mapping[str, Any] | None = None,
         error: str | Mapping[str, Any] | BaseException | None = None,
-    ) -> None:
-        """Ends the session; returns once that is in the log.
+    ) -> int | None:
+        """Ends the session; returns the seq of its terminal event, once that is in the log.
 
         - ``outputs``: of a completed one, an object of anything that becomes JSON. ``await session`` gives it.
         - ``error``: of a failed one: a message, ``{type?, message}``, or the exception. ``await session`` raises
@@ -42,7 +42,7 @@ class RemoteSession(RemoteRun):
             body["outputs"] = orjson.loads(closing.outputs)
         if closing.error is not None:
             body["error"] = closing.error
-        self._followed.tell(await self._followed.ask("POST", "/close", body=body))
+        return await self._command("close", body)
 
     async def pause(self, *, reason: str = "requested") -> NoReturn:
         """Raises IsSession."""

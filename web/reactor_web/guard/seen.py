@@ -231,16 +231,16 @@ class Seen(Visible):
 
     # --- ending ---
 
-    async def cancel(
+    async def request_cancel(
         self,
         run_id: str,
         grace: float = CANCEL_GRACE_SECONDS,
         *,
         task: str | Task[..., Any] | None = None,
         reason: str = "requested",
-    ) -> Run:
+    ) -> tuple[Run, int | None]:
         await self.get(run_id)
-        return await self.tenant.cancel(run_id, grace, task=task, reason=reason, by=self.by)
+        return await self.tenant.request_cancel(run_id, grace, task=task, reason=reason, by=self.by)
 
     async def delete(self, run_id: str) -> None:
         await self.get(run_id)

@@ -11,7 +11,7 @@ import asyncio
 import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import orjson
 from aiohttp import web
@@ -20,10 +20,8 @@ from reactor.errors import LogLost, LogUnavailable, ReactorError, Unanswered
 from reactor.ports.stores import Idempotency
 from reactor.requests import check_key
 from reactor.runs.commands import one_command
-from reactor.runs.run import Run
 from reactor_web.http.body import read_body
 from reactor_web.http.problems import Problem
-from reactor_web.http.result import summary
 
 HEADER: Final = "Idempotency-Key"
 
@@ -45,8 +43,11 @@ class Claim:
     """The JSON it was answered with."""
 
 
-Act = Callable[[Claim, bool], Awaitable[Run]]
-"""Carries the request out: ``act(claim, again)``. ``again``: perhaps that was done before a crash."""
+Act = Callable[[Claim, bool], Awaitable[dict[str, Any]]]
+"""Carries the request out and returns the answer: ``act(claim, again)``.
+
+``again``: perhaps that was done before a crash.
+"""
 
 First = Callable[[], Awaitable[object]]
 """Raises where a request cannot be carried out."""
@@ -111,13 +112,13 @@ class Repeats:
             await self._keep(key, claim, scope)
         try:
             with one_command(scope, key, claim.request):  # of a run that another node executes
-                run = await act(claim, again)
+                body = await act(claim, again)
         except (LogLost, LogUnavailable, Unanswered):
             raise  # nobody knows what was done: the key stays ``begun``
         except (ReactorError, ValueError, Problem):
             await self._keep(key, replace(claim, state=_FAILED), scope)
             raise
-        done = replace(claim, state=_DONE, body=orjson.dumps(summary(run)).decode())
+        done = replace(claim, state=_DONE, body=orjson.dumps(body).decode())
         await self._keep(key, done, scope)
         return done
 

@@ -13,7 +13,7 @@ from reactor.stream.moment import moment_of
 
 
 def summary(run: Run) -> dict[str, Any]:
-    """What a client needs to find and follow a run: the answer to a start and to a command."""
+    """What a client needs to find and follow a run: the answer to a start, and most of that to a command."""
     state = run.state
     return {
         "run_id": run.id,
@@ -23,6 +23,11 @@ def summary(run: Run) -> dict[str, Any]:
         "seq": state.seq,
         "events": f"runs/{run.id}/events",
     }
+
+
+def recorded(run: Run, seq: int | None) -> dict[str, Any]:
+    """The answer to a command. ``seq``: of the event that records it; None where there was nothing to do."""
+    return {**summary(run), "recorded": seq}
 
 
 async def full(run: Run, not_recovered: str | None = None) -> dict[str, Any]:

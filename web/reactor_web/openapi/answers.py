@@ -39,6 +39,13 @@ class Summary(TypedDict):
     """Where its events are, from the prefix on."""
 
 
+class Commanded(Summary):
+    """What a command has done."""
+
+    recorded: int | None
+    """The seq of the event that records it; of a retry, in the new run. Null: there was nothing to do."""
+
+
 class ListedRun(TypedDict):
     """One run of a listing."""
 

@@ -65,7 +65,7 @@ _READ: Final = (404, 503)
 
 def _command(name: str, id: str, summary: str, body: Any, *parameters: str) -> Operation:
     return Operation(
-        "post", f"/runs/{{id}}/{name}", id, "commands", summary, {202: _json(answers.Summary)}, ("id", *parameters),
+        "post", f"/runs/{{id}}/{name}", id, "commands", summary, {202: _json(answers.Commanded)}, ("id", *parameters),
         _json(body), _COMMAND_PROBLEMS if "Idempotency-Key" not in parameters else (*_COMMAND_PROBLEMS, 410),
     )  # fmt: skip
 

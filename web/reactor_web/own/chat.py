@@ -23,7 +23,7 @@ from reactor_web.http.body import ANYTHING, OBJECT, STRING, NoBody, json_body, j
 from reactor_web.http.command import carry_out
 from reactor_web.http.problems import Problem
 from reactor_web.http.query import StreamOptions, stream_options
-from reactor_web.http.result import summary
+from reactor_web.http.result import recorded
 from reactor_web.http.settings import check_settings
 from reactor_web.own.route import COMMANDS, FOLLOWS, STARTS_AND_SHOWS, add_route, own_query, value_of
 from reactor_web.own.start import Begin, Start, check_start, start_run
@@ -176,5 +176,5 @@ async def _answer(chat: _Chat, request: web.Request) -> web.Response:
     if run is None:
         id = request.match_info["id"][:100]
         raise UnknownRun(f"nothing goes on in the chat {id!r}, and no chat has started a run {id!r}", run_id=id)
-    await carry_out(run.send(body["task"], body["value"], key=body.get("key"), by=author_of(request)))
-    return json_response(summary(run), 202)
+    seq = await carry_out(run.send(body["task"], body["value"], key=body.get("key"), by=author_of(request)))
+    return json_response(recorded(run, seq), 202)

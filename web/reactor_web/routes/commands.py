@@ -23,7 +23,7 @@ from reactor_web.http.body import ANYTHING, NUMBER, OBJECT, STRING, Kind, json_b
 from reactor_web.http.command import carry_out
 from reactor_web.http.idempotency import Claim, digest_of, idempotency_key
 from reactor_web.http.problems import Problem
-from reactor_web.http.result import summary
+from reactor_web.http.result import recorded, summary
 from reactor_web.http.sending import PacedResponse
 from reactor_web.routes.starting import location_of, start_once
 
@@ -61,22 +61,22 @@ async def cancel(given: Given) -> dict[str, Any]:
     if not 0 <= grace <= MAX_GRACE_SECONDS:
         raise Problem(422, f"grace must be 0 to {MAX_GRACE_SECONDS} seconds")
     reason = members.get("reason", "requested")
-    command = given.engine.cancel(given.run_id, float(grace), task=members.get("task"), reason=reason)
-    return summary(await carry_out(command))
+    command = given.engine.request_cancel(given.run_id, float(grace), task=members.get("task"), reason=reason)
+    return recorded(*await carry_out(command))
 
 
 async def pause(given: Given) -> dict[str, Any]:
     """Starts no more tasks until the run is resumed."""
     run = await given.engine.get(given.run_id)
-    await carry_out(run.pause(reason=given.members.get("reason", "requested"), by=given.by))
-    return summary(run)
+    seq = await carry_out(run.pause(reason=given.members.get("reason", "requested"), by=given.by))
+    return recorded(run, seq)
 
 
 async def resume(given: Given) -> dict[str, Any]:
     """Goes on after a pause."""
     run = await given.engine.get(given.run_id)
-    await carry_out(run.resume(reason=given.members.get("reason", "requested"), by=given.by))
-    return summary(run)
+    seq = await carry_out(run.resume(reason=given.members.get("reason", "requested"), by=given.by))
+    return recorded(run, seq)
 
 
 async def send(given: Given) -> dict[str, Any]:
@@ -88,8 +88,8 @@ async def send(given: Given) -> dict[str, Any]:
     run = await asked_run(given)
     members = given.members
     command = run.send(members["task"], members["value"], key=members.get("key"), by=given.by)
-    await carry_out_send(given.engine, run, command)
-    return summary(run)
+    seq = await carry_out_send(given.engine, run, command)
+    return recorded(run, seq)
 
 
 async def emit(given: Given) -> dict[str, Any]:
@@ -179,10 +179,11 @@ async def send_input(request: web.Request) -> web.Response:
         return json_response(await send(given), 202)
     task, value, question = given.members["task"], given.members["value"], given.members.get("key")
 
-    async def act(claim: Claim, again: bool) -> Run:
-        if not (again and await _was_received(run, task, value, question, claim.seq)):
-            await run.send(task, value, key=question, by=given.by)
-        return run
+    async def act(claim: Claim, again: bool) -> dict[str, Any]:
+        seq = await _received(run, task, value, question, claim.seq) if again else None
+        if seq is None:
+            seq = await run.send(task, value, key=question, by=given.by)
+        return recorded(run, seq)
 
     claim = Claim(await digest_of(request, given.engine.digest_key), run.id, run.feed.last_seq)
     once = repeats_of(given.engine).once(idempotency, claim, act, scope=given.run_id)
@@ -190,15 +191,15 @@ async def send_input(request: web.Request) -> web.Response:
     return PacedResponse(status=202, text=done.body, content_type="application/json")
 
 
-async def _was_received(run: Run, task: str, value: Any, key: str | None, after: int) -> bool:
-    """Whether the log has this value for the task after a seq: before a crash it was sent, though nobody was told."""
+async def _received(run: Run, task: str, value: Any, key: str | None, after: int) -> int | None:
+    """Where the log has this value for the task after a seq: before a crash it was sent, though nobody was told."""
     state = run.state.tasks.get(task)
     for seq, recorded_key in (state and state.received) or ():
         is_for_it = seq > after and key in (None, recorded_key)  # without a key it went to the question that was open
         event = await run.feed.event(seq) if is_for_it else None
         if event is not None and is_same_json(event.data["value"], value):
-            return True
-    return False
+            return seq
+    return None
 
 
 @needs(Scope.CONTROL)
@@ -214,7 +215,7 @@ async def retry_run(request: web.Request) -> web.Response:
     key = idempotency_key(request)
     if key is None:
         run = await carry_out(engine.retry(old, new_run_id=wanted, from_task=from_task))
-        return json_response(summary(run), 202, {"Location": location_of(request, run.id)})
+        return json_response(_retried(run), 202, {"Location": location_of(request, run.id)})
 
     async def start(run_id: str | None, again: bool) -> Run:
         try:
@@ -224,9 +225,14 @@ async def retry_run(request: web.Request) -> web.Response:
                 raise
             return await engine.get(run_id)  # it was started before a crash
 
-    done = await start_once(request, key, start, wanted, lambda: engine.get(old))
+    done = await start_once(request, key, start, wanted, lambda: engine.get(old), _retried)
     location = {"Location": location_of(request, done.run_id)}
     return PacedResponse(status=202, text=done.body, content_type="application/json", headers=location)
+
+
+def _retried(run: Run) -> dict[str, Any]:
+    """The answer to a retry: the first event of the new run records it."""
+    return recorded(run, 1)
 
 
 async def _given(request: web.Request, name: str) -> Given:

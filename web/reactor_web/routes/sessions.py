@@ -7,7 +7,6 @@ from typing import Any, cast
 from aiohttp import web
 
 from reactor.events.values import json_kind
-from reactor.runs.run import Run
 from reactor.runs.session import Session
 from reactor_web.guard.access import needs
 from reactor_web.guard.hosts import guard_change
@@ -18,7 +17,7 @@ from reactor_web.http.body import ANYTHING, OBJECT, STRING, any_body, json_body,
 from reactor_web.http.command import carry_out
 from reactor_web.http.idempotency import Claim, digest_of, idempotency_key
 from reactor_web.http.problems import Problem
-from reactor_web.http.result import summary
+from reactor_web.http.result import recorded
 from reactor_web.http.sending import PacedResponse
 
 
@@ -55,14 +54,15 @@ async def close(request: web.Request) -> web.Response:
         raise Problem(409, f"run {run.id} is no session: it ends when its tasks have, or is cancelled")
     session = run
 
-    async def act(claim: Claim | None, again: bool) -> Run:
-        if not (again and session.state.has_ended):  # before a crash it was closed, though nobody was told
-            await session.close(body.get("status", "completed"), outputs=body.get("outputs"), error=body.get("error"))
-        return session
+    async def act(claim: Claim | None, again: bool) -> dict[str, Any]:
+        if again and session.state.has_ended:  # before a crash it was closed, though nobody was told
+            return recorded(session, session.state.seq)
+        status, outputs = body.get("status", "completed"), body.get("outputs")
+        return recorded(session, await session.close(status, outputs=outputs, error=body.get("error")))
 
     key = idempotency_key(request)
     if key is None:
-        return json_response(summary(await carry_out(act(None, False))), 202)
+        return json_response(await carry_out(act(None, False)), 202)
     claim = Claim(await digest_of(request, engine_of(request).digest_key), run.id, run.feed.last_seq)
     done = await carry_out(repeats_of(engine_of(request)).once(key, claim, act, scope=run.id))
     return PacedResponse(status=202, text=done.body, content_type="application/json")

@@ -125,13 +125,17 @@ async def start_once(
     start: Start,
     run_id: str | None,
     first: Callable[[], Awaitable[object]] | None = None,
+    shown: Callable[[Run], dict[str, Any]] = summary,
 ) -> Claim:
-    """The claim of the key, once the run was started by this request or by one before. ``first``: as in ``once``."""
+    """The claim of the key, once the run was started by this request or by one before. ``first``: as in ``once``.
+
+    ``shown``: the answer.
+    """
     engine_of(request).check_new(run_id)  # before the key is looked up: it says nothing to who may not start this
 
-    async def act(claim: Claim, again: bool) -> Run:
+    async def act(claim: Claim, again: bool) -> dict[str, Any]:
         started = await start(claim.run_id, again)
-        return started[0] if isinstance(started, tuple) else started
+        return shown(started[0] if isinstance(started, tuple) else started)
 
     claim = Claim(await digest_of(request, engine_of(request).digest_key), run_id or make_run_id())
     done = await carry_out(repeats_of(engine_of(request)).once(key, claim, act, first=first))

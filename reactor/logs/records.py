@@ -62,5 +62,6 @@ def pack_schedule(record: ScheduleRecord) -> bytes:
 
 
 def unpack_schedule(packed: bytes | str) -> ScheduleRecord:
-    fields = orjson.loads(packed)
-    return ScheduleRecord(**{**fields, "pending": tuple(fields["pending"])})
+    fields: dict[str, Any] = orjson.loads(packed)
+    fields["pending"] = tuple(fields["pending"])
+    return ScheduleRecord(**fields)

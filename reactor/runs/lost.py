@@ -8,6 +8,7 @@ from typing import NamedTuple, Self
 
 from reactor.definition.graph import Graph
 from reactor.errors import LogLost
+from reactor.ports.tracing import RunTrace
 from reactor.runs.beginning import Beginning
 from reactor.runs.journal import Journal
 from reactor.tasks.past import Output
@@ -24,14 +25,20 @@ class LostRun(NamedTuple):
     """Done when the log has answered its last append. Before that nobody knows where the run ends in the log."""
     append_since: float | None
     """Since when that answer is waited for, by the clock of the engine; None where it had come before."""
-    traced: int = 0
+    traced: int
     """The seq of the last event whose spans are made."""
 
     @classmethod
     def of(
-        cls, journal: Journal, graph: Graph, beginning: Beginning, reused: Mapping[str, Output], traced: int
+        cls,
+        journal: Journal,
+        graph: Graph,
+        beginning: Beginning,
+        reused: Mapping[str, Output],
+        trace: RunTrace | None,
     ) -> Self:
         """The run of a journal whose log failed."""
+        traced = 0 if trace is None else trace.seq
         return cls(journal.run_id, graph, beginning, reused, journal.answered(), journal.append_since, traced)
 
     @property

@@ -172,7 +172,9 @@ class OpenRuns:
             await execution.journal.committed()
         except BaseException:
             execution.journal.suspend()  # the engine drains, or who asked for the child has gone
-            self.lost[lost.run_id] = LostRun.of(execution.journal, lost.graph, lost.beginning, lost.reused)
+            self.lost[lost.run_id] = LostRun.of(
+                execution.journal, lost.graph, lost.beginning, lost.reused, execution.trace
+            )
             raise
         if not execution.is_closed and not self.leases.holds(feed.run_id):
             execution.journal.suspend()  # it was lost meanwhile: another process goes on with it
@@ -247,9 +249,8 @@ class OpenRuns:
         answered = execution.journal.answered()
         self.probing.failed(str(execution.journal.lost_with), answered, self.clock)
         self.lost[execution.run_id] = LostRun.of(
-            execution.journal, execution.graph, execution.beginning, execution.reused,
-            0 if execution.trace is None else execution.trace.seq,
-        )  # fmt: skip
+            execution.journal, execution.graph, execution.beginning, execution.reused, execution.trace
+        )
         for child_id in list(execution.children.open):
             if child_id in self.executions:
                 error = LogLost(

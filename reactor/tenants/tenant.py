@@ -157,7 +157,7 @@ class Tenant(SessionStarts, TreeQueries, RunQueries):
     async def _start(
         self,
         graph: Graph,
-        inputs: Mapping[str, Any],
+        inputs: dict[str, Any],
         given: Mapping[str, Any],
         run_id: str,
         meta: Mapping[str, Any] | None,

@@ -195,7 +195,9 @@ async def test_whoever_asks_for_a_child_while_it_is_taken_up_has_the_run_that_go
     for _ in range(5):
         async with Engine(store, workflows=family(), grace=0) as engine:
             asked: list[asyncio.Task[Run]] = []
-            while GRANDCHILD_ID not in {run.id for run in engine.running()}:
+            is_up = False
+            while not is_up:
+                is_up = GRANDCHILD_ID in {run.id for run in engine.running()}
                 if sum(not one.done() for one in asked) < 20:
                     asked += [asyncio.ensure_future(engine.get(id)) for id in (CHILD_ID, GRANDCHILD_ID)]
                 await asyncio.sleep(0)

@@ -66,7 +66,7 @@ async def test_a_double_click_does_not_approve_the_next_question(engine: Engine)
     run = await engine.start(deleting(), run_id="r")
     await wait_for_event(run, "task.waiting")
     clicks = await asyncio.gather(run.send("ask", True), run.send("ask", True), return_exceptions=True)
-    assert clicks[0] is None
+    assert isinstance(clicks[0], int)
     assert isinstance(clicks[1], WrongQuestion)
     assert "it asks nothing now, and its question '1' ('delete the draft?') is already answered" in str(clicks[1])
     await wait_for_event(run, "task.waiting", count=2)
@@ -620,7 +620,7 @@ async def test_the_second_click_reaches_no_question_that_an_attempt_before_has_l
     run = await engine.start(flow)
     assert (await wait_for_event(run, "task.waiting", count=2)).data["key"] == "draft"
     clicks = await asyncio.gather(run.send("ask", True), run.send("ask", True), return_exceptions=True)
-    assert clicks[0] is None
+    assert isinstance(clicks[0], int)
     assert isinstance(clicks[1], WrongQuestion)
     await run.send("ask", False, key="production")
     assert await run == {"ask": [True, False]}

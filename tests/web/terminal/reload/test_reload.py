@@ -58,7 +58,7 @@ class Project:
         self.flow.write_text(FLOW)
         self.words.write_text("WORD = 'first'\n")
         self.url, self.process = start_server(self.flow, "--reload", *arguments)
-        self.read_line()
+        self._read_rest()
         self.log: list[str] = []
         self.came = threading.Condition()
         self.reading = threading.Thread(target=self._read)
@@ -84,7 +84,12 @@ class Project:
     def wait_until_served(self) -> None:
         """The server that was started again accepts connections."""
         assert f"serving on {self.url.removesuffix('/api/v1')}\n" in self.read_line()
-        self.read_line()
+        self._read_rest()
+
+    def _read_rest(self) -> None:
+        """What a server says of itself behind where it serves."""
+        while "look at the runs" not in self.read_line():
+            assert self.process.poll() is None, "the watcher has ended"
 
     def output(self, **input: str) -> str:
         """What a run that is started now puts out."""

@@ -238,6 +238,7 @@ async def test_a_signal_that_strikes_in_a_body_ends_the_process(
     for number in signals:
         process.send_signal(number)
         await asyncio.sleep(0.1)  # two of the same kind that come at once are one
+    await asyncio.wait_for(process.stdout.read(), 30)  # to its end: else the pipe may be open when the loop closes
     assert await asyncio.wait_for(process.wait(), 30) == code
 
 

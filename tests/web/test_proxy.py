@@ -165,6 +165,11 @@ class Curl(Raw):
         client.process = process
         return client
 
+    async def rest(self) -> bytes:
+        body = await super().rest()
+        await self.process.wait()  # else it may end when the loop has been closed
+        return body
+
     @property
     def body(self) -> bytes:
         return bytes(self.data)

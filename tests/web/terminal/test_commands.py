@@ -356,6 +356,21 @@ def test_the_environment_says_where_unless_a_flag_does(left: Path, tmp_path: Pat
     assert refused(reactor("ls", REACTOR_URL="http://127.0.0.1:1", REACTOR_STORE=store)).startswith("REACTOR_URL and")
 
 
+def test_the_file_says_where_unless_the_environment_does(left: Path, tmp_path: Path) -> None:
+    """And nothing that is no flag counts for a run that is given by its URL."""
+    store, nobody = f"sqlite:///{left}", "http://127.0.0.1:1"
+    settings = tmp_path / "reactor.toml"
+    settings.write_text(f'store = "{store}"\n')
+    there = at(reactor("ls", "--store", store))
+    assert at(reactor("ls", cwd=tmp_path)) == there
+    assert refused(reactor("ls", cwd=tmp_path, REACTOR_URL=nobody)).startswith(f"cannot ask {nobody}/")
+    assert refused(reactor("show", f"{nobody}/api/v1/runs/r", cwd=tmp_path)).startswith(f"cannot ask {nobody}/")
+    settings.write_text(f'url = "{nobody}"\n')
+    assert at(reactor("ls", cwd=tmp_path, REACTOR_STORE=store)) == there
+    settings.write_text(f'url = "{nobody}"\nstore = "{store}"\n')
+    assert refused(reactor("ls", cwd=tmp_path)) == "url and store in reactor.toml are two places: give one of them"
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

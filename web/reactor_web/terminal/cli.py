@@ -25,7 +25,7 @@ from reactor_web.terminal.admin import AdminHost, AdminPort, admin_of
 from reactor_web.terminal.check import check_file
 from reactor_web.terminal.doctor.command import doctor_command
 from reactor_web.terminal.ending import exit_after
-from reactor_web.terminal.given import Sent, load, load_all, make_engine, parse_input, parse_values, refuse
+from reactor_web.terminal.given import Sent, is_http_url, load, load_all, make_engine, parse_input, parse_values, refuse
 from reactor_web.terminal.guarding import (
     AllowHost,
     Audience,
@@ -216,7 +216,7 @@ def _begin_with_url(url: str, log_level: Level, log_format: Format) -> None:
     """What the commands do first that ask a server."""
     log_to_stderr(log_level, log_format)
     log_others_to_stderr(log_format)
-    if not url.startswith(("http://", "https://")):
+    if not is_http_url(url):
         refuse(f"{url} is not an http:// or https:// URL of a run{scheme_hint(url)}")
 
 

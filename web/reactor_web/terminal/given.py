@@ -28,6 +28,11 @@ def refuse(sentence: str) -> NoReturn:
     raise typer.Exit(USAGE)
 
 
+def is_http_url(text: str) -> bool:
+    """Whether it begins as one."""
+    return text.startswith(("http://", "https://"))
+
+
 def load(target: str, tools: list[str]) -> tuple[Workflow, dict[str, Any]]:
     """The workflow, and the options for its start that the document of a plan has."""
     try:

@@ -1,9 +1,9 @@
-"""Which place a command line means: its flags, else the environment, else what ``reactor serve`` takes by default."""
+"""Which place a command means: what its settings say, else what ``reactor serve`` takes by default."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -14,12 +14,13 @@ from reactor.logs.schemes import open_log
 from reactor.logs.sqlite.log import SqliteLog
 from reactor.ports.stores import Log
 from reactor_web.client.client import Client
+from reactor_web.terminal.given import is_http_url
 from reactor_web.terminal.places.file import opened_file
 from reactor_web.terminal.places.place import CannotDo, Place
 from reactor_web.terminal.places.server import ServerPlace
 from reactor_web.terminal.places.shared import opened_log
 
-URL, STORE, TOKEN = "REACTOR_URL", "REACTOR_STORE", "REACTOR_TOKEN"
+TOKEN: Final = "REACTOR_TOKEN"
 DEFAULT_FILE: Final = "reactor.db"
 DEFAULT_URL: Final = "http://127.0.0.1:8080"
 
@@ -31,24 +32,16 @@ class Where(NamedTuple):
     store: str | None = None
 
 
-def where(url: str | None, store: str | None, environment: Mapping[str, str] = os.environ) -> Where:
-    """What the flags say; else the environment; else ``reactor.db``, where there is one; else the default server.
-
-    Raises CannotDo where both are given in one place.
-    """
-    for given in ((url, store), (environment.get(URL), environment.get(STORE))):
-        at, log = (text or None for text in given)
-        if at and log:
-            names = f"{URL} and {STORE} are" if given[0] is not url else "--url and --store are"
-            raise CannotDo(f"{names} two places: give one of them")
-        if at or log:
-            return Where(at, log)
+def where(url: str | None, store: str | None) -> Where:
+    """What was said, of which there is one; else ``reactor.db``, where there is one; else the default server."""
+    if url or store:
+        return Where(url or None, store or None)
     return Where(None, f"sqlite:///{DEFAULT_FILE}") if Path(DEFAULT_FILE).is_file() else Where(DEFAULT_URL)
 
 
 def where_is(run: str, url: str | None, store: str | None) -> tuple[Where, str]:
     """Where a run is, and its id. ``run``: its id, or its URL, as ``reactor watch`` takes it. Raises CannotDo."""
-    if not run.startswith(("http://", "https://")):
+    if not is_http_url(run):
         return where(url, store), run
     if url or store:
         raise CannotDo(f"{run} says where the run is: leave out --url and --store, or give its id alone")

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup, TyperOption
 from typer.main import get_command
 
-from reactor_web.terminal.given import refuse
+from reactor_web.terminal.given import is_http_url, refuse
 from reactor_web.terminal.settings.file import NAME, SettingsError, SettingsFile, read_settings
 from reactor_web.terminal.settings.shown import Used, show_settings
 from reactor_web.terminal.settings.table import SETTINGS, Setting
@@ -22,7 +22,7 @@ from reactor_web.terminal.settings.table import SETTINGS, Setting
 _OTHERS: Final = {("cancel", "grace")}
 """Options that have the name of a setting and another meaning: how long this run gets is said each time."""
 _PLACES: Final = ("url", "store")
-"""Two ways to say where runs are. A command takes one of them, but `doctor`, which looks at both."""
+"""Two ways to say where runs are. A command takes one of them; only `doctor` looks at both."""
 _FILE: Final = "reactor.settings"
 """Where the file that was read is kept, in the ``meta`` of a context."""
 
@@ -121,29 +121,32 @@ def is_setting(command: str, name: str) -> bool:
 def _used(ctx: Any, opts: Mapping[str, Any], option: Any, setting: Setting, file: SettingsFile) -> Used:
     option.handle_parse_result(ctx, opts, [])
     source = ctx.get_parameter_source(option.name)
-    sources = {"COMMANDLINE": f"--{setting.name}", "ENVIRONMENT": setting.env, "DEFAULT_MAP": str(file.path)}
-    return Used(setting, _plain(ctx.params[option.name]), sources.get(source.name, "default"))
+    return Used(setting, _plain(ctx.params[option.name]), _sources(setting, file).get(source.name, "default"))
+
+
+def _sources(setting: Setting, file: SettingsFile) -> dict[str, str]:
+    """What can say a setting, by the name of the source."""
+    return {"COMMANDLINE": f"--{setting.name}", "ENVIRONMENT": setting.env, "DEFAULT_MAP": str(file.path)}
 
 
 def _take_one_place(parse: Callable[[Any, list[str]], list[str]], ctx: Any, args: list[str]) -> list[str]:
-    """Parses, and keeps of ``url`` and ``store`` what counts: a flag; else neither, so that the command looks into the
-    environment; else what the file says, unless the run is given by its URL."""
+    """Parses, and keeps of ``url`` and ``store`` what is said where most counts: by a flag, else in the environment,
+    else in the file. Refuses both at once. A run that is given by its URL has its place."""
     rest = parse(ctx, args)
     given = {name: ctx.get_parameter_source(name).name for name in _PLACES if ctx.params.get(name)}
-    if "COMMANDLINE" in given.values():
-        kept = "COMMANDLINE"
-    elif "ENVIRONMENT" in given.values() or _is_url(ctx.params.get("run")):
-        kept = ""
-    else:
-        kept = "DEFAULT_MAP"
+    levels = (
+        ["COMMANDLINE"] if is_http_url(str(ctx.params.get("run"))) else ["COMMANDLINE", "ENVIRONMENT", "DEFAULT_MAP"]
+    )
+    kept = next((level for level in levels if level in given.values()), None)
+    if list(given.values()) == [kept, kept]:
+        file: SettingsFile = ctx.meta[_FILE]
+        sources = [_sources(SETTINGS[name], file)[str(kept)] for name in _PLACES]
+        said = f"url and store in {file.path}" if kept == "DEFAULT_MAP" else " and ".join(sources)
+        refuse(f"{said} are two places: give one of them")
     for name in _PLACES:
         if given.get(name) != kept:
             ctx.params[name] = None
     return rest
-
-
-def _is_url(run: Any) -> bool:
-    return isinstance(run, str) and run.startswith(("http://", "https://"))
 
 
 def _plain(value: Any) -> Any:

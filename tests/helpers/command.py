@@ -20,6 +20,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Final
 
 from tests.helpers.paths import PYTHONPATH, ROOT
 from tests.helpers.warm import Started, start_python
@@ -93,6 +94,46 @@ def end(process: Started) -> None:
     """Kills a process, if it still runs, and closes its pipes."""
     process.kill()
     process.communicate()
+
+
+# --- what a command has said ---
+
+
+def at(done: subprocess.CompletedProcess[str]) -> str:
+    """The stdout of a command that was carried out."""
+    assert (done.returncode, done.stderr) == (0, ""), done
+    return done.stdout
+
+
+def refused(done: subprocess.CompletedProcess[str]) -> str:
+    """The one sentence of a command that could not be carried out."""
+    assert (done.returncode, done.stdout) == (2, ""), done
+    assert done.stderr.startswith("reactor: ")
+    assert done.stderr.count("\n") == 1
+    return done.stderr.removeprefix("reactor: ").rstrip("\n")
+
+
+def on(file: Path) -> tuple[str, str]:
+    return "--store", f"sqlite:///{file}"
+
+
+ON_A_TERMINAL: Final = """
+import os, pty, sys
+from reactor_web.terminal.cli import main
+
+process, terminal = pty.fork()
+if process == 0:
+    main()
+shown = b""
+try:
+    while block := os.read(terminal, 4096):
+        shown += block
+except OSError:  # the other end is closed
+    pass
+sys.stdout.write(shown.decode())
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
+"""
+"""A script that runs the command on a terminal of its own, and prints what that shows."""
 
 
 # --- the process that forks ---

@@ -3,6 +3,7 @@
 url          the options of a ``sqlite:`` URL
 log          ``SqliteLog``, which puts the other parts together
 lock         one process owns the file, and which one
+reads        what is read of the events and the list of runs, by both of these
 reader       reads a file beside its owner, and writes nothing
 place        whether the file is still where its name says
 schema       its tables, and bringing an older file to this version

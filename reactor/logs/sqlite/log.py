@@ -11,23 +11,21 @@ import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, Unpack
+from typing import Literal
 
 from reactor.bounds import APPEND_TIMEOUT_SECONDS, LOG_LOOK_SECONDS
 from reactor.clock import SystemClock
 from reactor.errors import LogUnavailable
-from reactor.events.event import Event, Window
-from reactor.events.state import RunState
+from reactor.events.event import Window
 from reactor.logger import get_logger
-from reactor.logs.sqlite import beside, listing, queries, retention, some, whole
+from reactor.logs.sqlite import beside, queries, retention, some, whole
 from reactor.logs.sqlite.connection import ConnectionThread, cannot_be_used, connect
 from reactor.logs.sqlite.lock import FileLock
 from reactor.logs.sqlite.place import Place
+from reactor.logs.sqlite.reads import Reads
 from reactor.logs.sqlite.retention import Retention
 from reactor.logs.sqlite.writer import Writer
 from reactor.ports.clock import Clock
-from reactor.ports.index import RunFilter
-from reactor.ports.log import RunRecord
 from reactor.ports.measured import Kept
 from reactor.ports.order import Committed, Removed
 from reactor.ports.schedules import ScheduleRecord
@@ -39,7 +37,7 @@ def _may_write(file: Path) -> bool:
     return os.access(file, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
-class SqliteLog:
+class SqliteLog(Reads):
     """Implements every port of a log on a file, which ``open`` creates where there is none.
 
     - ``synchronous``: ``"FULL"`` survives power cuts.
@@ -186,15 +184,6 @@ class SqliteLog:
     def append(self, run_id: str, window: Window, *, tenant: str = "") -> asyncio.Future[int]:
         return self._writing.append(run_id, window, tenant)
 
-    async def read(self, run_id: str, after: int, limit: int, *, tenant: str = "") -> list[Event]:
-        return await self._reading.ask(queries.read_events, run_id, after, limit, tenant=tenant)
-
-    async def base(self, run_id: str, *, tenant: str = "") -> RunState:
-        return await self._reading.ask(queries.read_base, run_id, tenant=tenant)
-
-    async def blob(self, run_id: str, seq: int, *, tenant: str = "") -> bytes | None:
-        return await self._reading.ask(queries.read_blob, run_id, seq, tenant=tenant)
-
     async def committed(self, after: int, limit: int, *, root: str, tenant: str = "") -> list[Committed]:
         at: int | None = after
         while at is not None:
@@ -217,17 +206,6 @@ class SqliteLog:
         return await self._reading.ask(some.list_of_runs, after, limit, runs=runs, tenant=tenant)
 
     # --- the index of runs ---
-
-    async def record(self, run_id: str, *, tenant: str = "") -> RunRecord:
-        return await self._reading.ask(queries.read_record, run_id, tenant=tenant)
-
-    async def records(
-        self, *, before: str | None, limit: int, tenant: str = "", **wanted: Unpack[RunFilter]
-    ) -> list[RunRecord]:
-        return await self._reading.ask(listing.list_records, before=before, limit=limit, tenant=tenant, **wanted)
-
-    async def unfinished(self) -> list[RunRecord]:
-        return await self._reading.ask(queries.list_unfinished)
 
     async def delete(self, run_id: str, *, tenant: str = "") -> None:
         """Deletes a run that has ended; then the file shrinks step by step, between commits."""

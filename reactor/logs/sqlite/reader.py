@@ -5,24 +5,21 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from pathlib import Path
-from typing import Final, Unpack
+from typing import Final
 from urllib.parse import quote
 
 from reactor.errors import LogUnavailable
-from reactor.events.event import Event
-from reactor.events.state import RunState
-from reactor.logs.sqlite import beside, listing, queries
+from reactor.logs.sqlite import beside
 from reactor.logs.sqlite.connection import ConnectionThread, cannot_be_used
+from reactor.logs.sqlite.reads import Reads
 from reactor.logs.sqlite.schema import APPLICATION_ID, VERSION
-from reactor.ports.index import RunFilter
-from reactor.ports.log import RunRecord
 from reactor.ports.schedules import ScheduleRecord
 
 _BUSY_SECONDS: Final = 10.0
 """How long another program may hold up a query: the owner never does, in write-ahead mode."""
 
 
-class SqliteReader:
+class SqliteReader(Reads):
     """The events and the list of runs of a file, as committed at the moment of each call.
 
     The owner is not held up: in write-ahead mode readers and the writer do not wait for each other. ``open`` raises
@@ -73,26 +70,6 @@ class SqliteReader:
         if self._thread is None:
             raise self._unavailable("is not open")
         return self._thread
-
-    async def read(self, run_id: str, after: int, limit: int, *, tenant: str = "") -> list[Event]:
-        return await self._reading.ask(queries.read_events, run_id, after, limit, tenant=tenant)
-
-    async def base(self, run_id: str, *, tenant: str = "") -> RunState:
-        return await self._reading.ask(queries.read_base, run_id, tenant=tenant)
-
-    async def blob(self, run_id: str, seq: int, *, tenant: str = "") -> bytes | None:
-        return await self._reading.ask(queries.read_blob, run_id, seq, tenant=tenant)
-
-    async def record(self, run_id: str, *, tenant: str = "") -> RunRecord:
-        return await self._reading.ask(queries.read_record, run_id, tenant=tenant)
-
-    async def records(
-        self, *, before: str | None, limit: int, tenant: str = "", **wanted: Unpack[RunFilter]
-    ) -> list[RunRecord]:
-        return await self._reading.ask(listing.list_records, before=before, limit=limit, tenant=tenant, **wanted)
-
-    async def unfinished(self) -> list[RunRecord]:
-        return await self._reading.ask(queries.list_unfinished)
 
     async def schedules(self) -> list[ScheduleRecord]:
         return await self._reading.ask(beside.schedules)

@@ -18,7 +18,7 @@ import pytest
 
 from reactor import Engine
 from reactor.logs.sqlite.lock import owner_of
-from tests.helpers.command import end, reactor, start_reactor, start_server
+from tests.helpers.command import ON_A_TERMINAL, at, end, on, reactor, refused, start_reactor, start_server
 from tests.helpers.redis import RedisServer, redis_server
 from tests.helpers.stored_runs import store_runs
 from tests.helpers.warm import start_python
@@ -35,42 +35,9 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def left(stored: Path, tmp_path: Path) -> Path:
-    """A copy of the file, which nobody owns."""
-    return Path(shutil.copy(stored / "runs.db", tmp_path))
-
-
-@pytest.fixture(scope="module")
-def owned(stored: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
-    """A server on a copy: its URL, and that of its file. The run that was left goes on there."""
-    log = shutil.copy(stored / "runs.db", tmp_path_factory.mktemp("owned"))
-    url, process = start_server(stored / "release.py", "--store", f"sqlite:///{log}")
-    yield url.removesuffix("/api/v1"), f"sqlite:///{log}"
-    end(process)
-
-
-@pytest.fixture
 def redis(tmp_path: Path) -> Iterator[RedisServer]:
     with redis_server(tmp_path) as server:
         yield server
-
-
-def at(done: Done) -> str:
-    """The stdout of a command that was carried out."""
-    assert (done.returncode, done.stderr) == (0, ""), done
-    return done.stdout
-
-
-def refused(done: Done) -> str:
-    """The one sentence of a command that could not be carried out."""
-    assert (done.returncode, done.stdout) == (2, ""), done
-    assert done.stderr.startswith("reactor: ")
-    assert done.stderr.count("\n") == 1
-    return done.stderr.removeprefix("reactor: ").rstrip("\n")
-
-
-def on(file: Path) -> tuple[str, str]:
-    return "--store", f"sqlite:///{file}"
 
 
 def types(lines: str) -> list[str]:
@@ -464,28 +431,10 @@ def start(url: str, run_id: str, **input: object) -> None:
         assert time.monotonic() < until, "it does not ask"
 
 
-SHOWS = """
-import os, pty, sys
-from reactor_web.terminal.cli import main
-
-process, terminal = pty.fork()
-if process == 0:
-    main()
-shown = b""
-try:
-    while block := os.read(terminal, 4096):
-        shown += block
-except OSError:  # the other end is closed
-    pass
-sys.stdout.write(shown.decode())
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
-"""
-
-
 def test_on_a_terminal_lists_have_titles_and_colours(left: Path, tmp_path: Path) -> None:
     """And columns; what is shown is the same."""
     script = tmp_path / "on_a_terminal.py"
-    script.write_text(SHOWS)
+    script.write_text(ON_A_TERMINAL)
     with start_python(script, "ls", *on(left), COLUMNS="120", TERM="xterm") as process:
         shown = process.stdout.read()
         assert (process.wait(60), process.stderr.read()) == (0, "")

@@ -21,7 +21,7 @@ from reactor_web.guard.key_file import KeyFile
 from reactor_web.guard.keys import KEY, Keys, split_key
 from reactor_web.guard.principal import SCOPES, Principal, Unauthenticated
 from reactor_web.terminal.keys import parse_expiry, parse_scopes
-from tests.helpers.command import reactor, start_reactor
+from tests.helpers.command import ON_A_TERMINAL, reactor, start_reactor
 from tests.helpers.warm import start_python
 
 ON_A_FULL_DISK = """
@@ -30,23 +30,6 @@ from reactor_web.terminal.cli import main
 
 os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
 main()
-"""
-
-ON_A_TERMINAL = """
-import os, pty, sys
-from reactor_web.terminal.cli import main
-
-process, terminal = pty.fork()
-if process == 0:
-    main()
-shown = b""
-try:
-    while block := os.read(terminal, 4096):
-        shown += block
-except OSError:  # the other end is closed
-    pass
-sys.stdout.write(shown.decode())
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
 """
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

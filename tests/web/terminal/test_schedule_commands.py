@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from reactor.logs.sqlite.lock import owner_of
-from tests.helpers.command import end, reactor, start_server
+from tests.helpers.command import at, end, on, reactor, refused, start_server
 from tests.helpers.redis import redis_server
 from tests.helpers.stored_runs import store_runs, store_schedule
-from tests.web.terminal.test_commands import at, on, refused
 
 SELDOM = "0 0 1 1 *"
 """No test is as long as to see it come."""
@@ -29,21 +27,6 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     log = asyncio.run(store_runs(folder))
     asyncio.run(store_schedule(log, "yearly", SELDOM))
     return folder
-
-
-@pytest.fixture
-def left(stored: Path, tmp_path: Path) -> Path:
-    """A copy of the file, which nobody owns."""
-    return Path(shutil.copy(stored / "runs.db", tmp_path))
-
-
-@pytest.fixture(scope="module")
-def owned(stored: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
-    """A server on a copy: its URL, and that of its file."""
-    log = shutil.copy(stored / "runs.db", tmp_path_factory.mktemp("owned"))
-    url, process = start_server(stored / "release.py", "--store", f"sqlite:///{log}")
-    yield url.removesuffix("/api/v1"), f"sqlite:///{log}"
-    end(process)
 
 
 def listed(*where: object) -> dict[str, dict[str, object]]:

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from reactor import Context, Engine, RunExists, Workflow
-from reactor.testing import FaultyLog
 from tests.helpers.crash import RUN_ID, check_laws, crashed_log, read_with_blobs
 from tests.helpers.events import of_type, only
 from tests.helpers.runs import PATIENCE, wait_for_event
@@ -17,7 +16,8 @@ from tests.helpers.runs import PATIENCE, wait_for_event
 CHILD_ID = f"{RUN_ID}.ask.1"
 
 
-def parent(waits: bool = False) -> Workflow:
+def parent(waits: bool = False, may_begin: asyncio.Event | None = None) -> Workflow:
+    """``waits``: the child never ends. ``may_begin``: what the child waits for before it begins."""
     child, flow = Workflow("child"), Workflow("parent")
 
     @child.task
@@ -29,6 +29,8 @@ def parent(waits: bool = False) -> Workflow:
 
     @flow.task
     async def ask(ctx: Context) -> Any:
+        if may_begin is not None:
+            await may_begin.wait()
         return await ctx.run(child)
 
     return flow
@@ -73,11 +75,10 @@ async def test_whoever_took_it_keeps_it_and_the_child_gets_another_id(end: str, 
 
 async def test_a_recovered_parent_claims_the_ids_of_the_children_it_has_begun(tmp_path: Path) -> None:
     """While it is open nobody gets one, though no run of that id is in the log."""
-    log = FaultyLog(await begun_log(tmp_path), hangs={RUN_ID})  # so that its child does not begin
-    async with Engine(log, workflows=[parent()]) as engine:
+    log, may_begin = await begun_log(tmp_path), asyncio.Event()
+    async with Engine(log, workflows=[parent(may_begin=may_begin)]) as engine:
         run = await engine.get(RUN_ID)
         with pytest.raises(RunExists, match=f"run id '{CHILD_ID}' is that of a child run which run {RUN_ID} starts"):
             await engine.session(CHILD_ID)
-        assert log.held, "the parent waits for its log"
-        log.release()
+        may_begin.set()
         assert await asyncio.wait_for(run, PATIENCE) == {"ask": {"answer": 42}}

@@ -11,8 +11,7 @@ import pytest
 
 from reactor import Context, Engine, Event, Run, Workflow
 from reactor.errors import RunNotHere
-from reactor.logs.sqlite.log import SqliteLog
-from reactor.testing import FaultyLog, read_all
+from reactor.testing import read_all
 from tests.helpers.crash import RUN_ID, check_laws, read_with_blobs
 from tests.helpers.runs import PATIENCE, wait_until
 from tests.helpers.server import Server, serving
@@ -21,8 +20,13 @@ CHILD_ID, GRANDCHILD_ID = f"{RUN_ID}.delegate.1", f"{RUN_ID}.delegate.1.pass_on.
 IDS = pytest.mark.parametrize("run_id", [CHILD_ID, GRANDCHILD_ID], ids=["child", "grandchild"])
 
 
-def family(*, is_changed: bool = False, is_later: bool = False) -> list[Workflow]:
-    """Three runs, one below the other; the lowest asks: beside one more task if ``is_later``, after it if changed."""
+def family(
+    *, is_changed: bool = False, is_later: bool = False, may_begin: asyncio.Event | None = None
+) -> list[Workflow]:
+    """Three runs, one below the other; the lowest asks: beside one more task if ``is_later``, after it if changed.
+
+    ``may_begin``: what the first of them waits for before it asks for the second.
+    """
     lowest, child, flow = Workflow("lowest"), Workflow("child"), Workflow("family")
 
     @lowest.task(after=["new"] if is_changed else [])
@@ -38,6 +42,8 @@ def family(*, is_changed: bool = False, is_later: bool = False) -> list[Workflow
 
     @flow.task
     async def delegate(ctx: Context) -> Any:
+        if may_begin is not None:
+            await may_begin.wait()
         return await ctx.run(child)
 
     return [flow, child, lowest]
@@ -188,20 +194,20 @@ async def test_the_end_of_the_engine_ends_the_wait(store: str) -> None:
 
 async def test_whoever_asks_for_a_child_while_it_is_taken_up_has_the_run_that_goes_on(tmp_path: Path) -> None:
     """In whatever turn of the loop they ask: what they have is no run that was left, and a command reaches it."""
-    file = tmp_path / "runs.db"
-    async with Engine(f"sqlite:///{file}", workflows=family(), grace=0) as engine:
+    store = f"sqlite:///{tmp_path / 'runs.db'}"
+    async with Engine(store, workflows=family(), grace=0) as engine:
         await engine.start("family", run_id=RUN_ID)
         while not any(below.questions for below in await engine.tree(RUN_ID)):
             await asyncio.sleep(0.01)
     for _ in range(5):
-        log = FaultyLog(SqliteLog(file), hangs={RUN_ID})  # its children are not taken up before somebody asks
-        async with Engine(log, workflows=family(), grace=0) as engine:
+        may_begin = asyncio.Event()
+        async with Engine(store, workflows=family(may_begin=may_begin), grace=0) as engine:
             asked: list[asyncio.Task[Run]] = []
             while GRANDCHILD_ID not in {run.id for run in engine.running()}:
                 if sum(not one.done() for one in asked) < 20:
                     asked += [asyncio.ensure_future(engine.get(id)) for id in (CHILD_ID, GRANDCHILD_ID)]
                 await asyncio.sleep(0)
-                log.release()
+                may_begin.set()  # somebody has asked before
             runs = await asyncio.gather(*asked)
             assert [run.id for run in runs if run.feed.closed is not None] == []
             assert len({id(run.feed) for run in runs}) == 2

@@ -23,7 +23,7 @@ from reactor.listeners import RunInfo
 from reactor.testing import read_all
 from reactor_web import ReactorCollector, create_app, mount
 from reactor_web.metrics.ends import task_seconds
-from reactor_web.metrics.engine_ears import MAX_WORKFLOWS, EngineEars
+from reactor_web.metrics.engine_ears import MAX_ASKING, MAX_WORKFLOWS, EngineEars
 from reactor_web.metrics.names import METRICS
 from tests.helpers.promtool import samples, value
 from tests.helpers.runs import PATIENCE
@@ -137,6 +137,22 @@ async def test_beyond_a_number_workflows_are_counted_together() -> None:
         ears.know(f"w{n}")
         ears.run_window_appended(RunInfo("r", "", f"w{n}"), [], 0.0)
     assert len(ears.by_label) == MAX_WORKFLOWS + 1
+
+
+async def test_runs_that_have_asked_and_went_elsewhere_do_not_fill_the_memory() -> None:
+    """Nobody may ever ask for the page, which takes them out; a run that ends here goes by itself."""
+    ears = EngineEars(lambda name: True, lambda is_open: None)
+
+    def heard(type: str, n: int) -> None:
+        event = Event.from_draft(1, f"r{n}", b"2026-12-01T00:00:00.000000Z", Draft(type, b"{}"))
+        ears.run_window_appended(RunInfo(f"r{n}", "", "w"), [event], 0.0)
+
+    for n in range(MAX_ASKING + 10):
+        heard("task.waiting", n)
+    assert len(ears.may_ask) == MAX_ASKING
+    assert RunInfo(f"r{MAX_ASKING + 9}", "", "w") in ears.may_ask
+    heard("run.completed", MAX_ASKING + 9)
+    assert len(ears.may_ask) == MAX_ASKING - 1
 
 
 async def test_open_questions_threads_and_waits_are_shown(serve: Serve) -> None:

@@ -14,6 +14,8 @@ from reactor_web.metrics.numbers import APPEND_SECONDS, TASK_SECONDS, WAIT_SECON
 
 MAX_WORKFLOWS: Final = 100
 """Names of workflows that have numbers of their own; those beyond it are counted together."""
+MAX_ASKING: Final = 20_000
+"""Runs of which it is remembered that they may have open questions."""
 OTHER: Final = "other"
 RUN_ENDS: Final = ("run.completed", "run.failed", "run.cancelled")
 TASK_ENDS: Final = ("task.completed", "task.failed", "task.skipped", "task.cancelled")
@@ -55,7 +57,9 @@ class EngineEars:
         self.rewound = 0
         self.by_label: dict[str, OfWorkflow] = {}
         self.may_ask: set[RunInfo] = set()
-        """Open runs that have asked something, or went on after a restart: only these can have open questions."""
+        """Open runs that have asked something, or went on after a restart: only these can have open questions.
+
+        Who counts them takes out those that ask nothing, or are open here no longer: they may go on on another node."""
 
     # --- what it hears ---
 
@@ -157,6 +161,8 @@ def _spent(ears: EngineEars, run: RunInfo, found: OfWorkflow, event: Event) -> N
 
 
 def _asked(ears: EngineEars, run: RunInfo, found: OfWorkflow, event: Event) -> None:
+    if len(ears.may_ask) >= MAX_ASKING:  # nobody counts them, or there are very many
+        ears.may_ask.pop()
     ears.may_ask.add(run)
 
 

@@ -80,27 +80,54 @@ def stores_of(log: Log) -> Stores:
         "idempotency keys": isinstance(log, Idempotency),
         "clean stops": isinstance(log, CleanStops),
         "the key of its digests": isinstance(log, DigestKey),
+        "schedules": isinstance(log, ScheduleStore),
     }
     return Stores(
         log,
         log,
+        *_kept(log),
+        *_shared(log),
+        LogHealth(),
+        *_orders(log),
+        Probing(log if isinstance(log, Probed) else None),
+        tuple(name for name, is_there in found.items() if not is_there),
+    )
+
+
+# In three functions, since a type checker follows every combination of what a log may be: in one it took minutes.
+
+
+def _kept(
+    log: Log,
+) -> tuple[OutputStore, Checkpoints, Idempotency, CleanStops, DigestKey, ScheduleStore]:
+    """What is kept in memory where the log does not."""
+    return (
         log if isinstance(log, OutputStore) else MemoryOutputs(),
         log if isinstance(log, Checkpoints) else MemoryCheckpoints(),
         log if isinstance(log, Idempotency) else MemoryAnswers(),
         log if isinstance(log, CleanStops) else MemoryStops(),
         log if isinstance(log, DigestKey) else MemoryDigestKey(),
         log if isinstance(log, ScheduleStore) else MemorySchedules(),
+    )
+
+
+def _shared(log: Log) -> tuple[Lease, LiveFeed | None, SharesLimits | None, Handover | None, Inboxes | None]:
+    """What a log has that several processes share."""
+    return (
         log if isinstance(log, Lease) else AlwaysHolder(),
         log if isinstance(log, LiveFeed) else None,
         log if isinstance(log, SharesLimits) else None,
         log if isinstance(log, Handover) else None,
         log if isinstance(log, Inboxes) else None,
-        LogHealth(),
+    )
+
+
+def _orders(log: Log) -> tuple[CommitOrder | None, WholeOrder | None, RunsOrder | None]:
+    """In which orders it can be read."""
+    return (
         log if isinstance(log, CommitOrder) else None,
         log if isinstance(log, WholeOrder) else None,
         log if isinstance(log, RunsOrder) else None,
-        Probing(log if isinstance(log, Probed) else None),
-        tuple(name for name, is_there in found.items() if not is_there),
     )
 
 

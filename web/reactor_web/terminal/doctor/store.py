@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from reactor.errors import LogUnavailable
 from reactor.logs.schemes import has_keys, open_log
-from reactor.logs.sqlite.lock import FileLock
+from reactor.logs.sqlite.lock import owner_of
 from reactor.logs.sqlite.log import SqliteLog
 from reactor.logs.sqlite.schema import VERSION
 from reactor_web.terminal.doctor.facts import RedisFacts
@@ -46,26 +45,16 @@ def _file(path: Path) -> dict[str, Any]:
             )
         finally:
             connection.close()
-    except sqlite3.Error as error:
+        owner = owner_of(path)
+    except (sqlite3.Error, OSError) as error:
         raise CannotLook(f"--store: {path} cannot be read as a log: {error}") from error
     return {
         "schema": schema,
         "newest_schema": VERSION,
-        "ownerless_runs": 0 if _has_owner(path) else unfinished,
+        "ownerless_runs": unfinished if owner is None else 0,
         "free_bytes": disk.f_bavail * disk.f_frsize,
         "disk_bytes": disk.f_blocks * disk.f_frsize,
     }
-
-
-def _has_owner(path: Path) -> bool:
-    """Whether a process has the log open. Asked with the lock of a reader, for a moment."""
-    lock = FileLock(path, shared=True)
-    try:
-        lock.acquire()
-    except LogUnavailable:
-        return True
-    lock.release()
-    return False
 
 
 async def _redis(url: str) -> RedisFacts:
